@@ -1,0 +1,93 @@
+# An index of commands; each line also works typed by hand.
+
+VENV ?= .venv
+PY = $(VENV)/bin/python
+PYTHON37 ?= python3.7
+PYTHON313 ?= python3.13
+BROKER ?=
+KLIPPER ?=
+MINUTES ?= 60
+HERE = klippy_extra/contract.py
+COPIES = mqtt_bridge/contract.py integration/custom_components/klipper_upkeep/contract.py
+
+.PHONY: demo venv check test test-all test-py37 test-integration test-ha test-klipper \
+  test-interop bench soak contract changelog
+
+demo: $(VENV)/ready
+	$(PY) -m demo $(if $(BROKER),--broker '$(BROKER)') $(if $(KLIPPER),--klipper '$(KLIPPER)')
+
+venv: $(VENV)/ready
+
+$(VENV)/ready: pyproject.toml
+	python3 -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+check: $(VENV)/ready
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	for copy in $(COPIES); do cmp $(HERE) $$copy || exit 1; done
+
+test: $(VENV)/ready
+	$(PY) -m pytest
+
+# Strict: nothing may be skipped. What needs another project is left out by name:
+# test-klipper, test-interop and test-ha run it.
+test-all: $(VENV)/ready
+	$(PY) -m pytest --no-skips -m 'not klipper and not interop and not ha'
+
+# The extra on the oldest Python that Klipper's users have.
+test-py37: $(VENV)-py37/ready
+	$(VENV)-py37/bin/python -m pytest -c tests/py37.ini tests/contract tests/klippy_extra
+
+$(VENV)-py37/ready: tests/py37.txt
+	$(PYTHON37) -m venv $(VENV)-py37
+	$(VENV)-py37/bin/python -m pip install --quiet --disable-pip-version-check -r tests/py37.txt
+	touch $@
+
+INTEGRATION = -c tests/integration/pytest.ini --cov=custom_components.klipper_upkeep \
+  --cov-config=tests/integration/coverage.ini tests/integration
+
+# The integration in Home Assistant's own test harness.
+test-integration: $(VENV)-ha/ready
+	cd integration && ../$(VENV)-ha/bin/python -m mypy --strict --explicit-package-bases custom_components/klipper_upkeep
+	$(VENV)-ha/bin/python -m pytest $(INTEGRATION)
+
+$(VENV)-ha/ready: tests/integration/requirements.txt
+	$(PYTHON313) -m venv $(VENV)-ha
+	$(VENV)-ha/bin/python -m pip install --quiet --disable-pip-version-check -r tests/integration/requirements.txt
+	touch $@
+
+# Discovery, dashboards and blueprints in real Home Assistants, the oldest that is
+# supported and the newest; the integration's tests on the newest as well.
+HOMES = $(abspath $(VENV)-homes)
+HA_STABLE ?= $(HOMES)/stable
+HA_LATEST ?= $(HOMES)/latest
+
+test-ha: $(VENV)/ready $(HA_STABLE)/ready $(HA_LATEST)/ready
+	HA_STABLE='$(HA_STABLE)' HA_LATEST='$(HA_LATEST)' $(PY) -m pytest --no-skips tests/ha
+	$(HA_LATEST)/pytest -m pytest $(INTEGRATION)
+
+$(HOMES)/%/ready:
+	PYTHON313='$(PYTHON313)' tests/ha/install $(HOMES) $*
+
+# KLIPPER_MCU and KLIPPER_PYTHON, if set, are as tests/system/klippy.py says.
+test-klipper: $(VENV)/ready
+	KLIPPER='$(KLIPPER)' $(PY) -m pytest -m klipper tests/system
+
+test-interop: $(VENV)/ready
+	$(PY) -m pytest -m interop tests/interop
+
+bench: $(VENV)/ready
+	$(PY) -m benchmarks
+
+soak: $(VENV)/ready
+	$(PY) -m benchmarks.soak --minutes $(MINUTES)
+
+contract:
+	for copy in $(COPIES); do cp $(HERE) $$copy; done
+
+changelog: $(VENV)/ready
+	$(VENV)/bin/towncrier build --draft
