@@ -1,0 +1,367 @@
+"""The contract: each message means what the golden files say, in all three copies."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from klippy_extra import contract
+from klippy_extra.contract import (
+    Command,
+    ContractError,
+    Entry,
+    Event,
+    Info,
+    Limit,
+    Meter,
+    Meters,
+    Result,
+    State,
+    Summary,
+    Topic,
+)
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+GOLDEN = HERE / "golden"
+
+RODS = State(
+    seq=4711,
+    time=1795219200.125,
+    task="rods",
+    label="Clean and oil the rods",
+    message="Wipe, then one drop of oil on each.",
+    guide="https://example.org/rods",
+    limits=(
+        Limit("print_time", "h", 150.0, 112.5, 37.5, 75.0, 15.0),
+        Limit("time", "h", 720.0, 200.0, 520.0, 27.78, 72.0),
+    ),
+    trigger="print_time",
+    status="ok",
+    last_done=1785691211,
+    last_by="anna",
+    done_count=3,
+    due_at=1796803200,
+)
+MESSAGES = {
+    "state.json": RODS,
+    "state_overdue.json": RODS._replace(
+        limits=(Limit("jobs_completed", "", 100.0, 103.0, -3.0, 103.0, 10.0),),
+        trigger="jobs_completed",
+        status="snoozed",
+        snoozed_until=1795305600,
+        match="all",
+        due_at=None,
+    ),
+    "info.json": Info(
+        uuid="0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
+        name="Voron 2.4",
+        tasks=("rods", "belts"),
+        meters={"print_time": Meter("h", "Print time"), "jobs": Meter("", "Jobs")},
+        model="Voron 2.4 350",
+        version="0.1.0",
+        host="voron",
+        url="http://voron.local",
+        klipper_version="v0.13.0",
+        klipper_state="ready",
+    ),
+    "meters.json": Meters(4712, 1795219201.0, {"print_time": 812.25, "jobs": 97.0}),
+    "summary.json": Summary(
+        4713, 1795219201.0, 1, 2, "rods", "Rods", 1796803200, ("Rods",)
+    ),
+    "event.json": Event(
+        4711, 1795219200.0, "rods", "done", "Rods", by="anna", note="two drops"
+    ),
+    "result.json": Result("3f2a", "rods", seq=4711),
+    "result_refused.json": Result(
+        "3f2b", "rods", code="bad_argument", text="'used' is -1, not at least 0"
+    ),
+    "result_log.json": Result(
+        "3f2c",
+        "rods",
+        seq=4711,
+        log=(Entry(1785691211, "rods", "done", "anna", "ok", {"print_time": 149.2}),),
+    ),
+    "command_done.json": Command(
+        "done", "3f2a", by="anna", note="two drops", at=1785691211, used=1.5
+    ),
+    "command_set.json": Command(
+        "set", "3f2d", threshold={"print_time": 200.0}, warn_at={"print_time": 20.0}
+    ),
+    "command_snooze.json": Command("snooze", "3f2e", hours=24.0),
+}
+
+
+@pytest.mark.parametrize("name", sorted(MESSAGES))
+def test_a_message_is_its_golden_file(name):
+    message = MESSAGES[name]
+    golden = json.loads((GOLDEN / name).read_text(encoding="utf-8"))
+    assert json.loads(message.encode()) == golden
+    assert type(message).decode(json.dumps(golden).encode()) == message
+
+
+@pytest.mark.parametrize("copy", ["mqtt_bridge", "integration"])
+def test_the_copies_are_the_same_bytes(copy):
+    folder = {
+        "mqtt_bridge": ROOT / "mqtt_bridge",
+        "integration": ROOT / "integration/custom_components/klipper_upkeep",
+    }[copy]
+    original = (ROOT / "klippy_extra" / "contract.py").read_bytes()
+    assert (folder / "contract.py").read_bytes() == original
+
+
+texts = st.text(max_size=40)
+slugs = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,20}", fullmatch=True)
+numbers = st.floats(allow_nan=False, allow_infinity=False, width=32)
+above = st.floats(min_value=0.01, max_value=1e9)
+counts = st.integers(min_value=0, max_value=2**53)
+moments = st.none() | st.integers(min_value=0, max_value=253402300799)
+amounts = above | st.dictionaries(slugs, above, max_size=3)
+
+limits = st.tuples(slugs, st.sampled_from(["h", "m", ""]), *[numbers] * 5).map(
+    lambda values: Limit(*values)
+)
+
+
+@st.composite
+def states(draw):
+    chosen = draw(st.lists(limits, min_size=1, max_size=3, unique_by=lambda x: x[0]))
+    return State(
+        seq=draw(counts),
+        time=draw(numbers),
+        task=draw(slugs),
+        label=draw(texts),
+        limits=tuple(chosen),
+        trigger=draw(st.sampled_from([each.meter for each in chosen])),
+        status=draw(st.sampled_from(contract.STATUSES)),
+        message=draw(texts),
+        guide=draw(texts),
+        parts=draw(texts),
+        match=draw(st.sampled_from(contract.MATCHES)),
+        enabled=draw(st.booleans()),
+        snoozed_until=draw(moments),
+        last_done=draw(moments),
+        last_by=draw(texts),
+        done_count=draw(counts),
+        due_at=draw(moments),
+    )
+
+
+@st.composite
+def commands(draw):
+    command = draw(st.sampled_from(sorted(contract.ARGUMENTS)))
+    kinds = {
+        "note": texts,
+        "at": moments,
+        "used": amounts,
+        "for": above,
+        "threshold": amounts,
+        "warn_at": amounts,
+        "limit": counts,
+    }
+    needed = contract.REQUIRED.get(command)
+    given_arguments = {
+        {"for": "hours"}.get(name, name): draw(kinds[name])
+        for name in contract.ARGUMENTS[command]
+        if name == needed or command == "set" or draw(st.booleans())
+    }
+    transaction = draw(st.none() | texts.filter(bool))
+    return Command(command, transaction, by=draw(texts), **given_arguments)
+
+
+def made(kind, *fields):
+    """Like st.builds, which would also make up the fields that have a default."""
+    return st.tuples(*fields).map(lambda values: kind(*values))
+
+
+happenings = st.sampled_from(contract.EVENTS)
+whens = st.integers(min_value=0, max_value=253402300799)
+readings = st.dictionaries(slugs, numbers, max_size=5)
+entries = made(Entry, whens, slugs, happenings, texts, texts, readings)
+transactions = texts.filter(bool)
+messages = st.one_of(
+    states(),
+    commands(),
+    made(
+        Info,
+        texts,
+        texts,
+        st.lists(slugs, max_size=3).map(tuple),
+        st.dictionaries(slugs, made(Meter, texts, texts), max_size=3),
+        *[texts] * 7,
+        st.booleans(),
+    ),
+    made(Meters, counts, numbers, readings),
+    made(
+        Summary,
+        counts,
+        numbers,
+        counts,
+        counts,
+        st.none() | slugs,
+        st.none() | texts,
+        moments,
+        st.lists(texts, max_size=3).map(tuple),
+    ),
+    made(Event, counts, numbers, slugs, happenings, *[texts] * 5),
+    made(
+        Result,
+        transactions,
+        slugs,
+        counts,
+        st.none(),
+        st.just(""),
+        st.lists(entries, max_size=3).map(tuple),
+    ),
+    made(
+        Result, transactions, slugs, st.none(), st.sampled_from(contract.CODES), texts
+    ),
+)
+
+
+@given(messages)
+def test_every_message_round_trips(message):
+    assert type(message).decode(message.encode()) == message
+
+
+KINDS = [State, Command, Info, Meters, Summary, Event, Result]
+junk = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=10)
+    | st.just("1e999"),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from(KINDS), st.binary(max_size=200))
+def test_arbitrary_bytes_raise_only_the_contracts_error(kind, payload):
+    with contextlib.suppress(ContractError):
+        kind.decode(payload)
+
+
+@given(messages, st.data())
+def test_a_message_with_one_field_spoiled_is_read_or_refused(message, data):
+    """Nothing but ContractError escapes, whatever one field holds or lacks."""
+    fields = json.loads(message.encode())
+    name = data.draw(st.sampled_from(sorted(fields)))
+    if data.draw(st.booleans()):
+        del fields[name]
+    else:
+        fields[name] = data.draw(junk)
+    try:
+        again = type(message).decode(json.dumps(fields).encode())
+    except ContractError:
+        return
+    assert type(again).decode(again.encode()) == again
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"schema": 1, "seq": 1, "time": NaN, "meters": {}}',
+        b'{"schema": 1, "seq": 1, "time": Infinity, "meters": {}}',
+        b'{"schema": 1, "seq": 1, "time": 1e999, "meters": {}}',
+        b'{"schema": 1, "seq": 1, "time": true, "meters": {}}',
+        b'{"schema": 1, "seq": true, "time": 1, "meters": {}}',
+        b'{"schema": 1, "seq": 1, "time": 1, "meters": {"a": false}}',
+        b'{"schema": 1, "seq": 1, "time": 1' + b"0" * 400 + b', "meters": {}}',
+        b"[" * 100_000,
+        b" " * (contract.MAX_PAYLOAD + 1),
+        b"\xff\xfe",
+    ],
+)
+def test_what_is_no_finite_number_or_no_object_is_refused(payload):
+    with pytest.raises(ContractError):
+        Meters.decode(payload)
+
+
+def test_a_newer_schema_is_refused_and_unknown_fields_are_not():
+    fields = json.loads(RODS.encode())
+    assert State.of({**fields, "colour": "blue"}) == RODS
+    with pytest.raises(ContractError, match="schema 2 is newer than 1"):
+        State.of({**fields, "schema": 2})
+
+
+def test_a_bare_word_is_a_command():
+    assert Command.decode(b" done\n") == Command("done")
+
+
+def test_a_command_that_is_refused_still_tells_whom_to_answer():
+    with pytest.raises(ContractError, match="at least 0") as caught:
+        Command.decode(b'{"command": "adjust", "used": -1, "transaction": "t"}')
+    assert caught.value.transaction == "t"
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        (b'{"command": "explode"}', "one of done, skip"),
+        (b'{"command": "adjust"}', "needs 'used'"),
+        (b'{"command": "set"}', "needs 'threshold' or 'warn_at'"),
+        (b'{"command": "set", "threshold": 0}', "above 0"),
+        (b'{"command": "done", "for": 3}', "takes no 'for'"),
+        (b'{"command": "done", "at": "2026-01-01T00:00:00"}', "no UTC offset"),
+        (b'{"command": "done", "at": "yesterday"}', "no ISO time"),
+        (b'{"command": "done", "transaction": ""}', "1 to 64"),
+        (b'{"command": "done", "note": "' + b"x" * 5000 + b'"}', "at most 4096 bytes"),
+    ],
+)
+def test_a_bad_command_is_told_what_is_wrong(payload, said):
+    with pytest.raises(ContractError, match=said):
+        Command.decode(payload)
+
+
+@given(slugs, slugs, st.sampled_from(sorted(contract.KINDS)))
+def test_a_topic_round_trips(printer, task, kind):
+    for topic in (
+        Topic(printer, kind),
+        Topic(printer, "task", task),
+        Topic(printer, "command", task),
+    ):
+        assert Topic.parse("home/upkeep", topic.format("home/upkeep")) == topic
+
+
+@given(texts)
+def test_any_other_topic_is_refused(text):
+    try:
+        topic = Topic.parse("b", "b/" + text)
+    except ContractError:
+        return
+    assert topic.format("b") == "b/" + text
+
+
+@given(texts)
+def test_any_name_becomes_a_slug_and_a_slug_stays(text):
+    slug = contract.slug(text)
+    assert contract.is_slug(slug)
+    assert contract.slug(slug) == slug
+
+
+def test_names_in_other_scripts_stay_apart():
+    assert contract.slug("Сопло 1") != contract.slug("Ремень 1")
+    assert contract.slug("Clean & oil") == "clean_oil"
+    assert contract.slug("Überzug") == "uberzug"
+
+
+@given(st.integers(min_value=0, max_value=253402300799))
+def test_a_moment_round_trips(moment):
+    assert contract.moment(contract.iso(moment)) == moment
+
+
+def test_a_number_too_large_for_a_date_is_refused():
+    with pytest.raises(ContractError):
+        contract.moment("99999-01-01T00:00:00Z")
+    assert math.isclose(contract.moment("2026-08-02T19:20:11+02:00"), 1785691211)
