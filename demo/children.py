@@ -1,0 +1,116 @@
+"""Child processes: started one after the other, ended in the opposite order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+GUARD = Path(__file__).with_name("guard.py")
+STEP = 0.05  # s between two looks at what is waited for
+
+
+class ChildError(RuntimeError):
+    """A child ended, or did not get ready; the text has the end of what it said."""
+
+
+class Child:
+    """A process whose output goes to a file."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        ending: signal.Signals = signal.SIGTERM,
+    ) -> None:
+        self.name = name
+        self._output = folder / f"{name}.log"
+        self._ending = ending
+        with self._output.open("wb") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - commands of our own
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environment or {})},
+                # Ctrl-C is for us: we end the children in order.
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def check(self) -> None:
+        """Raise if the process is gone."""
+        status = self._process.poll()
+        if status is not None:
+            raise ChildError(f"{self.name} ended with status {status}:\n{self.said()}")
+
+    def wait_until(self, ready: Callable[[], object], seconds: float = 30.0) -> None:
+        """Return when *ready*; raise if the process ends first, or takes too long."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            self.check()
+            if time.monotonic() > deadline:
+                raise ChildError(f"{self.name} is not ready:\n{self.said()}")
+            time.sleep(STEP)
+
+    def said(self) -> str:
+        """The last lines of what it wrote."""
+        text = self._output.read_text(encoding="utf-8", errors="replace")
+        return "\n".join(text.splitlines()[-20:])
+
+    def end(self) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(self._ending)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Children:
+    """All of them, and a guard that ends them should we not get to it."""
+
+    def __init__(self) -> None:
+        self._children: list[Child] = []
+        self._guard: subprocess.Popen[str] | None = None
+
+    def end(self) -> None:
+        """End them, the last one first."""
+        while self._children:
+            child = self._children.pop()
+            child.end()
+            self._tell_guard(f"-{child.pid}")
+        if self._guard is not None:
+            self._guard.communicate()
+            self._guard = None
+
+    def add(self, child: Child) -> Child:
+        self._children.append(child)
+        self._tell_guard(f"+{child.pid}")
+        return child
+
+    def check(self) -> None:
+        for child in self._children:
+            child.check()
+
+    def _tell_guard(self, line: str) -> None:
+        if self._guard is None:
+            self._guard = subprocess.Popen(  # noqa: S603 - of our own, too
+                [sys.executable, str(GUARD)],
+                stdin=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+        if self._guard.stdin is not None:
+            self._guard.stdin.write(f"{line}\n")
+            self._guard.stdin.flush()

@@ -1,0 +1,20 @@
+"""Klipper Upkeep: counts what wears a printer out, and tells when it needs care.
+
+Klipper loads this folder as `klippy/extras/maintain`.
+"""
+
+from __future__ import annotations
+
+from .manager import Manager
+from .task import Task
+
+
+def load_config(config) -> Manager:
+    """Make `[maintain]`, also where no such section is written."""
+    return Manager(config)
+
+
+def load_config_prefix(config) -> Task:
+    """Make a `[maintain NAME]`."""
+    manager: Manager = config.get_printer().load_object(config, "maintain")
+    return manager.add(config)

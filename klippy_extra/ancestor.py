@@ -1,0 +1,66 @@
+"""What KlipperMaintenance left in `~/maintain-db/NAME`. Nothing there is changed."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+FOLDER = Path("~/maintain-db")
+MOST = 1 << 16  # bytes
+METERS = ("print_time", "filament", "time")  # h, m, hours since 1970
+
+
+class Old(NamedTuple):
+    """By meter, what Moonraker's totals or the clock read when it was last done."""
+
+    start: dict[str, float]
+    disabled_at: float | None = None  # the trigger's reading; None: enabled
+
+    def used(self, meter: str, reading: float) -> float:
+        """What was used of *meter*, which reads *reading* now. Never negative."""
+        if self.disabled_at is not None:
+            reading = self.disabled_at
+        return max(0.0, reading - self.start[meter])
+
+
+def read(name: str, folder: Path = FOLDER) -> Old | None:
+    """Return what is there for the task *name*; None where there is nothing.
+
+    ValueError for a file that makes no sense.
+    """
+    word = name.split(maxsplit=1)[0] if name.split() else ""
+    # A name with a slash led the ancestor out of its folder.
+    if not word or word in (".", "..") or "/" in word:
+        return None
+    path = folder.expanduser() / word
+    try:
+        with path.open("rb") as file:
+            return parse(file.read(MOST))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be taken over: {error}") from None
+
+
+def parse(content: bytes) -> Old:
+    """ValueError for anything but an object with numbers."""
+    try:
+        fields = json.loads(content.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(fields, dict):
+        raise ValueError("it is no JSON object")  # noqa: TRY004 - a file is wrong
+    start = {name: _number(fields[name]) for name in METERS if name in fields}
+    if not start:
+        raise ValueError("it has no count")
+    disabled_at = _number(fields.get("last_disabled", -1))
+    return Old(start, disabled_at if disabled_at > -1 else None)
+
+
+def _number(value: Any) -> float:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (number and math.isfinite(value)):
+        raise ValueError(f"{value!r:.40} is no number")
+    return float(value)

@@ -1,0 +1,124 @@
+"""How the tasks stand, in the contract's words."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Mapping
+
+from .contract import DISABLED, DUE, SNOOZED, SOON, Limit, State, Summary
+from .ledger import Ledger, View
+from .task import Task
+
+
+class Board:
+    """Reads tasks and ledger; changes nothing. *wall* is the clock of the house."""
+
+    def __init__(
+        self, tasks: Mapping[str, Task], book: Ledger, wall: Callable[[], float]
+    ) -> None:
+        self._tasks = tasks
+        self._book = book
+        self._wall = wall
+        self._latest: dict[str, State] = {}
+        self._exact: dict[str, Limit] = {}
+
+    def state(self, task: str, seq: int = 0, view: View | None = None) -> State:
+        """How a task stands now, with its numbers as they are published."""
+        now = self._wall()
+        made, record = self._tasks[task], self._book.records[task]
+        if view is None:
+            view = self._book.view(task, now)
+        self._exact[task] = view.deciding
+        state = self._latest[task] = State(
+            seq=seq,
+            time=round(now, 3),
+            task=task,
+            label=made.label,
+            limits=tuple(map(_published, view.limits)),
+            trigger=view.trigger,
+            status=view.status,
+            message=made.message,
+            guide=made.guide,
+            parts=made.parts,
+            match=made.plan.match,
+            enabled=record.enabled,
+            snoozed_until=record.snoozed_until,
+            last_done=record.last_done,
+            last_by=record.last_by,
+            done_count=record.done_count,
+            due_at=view.due_at,
+        )
+        return state
+
+    def states(self) -> list[State]:
+        return [self.state(task) for task in self._tasks]
+
+    def summary(self, seq: int = 0) -> Summary:
+        """How many tasks are due and soon, by how each stood when last looked at."""
+        told = [
+            each
+            for each in self._latest.values()
+            if each.status not in (SNOOZED, DISABLED)
+        ]
+        due = sorted(
+            (each for each in told if each.status == DUE),
+            key=lambda state: -state.deciding.percent,
+        )
+        following = min(told, key=_order, default=None)
+        return Summary(
+            seq=seq,
+            time=round(self._wall(), 3),
+            due=len(due),
+            soon=sum(each.status == SOON for each in told),
+            next_task=None if following is None else following.task,
+            next_label=None if following is None else following.label,
+            next_due_at=None if following is None else following.due_at,
+            due_labels=tuple(each.label for each in due),
+        )
+
+    def status(self, task: str) -> dict[str, Any]:
+        """What `get_status` shows of a task: small, since screens subscribe to all."""
+        state = self._latest.get(task)
+        if state is None:
+            return {}
+        limit = self._exact[task]
+        return {
+            "label": state.label,
+            "status": state.status,
+            "enabled": state.enabled,
+            "trigger": state.trigger,
+            "unit": limit.unit,
+            "threshold": limit.threshold,
+            "used": round(limit.used, 5),
+            "remaining": round(limit.remaining, 5),
+            "percent": round(limit.percent, 2),
+            "snoozed_until": state.snoozed_until,
+            "last_done": state.last_done,
+            "last_by": state.last_by,
+            "done_count": state.done_count,
+            "due_at": state.due_at,
+        }
+
+
+def _order(state: State) -> tuple[bool, float, float]:
+    """What needs doing first: due, then the earliest forecast, then the fullest."""
+    due_at = float("inf") if state.due_at is None else float(state.due_at)
+    percent = state.deciding.percent
+    if state.status == DUE:
+        return False, -percent, 0.0
+    return True, due_at, -percent
+
+
+def rounded(number: float, unit: str) -> float:
+    """A number at the precision at which it is published: 0.01 h, 0.01 m, or 1."""
+    # Adding zero makes -0.0 a plain 0.0.
+    return round(number, 2 if unit else 0) + 0.0
+
+
+def _published(limit: Limit) -> Limit:
+    return limit._replace(
+        used=rounded(limit.used, limit.unit),
+        remaining=rounded(limit.remaining, limit.unit),
+        percent=round(limit.percent, 2) + 0.0,
+        threshold=round(limit.threshold, 4),
+        warn_at=round(limit.warn_at, 4),
+    )

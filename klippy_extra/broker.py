@@ -1,0 +1,99 @@
+"""What a printer that becomes ready needs of the broker, put together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, Mapping, NamedTuple, Sequence
+
+from . import discovery
+from .contract import Info, State
+from .publisher import Discovery, Published, Publisher, Sight
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .link import Link
+
+CLIENT_ID = "upkeep-{}"  # with 16 of the uuid: 23 letters, all that 3.1.1 promises
+
+
+class Connection(NamedTuple):
+    """A publisher with its link, and what the store must know of it from now on."""
+
+    publisher: Publisher
+    link: Link
+    documents: dict[str, Any]
+
+
+def connect(
+    settings: Settings,
+    sight: Sight,
+    info: Info,
+    states: Sequence[State],
+    documents: Mapping[str, Any],
+    post: Callable[[Callable[[], None]], None],
+) -> Connection | None:
+    """Make the connection that `[maintain]` asks for; it is not started yet."""
+    if settings.broker is None:
+        return None
+    # It imports paho, which a printer without a broker does not need.
+    from .link import Link  # noqa: PLC0415
+
+    before = Published.of(documents.get("published"))
+    made, components = _announcement(settings, info, states, before)
+    now = Published(
+        base=settings.base,
+        printer=settings.slug,
+        tasks=tuple(sight.tasks),
+        discovery="" if made is None else made.topic,
+        # For good: a Home Assistant that is off hears much later what has gone.
+        components=dict(before.components, **components),
+    )
+    clear = before.topics() | set(documents.get("unpublish") or ())
+    clear -= now.topics()
+    publisher = Publisher(
+        base=settings.base,
+        printer=settings.slug,
+        uuid=info.uuid,
+        sight=sight,
+        interval=settings.publish_interval,
+        clear=clear,
+        discovery=made,
+        birth_topic=f"{settings.discovery}/status" if settings.discovery else "",
+    )
+    publisher.link = Link(
+        settings.broker._replace(client_id=CLIENT_ID.format(info.uuid[:16])),
+        publisher.will_topic,
+        publisher.first,
+        publisher.then,
+        post,
+        publisher.connected,
+        publisher.lost,
+        publisher.message,
+    )
+    # On disk before anything is sent: else a crash leaves topics that nobody knows.
+    memory = {"published": now._asdict(), "unpublish": sorted(clear)}
+    return Connection(publisher, publisher.link, memory)
+
+
+def _announcement(
+    settings: Settings, info: Info, states: Sequence[State], before: Published
+) -> tuple[Discovery | None, dict[str, str]]:
+    """The device message, and what it makes; both once, for they are long."""
+    if not settings.discovery:
+        return None, {}
+
+    def message(*, revive: bool) -> tuple[str, bytes]:
+        return discovery.device(
+            info,
+            states,
+            settings.slug,
+            base=settings.base,
+            prefix=settings.discovery,
+            before=before.components,
+            revive=revive,
+        )
+
+    topic, payload = message(revive=False)
+    components = discovery.components(payload)
+    gone = set(before.components) - set(components)
+    revival = message(revive=True)[1] if gone else b""
+    return Discovery(topic, payload, revival), components

@@ -1,0 +1,379 @@
+"""The G-code commands: parameters in, full sentences out.
+
+A wrong parameter is an error that names it; nothing is ever taken silently for
+something else.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Any
+
+from . import prompts, words
+from .contract import DUE, MAX_TEXT, SOON, Command
+from .guard import guarded
+from .task import Task
+
+BY = "console"
+SHOWN = 10  # entries of the log
+PATIENCE, PATIENCE_IN_PRINT = 5.0, 0.25  # seconds
+
+
+class Console:
+    """Registers the commands; what they ask for is carried out by the manager."""
+
+    def __init__(self, printer, manager) -> None:
+        self._printer = printer
+        self._manager = manager
+        self._reactor = printer.get_reactor()
+        self._gcode = printer.lookup_object("gcode")
+        self._answer: Any = None  # a print start that waits
+        for name, (method, description) in _COMMANDS.items():
+            entry = guarded(
+                getattr(self, method),
+                name,
+                self._sorry,
+                through=(printer.command_error,),
+            )
+            self._gcode.register_command(name, entry, desc=description)
+        for event in ("klippy:shutdown", "klippy:disconnect"):
+            printer.register_event_handler(
+                event, guarded(lambda: self._answered("stop"), "a waiting print start")
+            )
+
+    def _sorry(self, gcmd) -> None:
+        gcmd.respond_info(
+            f"{gcmd.get_command()} failed: klippy.log tells why. Printing goes on."
+        )
+
+    # What is asked
+
+    def status(self, gcmd) -> None:
+        self._manager.count_now()
+        states = self._manager.board.states()
+        if not states:
+            gcmd.respond_info(
+                "There is no maintenance task yet. Write a section [maintain NAME]."
+            )
+            return
+        lines = []
+        for state in states:
+            lines.append(words.standing(state.label, state))
+            if state.status == DUE and state.message:
+                lines.append(state.message)
+        gcmd.respond_info("\n".join(lines))
+
+    def check(self, gcmd) -> None:
+        task = self._task(gcmd)
+        self._manager.count_now()
+        state = self._manager.board.state(task.slug)
+        lines = [words.standing(state.label, state)]
+        if len(state.limits) > 1:
+            lines += [
+                f"{limit.meter}: {words.quantity(limit.used, limit.unit)} used of"
+                f" {words.quantity(limit.threshold, limit.unit)}."
+                for limit in state.limits
+            ]
+        if state.last_done is not None:
+            by = f" by {state.last_by}" if state.last_by else ""
+            lines.append(f"Last done {words.day(state.last_done)}{by}.")
+        gcmd.respond_info("\n".join(lines + words.details(state)))
+
+    def log(self, gcmd) -> None:
+        name = gcmd.get("NAME", None)
+        task = None if name is None else self._task(gcmd).slug
+        limit = int(self._number(gcmd, "LIMIT", SHOWN, least=1))
+        if gcmd.get("EXPORT", "0") not in ("0", ""):
+            self._manager.export(task)
+            return
+        entries = self._manager.memory.log(task, limit)
+        lines = [
+            f"{words.day(entry.time)} {entry.task} {entry.event}"
+            + (f" by {entry.by}" if entry.by else "")
+            + ", used "
+            + ", ".join(
+                words.quantity(used, self._unit(entry.task, meter))
+                for meter, used in entry.used.items()
+            )
+            + (f": {entry.note}" if entry.note else "")
+            for entry in entries
+        ]
+        gcmd.respond_info("\n".join(lines) or "Nothing has been logged yet.")
+
+    # What is to change
+
+    def done(self, gcmd) -> None:
+        used = self._amounts(gcmd, "USED")
+        if used is None:
+            used = self._amounts(gcmd, "HOURS")  # the ancestor's word
+        self._order(gcmd, "done", used=used, at=self._moment(gcmd), note=_note(gcmd))
+
+    def skip(self, gcmd) -> None:
+        self._order(gcmd, "skip", note=_note(gcmd))
+
+    def snooze(self, gcmd) -> None:
+        hours = self._number(gcmd, "HOURS", prompts.LATER, least=0.0)
+        if hours:
+            self._order(gcmd, "snooze", hours=hours)
+        else:
+            self._order(gcmd, "unsnooze")
+
+    def enable(self, gcmd) -> None:
+        self._order(gcmd, "enable")
+
+    def disable(self, gcmd) -> None:
+        self._order(gcmd, "disable")
+
+    def set(self, gcmd) -> None:
+        threshold = self._amounts(gcmd, "THRESHOLD")
+        warn_at = self._amounts(gcmd, "WARN")
+        if threshold is None and warn_at is None:
+            raise gcmd.error("SET_MAINTENANCE needs THRESHOLD= or WARN=.")
+        self._order(gcmd, "set", threshold=threshold, warn_at=warn_at)
+
+    def adjust(self, gcmd) -> None:
+        used = self._amounts(gcmd, "USED")
+        if used is None:
+            raise gcmd.error(
+                "ADJUST_MAINTENANCE needs USED=: how much was used so far."
+            )
+        self._order(gcmd, "adjust", used=used)
+
+    def count(self, gcmd) -> None:
+        try:
+            by = self._number(gcmd, "BY", 1.0, least=0.0)
+            meter = self._manager.counting.move(gcmd.get("NAME"), by)
+        except ValueError as error:
+            raise gcmd.error(str(error)) from None
+        gcmd.respond_info(f"{meter} counts {words.amount(by)} more.")
+
+    def material(self, gcmd) -> None:
+        name = gcmd.get("MATERIAL").strip()
+        self._manager.set_material(name)
+        gcmd.respond_info(
+            f"Wear is counted for {name} from now on."
+            if name
+            else "Wear is counted for no particular material from now on."
+        )
+
+    # Print start
+
+    def gate(self, gcmd) -> None:
+        """MAINTENANCE_CHECK, for PRINT_START: warn, ask, or refuse."""
+        answer = gcmd.get("ANSWER", None)
+        if answer in ("print", "stop"):
+            if self._answer is None:
+                gcmd.respond_info("No print start waits for an answer.")
+            self._answered(answer)
+        elif answer is not None:
+            raise gcmd.error(f"ANSWER={answer} must be 'print' or 'stop'.")
+        else:
+            self._pass(gcmd, self._due(gcmd))
+
+    def _due(self, gcmd) -> dict[str, list[str]]:
+        """What is due, in sentences, by what is to happen then."""
+        board = self._manager.board
+        if gcmd.get("NAME", None) is not None:
+            states = [board.state(self._task(gcmd).slug)]
+        else:
+            states = board.states()
+        due: dict[str, list[str]] = {}
+        for state in states:
+            if state.status == DUE:
+                action = self._manager.tasks[state.task].at_print_start
+                due.setdefault(action, []).append(words.standing(state.label, state))
+        return due
+
+    def _pass(self, gcmd, due: dict[str, list[str]]) -> None:
+        for text in due.get("warn", []):
+            gcmd.respond_info(f"Maintenance: {text}")
+        if "block" in due:
+            raise gcmd.error(
+                "The print is not started, maintenance comes first: "
+                + " ".join(due["block"])
+            )
+        if "confirm" in due:
+            self._confirm(gcmd, due["confirm"])
+
+    def _confirm(self, gcmd, texts: list[str]) -> None:
+        """Ask, and go on without an answer after a while.
+
+        The buttons' G-code has to come in while this command waits, so the mutex
+        that keeps others out is given back meanwhile.
+        """
+        seconds = self._manager.settings.confirm_timeout
+        self._answer = waiting = self._reactor.completion()
+        wait = f"Printing goes on by itself in {words.amount(seconds)} s."
+        for line in prompts.question(
+            "Print although maintenance is due?", [*texts, wait]
+        ):
+            gcmd.respond_raw(line)
+        gcmd.respond_info("\n".join(["Maintenance is due.", *texts, wait]))
+        mutex = self._gcode.get_mutex()
+        held = mutex.test()
+        if held:
+            mutex.unlock()
+        try:
+            answer = waiting.wait(self._reactor.monotonic() + seconds, "print")
+        finally:
+            if held:
+                mutex.lock()
+            self._answer = None
+        gcmd.respond_raw(prompts.END)
+        if answer == "stop":
+            raise gcmd.error("The print is not started: maintenance is due.")
+
+    def _answered(self, answer: str) -> None:
+        waiting, self._answer = self._answer, None
+        if waiting is not None:
+            waiting.complete(answer)
+
+    # Dialogs
+
+    def prompt(self, gcmd) -> None:
+        if gcmd.get("CLOSE", "0") not in ("0", ""):
+            self._manager.show(self._manager.reminders.close())
+            return
+        if gcmd.get("NAME", None) is not None:
+            state = self._manager.board.state(self._task(gcmd).slug)
+        else:
+            states = [
+                s for s in self._manager.board.states() if s.status in (DUE, SOON)
+            ]
+            if not states:
+                gcmd.respond_info("No maintenance is due.")
+                return
+            state = max(states, key=lambda s: (s.status == DUE, s.deciding.percent))
+        self._manager.reminders.show(state)
+
+    # Parameters
+
+    def _order(self, gcmd, word: str, **arguments: Any) -> None:
+        """Give an order, and answer when what it changed is on disk.
+
+        Waiting holds up other G-code, nothing else; in a print only as long as the
+        moves that are planned already last.
+        """
+        task = self._task(gcmd)
+        command = Command(command=word, by=gcmd.get("BY", BY)[:MAX_TEXT], **arguments)
+        written = self._reactor.completion()
+        refused: list[str] = []
+
+        def tell(text: str) -> None:
+            self._manager.reminders.say(f'Maintenance "{task.label}" {text}')
+            written.complete(text)
+
+        self._manager.orders.give(task.slug, command, refused.append, tell)
+        if refused:
+            raise gcmd.error(f'"{task.label}": {refused[0]}')
+        now = self._reactor.monotonic()
+        busy = self._manager.reminders.busy(now)
+        written.wait(now + (PATIENCE_IN_PRINT if busy else PATIENCE))
+
+    def _unit(self, task: str, meter: str) -> str:
+        """The unit of a limit, "" where the task is configured no more."""
+        made = self._manager.tasks.get(task)
+        limits = () if made is None else made.plan.limits
+        return next((limit.unit for limit in limits if limit.name == meter), "")
+
+    def _task(self, gcmd) -> Task:
+        name = gcmd.get("NAME")
+        task: Task | None = self._manager.find(name)
+        if task is None:
+            names = ", ".join(each.name for each in self._manager.tasks.values())
+            raise gcmd.error(
+                f"There is no maintenance task '{name}'. "
+                + (f"There are: {names}." if names else "There is none at all.")
+            )
+        return task
+
+    def _number(self, gcmd, name: str, default: float, least: float) -> float:
+        value = gcmd.get(name, None)
+        return default if value is None else _number(gcmd, name, value, least)
+
+    def _amounts(self, gcmd, name: str) -> Any:
+        """A number, or `print_time=10,time=200` for a task with several limits."""
+        value = gcmd.get(name, None)
+        if value is None:
+            return None
+        if "=" not in value:
+            return _number(gcmd, name, value)
+        amounts = {}
+        for part in value.split(","):
+            meter, _, number = part.partition("=")
+            amounts[meter.strip()] = _number(gcmd, name, number)
+        return amounts
+
+    def _moment(self, gcmd) -> int | None:
+        """`AT=2026-11-20T18:00`, by the printer's own clock unless it has an offset."""
+        value = gcmd.get("AT", None)
+        if value is None:
+            return None
+        try:
+            text = value[:-1] + "+00:00" if value[-1:] in "zZ" and value else value
+            return math.floor(datetime.fromisoformat(text).astimezone().timestamp())
+        except (ValueError, OverflowError):
+            raise gcmd.error(
+                f"AT={value} is no time: write 2026-11-20 or 2026-11-20T18:00."
+            ) from None
+
+
+def _number(gcmd, name: str, value: str, least: float = 0.0) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not least <= number < math.inf:
+        raise gcmd.error(
+            f"{name}={value.strip()} must be a number, {words.amount(least)} or more."
+        )
+    return number
+
+
+def _note(gcmd) -> str:
+    note: str = gcmd.get("NOTE", "")
+    return note[:MAX_TEXT]
+
+
+_COMMANDS: dict[str, tuple[str, str]] = {
+    "MAINTAIN_STATUS": ("status", "Show how all maintenance tasks stand"),
+    "CHECK_MAINTENANCE": ("check", "Show how one maintenance task stands: NAME="),
+    "UPDATE_MAINTENANCE": (
+        "done",
+        "Mark a maintenance task done: NAME= [NOTE=] [BY=] [AT=] [HOURS=|USED=]",
+    ),
+    "MAINTENANCE_DONE": (
+        "done",
+        "Mark a maintenance task done: NAME= [NOTE=] [BY=] [AT=] [USED=]",
+    ),
+    "SKIP_MAINTENANCE": ("skip", "Skip a maintenance task once: NAME= [NOTE=] [BY=]"),
+    "SNOOZE_MAINTENANCE": (
+        "snooze",
+        "Be reminded of a maintenance task later: NAME= [HOURS=24]; 0 ends it",
+    ),
+    "ENABLE_MAINTENANCE": ("enable", "Count for a maintenance task again: NAME="),
+    "DISABLE_MAINTENANCE": ("disable", "Stop counting for a maintenance task: NAME="),
+    "SET_MAINTENANCE": (
+        "set",
+        "Change a maintenance task: NAME= [THRESHOLD=] [WARN=]",
+    ),
+    "ADJUST_MAINTENANCE": (
+        "adjust",
+        "Correct what was used of a maintenance task: NAME= USED=",
+    ),
+    "MAINTENANCE_LOG": (
+        "log",
+        "Show what was done: [NAME=] [LIMIT=10], or write it to a file: EXPORT=1",
+    ),
+    "MAINTENANCE_COUNT": ("count", "Move a count meter: NAME= [BY=1]"),
+    "SET_MAINTENANCE_MATERIAL": (
+        "material",
+        "Tell which material is loaded: MATERIAL=",
+    ),
+    "MAINTENANCE_CHECK": (
+        "gate",
+        "For PRINT_START: warn, ask or refuse where maintenance is due: [NAME=]",
+    ),
+    "MAINTENANCE_PROMPT": ("prompt", "Show the maintenance dialog: [NAME=]"),
+}

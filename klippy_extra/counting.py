@@ -1,0 +1,124 @@
+"""Where what the meters read goes into the ledger, and what of it must survive."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Callable, Iterable, Mapping
+
+from . import contract, meters
+from .conditions import Conditions, Material
+from .ledger import Counter, Ledger
+from .meters import families
+from .settings import Settings
+from .task import OF_MOONRAKER, Task
+
+_is_count = re.compile(r"count_\w+\Z").match
+ENDS = ("jobs_completed", "jobs_cancelled", "jobs_failed")
+
+
+class Counting:
+    """Reads the meters of a printer that is ready, and weighs what they count."""
+
+    def __init__(
+        self,
+        printer,
+        settings: Settings,
+        tasks: Mapping[str, Task],
+        book: Ledger,
+        documents: Mapping[str, Any],
+        wall: Callable[[], float],
+    ) -> None:
+        self._book = book
+        self._wall = wall
+        self._weights = {
+            key: weights
+            for task in tasks.values()
+            for key, weights in task.weights.items()
+        }
+        wanted = {counter.meter for counter in book.counters()}
+        counts = sorted(filter(_is_count, {*book.readings, *wanted}))
+        self._sources = meters.Sources(
+            printer,
+            meters.Options(
+                wall=wall, memory=documents.get("memory") or {}, counts=tuple(counts)
+            ),
+        )
+        self.meters: dict[str, contract.Meter] = {}
+        # Read by another thread, and added when it has an answer.
+        elsewhere = OF_MOONRAKER.values() if settings.moonraker else ()
+        self._elsewhere = families.meters(*elsewhere)
+        self._learn()
+        self._material = Material(
+            printer, settings.material_variable, str(documents.get("material") or "")
+        )
+        self._conditions = Conditions(printer, self._material)
+        self._eventtime = printer.get_reactor().monotonic()
+        self._rated_at = book.calendar
+
+    def count(self, eventtime: float) -> bool:
+        """Take in what was counted since the last time; whether a job has ended."""
+        self._eventtime = eventtime
+        increments = self._sources.poll(eventtime)
+        self.add(increments)
+        return any(name in increments for name in ENDS)
+
+    def flush(self, eventtime: float) -> None:
+        """Take in everything, before a restart or the end."""
+        self.add(self._sources.flush(eventtime))
+
+    def stop(self, eventtime: float) -> None:
+        """Take in what was really carried out when the printer shut down."""
+        self.add(self._sources.stop(eventtime))
+
+    def add(self, increments: Mapping[str, float]) -> None:
+        self._book.advance(increments, self._weight)
+
+    def _weight(self, counter: Counter) -> float:
+        condition, factor = self._weights[counter.key]
+        return self._conditions.weight(condition, factor, self._eventtime)
+
+    def settle(self) -> bool:
+        """Bring the rates up to date; whether there is a new mark to save."""
+        calendar = self._book.calendar
+        self._book.settle_rates(calendar - self._rated_at)
+        self._rated_at = calendar
+        return self._book.mark(self._wall())
+
+    def move(self, name: str, by: float) -> str:
+        """Move a macro's count meter; return its name. ValueError with the fix."""
+        meter = self._sources.count(name, by)
+        self._learn()
+        return meter
+
+    def set_material(self, name: str) -> None:
+        self._material.set(name)
+
+    def _learn(self) -> None:
+        self.meters = dict(self._sources.meters, **self._elsewhere)
+        self._book.add_meters(self.meters)
+
+    def readings(self) -> dict[str, float]:
+        """Every meter's reading, to 0.1 mm and 0.4 s."""
+        readings = self._book.readings
+        return {name: round(readings.get(name, 0.0), 4) for name in self.meters}
+
+    def documents(self) -> dict[str, Any]:
+        """What belongs into the store together: else a count could be taken twice."""
+        return {"meters": self._book.document(), "memory": self._sources.memory}
+
+    def missing(self, tasks: Iterable[Task]) -> list[str]:
+        """What the tasks ask for and this printer does not have, in sentences."""
+        said = []
+        for task in tasks:
+            wanted = {limit.counter.meter for limit in task.plan.limits}
+            for meter in sorted(wanted - set(self.meters)):
+                names = ", ".join(sorted(self.meters))
+                said.append(
+                    f"[maintain {task.name}] counts '{meter}', which this printer does"
+                    f" not have. It has: {names}."
+                )
+            for condition, _ in task.weights.values():
+                text = self._conditions.missing(condition)
+                if text:
+                    said.append(f"[maintain {task.name}]: {text}")
+        return said

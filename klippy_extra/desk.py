@@ -1,0 +1,265 @@
+"""Where commands are carried out: each once in effect, each answered always. Pure."""
+
+from __future__ import annotations
+
+import collections
+from typing import Any, Iterable, Mapping, NamedTuple
+
+from . import contract, ledger
+from .contract import BAD_ARGUMENT, NOT_READY, UNKNOWN_TASK, Command, Entry, Result
+from .words import amount, quantity
+
+REMEMBERED = 256  # answers
+LEAST, MOST = 0.001, 1e9  # of a threshold; amounts may be 0
+LONGEST_SNOOZE = 10 * 365 * 24.0  # hours
+TOLERANCE = 60  # seconds that another machine's clock may be ahead
+
+
+class RefusedError(Exception):
+    """A command that is not carried out; *code* is one of the contract's."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Change(NamedTuple):
+    """What a command does to a task; *event* is empty where nothing happened."""
+
+    record: ledger.Record
+    event: str
+    text: str  # for a person
+    entry: Entry | None = None
+
+
+class Desk:
+    """Answers commands, and a repeated transaction with its first answer."""
+
+    def __init__(self, book: ledger.Ledger, answers: Iterable[Any] = ()) -> None:
+        self._book = book
+        self._answers: collections.OrderedDict[str, Result] = collections.OrderedDict()
+        self._open: set[str] = set()
+        for row in answers:
+            self._answers[row[0]] = Result(*row)
+
+    def known(self, transaction: str) -> bool:
+        """Whether the transaction was answered, or its answer is under way."""
+        return transaction in self._answers
+
+    def answer(self, transaction: str) -> Result | None:
+        """The first answer; None while it is under way."""
+        return None if transaction in self._open else self._answers[transaction]
+
+    def opened(self, result: Result) -> None:
+        """Remember what will be answered, to be stored with what it answers."""
+        self._open.add(result.transaction)
+        self._remember(result)
+
+    def answered(self, result: Result) -> None:
+        """Remember the answer; it is given again to whoever asks again."""
+        self._open.discard(result.transaction)
+        self._remember(result)
+
+    def _remember(self, result: Result) -> None:
+        self._answers[result.transaction] = result._replace(log=())
+        if len(self._answers) > REMEMBERED:
+            forgotten, _ = self._answers.popitem(last=False)
+            self._open.discard(forgotten)
+
+    def answers(self) -> list[list[Any]]:
+        """The answers as the store keeps them."""
+        return [list(each[:5]) for each in self._answers.values()]
+
+    def handle(self, task: str, command: Command, now: float, ready: bool) -> Change:
+        """Return what *command* does to *task*; the caller applies it.
+
+        Raises RefusedError; then nothing is to be changed.
+        """
+        if task not in self._book.plans:
+            raise RefusedError(UNKNOWN_TASK, f"There is no maintenance task {task!r}.")
+        if not ready:
+            raise RefusedError(NOT_READY, "The printer is not ready for commands.")
+        carry_out = _COMMANDS[command.command]
+        record, event, text = carry_out(self._book, task, command, int(now))
+        entry = None
+        if event:
+            at = command.at if command.at is not None else int(now)
+            entry = Entry(
+                time=at if command.command == "done" else int(now),
+                task=task,
+                event=event,
+                by=command.by,
+                note=command.note,
+                used={n: round(v, 6) for n, v in self._book.used(task).items()},
+            )
+        return Change(record, event, text, entry)
+
+
+def _done(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
+    record = book.records[task]
+    at = now if command.at is None else command.at
+    if at > now + TOLERANCE:
+        raise RefusedError(BAD_ARGUMENT, "What is still to come cannot be done yet.")
+    at = min(at, now)
+    if command.at is not None and at < (record.last_done or 0):
+        raise RefusedError(
+            BAD_ARGUMENT,
+            f"It was done after that, at {contract.iso(record.last_done)}.",
+        )
+    limits = book.plans[task].limits
+    if command.used is not None:
+        used = _by_limit(limits, command.used, "used", complete=True)
+    elif command.at is not None:
+        used = {each.name: book.since(each.counter, at, now) for each in limits}
+    else:
+        used = dict.fromkeys((each.name for each in limits), 0.0)
+    # Never more than there was: what is known of the past is rounded to days.
+    if command.used is None:
+        was = book.used(task)
+        used = {name: min(amount, was[name]) for name, amount in used.items()}
+    fresh = _begun(book, task, used)._replace(
+        last_done=at, last_by=command.by, done_count=record.done_count + 1
+    )
+    return fresh, "done", "is marked done; counting starts again."
+
+
+def _skip(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
+    used = dict.fromkeys(book.used(task), 0.0)
+    text = "is skipped this time; counting starts again."
+    return _begun(book, task, used), "skipped", text
+
+
+def _begun(book: ledger.Ledger, task: str, used: ledger.Amounts) -> ledger.Record:
+    return book.restart(task, used)._replace(snoozed_until=None, snoozed_to=None)
+
+
+def _snooze(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
+    hours = command.hours or 0.0
+    if hours > LONGEST_SNOOZE:
+        raise RefusedError(
+            BAD_ARGUMENT, "Nothing can be snoozed for more than ten years."
+        )
+    record = book.records[task]._replace(
+        snoozed_until=int(now + hours * 3600), snoozed_to=book.calendar + hours
+    )
+    return record, "snoozed", f"is snoozed for {amount(hours)} hours."
+
+
+def _unsnooze(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
+    record = book.records[task]
+    if record.snoozed_to is None:
+        return record, "", "is not snoozed."
+    fresh = record._replace(snoozed_until=None, snoozed_to=None)
+    return fresh, "unsnoozed", "is no longer snoozed."
+
+
+def _enable(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
+    record = book.records[task]
+    if record.enabled:
+        return record, "", "is already enabled."
+    fresh = ledger.switch(record, book.plans[task], book.readings, enabled=True)
+    return fresh, "enabled", "is enabled; counting goes on."
+
+
+def _disable(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
+    record = book.records[task]
+    if not record.enabled:
+        return record, "", "is already disabled."
+    fresh = ledger.switch(record, book.plans[task], book.readings, enabled=False)
+    return fresh, "disabled", "is disabled; nothing counts until it is enabled."
+
+
+def _set(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
+    record, limits = book.records[task], book.plans[task].limits
+    texts = []
+    if command.threshold is not None:
+        asked = _by_limit(limits, command.threshold, "threshold", least=LEAST)
+        configured = {each.name: each.threshold for each in limits}
+        record = record._replace(thresholds=_over(record.thresholds, asked, configured))
+        texts.append("threshold " + _listed(limits, asked))
+    if command.warn_at is not None:
+        asked = _by_limit(limits, command.warn_at, "warn_at", least=LEAST)
+        configured = {each.name: each.warn for each in limits}
+        record = record._replace(warns=_over(record.warns, asked, configured))
+        texts.append("warning at " + _listed(limits, asked) + " before the end")
+    return record, "changed", "has now " + " and ".join(texts) + "."
+
+
+def _adjust(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
+    limits = book.plans[task].limits
+    asked = _by_limit(limits, command.used or 0.0, "used")
+    used = dict(book.used(task), **asked)
+    text = f"counts {_listed(limits, asked)} as used now."
+    return book.restart(task, used), "changed", text
+
+
+def _log(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
+    return book.records[task], "", "has this log."
+
+
+_COMMANDS = {
+    "done": _done,
+    "skip": _skip,
+    "snooze": _snooze,
+    "unsnooze": _unsnooze,
+    "enable": _enable,
+    "disable": _disable,
+    "set": _set,
+    "adjust": _adjust,
+    "log": _log,
+}
+
+
+def _by_limit(
+    limits: tuple[ledger.Limit, ...],
+    asked: contract.Amount,
+    name: str,
+    least: float = 0.0,
+    complete: bool = False,
+) -> dict[str, float]:
+    """Spread one number, or an object by meter, over the limits it is for."""
+    names = [each.name for each in limits]
+    if not isinstance(asked, dict):
+        if len(names) > 1:
+            raise RefusedError(
+                BAD_ARGUMENT,
+                f"This task has several limits: say which {name!r} belongs to which"
+                " of " + ", ".join(names) + ".",
+            )
+        asked = {names[0]: asked}
+    if not asked:
+        raise RefusedError(
+            BAD_ARGUMENT, f"{name!r} names none of " + ", ".join(names) + "."
+        )
+    for meter, number in asked.items():
+        if meter not in names:
+            raise RefusedError(
+                BAD_ARGUMENT,
+                f"This task has no limit {meter!r}, only " + ", ".join(names) + ".",
+            )
+        if not least <= number <= MOST:
+            raise RefusedError(
+                BAD_ARGUMENT,
+                f"{name!r} must be from {amount(least)} to {amount(MOST)}.",
+            )
+    missing = {each: 0.0 for each in names if complete and each not in asked}
+    return dict(missing, **asked)
+
+
+def _over(
+    overrides: Mapping[str, ledger.Override],
+    asked: dict[str, float],
+    configured: dict[str, float],
+) -> dict[str, ledger.Override]:
+    fresh = {n: ledger.Override(v, configured[n]) for n, v in asked.items()}
+    return dict(overrides, **fresh)
+
+
+def _listed(limits: tuple[ledger.Limit, ...], amounts: dict[str, float]) -> str:
+    if len(limits) == 1:
+        return quantity(amounts[limits[0].name], limits[0].unit)
+    return ", ".join(
+        f"{each.name} {quantity(amounts[each.name], each.unit)}"
+        for each in limits
+        if each.name in amounts
+    )

@@ -1,0 +1,45 @@
+"""The door between Klipper's reactor and this extra.
+
+An exception that escapes a timer, callback, event handler or endpoint ends the
+reactor or shuts the printer down in the middle of a print: none may.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from typing import Any, Callable
+
+
+def guarded(
+    function: Callable[..., Any],
+    what: str,
+    default: Any = None,
+    through: tuple[type[BaseException], ...] = (),
+) -> Callable[..., Any]:
+    """Wrap an entry from the reactor: nothing escapes but what *through* names.
+
+    The first fault is logged with its traceback, a repeated one is only counted
+    until the entry works again. *default* is what is returned then: a value, or a
+    callable of the same arguments (a timer must say when it wakes next).
+    """
+    faults = 0
+
+    @functools.wraps(function)
+    def entry(*args: Any, **kwargs: Any) -> Any:
+        nonlocal faults
+        try:
+            result = function(*args, **kwargs)
+        except through:
+            raise
+        except Exception:
+            if not faults:
+                logging.exception("maintain: %s failed; printing goes on", what)
+            faults += 1
+            return default(*args, **kwargs) if callable(default) else default
+        if faults > 1:
+            logging.info("maintain: %s works again after %d faults", what, faults)
+        faults = 0
+        return result
+
+    return entry

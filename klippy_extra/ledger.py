@@ -1,0 +1,439 @@
+"""The numbers: counters that only grow, and tasks held against them. Pure.
+
+A *counter* is a meter, perhaps only under a condition, perhaps weighted. A task
+remembers what each of its counters read when counting began, so that counting
+touches no task: what was used is the counter's reading less that.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Iterable, Mapping, NamedTuple, Sequence
+
+from . import contract
+from .contract import DISABLED, DUE, OK, SNOOZED, SOON
+
+HALF_LIFE = 14 * 24.0  # hours: how fast the rate of use forgets
+RATE_AFTER = 1.0  # hours watched before a rate is worth a forecast
+RATE_OVER = 24.0  # hours that it is taken over at least: one print is no habit
+FORECAST = 10 * 365 * 24.0  # hours: what lies further away is no forecast
+MARKS = 90  # days for which a back-dated "done" finds the readings of then
+DAY = 86400.0
+
+CALENDAR = "time"  # the counter of hours that pass by themselves
+
+Amounts = Dict[str, float]
+
+
+class Counter(NamedTuple):
+    """What a limit counts; *condition* and *factor* are canonical texts."""
+
+    meter: str
+    condition: str = ""
+    factor: str = ""
+
+    @property
+    def key(self) -> str:
+        key = self.meter
+        if self.condition:
+            key += "?" + self.condition
+        if self.factor:
+            key += "*" + self.factor
+        return key
+
+
+class Limit(NamedTuple):
+    """A counter and a threshold, as configured."""
+
+    name: str  # what the contract calls `meter`; unique within the task
+    counter: Counter
+    unit: str
+    threshold: float
+    warn: float = 10.0
+    warn_in_percent: bool = True
+
+
+class Plan(NamedTuple):
+    """What the configuration says of a task."""
+
+    task: str
+    limits: tuple[Limit, ...]
+    match: str = "any"
+    disabled: bool = False
+
+
+class Override(NamedTuple):
+    """A value given by command, and the configured one that it replaced."""
+
+    value: float
+    configured: float
+
+
+class Record(NamedTuple):
+    """What must be remembered of a task. `time`-like fields are UNIX seconds."""
+
+    start: Mapping[
+        str, float
+    ] = {}  # by limit: the counter's reading when counting began
+    counters: Mapping[str, str] = {}  # by limit: the counter that this was
+    held: Mapping[str, float] = {}  # by limit: what was used when the task was disabled
+    enabled: bool = True
+    configured_disabled: bool = False  # `disabled` as it was configured last
+    thresholds: Mapping[str, Override] = {}
+    warns: Mapping[str, Override] = {}
+    snoozed_until: int | None = None  # for people
+    snoozed_to: float | None = None  # the calendar's reading: what counts
+    last_done: int | None = None
+    last_by: str = ""
+    done_count: int = 0
+    announced: str = OK  # ok, soon or due: the last that was told
+    due_since: int | None = None
+    reminded: float | None = None  # the calendar's reading
+    ran: float | None = None  # the same, of `expired_gcode`
+    imported: bool = False  # what an earlier extra had counted is in
+
+    def document(self) -> dict[str, Any]:
+        fields = dict(self._asdict())
+        for name in ("thresholds", "warns"):
+            fields[name] = {n: list(each) for n, each in fields[name].items()}
+        return fields
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Record:
+        known = {n: v for n, v in document.items() if n in cls._fields}
+        for name in ("thresholds", "warns"):
+            known[name] = {n: Override(*v) for n, v in known.get(name, {}).items()}
+        return cls(**known)
+
+
+class View(NamedTuple):
+    """A task as it stands now."""
+
+    limits: tuple[contract.Limit, ...]
+    trigger: str  # the limit that decides
+    status: str
+    due_at: int | None
+
+    @property
+    def deciding(self) -> contract.Limit:
+        return next(each for each in self.limits if each.meter == self.trigger)
+
+
+class Ledger:
+    """Every counter's reading and recent rate, and every task's record.
+
+    Readings are in the meters' units; *calendar* is the reading of `time`.
+    """
+
+    def __init__(
+        self,
+        plans: Iterable[Plan],
+        document: Mapping[str, Any] | None = None,
+        records: Mapping[str, Mapping[str, Any]] | None = None,
+        marks: Sequence[Any] = (),
+    ) -> None:
+        document = document or {}
+        self.plans = {plan.task: plan for plan in plans}
+        self.readings: Amounts = dict(document.get("readings", {}))
+        # By counter: use and hours, both fading with HALF_LIFE.
+        self._rates: dict[str, tuple[float, float]] = {
+            key: (used, hours)
+            for key, (used, hours) in document.get("rates", {}).items()
+        }
+        self._recent: Amounts = {}
+        self._marks = [(when, dict(readings)) for when, readings in marks]
+        self._derived: dict[str, list[Counter]] = {}
+        self.readings.setdefault(CALENDAR, 0.0)
+        old = dict(self.readings)
+        wanted = {counter.key: counter for counter in self.counters()}
+        for key, counter in wanted.items():
+            self.readings.setdefault(key, 0.0)
+            if key != counter.meter:
+                self._derived.setdefault(counter.meter, []).append(counter)
+        self.records = {
+            task: _reconciled(
+                plan, Record.of((records or {}).get(task, {})), old, self.readings
+            )
+            for task, plan in self.plans.items()
+        }
+        for key in list(self.readings):
+            if ("?" in key or "*" in key) and key not in wanted:
+                del self.readings[key]
+
+    @property
+    def calendar(self) -> float:
+        return self.readings[CALENDAR]
+
+    def document(self) -> dict[str, Any]:
+        """What must survive of the counters; a copy."""
+        return {"readings": dict(self.readings), "rates": dict(self._rates)}
+
+    def counters(self) -> list[Counter]:
+        """What the tasks count."""
+        return [limit.counter for p in self.plans.values() for limit in p.limits]
+
+    def add_meters(self, names: Iterable[str]) -> None:
+        """Let meters that nobody has a limit on be counted, from zero."""
+        for name in names:
+            self.readings.setdefault(name, 0.0)
+
+    def advance(
+        self,
+        increments: Mapping[str, float],
+        weight: Callable[[Counter], float] = lambda counter: 1.0,
+        recent: bool = True,
+    ) -> None:
+        """Add what the meters counted; *weight* is what conditions make of it.
+
+        Not *recent* is what was counted long ago: it tells nothing of the rate.
+        """
+        readings = self.readings
+        for meter, increment in increments.items():
+            # Also false for NaN: a counter that once is NaN stays so for ever.
+            if not 0.0 < increment < 1e12:
+                continue
+            self._add(meter, increment, recent)
+            for counter in self._derived.get(meter, ()):
+                key = counter.key
+                share = increment * weight(counter)
+                if 0.0 < share < 1e12 and key in readings:
+                    self._add(key, share, recent)
+
+    def _add(self, key: str, amount: float, recent: bool) -> None:
+        self.readings[key] = self.readings.get(key, 0.0) + amount
+        if recent:
+            self._recent[key] = self._recent.get(key, 0.0) + amount
+
+    def settle_rates(self, hours: float) -> None:
+        """Take what was counted in the last *hours* into the recent rates."""
+        if hours <= 0.0:
+            return
+        fading = 0.5 ** (hours / HALF_LIFE)
+        for key in self.readings:
+            used, watched = self._rates.get(key, (0.0, 0.0))
+            fresh = self._recent.get(key, 0.0)
+            self._rates[key] = (used * fading + fresh, watched * fading + hours)
+        self._recent.clear()
+
+    def rate(self, counter: Counter) -> float | None:
+        """Use per hour, or None where there is none to go by."""
+        if counter.key == CALENDAR:
+            return 1.0
+        used, watched = self._rates.get(counter.key, (0.0, 0.0))
+        if watched < RATE_AFTER or used <= 0.0:
+            return None
+        return used / max(watched, RATE_OVER)
+
+    def mark(self, now: float) -> bool:
+        """Note the readings once a day; whether it was time to."""
+        if self._marks and not now >= self._marks[-1][0] + DAY:
+            # A clock that was ahead must not stop this for months.
+            if self._marks[-1][0] <= now + DAY:
+                return False
+            self._marks = [each for each in self._marks if each[0] <= now]
+        self._marks = [*self._marks[-MARKS:], (now, dict(self.readings))]
+        return True
+
+    @property
+    def marks(self) -> list[Any]:
+        return [[when, readings] for when, readings in self._marks]
+
+    def since(self, counter: Counter, at: float, now: float) -> float:
+        """What *counter* counted since *at*, as far as it is known."""
+        reading = self.readings[counter.key]
+        if counter.key == CALENDAR:
+            return max(0.0, now - at) / 3600.0
+        after, then = now, reading
+        for when, readings in reversed(self._marks):
+            if counter.key not in readings or when > after:
+                break
+            before = readings[counter.key]
+            if when <= at:
+                share = (at - when) / (after - when) if after > when else 1.0
+                then = before + share * (then - before)
+                break
+            after, then = when, before
+        return max(0.0, reading - then)
+
+    def used(self, task: str) -> Amounts:
+        """What was used of each limit, in its unit."""
+        record = self.records[task]
+        if not record.enabled:
+            return dict(record.held)
+        readings, start = self.readings, record.start
+        return {
+            limit.name: max(0.0, readings[limit.counter.key] - start[limit.name])
+            for limit in self.plans[task].limits
+        }
+
+    def restart(self, task: str, used: Amounts) -> Record:
+        """Return the task's record as if *used* had been used of each limit."""
+        plan, record = self.plans[task], self.records[task]
+        if not record.enabled:
+            return record._replace(held=dict(used))
+        start = {
+            limit.name: self.readings[limit.counter.key] - used[limit.name]
+            for limit in plan.limits
+        }
+        return record._replace(start=start)
+
+    def view(self, task: str, now: float) -> View:
+        """The task's limits, which of them decides, and what follows."""
+        plan, record = self.plans[task], self.records[task]
+        used = self.used(task)
+        limits = tuple(_held(each, record, used[each.name]) for each in plan.limits)
+        # The nearest to its end decides, or the farthest where all must be there.
+        decide = max if plan.match == "any" else min
+        deciding = decide(limits, key=_urgency)
+        return View(
+            limits,
+            deciding.meter,
+            _status(record, deciding, self.calendar),
+            self._due_at(plan, record, limits, deciding, now),
+        )
+
+    def examine(self, task: str, view: View, now: float) -> tuple[Record, list[str]]:
+        """Return the record that follows from *view*, and the events to tell."""
+        record, events = self.records[task], []
+        if record.snoozed_to is not None and self.calendar >= record.snoozed_to:
+            record = record._replace(snoozed_until=None, snoozed_to=None)
+            events.append("unsnoozed")
+        level = _level(view.deciding) if record.enabled else OK
+        if (level == DUE) != (record.due_since is not None):
+            record = record._replace(due_since=int(now) if level == DUE else None)
+        if _LEVELS.index(level) < _LEVELS.index(record.announced):
+            record = record._replace(announced=level, reminded=None, ran=None)
+        elif level != record.announced and record.snoozed_to is None:
+            record = record._replace(announced=level, reminded=None, ran=None)
+            events.append(level)
+        return record, events
+
+    def _due_at(
+        self,
+        plan: Plan,
+        record: Record,
+        limits: tuple[contract.Limit, ...],
+        deciding: contract.Limit,
+        now: float,
+    ) -> int | None:
+        if not record.enabled:
+            return None
+        if record.due_since is not None and deciding.remaining <= 0.0:
+            return record.due_since
+        hours = []
+        for limit, held in zip(plan.limits, limits):
+            rate = self.rate(limit.counter)
+            if held.remaining <= 0.0:
+                hours.append(0.0)
+            elif rate is not None and held.remaining / rate <= FORECAST:
+                hours.append(held.remaining / rate)
+            elif plan.match == "all":
+                return None
+        if not hours:
+            return None
+        when = now + 3600.0 * (min(hours) if plan.match == "any" else max(hours))
+        # To the hour: a forecast that moves each second tells nobody more.
+        return round(when / 3600.0) * 3600
+
+
+def threshold(record: Record, limit: Limit) -> float:
+    override = record.thresholds.get(limit.name)
+    return limit.threshold if override is None else override.value
+
+
+def warn_at(record: Record, limit: Limit) -> float:
+    override = record.warns.get(limit.name)
+    if override is not None:
+        return override.value
+    if limit.warn_in_percent:
+        return threshold(record, limit) * limit.warn / 100.0
+    return limit.warn
+
+
+def _held(limit: Limit, record: Record, used: float) -> contract.Limit:
+    most = threshold(record, limit)
+    return contract.Limit(
+        meter=limit.name,
+        unit=limit.unit,
+        threshold=most,
+        used=used,
+        remaining=most - used,
+        percent=100.0 * used / most,
+        warn_at=warn_at(record, limit),
+    )
+
+
+def _urgency(limit: contract.Limit) -> tuple[bool, bool, float]:
+    remaining = limit.remaining
+    return remaining <= 0.0, remaining <= limit.warn_at, limit.percent
+
+
+def _status(record: Record, limit: contract.Limit, calendar: float) -> str:
+    if not record.enabled:
+        return DISABLED
+    level = _level(limit)
+    snoozed = record.snoozed_to is not None and calendar < record.snoozed_to
+    return SNOOZED if snoozed and level != OK else level
+
+
+_LEVELS = (OK, SOON, DUE)
+
+
+def _level(limit: contract.Limit) -> str:
+    due, soon, _ = _urgency(limit)
+    return DUE if due else SOON if soon else OK
+
+
+def _reconciled(plan: Plan, record: Record, old: Amounts, new: Amounts) -> Record:
+    """Fit what was remembered to what is configured now.
+
+    What was used stays, even where the limit's condition or factor changed;
+    what was set by command stays until the configured value changes.
+    """
+    start, held, counters = {}, {}, {}
+    for limit in plan.limits:
+        name, key = limit.name, limit.counter.key
+        before = record.counters.get(name)
+        used = 0.0
+        if before in old and name in record.start:
+            used = max(0.0, old[before] - record.start[name])
+        counters[name] = key
+        start[name] = new[key] - used
+        held[name] = record.held.get(name, used)
+    fitted = record._replace(
+        start=start,
+        held=held,
+        counters=counters,
+        thresholds={
+            limit.name: record.thresholds[limit.name]
+            for limit in plan.limits
+            if limit.name in record.thresholds
+            and record.thresholds[limit.name].configured == limit.threshold
+        },
+        warns={
+            limit.name: record.warns[limit.name]
+            for limit in plan.limits
+            if limit.name in record.warns
+            and record.warns[limit.name].configured == limit.warn
+        },
+    )
+    if plan.disabled == record.configured_disabled:
+        return fitted
+    switched = switch(fitted, plan, new, enabled=not plan.disabled)
+    return switched._replace(configured_disabled=plan.disabled)
+
+
+def switch(record: Record, plan: Plan, readings: Amounts, enabled: bool) -> Record:
+    """Return the record enabled or disabled, with what was used unchanged."""
+    if enabled == record.enabled:
+        return record
+    if enabled:
+        start = {
+            limit.name: readings[limit.counter.key] - record.held[limit.name]
+            for limit in plan.limits
+        }
+        return record._replace(enabled=True, start=start)
+    held = {
+        limit.name: max(0.0, readings[limit.counter.key] - record.start[limit.name])
+        for limit in plan.limits
+    }
+    return record._replace(enabled=False, held=held)

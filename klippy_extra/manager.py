@@ -1,0 +1,401 @@
+"""The `[maintain]` section: everything is wired together and kept alive here.
+
+All state belongs to the reactor. Two timers do the work, a little at a time: one
+counts, the other looks at tasks, publishes and saves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import time
+from typing import Any, Callable
+
+from . import broker, contract, settings
+from .board import Board
+from .console import Console
+from .contract import Entry, Info, State
+from .counting import Counting
+from .desk import Desk
+from .export import Export
+from .guard import guarded
+from .ledger import Ledger, Record
+from .memory import Memory
+from .orders import Orders, event_of
+from .past import Past
+from .publisher import Publisher, Sight
+from .reminders import Reminders
+from .task import Task
+from .version import VERSION
+from .web import Web
+
+COUNT_EVERY = 0.25  # seconds: motion comes as a few hundred moves a second
+LOOK_EVERY = 0.25  # seconds
+LOOK_SOON = 0.02  # seconds, while messages wait for their turn
+ROUND = 32  # looks until every task of many was looked at
+LEAST = 4  # tasks in one look
+TURN = 3  # messages that are made in one look
+RATES_EVERY = 60.0  # seconds
+SUM_EVERY = 1.0  # seconds
+ASK_AFTER = 2.0  # seconds from a job's end until Moonraker has counted it
+SETTLED = 30.0  # seconds with a broker until it has what it should have
+
+
+class Manager:
+    """Counts, looks, and hands on; others know how."""
+
+    def __init__(self, config, wall: Callable[[], float] | None = None) -> None:
+        self.settings = settings.read(config)
+        self.tasks: dict[str, Task] = {}
+        self.wall = wall or time.time
+        self._printer = printer = config.get_printer()
+        self._reactor = printer.get_reactor()
+        self.memory = Memory(str(self.settings.store), self._post)
+        self.reminders = Reminders(printer, self.settings, self.tasks)
+        self.running = False
+        self._prepared = False  # the store was read
+        self._notes: list[str] = []  # for the console, once somebody can hear it
+        self._connection: broker.Connection | None = None
+        self._export = Export(self.settings.export, self._post)
+        self._status: Callable[[], dict[str, Any]] = guarded(
+            self._tell_status, "the status of [maintain]", dict
+        )
+        Console(printer, self)
+        Web(printer, self)
+        for event, handler in (
+            ("klippy:connect", self._connect),
+            ("klippy:shutdown", self._shutdown),
+            ("klippy:disconnect", self._disconnect),
+            ("gcode:request_restart", self._restarting),
+        ):
+            printer.register_event_handler(event, guarded(handler, event))
+        ready = guarded(self._ready, "klippy:ready", self._lame)
+        printer.register_event_handler("klippy:ready", ready)
+
+    def add(self, config) -> Task:
+        """Make the task of a `[maintain NAME]` section."""
+        task = Task(config, self.settings.moonraker)
+        self.tasks[task.slug] = task
+        return task
+
+    def get_status(self, eventtime: float) -> dict[str, Any]:
+        """Return a new dict each time: a subscriber sees no change within one."""
+        return self._status()
+
+    # Life
+
+    def _connect(self) -> None:
+        """Read the store; here waiting is allowed."""
+        self.memory.load()
+        documents = self.memory.documents
+        plans = [task.plan for task in self.tasks.values()]
+        try:
+            records = {task: documents.get(f"task/{task}") or {} for task in self.tasks}
+            meters, marks = documents.get("meters"), documents.get("marks")
+            self.book = Ledger(plans, meters, records, marks or ())
+            desk = Desk(self.book, documents.get("answers") or ())
+        except Exception:
+            logging.exception("maintain: the store makes no sense")
+            self.memory.lost("The maintenance store makes no sense: all starts anew.")
+            self.book = Ledger(plans)
+            desk = Desk(self.book)
+        self.board = Board(self.tasks, self.book, self.wall)
+        self.orders = Orders(self, desk)
+        self._past = Past(
+            self.settings,
+            self.tasks,
+            self.book,
+            documents,
+            self.wall,
+            self._note,
+            self.memory.save,
+        )
+        guarded(self._past.look, "the ancestor's files")()
+        self._prepared = True
+
+    def _ready(self) -> None:
+        if not self._prepared:
+            self._lame()
+            return
+        self.counting = Counting(
+            self._printer,
+            self.settings,
+            self.tasks,
+            self.book,
+            self.memory.documents,
+            self.wall,
+        )
+        self.memory.start()
+        self.running = True
+        for task in self.tasks.values():
+            task.status = lambda slug=task.slug: self.board.status(slug)  # type: ignore[misc]
+        # Without the broker, counting goes on all the same.
+        self._connection = guarded(self._connect_broker, "the way to the broker")()
+        documents = {**self._everything(), **self.memory.identity()}
+        if self._connection is not None:
+            documents.update(self._connection.documents)
+        self.memory.save(documents)
+        self._start_timers()
+        if self._connection is not None:
+            self._connection.link.start()
+        missing = self.counting.missing(self.tasks.values())
+        for text in [self.memory.problem, *self._notes, *missing]:
+            if text:
+                self.reminders.say(text)
+        self._past.start(self.counting, self._post)
+
+    def _start_timers(self) -> None:
+        now = self._reactor.monotonic()
+        self._saved = self._rated = self._metered = self._summed = now
+        self._live_since: float | None = None
+        self._busy = False
+        self._round = list(self.tasks)
+        # A timer that fails is tried again, since it says when it wakes next.
+        count = guarded(self._count, "counting", lambda eventtime: eventtime + 1.0)
+        look = guarded(self._look, "looking", lambda eventtime: eventtime + 1.0)
+        self._reactor.register_timer(count, now + COUNT_EVERY)
+        self._reactor.register_timer(look, now + COUNT_EVERY + LOOK_EVERY / 2)
+
+    def _lame(self) -> None:
+        self.reminders.say(
+            "Maintenance is not counted: it could not be started. klippy.log tells why."
+        )
+
+    def _shutdown(self) -> None:
+        if self.running:
+            self.counting.stop(self._reactor.monotonic())
+            self._save()
+            if self.publisher is not None:
+                self.publisher.info()
+
+    def _restarting(self, print_time: float) -> None:
+        if self.running:
+            self.counting.flush(self._reactor.monotonic())
+            self._save()
+
+    def _disconnect(self) -> None:
+        """Leave nothing behind: this is the last that an extra is told."""
+        was_running, self.running = self.running, False
+        connection, documents = self._connection, {}
+        if was_running:
+            now = self._reactor.monotonic()
+            guarded(self.counting.flush, "the last counting")(now)
+            documents = guarded(self._everything, "the last save", {})()
+            guarded(self._past.close, "leaving Moonraker")()
+        if connection is not None:
+            silent = connection.publisher.silent
+            guarded(connection.link.close, "leaving the broker")(say_offline=not silent)
+        self._export.close()
+        self.memory.close(documents)
+
+    def _post(self, call: Callable[[], None]) -> None:
+        """Run *call* on the reactor. Safe from any thread, and after the end."""
+        entry = guarded(lambda eventtime: call(), "a message from a thread")
+        # Klipper's reactor raises TypeError before it runs and when it is gone.
+        with contextlib.suppress(TypeError):
+            self._reactor.register_async_callback(entry)
+
+    # The two timers
+
+    def _count(self, eventtime: float) -> float:
+        if self.counting.count(eventtime):
+            ask = guarded(lambda eventtime: self._past.ask(), "asking Moonraker")
+            self._reactor.register_callback(ask, eventtime + ASK_AFTER)
+        return eventtime + COUNT_EVERY
+
+    def _look(self, eventtime: float) -> float:
+        """One thing in one turn: a turn is to be short."""
+        if eventtime - self._rated >= RATES_EVERY:
+            self._rated = eventtime
+            if self.counting.settle():
+                self.memory.save({"marks": self.book.marks})
+        elif eventtime - self._saved >= self.settings.store_interval:
+            self._saved = eventtime
+            self._save()
+        # What is on its way to disk is told first, in the order of `seq`.
+        elif not self.orders.unsaved:
+            publisher = self.publisher
+            if publisher is not None and publisher.busy:
+                publisher.turn(TURN)
+                return eventtime + LOOK_SOON
+            self._examine_some(eventtime)
+            self._publish(eventtime)
+        return eventtime + LOOK_EVERY
+
+    def _examine_some(self, eventtime: float) -> None:
+        """See to the tasks whose turn it is."""
+        self._busy = self.reminders.busy(eventtime)
+        share = max(LEAST, -(-len(self._round) // ROUND))
+        for task in self._round[:share]:
+            self._examine(task)
+        self._round = self._round[share:] + self._round[:share]
+
+    def _examine(self, task: str) -> None:
+        """See where a task stands; tell what happened, and remind."""
+        now = self.wall()
+        view = self.book.view(task, now)
+        record, events = self.book.examine(task, view, now)
+        changed = self._keep(task, record)
+        state = self.board.state(task, view=None if changed else view)
+        self._keep(task, self.reminders.look(self.book, state, self._busy))
+        publisher = self.publisher
+        if publisher is None:
+            return
+        if events:
+            numbered = state._replace(seq=self.memory.next_seq())
+            publisher.state(numbered)
+            for event in events:
+                publisher.event(event_of(numbered, event))
+            self.sum_up()
+        else:
+            publisher.offer(state)
+
+    def _publish(self, eventtime: float) -> None:
+        """Tell the broker what is new of the printer as a whole."""
+        publisher = self.publisher
+        if publisher is None:
+            return
+        if not publisher.live:
+            self._live_since = None
+        elif self._live_since is None:
+            self._live_since = eventtime
+        elif eventtime - self._live_since >= SETTLED and publisher.cleared():
+            self.memory.save({"unpublish": None})
+        if eventtime - self._metered >= self.settings.publish_interval:
+            self._metered = eventtime
+            publisher.meters(self.counting.readings())
+        # Not for each task: it is a look at all of them.
+        elif eventtime - self._summed >= SUM_EVERY:
+            self._summed = eventtime
+            self.sum_up()
+        publisher.turn(TURN)
+
+    # What must survive
+
+    def _keep(self, task: str, record: Record) -> bool:
+        """Remember the record, if it is another one."""
+        if record is self.book.records[task]:
+            return False
+        self.book.records[task] = record
+        self.memory.save({f"task/{task}": record.document()})
+        return True
+
+    def _save(self) -> None:
+        self.memory.save({**self.counting.documents(), **self.memory.identity()})
+
+    def _everything(self) -> dict[str, Any]:
+        """All that can change. A task's start belongs to the meters' readings."""
+        documents = {**self.counting.documents(), **self._past.documents()}
+        documents["answers"] = self.orders.desk.answers()
+        for task, record in self.book.records.items():
+            documents[f"task/{task}"] = record.document()
+        return documents
+
+    # What others ask for
+
+    @property
+    def ready(self) -> bool:
+        """Whether commands are carried out."""
+        return self.running and not self._printer.is_shutdown()
+
+    @property
+    def publisher(self) -> Publisher | None:
+        return None if self._connection is None else self._connection.publisher
+
+    def count_now(self) -> None:
+        """Count what there is: who asks wants to know how it stands now."""
+        if self.ready:
+            self.counting.flush(self._reactor.monotonic())
+
+    def find(self, name: str) -> Task | None:
+        """The task of that name, or of that slug."""
+        named = (task for task in self.tasks.values() if task.name == name)
+        return next(named, None) or self.tasks.get(contract.slug(name))
+
+    def numbered(self, task: str) -> State:
+        """How a task stands, as the next message about it."""
+        return self.board.state(task, self.memory.next_seq())
+
+    def sum_up(self) -> None:
+        if self.publisher is not None:
+            self.publisher.summary(self.board.summary())
+
+    def set_material(self, name: str) -> None:
+        self.counting.set_material(name)
+        self.memory.save({"material": name})
+
+    def export(self, task: str | None) -> None:
+        """Write the whole log to a file; the console hears of it."""
+
+        def write(entries: list[Entry]) -> None:
+            self._export.write(entries, self.reminders.say)
+
+        self.memory.whole_log(task, write)
+
+    def show(self, task: str | None) -> None:
+        """Show a task's dialog, if there is one to show."""
+        if task is not None:
+            self.reminders.show(self.board.state(task))
+
+    def _note(self, text: str) -> None:
+        if self.running:
+            self.reminders.say(text)
+        else:
+            self._notes.append(text)
+
+    def _tell_status(self) -> dict[str, Any]:
+        if not self.running:
+            return {}
+        summary = self.board.summary()
+        return {
+            "due": summary.due,
+            "soon": summary.soon,
+            "next_task": summary.next_task,
+            "tasks": list(self.tasks),
+            "connected": self._connection is not None
+            and self._connection.link.connected,
+        }
+
+    # What the publisher sees
+
+    def _connect_broker(self) -> broker.Connection | None:
+        sight = Sight(
+            info=self._info,
+            tasks=tuple(self.tasks),
+            seq=self.memory.next_seq,
+            state=self.numbered,
+            meters=self._readings,
+            summary=lambda: self.board.summary(self.memory.next_seq()),
+            command=self.orders.by_broker,
+            say=self.reminders.say,
+            clock=self._reactor.monotonic,
+        )
+        return broker.connect(
+            self.settings,
+            sight,
+            self._info(),
+            self.board.states(),
+            self.memory.documents,
+            self._post,
+        )
+
+    def _readings(self) -> contract.Meters:
+        now = round(self.wall(), 3)
+        return contract.Meters(self.memory.next_seq(), now, self.counting.readings())
+
+    def _info(self) -> Info:
+        start_args = self._printer.get_start_args()
+        return Info(
+            uuid=self.memory.uuid,
+            name=self.settings.name,
+            tasks=tuple(self.tasks),
+            meters=self.counting.meters,
+            model=self.settings.model,
+            version=VERSION,
+            host=socket.gethostname(),
+            url=self.settings.web_page,
+            klipper_version=str(start_args.get("software_version", "")),
+            klipper_state=self._printer.get_state_message()[1],
+            commands=self.settings.allow_commands,
+        )

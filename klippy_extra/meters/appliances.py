@@ -1,0 +1,51 @@
+"""Hours that heaters and fans are on."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+from .base import Increments, Options
+from .families import each
+
+Objects = Dict[str, Any]  # by their names in the configuration
+
+HOUR = 3600.0
+FANS = ("fan", "heater_fan", "controller_fan", "fan_generic", "temperature_fan")
+
+
+class Appliances:
+    """Hours with *field* of an object's status above zero."""
+
+    def __init__(
+        self, printer, family: str, objects: dict[str, Any], field: str
+    ) -> None:
+        named = each(family, objects)
+        self.meters = dict(named.values())
+        self._objects = [(named[name][0], made) for name, made in objects.items()]
+        self._field = field
+        self._seen = printer.get_reactor().monotonic()
+
+    def poll(self, eventtime: float) -> Increments:
+        hours = max(0.0, eventtime - self._seen) / HOUR
+        self._seen = max(self._seen, eventtime)
+        return {
+            meter: hours
+            for meter, made in self._objects
+            if (made.get_status(eventtime).get(self._field) or 0.0) > 0.0
+        }
+
+
+def heaters(printer, options: Options) -> Appliances:
+    """``heater_on_<heater>``: hours with a target set, whatever power that takes."""
+    found = printer.lookup_object("heaters", None)
+    names = [] if found is None else found.get_all_heaters()
+    objects = {name: found.lookup_heater(name.split()[-1]) for name in names}
+    return Appliances(printer, "heater_on", objects, "target")
+
+
+def fans(printer, options: Options) -> Appliances:
+    """``fan_on_<fan>``: hours at any speed."""
+    objects = {
+        name: made for module in FANS for name, made in printer.lookup_objects(module)
+    }
+    return Appliances(printer, "fan_on", objects, "speed")

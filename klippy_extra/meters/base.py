@@ -1,0 +1,33 @@
+"""What a source of wear is, and what it may use."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, NamedTuple
+
+Increments = Dict[str, float]  # meter -> what was added, in its unit, never negative
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from ..contract import Meter
+
+    class Source(Protocol):
+        """Reads one kind of wear. Made when Klippy is ready.
+
+        It has no meters where Klipper has no such object.
+        """
+
+        meters: dict[str, Meter]
+
+        def poll(self, eventtime: float) -> Increments:
+            """Return what was added since the last poll: a look at memory only."""
+
+
+class Options(NamedTuple):
+    """What the manager hands to every source."""
+
+    wall: Callable[[], float] = time.time
+    synchronized: Callable[[], bool] | None = None  # None: ask the kernel
+    memory: Mapping[str, Any] = {}  # what `Sources.memory` was when last stored
+    counts: tuple[str, ...] = ()  # `count_...` meters that exist from the start

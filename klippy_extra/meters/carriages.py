@@ -1,0 +1,140 @@
+"""Carriages that do not move as an axis does: two on one rail, or a delta's towers."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any, Sequence
+
+from ..contract import Meter
+from ..guard import guarded
+from .base import Increments
+from .families import each
+from .queue import MOVES, Piece, distance
+
+TOWERS = {
+    "delta": ("stepper_a", "stepper_b", "stepper_c"),
+    "deltesian": ("stepper_left", "stepper_right"),
+}
+EPSILON = 1e-6  # seconds
+CHORD = 5.0  # mm: a tower rises and falls along a straight move
+
+
+def carriages(printer) -> Any:
+    """Return what reads this printer's carriages; one without any has no meters."""
+    if printer.lookup_object("dual_carriage", None) is not None:
+        return DualCarriages(printer)
+    return Towers(printer)
+
+
+class DualCarriages:
+    """Carriages that share an axis: one moves, or both do, as its mode says."""
+
+    def __init__(self, printer) -> None:
+        self.moves = MOVES
+        module = printer.lookup_object("dual_carriage")
+        rails = getattr(module, "dc_rails", None)
+        if not isinstance(rails, dict):  # Klipper before 2025
+            rails = {str(n): _OldRail(module, n) for n in (0, 1)}
+        named = each("travel_carriage", rails)
+        self.meters = dict(named.values())
+        self._rails = [(named[name][0], rail) for name, rail in rails.items()]
+        self._reactor = printer.get_reactor()
+        self._toolhead = printer.lookup_object("toolhead")
+        # Until which print time which carriages moved, where that has changed since.
+        self._before: deque[tuple[float, list[tuple[str, int]]]] = deque()
+        event = "dual_carriage:update_kinematics"
+        printer.register_event_handler(event, guarded(self._switch, event))
+
+    def read(self, pieces: list[Piece], lengths: Sequence[float]) -> Increments:
+        if not self._before:
+            return {meter: lengths[axis] for meter, axis in self._active()}
+        increments = dict.fromkeys(self.meters, 0.0)
+        for move, _, _, length in pieces:
+            while self._before and move.print_time >= self._before[0][0] - EPSILON:
+                self._before.popleft()
+            ratios = (move.x_r, move.y_r, move.z_r)
+            for meter, axis in self._before[0][1] if self._before else self._active():
+                increments[meter] += abs(length * ratios[axis])
+        return increments
+
+    def homed(self, ran: dict[str, float], lengths: Sequence[float]) -> Increments:
+        return {meter: lengths[axis] for meter, axis in self._active()}
+
+    def _active(self) -> list[tuple[str, int]]:
+        """Return each meter whose carriage moves from now on, with its axis."""
+        return [(meter, rail.axis) for meter, rail in self._rails if rail.is_active()]
+
+    def _switch(self) -> None:
+        # Klipper tells it before the mode changes, and while the last moves of the
+        # old mode are still to be carried out.
+        until = self._toolhead.check_busy(self._reactor.monotonic())[0]
+        if not self._before or self._before[-1][0] < until:
+            self._before.append((until, self._active()))
+
+
+class _OldRail:
+    """One of two carriages, by what the module's status says of it."""
+
+    def __init__(self, module: Any, number: int) -> None:
+        self._module = module
+        self._field = f"carriage_{number}"
+        self.axis = module.axis
+
+    def is_active(self) -> bool:
+        return bool(self._module.get_status()[self._field] != "INACTIVE")
+
+
+class Towers:
+    """Carriages of a delta: how far they go up and down follows from the kinematics."""
+
+    def __init__(self, printer) -> None:
+        steppers = {
+            stepper.get_name(): stepper
+            for stepper in printer.lookup_object("toolhead")
+            .get_kinematics()
+            .get_steppers()
+        }
+        names = [n for n in TOWERS.get(_kinematics(printer), ()) if n in steppers]
+        named = each("travel_carriage", [n[len("stepper_") :] for n in names])
+        self._meters = dict(zip(names, (name for name, _ in named.values())))
+        self._height = [
+            (self._meters[n], steppers[n].calc_position_from_coord) for n in names
+        ]
+        self.meters: dict[str, Meter] = dict(named.values())
+        # To ask the kinematics for each tower takes five times as long.
+        self.moves = MOVES // 5 if self._height else MOVES
+
+    def read(self, pieces: list[Piece], lengths: Sequence[float]) -> Increments:
+        climbed = {meter: 0.0 for meter, _ in self._height}
+        for piece in pieces if self._height else ():
+            points = _points(*piece)
+            for meter, height in self._height:
+                heights = [height(point) for point in points]
+                climbed[meter] += sum(abs(b - a) for a, b in zip(heights, heights[1:]))
+        return climbed
+
+    def homed(self, ran: dict[str, float], lengths: Sequence[float]) -> Increments:
+        return {
+            meter: abs(ran[name]) for name, meter in self._meters.items() if name in ran
+        }
+
+
+def _points(move: Any, begin: float, end: float, length: float) -> list[list[float]]:
+    """Return positions along a piece of a move, at most a chord apart."""
+    chords = max(1, math.ceil(abs(length) / CHORD))
+    start = distance(move, 0.0, begin)
+    along = [start + length * i / chords for i in range(chords + 1)]
+    return [
+        [
+            move.start_x + move.x_r * d,
+            move.start_y + move.y_r * d,
+            move.start_z + move.z_r * d,
+        ]
+        for d in along
+    ]
+
+
+def _kinematics(printer) -> str:
+    settings = printer.lookup_object("configfile").get_status(0.0)["settings"]
+    return str(settings.get("printer", {}).get("kinematics", ""))

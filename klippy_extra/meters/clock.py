@@ -1,0 +1,83 @@
+"""Hours that pass: with the printer on, and on the calendar."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .base import Increments, Options
+from .families import meters
+from .synchronized import synchronized
+
+HOUR = 3600.0
+SLACK = 60.0  # seconds that two clocks may differ without time having passed
+YEAR = 366 * 24 * HOUR
+
+
+class Calendar:
+    """True hours passed, also while nothing ran, from a clock that may be wrong.
+
+    A Raspberry Pi has no clock battery: it starts in the past and jumps by months
+    once a time server answers. So the time while on is the monotonic clock's, and
+    the time while off is told only by two readings of the wall clock of which both
+    were synchronized. Where no clock ever is, the first reading after a start must
+    do: such a clock is behind the truth at worst.
+    """
+
+    def __init__(self, memory: dict[str, Any]) -> None:
+        self._anchor = _number(memory.get("anchor"))  # last synchronized reading
+        self._since = _number(memory.get("since")) or 0.0  # counted from there on
+        self._last = _number(memory.get("last"))  # last reading of any kind
+        self._first = True
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        return {"anchor": self._anchor, "since": self._since, "last": self._last}
+
+    def advance(self, passed: float, wall: float, *, synchronized: bool) -> float:
+        """Return the seconds to count when *passed* went by up to reading *wall*."""
+        missed = 0.0
+        if synchronized:
+            missed = self._missed(wall - passed)
+        elif self._first and self._last is not None:
+            missed = wall - passed - self._last
+            if not 0.0 < missed < YEAR:  # a clock that nobody set may say 2099
+                missed = 0.0
+        self._since += passed + missed
+        self._last, self._first = wall, False
+        return passed + missed
+
+    def _missed(self, now: float) -> float:
+        """Return what true time *now* says was not counted since the anchor."""
+        if self._anchor is None:
+            self._anchor, self._since = now, 0.0
+        missed = now - self._anchor - self._since
+        if missed < -SLACK:  # the clock was ahead when the anchor was dropped
+            self._anchor, self._since = now, 0.0
+        return missed if missed > SLACK else 0.0
+
+
+class Clock:
+    """``time`` and ``power_on``."""
+
+    def __init__(self, printer, options: Options) -> None:
+        self.meters = meters("power_on", "time")
+        self._wall = options.wall
+        self._synchronized = options.synchronized or synchronized()
+        self._calendar = Calendar(dict(options.memory.get("calendar", {})))
+        self._seen = printer.get_reactor().monotonic()
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        return {"calendar": self._calendar.memory}
+
+    def poll(self, eventtime: float) -> Increments:
+        passed = max(0.0, eventtime - self._seen)
+        self._seen = max(self._seen, eventtime)
+        counted = self._calendar.advance(
+            passed, self._wall(), synchronized=self._synchronized()
+        )
+        return {"power_on": passed / HOUR, "time": counted / HOUR}
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None

@@ -1,0 +1,119 @@
+"""Every meter's name, unit and label. Pure: usable before Klipper's objects exist."""
+
+from __future__ import annotations
+
+import re
+from typing import Iterable, NamedTuple
+
+from ..contract import Meter
+
+HOURS, METRES, COUNT = "h", "m", ""
+
+_NAME = re.compile(r"[a-z0-9_]{1,63}\Z")
+
+
+class Family(NamedTuple):
+    """One meter, or (where *each*) one for each object: ``heater_on_<heater>``."""
+
+    name: str
+    unit: str
+    label: str
+    each: str = ""  # what stands behind the name; "" where there is one meter only
+
+    def matches(self, name: str) -> bool:
+        if self.each:
+            return name.startswith(self.name + "_") and name != self.name + "_"
+        return name == self.name
+
+    def meter(self, part: str = "") -> Meter:
+        return Meter(self.unit, f"{self.label} {part}" if part else self.label)
+
+    def __str__(self) -> str:
+        return f"{self.name}_<{self.each}>" if self.each else self.name
+
+
+FAMILIES = (
+    Family("print_time", HOURS, "Print time"),
+    Family("busy_time", HOURS, "Busy time"),
+    Family("power_on", HOURS, "Power on"),
+    Family("time", HOURS, "Calendar time"),
+    Family("filament", METRES, "Filament"),
+    Family("extruded", METRES, "Extruded"),
+    Family("jobs_started", COUNT, "Jobs started"),
+    Family("jobs_completed", COUNT, "Jobs completed"),
+    Family("jobs_cancelled", COUNT, "Jobs cancelled"),
+    Family("jobs_failed", COUNT, "Jobs failed"),
+    Family("homings", COUNT, "Homings"),
+    Family("probes", COUNT, "Probes"),
+    Family("tool_changes", COUNT, "Tool changes"),
+    Family("filament", METRES, "Filament", "extruder"),
+    Family("extruded", METRES, "Extruded", "extruder"),
+    Family("travel", METRES, "Travel", "axis"),
+    Family("travel_carriage", METRES, "Travel of carriage", "carriage"),
+    Family("heater_on", HOURS, "Heater on", "heater"),
+    Family("fan_on", HOURS, "Fan on", "fan"),
+    Family("homings", COUNT, "Homings", "axis"),
+    Family("tool_changes", COUNT, "Tool changes", "extruder"),
+    Family("count", COUNT, "Count", "name"),
+    Family("moonraker_print_time", HOURS, "Print time, Moonraker's history"),
+    Family("moonraker_filament", METRES, "Filament, Moonraker's history"),
+)
+_EXACT = {family.name: family for family in FAMILIES if not family.each}
+_EACH = {family.name: family for family in FAMILIES if family.each}
+
+
+def known(name: str) -> bool:
+    """Whether *name* can be a meter. Whether this printer has it shows when ready."""
+    return _family(name) is not None
+
+
+def unit(name: str) -> str:
+    """Return ``h``, ``m`` or ``""``. ValueError where no meter has such a name."""
+    family = _family(name)
+    if family is None:
+        names = ", ".join(map(str, FAMILIES))
+        raise ValueError(f"there is no meter {name!r}; the meters are: {names}")
+    return family.unit
+
+
+def meter(name: str) -> Meter:
+    """How a single meter, which is not one of several, is called."""
+    return _EXACT[name].meter()
+
+
+def meters(*names: str) -> dict[str, Meter]:
+    return {name: meter(name) for name in names}
+
+
+def each(family: str, parts: Iterable[str]) -> dict[str, tuple[str, Meter]]:
+    """Return the meter's name and description for each of *parts*, Klipper's names.
+
+    The last word names the meter (``heater_generic chamber`` gives
+    ``heater_on_chamber``) unless another object has it already.
+    """
+    made: dict[str, tuple[str, Meter]] = {}
+    taken = set()
+    for part in parts:
+        short = part.split()[-1]
+        for text in (short, part):
+            name = f"{family}_{plain(text)}"
+            if name not in taken:
+                break
+        taken.add(name)
+        made[part] = (name, _EACH[family].meter(text))
+    return made
+
+
+def plain(text: str) -> str:
+    """Return *text* in the letters of a meter's name."""
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+
+
+def _family(name: str) -> Family | None:
+    if not _NAME.match(name):
+        return None
+    if name in _EXACT:
+        return _EXACT[name]
+    # Of `travel_on_x` and the like the longest family wins.
+    behind = [family for family in _EACH.values() if family.matches(name)]
+    return max(behind, key=lambda family: len(family.name), default=None)

@@ -1,0 +1,91 @@
+"""Filament: what an extruder used, and what its gears pushed and pulled, in mm.
+
+Read from the extruder's motion queue, so it is what the motor was told: right under
+M221, in volumetric mode, and when extruding by hand.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .base import Increments
+from .families import each, meters
+from .queue import MOVES, Piece
+
+# Drawn back further than any retraction, filament has left the printer: what is
+# pushed then is new filament, not the old one coming back.
+UNLOADED = 30.0
+
+
+class Strand:
+    """The filament in one extruder."""
+
+    def __init__(self) -> None:
+        self._behind = 0.0  # how far it is drawn back from where it was furthest
+
+    def advance(self, length: float) -> float:
+        """Return what was used by a move of *length*, negative for a retraction.
+
+        Pushing back what was retracted uses nothing: a slicer counts the same way.
+        """
+        self._behind -= length
+        used = max(0.0, -self._behind)
+        self._behind = min(max(0.0, self._behind), UNLOADED)
+        return used
+
+
+class Filament:
+    """``filament`` and ``extruded``, and of each extruder where there are several."""
+
+    def __init__(self, printer) -> None:
+        self._extruders = {}
+        for number in range(99):
+            name = f"extruder{number or ''}"
+            extruder = printer.lookup_object(name, None)
+            if extruder is None:
+                break
+            self._extruders[name] = extruder
+        self.queues = tuple(self._extruders)
+        self.moves = MOVES
+        self.meters = meters("filament", "extruded") if self._extruders else {}
+        self._strands = {name: Strand() for name in self._extruders}
+        self._used = each("filament", self._extruders)
+        self._extruded = each("extruded", self._extruders)
+        self._several = len(self._extruders) > 1
+        if self._several:
+            self.meters.update(self._used.values())
+            self.meters.update(self._extruded.values())
+
+    def read(self, queue: str, pieces: list[Piece], eventtime: float) -> Increments:
+        increments: Increments = {"filament": 0.0, "extruded": 0.0}
+        worked = sum(abs(length) for _, _, _, length in pieces)
+        for name in self._fed_by(queue):
+            advance = self._strands[name].advance
+            used = sum(advance(length) for _, _, _, length in pieces)
+            increments["filament"] += used
+            increments["extruded"] += worked
+            if self._several:
+                increments[self._used[name][0]] = used
+                increments[self._extruded[name][0]] = worked
+        return increments
+
+    def homed(self, queue: str, move: Any, eventtime: float) -> Increments:
+        return {}
+
+    def _fed_by(self, queue: str) -> list[str]:
+        """Return the extruders whose gears follow *queue*, as things stand."""
+        moved = self._extruders[queue].get_trapq()
+        return [
+            name
+            for name, extruder in self._extruders.items()
+            if _followed(extruder) is moved
+        ]
+
+
+def _followed(extruder: Any) -> Any:
+    """Return the queue that moves an extruder: SYNC_EXTRUDER_MOTION changes it.
+
+    Its status does not tell: there None means its own queue, and later none at all.
+    """
+    stepper = getattr(extruder, "extruder_stepper", None)
+    return extruder.get_trapq() if stepper is None else stepper.stepper.get_trapq()

@@ -1,0 +1,114 @@
+"""Metres: travel of axes and carriages, and filament, from the executed moves.
+
+They are read out of the motion queues' history, which Klipper keeps for half a
+minute, and never by standing in the way of a move. What FORCE_MOVE and
+STEPPER_BUZZ move is in no queue and does not count.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..contract import Meter
+from ..guard import guarded
+from .base import Increments, Options
+from .filament import Filament
+from .queue import Queue
+from .travel import ManualSteppers, Travel
+
+LOOK = 0.25  # seconds between two looks
+SOON = 0.02  # where there is more to read than one look may take
+MOST = 200  # looks, when nothing may be left for later
+
+METRE = 1000.0  # mm
+
+
+class Motion:
+    """Reads every queue a slice at a time, on a timer of its own."""
+
+    def __init__(self, printer, options: Options) -> None:
+        self.meters: dict[str, Meter] = {}
+        self._printer = printer
+        self._pending: Increments = {}
+        self._readers: dict[str, Any] = {}  # by the queue's name
+        self._queues: dict[str, Queue] = {}
+        report = printer.lookup_object("motion_report", None)
+        if report is None:
+            return
+        self._reactor = printer.get_reactor()
+        self._mcu = printer.lookup_object("mcu")
+        now = self._mcu.estimated_print_time(self._reactor.monotonic())
+        for part in (Travel(printer), ManualSteppers(printer), Filament(printer)):
+            self.meters.update(part.meters)
+            for name in part.queues:
+                if name in report.dtrapqs:
+                    self._readers[name] = part
+                    self._queues[name] = Queue(report.dtrapqs[name], now, part.moves)
+        self._listen()
+
+    def _listen(self) -> None:
+        for event, handle in (
+            ("homing:homing_move_begin", self._homing_begins),
+            ("homing:homing_move_end", self._homing_ends),
+        ):
+            self._printer.register_event_handler(event, guarded(handle, event))
+        self._timer = self._reactor.register_timer(
+            guarded(self._timed, "counting motion", lambda now: now + LOOK),
+            self._reactor.NOW,
+        )
+
+    def poll(self, eventtime: float) -> Increments:
+        increments, self._pending = self._pending, {}
+        return {name: length / METRE for name, length in increments.items()}
+
+    def flush(self, eventtime: float) -> None:
+        for _ in range(MOST):
+            if not self._look(eventtime):
+                break
+
+    def stop(self, eventtime: float) -> Increments:
+        if self._queues:
+            self._reactor.update_timer(self._timer, self._reactor.NEVER)
+            self._queues.clear()
+        return self.poll(eventtime)
+
+    def _timed(self, eventtime: float) -> float:
+        if not self._queues:
+            return float(self._reactor.NEVER)
+        return eventtime + (SOON if self._look(eventtime) else LOOK)
+
+    def _look(self, eventtime: float) -> bool:
+        """Read a slice of each queue; return whether there is more."""
+        now = self._mcu.estimated_print_time(eventtime)
+        behind = False
+        for name, queue in self._queues.items():
+            pieces = queue.take(now)
+            if pieces:
+                self._add(self._readers[name].read(name, pieces, eventtime))
+            behind = behind or queue.behind(now)
+        return behind
+
+    # The queue is not cut where an endstop triggers: what homing and probing really
+    # ran, to the step, is told by the steppers.
+
+    def _homing_begins(self, move) -> None:
+        queue = self._queues.get(self._queue_of(move.toolhead))
+        if queue is not None:
+            queue.open_hole(move.toolhead.get_last_move_time())
+
+    def _homing_ends(self, move) -> None:
+        name = self._queue_of(move.toolhead)
+        queue = self._queues.get(name)
+        if queue is not None:
+            queue.close_hole(move.toolhead.get_last_move_time())
+            eventtime = self._reactor.monotonic()
+            self._add(self._readers[name].homed(name, move, eventtime))
+
+    def _queue_of(self, toolhead) -> str:
+        if toolhead is self._printer.lookup_object("toolhead"):
+            return "toolhead"
+        return str(toolhead.get_name())  # a manual stepper homes by itself
+
+    def _add(self, lengths: Increments) -> None:
+        for name, length in lengths.items():
+            self._pending[name] = self._pending.get(name, 0.0) + length

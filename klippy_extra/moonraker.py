@@ -1,0 +1,227 @@
+"""Moonraker's History API totals, asked for in a thread. For `source: moonraker`.
+
+They move only when a job ends, miss a job that Klippy did not survive, and can be set
+back to zero: Klipper's own counting is the better one, and the default.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import json
+import logging
+import math
+import socket
+import threading
+import time
+from typing import Any, Callable, NamedTuple
+from urllib.parse import urlsplit
+
+PATH = "/server/history/totals"
+TIMEOUT = 5.0  # seconds for a whole answer
+INTERVAL = 60.0  # seconds between two answers
+MOST = 1 << 20  # bytes of an answer
+JOIN = 2.0  # seconds
+
+METERS = ("print_time", "filament")
+HOUR, METRE = 3600.0, 1000.0
+
+
+class Totals(NamedTuple):
+    """What Moonraker has counted since its history began."""
+
+    print_time: float  # h, without pauses and heating
+    filament: float  # m
+    job_time: float = 0.0  # h, with pauses and heating: what the ancestor counted by
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Totals:
+        """ValueError for anything but an answer with both totals."""
+        try:
+            totals = json.loads(payload)["result"]["job_totals"]
+            return cls(
+                _number(totals["total_print_time"]) / HOUR,
+                _number(totals["total_filament_used"]) / METRE,
+                _number(totals["total_time"]) / HOUR,
+            )
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"it has no job totals ({error!r:.200})") from None
+
+
+def grown(last: Totals | None, totals: Totals) -> dict[str, float]:
+    """Return by how much the meters moved from *last* to *totals*.
+
+    Nothing at first: whatever was printed before is not used since. Totals that were
+    reset start again from zero, and the meters go on from where they were.
+    """
+    if last is None:
+        return {}
+    found = {
+        f"moonraker_{name}": now if now < before else now - before
+        for name, before, now in zip(METERS, last, totals)
+    }
+    return {meter: added for meter, added in found.items() if added > 0.0}
+
+
+class Moonraker:
+    """Asks Moonraker every minute, and when told to, until closed.
+
+    *on_totals* runs on the reactor: *post* brings it there.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        post: Callable[[Callable[[], None]], None],
+        on_totals: Callable[[Totals], None],
+        timeout: float = TIMEOUT,
+        interval: float = INTERVAL,
+    ) -> None:
+        self._url = parse_url(url)
+        self._post = post
+        self._on_totals = on_totals
+        self._timeout = timeout
+        self._interval = interval
+        self._wanted = threading.Event()
+        self._closing = False
+        self._socket: socket.socket | None = None
+        self._problem = ""
+        self._thread = threading.Thread(
+            target=self._run, name="maintain-moonraker", daemon=True
+        )
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def ask(self) -> None:
+        """Ask at once: a job has ended. Never waits."""
+        self._wanted.set()
+
+    def close(self) -> None:
+        """Return when the thread has ended: at once, even while it is waiting."""
+        self._closing = True
+        self._wanted.set()
+        _wake(self._socket)
+        if self._thread.is_alive():
+            self._thread.join(JOIN)
+
+    # The thread
+
+    def _run(self) -> None:
+        while not self._closing:
+            self._wanted.clear()
+            try:
+                totals = self._fetch()
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                self._tell(_explained(error))
+            except Exception:
+                logging.exception("maintain: asking Moonraker failed")
+            else:
+                self._tell("")
+                if not self._closing:
+                    self._post(functools.partial(self._on_totals, totals))
+            if not self._closing:
+                self._wanted.wait(self._interval)
+
+    def _fetch(self) -> Totals:
+        connection = self._url.connect(self._timeout)
+        try:
+            connection.connect()
+            self._socket = connection.sock
+            if self._closing:
+                raise OSError("closing")
+            return Totals.decode(self._answer(connection))
+        finally:
+            self._socket = None
+            connection.close()
+
+    def _answer(self, connection: http.client.HTTPConnection) -> bytes:
+        # A time-out of the socket's is for each byte; a server may drip for ever.
+        deadline = time.monotonic() + self._timeout
+        timer = threading.Timer(self._timeout, _wake, [connection.sock])
+        timer.daemon = True
+        timer.start()
+        try:
+            connection.request("GET", self._url.path + PATH)
+            response = connection.getresponse()
+            body = response.read(MOST)
+        except (OSError, ValueError, http.client.HTTPException):
+            if time.monotonic() >= deadline:
+                raise OSError(f"no answer within {self._timeout:g} s") from None
+            raise
+        finally:
+            timer.cancel()
+            timer.join()
+        if response.status != http.client.OK:
+            raise ValueError(f"it answers {response.status} {response.reason:.60}")
+        return body
+
+    def _tell(self, problem: str) -> None:
+        """Log what is wrong once, and once that it is over."""
+        if problem == self._problem or self._closing:
+            return
+        self._problem = problem
+        if problem:
+            logging.warning("maintain: no totals from Moonraker: %s", problem)
+        else:
+            logging.info("maintain: Moonraker tells its totals")
+
+
+class Address(NamedTuple):
+    """Where Moonraker listens."""
+
+    secure: bool
+    host: str
+    port: int | None
+    path: str
+
+    def connect(self, timeout: float) -> http.client.HTTPConnection:
+        make = (
+            http.client.HTTPSConnection if self.secure else http.client.HTTPConnection
+        )
+        return make(self.host, self.port, timeout=timeout)
+
+
+def parse_url(url: str) -> Address:
+    """Read ``http://127.0.0.1:7125``. ValueError with the fix."""
+    try:
+        parts = urlsplit(url.strip())
+        secure, host, port = parts.scheme == "https", parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https"):
+        raise ValueError(
+            f"{url!r} is no address: write it like 'http://127.0.0.1:7125'"
+        )
+    return Address(
+        secure, host, port or (443 if secure else 7125), parts.path.rstrip("/")
+    )
+
+
+def _explained(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    for sign, fix in (
+        ("401", "let this machine in with [authorization] trusted_clients"),
+        ("403", "let this machine in with [authorization] trusted_clients"),
+        ("404", "it needs [history] in moonraker.conf"),
+    ):
+        if f"answers {sign}" in text:
+            return f"{text}; {fix}"
+    return text
+
+
+def _wake(sock: socket.socket | None) -> None:
+    """Let whoever waits for *sock* go on, with an error."""
+    try:
+        if sock is not None:
+            sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # it was gone already
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{value!r:.60} is no number")
+    if not (math.isfinite(value) and value >= 0.0):
+        raise ValueError(f"{value!r} is no total")
+    return float(value)

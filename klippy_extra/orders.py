@@ -1,0 +1,158 @@
+"""Commands, from wherever they come: carried out, saved, and then told."""
+
+from __future__ import annotations
+
+import logging
+from typing import Callable, Sequence
+
+from .contract import INTERNAL, NOT_READY, Command, Event, Result, State
+from .desk import Change, Desk, RefusedError
+
+LISTED, MOST_LISTED = 20, 100  # entries of the log in an answer: it is no file
+
+Tell = Callable[[str], None]
+
+
+class Orders:
+    """The desk, with what has to happen around it. Reactor only."""
+
+    def __init__(self, manager, desk: Desk) -> None:
+        self._manager = manager
+        self.desk = desk
+        self.unsaved = 0  # changes on their way to disk
+
+    def give(self, task: str, command: Command, refuse: Tell, tell: Tell) -> None:
+        """Carry out *command*; *tell* follows once the change is on disk.
+
+        *refuse* is called at once, and then nothing has changed.
+        """
+        # Texts go to the console, where a line of its own can mean something.
+        by, note = " ".join(command.by.split()), " ".join(command.note.split())
+        command = command._replace(by=by, note=note)
+        transaction = command.transaction
+        if transaction is not None and self.desk.known(transaction):
+            answer = self.desk.answer(transaction)
+            if answer is not None:
+                self._answer(answer)
+            return
+        manager = self._manager
+        try:
+            change = self.desk.handle(task, command, manager.wall(), manager.ready)
+        except RefusedError as error:
+            self._refuse(task, transaction, error.code, str(error))
+            refuse(str(error))
+        except Exception:
+            logging.exception("maintain: the command %r failed", command.command)
+            text = "It failed, and nothing has changed; klippy.log tells why."
+            self._refuse(task, transaction, INTERNAL, text)
+            refuse(text)
+        else:
+            self._carry_out(task, command, change, tell)
+
+    def by_broker(self, task: str, command: Command) -> None:
+        """The same for a command over MQTT; *task* is a slug, and may be nobody's."""
+        manager = self._manager
+        if not manager.settings.allow_commands:
+            text = "This printer takes no commands over MQTT (allow_commands: False)."
+            self._refuse(task, command.transaction, NOT_READY, text)
+            return
+        command = command._replace(by=command.by or "MQTT")
+
+        def tell(text: str) -> None:
+            if command.command != "log":
+                label = manager.tasks[task].label
+                manager.reminders.say(f'Maintenance "{label}" {text} (by {command.by})')
+
+        self.give(task, command, lambda text: None, tell)
+
+    def _carry_out(
+        self, task: str, command: Command, change: Change, tell: Tell
+    ) -> None:
+        manager, book = self._manager, self._manager.book
+        now = manager.wall()
+        book.records[task] = change.record
+        # What was done may be due again at once, and is told again then.
+        book.records[task], events = book.examine(task, book.view(task, now), now)
+        state: State = manager.numbered(task)
+        documents = {
+            **manager.counting.documents(),
+            **manager.memory.identity(),
+            f"task/{task}": book.records[task].document(),
+        }
+        result = None
+        if command.transaction is not None:
+            result = self._result(command, command.transaction, state)
+            self.desk.opened(result)
+            documents["answers"] = self.desk.answers()
+        told = [event_of(state, each) for each in events]
+        if change.event:
+            event = event_of(state, change.event)
+            told.insert(0, event._replace(by=command.by, note=command.note))
+
+        def written(problem: str) -> None:
+            self.unsaved -= 1
+            self._written(state, told, result, problem)
+            more = f" It is not on disk yet: {problem}." if problem else ""
+            tell(change.text + more)
+
+        self.unsaved += 1
+        entries = [] if change.entry is None else [change.entry]
+        manager.memory.save(documents, entries, written)
+        if change.event:
+            manager.show(manager.reminders.settled(task))
+
+    def _result(self, command: Command, transaction: str, state: State) -> Result:
+        log = ()
+        if command.command == "log":
+            limit = LISTED if command.limit is None else command.limit
+            entries = self._manager.memory.log(state.task, min(limit, MOST_LISTED))
+            log = tuple(entries)
+        return Result(transaction, state.task, seq=state.seq, log=log)
+
+    def _written(
+        self,
+        state: State,
+        events: Sequence[Event],
+        result: Result | None,
+        problem: str,
+    ) -> None:
+        """Publish what a command did: the state, the events, and then the result."""
+        if result is not None:
+            if problem:
+                text = f"It is done, but not on disk yet: {problem}"
+                result = Result(
+                    result.transaction, state.task, code=INTERNAL, text=text
+                )
+            self.desk.answered(result)
+        publisher = self._manager.publisher
+        if publisher is None:
+            return
+        publisher.state(state)
+        for event in events:
+            publisher.event(event)
+        if result is not None:
+            publisher.result(result)
+        self._manager.sum_up()
+
+    def _refuse(self, task: str, transaction: str | None, code: str, text: str) -> None:
+        if transaction is not None:
+            result = Result(transaction, task, code=code, text=text)
+            self.desk.answered(result)
+            self._answer(result)
+
+    def _answer(self, result: Result) -> None:
+        if self._manager.publisher is not None:
+            self._manager.publisher.result(result)
+
+
+def event_of(state: State, event: str) -> Event:
+    """The event that a state goes with."""
+    return Event(
+        seq=state.seq,
+        time=state.time,
+        task=state.task,
+        event=event,
+        label=state.label,
+        message=state.message,
+        guide=state.guide,
+    )

@@ -1,0 +1,168 @@
+"""What was counted before this extra was there: the ancestor's, and Moonraker's.
+
+Taken in once. Both need Moonraker's totals, which may come late or never.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Callable, Mapping
+
+from . import ancestor, words
+from .contract import Entry
+from .counting import Counting
+from .ledger import CALENDAR, Counter, Ledger
+from .moonraker import Moonraker, Totals, grown
+from .settings import Settings
+from .task import Task
+
+HOUR = 3600.0
+BY = "import"
+WANTED, TAKEN = "wanted", "taken"
+
+Save = Callable[["dict[str, Any]", "list[Entry]"], None]
+
+
+class Past:
+    """Asks Moonraker where something of the past, or of the present, hangs on it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        tasks: Mapping[str, Task],
+        book: Ledger,
+        documents: Mapping[str, Any],
+        wall: Callable[[], float],
+        say: Callable[[str], None],
+        save: Save,
+    ) -> None:
+        self._tasks = tasks
+        self._book = book
+        self._wall = wall
+        self._say = say
+        self._save = save
+        self._counting: Counting | None = None
+        self._moonraker: Moonraker | None = None
+        self._settings = settings
+        last = documents.get("moonraker")
+        self._last = Totals(*last) if last else None
+        # Only a first start begins from what was printed before.
+        first = settings.import_history and "meters" not in documents
+        self._history = WANTED if first else str(documents.get("history") or "")
+        self._old: dict[str, ancestor.Old] = {}
+
+    def look(self) -> None:
+        """Read the ancestor's files, before the printer runs."""
+        for slug, task in self._tasks.items():
+            record = self._book.records[slug]
+            if record.imported:
+                continue
+            try:
+                old = ancestor.read(task.name)
+            except ValueError as error:
+                old = None
+                self._say(f"Maintenance: {error}. '{task.name}' counts from zero.")
+            if old is not None and any(x.name in old.start for x in task.plan.limits):
+                self._old[slug] = old
+            else:
+                self._book.records[slug] = record._replace(imported=True)
+
+    def start(
+        self, counting: Counting, post: Callable[[Callable[[], None]], None]
+    ) -> None:
+        """Begin to ask, if there is anything to ask for."""
+        self._counting = counting
+        self._take_over(None)
+        if not (self._settings.moonraker or self._old or self._history == WANTED):
+            return
+        self._moonraker = Moonraker(self._settings.moonraker_url, post, self.totals)
+        self._moonraker.start()
+
+    def ask(self) -> None:
+        """A job has ended: its totals are new."""
+        if self._moonraker is not None:
+            self._moonraker.ask()
+
+    def close(self) -> None:
+        if self._moonraker is not None:
+            self._moonraker.close()
+
+    def documents(self) -> dict[str, Any]:
+        return {
+            "history": self._history or None,
+            "moonraker": None if self._last is None else list(self._last),
+        }
+
+    def totals(self, totals: Totals) -> None:
+        """Moonraker has answered."""
+        if self._counting is None:
+            return
+        self._counting.add(grown(self._last, totals))
+        self._last = totals
+        before = {task: self._book.used(task) for task in self._old}
+        if self._history == WANTED:
+            self._take_history(totals)
+        self._take_over(totals, before)
+        self._save(self.documents(), [])
+
+    def _take_history(self, totals: Totals) -> None:
+        self._history = TAKEN
+        amounts = {"print_time": totals.print_time, "filament": totals.filament}
+        amounts.update({f"moonraker_{n}": value for n, value in amounts.items()})
+        self._book.advance(amounts, _unweighted, recent=False)
+        self._say(
+            f"Maintenance counts from what Moonraker tells:"
+            f" {words.quantity(totals.print_time, 'h')} of printing and"
+            f" {words.quantity(totals.filament, 'm')} of filament."
+        )
+
+    def _take_over(
+        self,
+        totals: Totals | None,
+        before: Mapping[str, Mapping[str, float]] | None = None,
+    ) -> None:
+        """Take over what the ancestor counted, as far as it is known by now."""
+        for slug, old in list(self._old.items()):
+            readings = _readings(totals, self._wall())
+            names = [limit.name for limit in self._tasks[slug].plan.limits]
+            taken = [name for name in names if name in old.start]
+            if old.disabled_at is None and not set(taken) <= set(readings):
+                continue
+            del self._old[slug]
+            counted = (before or {}).get(slug) or self._book.used(slug)
+            used = {
+                name: counted[name]
+                + (old.used(name, readings.get(name, 0.0)) if name in taken else 0.0)
+                for name in names
+            }
+            self._apply(slug, used, enabled=old.disabled_at is None)
+
+    def _apply(self, slug: str, used: dict[str, float], *, enabled: bool) -> None:
+        book, task = self._book, self._tasks[slug]
+        record = book.restart(slug, used)
+        if not enabled and record.enabled:
+            record = record._replace(enabled=False, held=used)
+        book.records[slug] = record._replace(imported=True)
+        units = {limit.name: limit.unit for limit in task.plan.limits}
+        said = ", ".join(words.quantity(used[name], units[name]) for name in used)
+        note = f"{said} taken over from ~/maintain-db/{task.name.split()[0]}"
+        logging.info("maintain: %s: %s", slug, note)
+        self._say(f'Maintenance "{task.label}": {note}.')
+        entry = Entry(int(self._wall()), slug, "changed", BY, note, used)
+        documents = {f"task/{slug}": book.records[slug].document()}
+        if self._counting is not None:
+            documents.update(self._counting.documents())
+        self._save(documents, [entry])
+
+
+def _readings(totals: Totals | None, wall: float) -> dict[str, float]:
+    """What the ancestor would have read now."""
+    readings = {CALENDAR: wall / HOUR}
+    if totals is not None:
+        readings.update(print_time=totals.job_time, filament=totals.filament)
+    return readings
+
+
+def _unweighted(counter: Counter) -> float:
+    """Nobody knows any more what was loaded or heated then."""
+    return 0.0 if counter.condition or counter.factor else 1.0

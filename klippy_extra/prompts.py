@@ -1,0 +1,58 @@
+"""Dialogs that Mainsail, Fluidd and KlipperScreen show. Pure.
+
+Each line goes out by itself: a message of several lines is not understood.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Sequence
+
+LATER = 24  # hours
+END = "// action:prompt_end"
+
+
+class Button(NamedTuple):
+    label: str
+    gcode: str
+    style: str = "primary"
+
+
+def dialog(
+    title: str,
+    texts: Sequence[str],
+    buttons: Sequence[Button],
+    footer: Sequence[Button],
+) -> list[str]:
+    """Return the lines that show a dialog."""
+    lines = [END, _line("begin", title)]
+    lines += [_line("text", text) for text in texts]
+    lines += [_button("button", each) for each in buttons]
+    lines += [_button("footer_button", each) for each in footer]
+    return [*lines, "// action:prompt_show"]
+
+
+def reminder(task: str, title: str, texts: Sequence[str]) -> list[str]:
+    """Return the dialog for a task, named by its slug: done, later, or close."""
+    done = Button("Done", f"UPDATE_MAINTENANCE NAME={task} BY=screen")
+    later = Button(
+        "Later", f"SNOOZE_MAINTENANCE NAME={task} HOURS={LATER} BY=screen", "secondary"
+    )
+    close = Button("Close", "MAINTENANCE_PROMPT CLOSE=1", "info")
+    return dialog(title, texts, [done, later], [close])
+
+
+def question(title: str, texts: Sequence[str]) -> list[str]:
+    """Return the dialog that asks whether to print although a task is due."""
+    go = Button("Print anyway", "MAINTENANCE_CHECK ANSWER=print", "warning")
+    stop = Button("Do not print", "MAINTENANCE_CHECK ANSWER=stop", "error")
+    return dialog(title, texts, [], [go, stop])
+
+
+def _button(kind: str, button: Button) -> str:
+    # The parts stand between bars, so the label may have none.
+    label = button.label.replace("|", "/")
+    return _line(kind, f"{label}|{button.gcode}|{button.style}")
+
+
+def _line(kind: str, text: str) -> str:
+    return f"// action:prompt_{kind} " + " ".join(text.split())

@@ -1,0 +1,388 @@
+"""What goes to the broker and in which order, and what comes from it.
+
+Lives on the reactor; the link's thread does the waiting. Messages of a snapshot are
+made one by one when their turn has come, so that no turn of the reactor is long.
+"""
+
+from __future__ import annotations
+
+import collections
+import logging
+import random
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
+
+from .contract import (
+    BAD_ARGUMENT,
+    ONLINE,
+    Command,
+    ContractError,
+    Event,
+    Info,
+    Meters,
+    Result,
+    State,
+    Summary,
+    Topic,
+)
+
+BIRTH = b"online"
+BIRTH_DELAY = (1.0, 5.0)  # seconds: not all printers of a farm at once
+COMPLAINTS = 200  # different refusals that are remembered as said
+
+
+class Sight(NamedTuple):
+    """What the publisher may ask the printer for; messages come with their `seq`."""
+
+    info: Callable[[], Info]
+    tasks: Sequence[str]
+    seq: Callable[[], int]
+    state: Callable[[str], State]
+    meters: Callable[[], Meters]
+    summary: Callable[[], Summary]
+    command: Callable[[str, Command], None]
+    say: Callable[[str], None]  # to the console
+    clock: Callable[[], float]  # the reactor's, in seconds
+
+
+class Published(NamedTuple):
+    """What may be retained at the broker under a name: what the store remembers."""
+
+    base: str = ""
+    printer: str = ""
+    tasks: tuple[str, ...] = ()
+    discovery: str = ""
+    components: Mapping[str, str] = {}  # of Home Assistant's device, by key
+
+    def topics(self) -> set[str]:
+        if not self.printer:
+            return set()
+        kinds = ("availability", "info", "meters", "summary")
+        found = {Topic(self.printer, kind).format(self.base) for kind in kinds}
+        found |= {Topic(self.printer, "task", t).format(self.base) for t in self.tasks}
+        return found | ({self.discovery} - {""})
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any] | None) -> Published:
+        known = {n: v for n, v in (document or {}).items() if n in cls._fields}
+        return cls(**dict(known, tasks=tuple(known.get("tasks", ()))))
+
+
+class Discovery(NamedTuple):
+    """Home Assistant's device message, made beforehand: it is long."""
+
+    topic: str
+    payload: bytes
+    revival: bytes = b""  # goes before it when Home Assistant is born
+
+
+class Publisher:
+    """Decides what is sent; `link` sends it."""
+
+    def __init__(
+        self,
+        base: str,
+        printer: str,
+        uuid: str,
+        sight: Sight,
+        interval: float,
+        clear: Iterable[str] = (),
+        discovery: Discovery | None = None,
+        birth_topic: str = "",
+    ) -> None:
+        self._base, self._printer, self._uuid = base, printer, uuid
+        self._sight = sight
+        self._interval = interval
+        self._clear = sorted(clear)
+        self._discovery = discovery
+        self._birth_topic = birth_topic
+        self._born_at: float | None = None
+        self.link: Any = None
+        self._queue: collections.deque[Callable[[], None]] = collections.deque()
+        self._states: dict[str, tuple[float, State]] = {}
+        self._readings: Mapping[str, float] = {}
+        self._summed: tuple[float, Summary | None] = (0.0, None)
+        self._others: dict[str, Any] = {}  # what is retained under our name
+        self.silent = False  # the name is somebody else's
+        self.live = False  # the snapshot is out
+        self._said: set[tuple[str, str]] = set()
+
+    # What the link subscribes to.
+
+    @property
+    def will_topic(self) -> str:
+        return self._topic("availability")
+
+    @property
+    def first(self) -> list[str]:
+        # Whose are the topics that we would clear? The name may have a new owner.
+        left = [topic for topic in self._clear if topic.endswith("/info")]
+        return [self._topic("info"), self._topic("availability"), *left]
+
+    @property
+    def then(self) -> list[str]:
+        commands = f"{self._base}/{self._printer}/tasks/+/command"
+        return [commands] + ([self._birth_topic] if self._birth_topic else [])
+
+    # The link's callbacks.
+
+    def connected(self) -> None:
+        """Send the snapshot, unless somebody else is online under our name."""
+        self.live = False
+        self._queue.clear()
+        other = self._others.get("info")
+        if other is not None and self._others.get("availability") == ONLINE:
+            self._yield(other)
+            return
+        self.silent = False
+        self._snapshot()
+
+    def lost(self, reason: str) -> None:
+        self.live = False
+        self._queue.clear()
+        self._others.clear()
+
+    def message(self, topic: str, payload: bytes, retained: bool) -> None:
+        if topic == self._birth_topic:
+            if payload == BIRTH and not retained:
+                delay = random.uniform(*BIRTH_DELAY)  # noqa: S311
+                self._born_at = self._sight.clock() + delay
+        elif topic == self._topic("availability"):
+            self._others["availability"] = payload
+            # The last will of somebody who had the name before, or a stray tool.
+            if payload != ONLINE and self.live and not self.silent:
+                self._put("availability", ONLINE)
+        elif topic == self._topic("info"):
+            self._seen(payload)
+        elif topic in self._clear:
+            self._spare(topic, payload)
+        else:
+            self._commanded(topic, payload, retained)
+
+    # The reactor's turns.
+
+    @property
+    def busy(self) -> bool:
+        """Whether messages wait for their turn."""
+        return bool(self._queue)
+
+    def turn(self, most: int) -> None:
+        """Send up to *most* of the waiting messages."""
+        born = self._born_at is not None and self._sight.clock() >= self._born_at
+        if born and self.live:
+            self._born_at = None
+            if self._discovery is not None and self._discovery.revival:
+                revival = self._discovery
+                self._later(lambda: self._send(revival.topic, revival.revival))
+            self._announce()
+            self._later_states()
+        for _ in range(min(most, len(self._queue))):
+            self._queue.popleft()()
+
+    def offer(self, state: State) -> None:
+        """Publish a state if the contract wants it now; its `seq` comes then."""
+        if not self.live or self._queue:
+            return
+        at, last = self._states.get(state.task, (0.0, None))
+        if last is not None and _settled(state) == _settled(last):
+            if _numbers(state) == _numbers(last):
+                return
+            if self._sight.clock() - at < self._interval:
+                return
+        self.state(state._replace(seq=self._sight.seq()))
+
+    def state(self, state: State) -> None:
+        """Publish a state; a snapshot that is still to come has it anyway."""
+        if self.live:
+            self._state(state)
+
+    def _state(self, state: State) -> None:
+        self._states[state.task] = (self._sight.clock(), state)
+        self._put("task", state.encode(), state.task)
+
+    def meters(self, readings: Mapping[str, float]) -> None:
+        """Publish the readings, if one differs at its published precision."""
+        if self.live and _rounded(readings) != self._readings:
+            self._meters()
+
+    def _meters(self) -> None:
+        meters = self._sight.meters()
+        self._readings = _rounded(meters.meters)
+        self._put("meters", meters.encode())
+
+    def summary(self, summary: Summary) -> None:
+        """Publish the summary, a forecast that moved only once in an interval."""
+        summary = summary._replace(seq=0, time=0.0)
+        at, last = self._summed
+        waits = (
+            last is not None and summary._replace(next_due_at=last.next_due_at) == last
+        )
+        if waits and (summary == last or self._sight.clock() - at < self._interval):
+            return
+        if self.live:
+            self._summary()
+
+    def _summary(self) -> None:
+        summary = self._sight.summary()
+        self._summed = self._sight.clock(), summary._replace(seq=0, time=0.0)
+        self._put("summary", summary.encode())
+
+    def info(self) -> None:
+        if self.live:
+            self._put("info", self._sight.info().encode())
+
+    def event(self, event: Event) -> None:
+        topic = self._topic("events")
+        self._send(topic, event.encode(), retain=False, keep=True)
+
+    def result(self, result: Result) -> None:
+        topic = self._topic("results")
+        self._send(topic, result.encode(), retain=False, keep=True)
+
+    # Sending.
+
+    def _snapshot(self) -> None:
+        """The contract's order: whoever sees `online` has the values already."""
+        sight = self._sight
+        self._later(lambda: self._put("info", sight.info().encode()))
+        self._later(self._meters)
+        self._later_states()
+        self._later(self._summary)
+        for topic in self._clear:
+            self._later(lambda topic=topic: self._send(topic, b""))  # type: ignore[misc]
+        self._announce()
+        self._later(self._out)
+
+    def _out(self) -> None:
+        self._put("availability", ONLINE)
+        self.live = True
+        self.link.release()
+
+    def _announce(self) -> None:
+        made = self._discovery
+        if made is not None:
+            self._later(lambda: self._send(made.topic, made.payload))
+
+    def _later_states(self) -> None:
+        for task in self._sight.tasks:
+            self._later(lambda task=task: self._state(self._sight.state(task)))  # type: ignore[misc]
+
+    def _later(self, send: Callable[[], None]) -> None:
+        self._queue.append(send)
+
+    def _put(self, kind: str, payload: bytes, task: str | None = None) -> None:
+        self._send(self._topic(kind, task), payload)
+
+    def _send(
+        self, topic: str, payload: bytes, retain: bool = True, keep: bool = False
+    ) -> None:
+        if self.link is not None and not self.silent:
+            self.link.publish(topic, payload, retain=retain, keep=keep)
+
+    def _topic(self, kind: str, task: str | None = None) -> str:
+        return Topic(self._printer, kind, task).format(self._base)
+
+    # Receiving.
+
+    def _seen(self, payload: bytes) -> None:
+        """Somebody's info under our name: ours, or another printer's."""
+        try:
+            info = Info.decode(payload)
+        except ContractError as error:
+            if payload:
+                self._complain(self._topic("info"), str(error))
+            return
+        if info.uuid == self._uuid:
+            self._others.pop("info", None)
+            return
+        self._others["info"] = info
+        if not self.live or self.silent:
+            return
+        # Both came at once: the lower uuid stays, whoever looks at it.
+        if info.uuid < self._uuid:
+            self._yield(info)
+        else:
+            self._queue.clear()
+            self._snapshot()
+
+    def _spare(self, topic: str, payload: bytes) -> None:
+        """Clear nothing of a name that another printer has taken meanwhile."""
+        try:
+            other = Info.decode(payload).uuid != self._uuid
+        except ContractError:
+            other = False
+        if other:
+            name = topic[: -len("info")]
+            self._clear = [each for each in self._clear if not each.startswith(name)]
+
+    def cleared(self) -> bool:
+        """Forget what was to be cleared, once it is; whether there was anything."""
+        if not (self.live and self._clear):
+            return False
+        self._clear = []
+        return True
+
+    def _yield(self, other: Info) -> None:
+        self.silent = True
+        self._queue.clear()
+        # What only we had must not stay under the other's name.
+        if self.live:
+            mine = set(self._sight.tasks) - set(other.tasks)
+            topics = [self._topic("task", task) for task in sorted(mine)]
+            topics += [self._discovery.topic] if self._discovery is not None else []
+            for topic in topics:
+                self.link.publish(topic, b"", retain=True)
+        self.live = False
+        who = " ".join(f"{other.host or other.name}, {other.uuid}".split())
+        self._sight.say(
+            f"Another printer ({who}) is online at"
+            f" the MQTT broker as '{self._printer}': this one publishes nothing. Give"
+            " one of them another 'printer_name' in its section [maintain]."
+        )
+
+    def _commanded(self, topic: str, payload: bytes, retained: bool) -> None:
+        try:
+            about = Topic.parse(self._base, topic)
+        except ContractError as error:
+            self._complain(topic, str(error))
+            return
+        if about.task is None or about.kind != "command" or self.silent:
+            return
+        if retained:
+            # A broker would hand it to us again at every connect.
+            self._complain(topic, "a command must not be retained")
+            return
+        try:
+            command = Command.decode(payload)
+        except ContractError as error:
+            self._complain(topic, str(error))
+            if error.transaction is not None:
+                self.result(
+                    Result(
+                        error.transaction,
+                        about.task,
+                        code=BAD_ARGUMENT,
+                        text=str(error),
+                    )
+                )
+            return
+        self._sight.command(about.task, command)
+
+    def _complain(self, topic: str, why: str) -> None:
+        if (topic, why) not in self._said and len(self._said) < COMPLAINTS:
+            self._said.add((topic, why))
+            logging.warning("maintain: refused a message to %s: %s", topic, why)
+
+
+def _rounded(readings: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 2) for name, value in readings.items()}
+
+
+def _settled(state: State) -> tuple[Any, ...]:
+    """What is published at once when it changes."""
+    settled = [(limit.meter, limit.threshold, limit.warn_at) for limit in state.limits]
+    return (*state._replace(seq=0, time=0.0, limits=(), due_at=None), *settled)
+
+
+def _numbers(state: State) -> tuple[Any, ...]:
+    """What may wait for the interval."""
+    return ([limit.used for limit in state.limits], state.due_at)

@@ -1,0 +1,290 @@
+"""The `[maintain]` section: read, checked, and refused in words that name the fix."""
+
+from __future__ import annotations
+
+import math
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from . import conditions, contract, moonraker
+
+if TYPE_CHECKING:
+    from .link import Broker
+
+# klippy.log shows the whole configuration, and people post it in public.
+SECRETS = ("mqtt_password", "mqtt_username", "mqtt_user", "password", "username")
+MQTT_OPTIONS = (
+    "mqtt_port",
+    "mqtt_tls",
+    "mqtt_ca",
+    "mqtt_certificate",
+    "mqtt_key",
+    "mqtt_version",
+    "credentials",
+    "base_topic",
+    "discovery_prefix",
+    "allow_commands",
+)
+
+
+class Settings(NamedTuple):
+    """What `[maintain]` says. Intervals are seconds."""
+
+    name: str
+    slug: str
+    model: str
+    web_page: str
+    broker: Broker | None  # None: no MQTT
+    base: str
+    discovery: str  # "": none
+    allow_commands: bool
+    publish_interval: float
+    store: Path
+    store_interval: float
+    remind: bool
+    remind_interval: float
+    remind_while_printing: bool
+    confirm_timeout: float
+    moonraker: bool  # print_time and filament come from Moonraker's totals
+    moonraker_url: str
+    import_history: bool
+    export: Path  # where the log goes as a table
+    material_variable: str
+
+
+def read(config) -> Settings:
+    """Read the section; `config.error` tells section, option and fix."""
+    start_args = config.get_printer().get_start_args()
+    folder = Path(start_args.get("config_file") or "printer.cfg").expanduser()
+    name = text(config, "printer_name", default_name(folder, socket.gethostname()))
+    # The ancestor's time between checks: ours counts live, and 0 still means that
+    # nothing is said unasked.
+    interval = number(config, "interval", 60.0, least=0.0)
+    return Settings(
+        name=name,
+        slug=contract.slug(name),
+        model=text(config, "model", ""),
+        web_page=text(config, "web_page", ""),
+        broker=_broker(config),
+        base=_topic(config, "base_topic", contract.BASE),
+        discovery=_topic(
+            config, "discovery_prefix", "homeassistant", may_be_empty=True
+        ),
+        allow_commands=config.getboolean("allow_commands", True),
+        publish_interval=number(config, "publish_interval", 30.0, least=1.0),
+        store=Path(text(config, "store", str(default_store(folder)))).expanduser(),
+        store_interval=number(config, "store_interval", 10.0, least=1.0),
+        remind=interval > 0.0,
+        remind_interval=number(config, "remind_interval", 3600.0, least=60.0),
+        remind_while_printing=config.getboolean("remind_while_printing", False),
+        confirm_timeout=number(config, "confirm_timeout", 120.0, least=1.0),
+        moonraker=choice(config, "source", ("klipper", "moonraker")) == "moonraker",
+        moonraker_url=_moonraker(config),
+        import_history=config.getboolean("import_history", False),
+        export=default_export(folder),
+        material_variable=_variable(config),
+    )
+
+
+def default_name(config_file: Path, host: str) -> str:
+    """The host, and the instance where several printers share one."""
+    folder = _data_folder(config_file)
+    instance = "" if folder is None else folder.name
+    if instance.endswith("_data"):
+        instance = instance[: -len("_data")]
+    if not instance and config_file.stem != "printer":
+        instance = config_file.stem
+    return host if instance in ("", "printer") else f"{host} {instance}"
+
+
+def default_store(config_file: Path) -> Path:
+    """Beside the configuration folder, where updates and editors do not look."""
+    folder = _data_folder(config_file)
+    if folder is not None:
+        name = "upkeep" if config_file.stem == "printer" else config_file.stem
+        return folder / "upkeep" / f"{name}.sqlite"
+    return config_file.parent / ".upkeep" / f"{config_file.stem}.sqlite"
+
+
+def default_export(config_file: Path) -> Path:
+    """Where web interfaces let people download files, if there is such a place."""
+    folder = _data_folder(config_file)
+    if folder is not None and (folder / "logs").is_dir():
+        return folder / "logs" / "maintenance-log.csv"
+    return config_file.absolute().parent / "maintenance-log.csv"
+
+
+def _data_folder(config_file: Path) -> Path | None:
+    """`~/printer_data` of `~/printer_data/config/printer.cfg`."""
+    folder = config_file.absolute().parent
+    return folder.parent if folder.name == "config" else None
+
+
+def _broker(config) -> Broker | None:
+    for option in SECRETS:
+        if config.get(option, None) is not None:
+            raise refusal(
+                config,
+                option,
+                "does not belong into the configuration: klippy.log shows all of it,"
+                " and is often posted in public. Write 'username: NAME' and"
+                " 'password: WORD' into a file of its own and name that file with"
+                " 'credentials: ~/printer_data/config/upkeep.secrets'",
+            )
+    host = text(config, "mqtt_host", "")
+    if not host:
+        given = [each for each in MQTT_OPTIONS if config.get(each, None) is not None]
+        if given or config.get("mqtt_host", None) is not None:
+            raise refusal(
+                config,
+                "mqtt_host",
+                "is missing: name the MQTT broker, for example 'mqtt_host:"
+                " homeassistant.local'"
+                + (f", or remove '{given[0]}'" if given else ", or remove the option"),
+            )
+        return None
+    if "@" in host or "/" in host:
+        raise refusal(
+            config,
+            "mqtt_host",
+            "is a host name or an address and nothing else: the port has its option"
+            " 'mqtt_port', and user and password stand in the file that"
+            " 'credentials' names",
+        )
+    ca, certificate, key = (
+        _file(config, option) for option in ("mqtt_ca", "mqtt_certificate", "mqtt_key")
+    )
+    if (certificate is None) != (key is None):
+        raise refusal(
+            config,
+            "mqtt_certificate" if certificate is None else "mqtt_key",
+            "is missing: a client certificate and its key belong together",
+        )
+    secured = ca is not None or certificate is not None
+    tls = config.getboolean("mqtt_tls", secured)
+    username, password = _credentials(config)
+    broker: Broker = _paho(config).Broker(
+        host=host.strip("[]"),
+        client_id="",  # made of the printer's uuid, which the store has
+        port=int(
+            number(config, "mqtt_port", 8883 if tls else 1883, least=1, most=65535)
+        ),
+        username=username,
+        password=password,
+        tls=tls,
+        ca=ca,
+        certificate=certificate,
+        key=key,
+        version=choice(config, "mqtt_version", ("3.1.1", "5")),
+    )
+    return broker
+
+
+def _paho(config):
+    """The link's module: without a broker nobody needs paho."""
+    try:
+        from . import link  # noqa: PLC0415
+    except ImportError as error:
+        raise refusal(
+            config,
+            "mqtt_host",
+            f"needs paho-mqtt in the Python that runs Klippy ({error}). Run:"
+            f" {sys.executable} -m pip install 'paho-mqtt>=2.1,<3' typing_extensions",
+        ) from None
+    return link
+
+
+def _credentials(config) -> tuple[str | None, str | None]:
+    path = config.get("credentials", None)
+    if path is None:
+        return None, None
+    try:
+        username, password = _paho(config).credentials(path)
+    except ValueError as error:
+        raise refusal(config, "credentials", f"names a file: {error}") from None
+    return username, password
+
+
+def _file(config, option: str) -> str | None:
+    path = config.get(option, None)
+    if path is None:
+        return None
+    where = Path(path).expanduser()
+    if not where.is_file():
+        raise refusal(config, option, f"names {where}, which is no file")
+    return str(where)
+
+
+def _moonraker(config) -> str:
+    url = text(config, "moonraker_url", "http://127.0.0.1:7125")
+    try:
+        moonraker.parse_url(url)
+    except ValueError as error:
+        raise refusal(config, "moonraker_url", f"is wrong: {error}") from None
+    return url
+
+
+def _variable(config) -> str:
+    variable = text(config, "material_variable", "")
+    try:
+        conditions.parse_variable(variable)
+    except ValueError as error:
+        raise refusal(config, "material_variable", f"is wrong: {error}") from None
+    return variable
+
+
+def _topic(config, option: str, default: str, may_be_empty: bool = False) -> str:
+    topic = text(config, option, default).strip("/")
+    if any(c in topic for c in "+#") or not (topic or may_be_empty):
+        raise refusal(
+            config,
+            option,
+            f"is {topic!r}: a topic without '+' and '#', like {default!r}",
+        )
+    return topic
+
+
+def refusal(config, option: str, why: str) -> Exception:
+    """What is wrong with an option, in Klipper's own exception."""
+    error: Exception = config.error(
+        f"Option '{option}' in section '{config.get_name()}' {why}."
+    )
+    return error
+
+
+def text(config, option: str, default: str) -> str:
+    value = config.get(option, None)
+    return default if value is None else str(value).strip()
+
+
+def choice(config, option: str, choices: tuple[str, ...], default: str = "") -> str:
+    value = text(config, option, default or choices[0]).lower()
+    if value not in choices:
+        raise refusal(
+            config, option, f"is {value!r}: choose one of " + ", ".join(choices)
+        )
+    return value
+
+
+def number(
+    config, option: str, default: float, least: float = 0.0, most: float = 1e9
+) -> float:
+    """Klipper's own `getfloat` lets NaN and infinity through its bounds."""
+    value = config.get(option, None)
+    if value is None:
+        return default
+    return amount(config, option, value, least, most)
+
+
+def amount(config, option: str, value: str, least: float, most: float = 1e9) -> float:
+    try:
+        parsed = float(value)
+    except ValueError:
+        parsed = math.nan
+    if not least <= parsed <= most:
+        raise refusal(
+            config, option, f"is {value!r}: give a number from {least:g} to {most:g}"
+        )
+    return parsed

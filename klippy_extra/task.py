@@ -1,0 +1,193 @@
+"""A `[maintain NAME]` section: what must be done, and when."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Mapping
+
+from . import conditions, presets
+from .contract import MATCHES, is_slug, slug
+from .guard import guarded
+from .ledger import Counter, Limit, Plan
+from .meters import unit
+from .settings import amount, choice, refusal
+
+LEAST = 0.001  # of a threshold
+AT_PRINT_START = ("warn", "off", "confirm", "block")
+WARN_BEFORE = "10%"
+# What `source: moonraker` counts instead of Klipper's own.
+OF_MOONRAKER = {
+    "print_time": "moonraker_print_time",
+    "filament": "moonraker_filament",
+}
+
+
+class Task:
+    """The options of one section. `status` tells what `get_status` shows."""
+
+    def __init__(self, config, moonraker: bool = False) -> None:
+        _, _, name = config.get_name().partition(" ")
+        self.name = name.strip()
+        self.slug = slug(self.name)
+        _refuse_same_slug(config, self.slug)
+        read = _with_preset(config)
+        self.label = read("label", self.name) or self.name
+        self.message = read("message", "")
+        self.guide = read("guide", "")
+        self.parts = read("parts", "")
+        self.at_print_start = choice(
+            config, "at_print_start", AT_PRINT_START, read("at_print_start", "warn")
+        )
+        self.weights: dict[str, tuple[Any, Any]] = {}  # by counter: condition, factor
+        self.plan = Plan(
+            task=self.slug,
+            limits=self._limits(config, read, moonraker),
+            match=choice(config, "match", MATCHES, read("match", "any")),
+            disabled=config.getboolean("disabled", False),
+        )
+        self.expired_gcode = None
+        if config.get("expired_gcode", None) is not None:
+            self.expired_gcode = _template(config)
+        self.expired_gcode_while_printing = config.getboolean(
+            "expired_gcode_while_printing", False
+        )
+        self.status: Callable[[], Mapping[str, Any]] = dict
+        self._get_status = guarded(
+            lambda: dict(self.status()), f"the status of {self.name!r}", dict
+        )
+
+    def get_status(self, eventtime: float) -> dict[str, Any]:
+        """A new dict each time: a subscriber is told of no change within one."""
+        status: dict[str, Any] = self._get_status()
+        return status
+
+    def _limits(self, config, read, moonraker: bool) -> tuple[Limit, ...]:
+        triggers = _listed(config, "trigger", read("trigger", None))
+        thresholds = _listed(config, "threshold", read("threshold", None))
+        if len(triggers) != len(thresholds):
+            raise refusal(
+                config,
+                "threshold",
+                f"has {len(thresholds)} numbers for {len(triggers)} triggers:"
+                " give one number for each, in the same order",
+            )
+        if len(set(triggers)) != len(triggers):
+            raise refusal(config, "trigger", "names the same meter twice")
+        warnings = _listed(config, "warn_before", read("warn_before", WARN_BEFORE))
+        if len(warnings) == 1 and (len(triggers) == 1 or warnings[0].endswith("%")):
+            warnings = warnings * len(triggers)
+        if len(warnings) != len(triggers):
+            raise refusal(
+                config,
+                "warn_before",
+                f"has {len(warnings)} values for {len(triggers)} triggers: give one"
+                " for each, in the same order, or one in percent for all",
+            )
+        condition, factor = self._condition(config, read)
+        limits = []
+        for trigger, threshold, warning in zip(triggers, thresholds, warnings):
+            warn, percent = _warning(config, warning)
+            limits.append(
+                Limit(
+                    name=trigger,
+                    counter=self._counter(
+                        trigger, condition, factor, len(triggers) == 1, moonraker
+                    ),
+                    unit=_unit(config, trigger),
+                    threshold=amount(config, "threshold", threshold, LEAST),
+                    warn=warn,
+                    warn_in_percent=percent,
+                )
+            )
+        return tuple(limits)
+
+    def _condition(self, config, read) -> tuple[Any, Any]:
+
+        def parsed(option: str, parse: Callable[[str], Any]) -> Any:
+            try:
+                return parse(read(option, ""))
+            except ValueError as error:
+                raise refusal(config, option, f"is wrong: {error}") from None
+
+        checks = parsed("while", conditions.parse)
+        materials = parsed("material", lambda text: conditions.parse("", text))
+        condition = checks._replace(materials=materials.materials)
+        return condition, parsed("factor", conditions.parse_factor)
+
+    def _counter(
+        self, trigger: str, condition: Any, factor: Any, only: bool, moonraker: bool
+    ) -> Counter:
+        if trigger == "time" and not only:
+            # Beside wear, the calendar is the longest that one should wait.
+            return Counter("time")
+        meter = OF_MOONRAKER.get(trigger, trigger) if moonraker else trigger
+        counter = Counter(meter, condition.key, factor.key)
+        self.weights[counter.key] = (condition, factor)
+        return counter
+
+
+def _template(config):
+    printer = config.get_printer()
+    try:
+        macros = printer.load_object(config, "gcode_macro")
+        return macros.load_template(config, "expired_gcode")
+    except (printer.command_error, config.error) as error:
+        # Klippy would take it for a fault of its own.
+        raise refusal(config, "expired_gcode", f"is no template: {error}") from None
+
+
+def _with_preset(config) -> Callable[..., Any]:
+    """Read an option, or where it is not written what the preset says."""
+    preset: Mapping[str, Any] = {}
+    name = config.get("preset", None)
+    if name is not None:
+        try:
+            preset = presets.load(name.strip())
+        except ValueError as error:
+            raise refusal(config, "preset", f"is {name!r}: {error}") from None
+
+    def read(option: str, default: Any) -> Any:
+        value = config.get(option, None)
+        if value is None:
+            value = preset.get(option, default)
+        return value if value is None else str(value).strip()
+
+    return read
+
+
+def _listed(config, option: str, value: str | None) -> list[str]:
+    if value is None:
+        example = {"trigger": "print_time", "threshold": "150"}[option]
+        raise refusal(
+            config, option, f"is missing: give one, for example '{option}: {example}'"
+        )
+    parts = [part.strip() for part in value.split(",")]
+    if not all(parts):
+        raise refusal(config, option, f"is {value!r}: there is nothing between commas")
+    return parts
+
+
+def _unit(config, trigger: str) -> str:
+    try:
+        return unit(trigger)
+    except ValueError as error:
+        raise refusal(config, "trigger", f"is {trigger!r}: {error}") from None
+
+
+def _warning(config, value: str) -> tuple[float, bool]:
+    percent = value.endswith("%")
+    plain = value.rstrip("%").strip()
+    most = 100.0 if percent else 1e9
+    return amount(config, "warn_before", plain, 0.0, most), percent
+
+
+def _refuse_same_slug(config, mine: str) -> None:
+    name = config.get_name()
+    if not is_slug(mine):
+        raise config.error(f"Section '{name}' needs a name behind 'maintain'.")
+    for other in config.get_prefix_sections("maintain "):
+        section = other.get_name()
+        if section != name and slug(section.partition(" ")[2].strip()) == mine:
+            raise config.error(
+                f"Sections '{name}' and '{section}' both become '{mine}' where only"
+                " a-z, 0-9, '_' and '-' can stand: rename one of them."
+            )

@@ -1,0 +1,3 @@
+"""The version that the printer tells of this software."""
+
+VERSION = "0.1.0"

@@ -1,0 +1,343 @@
+"""A virtual printer in a test: its clock stands still until the test moves it.
+
+    with VirtualPrinter(CONFIG, tmp_path) as printer:
+        printer.gcode("G28")                 # runs at once, the clock stands still
+        printer.advance(10)                  # 10 s of the printer's time go by
+        printer.gcode("MAINTAIN_STATUS")     # -> the lines that it answered
+        printer.wait_for(lambda: ...)        # for threads: real time passes, no other
+
+`CONFIG` need only hold what the test is about: `MACHINE` is put before it unless it has
+a `[printer]` of its own. The extra is `klippy_extra/`, loaded the way Klippy loads it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, Callable, Mapping
+
+import greenlet
+import pytest
+
+from demo.printer import Host, Printer, Reactor, TestClock
+
+ROOT = Path(__file__).resolve().parents[2]
+EXTRA = ROOT / "klippy_extra"
+GEAR = ROOT / "demo" / "gear.gcode"
+
+MACHINE = f"""
+[include {ROOT}/demo/printer.cfg]
+[virtual_sdcard]
+path: {ROOT}/demo
+"""
+
+
+class VirtualPrinter:
+    """A printer whose time is the test's. It runs in the test's own thread."""
+
+    def __init__(
+        self,
+        config: str = "",
+        folder: Path | None = None,
+        extras: Mapping[str, Path] | None = None,
+        start: bool = True,
+    ) -> None:
+        """*folder* gets the printer.cfg; without one *config* is the file's path.
+
+        *start* False: `advance` or `gcode` begins its life. The first thing that
+        happens then is that it reads its configuration and becomes ready, or not.
+        """
+        self.console: list[str] = []
+        self.clock: TestClock[list[int]] = TestClock()
+        self.exit_status: int | None = None
+        if folder is None:
+            self.config_file = Path(config)
+        else:
+            self.config_file = folder / "printer.cfg"
+            self.configure(config)
+        self.host = Host(
+            self.config_file,
+            {"maintain": EXTRA} if extras is None else extras,
+            clock=self.clock,
+            prepare=self._prepare,
+        )
+        self._life = greenlet.greenlet(self._live)
+        if start:
+            self.advance(0)
+
+    def __enter__(self) -> VirtualPrinter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @property
+    def printer(self) -> Printer:
+        """The printer object of now: a restart makes a new one."""
+        assert self.host.printer is not None
+        return self.host.printer
+
+    @property
+    def reactor(self) -> Reactor:
+        assert self.host.reactor is not None
+        return self.host.reactor
+
+    @property
+    def state(self) -> str:
+        """`startup`, `ready`, `error` (a bad configuration), `shutdown`, or `gone`."""
+        return "gone" if self._life.dead else self.printer.get_state_message()[1]
+
+    @property
+    def state_message(self) -> str:
+        return self.printer.get_state_message()[0]
+
+    def lookup(self, name: str) -> Any:
+        return self.printer.lookup_object(name)
+
+    def status(self, name: str) -> Any:
+        """What `get_status` of an object says now, asked as Moonraker asks.
+
+        Raises what the API answers with an error.
+        """
+        answer = self.request("objects/query", {"objects": {name: None}})
+        return answer["status"][name]
+
+    def request(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
+        """Call a webhooks endpoint. Raises `command_error` if it refuses."""
+        answer = self.lookup("webhooks").request(method, dict(params or {}))
+        if "error" in answer:
+            raise self.printer.command_error(answer["error"]["message"])
+        return answer["result"]
+
+    def configure(self, config: str) -> None:
+        """Write a new printer.cfg, for the next start or RESTART."""
+        if "[printer]" not in config:
+            config = MACHINE + config
+        self.config_file.write_text(config, encoding="utf-8")
+
+    # Time
+
+    def advance(self, seconds: float, step: float | None = None) -> None:
+        """Let *seconds* of the printer's time go by: what is due happens, in order."""
+        assert not self._life.dead, "the printer has exited"
+        end = self.clock.target + seconds
+        while step is not None and self.clock.target + step < end:
+            self.clock.target += step
+            self._life.switch()
+        self.clock.target = end
+        if not self._life.dead:
+            self._life.switch()
+
+    def wait_for(
+        self, condition: Callable[[], Any], what: str = "", seconds: float = 10.0
+    ) -> Any:
+        """Let threads ring, in real time, until *condition*; the clock stands still.
+
+        Returns what *condition* returned. Fails after *seconds* of real time.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            self.advance(0)
+            result = condition()
+            if result:
+                return result
+            left = deadline - time.monotonic()
+            if left <= 0:
+                pytest.fail(f"not within {seconds} s: {what or condition}")
+            self.clock.patience = min(left, 0.05)
+
+    def advance_until(
+        self, condition: Callable[[], Any], seconds: float, step: float = 1.0
+    ) -> float:
+        """Advance in steps until *condition*; returns the seconds that it took.
+
+        Fails when *seconds* of the printer's time were not enough.
+        """
+        begin = self.clock.target
+        while not condition():
+            if self.clock.target - begin >= seconds:
+                pytest.fail(f"not within {seconds} s of the printer's time")
+            self.advance(step)
+        return self.clock.target - begin
+
+    # G-code
+
+    def gcode(self, script: str, seconds: float = 0.0) -> list[str]:
+        """Type *script* at the console; returns what the console said meanwhile.
+
+        The clock stands still, or goes on by *seconds*: a command that takes time, like
+        G28, has then begun and its answers are in `console` when it ends.
+        """
+        begin = len(self.console)
+        for line in script.strip().split("\n"):
+            self.reactor.register_callback(
+                lambda eventtime, line=line: self.lookup("gcode").run_from_terminal(
+                    line
+                )
+            )
+        self.advance(seconds)
+        return [line for line in self.console[begin:] if line != "ok"]
+
+    def print_file(self, name: str = "gear.gcode") -> None:
+        """Begin to print a file of the card."""
+        answer = self.gcode(f'SDCARD_PRINT_FILE FILENAME="{name}"')
+        assert "File selected" in answer, answer
+
+    def print_to_end(self, name: str = "gear.gcode", step: float = 1.0) -> float:
+        """Print a whole file; returns how long it took (s)."""
+        begin = self.clock.target
+        self.print_file(name)
+        stats = self.lookup("print_stats")
+        while stats.get_status(self.clock.monotonic())["state"] == "printing":
+            self.advance(step)
+        return self.clock.target - begin
+
+    # Life
+
+    def restart(self, command: str = "RESTART") -> list[str]:
+        """RESTART or FIRMWARE_RESTART; returns what the console said."""
+        before = self.printer
+        begin = len(self.console)
+        self.gcode(command)
+        if self.printer is before:
+            self.advance(60)  # the moves are waited for
+        assert self.printer is not before
+        return self.console[begin:]
+
+    def emergency_stop(self) -> None:
+        self.gcode("M112")
+
+    def close(self) -> None:
+        """Exit as Klippy exits when it is asked to: `klippy:disconnect` is sent."""
+        if not self._life.dead:
+            if self.host.printer is not None:
+                self.host.printer.request_exit("exit")
+            while not self._life.dead:
+                self.advance(60)
+
+    def kill(self) -> None:
+        """Stop at once, and tell nobody (SIGTERM, a power cut).
+
+        The reactor is gone. Threads of the extra cannot be killed in a test's own
+        process: see `PrinterProcess` for the real thing.
+        """
+        with contextlib.suppress(greenlet.GreenletExit):
+            self._life.throw()
+        self.reactor.finalize()
+        card = self.printer.lookup_object("virtual_sdcard", None)
+        if card is not None:
+            card.close()  # as the system closes a dead process's files
+
+    def _live(self) -> None:
+        self.exit_status = self.host.main()
+
+    def _prepare(self, printer: Printer) -> None:
+        printer.lookup_object("gcode").register_output_handler(self.console.append)
+
+
+class PrinterProcess:
+    """A virtual printer as a process of its own, with its console on pipes.
+
+    `speed` is how much faster than life its clock runs.
+    """
+
+    def __init__(
+        self,
+        config: str,
+        folder: Path,
+        speed: float = 60.0,
+        extra: Path = EXTRA,
+        api: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.log = folder / "klippy.log"
+        self.console: list[str] = []
+        self._heard = threading.Condition()
+        config_file = folder / "printer.cfg"
+        if "[printer]" not in config:
+            config = MACHINE + config
+        config_file.write_text(config, encoding="utf-8")
+        command = [sys.executable, "-m", "demo.printer", str(config_file)]
+        command += ["--speed", str(speed), "--log", str(self.log)]
+        command += ["--extra", str(extra)]
+        command += [] if api is None else ["--api", str(api)]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            cwd=str(ROOT),
+            env={**os.environ, **(env or {})},
+        )
+        self._reader = threading.Thread(target=self._read, name="console of a printer")
+        self._reader.start()
+
+    def __enter__(self) -> PrinterProcess:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def gcode(self, script: str, seconds: float = 20.0) -> list[str]:
+        """Type *script*; returns what was said until each line was answered `ok`."""
+        assert self.process.stdin is not None
+        lines = script.strip().split("\n")
+        with self._heard:
+            begin = len(self.console)
+        self.process.stdin.write("".join(f"{line}\n" for line in lines))
+        self.process.stdin.flush()
+        self.wait_for(lambda said: said[begin:].count("ok") >= len(lines), seconds)
+        with self._heard:
+            return [line for line in self.console[begin:] if line != "ok"]
+
+    def wait_until_ready(self, seconds: float = 20.0) -> None:
+        self.wait_for(lambda said: "// Klipper state: Ready" in said, seconds)
+
+    def wait_for(
+        self, condition: Callable[[list[str]], Any], seconds: float = 20.0
+    ) -> None:
+        """Wait until *condition* holds of all console lines."""
+        with self._heard:
+            if not self._heard.wait_for(lambda: condition(self.console), seconds):
+                said = "\n".join(self.console[-20:])
+                pytest.fail(f"the printer did not say it within {seconds} s:\n{said}")
+
+    def close(self) -> None:
+        """Ctrl-C: the extra is told."""
+        self._end(signal.SIGINT)
+
+    def terminate(self) -> None:
+        """SIGTERM: the extra is not told."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: int) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._reader.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._heard:
+                self.console.append(line.rstrip("\n"))
+                self._heard.notify_all()

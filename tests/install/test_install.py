@@ -1,0 +1,588 @@
+"""The installer, run for real in a home of its own with Klippers laid out as found."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SECTION = "update_manager klipper_upkeep"
+MOONRAKER = "[server]\nhost: 0.0.0.0\n\n[update_manager mainsail]\ntype: web\n"
+SHELLS = [name for name in ("dash", "bash", "busybox") if shutil.which(name)]
+
+# A Python that answers as Klippy's would and writes down what pip was asked for.
+PYTHON = """\
+#!/bin/sh
+case "$*" in
+    *"-m pip"*) echo "$@" >>"$0.asked"; exit "$(cat "$0.pip" 2>/dev/null || echo 0)" ;;
+    *paho*) [ -e "$0.asked" ] || [ -e "$0.has_paho" ] ; exit ;;
+    *version_info*) [ ! -e "$0.old" ]; exit ;;
+esac
+exec {python} "$@"
+"""
+
+
+class Home:
+    """A user's home, and a copy of the project in it."""
+
+    def __init__(self, folder, shell="sh"):
+        self.path = folder / "home"
+        self.units = folder / "units"
+        self.shell = ["busybox", "sh"] if shell == "busybox" else [shell]
+        self.project = self.path / "klipper-upkeep"
+        self.project.mkdir(parents=True)
+        self.units.mkdir()
+        shutil.copy(ROOT / "install.sh", self.project)
+        (self.project / "klippy_extra").symlink_to(ROOT / "klippy_extra")
+        self.extra = ROOT / "klippy_extra"
+
+    @property
+    def backups(self):
+        found = (self.path / "klipper-upkeep-backup").glob("**/*")
+        return sorted(p for p in found if p.is_file() or p.is_symlink())
+
+    def klipper(self, name="klipper"):
+        extras = self.path / name / "klippy" / "extras"
+        extras.mkdir(parents=True)
+        (self.path / name / "klippy" / "klippy.py").touch()
+        return self.path / name
+
+    def env(self, name="klippy-env"):
+        python = self.path / name / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        python.write_text(PYTHON.format(python=sys.executable))
+        python.chmod(0o755)
+        return self.path / name
+
+    def data(self, name="printer_data", moonraker=MOONRAKER):
+        config = self.path / name / "config"
+        config.mkdir(parents=True)
+        (config / "printer.cfg").write_text("[printer]\nkinematics: none\n")
+        if moonraker is not None:
+            (config / "moonraker.conf").write_text(moonraker)
+        return config
+
+    def git(self):
+        """Make the project a checkout that has been cloned from somewhere."""
+        git = ["git", "-C", str(self.project)]
+        subprocess.run([*git, "init", "-q", "-b", "main"], check=True)
+        url = "https://example.com/klipper-upkeep.git"
+        subprocess.run([*git, "remote", "add", "origin", url], check=True)
+        return url
+
+    def install(self, *arguments, check=True, **environment):
+        done = subprocess.run(
+            [
+                *self.shell,
+                str(self.project / "install.sh"),
+                *("--units", str(self.units), "--yes", *arguments),
+            ],
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(self.path),
+                "GIT_CONFIG_GLOBAL": "/dev/null",
+                **environment,
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        if check:
+            assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def snapshot(self):
+        """Everything in the home but the backups."""
+        return {
+            str(path.relative_to(self.path)): (
+                str(path.readlink()) if path.is_symlink() else path.read_bytes()
+            )
+            for path in sorted(self.path.glob("**/*"))
+            if "klipper-upkeep" not in path.relative_to(self.path).parts[0]
+            and (path.is_symlink() or path.is_file())
+            and not path.name.startswith("python.")
+        }
+
+
+@pytest.fixture
+def home(tmp_path):
+    return Home(tmp_path)
+
+
+@pytest.fixture
+def usual(home):
+    home.klipper()
+    home.env()
+    home.data()
+    return home
+
+
+def link(klipper):
+    return klipper / "klippy" / "extras" / "maintain"
+
+
+def linked(home, klipper="klipper"):
+    return link(home.path / klipper).resolve() == home.extra
+
+
+def asked_pip(env):
+    path = env / "bin" / "python.asked"
+    return path.read_text() if path.exists() else ""
+
+
+def test_a_usual_host_gets_all_of_it(usual):
+    url = usual.git()
+    said = usual.install("--preset", "voron").stdout
+    config = usual.path / "printer_data" / "config"
+
+    assert linked(usual)
+    assert "klippy_extra/requirements.txt" in asked_pip(usual.path / "klippy-env")
+    parser = configparser.ConfigParser()
+    parser.read(config / "moonraker.conf")
+    assert dict(parser[SECTION]) == {
+        "type": "git_repo",
+        "path": str(usual.project),
+        "origin": url,
+        "primary_branch": "main",
+        "managed_services": "klipper",
+        "virtualenv": str(usual.path / "klippy-env"),
+        "requirements": "klippy_extra/requirements.txt",
+    }
+    assert parser["update_manager mainsail"]["type"] == "web"
+    assert "preset: voron/ptfe" in (config / "maintain.cfg").read_text()
+    assert "[include maintain.cfg]" in said
+    assert "systemctl restart klipper" in said
+
+
+def test_every_file_that_is_changed_was_copied_away_first(usual):
+    usual.git()
+    before = usual.snapshot()
+    usual.install("--preset", "voron")
+    after = usual.snapshot()
+
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"printer_data/config/moonraker.conf"}
+    (copy,) = usual.backups
+    assert str(copy).endswith("/printer_data/config/moonraker.conf")
+    assert copy.read_text() == MOONRAKER
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_shell_that_a_printer_may_have_runs_it(tmp_path, shell):
+    """Debian's, the usual one, and a small one; to and fro, with several printers."""
+    home = Home(tmp_path, shell)
+    home.klipper()
+    home.env()
+    home.data()
+    home.data("printer_1_data")
+    home.git()
+    before = home.snapshot()
+    home.install("--preset", "voron")
+    for config in home.path.glob("*/config"):
+        assert SECTION in (config / "moonraker.conf").read_text()
+        (config / "maintain.cfg").unlink()
+    assert linked(home)
+    home.install("--uninstall")
+
+    assert home.snapshot() == before
+
+
+def test_a_second_run_changes_nothing_and_says_so(usual):
+    usual.git()
+    usual.install("--preset", "voron")
+    before = usual.snapshot(), usual.backups
+    said = usual.install("--preset", "prusa").stdout
+
+    assert (usual.snapshot(), usual.backups) == before
+    assert "Everything was in place already." in said
+
+
+def test_uninstalling_leaves_what_there_was(usual):
+    usual.git()
+    before = usual.snapshot()
+    usual.install()
+    assert usual.snapshot() != before
+    said = usual.install("--uninstall").stdout
+
+    assert usual.snapshot() == before
+    assert not link(usual.path / "klipper").exists()
+    assert "counted" in said
+
+
+def test_uninstalling_where_nothing_was_installed_harms_nothing(usual):
+    before = usual.snapshot()
+    usual.install("--uninstall")
+
+    assert usual.snapshot() == before
+
+
+def test_uninstalling_keeps_the_users_own_maintain_cfg_and_warns_of_it(usual):
+    usual.install("--preset", "voron")
+    config = usual.path / "printer_data" / "config"
+    (config / "printer.cfg").write_text("[include maintain.cfg]\n")
+    said = usual.install("--uninstall").stdout
+
+    assert (config / "maintain.cfg").exists()
+    assert "will not start" in said
+
+
+@pytest.mark.parametrize("how", ["copy", "hard link", "symbolic link"])
+def test_the_ancestors_file_gives_way_and_comes_back(usual, how):
+    old = usual.path / "KlipperMaintenance" / "maintain.py"
+    old.parent.mkdir()
+    old.write_text("# the ancestor\n")
+    place = link(usual.path / "klipper").with_suffix(".py")
+    if how == "copy":
+        shutil.copy(old, place)
+    elif how == "hard link":
+        os.link(old, place)
+    else:
+        place.symlink_to(old)
+    before = usual.snapshot()
+    usual.install()
+
+    assert not place.exists()
+    assert linked(usual)
+    assert old.read_text() == "# the ancestor\n"
+
+    usual.install("--uninstall")
+    assert usual.snapshot() == before
+
+
+def test_a_link_of_somebody_else_is_kept_as_a_backup(usual):
+    other = usual.path / "other"
+    other.mkdir()
+    link(usual.path / "klipper").symlink_to(other)
+    usual.install()
+
+    assert linked(usual)
+    (saved,) = [path for path in usual.backups if path.is_symlink()]
+    assert saved.readlink() == other
+
+
+def test_a_folder_in_the_way_is_moved_and_not_lost(usual):
+    place = link(usual.path / "klipper")
+    place.mkdir()
+    (place / "mine.py").write_text("mine\n")
+    usual.install()
+
+    assert linked(usual)
+    assert [p.read_text() for p in usual.backups if p.name == "mine.py"] == ["mine\n"]
+
+
+# Other layouts
+
+
+def test_several_printers_share_one_klipper(home):
+    home.klipper()
+    home.env()
+    configs = [home.data(name) for name in ("printer_data", "printer_1_data")]
+    home.git()
+    said = home.install("--preset", "voron").stdout
+
+    assert linked(home)
+    for config in configs:
+        assert SECTION in (config / "moonraker.conf").read_text()
+        assert (config / "maintain.cfg").exists()
+        assert str(config) in said
+
+
+def unit(home, name, python, klipper, config, arguments_in_a_file=True):
+    """A service file, as KIAUH writes it and as older installers did."""
+    arguments = f"{klipper}/klippy/klippy.py {config}/printer.cfg -l /tmp/klippy.log"
+    if arguments_in_a_file:
+        env_file = config.parent / "systemd" / "klipper.env"
+        env_file.parent.mkdir(exist_ok=True)
+        env_file.write_text(f'KLIPPER_ARGS="{arguments}"\n')
+        start = f"EnvironmentFile={env_file}\nExecStart={python} $KLIPPER_ARGS\n"
+    else:
+        start = f"ExecStart={python} {arguments}\n"
+    (home.units / name).write_text(f"[Service]\nType=simple\n{start}Restart=always\n")
+
+
+@pytest.mark.parametrize("arguments_in_a_file", [True, False])
+def test_services_tell_of_environments_elsewhere(home, arguments_in_a_file):
+    """Two Klippers, each with an environment and a name that no guess would find."""
+    home.git()
+    places = []
+    for number in ("left", "right"):
+        klipper, env = home.klipper(f"kl-{number}"), home.env(f"venvs/{number}")
+        config = home.data(f"data/{number}")
+        python = env / "bin" / "python"
+        name = f"klipper-{number}.service"
+        unit(home, name, python, klipper, config, arguments_in_a_file)
+        places.append((klipper, env, config))
+    home.install()
+
+    for klipper, env, config in places:
+        assert link(klipper).resolve() == home.extra
+        assert "requirements.txt" in asked_pip(env)
+        assert f"virtualenv: {env}" in (config / "moonraker.conf").read_text()
+
+
+def test_the_service_of_the_linux_firmware_is_no_klipper(usual):
+    (usual.units / "klipper-mcu.service").write_text(
+        "[Service]\nExecStart=/usr/local/bin/klipper_mcu -r\n"
+    )
+    usual.install()
+
+    assert linked(usual)
+
+
+def test_a_service_of_a_klipper_that_is_gone_is_passed_over(usual):
+    gone = usual.path / "gone"
+    unit(usual, "klipper-1.service", "/x/bin/python", gone, gone, False)
+    usual.install()
+
+    assert linked(usual)
+
+
+def test_places_can_be_told(home):
+    klipper, env, config = home.klipper("a b"), home.env("e f"), home.data("c d")
+    home.git()
+    home.install(
+        *("--klipper", str(klipper), "--env", str(env), "--config", str(config)),
+        *("--preset", "voron"),
+    )
+
+    assert link(klipper).resolve() == home.extra
+    assert "requirements.txt" in asked_pip(env)
+    assert (config / "maintain.cfg").exists()
+    assert SECTION in (config / "moonraker.conf").read_text()
+
+
+def test_without_a_klipper_it_says_how_to_name_one(home):
+    done = home.install(check=False)
+
+    assert done.returncode == 1
+    assert "--klipper DIR" in done.stderr
+
+
+def test_without_an_environment_it_links_and_says_what_is_missing(home):
+    home.klipper()
+    done = home.install(check=False)
+
+    assert linked(home)
+    assert done.returncode == 1
+    assert "--env DIR" in done.stderr
+
+
+# What it leaves alone
+
+
+def test_a_dry_run_changes_nothing(usual):
+    usual.git()
+    (link(usual.path / "klipper").with_suffix(".py")).write_text("# the ancestor\n")
+    before = usual.snapshot()
+    said = usual.install("--dry-run", "--preset", "voron").stdout
+
+    assert usual.snapshot() == before
+    assert usual.backups == []
+    assert asked_pip(usual.path / "klippy-env") == ""
+    assert "linked" in said
+    assert "Nothing is changed" in said
+
+
+def test_a_maintain_cfg_that_is_there_stays(usual):
+    mine = usual.path / "printer_data" / "config" / "maintain.cfg"
+    mine.write_text("[maintain]\n")
+    usual.install("--preset", "voron")
+
+    assert mine.read_text() == "[maintain]\n"
+
+
+def test_an_update_section_that_is_there_stays(usual):
+    usual.git()
+    conf = usual.path / "printer_data" / "config" / "moonraker.conf"
+    conf.write_text(f"[{SECTION}]\ntype: git_repo\npath: ~/mine\n")
+    usual.install()
+
+    assert "~/mine" in conf.read_text()
+    assert conf.read_text().count(SECTION) == 1
+
+
+def test_a_last_line_without_an_end_swallows_no_section(usual):
+    usual.git()
+    conf = usual.path / "printer_data" / "config" / "moonraker.conf"
+    conf.write_text(MOONRAKER.rstrip())
+    usual.install()
+
+    parser = configparser.ConfigParser()
+    parser.read(conf)
+    assert parser["update_manager mainsail"]["type"] == "web"
+    assert SECTION in parser
+    usual.install("--uninstall")
+    assert conf.read_text() == MOONRAKER
+
+
+def test_a_section_in_the_middle_is_taken_out_and_no_other(usual):
+    conf = usual.path / "printer_data" / "config" / "moonraker.conf"
+    ours = f"[{SECTION}]\ntype: git_repo\n\n# a comment of mine\npath: x\n"
+    conf.write_text(f"{MOONRAKER}\n{ours}\n[history]\n")
+    usual.install("--uninstall")
+
+    assert conf.read_text() == f"{MOONRAKER}\n[history]\n"
+
+
+def test_a_folder_that_is_no_checkout_gets_no_update_section(usual):
+    said = usual.install().stdout
+
+    assert (
+        SECTION
+        not in (usual.path / "printer_data" / "config" / "moonraker.conf").read_text()
+    )
+    assert "no git checkout" in said
+
+
+def test_a_host_without_moonraker_is_fine(home):
+    home.klipper()
+    home.env()
+    home.data(moonraker=None)
+    home.git()
+    home.install()
+
+    assert linked(home)
+
+
+def test_what_is_not_wanted_is_left_out(usual):
+    usual.git()
+    before = (usual.path / "printer_data" / "config" / "moonraker.conf").read_text()
+    usual.install("--no-pip", "--no-moonraker")
+
+    assert linked(usual)
+    assert asked_pip(usual.path / "klippy-env") == ""
+    conf = usual.path / "printer_data" / "config" / "moonraker.conf"
+    assert conf.read_text() == before
+
+
+def test_paho_that_is_there_is_not_installed_again(usual):
+    (usual.path / "klippy-env" / "bin" / "python.has_paho").touch()
+    usual.install()
+
+    assert asked_pip(usual.path / "klippy-env") == ""
+
+
+def test_where_pip_fails_nothing_else_is_changed(usual):
+    (usual.path / "klippy-env" / "bin" / "python.pip").write_text("1")
+    done = usual.install(check=False)
+
+    assert done.returncode == 1
+    assert "--no-pip" in done.stderr
+    assert not link(usual.path / "klipper").exists()
+
+
+def test_a_python_that_is_too_old_is_refused(usual):
+    (usual.path / "klippy-env" / "bin" / "python.old").touch()
+    done = usual.install(check=False)
+
+    assert done.returncode == 1
+    assert "3.7" in done.stderr
+    assert not link(usual.path / "klipper").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--nonsense"], ["--preset"], ["--env", "/x"], ["--preset", "nothing"]],
+)
+def test_wrong_options_are_refused_before_anything_is_changed(usual, arguments):
+    before = usual.snapshot()
+    done = usual.install(*arguments, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("install.sh: ")
+    assert usual.snapshot() == before
+
+
+def test_it_explains_itself(home):
+    assert "--uninstall" in home.install("--help").stdout
+    assert "voron\t" in home.install("--list-presets").stdout
+
+
+def test_the_menu_writes_the_machine_that_is_chosen(tmp_path):
+    """Asked at a terminal, as a person would be."""
+    home = Home(tmp_path)
+    home.klipper()
+    home.env()
+    config = home.data()
+    command = f"{home.project}/install.sh --units {home.units}"
+    environment = {**os.environ, "HOME": str(home.path)}
+    subprocess.run(
+        ["script", "-qec", command, "/dev/null"],
+        input="voron\n",
+        text=True,
+        env=environment,
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+
+    assert "voron/ptfe" in (config / "maintain.cfg").read_text()
+
+
+# The real pip, without a network
+
+
+@pytest.fixture
+def wheels(tmp_path):
+    """A folder with a package that calls itself paho-mqtt 2.1.0."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    info = "paho_mqtt-2.1.0.dist-info"
+    with zipfile.ZipFile(folder / "paho_mqtt-2.1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("paho/__init__.py", "")
+        wheel.writestr("paho/mqtt/__init__.py", '__version__ = "2.1.0"\n')
+        wheel.writestr("paho/mqtt/client.py", "")
+        wheel.writestr(
+            f"{info}/METADATA",
+            "Metadata-Version: 2.1\nName: paho-mqtt\nVersion: 2.1.0\n",
+        )
+        wheel.writestr(
+            f"{info}/WHEEL",
+            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\n"
+            "Tag: py3-none-any\n",
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+    return folder
+
+
+def test_a_real_environment_gets_the_package(tmp_path, wheels):
+    home = Home(tmp_path)
+    home.klipper()
+    env = home.path / "klippy-env"
+    venv.create(env, with_pip=True, symlinks=True)
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
+    home.install(**offline)
+
+    version = subprocess.run(
+        [
+            env / "bin" / "python",
+            "-c",
+            "import paho.mqtt as m; print(m.__version__)",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert version == "2.1.0\n"
+    assert "as it was" in home.install(**offline).stdout
+
+
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="no shellcheck here")
+def test_shellcheck_has_nothing_to_say():
+    done = subprocess.run(
+        ["shellcheck", str(ROOT / "install.sh")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("", "")

@@ -1,0 +1,252 @@
+"""Commands over MQTT: carried out on the reactor, answered when they are on disk."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+RODS = "[maintain rods]\ntrigger: print_time\nthreshold: 150\n"
+BROKER = "[maintain]\nprinter_name: voron\nmqtt_host: 127.0.0.1\n"
+BASE = "klipper_upkeep/voron"
+
+
+class Link:
+    """Takes the link's place: what is published stays here."""
+
+    def __init__(self, broker, will, first, then, post, connected, lost, message):
+        self.broker, self.will, self.filters = broker, will, (first, then)
+        self.hear = message
+        self.greet = connected
+        self.sent = []
+        self.connected = False
+        self.goodbyes = []
+
+    def start(self):
+        self.connected = True
+
+    def close(self, say_offline=True):
+        self.connected = False
+        self.goodbyes.append(say_offline)
+
+    def publish(self, topic, payload, retain=False, keep=False):
+        self.sent.append((topic[len(BASE) + 1 :], payload))
+
+    def release(self):
+        pass
+
+
+@pytest.fixture
+def online(bench, monkeypatch):
+    """Start a printer that is online; `printer.link` has what it says."""
+
+    def start(options="", sections=RODS):
+        # The module has the name that Klippy gives the package.
+        bench("[maintain]\nmqtt_host: 127.0.0.1\nmqtt_port: 9\n").close()
+        monkeypatch.setattr(sys.modules["extras.maintain.link"], "Link", Link)
+        printer = bench(BROKER + options + sections)
+        link = printer.link = printer.manager._connection.link
+        link.greet()
+        printer.advance(2)
+        assert link.sent[-1] == ("availability", b"online")
+        link.sent.clear()
+        return printer
+
+    return start
+
+
+def send(printer, word, task="rods", transaction="t1", **arguments):
+    """Send a command, and return what was published until its result."""
+    fields = {"command": word, "transaction": transaction, **arguments}
+    topic = f"{BASE}/tasks/{task}/command"
+    begin = len(printer.link.sent)
+    printer.link.hear(topic, json.dumps(fields).encode(), False)
+    printer.wait_for(lambda: "results" in [t for t, _ in printer.link.sent[begin:]])
+    return [
+        (topic, json.loads(payload)) for topic, payload in printer.link.sent[begin:]
+    ]
+
+
+def test_the_state_comes_first_then_the_event_then_the_result(online):
+    printer = online()
+    printer.use(print_time=12.0)
+    told = send(printer, "done", by="anna", note="one drop")
+
+    topics = [topic for topic, _ in told]
+    assert topics[:3] == ["tasks/rods", "events", "results"]
+    state, event, result = (message for _, message in told[:3])
+    assert state["done_count"] == 1
+    assert (event["event"], event["by"], event["note"]) == ("done", "anna", "one drop")
+    assert result["ok"]
+    assert result["seq"] == state["seq"] == event["seq"]
+
+
+def test_the_answer_waits_for_the_disk(online):
+    printer = online()
+    kept, save = [], printer.manager.memory.save
+    printer.manager.memory.save = lambda documents, log=(), then=None: kept.append(then)
+    printer.link.hear(f"{BASE}/tasks/rods/command", b"done", False)
+    printer.advance(5)
+    assert [t for t, _ in printer.link.sent if t != "meters"] == []
+
+    printer.manager.memory.save = save
+    next(then for then in kept if then)("")
+    assert printer.link.sent[0][0] == "tasks/rods"
+
+
+def test_what_cannot_be_written_is_answered_as_that(online):
+    printer = online()
+    save = printer.manager.memory.save
+
+    def refuse(documents, log=(), then=None):
+        if then:
+            printer.reactor.register_callback(lambda eventtime: then("disk full"))
+
+    printer.manager.memory.save = refuse
+    result = send(printer, "done")[-1][1]
+    printer.manager.memory.save = save
+
+    assert result["error"]["code"] == "internal"
+    assert "disk full" in result["error"]["text"]
+
+
+def test_a_transaction_is_done_once_and_answered_alike_over_restarts(online):
+    printer = online()
+    first = send(printer, "done")[-1]
+    again = send(printer, "done")[-1]
+    printer.restart()
+    printer.link = printer.manager._connection.link
+    printer.link.greet()
+    printer.advance(2)
+
+    assert again == first
+    assert send(printer, "done")[-1] == first
+    assert printer.task("rods")["done_count"] == 1
+
+
+def test_the_same_transaction_twice_at_once_is_done_once(online):
+    printer = online()
+    payload = b'{"command":"done","transaction":"t"}'
+    for _ in range(3):
+        printer.link.hear(f"{BASE}/tasks/rods/command", payload, False)
+    printer.wait_for(lambda: "results" in [t for t, _ in printer.link.sent])
+    printer.saved()
+
+    assert [topic for topic, _ in printer.link.sent].count("results") == 1
+    assert printer.task("rods")["done_count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("task", "word", "arguments", "code"),
+    [
+        ("belts", "done", {}, "unknown_task"),
+        ("rods", "set", {"threshold": {"time": 5}}, "bad_argument"),
+        ("rods", "done", {"at": "2036-01-01T00:00:00Z"}, "bad_argument"),
+    ],
+)
+def test_refusals_are_answered(online, task, word, arguments, code):
+    printer = online()
+    [(topic, result)] = send(printer, word, task, **arguments)
+
+    assert (topic, result["error"]["code"]) == ("results", code)
+
+
+def test_a_printer_that_has_shut_down_is_not_ready(online):
+    printer = online()
+    printer.emergency_stop()
+    assert printer.link.sent[-1][0] == "info"
+    assert json.loads(printer.link.sent[-1][1])["klipper_state"] == "shutdown"
+
+    assert send(printer, "done")[-1][1]["error"]["code"] == "not_ready"
+
+
+def test_a_printer_that_takes_no_commands_says_so(online):
+    printer = online("allow_commands: False\n")
+    assert send(printer, "done")[-1][1]["error"]["code"] == "not_ready"
+    assert printer.task("rods")["done_count"] == 0
+
+
+def test_the_log_is_an_answer_as_well(online):
+    printer = online()
+    send(printer, "done", transaction="a", by="anna")
+    result = send(printer, "log", transaction="b", limit=5)[-1][1]
+
+    assert [entry["by"] for entry in result["log"]] == ["anna"]
+
+
+def test_an_adjusted_task_that_is_due_says_that_as_well(online):
+    printer = online()
+    told = send(printer, "adjust", used=151.0)
+
+    assert [m["event"] for t, m in told if t == "events"] == ["changed", "due"]
+    # Done and due again within a moment: both are told.
+    send(printer, "done", transaction="t2")
+    told = send(printer, "adjust", transaction="t3", used=151.0)
+    assert [m["event"] for t, m in told if t == "events"] == ["changed", "due"]
+
+
+def test_coming_due_is_a_state_and_an_event(online):
+    printer = online()
+    printer.use(print_time=151.0)
+    told = [topic for topic, _ in printer.link.sent]
+
+    assert told.index("tasks/rods") < told.index("events")
+    assert "summary" in told
+
+
+def test_who_commands_is_told_in_the_console(online):
+    printer = online()
+    send(printer, "done", by="anna")
+    assert any("is marked done" in x and "(by anna)" in x for x in printer.console)
+
+
+def test_no_text_from_the_broker_becomes_a_dialog(online):
+    printer = online()
+    text = "x\n// action:prompt_begin Enter your password"
+    send(printer, "done", by=text, note=text)
+    printer.say("MAINTENANCE_LOG")
+
+    assert not any("action:" in x and "password" in x[:40] for x in printer.console)
+
+
+def test_a_task_that_left_the_configuration_is_cleared(online):
+    printer = online(sections=RODS + RODS.replace("rods", "belts"))
+    config = printer.config_file.read_text().split("[maintain belts]")[0]
+    printer.configure(config)
+    printer.restart()
+    link = printer.manager._connection.link
+    link.greet()
+    printer.advance(2)
+
+    assert ("tasks/belts", b"") in link.sent
+    assert link.sent.index(("tasks/belts", b"")) < len(link.sent) - 1
+    printer.advance(35)  # then it is forgotten
+    link.sent.clear()
+    link.greet()
+    printer.advance(2)
+    assert ("tasks/belts", b"") not in link.sent
+
+
+def test_a_new_name_leaves_nothing_under_the_old_one(online):
+    printer = online()
+    config = printer.config_file.read_text()
+    printer.configure(config.replace("printer_name: voron", "printer_name: trident"))
+    printer.restart()
+    publisher = printer.manager._connection.publisher
+
+    assert publisher.will_topic == "klipper_upkeep/trident/availability"
+    assert f"{BASE}/tasks/rods" in publisher._clear
+    assert f"{BASE}/availability" in publisher._clear
+
+
+def test_two_printers_of_one_host_are_two_clients(online):
+    broker = online().link.broker
+    assert broker.client_id.startswith("upkeep-")
+    assert len(broker.client_id) <= 23
+
+
+def test_leaving_says_offline(online):
+    printer = online()
+    printer.close()
+    assert printer.link.goodbyes == [True]

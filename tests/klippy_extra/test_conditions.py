@@ -1,0 +1,279 @@
+"""Conditions: when a meter counts, and how much."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from klippy_extra.conditions import (
+    Condition,
+    Conditions,
+    Factor,
+    Material,
+    is_kind_of,
+    parse,
+    parse_factor,
+    parse_variable,
+)
+
+
+class Thing:
+    """A Klipper object with a status."""
+
+    def __init__(self, **status):
+        self.status = status
+        self.asked = 0
+
+    def get_status(self, eventtime):
+        self.asked += 1
+        return dict(self.status)
+
+
+class Printer:
+    def __init__(self, **objects):
+        self.objects = {name.replace("__", " "): o for name, o in objects.items()}
+
+    def lookup_object(self, name, default=None):
+        return self.objects.get(name, default)
+
+
+def holds(printer, text, material=""):
+    conditions = Conditions(printer, Material(printer, name=material))
+    return conditions.holds(parse(text), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "temperature", "expected"),
+    [
+        ("heater_bed>80", 81, True),
+        ("heater_bed>80", 80, False),
+        ("heater_bed >= 80", 80, True),
+        ("heater_bed < 80", 79.9, True),
+        ("heater_bed<=80", 80.1, False),
+        ("heater_bed = 80", 80.0, True),
+        ("heater_bed == 80", 80.0, True),
+        ("heater_bed != 80", 80.0, False),
+        ("heater_bed.target > 50", 20, True),
+        ("heater_bed.nothing > 50", 99, False),
+        ("heater_bed>80, heater_bed<100", 90, True),
+        ("heater_bed>80 and heater_bed<100", 101, False),
+    ],
+)
+def test_a_number_of_an_object_is_held_against_a_threshold(text, temperature, expected):
+    printer = Printer(heater_bed=Thing(temperature=temperature, target=60.0))
+
+    assert holds(printer, text) is expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "fan_generic__chamber_filter",
+        "heater_fan__chamber_filter",
+        "temperature_fan__chamber_filter",
+    ],
+)
+def test_fan_stands_for_any_kind_of_fan_and_means_its_speed(name):
+    running = Printer(**{name: Thing(speed=0.4, temperature=0.0)})
+    standing = Printer(**{name: Thing(speed=0.0, temperature=60.0)})
+
+    assert holds(running, "fan chamber_filter>0")
+    assert not holds(standing, "fan chamber_filter>0")
+
+
+def test_the_part_cooling_fan_is_just_fan():
+    assert holds(Printer(fan=Thing(speed=1.0)), "fan>0.5")
+
+
+def test_a_chamber_may_be_a_sensor():
+    printer = Printer(temperature_sensor__chamber=Thing(temperature=48.0))
+
+    assert holds(printer, "chamber>45")
+
+
+def test_a_word_can_be_compared():
+    printer = Printer(print_stats=Thing(state="Printing"))
+
+    assert holds(printer, "print_stats.state=printing")
+    assert not holds(printer, "print_stats.state!=printing")
+
+
+def test_what_the_printer_has_not_never_holds_and_is_named():
+    conditions = Conditions(Printer(), Material(Printer()))
+
+    assert not conditions.holds(parse("heater_bde>80"), 1.0)
+    assert "heater_bde" in conditions.missing(parse("heater_bde>80"))
+    assert conditions.missing(parse("", "ABS")) == ""
+
+
+def test_a_status_that_is_no_number_does_not_hold():
+    assert not holds(Printer(heater_bed=Thing(temperature=None)), "heater_bed>80")
+
+
+def test_no_condition_always_holds():
+    assert parse() == Condition()
+    assert parse().key == ""
+    assert holds(Printer(), "")
+
+
+def test_an_object_is_asked_once_a_tick_however_many_tasks_want_to_know():
+    bed = Thing(temperature=90.0)
+    conditions = Conditions(Printer(heater_bed=bed), Material(Printer()))
+    for _task in range(100):
+        assert conditions.holds(parse("heater_bed>80"), 1.0)
+
+    assert bed.asked == 1
+    bed.status["temperature"] = 20.0
+    assert not conditions.holds(parse("heater_bed>80"), 2.0)
+
+
+@pytest.mark.parametrize(
+    ("material", "kind", "expected"),
+    [
+        ("ABS", "ABS", True),
+        ("abs", "ABS", True),
+        ("ABS-GF", "ABS", True),
+        ("PETG-CF", "CF", True),
+        ("PETG CF", "PETG-CF", True),
+        ("PETG", "PETG-CF", False),
+        ("PETG", "PET", False),
+        ("ASA", "ABS", False),
+        ("", "ABS", False),
+    ],
+)
+def test_a_material_is_of_a_kind_when_it_has_all_its_words(material, kind, expected):
+    assert is_kind_of(material, kind) is expected
+
+
+def test_a_meter_counts_only_with_its_materials():
+    material = Material(Printer())
+    conditions = Conditions(Printer(), material)
+    hot = parse("", "ABS, ASA")
+
+    assert not conditions.holds(hot, 1.0)
+    material.set("asa")
+    assert conditions.holds(hot, 1.0)
+    material.set("PLA")
+    assert not conditions.holds(hot, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("material", "expected"),
+    [("PLA", 1.0), ("ABS", 1.5), ("PLA-CF", 5.0), ("ABS-CF", 6.0), ("", 1.0)],
+)
+def test_the_closest_name_decides_the_factor(material, expected):
+    factor = parse_factor("ABS=1.5, CF=5, ABS-CF=6")
+    conditions = Conditions(Printer(), Material(Printer(), name=material))
+
+    assert conditions.weight(parse(), factor, 1.0) == expected
+
+
+def test_of_two_names_that_fit_as_well_the_worse_wear_counts():
+    assert parse_factor("ABS=1.5, CF=5").of("ABS-CF") == 5.0
+
+
+def test_where_the_condition_does_not_hold_nothing_counts():
+    conditions = Conditions(Printer(), Material(Printer(), name="CF"))
+
+    assert conditions.weight(parse("", "ABS"), parse_factor("CF=5"), 1.0) == 0.0
+
+
+def test_the_material_is_read_from_a_macro():
+    macro = Thing(material="ABS", other=1)
+    material = Material(
+        Printer(gcode_macro__PRINT_START=macro), "gcode_macro PRINT_START.material"
+    )
+
+    assert material.look(1.0) == "ABS"
+
+
+def test_the_material_is_read_from_saved_variables():
+    saved = Thing(variables={"filament_type": "PETG"})
+    material = Material(Printer(save_variables=saved), "save_variables.filament_type")
+
+    assert material.look(1.0) == "PETG"
+
+
+def test_what_said_so_last_tells_the_material():
+    macro = Thing(material="ABS")
+    material = Material(Printer(gcode_macro__S=macro), "gcode_macro S.material")
+
+    assert material.look(1.0) == "ABS"
+    material.set("PLA")
+    assert material.look(2.0) == "PLA"
+    macro.status["material"] = "PETG"
+    assert material.look(3.0) == "PETG"
+
+
+def test_a_variable_that_is_not_there_tells_nothing():
+    missing = Material(Printer(), "gcode_macro S.material", name="ABS")
+    empty = Material(
+        Printer(gcode_macro__S=Thing(material=None)), "gcode_macro S.material"
+    )
+
+    assert missing.look(1.0) == "ABS"
+    assert empty.look(1.0) == ""
+
+
+@pytest.mark.parametrize(
+    ("parsed", "key"),
+    [
+        (parse("heater_bed > 80.0"), "heater_bed>80"),
+        (parse("b>1, a>1"), "a>1,b>1"),
+        (parse("a>1 and b>1"), "a>1,b>1"),
+        (parse("fan  x == 1"), "fan x=1"),
+        (parse("", "asa, ABS"), "material=ABS|ASA"),
+        (parse("a.b>1", "ABS"), "a.b>1,material=ABS"),
+        (parse_factor("CF = 5, abs=1.50"), "ABS=1.5,CF=5"),
+        (parse_factor(""), ""),
+    ],
+)
+def test_the_key_is_one_for_all_ways_to_write_it(parsed, key):
+    assert parsed.key == key
+
+
+@pytest.mark.parametrize(
+    "text", ["heater_bed", ">80", "heater_bed>", "a>b", "a ~ 3", ","]
+)
+def test_what_is_no_condition_is_refused_with_an_example(text):
+    with pytest.raises(ValueError, match=r"heater_bed>80|needs a number"):
+        parse(text)
+
+
+@pytest.mark.parametrize("text", ["a>nan", "a>inf", "a>1e999"])
+def test_a_threshold_is_a_finite_number(text):
+    with pytest.raises(ValueError, match="needs a number"):
+        parse(text)
+
+
+@pytest.mark.parametrize("text", ["ABS,,ASA", "-", "A*B", "what?"])
+def test_what_is_no_material_is_refused_with_an_example(text):
+    with pytest.raises(ValueError, match="'ABS, ASA'"):
+        parse("", text)
+
+
+@pytest.mark.parametrize(
+    "text", ["ABS", "ABS=", "ABS=x", "ABS=nan", "ABS=-1", "ABS=1e9"]
+)
+def test_what_is_no_factor_is_refused_with_an_example(text):
+    with pytest.raises(ValueError, match="CF=5"):
+        parse_factor(text)
+
+
+@pytest.mark.parametrize("text", ["gcode_macro S", ".material", "gcode_macro S."])
+def test_what_names_no_variable_is_refused_with_an_example(text):
+    with pytest.raises(ValueError, match=r"PRINT_START\.material"):
+        parse_variable(text)
+
+
+@given(st.text(max_size=40), st.text(max_size=20))
+def test_any_text_is_read_or_refused_with_one_exception(text, material):
+    for read in (lambda: parse(text, material), lambda: parse_factor(text)):
+        try:
+            found = read()
+        except ValueError:
+            continue
+        assert isinstance(found, (Condition, Factor))
+        assert "?" not in found.key
+        assert "*" not in found.key

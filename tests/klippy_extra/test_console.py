@@ -1,0 +1,259 @@
+"""The G-code commands: what they do, what they say, and what they refuse."""
+
+from __future__ import annotations
+
+import pytest
+
+RODS = """
+[maintain rods]
+label: Clean the rods
+message: Wipe, then one drop of oil.
+guide: https://example.org/rods
+parts: 2 ml of oil
+trigger: print_time
+threshold: 150
+"""
+BELTS = """
+[maintain Zahnriemen X]
+trigger: travel_x, time
+threshold: 20000, 720
+"""
+ANCESTOR = (
+    "MAINTAIN_STATUS",
+    "CHECK_MAINTENANCE",
+    "UPDATE_MAINTENANCE",
+    "ENABLE_MAINTENANCE",
+    "DISABLE_MAINTENANCE",
+)
+OURS = (
+    "SNOOZE_MAINTENANCE",
+    "SKIP_MAINTENANCE",
+    "SET_MAINTENANCE",
+    "ADJUST_MAINTENANCE",
+    "MAINTENANCE_LOG",
+    "MAINTENANCE_DONE",
+    "MAINTENANCE_CHECK",
+    "MAINTENANCE_PROMPT",
+    "MAINTENANCE_COUNT",
+    "SET_MAINTENANCE_MATERIAL",
+)
+
+
+@pytest.fixture
+def printer(bench):
+    return bench(RODS + BELTS)
+
+
+@pytest.mark.parametrize("command", ANCESTOR + OURS)
+def test_every_command_has_a_help_text(printer, command):
+    assert len(printer.request("gcode/help")[command]) > 20
+
+
+def test_status_tells_how_each_task_stands(printer):
+    printer.use(print_time=151.5)
+
+    said = printer.say("MAINTAIN_STATUS")
+
+    assert "Clean the rods is due: 151.5 h used, 1.5 h over of 150 h." in said
+    assert "Wipe, then one drop of oil." in said
+    assert "Zahnriemen X: " in said
+
+
+def test_exactly_at_the_threshold_is_due_and_nothing_over(printer):
+    printer.say("ADJUST_MAINTENANCE NAME=rods USED=150")
+    said = printer.say("MAINTAIN_STATUS")
+    assert "Clean the rods is due: 150 h used, 0 h over of 150 h." in said
+
+
+def test_status_without_a_task_tells_how_to_write_one(bench):
+    assert "[maintain NAME]" in bench().say("MAINTAIN_STATUS")
+
+
+def test_tasks_without_a_main_section_are_looked_after(tmp_path, monkeypatch, bench):
+    """The ancestor then checked nothing at all."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    printer = bench("[maintain]\n")
+    printer.configure(RODS)
+    printer.restart()
+    printer.use(print_time=151.0)
+
+    assert printer.task("rods")["status"] == "due"
+    assert any("is due" in line for line in printer.console)
+
+
+def test_check_tells_all_about_one_task(printer):
+    said = printer.say('CHECK_MAINTENANCE NAME="Zahnriemen X"')
+    assert "travel_x: 0 m used of 20000 m." in said
+    assert "time: " in said
+
+    said = printer.say("CHECK_MAINTENANCE NAME=rods")
+    for text in ("Guide: https://example.org/rods", "Parts: 2 ml of oil"):
+        assert text in said
+
+
+def test_a_task_answers_to_its_slug_as_well(printer):
+    assert "Zahnriemen X" in printer.say("CHECK_MAINTENANCE NAME=zahnriemen_x")
+
+
+def test_done_is_in_the_log_with_note_and_name(printer):
+    printer.use(print_time=12.0)
+    said = printer.say('UPDATE_MAINTENANCE NAME=rods NOTE="one drop" BY=anna')
+
+    assert 'Maintenance "Clean the rods" is marked done' in said
+    line = printer.say("MAINTENANCE_LOG NAME=rods")
+    assert "rods done by anna, used 12 h: one drop" in line
+    assert printer.task("rods")["last_by"] == "anna"
+
+
+def test_done_can_be_told_of_a_day_in_the_past(printer, wall):
+    printer.say("MAINTENANCE_DONE NAME=rods AT=2026-11-20T18:00:00+00:00")
+    assert printer.task("rods")["last_done"] == 1795197600
+
+
+@pytest.mark.parametrize("hours", ["100", "1.5", "0"])
+def test_hours_begin_with_what_was_used(printer, hours):
+    """The ancestor refused 1.5."""
+    printer.say(f"UPDATE_MAINTENANCE NAME=rods HOURS={hours}")
+    assert printer.task("rods")["used"] == float(hours)
+
+
+def test_hours_over_the_threshold_are_taken_as_they_are(printer):
+    """The ancestor began again from zero."""
+    printer.say("UPDATE_MAINTENANCE NAME=rods HOURS=300")
+    assert printer.task("rods")["remaining"] == -150.0
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("UPDATE_MAINTENANCE", "NAME"),
+        ("UPDATE_MAINTENANCE NAME=rod", "There are: rods, Zahnriemen X."),
+        ("UPDATE_MAINTENANCE NAME=rods HOURS=-5", "HOURS=-5 must be a number"),
+        ("UPDATE_MAINTENANCE NAME=rods HOURS=nan", "HOURS=nan must be a number"),
+        ("UPDATE_MAINTENANCE NAME=rods AT=yesterday", "AT=yesterday is no time"),
+        ("UPDATE_MAINTENANCE NAME=rods AT=2036-01-01", "still to come"),
+        ("UPDATE_MAINTENANCE NAME=zahnriemen_x USED=5", "several limits"),
+        ("SNOOZE_MAINTENANCE NAME=rods HOURS=soon", "HOURS=soon must be a number"),
+        ("SNOOZE_MAINTENANCE NAME=rods HOURS=1e9", "ten years"),
+        ("SET_MAINTENANCE NAME=rods", "needs THRESHOLD= or WARN="),
+        ("SET_MAINTENANCE NAME=rods THRESHOLD=0", "must be from 0.001"),
+        ("ADJUST_MAINTENANCE NAME=rods", "needs USED="),
+        ("ADJUST_MAINTENANCE NAME=rods USED=filament=5", "no limit 'filament'"),
+        ("MAINTENANCE_LOG NAME=rods LIMIT=0", "LIMIT=0 must be a number, 1 or more"),
+        ("MAINTENANCE_COUNT NAME=cuts BY=-1", "BY=-1 must be a number"),
+        ("MAINTENANCE_COUNT NAME=???", "???"),
+        ("MAINTENANCE_CHECK ANSWER=perhaps", "must be 'print' or 'stop'"),
+    ],
+)
+def test_a_wrong_parameter_is_an_error_that_names_it(printer, command, words):
+    before = printer.task("rods")
+    said = printer.say(command)
+
+    assert said.startswith("!! ")
+    assert words in said
+    assert printer.state == "ready"
+    assert printer.task("rods") == before
+
+
+def test_set_and_adjust_change_what_they_say(printer):
+    printer.say("SET_MAINTENANCE NAME=rods THRESHOLD=200 WARN=50")
+    printer.say("ADJUST_MAINTENANCE NAME=rods USED=160")
+    printer.say("SET_MAINTENANCE NAME=zahnriemen_x THRESHOLD=travel_x=10,time=20")
+
+    assert printer.task("rods")["threshold"] == 200.0
+    assert printer.task("rods")["status"] == "soon"
+    assert printer.task("Zahnriemen X")["threshold"] in (10.0, 20.0)
+
+
+def test_disable_counts_nothing_and_enable_goes_on(printer):
+    printer.use(print_time=10.0)
+    assert "is disabled" in printer.say("DISABLE_MAINTENANCE NAME=rods")
+    assert "already disabled" in printer.say("DISABLE_MAINTENANCE NAME=rods")
+    printer.use(print_time=500.0)
+    assert printer.task("rods")["status"] == "disabled"
+    assert "is disabled, with 10 h used." in printer.say("MAINTAIN_STATUS")
+    printer.say("ENABLE_MAINTENANCE NAME=rods")
+
+    assert printer.task("rods")["used"] == 10.0
+
+
+def test_skip_is_logged_as_skipped(printer):
+    printer.say("SKIP_MAINTENANCE NAME=rods NOTE=later")
+    assert "rods skipped" in printer.say("MAINTENANCE_LOG")
+
+
+def test_a_snooze_of_no_hours_ends_one(printer):
+    printer.use(print_time=151.0)
+    printer.say("SNOOZE_MAINTENANCE NAME=rods HOURS=2")
+    assert printer.task("rods")["status"] == "snoozed"
+    assert "snoozed until" in printer.say("MAINTAIN_STATUS")
+
+    printer.say("SNOOZE_MAINTENANCE NAME=rods HOURS=0")
+    assert printer.task("rods")["status"] == "due"
+
+
+def test_a_macro_moves_a_count_meter(bench):
+    printer = bench("[maintain blade]\ntrigger: count_cuts\nthreshold: 3000\n")
+
+    assert "count_cuts counts 2 more" in printer.say("MAINTENANCE_COUNT NAME=cuts BY=2")
+    printer.advance(3)
+
+    assert printer.task("blade")["used"] == 2.0
+
+
+def test_the_material_decides_how_fast_a_nozzle_wears(bench):
+    sections = "[maintain nozzle]\ntrigger: filament\nthreshold: 900\nfactor: CF=5\n"
+    printer = bench(sections)
+    printer.say("SET_MAINTENANCE_MATERIAL MATERIAL=PA-CF")
+    printer.use(filament=10.0)
+    printer.saved()
+    printer.restart()
+    printer.use(filament=1.0)
+
+    assert printer.task("nozzle")["used"] == 55.0
+
+
+def test_the_log_is_written_to_a_file(printer, tmp_path):
+    printer.say('UPDATE_MAINTENANCE NAME=rods NOTE="=1+1" BY=anna')
+    printer.say("MAINTENANCE_LOG EXPORT=1")
+    printer.wait_for(lambda: any("was written to" in line for line in printer.console))
+
+    written = (tmp_path / "maintenance-log.csv").read_text(encoding="utf-8")
+    head, line = written.splitlines()
+    assert head == "time,task,event,by,note,used"
+    assert line.endswith(",rods,done,anna,'=1+1,print_time=0")
+
+
+def test_the_endpoints_list_tasks_and_log(printer):
+    printer.say("UPDATE_MAINTENANCE NAME=rods BY=anna")
+
+    tasks = printer.request("maintain/tasks")
+    log = printer.request("maintain/log", {"task": "rods"})
+
+    assert [task["task"] for task in tasks["tasks"]] == ["rods", "zahnriemen_x"]
+    assert "print_time" in tasks["meters"]
+    assert log["log"][0]["by"] == "anna"
+    assert log["csv"].startswith("time,task")
+
+
+@pytest.mark.parametrize("params", [{"task": "x"}, {"task": 5}, {"limit": "many"}])
+def test_an_endpoint_refuses_and_klippy_goes_on(printer, params):
+    with pytest.raises(printer.printer.command_error):
+        printer.request("maintain/log", params)
+    assert printer.state == "ready"
+
+
+def test_status_is_a_new_dict_each_time(printer):
+    first = printer.lookup("maintain rods").get_status(0.0)
+    first["used"] = "spoiled"
+
+    assert printer.lookup("maintain rods").get_status(0.0)["used"] == 0.0
+    assert printer.status("maintain")["tasks"] == ["rods", "zahnriemen_x"]
+
+
+def test_a_macro_reads_a_tasks_status(bench):
+    printer = bench(
+        RODS + "[gcode_macro SHOW]\ngcode:\n"
+        '    {action_respond_info("left %d" % printer["maintain rods"].remaining)}\n'
+    )
+    assert "left 150" in printer.say("SHOW")

@@ -1,0 +1,252 @@
+"""The desk: commands are carried out once, answered always, and refused with reason."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from klippy_extra.contract import (
+    BAD_ARGUMENT,
+    NOT_READY,
+    UNKNOWN_TASK,
+    Command,
+    Result,
+)
+from klippy_extra.desk import LONGEST_SNOOZE, MOST, REMEMBERED, Desk, RefusedError
+from klippy_extra.ledger import Counter, Ledger, Limit, Plan
+
+NOW = 1_795_219_200.0
+HOUR = 3600
+LIMITS = (
+    Limit("print_time", Counter("print_time"), "h", 100.0),
+    Limit("time", Counter("time"), "h", 720.0),
+)
+
+
+@pytest.fixture
+def book():
+    made = Ledger([Plan("rods", LIMITS[:1]), Plan("belts", LIMITS)])
+    made.advance({"print_time": 40.0, "time": 90.0})
+    return made
+
+
+@pytest.fixture
+def desk(book):
+    return Desk(book)
+
+
+def carry_out(desk, book, task="rods", now=NOW, **command):
+    change = desk.handle(task, Command(**command), now, ready=True)
+    book.records[task] = change.record
+    return change
+
+
+def refusal(desk, task="rods", ready=True, **command):
+    with pytest.raises(RefusedError) as refused:
+        desk.handle(task, Command(**command), NOW, ready)
+    return refused.value.code
+
+
+def test_done_starts_again_and_is_one_line_in_the_log(desk, book):
+    change = carry_out(desk, book, command="done", by="anna", note="one drop")
+
+    assert book.used("rods") == {"print_time": 0.0}
+    assert (change.record.done_count, change.record.last_by) == (1, "anna")
+    assert change.entry == (
+        int(NOW),
+        "rods",
+        "done",
+        "anna",
+        "one drop",
+        {"print_time": 40.0},
+    )
+
+
+def test_skip_starts_again_and_nothing_was_done(desk, book):
+    change = carry_out(desk, book, command="skip")
+
+    assert book.used("rods") == {"print_time": 0.0}
+    assert (change.event, change.record.done_count) == ("skipped", 0)
+
+
+def test_done_ends_a_snooze(desk, book):
+    carry_out(desk, book, command="snooze", hours=5.0)
+    assert carry_out(desk, book, command="done").record.snoozed_to is None
+
+
+def test_a_snooze_counts_on_the_calendar_and_is_shown_by_the_clock(desk, book):
+    record = carry_out(desk, book, command="snooze", hours=5.0).record
+
+    assert record.snoozed_to == 95.0
+    assert record.snoozed_until == int(NOW) + 5 * HOUR
+
+
+def test_back_dated_means_what_was_used_since_is_kept(desk, book):
+    book.mark(NOW - 86400)
+    book.advance({"print_time": 6.0, "time": 24.0})
+    at = int(NOW) - 12 * HOUR
+
+    change = carry_out(desk, book, command="done", at=at)
+
+    assert book.used("rods")["print_time"] == pytest.approx(3.0)
+    assert change.record.last_done == change.entry.time == at
+
+
+def test_back_dated_behind_the_last_time_is_refused(desk, book):
+    carry_out(desk, book, command="done", at=int(NOW) - HOUR)
+
+    assert refusal(desk, command="done", at=int(NOW) - 2 * HOUR) == BAD_ARGUMENT
+    assert refusal(desk, command="done", at=int(NOW) + 2 * HOUR) == BAD_ARGUMENT
+
+
+def test_done_can_start_with_something_used(desk, book):
+    carry_out(desk, book, command="done", used=12.5)
+    assert book.used("rods") == {"print_time": 12.5}
+
+
+def test_used_over_the_threshold_is_what_it_says(desk, book):
+    """It is due then; the ancestor began again from zero without a word."""
+    carry_out(desk, book, command="done", used=300.0)
+    assert book.view("rods", NOW).status == "due"
+
+
+def test_several_limits_are_addressed_by_their_meters(desk, book):
+    carry_out(desk, book, "belts", command="set", threshold={"time": 500.0})
+    carry_out(desk, book, "belts", command="adjust", used={"print_time": 7.0})
+    view = book.view("belts", NOW)
+
+    assert [limit.threshold for limit in view.limits] == [100.0, 500.0]
+    assert [limit.used for limit in view.limits] == [7.0, 90.0]
+    assert refusal(desk, "belts", command="set", threshold=5.0) == BAD_ARGUMENT
+    assert (
+        refusal(desk, "belts", command="adjust", used={"filament": 5.0}) == BAD_ARGUMENT
+    )
+    assert refusal(desk, "belts", command="adjust", used={}) == BAD_ARGUMENT
+
+
+def test_disabled_keeps_what_was_used_and_enabling_goes_on_from_there(desk, book):
+    """The ancestor lost its baseline."""
+    carry_out(desk, book, command="disable")
+    book.advance({"print_time": 1000.0})
+    carry_out(desk, book, command="enable")
+    book.advance({"print_time": 1.0})
+
+    assert book.used("rods")["print_time"] == pytest.approx(41.0)
+
+
+@pytest.mark.parametrize("command", ["enable", "unsnooze", "log"])
+def test_what_changes_nothing_is_no_event(desk, book, command):
+    change = carry_out(desk, book, command=command)
+    assert (change.event, change.entry) == ("", None)
+
+
+def test_refusals_have_the_contracts_codes(desk):
+    assert refusal(desk, "nobody", command="done") == UNKNOWN_TASK
+    assert refusal(desk, command="done", ready=False) == NOT_READY
+    assert refusal(desk, command="set", threshold=1e-9) == BAD_ARGUMENT
+    assert refusal(desk, command="set", threshold=2 * MOST) == BAD_ARGUMENT
+    assert refusal(desk, command="snooze", hours=2 * LONGEST_SNOOZE) == BAD_ARGUMENT
+
+
+@given(
+    st.sampled_from(["done", "skip", "snooze", "set", "adjust", "enable", "disable"]),
+    st.floats(0.0, 1e300),
+    st.integers(0, 2**37),
+)
+def test_whatever_is_asked_the_numbers_stay_numbers(word, number, at):
+    book = Ledger([Plan("rods", LIMITS[:1])])
+    book.advance({"print_time": 40.0, "time": 90.0})
+    wanted = {
+        "done": {"used": number, "at": at},
+        "snooze": {"hours": number},
+        "set": {"threshold": number},
+        "adjust": {"used": number},
+    }
+    command = Command(word, **wanted.get(word, {}))
+    try:
+        change = Desk(book).handle("rods", command, NOW, ready=True)
+    except RefusedError:
+        return
+    book.records["rods"] = change.record
+    deciding = book.view("rods", NOW).deciding
+    assert all(math.isfinite(each) for each in deciding[2:])
+    assert deciding.used >= 0.0
+
+
+def test_answers_survive_a_restart(book, desk):
+    desk.answered(Result("t1", "rods", seq=7))
+
+    later = Desk(book, desk.answers())
+
+    assert later.known("t1")
+    assert later.answer("t1") == Result("t1", "rods", seq=7)
+
+
+class Transactions(RuleBasedStateMachine):
+    """Commands arrive in any order, again and again, while earlier ones are written."""
+
+    def __init__(self):
+        super().__init__()
+        self.desk = Desk(Ledger([Plan("rods", LIMITS[:1])]))
+        self.under_way = []
+        self.answered = {}
+        self.carried_out = []
+        self.seq = 0
+
+    transactions = st.integers(0, 5).map("t{}".format)
+
+    @rule(transaction=transactions)
+    def arrives(self, transaction):
+        if self.desk.known(transaction):
+            answer = self.desk.answer(transaction)
+            assert answer == self.answered.get(transaction)
+            return
+        self.seq += 1
+        result = Result(transaction, "rods", seq=self.seq)
+        self.carried_out.append(transaction)
+        self.desk.opened(result)
+        self.under_way.append(result)
+
+    @rule()
+    def is_on_disk(self):
+        if self.under_way:
+            result = self.under_way.pop(0)
+            self.desk.answered(result)
+            self.answered[result.transaction] = result
+
+    @rule(transaction=transactions)
+    def is_refused(self, transaction):
+        if not self.desk.known(transaction):
+            result = Result(transaction, "rods", code=BAD_ARGUMENT, text="no")
+            self.desk.answered(result)
+            self.answered[transaction] = result
+
+    @rule()
+    def restarts(self):
+        while self.under_way:
+            self.is_on_disk()
+        self.desk = Desk(Ledger([Plan("rods", LIMITS[:1])]), self.desk.answers())
+
+    @invariant()
+    def each_was_carried_out_once_at_most(self):
+        assert len(set(self.carried_out)) == len(self.carried_out)
+
+    @invariant()
+    def each_answer_stays_the_first(self):
+        for transaction, result in self.answered.items():
+            assert self.desk.answer(transaction) == result
+
+
+TestTransactions = Transactions.TestCase
+
+
+def test_the_desk_forgets_the_oldest_answers(desk):
+    for number in range(REMEMBERED + 1):
+        desk.answered(Result(f"t{number}", "rods", seq=number))
+
+    assert not desk.known("t0")
+    assert len(desk.answers()) == REMEMBERED

@@ -1,0 +1,474 @@
+"""The device message that Home Assistant finds a printer by."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NamedTuple
+
+import jinja2
+import pytest
+
+from klippy_extra import contract, discovery
+
+UUID = "5d0c7e8e8b1a4f0f9c3e2a1b00000001"
+NOW = 1795219200
+
+# A key at these places that one of the supported versions does not know makes it
+# refuse the whole message.
+ROOT_KEYS = {"dev", "o", "avty", "cmps"}
+DEVICE_KEYS = {"ids", "name", "mdl", "sw", "cu"}
+ORIGIN_KEYS = {"name", "sw"}
+PLATFORMS = {
+    "binary_sensor",
+    "button",
+    "device_automation",
+    "event",
+    "number",
+    "sensor",
+    "switch",
+}
+
+
+def limit(meter: str, unit: str, threshold: float = 150.0) -> contract.Limit:
+    return contract.Limit(meter, unit, threshold, 112.5, threshold - 112.5, 75.0)
+
+
+def state(
+    task: str, *limits: contract.Limit, label: str = "Clean the rods"
+) -> contract.State:
+    found = limits or (limit("print_time", "h"),)
+    trigger = found[0].meter
+    return contract.State(1, NOW, task, label, found, trigger, contract.OK)
+
+
+INFO = contract.Info(
+    uuid=UUID,
+    name="Voron 2.4",
+    tasks=("rods",),
+    meters={
+        "print_time": contract.Meter("h", "Print time"),
+        "filament": contract.Meter("m", "Filament"),
+        "travel_x": contract.Meter("m", "Travel X"),
+        "time": contract.Meter("h", ""),
+        "cuts": contract.Meter("", "Cuts"),
+    },
+    model="Voron 2.4 350",
+    version="0.1.0",
+    url="http://voron.local/",
+    klipper_version="v0.13.0",
+)
+
+
+def message(
+    *states: contract.State, info: contract.Info = INFO, **more: Any
+) -> dict[str, Any]:
+    payload = discovery.device(info, states, "voron", **more)[1]
+    found: dict[str, Any] = json.loads(payload)
+    return found
+
+
+def made(*states: contract.State, **more: Any) -> dict[str, Any]:
+    found: dict[str, Any] = message(*states, **more)["cmps"]
+    return found
+
+
+def test_the_topic_carries_the_uuid_and_not_the_name() -> None:
+    """A renamed printer keeps its device."""
+    renamed = INFO._replace(name="Other")
+
+    topic, _ = discovery.device(INFO, [], "voron", prefix="ha")
+
+    assert topic == f"ha/device/klipper_upkeep_{UUID}/config"
+    assert discovery.device(renamed, [], "other", prefix="ha")[0] == topic
+
+
+def test_only_keys_that_both_versions_know_stand_at_root_device_and_origin() -> None:
+    found = message(state("rods"))
+
+    assert set(found) == ROOT_KEYS
+    assert set(found["dev"]) == DEVICE_KEYS
+    assert set(found["o"]) == ORIGIN_KEYS
+    assert {each["p"] for each in found["cmps"].values()} <= PLATFORMS
+
+
+def test_the_device_has_the_printers_name_model_version_and_page() -> None:
+    assert message()["dev"] == {
+        "ids": [f"klipper_upkeep_{UUID}"],
+        "name": "Voron 2.4",
+        "mdl": "Voron 2.4 350",
+        "sw": "Klipper v0.13.0",
+        "cu": "http://voron.local/",
+    }
+
+
+@pytest.mark.parametrize("url", ["", "voron.local", "ftp://x/", "http://", "http://[x"])
+def test_a_link_that_is_no_web_page_is_left_out(url: str) -> None:
+    """Home Assistant would refuse the whole message."""
+    assert "cu" not in message(info=INFO._replace(url=url))["dev"]
+
+
+def test_what_is_unknown_of_a_printer_is_left_out() -> None:
+    bare = contract.Info(uuid=UUID, name="Voron", tasks=(), meters={})
+
+    found = message(info=bare)
+
+    assert found["dev"] == {
+        "ids": [f"klipper_upkeep_{UUID}"],
+        "name": "Voron",
+        "mdl": "3D printer",
+    }
+    assert found["o"] == {"name": "Klipper Upkeep"}
+
+
+def test_a_task_has_every_entity_that_was_promised() -> None:
+    fields = {
+        key[len("task.rods.") :]: each["p"]
+        for key, each in made(state("rods")).items()
+        if key.startswith("task.rods.")
+    }
+
+    assert fields == {
+        "due": "binary_sensor",
+        "status": "sensor",
+        "percent": "sensor",
+        "remaining": "sensor",
+        "used": "sensor",
+        "due_at": "sensor",
+        "last_done": "sensor",
+        "done": "button",
+        "snooze": "button",
+        "enabled": "switch",
+        "threshold": "number",
+        "event": "event",
+        "trigger.due": "device_automation",
+        "trigger.soon": "device_automation",
+        "trigger.done": "device_automation",
+    }
+
+
+def test_entities_are_named_by_label_and_known_by_slug() -> None:
+    found = made(state("front-rods"))["task.front-rods.remaining"]
+
+    assert found["name"] == "Clean the rods remaining"
+    assert found["uniq_id"] == f"{UUID}_task.front-rods.remaining"
+    assert found["obj_id"] == "voron_front_rods_remaining"
+    assert found["def_ent_id"] == "sensor.voron_front_rods_remaining"
+
+
+@pytest.mark.parametrize("task", ["a-b", "a--b", "a_-b", "a_", "0", "a" * 63])
+def test_every_slug_makes_a_valid_entity_id(task: str) -> None:
+    for each in made(state(task)).values():
+        if "def_ent_id" in each:
+            platform, wish = each["def_ent_id"].split(".")
+            assert platform == each["p"]
+            assert re.fullmatch("[a-z0-9]+(_[a-z0-9]+)*", wish)
+
+
+def test_no_two_components_share_a_unique_id() -> None:
+    """Not even where one task's name is another's with a meter behind it."""
+    both = (limit("time", "h"), limit("print_time", "h"))
+    states = [state(each, *both) for each in ("rods", "rods_time", "rods-time", "due")]
+
+    ids = [each["uniq_id"] for each in made(*states).values() if "uniq_id" in each]
+
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"),
+    [
+        ("h", {"dev_cla": "duration", "unit_of_meas": "h"}),
+        ("m", {"dev_cla": "distance", "unit_of_meas": "m"}),
+        ("", {}),
+        ("kg", {"unit_of_meas": "kg"}),
+    ],
+)
+def test_an_amount_has_the_class_and_unit_of_its_meter(
+    unit: str, expected: dict[str, str]
+) -> None:
+    found = made(state("rods", limit("x", unit)))
+
+    for field in ("remaining", "used", "threshold"):
+        each = found[f"task.rods.{field}"]
+        kept = {key: each[key] for key in ("dev_cla", "unit_of_meas") if key in each}
+        assert kept == expected
+
+
+def test_long_ways_are_shown_in_whole_metres() -> None:
+    found = made(state("rods", limit("travel_x", "m")))
+
+    assert found["task.rods.used"]["sug_dsp_prc"] == 0
+    assert found["meter.travel_x"]["sug_dsp_prc"] == 0
+    assert found["meter.filament"]["sug_dsp_prc"] == 1
+
+
+def test_amounts_of_a_task_keep_no_statistics_that_a_new_trigger_would_break() -> None:
+    hours = made(state("rods", limit("print_time", "h")))
+    metres = made(state("rods", limit("filament", "m")))
+
+    assert set(hours) == set(metres)
+    assert "stat_cla" not in hours["task.rods.remaining"]
+
+
+def test_limits_of_one_unit_have_amounts_of_their_own_beside_the_tasks() -> None:
+    found = made(state("rods", limit("print_time", "h"), limit("time", "h")))
+
+    assert "ent_cat" not in found["task.rods.remaining"]
+    assert found["task.rods.time.remaining"]["ent_cat"] == "diagnostic"
+    assert found["task.rods.time.remaining"]["name"] == "Clean the rods time remaining"
+    assert (
+        found["task.rods.print_time.used"]["name"] == "Clean the rods print time used"
+    )
+    assert "task.rods.threshold" not in found
+
+
+def test_limits_of_different_units_replace_the_tasks_amounts() -> None:
+    """One entity cannot be hours today and metres tomorrow."""
+    found = made(state("rods", limit("print_time", "h"), limit("travel_x", "m")))
+
+    assert "task.rods.remaining" not in found
+    assert found["task.rods.travel_x.remaining"]["unit_of_meas"] == "m"
+    assert "ent_cat" not in found["task.rods.travel_x.remaining"]
+    assert found["task.rods.percent"]["unit_of_meas"] == "%"
+
+
+def test_a_limit_may_have_a_condition_in_its_name() -> None:
+    odd = 'print_time?heater "bed"\\>80'
+    found = made(state("rods", limit("print_time", "h"), limit(odd, "h", 50.0)))
+    payload = json.loads(state("rods", limit(odd, "h", 50.0)).encode())
+
+    key = "task.rods.print_time_heater_bed_80.threshold"
+    assert render(found[key], payload, "val_tpl") == "50.0"
+    order = contract.Command.decode(commands(found[key])[0])
+    assert order.threshold == {odd: 12.5}
+
+
+class Person(NamedTuple):
+    name: str
+    attributes: dict[str, str]
+
+
+def commands(component: dict[str, Any], user: str | None = None) -> list[bytes]:
+    """What a component sends, with the value 12.5 where it takes one, for *user*."""
+    keys = ("pl_prs", "pl_on", "pl_off")
+    texts = [component[key] for key in keys if key in component] or ["12.5"]
+    if "cmd_tpl" in component:
+        environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
+        environment.filters.update(to_json=json.dumps, from_json=json.loads)
+        template = environment.from_string(component["cmd_tpl"])
+        person = [Person("Berta", {}), Person("Anna", {"user_id": "u1"})]
+        known = {
+            "states": {"person": person},
+            "this": {"context": {"user_id": user}},
+        }
+        texts = [str(template.render(known, value=text)) for text in texts]
+    return [text.encode() for text in texts]
+
+
+def test_a_button_names_the_person_who_pressed_it() -> None:
+    done = made(state("rods"))["task.rods.done"]
+
+    (pressed,) = commands(done, user="u1")
+    (stranger,) = commands(done, user="u2")
+
+    assert contract.Command.decode(pressed).by == "Anna"
+    assert contract.Command.decode(stranger).by == "Home Assistant"
+
+
+def test_whatever_a_control_sends_is_a_command_of_the_contract() -> None:
+    one = made(state("rods"))
+    two = made(state("rods", limit("print_time", "h"), limit("time", "h")))
+
+    def sent(found: dict[str, Any], key: str) -> list[contract.Command]:
+        component = found["task.rods." + key]
+        assert component["cmd_t"] == "klipper_upkeep/voron/tasks/rods/command"
+        return [contract.Command.decode(each) for each in commands(component)]
+
+    by = "Home Assistant"
+    assert sent(one, "done") == [contract.Command("done", by=by)]
+    assert sent(one, "snooze") == [contract.Command("snooze", by=by, hours=24)]
+    assert sent(one, "enabled") == [
+        contract.Command("enable", by=by),
+        contract.Command("disable", by=by),
+    ]
+    assert sent(one, "threshold") == [contract.Command("set", by=by, threshold=12.5)]
+    assert sent(two, "time.threshold") == [
+        contract.Command("set", by=by, threshold={"time": 12.5})
+    ]
+
+
+def test_a_printer_that_takes_no_commands_offers_none() -> None:
+    found = made(state("rods"), info=INFO._replace(commands=False))
+
+    assert not any("cmd_t" in each for each in found.values())
+    assert "command_topic=none" in found["task.rods.due"]["json_attr_tpl"]
+
+
+def test_meters_only_grow_and_the_rarely_wanted_start_disabled() -> None:
+    found = made(state("rods", limit("cuts", "")))
+    meters = {
+        key[len("meter.") :]: each
+        for key, each in found.items()
+        if key.startswith("meter.")
+    }
+
+    assert {name: each["en"] for name, each in meters.items()} == {
+        "print_time": True,
+        "filament": True,
+        "travel_x": False,
+        "time": False,
+        "cuts": True,  # a task counts by it
+    }
+    assert {each["stat_cla"] for each in meters.values()} == {"total_increasing"}
+    assert meters["time"]["name"] == "Time"
+
+
+def test_a_task_that_went_is_named_once_with_its_platform_alone() -> None:
+    before = discovery.components(
+        discovery.device(INFO, [state("rods"), state("belts")], "voron")[1]
+    )
+
+    _, payload = discovery.device(INFO, [state("rods")], "voron", before=before)
+    found = json.loads(payload)["cmps"]
+
+    assert found["task.belts.due"] == {"p": "binary_sensor"}
+    assert found["task.belts.trigger.due"] == {"p": "device_automation"}
+    assert len(found["task.rods.due"]) > 1
+    after = discovery.components(payload)
+    assert "task.belts.due" not in after
+    assert after["task.rods.due"] == "binary_sensor"
+    assert made(state("rods"), before=after) == made(state("rods"))
+
+
+def test_a_revived_entity_has_its_old_unique_id_and_no_more_than_it_needs() -> None:
+    before = discovery.components(discovery.device(INFO, [state("belts")], "voron")[1])
+
+    found = made(before=before, revive=True)
+
+    assert found["task.belts.done"] == {
+        "p": "button",
+        "uniq_id": f"{UUID}_task.belts.done",
+        "cmd_t": "klipper_upkeep/-",
+    }
+    assert found["task.belts.trigger.due"] == {"p": "device_automation"}
+    assert not any(key.startswith("task.belts") for key in made(before={}))
+
+
+def test_the_same_printer_gives_the_same_bytes() -> None:
+    states = [state("rods"), state("belts", limit("travel_x", "m"))]
+
+    assert discovery.device(INFO, states, "voron") == discovery.device(
+        INFO, states, "voron"
+    )
+
+
+def render(component: dict[str, Any], payload: dict[str, Any] | None, key: str) -> str:
+    """What Home Assistant makes of *payload*, with its own `to_json`."""
+    given = {} if payload is None else {"value_json": payload}
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
+    environment.filters["to_json"] = json.dumps
+    template = environment.from_string(component[key])
+    return str(template.render(given))
+
+
+def readers(found: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+    keys = ("val_tpl", "json_attr_tpl")
+    return [(each, key) for each in found.values() for key in keys if key in each]
+
+
+TWO_LIMITS = state("rods", limit("print_time", "h"), limit("time", "h", 720.0))
+
+
+def test_every_template_survives_fields_that_are_absent_or_null() -> None:
+    """And a message that is no JSON: a topic that is cleared."""
+    fields = json.loads(TWO_LIMITS.encode())
+    empty: list[Any] = [None, {}, dict.fromkeys(fields), {"limits": []}]
+    empty += [{"limits": [{"meter": "time"}]}, {"meters": {}}, {"meters": None}]
+
+    for component, key in readers(made(TWO_LIMITS)):
+        for payload in empty:
+            shown = render(component, payload, key)
+            if key == "val_tpl":
+                assert shown in ("None", "OFF", "", "None None")
+            else:
+                assert isinstance(json.loads(shown), dict)
+
+
+def test_the_templates_read_what_the_state_says() -> None:
+    found = made(TWO_LIMITS)
+    done = TWO_LIMITS._replace(last_done=NOW, status=contract.DUE)
+    payload = json.loads(done.encode())
+
+    shown = {
+        key[len("task.rods.") :]: render(each, payload, "val_tpl")
+        for key, each in found.items()
+        if each.get("stat_t") == "klipper_upkeep/voron/tasks/rods"
+    }
+
+    assert shown == {
+        "due": "ON",
+        "status": "due",
+        "percent": "75.0",
+        "due_at": "None",
+        "last_done": "2026-11-21T00:00:00Z",
+        "enabled": "ON",
+        "remaining": "37.5",
+        "used": "112.5",
+        "print_time.remaining": "37.5",
+        "print_time.used": "112.5",
+        "print_time.threshold": "150.0",
+        "time.remaining": "607.5",
+        "time.used": "112.5",
+        "time.threshold": "720.0",
+    }
+
+
+def test_the_attributes_of_due_are_what_a_reminder_needs() -> None:
+    due = made(state("rods"))["task.rods.due"]
+    told = state("rods")._replace(message="Wipe.", guide="https://x/", last_by="anna")
+
+    shown = json.loads(render(due, json.loads(told.encode()), "json_attr_tpl"))
+
+    assert shown == {
+        "task": "rods",
+        "label": "Clean the rods",
+        "message": "Wipe.",
+        "guide": "https://x/",
+        "parts": "",
+        "status": "ok",
+        "last_by": "anna",
+        "done_count": 0,
+        "snoozed_until": None,
+        "command_topic": "klipper_upkeep/voron/tasks/rods/command",
+    }
+
+
+def test_meters_and_the_summary_are_read_from_their_own_messages() -> None:
+    found = made(state("rods"))
+    meters = json.loads(contract.Meters(1, NOW, {"print_time": 12.5}).encode())
+    summary = json.loads(
+        contract.Summary(1, NOW, 2, 0, "rods", "x" * 300, None).encode()
+    )
+
+    assert render(found["meter.print_time"], meters, "val_tpl") == "12.5"
+    assert render(found["meter.filament"], meters, "val_tpl") == "None"
+    assert render(found["maintenance_due"], summary, "val_tpl") == "ON"
+    assert render(found["tasks_due"], summary, "val_tpl") == "2"
+    assert render(found["next_task"], summary, "val_tpl") == "x" * 255
+    assert render(found["next_due_at"], summary, "val_tpl") == "None"
+
+
+def test_an_event_reaches_its_own_task_alone() -> None:
+    found = made(state("rods"), state("belts"))
+    event = contract.Event(1, NOW, "rods", "done", by='an"na', note="ok")
+    payload = json.loads(event.encode())
+
+    told = json.loads(render(found["task.rods.event"], payload, "val_tpl"))
+
+    assert told == {"event_type": "done", "by": 'an"na', "note": "ok"}
+    assert render(found["task.belts.event"], payload, "val_tpl") == ""
+    trigger = found["task.rods.trigger.done"]
+    assert render(trigger, payload, "val_tpl") == trigger["pl"]
+    other = found["task.belts.trigger.done"]
+    assert render(other, payload, "val_tpl") != other["pl"]

@@ -1,0 +1,179 @@
+"""A fault in any entry from the reactor: Klippy goes on, and the log says so once."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import pytest
+
+from klippy_extra.guard import guarded
+
+RODS = "[maintain rods]\ntrigger: print_time\nthreshold: 150\n"
+DUE = RODS + "expired_gcode: M117 due\n"
+
+
+class BrokenError(Exception):
+    """The fault that is injected."""
+
+
+def breaks(*args, **kwargs):
+    raise BrokenError
+
+
+def printing(printer):
+    printer.print_file()
+    printer.advance(30)
+
+
+def module_of(printer):
+    """The manager's module, under the name that Klippy gave it."""
+    return sys.modules[type(printer.manager).__module__]
+
+
+# What breaks (from the manager on), and what then runs into it.
+FAULTS = {
+    "the timer that counts": ("counting.count", lambda p: p.advance(5)),
+    "a source of meters": ("counting._sources._sources", lambda p: p.advance(5)),
+    "the ledger": ("book.advance", lambda p: p.advance(5)),
+    "the timer that looks": ("book.examine", lambda p: p.advance(5)),
+    "the board": ("board.state", lambda p: p.advance(5)),
+    "the reminders": ("reminders.look", lambda p: p.advance(5)),
+    "the store": ("memory.save", lambda p: p.advance(30)),
+    "the rates": ("counting.settle", lambda p: p.advance(90)),
+    "MAINTAIN_STATUS": ("board.states", lambda p: p.gcode("MAINTAIN_STATUS", 5)),
+    "CHECK_MAINTENANCE": ("find", lambda p: p.gcode("CHECK_MAINTENANCE NAME=rods", 5)),
+    "UPDATE_MAINTENANCE": (
+        "orders.give",
+        lambda p: p.gcode("UPDATE_MAINTENANCE NAME=rods", 5),
+    ),
+    "the desk": (
+        "orders.desk.handle",
+        lambda p: p.gcode("UPDATE_MAINTENANCE NAME=rods", 5),
+    ),
+    "MAINTENANCE_LOG": ("memory.log", lambda p: p.gcode("MAINTENANCE_LOG", 5)),
+    "MAINTENANCE_COUNT": (
+        "counting.move",
+        lambda p: p.gcode("MAINTENANCE_COUNT NAME=a", 5),
+    ),
+    "MAINTENANCE_CHECK": ("board.states", lambda p: p.gcode("MAINTENANCE_CHECK", 5)),
+    "MAINTENANCE_PROMPT": ("board.states", lambda p: p.gcode("MAINTENANCE_PROMPT", 5)),
+    "SET_MAINTENANCE_MATERIAL": (
+        "set_material",
+        lambda p: p.gcode("SET_MAINTENANCE_MATERIAL MATERIAL=ABS", 5),
+    ),
+    "the status of a task": ("board.status", lambda p: p.status("maintain rods")),
+    "the status of all": ("board.summary", lambda p: p.status("maintain")),
+    "an endpoint": ("board.states", lambda p: p.request("maintain/tasks")),
+    "another endpoint": ("memory.log", lambda p: p.request("maintain/log")),
+}
+
+
+@pytest.mark.parametrize("what", FAULTS)
+def test_a_fault_leaves_klippy_printing_and_is_said(bench, monkeypatch, caplog, what):
+    path, run_into = FAULTS[what]
+    printer = bench(RODS)
+    printing(printer)
+    *owners, name = path.split(".")
+    owner = printer.manager
+    for each in owners:
+        owner = getattr(owner, each)
+    monkeypatch.setattr(owner, name, breaks)
+
+    run_into(printer)
+    run_into(printer)
+
+    assert printer.state == "ready"
+    assert printer.status("print_stats")["state"] == "printing"
+    told = [r for r in caplog.records if r.exc_info and "maintain" in r.getMessage()]
+    assert told
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("what", ["Counting", "Memory.load", "Board"])
+def test_klippy_starts_although_the_extra_cannot(bench, monkeypatch, what):
+    printer = bench("")
+    owner, name = module_of(printer), what
+    if what == "Memory.load":
+        owner, name = owner.Memory, "load"
+    monkeypatch.setattr(owner, name, breaks)
+    printer.configure(f"[maintain]\nstore: {printer.config_file.parent}/s\n" + RODS)
+    printer.restart()
+
+    assert printer.state == "ready"
+    assert printer.status("maintain rods") == {}
+    assert any("Maintenance is not counted" in line for line in printer.console)
+    printer.say("MAINTAIN_STATUS")
+    with pytest.raises(printer.printer.command_error):
+        printer.request("maintain/tasks")
+    printer.print_file()
+    printer.advance(30)
+    assert printer.status("print_stats")["state"] == "printing"
+    monkeypatch.undo()
+    printer.restart()
+
+
+def test_a_broker_that_cannot_be_prepared_stops_no_counting(bench, monkeypatch):
+    printer = bench("")
+    monkeypatch.setattr(module_of(printer).broker, "connect", breaks)
+    printer.restart()
+    printer.configure("[maintain]\n" + RODS)
+    printer.restart()
+    printer.use(print_time=5.0)
+
+    assert printer.task("rods")["used"] == 5.0
+
+
+@pytest.mark.parametrize("command", ["M112", "RESTART", "FIRMWARE_RESTART"])
+@pytest.mark.parametrize("method", ["stop", "flush", "documents"])
+def test_a_fault_at_the_end_keeps_nobody_from_leaving(
+    bench, monkeypatch, command, method
+):
+    """The fixture of all tests sees to it that no thread stays."""
+    printer = bench(RODS)
+    monkeypatch.setattr(printer.manager.counting, method, breaks)
+    ended = []
+    for event in ("klippy:shutdown", "klippy:disconnect"):
+        printer.printer.register_event_handler(event, lambda: ended.append(1))
+
+    if command == "M112":
+        printer.emergency_stop()
+        assert printer.state == "shutdown"
+    else:
+        printer.restart(command)
+        assert printer.state == "ready"
+    assert ended  # handlers behind ours ran as well
+
+
+def test_expired_gcode_whose_template_breaks_is_only_said(bench, monkeypatch):
+    printer = bench(DUE)
+    monkeypatch.setattr(printer.lookup("maintain rods").expired_gcode, "render", breaks)
+    printer.use(print_time=151.0)
+
+    assert printer.state == "ready"
+    monkeypatch.undo()
+
+
+def test_a_guard_logs_the_first_fault_and_counts_the_others(caplog):
+    caplog.set_level(logging.INFO)
+    faults = iter([1, 1, 1, 0, 1])
+
+    def entry(eventtime):
+        if next(faults):
+            raise BrokenError
+        return 7.0
+
+    timer = guarded(entry, "a test", lambda eventtime: eventtime + 1.0)
+
+    assert [timer(5.0) for _ in range(5)] == [6.0, 6.0, 6.0, 7.0, 6.0]
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "maintain: a test failed; printing goes on",
+        "maintain: a test works again after 3 faults",
+        "maintain: a test failed; printing goes on",
+    ]
+
+
+def test_a_guard_lets_klippers_own_error_through():
+    with pytest.raises(BrokenError):
+        guarded(breaks, "a test", through=(BrokenError,))()

@@ -1,0 +1,320 @@
+"""The ledger: what was used, which limit decides, what survives a configuration."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from klippy_extra.contract import DISABLED, DUE, OK, SNOOZED, SOON
+from klippy_extra.ledger import Counter, Ledger, Limit, Override, Plan, switch
+
+NOW = 1_795_219_200.0
+PRINTED = Limit("print_time", Counter("print_time"), "h", 100.0)
+FED = Limit("filament", Counter("filament"), "m", 500.0)
+CALENDAR = Limit("time", Counter("time"), "h", 720.0)
+
+
+def ledger(*limits, match="any", disabled=False, document=None, records=None, **more):
+    plan = Plan("rods", limits or (PRINTED,), match=match, disabled=disabled)
+    return Ledger([plan], document, records, **more)
+
+
+def again(book, *limits, **more):
+    """The ledger after a restart: what was stored went through JSON."""
+    document = json.loads(json.dumps(book.document()))
+    records = {t: json.loads(json.dumps(r.document())) for t, r in book.records.items()}
+    return ledger(*limits, document=document, records=records, **more)
+
+
+amounts = st.floats(0.0, 1000.0)
+
+
+@given(st.lists(amounts))
+def test_used_is_the_sum_of_all_increments(increments):
+    book = ledger()
+    for increment in increments:
+        book.advance({"print_time": increment})
+
+    assert book.used("rods")["print_time"] == pytest.approx(math.fsum(increments))
+
+
+@given(
+    st.lists(st.floats() | st.just(-1.0) | st.just(math.nan) | st.just(math.inf)),
+)
+def test_no_increment_can_lower_or_spoil_a_count(increments):
+    book = ledger()
+    before = 0.0
+    for increment in increments:
+        book.advance({"print_time": increment})
+        used = book.used("rods")["print_time"]
+        assert math.isfinite(used)
+        assert used >= before
+        before = used
+
+
+@given(st.lists(st.sampled_from(["on", "off", 1.5, 10.0]), max_size=20))
+def test_nothing_counts_while_disabled(steps):
+    book, counted, enabled = ledger(), 0.0, True
+    for step in steps:
+        if isinstance(step, float):
+            book.advance({"print_time": step})
+            counted += step if enabled else 0.0
+            continue
+        enabled = step == "on"
+        record, plan = book.records["rods"], book.plans["rods"]
+        book.records["rods"] = switch(record, plan, book.readings, enabled=enabled)
+
+    assert book.used("rods")["print_time"] == pytest.approx(counted)
+
+
+def test_a_restart_keeps_what_was_used():
+    book = ledger()
+    book.advance({"print_time": 40.0})
+    book.records["rods"] = book.restart("rods", {"print_time": 5.0})
+    book.advance({"print_time": 2.0})
+
+    assert again(book).used("rods") == {"print_time": pytest.approx(7.0)}
+
+
+def test_a_task_that_is_new_starts_from_zero():
+    """It is not due for what the printer did before anybody asked."""
+    book = ledger(FED)
+    book.advance({"print_time": 5000.0})
+    book.add_meters(["print_time"])
+
+    assert again(book, FED, PRINTED).used("rods")["print_time"] == 0.0
+
+
+def test_a_changed_condition_keeps_what_was_used():
+    hot = PRINTED._replace(counter=Counter("print_time", "heater_bed>80"))
+    book = ledger()
+    book.advance({"print_time": 30.0})
+
+    changed = again(book, hot)
+    changed.advance({"print_time": 10.0}, lambda counter: 0.0)
+    changed.advance({"print_time": 1.0}, lambda counter: 1.0)
+
+    assert changed.used("rods")["print_time"] == pytest.approx(31.0)
+
+
+def test_a_readings_document_older_than_the_record_is_never_negative():
+    book = ledger()
+    book.advance({"print_time": 30.0})
+    old = book.document()
+    book.records["rods"] = book.restart("rods", {"print_time": 0.0})
+    records = {"rods": book.records["rods"].document()}
+
+    assert ledger(document={}, records=records).used("rods")["print_time"] >= 0.0
+    assert ledger(document=old, records=records).used("rods")["print_time"] == 0.0
+
+
+def test_a_weight_counts_faster_and_only_for_those_who_ask():
+    """An abrasive filament wears a nozzle five times as fast, and nothing else."""
+    worn = FED._replace(name="filament", counter=Counter("filament", "", "CF=5"))
+    book = Ledger([Plan("nozzle", (worn,)), Plan("gears", (FED,))])
+
+    book.advance({"filament": 10.0}, lambda counter: 5.0)
+
+    assert book.used("nozzle")["filament"] == 50.0
+    assert book.used("gears")["filament"] == 10.0
+    assert book.readings["filament"] == 10.0
+
+
+@pytest.mark.parametrize(
+    ("match", "printed", "passed", "trigger", "status"),
+    [
+        ("any", 10.0, 10.0, "print_time", OK),
+        ("any", 10.0, 700.0, "time", SOON),
+        ("any", 101.0, 10.0, "print_time", DUE),
+        ("all", 101.0, 10.0, "time", OK),
+        ("all", 101.0, 700.0, "time", SOON),
+        ("all", 101.0, 721.0, "time", DUE),
+    ],
+)
+def test_the_nearest_limit_decides_or_the_farthest(
+    match, printed, passed, trigger, status
+):
+    book = ledger(PRINTED, CALENDAR, match=match)
+    book.advance({"print_time": printed, "time": passed})
+    view = book.view("rods", NOW)
+
+    assert (view.trigger, view.status) == (trigger, status)
+
+
+@given(amounts, amounts, st.sampled_from(["any", "all"]))
+def test_the_deciding_limit_says_the_same_as_all_limits_together(printed, fed, match):
+    book = ledger(PRINTED, FED, match=match)
+    book.advance({"print_time": printed, "filament": fed})
+    over = [limit.remaining <= 0.0 for limit in book.view("rods", NOW).limits]
+
+    due = any(over) if match == "any" else all(over)
+    assert (book.view("rods", NOW).status == DUE) == due
+
+
+def test_the_warning_follows_a_threshold_in_percent_and_not_one_in_hours():
+    book = ledger()
+    book.records["rods"] = book.records["rods"]._replace(
+        thresholds={"print_time": Override(200.0, 100.0)}
+    )
+    fixed = ledger(PRINTED._replace(warn=7.0, warn_in_percent=False))
+
+    assert book.view("rods", NOW).deciding.warn_at == 20.0
+    assert fixed.view("rods", NOW).deciding.warn_at == 7.0
+
+
+def test_a_commanded_threshold_lasts_until_the_configured_one_changes():
+    book = ledger()
+    override = {"print_time": Override(200.0, 100.0)}
+    book.records["rods"] = book.records["rods"]._replace(thresholds=override)
+
+    kept = again(book)
+    changed = again(kept, PRINTED._replace(threshold=120.0))
+    back = again(changed)
+
+    assert kept.view("rods", NOW).deciding.threshold == 200.0
+    assert changed.view("rods", NOW).deciding.threshold == 120.0
+    assert back.view("rods", NOW).deciding.threshold == 100.0
+
+
+def test_disabled_by_configuration_until_a_command_says_otherwise():
+    book = ledger(disabled=True)
+    assert book.view("rods", NOW).status == DISABLED
+
+    record, plan = book.records["rods"], book.plans["rods"]
+    book.records["rods"] = switch(record, plan, book.readings, enabled=True)
+
+    assert again(book, disabled=True).view("rods", NOW).status == OK
+    assert again(book).view("rods", NOW).status == OK
+    assert again(again(book), disabled=True).view("rods", NOW).status == DISABLED
+
+
+def look(book, now=NOW):
+    record, events = book.examine("rods", book.view("rods", now), now)
+    book.records["rods"] = record
+    return events
+
+
+def test_each_event_comes_once():
+    book = ledger()
+    told = []
+    for _ in range(12):
+        book.advance({"print_time": 10.0})
+        told += look(book)
+
+    assert told == [SOON, DUE]
+
+
+def test_a_threshold_that_is_raised_lets_the_event_come_again():
+    book = ledger()
+    book.advance({"print_time": 101.0})
+    assert look(book) == [DUE]
+
+    book.records["rods"] = book.restart("rods", {"print_time": 1.0})
+    assert look(book) == []
+    book.advance({"print_time": 100.0})
+
+    assert look(book) == [DUE]
+
+
+def test_a_snooze_is_over_after_its_hours_on_the_calendar():
+    book = ledger()
+    book.advance({"print_time": 101.0, "time": 5.0})
+    book.records["rods"] = book.records["rods"]._replace(
+        snoozed_to=29.0, snoozed_until=int(NOW)
+    )
+
+    assert book.view("rods", NOW).status == SNOOZED
+    # The wall clock does not decide: it may have jumped by months.
+    assert book.view("rods", NOW + 1e8).status == SNOOZED
+    assert look(book) == []
+
+    book.advance({"time": 24.0})
+    assert look(book) == ["unsnoozed", DUE]
+    assert book.view("rods", NOW).status == DUE
+
+
+def test_a_forecast_follows_the_recent_rate():
+    book = ledger()
+    for _ in range(48):
+        book.advance({"print_time": 0.5, "time": 1.0})
+        book.settle_rates(1.0)
+
+    due_at = book.view("rods", NOW).due_at
+
+    assert due_at == pytest.approx(NOW + 76.0 / 0.5 * 3600, abs=3600)
+
+
+def test_there_is_no_forecast_without_a_rate():
+    """Some time has to pass, and something has to be used."""
+    book = ledger()
+    book.advance({"print_time": 0.5})
+    book.settle_rates(0.5)
+    assert book.view("rods", NOW).due_at is None
+
+    idle = ledger()
+    idle.settle_rates(1000.0)
+    assert idle.view("rods", NOW).due_at is None
+
+
+def test_one_print_is_no_habit():
+    """An hour of printing on the first day is an hour a day."""
+    book = ledger()
+    book.advance({"print_time": 1.0})
+    book.settle_rates(2.0)
+
+    assert book.rate(PRINTED.counter) == pytest.approx(1 / 24)
+
+
+def test_the_calendar_needs_no_rate():
+    book = ledger(CALENDAR)
+    book.advance({"time": 20.0})
+
+    assert book.view("rods", NOW).due_at == pytest.approx(NOW + 700 * 3600, abs=3600)
+
+
+def test_any_comes_with_the_first_limit_and_all_with_the_last():
+    def due_at(match):
+        book = ledger(CALENDAR, CALENDAR._replace(name="power_on"), match=match)
+        return book.view("rods", NOW).due_at
+
+    slow = PRINTED
+    book = ledger(slow, CALENDAR, match="all")
+    assert book.view("rods", NOW).due_at is None
+    assert ledger(slow, CALENDAR).view("rods", NOW).due_at is not None
+    assert due_at("any") == due_at("all")
+
+
+def test_history_moves_the_count_and_not_the_rate():
+    book = ledger()
+    book.settle_rates(48.0)
+    book.advance({"print_time": 90.0}, recent=False)
+    book.settle_rates(1.0)
+
+    assert book.used("rods")["print_time"] == 90.0
+    assert book.rate(PRINTED.counter) is None
+
+
+def test_what_was_used_since_a_day_in_the_past_is_known_from_daily_marks():
+    day = 86400.0
+    book = ledger(PRINTED, CALENDAR)
+    for number in range(10):
+        book.mark(NOW + number * day)
+        book.advance({"print_time": 2.0, "time": 24.0})
+    now = NOW + 10 * day
+
+    assert book.since(PRINTED.counter, now - 3 * day, now) == pytest.approx(6.0)
+    assert book.since(PRINTED.counter, now - 2.5 * day, now) == pytest.approx(5.0)
+    assert book.since(CALENDAR.counter, now - 3 * day, now) == pytest.approx(72.0)
+    assert book.since(PRINTED.counter, NOW - 99 * day, now) == pytest.approx(20.0)
+
+
+def test_a_clock_that_was_ahead_does_not_stop_the_marks():
+    book = ledger()
+    book.mark(NOW + 1e8)
+    assert book.mark(NOW)
+    assert not book.mark(NOW + 10)
+    assert book.mark(NOW + 90000)

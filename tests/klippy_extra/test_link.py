@@ -1,0 +1,363 @@
+"""The link, against a real mosquitto: it comes back from everything."""
+
+from __future__ import annotations
+
+import queue
+import shutil
+import socket
+import subprocess
+import threading
+import time
+
+import paho.mqtt.client as paho
+import pytest
+
+from klippy_extra.link import Broker, Link, credentials
+from tests.fakes.mosquitto import BINARY, MISSING, Mosquitto, free_port
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(BINARY is None, reason=MISSING),
+]
+
+
+class Reactor:
+    """Runs what the link posts, in the test's thread, until something is heard."""
+
+    def __init__(self):
+        self.posted = queue.SimpleQueue()
+        self.heard = []
+
+    def until(self, what, within=15):
+        """Return the first thing heard whose first word is *what*."""
+        deadline = time.monotonic() + within
+        while True:
+            for thing in self.heard:
+                if thing[0] == what:
+                    self.heard.remove(thing)
+                    return thing
+            self.posted.get(timeout=deadline - time.monotonic())()
+
+
+@pytest.fixture
+def reactor():
+    return Reactor()
+
+
+@pytest.fixture
+def broker(tmp_path):
+    broker = Mosquitto(tmp_path).start()
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture
+def links(reactor):
+    made = []
+
+    def make(broker, first=("p/info", "p/availability"), then=("p/+/command",)):
+        link = Link(
+            broker,
+            "p/availability",
+            first,
+            then,
+            reactor.posted.put,
+            lambda: reactor.heard.append(("connected",)),
+            lambda reason: reactor.heard.append(("lost", reason)),
+            lambda *message: reactor.heard.append(("message", *message)),
+        )
+        made.append(link)
+        link.start()
+        return link
+
+    yield make
+    for link in made:
+        link.close()
+
+
+@pytest.fixture
+def ear(broker):
+    """Another client of the broker: what it received, as (topic, payload, retained)."""
+    yield from listen(broker.port)
+
+
+def listen(port):
+    received = queue.SimpleQueue()
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+    subscribed = threading.Event()
+    client.on_subscribe = lambda *_: subscribed.set()
+    client.on_message = lambda c, u, m: received.put((m.topic, m.payload, m.retain))
+    client.connect("127.0.0.1", port)
+    client.subscribe("#", qos=1)
+    client.loop_start()
+    assert subscribed.wait(10)
+    client.received = received
+    yield client
+    client.disconnect()
+    client.loop_stop()
+
+
+def at(broker, **more):
+    return Broker("127.0.0.1", "test-client", broker.port, **more)
+
+
+@pytest.mark.parametrize("version", ["3.1.1", "5"])
+def test_messages_go_both_ways(broker, links, reactor, ear, version):
+    link = links(at(broker, version=version))
+    reactor.until("connected")
+    link.publish("p/info", b"hello", retain=True)
+    assert ear.received.get(timeout=10) == ("p/info", b"hello", False)
+    ear.publish("p/x/command", b"done", qos=1)
+    assert reactor.until("message") == ("message", "p/info", b"hello", False)
+    assert reactor.until("message") == ("message", "p/x/command", b"done", False)
+
+
+def test_what_is_retained_under_first_comes_before_connected(
+    broker, links, reactor, ear
+):
+    for topic in ("p/info", "p/availability"):
+        ear.publish(topic, b"theirs", qos=1, retain=True).wait_for_publish(10)
+    links(at(broker))
+    reactor.until("connected")
+    assert ("message", "p/info", b"theirs", True) in reactor.heard
+    assert ("message", "p/availability", b"theirs", True) in reactor.heard
+
+
+def test_a_clean_end_leaves_offline_retained(broker, links, reactor, ear):
+    link = links(at(broker))
+    reactor.until("connected")
+    for number in range(100):  # more than may be in flight at once
+        link.publish("p/tasks/x", str(number).encode())
+    link.close()
+    assert [ear.received.get(timeout=10)[1] for _ in range(100)][-1] == b"99"
+    assert ear.received.get(timeout=10) == ("p/availability", b"offline", False)
+
+
+def test_a_name_that_is_anothers_is_left_without_a_word(broker, links, reactor, ear):
+    link = links(at(broker))
+    reactor.until("connected")
+    link.close(say_offline=False)
+    ear.publish("marker", b"", qos=1)
+    assert ear.received.get(timeout=10)[0] == "marker"
+
+
+def test_it_comes_back_when_the_broker_does(broker, links, reactor, caplog):
+    """Once lost, once back, in the log; what was to keep follows, the rest is gone."""
+    caplog.set_level("INFO")
+    link = links(at(broker))
+    reactor.until("connected")
+    broker.kill()
+    reactor.until("lost")
+    link.publish("p/tasks/x", b"a state nobody needs any more")
+    link.publish("p/events", b"due", keep=True)
+    broker.start()
+    reactor.until("connected")
+    other = listen(broker.port)
+    ear = next(other)
+    link.publish("p/tasks/x", b"snapshot")
+    link.release()
+    assert ear.received.get(timeout=10)[1] == b"snapshot"
+    assert ear.received.get(timeout=10)[1] == b"due"
+    assert next(other, None) is None
+    assert caplog.text.count("no connection to the MQTT broker") == 1
+    assert caplog.text.count("again") == 2  # "trying again", "connected ... again"
+
+
+def test_a_broker_that_is_not_there_at_first_is_found_later(tmp_path, links, reactor):
+    later = Mosquitto(tmp_path)
+    links(at(later))
+    assert reactor.until("lost")
+    later.start()
+    reactor.until("connected")
+    later.kill()
+
+
+def test_closing_while_the_broker_is_away_takes_no_time(links, reactor):
+    link = links(Broker("127.0.0.1", "test", free_port()))
+    reactor.until("lost")
+    link.close()
+    assert not any(t.name == "maintain-link" for t in threading.enumerate())
+
+
+def test_a_broker_that_never_answers_is_said_so(links, reactor, monkeypatch):
+    monkeypatch.setattr("klippy_extra.link.CONNECT_WITHIN", 0.2)
+    with listening() as mute:
+        links(Broker("127.0.0.1", "test", mute.getsockname()[1]))
+        assert "does not answer" in reactor.until("lost")[1]
+
+
+def test_a_dead_connection_is_found_by_keepalive(broker, links, reactor):
+    """Half-open: the peer is frozen, TCP says nothing."""
+    with Proxy(broker.port) as proxy:
+        links(Broker("127.0.0.1", "test", proxy.port, keepalive=1))
+        reactor.until("connected")
+        proxy.freeze()
+        reactor.until("lost")
+
+
+def test_a_refused_password_is_named(tmp_path, links, reactor):
+    closed = Mosquitto(tmp_path, "allow_anonymous false").start()
+    links(at(closed, username="anna", password="wrong"))
+    assert "refuses us: Not authorized" in reactor.until("lost")[1]
+    closed.kill()
+
+
+def test_a_broker_may_have_an_address_of_ipv6(tmp_path, links, reactor):
+    six = free_port()
+    broker = Mosquitto(tmp_path, f"listener {six} ::1").start()
+    links(Broker("::1", "test", six))
+    reactor.until("connected")
+    broker.kill()
+
+
+@pytest.fixture
+def authority(tmp_path):
+    """A CA, a server's and a client's certificate, made by openssl."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl binary (Debian: apt-get install openssl)")
+
+    def openssl(*words):
+        subprocess.run(
+            ["openssl", *words], cwd=tmp_path, check=True, capture_output=True
+        )
+
+    new = ("req", "-newkey", "rsa:2048", "-nodes", "-batch")
+    openssl(*new, "-x509", "-days", "9", "-keyout", "ca.key", "-out", "ca.crt",
+            "-subj", "/CN=test authority")  # fmt: skip
+    (tmp_path / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    for name in ("server", "client"):
+        openssl(*new, "-keyout", f"{name}.key", "-out", f"{name}.csr",
+                "-subj", f"/CN={name}")  # fmt: skip
+        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey",
+                "ca.key", "-CAcreateserial", "-out", f"{name}.crt", "-days", "9",
+                "-extfile", "names")  # fmt: skip
+    return tmp_path
+
+
+def test_tls_with_a_client_certificate(authority, links, reactor):
+    secure = Mosquitto(
+        authority,
+        f"cafile {authority}/ca.crt",
+        f"certfile {authority}/server.crt",
+        f"keyfile {authority}/server.key",
+        "require_certificate true",
+    ).start()
+    files = {"ca": "ca.crt", "certificate": "client.crt", "key": "client.key"}
+    files = {name: str(authority / file) for name, file in files.items()}
+    links(at(secure, tls=True, **files))
+    reactor.until("connected")
+    secure.kill()
+
+
+# Paho drops, without closing it, the socket of a handshake that failed.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_server_nobody_vouches_for_is_refused(authority, links, reactor):
+    secure = Mosquitto(
+        authority,
+        f"certfile {authority}/server.crt",
+        f"keyfile {authority}/server.key",
+    ).start()
+    links(at(secure, tls=True))
+    assert "certificate verify failed" in reactor.until("lost")[1]
+    secure.kill()
+
+
+def test_an_exception_in_the_thread_does_not_end_it(
+    broker, links, reactor, monkeypatch
+):
+    monkeypatch.setattr("klippy_extra.link.BACK_OFF", (0.01,))
+    link = links(at(broker))
+    reactor.until("connected")
+    real = link._flush
+    faults = iter([RuntimeError("injected")])
+
+    def faulty(client):
+        for fault in faults:
+            raise fault
+        real(client)
+
+    monkeypatch.setattr(link, "_flush", faulty)
+    link.publish("p/x", b"")
+    assert "injected" in reactor.until("lost")[1]
+    reactor.until("connected")
+
+
+def test_credentials_come_from_a_file_of_their_own(tmp_path):
+    secrets = tmp_path / "upkeep.secrets"
+    secrets.write_text("# mine\nusername: anna\npassword: a:b #c\n")
+    assert credentials(str(secrets)) == ("anna", "a:b #c")
+
+
+def test_credentials_without_a_name_tell_the_fix(tmp_path):
+    secrets = tmp_path / "upkeep.secrets"
+    secrets.write_text("anna\n")
+    with pytest.raises(ValueError, match="no line 'username: NAME'"):
+        credentials(str(secrets))
+    with pytest.raises(ValueError, match="cannot be read"):
+        credentials(str(tmp_path / "none"))
+
+
+def test_a_broker_never_shows_its_password():
+    assert "secret" not in repr(Broker("h", "c", username="u", password="secret"))
+
+
+def listening():
+    """A socket that takes connections on a free port."""
+    server = socket.socket()
+    server.bind(("127.0.0.1", 0))
+    server.listen()
+    return server
+
+
+class Proxy:
+    """Passes bytes on, until it is told to freeze with the connections open."""
+
+    def __init__(self, port):
+        self._target = port
+        self._server = listening()
+        self.port = self._server.getsockname()[1]
+        self._frozen = threading.Event()
+        self._sockets = []
+        self._threads = [threading.Thread(target=self._accept)]
+
+    def __enter__(self):
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        for each in self._sockets:
+            each.close()
+        for thread in self._threads:
+            thread.join(5)
+
+    def freeze(self):
+        self._frozen.set()
+
+    def _accept(self):
+        while True:
+            try:
+                near, _ = self._server.accept()
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", self._target))
+            self._sockets += [near, far]
+            for pair in ((near, far), (far, near)):
+                thread = threading.Thread(target=self._pump, args=pair)
+                self._threads.append(thread)
+                thread.start()
+
+    def _pump(self, source, sink):
+        source.settimeout(0.1)
+        while True:
+            try:
+                data = source.recv(4096)
+                if not data:
+                    return
+                if not self._frozen.is_set():
+                    sink.sendall(data)
+            except TimeoutError:
+                continue
+            except OSError:
+                return

@@ -1,0 +1,581 @@
+"""Metres: travel and filament, from the moves that were really carried out."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from klippy_extra.meters.carriages import DualCarriages, Towers, carriages
+from klippy_extra.meters.filament import UNLOADED, Filament, Strand
+from klippy_extra.meters.queue import MOVES, SLICE, Queue
+from klippy_extra.meters.travel import ManualSteppers, Travel
+from tests.fakes import GEAR, VirtualPrinter
+from tests.fakes.meters import Counted
+
+HOT = "G28\nM109 S200"
+SLICER_SAYS = 2053.05  # mm, in the file's comments
+
+
+def move(start, seconds, speed=10.0, accel=0.0, x=1.0, y=0.0, z=0.0):
+    """A move as Klipper's queue has it."""
+    return SimpleNamespace(
+        print_time=start,
+        move_t=seconds,
+        start_v=speed,
+        accel=accel,
+        x_r=x,
+        y_r=y,
+        z_r=z,
+        start_x=0.0,
+        start_y=0.0,
+        start_z=0.0,
+    )
+
+
+class Dumped:
+    """The history of a queue: `extract_trapq` as Klipper has it."""
+
+    def __init__(self, moves=()):
+        self.moves = list(moves)
+
+    def extract_trapq(self, start, end):
+        found = [
+            m
+            for m in self.moves
+            if m.print_time < end and m.print_time + m.move_t > start
+        ]
+        return found, None
+
+
+def length(pieces):
+    return sum(piece[3] for piece in pieces)
+
+
+def drain(queue, now):
+    pieces = []
+    while queue.behind(now):
+        pieces += queue.take(now)
+    return pieces
+
+
+# The queue
+
+steps = st.tuples(
+    st.floats(0.001, 0.5),  # seconds
+    st.floats(1.0, 300.0),  # mm/s
+    st.floats(-1000.0, 1000.0),  # mm/s2
+    st.floats(0.0, 0.3),  # a pause before it
+)
+
+
+@given(st.lists(steps, max_size=30), st.lists(st.floats(0.0, 2.0), max_size=30))
+def test_every_move_counts_once_however_the_looks_fall(moves, looks):
+    queued, at, whole = [], 0.0, 0.0
+    for seconds, speed, steep, pause in moves:
+        accel = max(steep, -speed / seconds)
+        queued.append(move(at + pause, seconds, speed, accel))
+        whole += speed * seconds + 0.5 * accel * seconds**2
+        at += pause + seconds
+    queue, now, counted = Queue(Dumped(queued), 0.0), 0.0, 0.0
+    for look in looks:
+        now += look
+        counted += length(queue.take(now))
+    counted += length(drain(queue, max(now, at)))
+
+    assert counted == pytest.approx(whole, rel=1e-9, abs=1e-6)
+
+
+def test_what_was_moved_before_the_start_does_not_count():
+    queue = Queue(Dumped([move(0.0, 10.0)]), 4.0)
+
+    assert length(drain(queue, 100.0)) == pytest.approx(60.0)
+
+
+def test_what_lies_ahead_counts_when_it_has_happened():
+    queue = Queue(Dumped([move(0.0, 10.0)]), 0.0)
+
+    assert length(drain(queue, 2.5)) == pytest.approx(25.0)
+    assert not queue.behind(2.5)
+    assert queue.take(2.4) == []
+
+
+def test_one_look_reads_no_more_than_a_slice():
+    """A backlog of ten seconds would hold the reactor for 20 ms."""
+    queue = Queue(Dumped([move(0.0, 10.0)]), 0.0)
+
+    assert length(queue.take(10.0)) == pytest.approx(10.0 * SLICE)
+    assert queue.behind(10.0)
+
+
+def test_a_crowded_queue_is_read_in_smaller_slices():
+    tiny = [move(i / 4000, 1 / 4000) for i in range(20000)]
+    queue = Queue(Dumped(tiny), 0.0)
+    queue.take(10.0)
+
+    for _ in range(20):
+        assert 0 < len(queue.take(10.0)) <= 1.1 * MOVES
+
+
+def test_a_hole_is_read_by_nobody():
+    """What a homing move had queued and did not carry out."""
+    queue = Queue(Dumped([move(0.0, 10.0)]), 0.0)
+    queue.open_hole(2.0)
+    assert length(drain(queue, 100.0)) == pytest.approx(20.0)
+    queue.close_hole(7.0)
+
+    assert length(drain(queue, 100.0)) == pytest.approx(30.0)
+
+
+def test_a_hole_may_be_closed_before_it_is_reached():
+    queue = Queue(Dumped([move(0.0, 10.0)]), 0.0)
+    for begin, end in ((2.0, 3.0), (4.0, 6.0)):
+        queue.open_hole(begin)
+        queue.close_hole(end)
+
+    assert length(drain(queue, 100.0)) == pytest.approx(70.0)
+
+
+def test_a_homing_that_broke_off_does_not_end_the_counting():
+    queue = Queue(Dumped([move(0.0, 10.0)]), 0.0)
+    queue.open_hole(2.0)
+    queue.open_hole(5.0)
+    queue.close_hole(6.0)
+    queue.close_hole(9.0)
+
+    assert length(drain(queue, 100.0)) == pytest.approx(60.0)
+
+
+# Filament
+
+
+@given(st.lists(st.floats(-5.0, 5.0), max_size=60))
+def test_filament_used_is_the_furthest_it_was_pushed(moves):
+    """Retracting and pushing back uses nothing, as a slicer counts."""
+    strand = Strand()
+    used = sum(strand.advance(length) for length in moves)
+    at = furthest = behind = 0.0
+    for step in moves:
+        at += step
+        furthest = max(furthest, at)
+        behind = max(behind, furthest - at)
+
+    if behind < UNLOADED:
+        assert used == pytest.approx(furthest)
+    assert used >= furthest - 1e-9
+
+
+def test_what_is_pushed_after_unloading_is_new_filament():
+    strand = Strand()
+    strand.advance(-600.0)
+
+    assert strand.advance(UNLOADED + 100.0) == pytest.approx(100.0)
+
+
+class Gears:
+    """An extruder whose stepper may follow another's queue."""
+
+    def __init__(self, trapq):
+        self._trapq = self.followed = trapq
+        self.extruder_stepper = self
+        self.stepper = SimpleNamespace(get_trapq=lambda: self.followed)
+
+    def get_trapq(self):
+        return self._trapq
+
+
+class Objects:
+    """A printer that has only these objects."""
+
+    def __init__(self, **objects):
+        self.objects = objects
+        self.handlers = {}
+
+    def lookup_object(self, name, default=None):
+        return self.objects.get(name, default)
+
+    def lookup_objects(self, module):
+        return [(n, o) for n, o in self.objects.items() if n.startswith(module)]
+
+    def register_event_handler(self, event, handler):
+        self.handlers[event] = handler
+
+    def get_reactor(self):
+        return SimpleNamespace(monotonic=lambda: 0.0)
+
+
+def pieces(*lengths):
+    return [(None, 0.0, 1.0, each) for each in lengths]
+
+
+def test_several_extruders_count_each_and_together():
+    first, second = Gears("a"), Gears("b")
+    filament = Filament(Objects(extruder=first, extruder1=second))
+
+    assert filament.read("extruder1", pieces(10.0, -2.0), 0.0) == {
+        "filament": 10.0,
+        "extruded": 12.0,
+        "filament_extruder1": 10.0,
+        "extruded_extruder1": 12.0,
+    }
+    assert set(filament.meters) == {
+        *("filament", "filament_extruder", "filament_extruder1"),
+        *("extruded", "extruded_extruder", "extruded_extruder1"),
+    }
+
+
+def test_one_extruder_needs_no_meter_beside_the_sum():
+    assert set(Filament(Objects(extruder=Gears("a"))).meters) == {
+        "filament",
+        "extruded",
+    }
+
+
+def test_an_extruder_in_copy_mode_counts_what_its_own_gears_do():
+    """SYNC_EXTRUDER_MOTION EXTRUDER=extruder1 MOTION_QUEUE=extruder"""
+    first, second = Gears("a"), Gears("b")
+    filament = Filament(Objects(extruder=first, extruder1=second))
+    second.followed = "a"
+
+    used = filament.read("extruder", pieces(10.0), 0.0)
+    assert used["filament_extruder"] == used["filament_extruder1"] == 10.0
+    assert used["filament"] == 20.0
+    assert filament.read("extruder1", pieces(10.0), 0.0)["filament"] == 0.0
+
+
+def test_a_detached_extruder_moves_nothing():
+    gears = Gears("a")
+    filament = Filament(Objects(extruder=gears))
+    gears.followed = None
+
+    assert filament.read("extruder", pieces(10.0), 0.0)["extruded"] == 0.0
+
+
+def test_a_printer_without_an_extruder_has_no_filament():
+    assert Filament(Objects()).meters == {}
+
+
+# Homing, by a machine whose steps are known
+
+
+class Stepper:
+    def __init__(self, name, step=0.0125, position=0.0):
+        self.name, self.step, self.position = name, step, position
+
+    def get_name(self):
+        return self.name
+
+    def get_step_dist(self):
+        return self.step
+
+    def get_commanded_position(self):
+        return self.position
+
+    def ran(self, steps):
+        """What a homing move says of it; it stands at its new position already."""
+        return SimpleNamespace(
+            stepper=self, stepper_name=self.name, start_pos=1000, halt_pos=1000 + steps
+        )
+
+
+class CoreXY:
+    """Kinematics: two belts for X and Y, a screw for Z."""
+
+    def __init__(self):
+        self.steppers = [
+            Stepper("stepper_x"),
+            Stepper("stepper_y"),
+            Stepper("stepper_z"),
+        ]
+
+    def get_steppers(self):
+        return self.steppers
+
+    def calc_position(self, position):
+        a, b = position["stepper_x"], position["stepper_y"]
+        return [0.5 * (a + b), 0.5 * (a - b), position["stepper_z"]]
+
+
+def machine(kinematics, **objects):
+    toolhead = SimpleNamespace(get_kinematics=lambda: kinematics)
+    name = type(kinematics).__name__.lower()
+    configured = {"settings": {"printer": {"kinematics": name}}}
+    return Objects(
+        toolhead=toolhead,
+        configfile=SimpleNamespace(get_status=lambda eventtime: configured),
+        **objects,
+    )
+
+
+def homed(printer, *ran):
+    return SimpleNamespace(
+        toolhead=printer.objects["toolhead"], stepper_positions=list(ran)
+    )
+
+
+def test_homing_counts_what_the_steppers_ran_through_the_kinematics():
+    """X of a CoreXY homes with both motors: 800 steps of each are 10 mm of X."""
+    kinematics = CoreXY()
+    printer = machine(kinematics)
+    a, b, _ = kinematics.steppers
+
+    assert Travel(printer).homed(
+        "toolhead", homed(printer, a.ran(-800), b.ran(-800)), 0.0
+    ) == {"travel_x": pytest.approx(10.0), "travel_y": 0.0, "travel_z": 0.0}
+
+
+def test_kinematics_that_cannot_tell_an_axis_count_nothing_of_it():
+    kinematics = CoreXY()
+    kinematics.calc_position = lambda position: [None, 1.0, position["stepper_z"]]
+    printer = machine(kinematics)
+    z = kinematics.steppers[2]
+
+    assert Travel(printer).homed("toolhead", homed(printer, z.ran(80)), 0.0) == {
+        "travel_x": 0.0,
+        "travel_y": 0.0,
+        "travel_z": pytest.approx(1.0),
+    }
+
+
+# Carriages
+
+
+class Rail:
+    axis = 0
+
+    def __init__(self, modes, name):
+        self.is_active = lambda: modes[name] != "INACTIVE"
+
+
+@pytest.mark.parametrize("newer", [True, False])
+def test_of_two_carriages_only_those_move_that_are_switched_on(newer):
+    modes = {"x": "PRIMARY", "dual_carriage": "INACTIVE"}
+    module = SimpleNamespace()
+    if newer:
+        module.dc_rails = {name: Rail(modes, name) for name in modes}
+        names = ["x", "dual_carriage"]
+    else:
+        module.axis = 0
+        module.get_status = lambda eventtime=None: {
+            "carriage_0": modes["x"],
+            "carriage_1": modes["dual_carriage"],
+        }
+        names = ["0", "1"]
+    first, second = (f"travel_carriage_{name}" for name in names)
+    travel = Travel(machine(CoreXY(), dual_carriage=module))
+    ten = [(move(0.0, 1.0), 0.0, 1.0, 10.0)]
+
+    assert {first, second} <= set(travel.meters)
+    one = travel.read("toolhead", ten, 0.0)
+    assert (one["travel_x"], one[first], one.get(second)) == (10.0, 10.0, None)
+    modes["dual_carriage"] = "COPY"
+    both = travel.read("toolhead", ten, 0.0)
+    assert (both["travel_x"], both[first], both[second]) == (10.0, 10.0, 10.0)
+
+
+def test_what_was_planned_before_a_switch_is_of_the_carriage_that_moved_then():
+    """Klipper switches while the last half second is still to be carried out."""
+    modes = {"x": "PRIMARY", "u": "INACTIVE"}
+    module = SimpleNamespace(dc_rails={name: Rail(modes, name) for name in modes})
+    printer = machine(CoreXY(), dual_carriage=module)
+    printer.objects["toolhead"].check_busy = lambda eventtime: (2.0, 1.6, True)
+    travel = Travel(printer)
+    switch = printer.handlers["dual_carriage:update_kinematics"]
+    switch()
+    modes["x"] = "INACTIVE"
+    switch()
+    modes["u"] = "PRIMARY"
+    old, new = move(1.0, 1.0), move(2.0, 1.0)
+
+    assert travel.read("toolhead", [(old, 0.6, 1.0, 4.0)], 0.0) == {
+        "travel_x": 4.0,
+        "travel_y": 0.0,
+        "travel_z": 0.0,
+        "travel_carriage_x": 4.0,
+        "travel_carriage_u": 0.0,
+    }
+    for _ in range(2):
+        moved = travel.read("toolhead", [(new, 0.0, 1.0, 10.0)], 0.0)
+        assert moved["travel_carriage_u"] == 10.0
+        assert not moved.get("travel_carriage_x")
+
+
+class Delta:
+    """Kinematics of three towers; arms of 250 mm on a circle of 120 mm."""
+
+    def __init__(self):
+        self.steppers = [
+            SimpleNamespace(
+                get_name=lambda tower=tower: f"stepper_{tower}",
+                calc_position_from_coord=lambda at, a=angle: self.height(at, a),
+            )
+            for tower, angle in (("a", 210), ("b", 330), ("c", 90))
+        ]
+
+    def get_steppers(self):
+        return self.steppers
+
+    @staticmethod
+    def height(at, angle):
+        x = at[0] - 120 * math.cos(math.radians(angle))
+        y = at[1] - 120 * math.sin(math.radians(angle))
+        return at[2] + math.sqrt(250**2 - x * x - y * y)
+
+
+def test_the_carriages_of_a_delta_go_up_and_down_its_towers():
+    printer = machine(Delta())
+    found = carriages(printer)
+    up = move(0.0, 1.0, speed=30.0, x=0.0, z=1.0)
+    across = move(0.0, 1.0, speed=200.0, x=0.0, y=1.0)
+    across.start_y = -100.0
+
+    assert isinstance(found, Towers)
+    assert set(found.meters) == {f"travel_carriage_{tower}" for tower in "abc"}
+    climbed = found.read([(up, 0.0, 1.0, 30.0)], ())
+    assert climbed == {meter: pytest.approx(30.0) for meter in found.meters}
+    # Tower C stands at +120: its carriage rises all the way. The others rise and fall.
+    went = found.read([(across, 0.0, 1.0, 200.0)], ())
+    top = Delta.height((0, 100, 0), 90) - Delta.height((0, -100, 0), 90)
+    assert went["travel_carriage_c"] == pytest.approx(top)
+    rise = Delta.height((0, -60, 0), 210) - Delta.height((0, -100, 0), 210)
+    fall = Delta.height((0, -60, 0), 210) - Delta.height((0, 100, 0), 210)
+    assert went["travel_carriage_a"] == pytest.approx(rise + fall, rel=1e-3)
+
+
+def test_a_delta_homes_its_carriages_by_their_steps():
+    assert carriages(machine(Delta())).homed({"stepper_a": -12.5}, ()) == {
+        "travel_carriage_a": 12.5
+    }
+
+
+def test_an_ordinary_printer_has_no_carriages_beside_its_axes():
+    found = carriages(machine(CoreXY()))
+
+    assert found.meters == {}
+    assert not isinstance(found, DualCarriages)
+
+
+def test_a_manual_stepper_has_its_own_travel():
+    stepper = Stepper("manual_stepper selector")
+    travel = ManualSteppers(Objects(**{"manual_stepper selector": stepper}))
+    name = "manual_stepper selector"
+
+    assert travel.queues == (name,)
+    assert travel.read(name, pieces(10.0, -4.0), 0.0) == {"travel_selector": 14.0}
+    ran = SimpleNamespace(stepper_positions=[stepper.ran(-80)])
+    assert travel.homed(name, ran, 0.0) == {"travel_selector": pytest.approx(1.0)}
+
+
+# A whole printer
+
+
+def way(text):
+    """How far each axis of absolute G-code goes, by a reading of our own."""
+    at, gone = dict.fromkeys("XYZE", 0.0), dict.fromkeys("XYZE", 0.0)
+    for line in text.splitlines():
+        command, *words = line.partition(";")[0].split() or [""]
+        if command in ("G1", "G92"):
+            for axis in at.keys() & {word[0] for word in words}:
+                value = next(float(word[1:]) for word in words if word[0] == axis)
+                gone[axis] += abs(value - at[axis]) if command == "G1" else 0.0
+                at[axis] = value
+    return gone
+
+
+@pytest.fixture
+def printing(tmp_path):
+    printers = []
+
+    def start(text):
+        (tmp_path / "file.gcode").write_text(text)
+        config = f"[virtual_sdcard]\npath: {tmp_path}\n"
+        printer = VirtualPrinter(config, tmp_path, extras={})
+        printers.append(printer)
+        printer.gcode(HOT, 90)
+        return printer
+
+    yield start
+    for printer in printers:
+        printer.close()
+
+
+def test_the_gear_uses_what_its_slicer_says_and_goes_the_way_of_its_file(printing):
+    """All to a tenth of a percent."""
+    text = "".join(
+        line for line in GEAR.read_text().splitlines(keepends=True) if "G28" not in line
+    )
+    printer = printing(text)
+    counted = Counted(printer)
+    printer.print_to_end("file.gcode")
+    printer.advance(5)
+    gone = way(text)
+
+    assert counted["filament"] * 1000 == pytest.approx(SLICER_SAYS, rel=1e-3)
+    assert counted["extruded"] * 1000 == pytest.approx(gone["E"], rel=1e-3)
+    for axis in "xyz":
+        travel = counted[f"travel_{axis}"] * 1000
+        assert travel == pytest.approx(gone[axis.upper()], rel=1e-3)
+
+
+def test_homing_counts_to_the_step(tmp_path):
+    """Though the queue keeps 0.15 s of moves that the switch had ended."""
+    with VirtualPrinter("", tmp_path, extras={}) as printer:
+        counted = Counted(printer)
+        steppers = printer.lookup("toolhead").get_kinematics().get_steppers()
+        ran = dict.fromkeys((s.get_name() for s in steppers), 0.0)
+
+        def ends(hmove):
+            for each in hmove.stepper_positions:
+                steps = abs(each.halt_pos - each.start_pos)
+                ran[each.stepper_name] += steps * each.stepper.get_step_dist()
+
+        printer.printer.register_event_handler("homing:homing_move_end", ends)
+        printer.gcode("G28", 120)
+        # Between its two touches an axis goes back: 5 mm.
+        for axis in "xyz":
+            expected = ran[f"stepper_{axis}"] + 5.0
+            assert counted[f"travel_{axis}"] * 1000 == pytest.approx(expected, abs=1e-6)
+
+
+def test_filament_is_what_the_motor_was_told_under_m221(printing):
+    """print_stats divides by the factor, and would say half of it."""
+    printer = printing("M83\nM221 S200\nG1 X100 E10 F1200\n")
+    counted = Counted(printer)
+    printer.print_to_end("file.gcode")
+    printer.advance(10)
+
+    assert counted["filament"] * 1000 == pytest.approx(20.0)
+
+
+def test_extruding_by_hand_counts(printing):
+    printer = printing("")
+    counted = Counted(printer)
+    printer.gcode("M83\nG1 E30 F300\nG1 E-5 F300\nG1 E5 F300", 30)
+
+    assert counted["filament"] * 1000 == pytest.approx(30.0)
+    assert counted["extruded"] * 1000 == pytest.approx(40.0)
+
+
+def test_after_a_shutdown_what_was_still_planned_does_not_count(printing):
+    printer = printing("")
+    counted = Counted(printer)
+    printer.gcode("G1 X230 F600", 10.25)
+    printer.emergency_stop()
+    at_stop = counted["travel_x"]
+    printer.advance(60)
+
+    assert 0.08 < at_stop < 0.11
+    assert counted["travel_x"] == at_stop
+
+
+def test_a_flush_leaves_nothing_for_later(printing):
+    printer = printing("")
+    counted = Counted(printer, period=1000.0)
+    printer.gcode("G1 X100 F6000\nM400", 20)
+    before = counted["travel_x"]
+
+    assert before == 0
+    assert counted.flush()["travel_x"] * 1000 == pytest.approx(100, abs=0.1)

@@ -1,0 +1,399 @@
+"""Meters: what there is, what it is called, and that one fault spoils no other."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from klippy_extra import meters
+from klippy_extra.meters import Options, Sources, known, unit
+from klippy_extra.meters.counts import MOST, Counts
+from klippy_extra.meters.families import FAMILIES, each
+from tests.fakes import VirtualPrinter
+from tests.fakes.meters import Counted
+
+MORE = """
+[fan_generic Chamber Filter]
+pin: PG0
+[heater_generic chamber]
+heater_pin: PG1
+sensor_type: Generic 3950
+sensor_pin: PG2
+control: watermark
+min_temp: 0
+max_temp: 90
+[probe]
+pin: PG3
+z_offset: 1
+"""
+
+
+@pytest.fixture
+def printer(tmp_path):
+    with VirtualPrinter(MORE, tmp_path, extras={}) as virtual:
+        yield virtual
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("print_time", "h"),
+        ("time", "h"),
+        ("power_on", "h"),
+        ("filament", "m"),
+        ("filament_extruder1", "m"),
+        ("travel_x", "m"),
+        ("travel_carriage_dual_carriage", "m"),
+        ("heater_on_heater_bed", "h"),
+        ("fan_on_chamber_filter", "h"),
+        ("jobs_completed", ""),
+        ("tool_changes", ""),
+        ("tool_changes_extruder1", ""),
+        ("count_cuts", ""),
+        ("moonraker_print_time", "h"),
+        ("moonraker_filament", "m"),
+    ],
+)
+def test_a_meter_is_known_by_its_name_before_there_is_a_printer(name, expected):
+    assert known(name)
+    assert unit(name) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "hours", "travel", "travel_", "heater_on", "count_", "Print_Time", "a b"],
+)
+def test_what_is_no_meter_is_answered_with_those_that_exist(name):
+    assert not known(name)
+    with pytest.raises(ValueError, match=r"print_time.*travel_<axis>"):
+        unit(name)
+
+
+@given(st.text(max_size=70))
+def test_any_name_is_known_or_not(name):
+    assert known(name) in (True, False)
+
+
+def test_a_unit_is_hours_metres_or_a_count():
+    assert {family.unit for family in FAMILIES} == {"h", "m", ""}
+
+
+def test_of_two_objects_with_the_same_last_word_each_has_its_own_meter():
+    named = each(
+        "fan_on", ["heater_fan part", "fan_generic part", "fan_generic Big One"]
+    )
+
+    assert {part: name for part, (name, _) in named.items()} == {
+        "heater_fan part": "fan_on_part",
+        "fan_generic part": "fan_on_fan_generic_part",
+        "fan_generic Big One": "fan_on_one",
+    }
+    assert all(known(name) for name, _ in named.values())
+
+
+def test_what_a_printer_has_is_known(printer):
+    found = Sources(printer.printer, Options()).meters
+
+    assert all(known(name) and unit(name) == m.unit for name, m in found.items())
+    assert all(meter.label for meter in found.values())
+    assert {"travel_z", "heater_on_chamber", "fan_on_filter", "homings_z"} <= set(found)
+
+
+# Appliances and events
+
+
+def test_a_heater_is_on_while_it_has_a_target(printer):
+    counted = Counted(printer)
+    printer.gcode("M140 S60", 1800)
+    printer.gcode("M140 S0", 1800)
+
+    assert counted["heater_on_heater_bed"] == pytest.approx(0.5, abs=0.001)
+    assert counted["heater_on_extruder"] == 0
+
+
+def test_a_fan_is_on_at_any_speed(printer):
+    counted = Counted(printer)
+    printer.gcode("M106 S20", 1800)
+    printer.gcode("M107", 1800)
+
+    assert counted["fan_on_fan"] == pytest.approx(0.5, abs=0.001)
+
+
+def test_homings_and_probes_are_counted(printer):
+    counted = Counted(printer)
+    printer.gcode("G28", 120)
+    printer.gcode("G28 X", 60)
+    printer.gcode("G1 Z10 F600\nPROBE", 60)
+
+    assert counted["homings_x"] == 2
+    assert counted["homings_y"] == counted["homings_z"] == 1
+    assert counted["homings"] == 4
+    assert counted["probes"] == 1
+
+
+class Events:
+    """A printer that has only a toolhead, and events that a test sends."""
+
+    def __init__(self, **objects):
+        self.handlers = {}
+        self.tool = "extruder"
+        self.z = 5.0
+        self.objects = {"toolhead": self, **objects}
+
+    def register_event_handler(self, event, handler):
+        self.handlers.setdefault(event, []).append(handler)
+
+    def send(self, event, *arguments):
+        for handler in self.handlers[event]:
+            handler(*arguments)
+
+    def lookup_object(self, name, default=None):
+        return self.objects.get(name, default)
+
+    def lookup_objects(self, module):
+        return []
+
+    def get_reactor(self):
+        return self
+
+    def monotonic(self):
+        return 100.0
+
+    def get_position(self):
+        return [0.0, 0.0, self.z, 0.0]
+
+    def get_status(self, eventtime):
+        return {"axis_minimum": [0, 0, -2, 0], "axis_maximum": [235, 235, 250, 0]}
+
+    def get_kinematics(self):
+        return SimpleNamespace(get_steppers=list)
+
+    def get_extruder(self):
+        return SimpleNamespace(get_name=lambda: self.tool)
+
+
+def moved(sources, eventtime=200.0):
+    return {
+        name: added
+        for name, added in sources.poll(eventtime).items()
+        if name not in ("power_on", "time")
+    }
+
+
+def test_a_z_that_is_homed_with_a_probe_is_a_homing():
+    """New Klippers tell of no rails then; it starts far above the axis."""
+    printer = Events()
+    sources = Sources(printer, Options())
+    hmove = SimpleNamespace()
+    for printer.z in (370.0, 10.0):  # the second touch begins near the bed
+        printer.send("homing:homing_move_begin", hmove)
+
+    assert moved(sources) == {"homings": 1, "homings_z": 1}
+
+
+def test_an_ordinary_probe_is_no_homing():
+    printer = Events()
+    sources = Sources(printer, Options())
+    printer.send("homing:homing_move_begin", SimpleNamespace())
+    printer.send("probe:update_results", [])
+
+    assert moved(sources) == {"probes": 1}
+
+
+def test_a_z_that_is_homed_with_a_switch_counts_once():
+    printer = Events()
+    sources = Sources(printer, Options())
+    rail = SimpleNamespace(get_name=lambda: "stepper_z")
+    printer.send("homing:home_rails_begin", None, [rail])
+    printer.z = 370.0
+    printer.send("homing:homing_move_begin", SimpleNamespace())
+    printer.send("homing:home_rails_end", None, [rail])
+
+    assert moved(sources) == {"homings": 1, "homings_z": 1}
+
+
+def test_a_rail_that_is_no_axis_counts_as_a_homing():
+    printer = Events()
+    sources = Sources(printer, Options())
+    printer.send(
+        "homing:home_rails_end", None, [SimpleNamespace(get_name=lambda: "stepper_a")]
+    )
+
+    assert moved(sources) == {"homings": 1}
+
+
+def test_tool_changes_are_counted_by_the_tool_that_was_taken():
+    printer = Events(extruder=1, extruder1=2)
+    sources = Sources(printer, Options())
+    for printer.tool in ("extruder1", "extruder", "extruder1"):
+        printer.send("extruder:activate_extruder")
+
+    assert moved(sources) == {
+        "tool_changes": 3,
+        "tool_changes_extruder": 1,
+        "tool_changes_extruder1": 2,
+    }
+
+
+# Count meters
+
+
+def test_a_macro_moves_a_count_meter_of_its_own():
+    sources = Sources(Events(), Options())
+
+    assert sources.count("Cuts") == "count_cuts"
+    assert sources.count("count_cuts", 2.0) == "count_cuts"
+    assert moved(sources) == {"count_cuts": 3}
+    assert moved(sources) == {}
+    assert sources.meters["count_cuts"].unit == ""
+
+
+def test_count_meters_that_are_wanted_exist_before_anything_is_counted():
+    found = Sources(Events(), Options(counts=("count_cuts", "count_"))).meters
+
+    assert "count_cuts" in found
+    assert "count_" not in found
+
+
+@pytest.mark.parametrize("by", [0.0, -1.0, math.nan, math.inf])
+def test_a_count_only_grows(by):
+    with pytest.raises(ValueError, match="greater than 0"):
+        Counts(None, Options()).count("cuts", by)
+
+
+def test_a_count_meter_needs_a_name():
+    with pytest.raises(ValueError, match="letter"):
+        Counts(None, Options()).count("???", 1.0)
+
+
+def test_a_macro_cannot_make_up_names_for_ever():
+    counts = Counts(None, Options())
+    for number in range(MOST):
+        counts.count(f"n{number}", 1.0)
+
+    with pytest.raises(ValueError, match=str(MOST)):
+        counts.count("one_more", 1.0)
+    assert counts.count("n0", 1.0) == "count_n0"
+
+
+# All of them together
+
+
+class Broken:
+    """A source that raises wherever a test says so."""
+
+    def __init__(self, printer, options, when):
+        self.meters = {}
+        self.when = when
+        if when == "made":
+            raise RuntimeError("made")
+
+    def poll(self, eventtime):
+        if self.when == "polled":
+            raise RuntimeError("polled")
+        return {"count_odd": {"negative": -5.0, "nan": math.nan}.get(self.when, 0.0)}
+
+
+@pytest.mark.parametrize("when", ["made", "polled", "negative", "nan"])
+def test_a_source_that_fails_is_named_once_and_the_others_count_on(
+    monkeypatch, caplog, when
+):
+    monkeypatch.setitem(
+        meters.SOURCES, "odd", lambda printer, options: Broken(printer, options, when)
+    )
+    sources = Sources(Events(), Options())
+    sources.count("cuts")
+    with caplog.at_level(logging.ERROR):
+        increments = [sources.poll(100.0 + i) for i in range(10)]
+
+    assert sum(i.get("power_on", 0) for i in increments) * 3600 == pytest.approx(9)
+    assert sum(i.get("count_cuts", 0) for i in increments) == 1
+    assert not any("count_odd" in i for i in increments)
+    assert len(caplog.records) <= 1
+
+
+def test_an_event_that_makes_no_sense_harms_nothing(printer, caplog):
+    """Not the printer, and not what is counted after it."""
+    counted = Counted(printer)
+    for event in (
+        "homing:homing_move_begin",
+        "homing:homing_move_end",
+        "homing:home_rails_begin",
+        "homing:home_rails_end",
+        "probe:update_results",
+    ):
+        for arguments in ((), (None,), (None, []), (object(), object(), object())):
+            printer.printer.send_event(event, *arguments)
+    printer.gcode("G28", 120)
+
+    assert printer.state == "ready"
+    assert "printing goes on" in caplog.text
+    assert counted["homings"] == 3
+    assert counted["travel_z"] > 0
+
+
+def test_an_object_that_fails_harms_nothing(printer, caplog):
+    """Its meters stand still while it does, and the others do not."""
+    counted = Counted(printer)
+    fan = printer.lookup("fan")
+    works = fan.get_status
+
+    def fails(eventtime):
+        raise RuntimeError("no fan today")
+
+    fan.get_status = fails
+    printer.gcode("M106 S255\nM140 S60", 180)
+    fan.get_status = works
+    printer.advance(180)
+
+    assert counted["heater_on_heater_bed"] == pytest.approx(0.1, abs=0.001)
+    assert counted["fan_on_fan"] == pytest.approx(0.05, abs=0.001)
+    assert len([r for r in caplog.records if r.exc_info]) == 1
+
+
+def test_a_printer_that_lacks_everything_still_has_a_clock():
+    class Bare(Events):
+        def lookup_object(self, name, default=None):
+            return default
+
+    sources = Sources(Bare(), Options())
+    assert {"time", "power_on"} <= set(sources.meters)
+    assert sources.poll(160.0)["power_on"] == pytest.approx(60 / 3600)
+
+
+def test_what_must_be_stored_with_the_meters_is_json():
+    sources = Sources(Events(), Options())
+    sources.poll(160.0)
+
+    assert json.loads(json.dumps(sources.memory)) == sources.memory
+
+
+def test_after_a_shutdown_only_the_clock_and_the_counts_go_on(printer):
+    counted = Counted(printer)
+    printer.gcode("M140 S60\nG28", 120)
+    printer.emergency_stop()
+    before = dict(counted.readings)
+    printer.advance(3600)
+    counted.sources.count("cuts")
+    printer.advance(2)
+
+    moved_on = {n for n, r in counted.readings.items() if r != before.get(n, 0.0)}
+    assert moved_on == {"power_on", "time", "count_cuts"}
+
+
+def test_a_flush_takes_what_a_poll_would_take_later(printer):
+    counted = Counted(printer, period=1e6)
+    printer.gcode("G28", 120)
+    assert counted["homings"] == 0
+
+    assert counted.flush()["homings"] == 3
+    assert counted["power_on"] * 3600 == pytest.approx(120)

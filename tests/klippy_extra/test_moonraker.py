@@ -1,0 +1,305 @@
+"""Moonraker's totals, from a server that does everything wrong that one can."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import queue
+import socket
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from klippy_extra.moonraker import Moonraker, Totals, grown, parse_url
+
+TIMEOUT = 0.3
+
+
+def totals(hours=10.0, metres=20.0):
+    job_totals = {
+        "total_jobs": 3,
+        "total_time": hours * 3600 * 2,
+        "total_print_time": hours * 3600,
+        "total_filament_used": metres * 1000,
+        "longest_job": 0,
+        "longest_print": 0,
+    }
+    return json.dumps({"result": {"job_totals": job_totals}}).encode()
+
+
+def answer(body=b"", status="200 OK", length=None):
+    length = len(body) if length is None else length
+    return (
+        f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {length}\r\n\r\n"
+    ).encode() + body
+
+
+def listen():
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    return listening
+
+
+class Server:
+    """A real server; *behave* gets each connection, after its request was read."""
+
+    def __init__(self, behave):
+        self.behave = behave
+        self.requests = []
+        self._listening = listen()
+        self._open = []
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:
+                return
+            self._open.append(connection)
+            thread = threading.Thread(target=self._serve, args=[connection])
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection):
+        try:
+            self.requests.append(connection.recv(65536))
+            self.behave(connection)
+        except OSError:
+            pass  # the client has hung up
+        finally:
+            connection.close()
+
+    def close(self):
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        for connection in self._open:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(5)
+
+
+@pytest.fixture
+def serve():
+    servers = []
+
+    def serve(behave):
+        if isinstance(behave, bytes):
+            reply = behave
+            behave = lambda connection: connection.sendall(reply)  # noqa: E731
+        servers.append(Server(behave))
+        return servers[-1]
+
+    yield serve
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def ask():
+    """Start asking a server; the totals come out of a queue, as off a reactor."""
+    asking = []
+
+    def ask(url, **options):
+        said = queue.Queue()
+        options = {"timeout": TIMEOUT, "interval": 0.02, **options}
+        moonraker = Moonraker(url, lambda call: call(), said.put, **options)
+        asking.append(moonraker)
+        moonraker.start()
+        moonraker.said = said
+        return moonraker
+
+    yield ask
+    for moonraker in asking:
+        moonraker.close()
+
+
+def hang(connection):
+    connection.recv(1)
+
+
+def drip(connection):
+    """A byte now and then: each comes within the socket's time-out."""
+    for byte in answer(totals()):
+        connection.sendall(bytes([byte]))
+        if threading.Event().wait(TIMEOUT / 4):
+            break
+
+
+def test_totals_are_hours_and_metres(serve, ask):
+    """Of printing; beside them the time of whole jobs, with pauses and heating."""
+    server = serve(answer(totals(hours=10.0, metres=20.0)))
+    said = ask(server.url).said.get(timeout=5)
+
+    assert said == Totals(print_time=10.0, filament=20.0, job_time=20.0)
+    assert server.requests[0].startswith(b"GET /server/history/totals HTTP/1.1\r\n")
+
+
+def test_an_address_may_have_a_path(serve, ask):
+    server = serve(answer(totals()))
+    ask(server.url + "/second/").said.get(timeout=5)
+
+    assert server.requests[0].startswith(b"GET /second/server/history/totals ")
+
+
+BAD = {
+    "hangs up": b"",
+    "401": answer(b"{}", "401 Unauthorized"),
+    "403": answer(b"{}", "403 Forbidden"),
+    "404": answer(b"{}", "404 Not Found"),
+    "500": answer(b"oops", "500 Internal Server Error"),
+    "no HTTP": b"\x00\xff garbage\r\n\r\n",
+    "no JSON": answer(b"<html>Welcome</html>"),
+    "not UTF-8": answer(b"\xff\xfe{}"),
+    "empty": answer(b""),
+    "null": answer(b"null"),
+    "a list": answer(b"[]"),
+    "no totals": answer(b'{"result": {}}'),
+    "half the totals": answer(b'{"result":{"job_totals":{"total_print_time":1}}}'),
+    "an error": answer(b'{"error": {"code": 400, "message": "no"}}'),
+    "words": answer(totals().replace(b"36000.0", b'"many"')),
+    "NaN": answer(totals().replace(b"36000.0", b"NaN")),
+    "negative": answer(totals().replace(b"36000.0", b"-1")),
+    "true": answer(totals().replace(b"36000.0", b"true")),
+    "cut off": answer(totals()[:-9], length=10_000),
+    "nested": answer(b"[" * 100_000),
+    "hangs": hang,
+    "drips": drip,
+}
+
+
+@pytest.mark.parametrize("how", list(BAD))
+def test_a_moonraker_that_misbehaves_tells_nothing_and_is_asked_again(
+    serve, ask, caplog, how
+):
+    """It is said once, and once that it is over; and then its totals count."""
+    caplog.set_level(logging.INFO)
+    server = serve(BAD[how])
+    moonraker = ask(server.url)
+    deadline = time.monotonic() + 10
+    while len(server.requests) < 3 and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    assert len(server.requests) >= 3
+    assert moonraker.said.empty()
+    server.behave = lambda connection: connection.sendall(answer(totals()))
+
+    assert moonraker.said.get(timeout=5).print_time == 10.0
+    lines = [r.getMessage() for r in caplog.records if r.name == "root"]
+    assert len(lines) == 2, lines
+    assert lines[0].startswith("maintain: no totals from Moonraker: ")
+    assert lines[1] == "maintain: Moonraker tells its totals"
+
+
+@pytest.mark.parametrize(
+    ("how", "fix"),
+    [("401", "trusted_clients"), ("404", "[history]"), ("hangs", "no answer within")],
+)
+def test_the_log_names_the_fix(serve, ask, caplog, how, fix):
+    server = serve(BAD[how])
+    ask(server.url)
+    deadline = time.monotonic() + 10
+    while not caplog.records and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+
+    assert fix in caplog.records[0].getMessage()
+
+
+def test_a_moonraker_that_is_not_there_is_asked_again(serve, ask, caplog):
+    with listen() as taken:
+        port = taken.getsockname()[1]
+    ask(f"http://127.0.0.1:{port}")
+    deadline = time.monotonic() + 10
+    while not caplog.records and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+
+    assert "refused" in caplog.records[0].getMessage()
+
+
+@pytest.mark.parametrize("behave", [hang, drip])
+def test_closing_does_not_wait_for_a_server_that_hangs(serve, ask, behave):
+    server = serve(behave)
+    moonraker = ask(server.url, timeout=600.0)
+    deadline = time.monotonic() + 10
+    while not server.requests and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    began = time.monotonic()
+    moonraker.close()
+
+    assert time.monotonic() - began < 2
+    assert moonraker.said.empty()
+    assert not [t for t in threading.enumerate() if t.name.startswith("maintain")]
+
+
+def test_asking_does_not_wait_for_the_next_minute(serve, ask):
+    server = serve(answer(totals()))
+    moonraker = ask(server.url, interval=3600.0)
+    moonraker.said.get(timeout=5)
+    moonraker.ask()
+
+    assert moonraker.said.get(timeout=5) == Totals(10.0, 20.0, 20.0)
+
+
+def test_closing_before_the_start_is_fine():
+    Moonraker("http://127.0.0.1:1", lambda call: call(), print).close()
+
+
+# What totals make of the meters
+
+
+def test_what_was_printed_before_the_first_answer_is_not_used():
+    assert grown(None, Totals(1000.0, 5000.0)) == {}
+
+
+def test_the_meters_move_by_what_the_totals_grew():
+    assert grown(Totals(10.0, 20.0), Totals(11.5, 20.0)) == {
+        "moonraker_print_time": 1.5
+    }
+    assert grown(Totals(10.0, 20.0), Totals(10.0, 21.0)) == {"moonraker_filament": 1.0}
+
+
+def test_totals_that_were_reset_start_again_from_zero():
+    """And what was used until then stays used."""
+    assert grown(Totals(1000.0, 5000.0), Totals(0.0, 0.0)) == {}
+    assert grown(Totals(1000.0, 5000.0), Totals(2.0, 3.0)) == {
+        "moonraker_print_time": 2.0,
+        "moonraker_filament": 3.0,
+    }
+
+
+readings = st.builds(Totals, st.floats(0, 1e6), st.floats(0, 1e6))
+
+
+@given(st.lists(readings, max_size=20))
+def test_whatever_the_totals_do_a_meter_never_falls(history):
+    last = None
+    for now in history:
+        assert all(added > 0.0 for added in grown(last, now).values())
+        last = now
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_totals_or_refused_with_one_exception(payload):
+    with contextlib.suppress(ValueError):
+        Totals.decode(payload)
+
+
+@pytest.mark.parametrize("url", ["", "localhost", "ftp://x", "http://", "http://[::1"])
+def test_what_is_no_address_is_refused_with_an_example(url):
+    with pytest.raises(ValueError, match=r"http://127\.0\.0\.1:7125"):
+        parse_url(url)
+
+
+def test_an_address_may_be_of_ipv6_and_secure():
+    assert parse_url("https://[::1]:7130/a/")[:] == (True, "::1", 7130, "/a")

@@ -1,0 +1,112 @@
+"""Presets: every entry has a source, can be a task, and no wrong advice is in them."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import subprocess
+import sys
+
+import pytest
+
+from klippy_extra import conditions, presets
+from klippy_extra.contract import is_slug
+from klippy_extra.meters import known
+
+OPTIONS = {
+    *("label", "message", "guide", "parts", "trigger", "threshold", "warn_before"),
+    *("match", "while", "material", "factor", "at_print_start"),
+}
+NEEDED = {"label", "message", "trigger", "threshold", *presets.ABOUT}
+CONFIDENCE = {
+    "vendor": "the maker's own text, seen",
+    "project": "a project's own default",
+    "reported": "the maker's text, by way of somebody who collected it",
+    "community": "what owners tell each other",
+}
+PRESETS = presets.names()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_an_entry_has_what_it_needs_and_nothing_unknown(name):
+    entry = presets.load(name)
+
+    assert set(entry) >= NEEDED
+    assert set(entry) <= OPTIONS | set(presets.ABOUT)
+    assert all(isinstance(value, str) and value for value in entry.values())
+    assert is_slug(name.partition("/")[2])
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_an_entry_says_where_it_is_from_how_sure_and_when_that_was_checked(name):
+    entry = presets.load(name)
+
+    assert len(entry["source"]) > 8
+    assert entry["confidence"] in CONFIDENCE
+    assert re.fullmatch(r"20\d\d-[01]\d(-[0-3]\d)?", entry["last_checked"])
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_an_entry_is_a_task(name):
+    """Its meters exist, each has a threshold, and its conditions can be read."""
+    entry = presets.load(name)
+    triggers = [part.strip() for part in entry["trigger"].split(",")]
+    thresholds = [float(part) for part in entry["threshold"].split(",")]
+
+    assert all(map(known, triggers))
+    assert len(triggers) == len(thresholds)
+    assert min(thresholds) > 0
+    conditions.parse(entry.get("while", ""), entry.get("material", ""))
+    conditions.parse_factor(entry.get("factor", ""))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_an_entry_is_plain_ascii(name):
+    """Klipper reads its files in the locale's encoding, which may know no more."""
+    assert "".join(presets.load(name).values()).isascii()
+
+
+def test_carbon_rods_are_never_greased():
+    entry = presets.load("bambu/carbon_rods")
+
+    assert "Never grease or oil" in entry["message"]
+    assert "grease" not in entry["parts"].lower()
+
+
+def test_a_name_is_found_whatever_its_case():
+    assert presets.load(" Voron/PTFE ") == presets.load("voron/ptfe")
+
+
+@pytest.mark.parametrize(
+    "name", ["", "voron", "voron/", "nothing/at_all", "../voron/x"]
+)
+def test_an_unknown_name_is_answered_with_those_that_exist(name):
+    with pytest.raises(ValueError, match="voron/ptfe"):
+        presets.load(name)
+
+
+@pytest.mark.parametrize("machine", presets.machines())
+def test_a_starter_file_has_a_section_for_each_preset(machine):
+    parser = configparser.ConfigParser(strict=True)
+    parser.read_string(presets.starter(machine))
+
+    tasks = [name for name in presets.names() if name.startswith(machine + "/")]
+    assert parser.sections() == [
+        "maintain",
+        *("maintain " + name.partition("/")[2] for name in tasks),
+    ]
+    assert [parser[s]["preset"] for s in parser.sections()[1:]] == tasks
+
+
+def test_the_installer_can_ask_for_the_list_and_for_a_starter_file():
+    def ask(*arguments):
+        return subprocess.run(
+            [sys.executable, presets.__file__, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert ask("list").stdout.count("\n") == len(presets.machines())
+    assert ask("starter", "voron").stdout == presets.starter("voron")
+    assert ask("starter", "nothing").returncode == 2

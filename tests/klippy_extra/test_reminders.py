@@ -1,0 +1,337 @@
+"""Reminders and print starts: where people look, once, and never into a print."""
+
+from __future__ import annotations
+
+import pytest
+
+RODS = """
+[maintain rods]
+label: Clean the rods
+message: Wipe, then one drop of oil.
+guide: https://example.org/rods
+trigger: print_time
+threshold: 150
+"""
+LATER = (
+    "// action:prompt_button Later"
+    "|SNOOZE_MAINTENANCE NAME=rods HOURS=24 BY=screen|secondary"
+)
+OFTEN = "[maintain]\nremind_interval: 60\n"  # seconds
+
+
+def count(printer, text):
+    return sum(text in line for line in printer.console)
+
+
+@pytest.fixture
+def due(bench):
+    """A printer with a task that has just come due."""
+
+    def start(more="", main="[maintain]\n"):
+        printer = bench(main + RODS + more)
+        printer.use(print_time=151.0)
+        return printer
+
+    return start
+
+
+def test_what_is_due_is_told_on_console_display_and_dialog(due):
+    printer = due()
+
+    said = printer.console
+    assert (
+        "// Maintenance: Clean the rods is due: 151 h used, 1 h over of 150 h." in said
+    )
+    assert "// Guide: https://example.org/rods" in said
+    assert printer.status("display_status")["message"] == "Maintenance: Clean the rods"
+    dialog = [line for line in said if line.startswith("// action:prompt_")]
+    assert dialog == [
+        "// action:prompt_end",
+        "// action:prompt_begin Maintenance: Clean the rods",
+        "// action:prompt_text Clean the rods is due: 151 h used, 1 h over of 150 h.",
+        "// action:prompt_text Wipe, then one drop of oil.",
+        "// action:prompt_text Guide: https://example.org/rods",
+        "// action:prompt_button Done|UPDATE_MAINTENANCE NAME=rods BY=screen|primary",
+        LATER,
+        "// action:prompt_footer_button Close|MAINTENANCE_PROMPT CLOSE=1|info",
+        "// action:prompt_show",
+    ]
+
+
+def test_it_is_told_once_and_again_at_the_interval(due):
+    printer = due(main=OFTEN)
+    assert count(printer, "rods is due") == 2  # console and dialog
+
+    printer.advance(54)
+    assert count(printer, "rods is due") == 2
+    printer.advance(6)
+    assert count(printer, "rods is due") == 4
+
+
+def test_soon_is_told_once_and_in_no_dialog(bench):
+    printer = bench(OFTEN + RODS)
+    printer.use(print_time=140.0)
+    printer.advance(150)
+
+    assert count(printer, "due soon") == 1
+    assert count(printer, "action:prompt") == 0
+
+
+def test_the_buttons_work_and_close_the_dialog(due):
+    printer = due()
+    begin = len(printer.console)
+    printer.say("UPDATE_MAINTENANCE NAME=rods BY=screen")
+
+    assert "// action:prompt_end" in printer.console[begin:]
+    assert printer.task("rods")["last_by"] == "screen"
+
+
+def test_dialogs_follow_one_another(bench):
+    belts = RODS.replace("rods", "belts")
+    printer = bench(RODS + belts)
+    printer.use(print_time=151.0)
+    shown = [line for line in printer.console if "prompt_begin" in line]
+    assert shown == ["// action:prompt_begin Maintenance: Clean the rods"]
+
+    printer.say("SNOOZE_MAINTENANCE NAME=rods")
+
+    shown = [line for line in printer.console if "prompt_begin" in line]
+    assert shown[1:] == ["// action:prompt_begin Maintenance: Clean the belts"]
+    printer.say("MAINTENANCE_PROMPT CLOSE=1")
+    assert printer.console[-2:] == ["// action:prompt_end", "ok"]
+
+
+def test_a_dialog_that_a_screen_closed_by_itself_holds_up_no_other(bench):
+    belts = RODS.replace("rods", "belts").replace("150", "160")
+    printer = bench(RODS + belts)
+    printer.use(print_time=151.0)
+    printer.advance(610)
+    printer.use(print_time=10.0)
+
+    shown = [line for line in printer.console if "prompt_begin" in line]
+    assert shown[-1].endswith("Clean the belts")
+
+
+def test_none_while_snoozed_and_snoozes_survive_restarts(due):
+    printer = due(main=OFTEN)
+    printer.say("SNOOZE_MAINTENANCE NAME=rods HOURS=0.05")
+    before = count(printer, "rods is due")
+    printer.advance(90)
+    printer.restart()
+    assert printer.task("rods")["status"] == "snoozed"
+    assert count(printer, "rods is due") == before
+
+    printer.advance(120)
+    assert printer.task("rods")["status"] == "due"
+    assert count(printer, "rods is due") >= before + 2
+
+
+def test_a_restart_is_no_new_event(due):
+    printer = due()
+    before = count(printer, "rods is due")
+    printer.restart()
+    printer.advance(60)
+
+    assert count(printer, "rods is due") == before
+
+
+def test_none_in_the_middle_of_a_print_but_right_after_it(bench):
+    printer = bench(RODS)
+    printer.print_file()
+    printer.advance(60)
+    printer.use(print_time=151.0)
+    printer.advance(60)
+    assert count(printer, "rods is due") == 0
+    assert printer.task("rods")["status"] == "due"
+
+    printer.gcode("CANCEL_PRINT")
+    printer.advance(30)
+    assert count(printer, "rods is due") == 2
+
+
+def test_in_the_middle_of_a_print_where_that_is_wanted(bench):
+    printer = bench("[maintain]\nremind_while_printing: True\n" + RODS)
+    printer.print_file()
+    printer.advance(60)
+    printer.use(print_time=151.0)
+
+    assert count(printer, "rods is due") == 2
+
+
+def test_a_printer_without_a_display_is_not_asked_for_one(bench, tmp_path):
+    """M117 would be an unknown command each time."""
+    printer = bench(RODS)
+    printer.printer._objects.pop("display_status", None)
+    printer.use(print_time=151.0)
+
+    assert count(printer, "rods is due") == 2
+    assert count(printer, "Unknown") == 0
+
+
+# expired_gcode
+
+EXPIRED = "expired_gcode: {action_respond_info('spread')}\n"
+
+
+def test_expired_gcode_runs_once_and_then_at_the_interval(due):
+    printer = due(EXPIRED, OFTEN)
+    assert count(printer, "spread") == 1
+    assert count(printer, "rods is due") == 2  # the message is not replaced
+
+    printer.advance(54)
+    assert count(printer, "spread") == 1
+    printer.advance(6)
+    assert count(printer, "spread") == 2
+
+
+def test_expired_gcode_is_a_template(due):
+    printer = due(
+        "expired_gcode: {action_respond_info('left %d' %"
+        " printer['maintain rods'].remaining)}\n"
+    )
+    assert count(printer, "left -1") == 1
+
+
+@pytest.mark.parametrize(("asked", "times"), [("", 0), ("True", 1)])
+def test_expired_gcode_waits_for_the_end_of_a_print_unless_asked(bench, asked, times):
+    option = f"expired_gcode_while_printing: {asked}\n" if asked else ""
+    printer = bench(RODS + EXPIRED + option)
+    printer.print_file()
+    printer.advance(60)
+    printer.use(print_time=151.0)
+    assert count(printer, "spread") == times
+
+    printer.gcode("CANCEL_PRINT")
+    printer.advance(30)
+    assert count(printer, "spread") == 1
+
+
+def test_expired_gcode_waits_for_nobody(bench):
+    """M109 holds the G-code mutex for minutes, and a timer would wait with it."""
+    printer = bench(RODS + EXPIRED)
+    printer.gcode("M109 S220")
+    printer.use(print_time=151.0)
+    assert count(printer, "rods is due") == 2
+    assert count(printer, "spread") == 0
+
+    printer.advance(300)
+    assert count(printer, "spread") == 1
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "UNKNOWN_HEATER_STUFF {1 / 0}",
+        "SET_HEATER_TEMPERATURE HEATER=nobody TARGET=5",
+        "{action_raise_error('no')}",
+        "G1 X99999",
+    ],
+)
+def test_expired_gcode_that_errors_is_said_once_and_the_printer_goes_on(due, script):
+    """The ancestor shut the printer down, and tried for ever."""
+    printer = due(f"expired_gcode: {script}\n", OFTEN)
+    printer.advance(150)
+
+    assert printer.state == "ready"
+    assert count(printer, "the G-code for 'rods' failed") == 1
+
+
+# MAINTENANCE_PROMPT
+
+
+def test_the_dialog_comes_when_asked_for(bench):
+    printer = bench(RODS)
+    assert "No maintenance is due." in printer.say("MAINTENANCE_PROMPT")
+    assert "prompt_begin Maintenance: Clean the rods" in printer.say(
+        "MAINTENANCE_PROMPT NAME=rods"
+    )
+
+
+# MAINTENANCE_CHECK
+
+
+def test_nothing_due_lets_the_print_start(bench):
+    assert bench(RODS).say("MAINTENANCE_CHECK") == ""
+
+
+def test_warn_is_the_default(due):
+    said = due().say("MAINTENANCE_CHECK")
+    assert (
+        said == "// Maintenance: Clean the rods is due: 151 h used, 1 h over of 150 h."
+    )
+
+
+def test_off_says_nothing(due):
+    assert due("at_print_start: off\n").say("MAINTENANCE_CHECK") == ""
+
+
+def test_block_refuses_the_print_until_it_is_done_or_snoozed(due):
+    printer = due("at_print_start: block\n")
+    assert printer.say("MAINTENANCE_CHECK").startswith("!! The print is not started")
+    assert printer.say("MAINTENANCE_CHECK NAME=rods").startswith("!! ")
+
+    printer.say("SNOOZE_MAINTENANCE NAME=rods")
+    assert printer.say("MAINTENANCE_CHECK") == ""
+
+
+START = """
+[gcode_macro PRINT_START]
+gcode:
+    MAINTENANCE_CHECK
+    STARTED
+[gcode_macro STARTED]
+gcode:
+    {action_respond_info('off we go')}
+"""
+
+
+@pytest.fixture
+def asking(due):
+    """A printer whose print start waits for an answer."""
+    printer = due("at_print_start: confirm\n" + START)
+    printer.gcode("PRINT_START")
+    printer.advance(5)
+    assert count(printer, "Print anyway") == 1
+    assert count(printer, "off we go") == 0
+    return printer
+
+
+def test_confirm_goes_on_by_itself_after_a_while(asking):
+    asking.advance(110)
+    assert count(asking, "off we go") == 0
+    asking.advance(10)
+    assert count(asking, "off we go") == 1
+
+
+def test_confirm_takes_a_yes(asking):
+    """The button's command gets through although a command is waiting."""
+    asking.gcode("MAINTENANCE_CHECK ANSWER=print")
+    assert count(asking, "off we go") == 1
+    assert not asking.lookup("gcode").get_mutex().test()
+
+
+def test_confirm_takes_a_no(asking):
+    asking.gcode("MAINTENANCE_CHECK ANSWER=stop")
+    asking.advance(200)
+
+    assert count(asking, "off we go") == 0
+    assert count(asking, "!! The print is not started: maintenance is due.") > 0
+    assert not asking.lookup("gcode").get_mutex().test()
+
+
+def test_an_emergency_stop_ends_the_question(asking):
+    asking.emergency_stop()
+    asking.advance(200)
+
+    assert asking.state == "shutdown"
+    assert count(asking, "off we go") == 0
+
+
+def test_a_no_ends_a_print_from_the_card(due, tmp_path):
+    printer = due("at_print_start: confirm\n" + START)
+    (tmp_path / "job.gcode").write_text("PRINT_START\nG28\n")
+    printer.lookup("virtual_sdcard").sdcard_dirname = str(tmp_path)
+    printer.gcode("MAINTENANCE_CHECK", 1)
+    printer.gcode("MAINTENANCE_CHECK ANSWER=stop", 1)
+
+    assert count(printer, "!! The print is not started") == 1

@@ -1,0 +1,257 @@
+"""The store: what was told to be on disk is on disk, whatever happens."""
+
+from __future__ import annotations
+
+import os
+import queue
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from klippy_extra.contract import Entry
+from klippy_extra.store import Store
+
+DONE = Entry(1795219200, "rods", "done", "anna", "two drops", {"print_time": 151.5})
+
+
+class Desk:
+    """Stands where the reactor stands: runs what the store posts, when asked."""
+
+    def __init__(self):
+        self.posted = queue.SimpleQueue()
+        self.heard = []
+
+    def post(self, function):
+        self.posted.put(function)
+
+    def hear(self):
+        """Wait for one answer of the store and return it."""
+        self.posted.get(timeout=10)()
+        return self.heard.pop()
+
+
+@pytest.fixture
+def desk():
+    return Desk()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "store.db"
+
+
+@pytest.fixture
+def store(desk, path):
+    store = Store(str(path), desk.post)
+    store.load()
+    store.start()
+    yield store
+    store.close({})
+
+
+def again(path):
+    return Store(str(path), lambda function: None).load()
+
+
+def write(path, documents, log=()):
+    store = Store(str(path), lambda function: None)
+    store.load()
+    store.start()
+    store.save(documents, log)
+    store.close({})
+
+
+def test_what_was_answered_is_on_disk(store, desk, path):
+    store.save({"meters": {"print_time": 1.5}}, [DONE], desk.heard.append)
+    assert desk.hear() == ""
+
+    copy = path.with_name("copy.db")  # as a power cut would leave it
+    for tail in ("", "-wal"):
+        copy.with_name(copy.name + tail).write_bytes(
+            path.with_name(path.name + tail).read_bytes()
+        )
+    loaded = again(copy)
+    assert loaded.documents == {"meters": {"print_time": 1.5}}
+    assert loaded.log == [DONE]
+    assert loaded.problem == ""
+
+
+def test_the_newest_value_wins_and_none_deletes(path):
+    write(path, {"a": 1, "b": 2})
+    write(path, {"a": 3, "b": None})
+    assert again(path).documents == {"a": 3}
+
+
+def test_close_writes_what_is_still_queued(path, desk):
+    store = Store(str(path), desk.post)
+    store.load()
+    store.start()
+    for number in range(200):
+        store.save({"n": number})
+    store.close({"last": True})
+    assert again(path).documents == {"n": 199, "last": True}
+
+
+def test_a_log_is_read_newest_first_and_by_task(store, desk):
+    older = DONE._replace(time=1)
+    other = DONE._replace(task="belts")
+    store.save({}, [older, DONE, other])
+    store.entries("rods", desk.heard.append)
+    assert desk.hear() == [DONE, older]
+    store.entries(None, desk.heard.append)
+    assert desk.hear() == [other, DONE, older]
+
+
+def test_one_document_that_is_no_json_does_not_hold_up_the_others(
+    store, desk, path, caplog
+):
+    store.save({"bad": float("nan"), "good": 1}, (), desk.heard.append)
+    assert desk.hear() == ""
+    assert "unable to store 'bad'" in caplog.text
+    assert again(path).documents == {"good": 1}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: whole[: len(whole) // 2],
+        lambda whole: b"\0" * len(whole),
+        lambda whole: b"",
+        lambda whole: b"null",
+        lambda whole: b"[]",
+        lambda whole: whole[:4096] + b"\xff" * (len(whole) - 4096),
+    ],
+    ids=["truncated", "zeroed", "empty", "null", "list", "overwritten"],
+)
+def test_a_damaged_file_is_set_aside_and_the_backup_used(path, damage):
+    write(path, {"meters": {"print_time": 1.5}}, [DONE])
+    again(path)  # a good start makes the backup
+    path.write_bytes(damage(path.read_bytes()))
+
+    loaded = again(path)
+    assert loaded.documents == {"meters": {"print_time": 1.5}}
+    assert loaded.log == [DONE]
+    assert f"{path.name}.bad-1" in loaded.problem
+    assert "The last good backup is used." in loaded.problem
+    assert path.with_name(path.name + ".bad-1").exists()
+
+
+def test_without_a_good_backup_counting_starts_anew_and_says_so(path):
+    path.write_bytes(b"not a database, but more than one hundred bytes" * 10)
+    loaded = again(path)
+    assert loaded.documents == {}
+    assert "counting starts anew" in loaded.problem
+    assert again(path).problem == ""
+
+
+def test_a_newer_versions_file_is_set_aside_untouched(path):
+    write(path, {"a": 1})
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version=9")
+    database.close()
+    whole = path.read_bytes()
+
+    assert "newer version (format 9)" in again(path).problem
+    assert path.with_name(path.name + ".bad-1").read_bytes() == whole
+
+
+def test_a_deleted_file_comes_back_from_the_backup(path):
+    write(path, {"a": 1})
+    again(path)
+    path.unlink()
+    loaded = again(path)
+    assert loaded.documents == {"a": 1}
+    assert "is gone" in loaded.problem
+
+
+def test_an_unreadable_file_is_never_replaced(path, desk):
+    """Without permission, or with a folder in its place, nothing is overwritten."""
+    path.mkdir()
+    store = Store(str(path), desk.post)
+    assert "cannot be used" in store.load().problem
+    store.start()
+    store.save({"a": 1}, (), desk.heard.append)
+    assert "could not be read at start" in desk.hear()
+    store.close({"a": 2})
+    assert list(path.iterdir()) == []
+
+
+def test_what_a_full_disk_refused_is_told_and_made_good_later(store, desk, path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (256 * 1024, hard))
+    try:
+        store.save({"a": "x" * 1_000_000}, [DONE], desk.heard.append)
+        assert str(path) in desk.hear()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    store.save({"b": 2}, (), desk.heard.append)
+    assert desk.hear() == ""
+
+    loaded = again(path)
+    assert loaded.documents == {"a": "x" * 1_000_000, "b": 2}
+    assert loaded.log == [DONE]
+
+
+def test_a_refusing_disk_is_logged_once(desk, path, caplog):
+    path.mkdir()
+    store = Store(str(path), desk.post)
+    store.load()
+    store.start()
+    for _ in range(5):
+        store.save({"a": 1}, (), desk.heard.append)
+        desk.hear()
+    store.close({})
+    assert caplog.text.count("unable to write") == 1
+
+
+WRITER = """
+import queue, sys
+sys.path.insert(0, {root!r})
+from klippy_extra.store import Store
+from klippy_extra.contract import Entry
+
+posted = queue.SimpleQueue()
+store = Store({path!r}, posted.put)
+loaded = store.load()
+print("problem", loaded.problem, flush=True) if loaded.problem else None
+number = loaded.documents.get("number", 0)
+assert len(loaded.log) == min(number, 500), (len(loaded.log), number)
+store.start()
+while True:
+    number += 1
+    entry = Entry(number, "rods", "done", "", "", {{}})
+    told = lambda why: print(number, why, flush=True)
+    store.save({{"number": number}}, [entry], told)
+    posted.get()()
+"""
+
+
+@pytest.mark.timeout(240)
+def test_kill_9_loses_no_answered_change_and_damages_nothing(tmp_path):
+    """A writer is killed again and again; each acknowledged number is still there."""
+    path = tmp_path / "store.db"
+    root = str(Path(__file__).parents[2])
+    script = WRITER.format(root=root, path=str(path))
+    rounds = int(os.environ.get("UPKEEP_KILLS", "25"))
+    answered = 0
+    for turn in range(rounds):
+        with subprocess.Popen(
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
+        ) as writer:
+            for _ in range(1 + turn % 7):
+                line = writer.stdout.readline()
+                assert line, "the writer gave up"
+                assert "problem" not in line
+                answered = int(line.split()[0])
+            writer.send_signal(signal.SIGKILL)
+            rest = writer.stdout.read().split()
+            answered = max([answered, *map(int, rest[:1])])
+        loaded = again(path)
+        assert loaded.problem == ""
+        assert loaded.documents["number"] >= answered
+        assert loaded.log[0].time == loaded.documents["number"]
