@@ -1,0 +1,237 @@
+"""A daemon's ROUTER: requests are acknowledged at once and answered when done."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections import deque
+from collections.abc import Iterable
+from typing import Protocol
+
+import zmq
+
+from . import wire
+from .errors import MalformedError, RemoteError
+from .loop import SNDMORE, ZERO_COPY, Loop, bind, receive, send, send_frame
+from .wire import ACK, GET, NO_ACK, NO_REP, REP, VERSION, Buffer
+
+FIRST_PORT, LAST_PORT = 10079, 13679  # from the protocol
+
+_BURST = 256  # messages before other sockets get their turn
+_QUEUE = 100_000  # answers that may wait for a client that does not read
+
+_logger = logging.getLogger(__name__)
+
+Answered = tuple[bytes, Buffer | None]  # a payload, and what it describes
+
+
+class Desk(Protocol):
+    """Who answers requests. Called on the loop's thread, so nothing here may wait."""
+
+    def at_once(self, kind: bytes, target: bytes, payload: bytes) -> Answered | None:
+        """Return the answer to a request without flags if no user code is needed.
+
+        The bytes are as they came.
+        """
+
+    def handle(self, ticket: Ticket) -> None:
+        """See to it that *ticket* is answered, now or later."""
+
+
+class Ticket:
+    """A request that waits for its answer, of which there is at most one.
+
+    `reply` and `fail` can be called from any thread; what comes second is dropped.
+    """
+
+    __slots__ = ("_routing", "_server", "request")
+
+    def __init__(self, server: Server, routing: bytes, request: wire.Request) -> None:
+        self._server: Server | None = server
+        self._routing = routing
+        self.request = request
+
+    def reply(self, payload: bytes = b"", bulk: Buffer | None = None) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            server._answered(self, payload, bulk)
+
+    def fail(self, error: BaseException) -> None:
+        """Answer with an error; its traceback goes along as ``debug``."""
+        self.reply(error_payload(error))
+
+    def frames(self, kind: bytes, payload: bytes, bulk: Buffer | None) -> list[Buffer]:
+        ident, target = self.request.ident, self.request.target.encode()
+        flags = [] if self.request.early else [b""]
+        frames: list[Buffer] = [
+            self._routing, VERSION, ident, kind, target, *flags, payload,
+        ]  # fmt: skip
+        if bulk is not None:
+            frames.append(bulk)
+        return frames
+
+
+class Server:
+    """A ROUTER: every request is acknowledged at once and answered when it is done."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        desk: Desk,
+        host: str,
+        port: int | None = None,
+        avoid: Iterable[int] = (),
+        domain: str = "",
+    ) -> None:
+        self._loop = loop
+        self._desk = desk
+        self._open: set[Ticket] = set()
+        self._outbox: deque[list[Buffer]] = deque()
+        self._flushing = False
+        self._complained = 0.0
+        self.socket, self.port, self.host = loop.run(
+            lambda: self._bind(host, port, avoid, domain)
+        )
+
+    def start(self) -> None:
+        """Begin to read; what has come before waits in the socket."""
+        self._loop.run(lambda: self._loop.watch(self.socket, self._burst))
+
+    def close(self, reason: str = "the daemon has stopped") -> None:
+        """Answer what is open with an error, and give the port back."""
+        for ticket in list(self._open):
+            ticket.fail(RuntimeError(reason))
+        self._loop.run(self._close)
+
+    def _bind(
+        self, host: str, port: int | None, avoid: Iterable[int], domain: str
+    ) -> tuple[zmq.Socket[bytes], int, str]:
+        socket: zmq.Socket[bytes] = self._loop.context.socket(zmq.ROUTER)
+        # A client that comes back under its old name is that client: without this
+        # its messages would never be read.
+        socket.set(zmq.ROUTER_HANDOVER, 1)
+        socket.set(zmq.SNDHWM, _QUEUE)
+        if domain:
+            socket.set(zmq.ZAP_DOMAIN, domain.encode())
+        ports = (port, port) if port else (FIRST_PORT, LAST_PORT)
+        return socket, *bind(socket, host, ports, set(avoid))
+
+    def _close(self) -> None:
+        self._flush()
+        self._loop.unwatch(self.socket)
+        self.socket.close(linger=200)
+
+    def _burst(self) -> None:
+        for _ in range(_BURST):
+            frames = receive(self.socket)
+            if frames is None:
+                return
+            self._take(frames)
+
+    def _take(self, frames: list[zmq.Frame]) -> None:
+        if len(frames) == 7:
+            routing, version, ident, kind, target, flags, payload = [
+                frame.bytes for frame in frames
+            ]
+            if version == VERSION and not flags:
+                answer = self._desk.at_once(kind, target, payload)
+                if answer is not None:
+                    self._answer_at_once(routing, ident, target, *answer)
+                    return
+        self._take_slowly(frames)
+
+    def _answer_at_once(
+        self,
+        routing: bytes,
+        ident: bytes,
+        target: bytes,
+        payload: bytes,
+        bulk: Buffer | None,
+    ) -> None:
+        socket, put, more = self.socket, send_frame, SNDMORE
+        put(socket, routing, more)
+        put(socket, VERSION, more)
+        put(socket, ident, more)
+        put(socket, ACK, more)
+        put(socket, b"", more)
+        put(socket, b"", more)
+        put(socket, b"")
+        put(socket, routing, more)
+        put(socket, VERSION, more)
+        put(socket, ident, more)
+        put(socket, REP, more)
+        put(socket, target, more)
+        put(socket, b"", more)
+        if bulk is None:
+            put(socket, payload)
+        else:
+            put(socket, payload, more)
+            put(socket, bulk, 0, len(bulk) < ZERO_COPY)
+
+    def _take_slowly(self, frames: list[zmq.Frame]) -> None:
+        routing, *rest = frames
+        parts: list[Buffer] = [frame.bytes for frame in rest[:6]]
+        parts += [frame.buffer for frame in rest[6:]]
+        try:
+            request = wire.Request.decode(parts)
+        except MalformedError as error:
+            self._refuse(routing.bytes, parts, error)
+            return
+        ticket = Ticket(self, routing.bytes, request)
+        if not request.flags & NO_ACK:
+            self._send(ticket.frames(ACK, b"", None))
+        self._open.add(ticket)
+        try:
+            self._desk.handle(ticket)
+        except (KeyError, ValueError, TypeError) as error:
+            # The client's mistake; a flood of these costs no tracebacks.
+            ticket.reply(error_payload(error, debug=False))
+        except Exception as error:
+            _logger.exception("unable to answer %s", request.target)
+            ticket.fail(error)
+
+    def _refuse(
+        self, routing: bytes, parts: list[Buffer], error: MalformedError
+    ) -> None:
+        now = time.monotonic()
+        if now - self._complained > 10:  # a flood of these must not flood the log
+            self._complained = now
+            _logger.warning("refused a message: %s", error)
+        if len(parts) > 1:
+            request = wire.Request(bytes(parts[1]), GET, "")
+            ticket = Ticket(self, routing, request)
+            payload = error_payload(error, debug=False)
+            self._send(ticket.frames(REP, payload, None))
+
+    def _answered(self, ticket: Ticket, payload: bytes, bulk: Buffer | None) -> None:
+        self._open.discard(ticket)
+        if ticket.request.flags & NO_REP:
+            return
+        frames = ticket.frames(REP, payload, bulk)
+        if self._loop.is_here():
+            self._send(frames)
+            return
+        self._outbox.append(frames)
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call(self._flush)
+
+    def _flush(self) -> None:
+        # Lowered first: what is put into the outbox from here on asks again.
+        self._flushing = False
+        while self._outbox:
+            self._send(self._outbox.popleft())
+
+    def _send(self, frames: list[Buffer]) -> None:
+        # A ROUTER drops what it cannot deliver, it does not wait.
+        send(self.socket, frames)
+
+
+def error_payload(error: BaseException, debug: bool = True) -> bytes:
+    """Return the payload that tells a client of *error*; *debug*: its traceback too."""
+    # str() of a KeyError puts quotes around its text.
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else None
+    kind = error.type if isinstance(error, RemoteError) else type(error).__name__
+    trace = "".join(traceback.format_exception(error)) if debug else ""
+    return wire.error_fields(kind, str(error) if text is None else text, trace)

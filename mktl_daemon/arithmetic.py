@@ -1,0 +1,108 @@
+"""Operators for something with a value: it stands for that value in an expression."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+# What `bool` takes for no, whatever the case.
+UNTRUE = frozenset({"false", "f", "no", "n", "off", "disable", ""})
+
+
+class ByValue:
+    """Compares and calculates by `value`; in-place operators `set` the outcome."""
+
+    __slots__ = ()
+
+    value: Any
+
+    def set(self, new_value: Any) -> Any:
+        raise NotImplementedError
+
+    # Equal values do not make two items one: in sets and dictionaries each is itself.
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.value == _plain(other))
+
+    def __ne__(self, other: object) -> bool:
+        return bool(self.value != _plain(other))
+
+    def __bool__(self) -> bool:
+        value = self.value
+        if isinstance(value, str):
+            return value.lower() not in UNTRUE
+        return bool(value)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.value[index]
+
+    def __bytes__(self) -> bytes:
+        value = self.value
+        return value.tobytes() if hasattr(value, "tobytes") else str(self).encode()
+
+    def __divmod__(self, other: Any) -> Any:
+        return divmod(self.value, _plain(other))
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return divmod(other, self.value)
+
+
+BINARY = (
+    *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"),
+    *("and", "or", "xor", "lshift", "rshift"),
+)
+COMPARISONS = ("lt", "le", "gt", "ge")
+UNARY = ("neg", "pos", "abs", "invert")
+
+
+def _plain(other: Any) -> Any:
+    return other.value if isinstance(other, ByValue) else other
+
+
+def _method(name: str) -> Callable[[Any, Any], Any]:
+    if name == "truediv":
+        return lambda one, other: _number(one) / _number(other)
+    return getattr(operator, f"__{name}__")  # type: ignore[no-any-return]
+
+
+def _number(value: Any) -> Any:
+    """A text that is divided is one that holds a number, or a ValueError."""
+    return float(value) if isinstance(value, str) else value
+
+
+def _forward(name: str) -> Callable[[ByValue, Any], Any]:
+    act = _method(name)
+    return lambda self, other: act(self.value, _plain(other))
+
+
+def _reflected(name: str) -> Callable[[ByValue, Any], Any]:
+    act = _method(name)
+    return lambda self, other: act(other, self.value)
+
+
+def _in_place(name: str) -> Callable[[ByValue, Any], ByValue]:
+    act = _method(name)
+
+    def change(self: ByValue, other: Any) -> ByValue:
+        self.set(act(self.value, _plain(other)))
+        return self
+
+    return change
+
+
+def _unary(name: str) -> Callable[[ByValue], Any]:
+    act: Callable[[Any], Any] = getattr(operator, f"__{name}__")
+    return lambda self: act(self.value)
+
+
+for _name in BINARY:
+    setattr(ByValue, f"__{_name}__", _forward(_name))
+    setattr(ByValue, f"__r{_name}__", _reflected(_name))
+    setattr(ByValue, f"__i{_name}__", _in_place(_name))
+for _name in COMPARISONS:
+    setattr(ByValue, f"__{_name}__", _forward(_name))
+for _name in UNARY:
+    setattr(ByValue, f"__{_name}__", _unary(_name))

@@ -1,0 +1,1 @@
+"""The command lines: arguments in, lines of text out, nothing else."""

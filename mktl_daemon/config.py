@@ -1,0 +1,452 @@
+"""What is known of stores: their catalog blocks, in memory and in the home directory.
+
+`Configuration` is a dictionary of one key's description, one UUID's or one alias's
+block. There is one for each store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from . import catalog, formats, paths, units, wire
+from .paths import home as directory
+
+__all__ = ["Configuration", "authoritative", "directory", "get", "get_hashes"]
+
+Block = dict[str, Any]
+Description = dict[str, Any]
+
+_logger = logging.getLogger(__name__)
+_lock = threading.RLock()
+_known: dict[str, Configuration] = {}
+
+_BATCH = 10_000  # items that are looked at in one go
+
+
+class Configuration:
+    """The catalog of one store: blocks by UUID, each from one daemon.
+
+    With an *alias* this process is that daemon: it is authoritative for the block of
+    that alias, whose items come from ``daemon/store/<store>/<alias>.json``.
+    """
+
+    def __init__(self, store: str, alias: str | None = None) -> None:
+        self.store = catalog.check_name(store.lower())
+        self.alias: str | None = None
+        self.authoritative_uuid: str | None = None
+        self._blocks: dict[str, Block] = {}
+        self._own = _Items()
+        self._callbacks: list[weakref.ref[Any]] = []
+        self._load()
+        if alias is not None:
+            self.claim(alias)
+
+    # A dictionary of keys, UUIDs and aliases
+
+    def __contains__(self, name: object) -> bool:
+        try:
+            self[str(name)]
+        except KeyError:
+            return False
+        return True
+
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        key = name.lower()
+        for block in self._blocks.values():
+            description = block["items"].get(key)
+            if description is not None:
+                return _within(block, description)
+        found = self._blocks.get(key) or self._by_alias(name)
+        if found is None:
+            raise KeyError(f"store {self.store!r} has no {name!r}")
+        return found
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def keys(self, authoritative: bool = False) -> list[str]:
+        """Return the keys of the store, or of this daemon without its built-ins."""
+        if authoritative:
+            return [key for key in self.authoritative_items if key[0] != "_"]
+        blocks = list(self._blocks.values())
+        return list(itertools.chain.from_iterable(block["items"] for block in blocks))
+
+    def uuids(self, authoritative: bool = False) -> tuple[str, ...]:
+        if authoritative:
+            return (self.authoritative_uuid,) if self.authoritative_uuid else ()
+        return tuple(self._blocks)
+
+    def description(self, key: str) -> Mapping[str, Any]:
+        """Return a key's description as its daemon gave it. KeyError: no such key."""
+        for block in self._blocks.values():
+            description: Mapping[str, Any] | None = block["items"].get(key)
+            if description is not None:
+                return description
+        raise KeyError(f"store {self.store!r} has no {key!r}")
+
+    def block_of(self, key: str) -> Block:
+        """Return the block that has *key*. KeyError: none has."""
+        for block in self._blocks.values():
+            if key in block["items"]:
+                return block
+        raise KeyError(f"store {self.store!r} has no {key!r}")
+
+    def blocks(self) -> dict[str, Block]:
+        return dict(self._blocks)
+
+    def hashes(self) -> dict[str, int]:
+        """Return the hash of each block, by UUID."""
+        return {identity: block["hash"] for identity, block in self._blocks.items()}
+
+    # What a daemon does with its own block
+
+    @property
+    def authoritative_block(self) -> Block | None:
+        return self._blocks.get(self.authoritative_uuid or "")
+
+    @property
+    def authoritative_items(self) -> dict[str, Description]:
+        block = self.authoritative_block
+        return {} if block is None else block["items"]
+
+    def claim(self, alias: str) -> None:
+        """Make this process the daemon *alias* of the store.
+
+        ValueError: it is already the daemon of another alias.
+        """
+        if self.alias == alias:
+            return
+        if self.alias is not None:
+            raise ValueError(
+                f"this process is already {self.alias!r} of store {self.store!r}, "
+                f"it cannot be {alias!r} too"
+            )
+        identity = paths.identity(self.store, alias)
+        path = paths.items_file(self.store, alias)
+        self.alias, self.authoritative_uuid = alias, identity
+        if path.exists():
+            self.declare(_read_items(path))
+
+    def declare(self, items: Mapping[str, Any]) -> None:
+        """Replace the items of this process's own block."""
+        before = self.authoritative_block
+        self._own = _Items()
+        self._own.add(items)
+        block: Block = {
+            "store": self.store,
+            "alias": self.alias,
+            "uuid": self.authoritative_uuid,
+            "time": time.time(),
+            "hash": self._own.hash,
+            "items": self._own.by_key,
+        }
+        if before is not None and "provenance" in before:
+            block["provenance"] = before["provenance"]
+        self._make_room(block)
+        self._blocks[block["uuid"]] = block
+
+    def add(self, items: Mapping[str, Any]) -> list[str]:
+        """Add items to the own block; return their keys, in lower case.
+
+        ValueError: a bad description, a key that is there (nothing is added then).
+        """
+        block = self._own_block()
+        for key in items:
+            if any(key.lower() in each["items"] for each in self._blocks.values()):
+                raise ValueError(f"store {self.store!r} already has {key!r}")
+        keys = self._own.add(items)
+        block["hash"] = self._own.hash
+        block["time"] = time.time()
+        return keys
+
+    def drop(self, keys: Iterable[str]) -> None:
+        """Remove items from the own block. KeyError: one that it does not have."""
+        block = self._own_block()
+        self._own.drop(keys)
+        block["hash"] = self._own.hash
+        block["time"] = time.time()
+
+    def encoded(self) -> bytes:
+        """Return the JSON of all blocks, by UUID."""
+        blocks = (
+            wire.dumps(identity) + b":" + self.encoded_block(identity)
+            for identity in self.uuids()
+        )
+        return b"{" + b",".join(blocks) + b"}"
+
+    def encoded_block(self, identity: str, **more: Any) -> bytes:
+        """Return the JSON of one block, with *more* fields beside its own."""
+        block = self._blocks[identity]
+        if identity != self.authoritative_uuid:
+            return wire.dumps({**block, **more})
+        head = {name: value for name, value in block.items() if name != "items"}
+        return (
+            wire.dumps({**head, **more})[:-1] + b',"items":' + self._own.json() + b"}"
+        )
+
+    # Blocks that come from elsewhere
+
+    def update(self, block: Mapping[str, Any], save: bool = True) -> None:
+        """Take in a block: a new one, or another state of one that is known.
+
+        Of two blocks with a key or an alias in common the newer stays. ValueError: a
+        bad block, an older one, or a foreign one for this process's own.
+        """
+        checked = catalog.check_block(block)
+        identity = checked["uuid"]
+        if self.alias is not None and checked["alias"] == self.alias:
+            self._update_own(checked)
+        else:
+            if checked.get("hash") is None:
+                checked["hash"] = catalog.digest(checked["items"])
+            self._make_room(checked)
+            self._blocks[identity] = checked
+        if save:
+            self.save(identity)
+        self._tell()
+
+    def remove(self, identity: str) -> None:
+        """Forget a block, on disk too."""
+        self._blocks.pop(identity, None)
+        paths.remove_block(self.store, identity)
+
+    def save(self, identity: str | None = None) -> None:
+        """Write a block, or all of them, where this home's clients find it."""
+        for each in self.uuids() if identity is None else (identity,):
+            paths.save_block(self.store, each, self.encoded_block(each))
+
+    def register(self, method: Callable[[], Any]) -> None:
+        """Call *method*, now and whenever a block has been taken in."""
+        bound = hasattr(method, "__self__")
+        self._callbacks.append(
+            weakref.WeakMethod(method) if bound else weakref.ref(method)
+        )
+        method()
+
+    # Values
+
+    def convert_units(self, value: Any, old: str, new: str | None) -> Any:
+        """Return *value* in other units; a pint.Quantity where *new* is None."""
+        return units.convert(value, old, new)
+
+    def to_format(self, key: str, value: Any) -> str:
+        return formats.to_format(self.description(key.lower()), value)
+
+    def from_format(self, key: str, value: Any) -> Any:
+        return formats.from_format(self.description(key.lower()), value)
+
+    def to_quantity(self, key: str, value: Any, units: Any = None) -> Any:
+        """Return *value* as a pint.Quantity. TypeError: the item has no units."""
+        return _to_quantity(self.description(key.lower()), value, units)
+
+    def from_quantity(self, key: str, quantity: Any) -> Any:
+        """Return a quantity's magnitude in the item's own units; TypeError as above."""
+        return units.from_quantity(self.description(key.lower()), quantity)
+
+    # Helpers
+
+    def _load(self) -> None:
+        for identity, data in paths.cached_blocks(self.store):
+            # A file that cannot be read is as good as none: the network has it too.
+            try:
+                self.update(wire.loads(data), save=False)
+            except ValueError as error:
+                _logger.info("cached block %s is of no use: %s", identity, error)
+
+    def _by_alias(self, alias: str) -> Block | None:
+        for block in self._blocks.values():
+            if block["alias"].lower() == alias.lower():
+                return block
+        return None
+
+    def _own_block(self) -> Block:
+        if self.authoritative_block is None:
+            self.declare({})
+        block = self.authoritative_block
+        if block is None:
+            raise ValueError(f"no daemon of store {self.store!r} runs in this process")
+        return block
+
+    def _update_own(self, block: Block) -> None:
+        if block["uuid"] != self.authoritative_uuid:
+            # What an earlier home, or another daemon of our name, left in the cache.
+            raise ValueError(f"alias {self.alias!r} is this process's own")
+        self.declare(block["items"])
+        own = self._own_block()
+        for name, value in block.items():
+            own.setdefault(name, value)
+        if "provenance" in block:
+            own["provenance"] = block["provenance"]
+
+    def _make_room(self, block: Block) -> None:
+        for identity, known in self.blocks().items():
+            if identity == block["uuid"]:
+                continue
+            reason = _conflict(block, known)
+            if reason is None:
+                continue
+            mine = identity == self.authoritative_uuid
+            if mine or (block.get("time") or 0) < (known.get("time") or 0):
+                raise ValueError(
+                    f"{reason} of store {self.store!r} is that of {identity}"
+                )
+            self.remove(identity)
+
+    def _tell(self) -> None:
+        for reference in list(self._callbacks):
+            method = reference()
+            if method is None:
+                self._callbacks.remove(reference)
+            else:
+                method()
+
+
+class _Items:
+    """A daemon's own items, with their hash and their JSON kept up as they change.
+
+    Many items share few descriptions: each is kept, encoded and hashed once.
+    """
+
+    def __init__(self) -> None:
+        self.by_key: dict[str, Description] = {}
+        self._kinds: dict[bytes, Description] = {}
+        self._json: dict[int, bytes] = {}  # by the id of a kind
+        self._sum = 0
+
+    @property
+    def hash(self) -> int:
+        # A sum does not depend on the order and can be kept up item by item.
+        return self._sum % 2**128
+
+    def add(self, items: Mapping[str, Any]) -> list[str]:
+        keys: list[str] = []
+        rows = iter(items.items())
+        try:
+            while batch := dict(itertools.islice(rows, _BATCH)):
+                for key, description in catalog.check_items(batch).items():
+                    self._add(key, description)
+                    keys.append(key)
+        except ValueError:
+            self.drop(keys)
+            raise
+        return keys
+
+    def _add(self, key: str, description: Description) -> None:
+        if key in self.by_key:
+            raise ValueError(f"item {key!r} is there twice")
+        encoded = wire.dumps(description)
+        kind = self._kinds.setdefault(encoded, description)
+        self._json[id(kind)] = encoded
+        self.by_key[key] = kind
+        self._sum += _digest(key, encoded)
+
+    def drop(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            kind = self.by_key.pop(key)
+            self._sum -= _digest(key, self._json[id(kind)])
+
+    def json(self) -> bytes:
+        items = [
+            b"%b:%b" % (wire.dumps(key), self._json[id(kind)])
+            for key, kind in self.by_key.copy().items()
+        ]
+        return b"{" + b",".join(items) + b"}"
+
+
+def authoritative(store: str, alias: str, items: Mapping[str, Any]) -> None:
+    """Declare the items of the daemon *alias*, which this process is or will be.
+
+    ValueError: a bad description, named by key and field.
+    """
+    configuration = _get(store)
+    configuration.claim(alias)
+    configuration.declare(items)
+
+
+def get(store: str, alias: str | None = None) -> Configuration:
+    """Return the configuration of *store*, of which there is one.
+
+    KeyError: nothing is known of the store, and no *alias* makes it ours.
+    """
+    configuration = _get(store)
+    if alias is not None:
+        configuration.claim(alias)
+    elif not len(configuration):
+        raise KeyError(f"nothing is known here of a store {store!r}")
+    return configuration
+
+
+def known(store: str) -> Configuration:
+    """Return the configuration of *store*, be it empty."""
+    return _get(store)
+
+
+def forget(store: str) -> None:
+    """Drop what is in memory of *store*; the files stay."""
+    with _lock:
+        _known.pop(store.lower(), None)
+
+
+def get_hashes(store: str | None = None) -> dict[str, dict[str, int]]:
+    """Return ``{store: {uuid: hash}}``. KeyError: nothing is known of *store*."""
+    with _lock:
+        found = {
+            name: configuration.hashes()
+            for name, configuration in _known.items()
+            if len(configuration) and (store is None or name == store.lower())
+        }
+    if store is not None and not found:
+        raise KeyError(f"nothing is known here of a store {store!r}")
+    return found
+
+
+def _get(store: str) -> Configuration:
+    name = store.lower()
+    if not name:
+        raise ValueError("a store has a name")
+    with _lock:
+        if name not in _known:
+            _known[name] = Configuration(name)
+        return _known[name]
+
+
+def _within(block: Block, description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a description with the UUID and the provenance of its block."""
+    told = {**description, "uuid": block["uuid"]}
+    with contextlib.suppress(KeyError):
+        told["provenance"] = block["provenance"]
+    return told
+
+
+def _conflict(block: Block, known: Block) -> str | None:
+    if block["alias"] == known["alias"]:
+        return f"alias {block['alias']!r}"
+    common = block["items"].keys() & known["items"].keys()
+    return f"key {min(common)!r}" if common else None
+
+
+def _digest(key: str, encoded: bytes) -> int:
+    data = b"%b\0%b" % (key.encode(), encoded)
+    return int.from_bytes(hashlib.blake2b(data, digest_size=16).digest(), "big")
+
+
+def _read_items(path: Any) -> Mapping[str, Any]:
+    try:
+        return catalog.check_items(json.loads(path.read_bytes()))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+_to_quantity = units.to_quantity

@@ -1,0 +1,612 @@
+"""An item: one key and its value, at the client's end and at the daemon's."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import arrays, formats, loop, poll, publish, request, units, wire
+from .arithmetic import ByValue
+from .errors import MktlError
+from .request import Pending
+from .wire import GET, NO_ACK, NO_REP, SET, Buffer, Payload
+from .workers import Pool
+
+if TYPE_CHECKING:
+    from .store import Store
+
+Callback = Callable[["Item", Any, float], Any]
+Performer = Callable[..., Any]
+
+_logger = logging.getLogger(__name__)
+
+_DONE = wire.dumps({"value": True})  # a SET's reply that has nothing to add
+_REFRESH = wire.dumps({"refresh": True})
+_SETTLE = 0.01  # seconds that a SET leaves its own publication to arrive
+
+# A value that changes while it is kept would be compared with itself.
+_MUTABLE = (list, dict, set, tuple)
+
+
+class State(NamedTuple):
+    """A value as it is held, and at the daemon's end as it is sent."""
+
+    value: Any = None
+    time: float | None = None
+    payload: bytes | None = None
+    bulk: Buffer | None = None
+
+
+_NOTHING = State()
+
+
+class Item(ByValue):
+    """A key and its value; `value`, `formatted` and `quantity` read and set it.
+
+    A client's item subscribes itself. A daemon's item publishes: subclasses say what
+    a GET and a SET do in `perform_get`, `perform_set` and `validate`.
+    """
+
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_callbacks",
+        "_state",
+        "authoritative",
+        "key",
+        "store",
+        "subscribed",
+    )
+
+    log_on_set = True  # write a debug line for every SET
+    publish_on_set = True  # publish what a SET brought, once perform_set is through
+    timeout = request.TIMEOUT  # seconds that a daemon may take for an answer
+
+    _waiting: Any = None  # held while a SET waits for its own publication
+
+    # Whether user code takes part in a GET with refresh, and in a SET.
+    _custom_get = False
+    _custom_set = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._custom_get = _overrides(cls, _GET_HOOKS)
+        cls._custom_set = _overrides(cls, _SET_HOOKS)
+
+    def __init__(self, store: Store, key: str) -> None:
+        self.key = key.lower()
+        self.store = store
+        self._state = _NOTHING
+        self._callbacks: list[Callable[[], Callback | None]] | None = None
+        self.authoritative = store._is_own(self.key)
+        self.subscribed = self.authoritative
+        store._enter(self)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.full_key}: {self._state.value!r})"
+
+    def __str__(self) -> str:
+        return self.formatted
+
+    @property
+    def full_key(self) -> str:
+        return f"{self.store.name}.{self.key}"
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What the catalog says of the item, and its daemon's UUID and provenance."""
+        return self.store.catalog[self.key]
+
+    config = description  # edition 1's name
+
+    @property
+    def callbacks(self) -> list[Callback]:
+        found = [reference() for reference in self._callbacks or ()]
+        return [callback for callback in found if callback is not None]
+
+    # Values
+
+    @property
+    def value(self) -> Any:
+        """The value. Setting it is `set` at a client's end, `publish` at a daemon's."""
+        if not self.authoritative and self._state.value is None:
+            self.get(refresh=True)
+        return self._state.value
+
+    @value.setter
+    def value(self, new_value: Any) -> None:
+        if self.authoritative:
+            self.publish(new_value)
+        else:
+            self.set(new_value)
+
+    @property
+    def formatted(self) -> str:
+        """The value as people read it; can be set, too."""
+        return self.to_format(self.value)
+
+    @formatted.setter
+    def formatted(self, text: Any) -> None:
+        self.value = self.from_format(text)
+
+    @property
+    def quantity(self) -> Any:
+        """The value as a pint.Quantity; can be set in any units that fit."""
+        return self.to_quantity(self.value)
+
+    @quantity.setter
+    def quantity(self, quantity: Any) -> None:
+        self.value = self.from_quantity(quantity)
+
+    @property
+    def timestamp(self) -> float:
+        """When the item took its value, in UNIX seconds; now, if it has none."""
+        when = self._state.time
+        return time.time() if when is None else when
+
+    def to_format(self, value: Any) -> str:
+        return formats.to_format(self._description(), value)
+
+    def from_format(self, text: Any) -> Any:
+        return formats.from_format(self._description(), text)
+
+    def to_quantity(self, value: Any, units: Any = None) -> Any:
+        """Return *value* as a pint.Quantity. TypeError: the item has no units."""
+        return _to_quantity(self._description(), value, units)
+
+    def from_quantity(self, quantity: Any) -> Any:
+        return units.from_quantity(self._description(), quantity)
+
+    def to_payload(
+        self, value: Any = None, timestamp: float | None = None, **fields: Any
+    ) -> Payload:
+        """Return *value* (the current one, if None) as the fields of a message."""
+        if value is None:
+            value = self._state.value
+            timestamp = self.timestamp if timestamp is None else timestamp
+        elif timestamp is None:
+            timestamp = time.time()
+        if arrays.is_array(value):
+            bulk, shape, dtype = arrays.take_apart(value)
+            # Programs of before June 2026 want a value, if only null, beside an array.
+            fields |= {"value": None, "bulk": bulk, "shape": shape, "dtype": dtype}
+            return Payload(time=timestamp, **fields)
+        return Payload(value=value, time=timestamp, **fields)
+
+    def from_payload(self, payload: Payload) -> Any:
+        """Return the value in the fields of a message; the inverse of `to_payload`."""
+        bulk = getattr(payload, "bulk", None)
+        if bulk is None:
+            return payload.value
+        shape = getattr(payload, "shape", [len(bulk)])
+        return arrays.put_together(bulk, shape, getattr(payload, "dtype", "uint8"))
+
+    # The client's end
+
+    def get(
+        self, refresh: bool = False, formatted: bool = False, quantity: bool = False
+    ) -> Any:
+        """Return the value; with *refresh* the daemon looks it up anew.
+
+        *formatted* and *quantity* say as what; both: a quantity in the units of the
+        formatted value. TimeoutError: the daemon is away. RuntimeError: it refused.
+        """
+        for name, given in (("refresh", refresh), ("formatted", formatted)):
+            if not isinstance(given, bool):
+                raise TypeError(f"{name} is True or False, not {given!r}")
+        if self.authoritative:
+            if refresh:
+                self.perform_poll()
+        elif refresh or not self.subscribed or self._state.value is None:
+            self._fetch(refresh)
+        return self._shown(formatted, quantity)
+
+    def set(
+        self,
+        new_value: Any,
+        wait: bool = True,
+        reply: bool = True,
+        formatted: bool = False,
+        quantity: bool = False,
+    ) -> Pending | None:
+        """Ask the daemon to set the item, and wait until it has.
+
+        Without *wait* return what can be waited for. Without *reply* ask for no answer
+        at all. TimeoutError: the daemon is away. RuntimeError: it refused.
+        """
+        if quantity:
+            new_value = self.from_quantity(new_value)
+        elif formatted:
+            new_value = self.from_format(new_value)
+        before = self._state
+        payload, bulk = self._asked(new_value)
+        asked = (SET, self.full_key, payload, bulk)
+        if not (wait and reply):
+            flags = 0 if reply else NO_ACK | NO_REP
+            return self._client().ask(*asked, flags, self.timeout)
+        self._client().call(*asked, self.timeout)
+        if self.subscribed and not self.authoritative:
+            self._await_change(before, new_value)
+        return None
+
+    def register(self, method: Callback, prime: bool = False) -> None:
+        """Call ``method(item, value, time)`` whenever the item takes a value.
+
+        With *prime* also now, if it has one. Bound methods do not keep their object
+        alive. Calls come one at a time, in order, from a thread of their own; a method
+        that takes its time delays nobody else's.
+        """
+        if not callable(method):
+            raise TypeError("a callback can be called")
+        if self._callbacks is None:
+            self._callbacks = []
+        self._callbacks.append(poll.reference(method))
+        self.subscribe()
+        if prime and self._state.time is not None:
+            method(self, self._state.value, self.timestamp)
+
+    def subscribe(self, prime: bool = True) -> None:
+        """Follow the item; with *prime* also GET it, if its daemon is there.
+
+        Clients' items do this by themselves.
+        """
+        if self.subscribed:
+            return
+        self.subscribed = True
+        block = self.store.catalog.block_of(self.key)
+        source = publish.client(*_address(block, "pub"))
+        # First the subscription, then the GET: no value falls in between.
+        source.register(wire.topic(self.full_key), self._published)
+        source.on_return(self._catch_up)
+        if prime:
+            try:
+                self._fetch(refresh=True)
+            except (TimeoutError, RuntimeError) as error:
+                _logger.info("%s has no value yet: %s", self.full_key, error)
+
+    # The daemon's end
+
+    @property
+    def pub(self) -> publish.Server:
+        return self.store._publisher()
+
+    def publish(
+        self, new_value: Any, timestamp: float | None = None, repeat: bool = False
+    ) -> None:
+        """Take *new_value* and tell everybody who subscribed.
+
+        *timestamp* (UNIX seconds, now) says since when it holds. A value that the item
+        has already is not told again, unless *repeat* is set.
+        """
+        when = time.time() if timestamp is None else float(timestamp)
+        state = _state(new_value, when)
+        server = self.pub
+        with server.lock:
+            if not repeat and _is_same(self._state, state):
+                return
+            self._state = state
+            server.send(wire.topic(self.full_key), state.payload or b"", state.bulk)
+        self._propagate()
+        self.store._changed(self)
+
+    def poll(self, period: float | None) -> None:
+        """Call `perform_poll` every *period* seconds; None or 0 ends that."""
+        poll.start(self.perform_poll, period)
+
+    def watch(self, item: Item) -> None:
+        """Call `perform_poll` whenever *item* takes a value."""
+        item.register(self.perform_poll)
+
+    def perform_get(self) -> Any:
+        """Return the newest value, or None if there is nothing new.
+
+        For subclasses. A `Payload` gives the time along with the value. It runs on one
+        of the daemon's workers and may take its time.
+        """
+        return self.to_payload()
+
+    def perform_set(self, new_value: Any) -> Any:  # noqa: ARG002 - for subclasses
+        """Do what a SET to *new_value* asks for; raise what the client is to be told.
+
+        For subclasses. What is returned goes into the reply, if it is not None. A
+        `concurrent.futures.Future` answers later: the worker is free until then, and
+        its result or exception is what this method would have returned or raised.
+        SETs of one item come in the order in which the client sent them.
+        """
+        return None
+
+    def perform_poll(self, *_args: Any, repeat: bool = False) -> Payload:
+        """Publish what `perform_get` returns; a callback for other items, too."""
+        response = self.perform_get()
+        if response is None:
+            return self.to_payload()
+        payload = (
+            response if isinstance(response, Payload) else self.to_payload(response)
+        )
+        value = self.from_payload(payload)
+        if value is not None or self._state.time is not None:
+            self.publish(value, getattr(payload, "time", None), repeat)
+        return payload
+
+    def validate(self, value: Any) -> Any:
+        """Return *value* as `perform_set` is to get it, or raise. For subclasses."""
+        return value
+
+    def validate_type(self, value: Any) -> Any:
+        """Return *value* in the item's type. ValueError: it does not fit."""
+        return formats.coerce(self._description(), value)
+
+    def add_performer(self, request: str, method: Performer) -> None:
+        """Let *method* do what *request*, ``get`` or ``set``, asks for."""
+        if request.strip().lower() == "get":
+            self.add_get_performer(method)
+        elif request.strip().lower() == "set":
+            self.add_set_performer(method)
+        else:
+            raise ValueError(f"a request is 'get' or 'set', not {request!r}")
+
+    def add_get_performer(self, method: Performer) -> None:
+        """Let ``method()`` stand in for `perform_get`."""
+        if not callable(method):
+            raise TypeError("a performer can be called")
+        self.perform_get = method  # type: ignore[method-assign]
+        self._custom_get = True
+
+    def add_set_performer(self, method: Performer) -> None:
+        """Let ``method(value)`` stand in for `perform_set`."""
+        if not callable(method):
+            raise TypeError("a performer can be called")
+        self.perform_set = method  # type: ignore[method-assign]
+        self._custom_set = True
+
+    def req_get(self, request: Any) -> Payload:
+        """Answer a GET: look the value up if it asks for a refresh."""
+        if getattr(request.payload, "refresh", False) is True:
+            return self.perform_poll()
+        return self.to_payload()
+
+    def req_set(self, request: Any) -> Any:
+        """Carry a SET out; return the payload of its reply, or a Future of it."""
+        if self.log_on_set and _logger.isEnabledFor(logging.DEBUG):
+            _logger.debug("SET of %s: %r", self.full_key, request.payload)
+        value = self.from_payload(request.payload)
+        value = self.validate(self.validate_type(value))
+        response = self.perform_set(value)
+        if isinstance(response, Future):
+            return _then(response, lambda result: self._carried_out(value, result))
+        return self._carried_out(value, response)
+
+    def req_initialize(self, request: Any) -> None:
+        """Take a value past `validate` and `perform_set`."""
+        value = self.from_payload(request.payload)
+        if value is not None:
+            self.publish(self.validate_type(value))
+
+    def reject_get(self, *_args: Any) -> None:
+        raise TypeError(f"{self.full_key} cannot be read")
+
+    def reject_set(self, *_args: Any) -> None:
+        raise TypeError(f"{self.full_key} is read-only")
+
+    # Helpers
+
+    def _description(self) -> Any:
+        return self.store.catalog.description(self.key)
+
+    def _client(self) -> request.Client:
+        block = self.store.catalog.block_of(self.key)
+        return request.client(*_address(block, "rep"))
+
+    def _asked(self, value: Any) -> tuple[bytes, Buffer | None]:
+        """Return the payload of a SET, which tells who we are, and its bulk."""
+        if arrays.is_array(value) or type(self).to_payload is not Item.to_payload:
+            payload = self.to_payload(value)
+            payload.add_origin()
+            return payload.encapsulate(), getattr(payload, "bulk", None)
+        return b'{"value":%b,%b' % (wire.dumps(value), wire.encoded_origin()), None
+
+    def _shown(self, formatted: bool, quantity: bool) -> Any:
+        value = self._state.value
+        if value is None and (formatted or quantity):
+            return None
+        if quantity:
+            return units.to_quantity(self._description(), value, formatted=formatted)
+        return self.to_format(value) if formatted else value
+
+    def _answer(self) -> tuple[bytes, Buffer | None]:
+        """Return what a GET is answered with, from memory."""
+        state = self._state
+        if state.payload is None:
+            return wire.dumps({"value": None, "time": self.timestamp}), None
+        return state.payload, state.bulk
+
+    def _set_plainly(self, payload: bytes, bulk: Buffer | None) -> bytes:
+        """Carry a SET out that no user code takes part in."""
+        value = formats.coerce(self._description(), _value(payload, bulk))
+        if self.publish_on_set:
+            self.publish(value)
+        return _DONE
+
+    def _carried_out(self, value: Any, response: Any) -> Payload:
+        if self.publish_on_set:
+            self.publish(value)
+        if response is None:
+            return Payload(value=True)
+        return response if isinstance(response, Payload) else self.to_payload(response)
+
+    def _fetch(self, refresh: bool) -> None:
+        before = self._state
+        answer = self._client().call(
+            GET, self.full_key, _REFRESH if refresh else b"", timeout=self.timeout
+        )
+        value, when = self._read(answer.payload, answer.bulk)
+        # What was published while the answer was on its way is newer.
+        if self._state is before or when >= (self._state.time or 0):
+            self._take(State(value, when))
+
+    def _fetch_again(self) -> None:
+        """Catch up with what was published while the connection was lost."""
+        before = self._state
+        try:
+            answer = self._client().call(GET, self.full_key, timeout=self.timeout)
+        except (TimeoutError, MktlError) as error:
+            _logger.info("%s is not read again: %s", self.full_key, error)
+            return
+        fresh = State(*self._read(answer.payload, answer.bulk))
+        if self._state is before and not _is_same(before, fresh):
+            self._take(fresh)
+
+    def _published(self, publication: wire.Publication) -> None:
+        self._take(State(*self._read(publication.payload, publication.bulk)))
+
+    def _read(self, payload: bytes, bulk: Buffer | None) -> tuple[Any, float]:
+        fields = wire.fields(payload)
+        if type(self).from_payload is Item.from_payload:
+            value = _decode(fields, bulk)
+        else:
+            value = self.from_payload(Payload(**{**fields, "bulk": bulk}))
+        when = fields.get("time")
+        return value, when if isinstance(when, int | float) else time.time()
+
+    def _take(self, state: State) -> None:
+        self._state = state
+        self._propagate()
+        self._release()
+
+    def _release(self) -> None:
+        if self._waiting is None:
+            return
+        waiting = self.__dict__.pop("_waiting", None)
+        if waiting is None:
+            return  # another thread was first
+        if self._callbacks:
+            # After the callbacks: who waits for the SET sees what they did.
+            _callers.submit(id(self), waiting.release)
+        else:
+            waiting.release()
+
+    def _await_change(self, before: State, value: Any) -> None:
+        """Give the publication of a SET a moment to arrive."""
+        waiting = threading.Lock()
+        waiting.acquire()
+        self._waiting = waiting
+        if self._state is not before:
+            # It was here before us, so it did not see that somebody waits.
+            self._release()
+        elif _is_same(before, State(value)):
+            return  # nothing changed, so nothing is published
+        waiting.acquire(timeout=_SETTLE)
+
+    def _catch_up(self) -> None:
+        """Ask for the value after a lost connection; on the loop's thread."""
+        if self.store._has(self):
+            _callers.submit(("fetch", id(self)), self._fetch_again)
+
+    def _propagate(self) -> None:
+        if self._callbacks:
+            state = self._state
+            job = partial(self._call_back, state)
+            loop.defer(_callers, id(self), job)
+
+    def _call_back(self, state: State) -> None:
+        for reference in list(self._callbacks or ()):
+            callback = reference()
+            if callback is None:
+                (self._callbacks or []).remove(reference)
+                continue
+            try:
+                callback(self, state.value, state.time or 0.0)
+            except Exception:
+                _logger.exception("a callback of %s failed", self.full_key)
+
+
+_GET_HOOKS = ("perform_get", "perform_poll", "req_get", "to_payload", "publish")
+_SET_HOOKS = (
+    "perform_set",
+    "req_set",
+    "validate",
+    "validate_type",
+    "from_payload",
+    "publish",
+)
+
+_callers = Pool("mktl-client-callback")
+_to_quantity = units.to_quantity
+
+
+def _overrides(cls: type[Item], names: tuple[str, ...]) -> bool:
+    return any(getattr(cls, name) is not getattr(Item, name) for name in names)
+
+
+def _address(block: dict[str, Any], port: str) -> tuple[str, int]:
+    """Return host and *port* of the daemon that has a block."""
+    for stratum in sorted(
+        block.get("provenance") or (), key=lambda each: each["stratum"]
+    ):
+        if "pub" in stratum:
+            return stratum["hostname"], stratum[port]
+    raise RuntimeError(f"the catalog of {block['store']!r} does not say where it is")
+
+
+def _state(value: Any, when: float) -> State:
+    if value is not None and arrays.is_array(value):
+        bulk, shape, dtype = arrays.take_apart(value)
+        described = {"value": None, "time": when, "shape": shape, "dtype": dtype}
+        payload = wire.dumps(described)
+        kept = value
+        if not isinstance(value, bytes | bytearray | memoryview):
+            kept = arrays.put_together(bulk, shape, dtype)
+        return State(kept, when, payload, bulk)
+    if hasattr(value, "tolist"):  # a numpy scalar
+        value = value.tolist()
+    payload = wire.dumps({"value": value, "time": when})
+    if isinstance(value, _MUTABLE):
+        value = wire.loads(payload)["value"]
+    return State(value, when, payload)
+
+
+def _is_same(one: State, other: State) -> bool:
+    if one.bulk is not None or other.bulk is not None:
+        return arrays.is_same(one.value, other.value)
+    if arrays.is_array(one.value) or arrays.is_array(other.value):
+        return arrays.is_same(one.value, other.value)
+    # True and 1 are equal, and not the same on the wire.
+    if type(one.value) is not type(other.value) or one.value != other.value:
+        return False
+    return not isinstance(one.value, _MUTABLE) or str(one.value) == str(other.value)
+
+
+def _value(payload: bytes, bulk: Buffer | None) -> Any:
+    return _decode(wire.fields(payload), bulk)
+
+
+def _decode(fields: dict[str, Any], bulk: Buffer | None) -> Any:
+    if bulk is None:
+        try:
+            return fields["value"]
+        except KeyError:
+            if fields.get("error"):
+                return None
+            raise ValueError("the payload has no value") from None
+    return arrays.put_together(
+        bulk, fields.get("shape", [len(bulk)]), fields.get("dtype", "uint8")
+    )
+
+
+def _then(first: Future[Any], act: Callable[[Any], Any]) -> Future[Any]:
+    """Return a Future of what *act* makes of the result of *first*."""
+    second: Future[Any] = Future()
+
+    def settle(done: Future[Any]) -> None:
+        try:
+            second.set_result(act(done.result()))
+        except BaseException as error:  # noqa: BLE001 - it is the second's outcome
+            second.set_exception(error)
+
+    first.add_done_callback(settle)
+    return second

@@ -1,0 +1,145 @@
+"""Calls that repeat: one scheduler for all of them, and a bounded number of threads."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+import weakref
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from .workers import Pool
+
+Method = Callable[[], Any]
+
+
+def start(method: Method, period: float | None) -> None:
+    """Call *method* now and every *period* seconds; None or 0 ends it.
+
+    One call at a time: a method that takes longer than its period is called again as
+    soon as it is done. A bound method does not keep its object alive.
+    """
+    if period:
+        _scheduler.start(method, float(period))
+    else:
+        _scheduler.stop(method)
+
+
+def stop(method: Method) -> None:
+    """Do not call *method* again; nothing happens if it is not polled."""
+    _scheduler.stop(method)
+
+
+def period(method: Method) -> float | None:
+    """Return the period with which *method* is polled, None if it is not."""
+    return _scheduler.period(method)
+
+
+class _Entry:
+    __slots__ = ("key", "owed", "period", "reference", "running", "stopped")
+
+    def __init__(self, key: Hashable, method: Method, period: float) -> None:
+        self.key = key
+        self.reference = reference(method)
+        self.period = period
+        self.owed = 0
+        self.running = False
+        self.stopped = False
+
+
+class Scheduler:
+    def __init__(self) -> None:
+        self._pool = Pool("mktl-client-poll")
+        self._changed = threading.Condition()
+        self._entries: dict[Hashable, _Entry] = {}
+        self._heap: list[tuple[float, int, _Entry]] = []
+        self._order = itertools.count()
+        self._thread: threading.Thread | None = None
+
+    def start(self, method: Method, period: float) -> None:
+        with self._changed:
+            self._drop(_key(method))
+            entry = _Entry(_key(method), method, period)
+            self._entries[entry.key] = entry
+            heapq.heappush(self._heap, (time.monotonic(), next(self._order), entry))
+            self._changed.notify()
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="mktl-client-poll", daemon=True
+                )
+                self._thread.start()
+
+    def stop(self, method: Method) -> None:
+        with self._changed:
+            self._drop(_key(method))
+
+    def period(self, method: Method) -> float | None:
+        entry = self._entries.get(_key(method))
+        return None if entry is None else entry.period
+
+    def _drop(self, key: Hashable) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            entry.stopped = True
+
+    def _run(self) -> None:
+        with self._changed:
+            while True:
+                if not self._heap:
+                    self._changed.wait()
+                    continue
+                due, _, entry = self._heap[0]
+                left = due - time.monotonic()
+                if left > 0:
+                    self._changed.wait(left)
+                    continue
+                heapq.heappop(self._heap)
+                if not entry.stopped:
+                    self._ring(entry)
+                    item = (due + entry.period, next(self._order), entry)
+                    heapq.heappush(self._heap, item)
+
+    def _ring(self, entry: _Entry) -> None:
+        if entry.running:
+            # Fast polls catch up after a hiccup; slow ones do not pile up.
+            entry.owed = min(entry.owed + 1, max(1, int(1 / entry.period)))
+            return
+        entry.running = self._pool.submit(entry.key, lambda: self._call(entry))
+
+    def _call(self, entry: _Entry) -> None:
+        method = entry.reference()
+        try:
+            if method is None:
+                self._drop(entry.key)
+            elif not entry.stopped:
+                method()
+        finally:
+            self._done(entry)
+
+    def _done(self, entry: _Entry) -> None:
+        with self._changed:
+            again = entry.owed > 0 and not entry.stopped
+            entry.owed -= again
+            entry.running = again and self._pool.submit(
+                entry.key, lambda: self._call(entry)
+            )
+
+
+def reference(method: Callable[..., Any]) -> Callable[[], Callable[..., Any] | None]:
+    """Return what finds *method* again: bound methods go when their object goes."""
+    if hasattr(method, "__self__") and hasattr(method, "__func__"):
+        return weakref.WeakMethod(method)
+    return lambda: method
+
+
+def _key(method: Method) -> Hashable:
+    # A bound method is a new object every time one looks at it.
+    owner = getattr(method, "__self__", None)
+    if owner is None:
+        return id(method)
+    return id(owner), id(getattr(method, "__func__", method))
+
+
+_scheduler = Scheduler()

@@ -1,0 +1,209 @@
+"""Published values: a daemon's PUB, a client's SUB."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import zmq
+
+from . import loop as _loop
+from .errors import MalformedError
+from .loop import SNDMORE, ZERO_COPY, Loop, bind, receive, send_frame
+from .wire import VERSION, Buffer, Publication
+
+FIRST_PORT, LAST_PORT = 10139, 13679  # from the protocol
+
+_BURST = 1024  # messages before other sockets get their turn
+# Values that may wait for one subscriber that does not keep up; it loses what is more.
+_QUEUE = 100_000
+_CALM = 0.0005  # seconds between values that come one by one
+_ARRAYS = 2**30  # bytes of arrays that may wait for subscribers
+
+_logger = logging.getLogger(__name__)
+
+Receiver = Callable[[Publication], Any]
+
+
+class Server:
+    """A PUB. Whoever publishes holds `lock`, so no thread has to be waited for.
+
+    A PUB is only ever written to and never waits: a subscriber that does not keep up
+    loses values. Nothing else than this lock protects the socket.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        host: str,
+        port: int | None = None,
+        avoid: Iterable[int] = (),
+        domain: str = "",
+    ) -> None:
+        self._arrays: deque[tuple[zmq.MessageTracker, int]] = deque()
+        self._waiting = 0  # bytes of arrays that have not gone out
+        # It also joins a value with its publication: the last one that went out is
+        # the one that a GET reads.
+        self.lock = threading.Lock()
+        self.socket: zmq.Socket[bytes] = loop.context.socket(zmq.PUB)
+        self.socket.set(zmq.SNDHWM, _QUEUE)
+        if domain:
+            self.socket.set(zmq.ZAP_DOMAIN, domain.encode())
+        # A subscriber that stands still is cut off, and what waits for it is freed.
+        self.socket.set(zmq.HEARTBEAT_IVL, 5000)
+        self.socket.set(zmq.HEARTBEAT_TIMEOUT, 15000)
+        ports = (port, port) if port else (FIRST_PORT, LAST_PORT)
+        self.port, self.host = bind(self.socket, host, ports, set(avoid))
+
+    def send(self, topic: bytes, payload: bytes, bulk: Buffer | None) -> None:
+        """Send a value to its subscribers; the caller holds `lock`."""
+        socket = self.socket
+        if socket.closed:
+            return  # the daemon has ended, and a thread of its user has not
+        if bulk is not None and not self._has_room(len(bulk)):
+            _logger.warning("%r is not published: arrays wait for subscribers", topic)
+            return
+        send_frame(socket, topic, SNDMORE)
+        send_frame(socket, VERSION, SNDMORE)
+        if bulk is None:
+            send_frame(socket, payload)
+            return
+        send_frame(socket, payload, SNDMORE)
+        if len(bulk) < ZERO_COPY:
+            send_frame(socket, bulk)
+            return
+        # Sent without a copy: the bytes stay ours until the last subscriber has them.
+        tracker = send_frame(socket, bulk, 0, False, True)
+        self._arrays.append((tracker, len(bulk)))
+        self._waiting += len(bulk)
+
+    def _has_room(self, size: int) -> bool:
+        while self._arrays and self._arrays[0][0].done:
+            self._waiting -= self._arrays.popleft()[1]
+        return not self._arrays or self._waiting + size <= _ARRAYS
+
+    def close(self) -> None:
+        with self.lock:
+            self.socket.close(linger=200)
+
+
+class Client:
+    """A SUB: hands every publication to those who registered for its topic."""
+
+    def __init__(self, host: str, port: int, loop: Loop | None = None) -> None:
+        self.host, self.port = host, int(port)
+        self._loop = loop or _loop.shared()
+        self._receivers: dict[bytes, list[Receiver]] = {}
+        self._returns: list[Callable[[], Any]] = []
+        self._connected = False
+        self._read_at = 0.0
+        self.socket = self._loop.run(self._connect)
+
+    def register(self, topic: bytes, receiver: Receiver) -> None:
+        """Call *receiver*, on the loop's thread, with all that is published on *topic*.
+
+        The empty topic is all of them; one that ends in a dot, as ``upkeep.voron.``,
+        and is no item's, is all that begins so.
+        """
+        self._loop.run(lambda: self._subscribe(topic, receiver))
+
+    def unregister(self, topic: bytes, receiver: Receiver) -> None:
+        self._loop.run(lambda: self._unsubscribe(topic, receiver))
+
+    def on_return(self, function: Callable[[], Any]) -> None:
+        """Call *function*, on the loop's thread, when a lost connection is back.
+
+        What was published in between did not arrive.
+        """
+        self._returns.append(function)
+
+    def close(self) -> None:
+        self._loop.run(self._close)
+
+    def _connect(self) -> zmq.Socket[bytes]:
+        socket: zmq.Socket[bytes] = self._loop.context.socket(zmq.SUB)
+        socket.set(zmq.RCVHWM, _QUEUE)
+        socket.set(zmq.LINGER, 0)
+        _loop.stay_alive(socket)
+        socket.connect(f"tcp://{self.host}:{self.port}")
+        self._loop.watch(socket, self._read)
+        self._loop.follow(socket, up=self._up)
+        return socket
+
+    def _close(self) -> None:
+        self._loop.unfollow(self.socket)
+        self._loop.unwatch(self.socket)
+        self.socket.close()
+
+    def _up(self) -> None:
+        was, self._connected = self._connected, True
+        if was:
+            for function in self._returns:
+                function()
+
+    def _subscribe(self, topic: bytes, receiver: Receiver) -> None:
+        receivers = self._receivers.setdefault(topic, [])
+        if not receivers:
+            self.socket.setsockopt(zmq.SUBSCRIBE, topic)
+        receivers.append(receiver)
+
+    def _unsubscribe(self, topic: bytes, receiver: Receiver) -> None:
+        receivers = self._receivers.get(topic, [])
+        if receiver in receivers:
+            receivers.remove(receiver)
+            if not receivers:
+                del self._receivers[topic]
+                self.socket.setsockopt(zmq.UNSUBSCRIBE, topic)
+
+    def _read(self) -> None:
+        before, self._read_at = self._read_at, time.monotonic()
+        is_calm = self._read_at - before > _CALM
+        for _ in range(_BURST):
+            frames = receive(self.socket)
+            if frames is None:
+                return
+            parts: list[Buffer] = [frame.bytes for frame in frames[:3]]
+            parts += [frame.buffer for frame in frames[3:]]
+            try:
+                publication = Publication.decode(parts)
+            except MalformedError as error:
+                _logger.warning("%s:%s publishes: %s", self.host, self.port, error)
+                continue
+            self._hand_out(publication)
+            if is_calm and self._loop.has_deferred():
+                return  # rather call back than look for more
+
+    def _hand_out(self, publication: Publication) -> None:
+        receivers = self._receivers.get(publication.topic)
+        if receivers is None:
+            receivers = self._by_prefix(publication.topic)
+        for receiver in receivers:
+            try:
+                receiver(publication)
+            except Exception:
+                _logger.exception("dropped a value of %r", publication.topic)
+
+    def _by_prefix(self, topic: bytes) -> list[Receiver]:
+        return [
+            receiver
+            for prefix, receivers in self._receivers.items()
+            if topic.startswith(prefix)
+            for receiver in receivers
+        ]
+
+
+_clients: dict[tuple[str, int], Client] = {}
+_clients_lock = threading.Lock()
+
+
+def client(host: str, port: int) -> Client:
+    """Return this process's subscriber to a daemon; there is one for each address."""
+    with _clients_lock:
+        found = _clients.get((host, port))
+        if found is None or found.socket.closed:
+            found = _clients[host, port] = Client(host, port)
+        return found

@@ -1,0 +1,379 @@
+"""A client's requests: any number in flight, from any thread."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections import deque
+from typing import Any
+
+import zmq
+
+from . import loop as _loop
+from . import wire
+from .errors import MalformedError, NoAckError, NoReplyError, RemoteError
+from .exchange import Exchange, Late
+from .loop import Loop, receive, send
+from .wire import GET, NO_REP, REP, Buffer, Payload
+
+ACK_TIMEOUT = 1.0  # seconds until a daemon that says nothing is not there
+TIMEOUT = 120.0  # seconds until an acknowledged request is given up
+
+_BURST = 256  # messages before other sockets get their turn
+_SWEEP = 0.1  # seconds between looks for late requests
+
+_logger = logging.getLogger(__name__)
+
+
+class Pending:
+    """A request on its way, as `Item.set(wait=False)` returns it."""
+
+    __slots__ = ("_error", "_lock", "acked", "answer", "name", "request", "timeout")
+
+    def __init__(self, request: wire.Request, name: str, timeout: float) -> None:
+        self.request = request
+        self.name = name  # who is asked, for messages
+        self.timeout = timeout
+        self.answer: wire.Answer | None = None
+        self.acked = False
+        self._error: Exception | None = None
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def poll(self) -> bool:
+        """Tell whether the request is over, one way or the other."""
+        return not self._lock.locked()
+
+    def wait(self, timeout: float | None = 60) -> Reply | None:
+        """Return the reply; None if there is none after *timeout* seconds.
+
+        TimeoutError: there will be none.
+        """
+        if not self._lock.acquire(timeout=-1 if timeout is None else timeout):
+            return None
+        self._lock.release()
+        if self._error is not None:
+            raise self._error
+        return None if self.answer is None else Reply(self.answer)
+
+    def wait_ack(self, timeout: float | None = None) -> bool:
+        """Tell whether the request was acknowledged within *timeout* seconds."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while not self.acked and not self.poll():
+            if until is not None and time.monotonic() >= until:
+                break
+            time.sleep(0.001)
+        return self.acked
+
+    def answered(self) -> wire.Answer:
+        """Wait for the answer. TimeoutError; RemoteError: the daemon refused."""
+        self._lock.acquire()
+        self._lock.release()
+        if self._error is not None:
+            raise self._error
+        if self.answer is None:
+            raise NoReplyError(f"{self.name}: no answer")
+        return _checked(self.request, self.answer)
+
+    @property
+    def response(self) -> Reply | None:
+        return None if self.answer is None else Reply(self.answer)
+
+    def settle(self, answer: wire.Answer | None, error: Exception | None) -> None:
+        self.answer, self._error = answer, error
+        self.acked = self.acked or answer is not None
+        self._lock.release()
+
+
+class Reply:
+    """A reply with its payload's fields as attributes of `payload`."""
+
+    def __init__(self, answer: wire.Answer) -> None:
+        self.id = answer.ident
+        fields = wire.fields(answer.payload)
+        fields.pop("omit", None)
+        self.payload = Payload(**{**fields, "bulk": answer.bulk})
+
+
+class Client:
+    """A DEALER: any number of requests in flight, from any thread."""
+
+    def __init__(self, host: str, port: int, loop: Loop | None = None) -> None:
+        self.host, self.port = host, int(port)
+        self._loop = loop or _loop.shared()
+        self._exchange: Exchange[Pending] = Exchange(ACK_TIMEOUT)
+        self._outbox: deque[Pending] = deque()
+        self._flushing = False
+        self._unsent: deque[Pending] = deque()  # until there is a connection
+        self._sweeping = False
+        self._names = itertools.count()
+        self._mine = _Mine()
+        self.losses = 0  # how often the connection was lost
+        # Whether the other side is of before June 2026; None until it has answered.
+        self.early: bool | None = None
+        self.socket = self._loop.run(self._connect)
+
+    def ask(
+        self,
+        kind: bytes,
+        target: str,
+        payload: bytes = b"",
+        bulk: Buffer | None = None,
+        flags: int = 0,
+        timeout: float = TIMEOUT,
+    ) -> Pending:
+        """Send a request and return at once."""
+        ident = b"%08x" % (next(self._names) & 0xFFFFFFFF)
+        early = bool(self.early)
+        request = wire.Request(ident, kind, target, flags, payload, bulk, early)
+        pending = Pending(request, f"{self.host}:{self.port}", timeout)
+        self._mine.is_behind = True
+        self._outbox.append(pending)
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call(self._flush)
+        return pending
+
+    def call(
+        self,
+        kind: bytes,
+        target: str,
+        payload: bytes = b"",
+        bulk: Buffer | None = None,
+        timeout: float = TIMEOUT,
+    ) -> wire.Answer:
+        """Send a request and wait for its answer.
+
+        TimeoutError: nobody is there, or nobody answers in time. RemoteError: the
+        daemon refused. What a thread asks arrives in the order in which it asked.
+        """
+        mine = self._mine
+        if mine.is_behind or self._loop.is_here():
+            answer = self.ask(kind, target, payload, bulk, 0, timeout).answered()
+            mine.is_behind = False
+            return answer
+        if mine.line is None:
+            mine.line = _Line(self.connect())
+        ident = b"%08x" % (next(self._names) & 0xFFFFFFFF)
+        early = bool(self.early)
+        asked = wire.Request(ident, kind, target, 0, payload, bulk, early)
+        return _checked(asked, mine.line.call(self, asked, timeout))
+
+    def get(self, target: str, timeout: float = TIMEOUT, **fields: Any) -> Any:
+        """GET *target* and return the value of the answer."""
+        payload = wire.dumps(fields) if fields else b""
+        answer = self.call(GET, target, payload, timeout=timeout)
+        return wire.fields(answer.payload).get("value")
+
+    def close(self) -> None:
+        self._mine.line = None
+        self._loop.run(self._close)
+
+    def connect(self) -> zmq.Socket[bytes]:
+        """Return a new connection to the daemon; nobody watches it."""
+        socket: zmq.Socket[bytes] = self._loop.context.socket(zmq.DEALER)
+        socket.set_hwm(0)
+        socket.set(zmq.LINGER, 0)
+        # What is asked of a daemon that is away must not reach it when it is back.
+        socket.set(zmq.IMMEDIATE, 1)
+        _loop.stay_alive(socket)
+        try:
+            socket.connect(f"tcp://{self.host}:{self.port}")
+        except zmq.ZMQError as error:
+            socket.close()
+            where = f"{self.host}:{self.port}"
+            raise NoAckError(f"{where} is no address: {error}") from error
+        return socket
+
+    def _connect(self) -> zmq.Socket[bytes]:
+        socket = self.connect()
+        self._loop.watch(socket, lambda: self._read(socket))
+        self._loop.follow(socket, lost=self._lost)
+        return socket
+
+    def _close(self) -> None:
+        self._lost()
+        self._loop.unfollow(self.socket)
+        self._loop.unwatch(self.socket)
+        self.socket.close()
+
+    def _flush(self) -> None:
+        self._flushing = False
+        while self._outbox:
+            pending = self._outbox.popleft()
+            now = time.monotonic()
+            request = pending.request
+            if request.flags & NO_REP:
+                pending.settle(None, None)
+            else:
+                self._exchange.sent(request.ident, pending, now, pending.timeout)
+                self._sweep_later()
+            self._send(pending)
+
+    def _send(self, pending: Pending) -> None:
+        if not self._unsent:
+            try:
+                send(self.socket, pending.request.encode())
+            except zmq.Again:
+                self._loop.watch(self.socket, self._read_and_write, writable=True)
+            else:
+                return
+        self._unsent.append(pending)
+
+    def _read_and_write(self) -> None:
+        self._read(self.socket)
+        try:
+            while self._unsent:
+                pending = self._unsent[0]
+                if not pending.poll() or pending.request.flags & NO_REP:
+                    send(self.socket, pending.request.encode())
+                self._unsent.popleft()
+        except zmq.Again:
+            return
+        self._loop.watch(self.socket, lambda: self._read(self.socket))
+
+    def _read(self, socket: zmq.Socket[bytes]) -> None:
+        for _ in range(_BURST):
+            frames = receive(socket)
+            if frames is None:
+                return
+            try:
+                answer = _answer(frames)
+            except MalformedError as error:
+                _logger.warning("%s:%s answers: %s", self.host, self.port, error)
+                continue
+            self.early = answer.early
+            pending = self._exchange.asked(answer.ident)
+            if pending is not None:
+                pending.acked = True
+            if self._exchange.received(answer) is pending is not None:
+                pending.settle(answer, None)
+
+    def _sweep_later(self) -> None:
+        if not self._sweeping:
+            self._sweeping = True
+            self._loop.later(_SWEEP, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweeping = False
+        for late in self._exchange.expired(time.monotonic()):
+            self._give_up(late, "in time")
+        if len(self._exchange):
+            self._sweep_later()
+
+    def _lost(self) -> None:
+        self.losses += 1
+        for late in self._exchange.lost():
+            self._give_up(late, "before the connection was lost")
+
+    def _give_up(self, late: Late[Pending], when: str) -> None:
+        pending = late.thing
+        pending.acked = late.acked
+        pending.settle(None, self.failure(pending.request, late.acked, when))
+
+    def failure(self, asked: wire.Request, acked: bool, when: str) -> Exception:
+        """Return what is raised for a request that nobody answered."""
+        what = f"{asked.kind.decode()} of {asked.target}"
+        where = f"{self.host}:{self.port}"
+        if acked:
+            return NoReplyError(f"{what}: {where} took it and did not answer {when}")
+        return NoAckError(f"{what}: nobody at {where} took it {when}")
+
+
+class _Mine(threading.local):
+    """What a client has for each of the threads that use it."""
+
+    line: _Line | None = None
+    # Something of this thread went by way of the loop: what comes next must not
+    # overtake it.
+    is_behind = False
+
+
+class _Line:
+    """A connection of one thread, which waits for its answers itself.
+
+    Two changes of threads for a request, to the loop's and back, would take as long
+    as the request.
+    """
+
+    # It does not hold on to its client, whose end is the end of all its lines.
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self._socket = socket
+        self._socket.set(zmq.RCVTIMEO, int(_SWEEP * 1000))
+
+    def __del__(self) -> None:
+        self._socket.close()
+
+    def call(self, client: Client, asked: wire.Request, timeout: float) -> wire.Answer:
+        started = time.monotonic()
+        losses = client.losses
+        deadline = started + min(ACK_TIMEOUT, timeout)
+        acked = False
+        self._send(client, asked)
+        while True:
+            frames = receive(self._socket, 0)
+            if frames is None:
+                if time.monotonic() >= deadline:
+                    if acked or asked.early or client.early is not None:
+                        raise client.failure(asked, acked, "in time")
+                    # Somebody is there and does not hear us.
+                    asked = asked._replace(early=True)
+                    self._send(client, asked)
+                    deadline = time.monotonic() + min(ACK_TIMEOUT, timeout)
+                if client.losses != losses and acked:
+                    when = "before the connection was lost"
+                    raise client.failure(asked, acked, when)
+                continue
+            answer = _answer(frames)
+            client.early = answer.early
+            if answer.ident != asked.ident:
+                continue  # late: its asker has given up
+            if answer.kind == REP:
+                return answer
+            acked, deadline = True, started + timeout
+
+    def _send(self, client: Client, asked: wire.Request) -> None:
+        frames = asked.encode()
+        try:
+            send(self._socket, frames)
+        except zmq.Again:
+            if not self._socket.poll(int(ACK_TIMEOUT * 1000), zmq.POLLOUT):
+                raise client.failure(asked, False, "in time") from None
+            send(self._socket, frames)
+
+
+_clients: dict[tuple[str, int], Client] = {}
+_clients_lock = threading.Lock()
+
+
+def client(host: str, port: int) -> Client:
+    """Return this process's client of a daemon; there is one for each address."""
+    with _clients_lock:
+        found = _clients.get((host, port))
+        if found is None or found.socket.closed:
+            found = _clients[host, port] = Client(host, port)
+        return found
+
+
+def _answer(frames: list[zmq.Frame]) -> wire.Answer:
+    parts: list[Buffer] = [frame.bytes for frame in frames[:6]]
+    parts += [frame.buffer for frame in frames[6:]]
+    return wire.Answer.decode(parts)
+
+
+def _checked(asked: wire.Request, answer: wire.Answer) -> wire.Answer:
+    """Return *answer*. RemoteError: it tells of an error."""
+    if b'"error"' not in answer.payload:
+        return answer
+    error = wire.fields(answer.payload).get("error")
+    if not error:
+        return answer
+    told = error if isinstance(error, dict) else {"text": error}
+    raise RemoteError(
+        f"{asked.kind.decode()} of {asked.target}",
+        str(told.get("type", "RuntimeError")),
+        str(told.get("text", "")),
+        str(told.get("debug", "")),
+    )

@@ -1,0 +1,133 @@
+"""A store: a mapping of keys to items, which it makes when they are asked for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, KeysView
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+from . import config, publish
+from .item import Item
+
+if TYPE_CHECKING:
+    from .config import Configuration
+
+
+class Keeper(Protocol):
+    """What a store asks of the daemon that has it."""
+
+    pub: publish.Server
+
+    def changed(self, item: Item) -> None:
+        """Take note that an item of the daemon took a value."""
+
+
+class Store:
+    """All items of one name; a client's and a daemon's alike.
+
+    :ivar name: in lower case
+    :ivar catalog: the `config.Configuration` of the store
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name.lower()
+        self.catalog: Configuration = config.known(self.name)
+        self._daemon: Keeper | None = None
+        self._items: dict[str, Item | None] = {}
+        self._lock = threading.RLock()
+        self._update_catalog()
+
+    @property
+    def config(self) -> Configuration:
+        return self.catalog  # edition 1's name
+
+    def __contains__(self, key: object) -> bool:
+        if isinstance(key, Item):
+            return self._has(key)
+        return isinstance(key, str) and key.lower() in self._items
+
+    def __getitem__(self, key: str | Item) -> Item:
+        name = key.key if isinstance(key, Item) else key.lower()
+        try:
+            item = self._items[name]
+        except KeyError:
+            raise KeyError(f"store {self.name!r} has no {name!r}") from None
+        return self._make(name) if item is None else item
+
+    def __iter__(self) -> Iterator[Item]:
+        for key in list(self._items):
+            yield self[key]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return f"Store({self.name}: {len(self)} items)"
+
+    def has_key(self, key: str) -> bool:
+        return key in self
+
+    def keys(self) -> KeysView[str]:
+        return self._items.keys()
+
+    def values(self) -> list[Item]:
+        return list(self)
+
+    def items(self) -> list[tuple[str, Item]]:
+        return [(item.key, item) for item in self]
+
+    def __setitem__(self, key: str, value: Any) -> NoReturn:
+        raise NotImplementedError(f"set the item's value: store[{key!r}].value = ...")
+
+    def __delitem__(self, key: str) -> NoReturn:
+        raise NotImplementedError("a store's items are its daemons' to remove")
+
+    def clear(self) -> NoReturn:
+        raise NotImplementedError("a store's items are its daemons' to remove")
+
+    def copy(self) -> NoReturn:
+        raise NotImplementedError("there is one store of a name")
+
+    def update(self, *_args: Any, **_fields: Any) -> NoReturn:
+        raise NotImplementedError("set the items' values, one by one")
+
+    # What items and daemons ask of it.
+
+    def _is_own(self, key: str) -> bool:
+        return self._daemon is not None and key in self.catalog.authoritative_items
+
+    def _has(self, item: Item) -> bool:
+        return self._items.get(item.key) is item
+
+    def _enter(self, item: Item) -> None:
+        with self._lock:
+            if self._items.get(item.key) is not None:
+                raise RuntimeError(f"{item.full_key} is there already")
+            self._items[item.key] = item
+
+    def _leave(self, key: str) -> None:
+        with self._lock:
+            self._items.pop(key, None)
+
+    def _publisher(self) -> publish.Server:
+        if self._daemon is None:
+            raise RuntimeError(f"only the daemon of store {self.name!r} can publish")
+        return self._daemon.pub
+
+    def _changed(self, item: Item) -> None:
+        if self._daemon is not None:
+            self._daemon.changed(item)
+
+    def _update_catalog(self) -> None:
+        """Make room for the items of a catalog that has changed."""
+        with self._lock:
+            for key in self.catalog:
+                self._items.setdefault(key, None)
+
+    def _make(self, key: str) -> Item:
+        with self._lock:
+            item = self._items[key]
+            if item is None:
+                item = Item(self, key)
+        item.subscribe()
+        return item

@@ -1,0 +1,210 @@
+"""Programs that run: daemons and registries of a community of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+HERE = Path(__file__).parent
+DEADLINE = 20.0  # seconds that an answer may take on a busy machine
+
+ITEMS = {
+    "number": {"type": "numeric", "initial": 1},
+    "text": {"type": "string", "initial": "apple"},
+    "taste": {"type": "enumerated", "enumerators": {"0": "Sweet", "1": "Sour"}},
+    "fixed": {"type": "numeric", "settable": False, "initial": 7},
+    "secret": {"type": "numeric", "gettable": False, "initial": 8},
+    "image": {"type": "bulk"},
+    "a.b": {"type": "numeric"},
+    "a.bc": {"type": "numeric"},
+    "kept": {"type": "numeric", "persist": True},
+    "anything": {},
+    "reading": {"type": "numeric"},
+    "gate": {"type": "string"},
+    "opener": {"type": "numeric"},
+    "broken": {"type": "numeric"},
+}
+
+
+class Running(NamedTuple):
+    """A program that has said where it is."""
+
+    process: subprocess.Popen[str]
+    rep: int
+    pub: int
+    said: str
+
+
+class Printed(NamedTuple):
+    """What a program left behind."""
+
+    out: str
+    err: str
+    code: int
+
+
+class Kitchen:
+    """Starts programs that share a community: ports of discovery of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.registries, self.daemons = free_udp(), free_udp()
+        self.running: list[Running] = []
+        self._shell: subprocess.Popen[str] | None = None
+
+    def environment(self, home: str) -> dict[str, str]:
+        return {
+            **os.environ,
+            "MKTL_HOME": str(self.folder / home),
+            "MKTL_INTERFACE": "127.0.0.1",
+            "MKTL_DISCOVERY": f"{self.registries},{self.daemons}",
+            "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path]),
+        }
+
+    def start(self, program: str, *arguments: str, home: str) -> Running:
+        """Start a program and wait until it says that it is ready."""
+        log = (self.folder / f"{home}.log").open("a")
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"mktl_daemon.cli.{program}", *arguments],
+            env=self.environment(home),
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+        log.close()
+        ready, _, _ = select.select([process.stdout], [], [], DEADLINE)
+        said = process.stdout.readline() if ready else ""
+        found = re.search(r"requests at \S+:(\d+), values at (\d+)", said)
+        if found is None:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+            told = (self.folder / f"{home}.log").read_text()
+            pytest.fail(f"{program} did not start: {said}{told}")
+        made = Running(process, int(found[1]), int(found[2]), said)
+        self.running.append(made)
+        return made
+
+    def daemon(
+        self, store: str = "pie", alias: str = "fruit", items: Any = None
+    ) -> Running:
+        path = self.folder / f"{store}.{alias}.json"
+        path.write_text(json.dumps(ITEMS if items is None else items))
+        more = ["--module", "oven"] if items is None else []
+        return self.start(
+            "mkd", store, alias, "--catalog", str(path), *more, home=f"{store}.{alias}"
+        )
+
+    def registry(self) -> Running:
+        return self.start("mkregistryd", home="registry")
+
+    def mk(self, *arguments: str) -> Printed:
+        """Run mk to its end, in a process that runs it many times."""
+        if self._shell is None:
+            self._shell = subprocess.Popen(
+                [sys.executable, str(HERE / "shell.py")],
+                env=self.environment("client"),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        self._shell.stdin.write(json.dumps(arguments) + "\n")
+        self._shell.stdin.flush()
+        ready, _, _ = select.select([self._shell.stdout], [], [], DEADLINE)
+        if not ready:
+            pytest.fail(f"mk does not end: {arguments}")
+        return Printed(*json.loads(self._shell.stdout.readline()))
+
+    def mk_alone(self, *arguments: str, home: str = "client") -> Printed:
+        """Run mk as a program of its own."""
+        done = subprocess.run(
+            [sys.executable, "-m", "mktl_daemon.cli.mk", *arguments],
+            env=self.environment(home),
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            check=False,
+        )
+        return Printed(done.stdout, done.stderr, done.returncode)
+
+    def stop(self, running: Running, how: int = signal.SIGTERM) -> None:
+        if running.process.poll() is None:
+            running.process.send_signal(how)
+        try:
+            running.process.wait(DEADLINE)
+        finally:
+            running.process.kill()
+            running.process.wait()
+            running.process.stdout.close()
+            self.running.remove(running)
+
+    def close(self) -> None:
+        if self._shell is not None:
+            self._shell.stdin.close()
+            self._shell.wait(DEADLINE)
+            self._shell.stdout.close()
+        for running in list(self.running):
+            self.stop(running)
+
+
+@pytest.fixture(scope="session")
+def kitchen(tmp_path_factory):
+    """A community that tests of one session share."""
+    made = Kitchen(tmp_path_factory.mktemp("kitchen"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def own_kitchen(tmp_path):
+    """A community of one test's own, for what it stops and starts."""
+    made = Kitchen(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def registry(kitchen):
+    """The registry of the shared community."""
+    return kitchen.registry()
+
+
+@pytest.fixture(scope="session")
+def oven(kitchen):
+    """The daemon that most tests ask; it outlives all of them."""
+    running = kitchen.daemon()
+    yield running
+    assert running.process.poll() is None, "the daemon died of a test"
+
+
+def free_udp() -> int:
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def until(condition: Any, what: str) -> Any:
+    """Return what *condition* returns once it is true; fail the test if it never is."""
+    end = time.monotonic() + DEADLINE
+    while time.monotonic() < end:
+        if result := condition():
+            return result
+        time.sleep(0.02)
+    return pytest.fail(f"never: {what}")
+
+
+@pytest.fixture(name="until")
+def until_fixture():
+    return until

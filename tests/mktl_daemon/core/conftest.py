@@ -1,0 +1,134 @@
+"""Daemons in this process, each test with a home and a community of its own."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+import zmq
+
+import mktl_daemon as mktl
+from mktl_daemon import client, config, loop, paths, publish, request
+from tests.mktl_daemon.conftest import free_udp
+
+DEADLINE = 20.0
+
+
+@pytest.fixture
+def community(tmp_path, monkeypatch):
+    """An empty home, and ports of discovery that nobody else listens on."""
+    monkeypatch.setenv("MKTL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MKTL_INTERFACE", "127.0.0.1")
+    monkeypatch.setenv("MKTL_DISCOVERY", f"{free_udp()},{free_udp()}")
+    forget()
+    yield tmp_path / "home"
+    forget()
+
+
+def forget():
+    """Make this process one that has just begun."""
+    paths._chosen = None
+    config._known.clear()
+    client._stores.clear()
+    for clients in (request._clients, publish._clients):
+        for each in clients.values():
+            each.close()
+        clients.clear()
+
+
+@pytest.fixture
+def start(community):
+    """Start daemons; whatever happens, they end with the test."""
+    started = []
+
+    def begin(kind=mktl.Daemon, items=None, store="pie", alias="fruit", **options):
+        if items is not None:
+            config.authoritative(store, alias, items)
+        daemon = kind(store, alias, **options)
+        started.append(daemon)
+        return daemon
+
+    yield begin
+    for daemon in started:
+        daemon.cleanup()
+
+
+class Peer:
+    """A client that knows frames and nothing else."""
+
+    def __init__(self, context, port):
+        self.socket = context.socket(zmq.DEALER)
+        self.socket.linger = 0
+        self.socket.connect(f"tcp://127.0.0.1:{port}")
+        self._count = 0
+
+    def send(self, kind, target, payload=b""):
+        self._count += 1
+        ident = b"%08x" % self._count
+        self.socket.send_multipart([b"a", ident, kind, target.encode(), b"", payload])
+        return ident
+
+    def receive(self):
+        assert self.socket.poll(DEADLINE * 1000), "nothing came back"
+        return self.socket.recv_multipart()
+
+    def reply(self, ident=None):
+        """Return the fields of the next reply, or of that to *ident*."""
+        while True:
+            frames = self.receive()
+            if frames[2] == b"REP" and ident in (None, frames[1]):
+                return json.loads(frames[5])
+
+    def get(self, target, **fields):
+        payload = json.dumps(fields).encode() if fields else b""
+        return self.reply(self.send(b"GET", target, payload))
+
+    def set(self, target, value):
+        payload = json.dumps({"value": value}).encode()
+        return self.reply(self.send(b"SET", target, payload))
+
+
+@pytest.fixture
+def ask():
+    """Connect to a daemon of this process by frames."""
+    context, peers = zmq.Context(), []
+
+    def connect(daemon):
+        peers.append(Peer(context, daemon.rep.port))
+        return peers[-1]
+
+    yield connect
+    for peer in peers:
+        peer.socket.close()
+    context.term()
+
+
+class Box:
+    """Collects what callbacks bring, and waits for it."""
+
+    def __init__(self):
+        self.things = []
+        self._changed = threading.Condition()
+
+    def put(self, *things):
+        with self._changed:
+            self.things.append(things[0] if len(things) == 1 else things)
+            self._changed.notify_all()
+
+    def wait(self, count):
+        with self._changed:
+            done = self._changed.wait_for(lambda: len(self.things) >= count, DEADLINE)
+        assert done, f"{len(self.things)} of {count} came: {self.things!r:.200}"
+        return self.things
+
+
+@pytest.fixture
+def box():
+    return Box()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _end_of_the_loop():
+    yield
+    loop.close()

@@ -1,0 +1,228 @@
+"""Catalogs in memory: keys, UUIDs, aliases, hashes, conflicts."""
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import mktl_daemon as mktl
+from mktl_daemon import config, paths
+
+ITEMS = {
+    "Angle": {"type": "numeric", "units": {"": "radians", "formatted": "degrees"}},
+    "door": {"type": "boolean"},
+    "_fruitclk": {"type": "numeric"},
+}
+
+
+def block(uuid="u-1", alias="other", items=None, time=1.0, **more):
+    return {
+        "store": "pie",
+        "alias": alias,
+        "uuid": uuid,
+        "time": time,
+        "items": {"crust": {}} if items is None else items,
+        **more,
+    }
+
+
+@pytest.fixture
+def pie(community):
+    config.authoritative("pie", "fruit", ITEMS)
+    return config.get("pie")
+
+
+def test_one_name_finds_a_key_a_uuid_or_an_alias(pie):
+    """A key's description tells who has it."""
+    own = pie.uuids(authoritative=True)[0]
+    assert pie["ANGLE"]["uuid"] == own
+    assert pie[own] is pie["fruit"]
+    assert "angle" in pie
+    assert "nothing" not in pie
+    with pytest.raises(KeyError, match="nothing"):
+        pie["nothing"]
+
+
+def test_there_is_one_configuration_of_a_store(pie):
+    assert config.get("PIE") is pie
+    assert mktl.meta.catalog("pie") is pie
+    assert isinstance(pie, mktl.meta.Catalog)
+
+
+def test_nothing_is_known_of_a_store_until_something_is(community):
+    with pytest.raises(KeyError):
+        config.get("cake")
+    with pytest.raises(KeyError):
+        config.get_hashes("cake")
+    with pytest.raises(ValueError, match="name"):
+        config.get("")
+
+
+def test_the_authoritative_keys_leave_out_what_is_built_in(pie):
+    pie.update(block())
+    assert sorted(pie.keys()) == ["_fruitclk", "angle", "crust", "door"]
+    assert sorted(pie.keys(authoritative=True)) == ["angle", "door"]
+    assert len(pie.uuids()) == 2
+    assert len(pie.uuids(authoritative=True)) == 1
+
+
+def test_a_process_is_one_daemon_of_a_store(pie):
+    with pytest.raises(ValueError, match="fruit"):
+        config.authoritative("pie", "meat", {})
+
+
+def test_a_uuid_stays_over_restarts(pie):
+    before = pie.uuids(authoritative=True)
+    config.forget("pie")
+    config.authoritative("pie", "fruit", ITEMS)
+    assert config.get("pie").uuids(authoritative=True) == before
+
+
+def test_a_bad_description_is_refused_by_its_key(community):
+    with pytest.raises(ValueError, match=r"angle.*type|type.*angle"):
+        config.authoritative("pie", "fruit", {"angle": {"type": "vegetable"}})
+
+
+def test_items_come_from_the_daemons_file(community):
+    path = paths.items_file("pie", "fruit")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(ITEMS))
+    assert "angle" in config.get("pie", "fruit")
+
+
+def test_a_file_that_cannot_be_read_is_named(community):
+    path = paths.items_file("pie", "fruit")
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    with pytest.raises(ValueError, match=str(path)):
+        config.get("pie", "fruit")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(["numeric", "string"])),
+        max_size=20,
+    )
+)
+def test_the_hash_tells_what_the_items_are_and_not_how_they_came(changes):
+    """Adding and removing leads to the hash of the same items declared at once."""
+    items = config._Items()
+    wanted = {}
+    for key, kind in changes:
+        if key in wanted:
+            items.drop([key])
+            del wanted[key]
+        else:
+            items.add({key: {"type": kind}})
+            wanted[key] = {"type": kind}
+    fresh = config._Items()
+    fresh.add(dict(sorted(wanted.items())))
+    assert items.hash == fresh.hash
+    assert json.loads(items.json()) == fresh.by_key
+    assert 0 <= items.hash < 2**128
+
+
+def test_every_change_of_an_item_changes_the_hash(pie):
+    hashes = [pie["fruit"]["hash"]]
+    pie.add({"new": {"type": "string"}})
+    hashes.append(pie["fruit"]["hash"])
+    pie.drop(["new"])
+    pie.add({"new": {"type": "numeric"}})
+    hashes.append(pie["fruit"]["hash"])
+    assert len(set(hashes)) == 3
+    assert config.get_hashes("pie") == {"pie": pie.hashes()}
+
+
+def test_a_key_that_is_taken_is_not_added_nor_is_what_came_with_it(pie):
+    pie.update(block())
+    before = pie["fruit"]["hash"]
+    with pytest.raises(ValueError, match="CRUST"):
+        pie.add({"new": {}, "CRUST": {}})
+    with pytest.raises(ValueError, match="bad"):
+        pie.add({"new": {}, "bad": {"type": "vegetable"}})
+    assert pie["fruit"]["hash"] == before
+    assert "new" not in pie
+
+
+def test_a_block_travels_as_it_is(pie):
+    pie.update(block(provenance=[{"stratum": 0, "hostname": "h", "rep": 1, "pub": 2}]))
+    told = json.loads(pie.encoded())
+    own = pie.uuids(authoritative=True)[0]
+    assert told == {own: pie[own], "u-1": pie["u-1"]}
+    more = json.loads(pie.encoded_block(own, override=True))
+    assert more == {**pie[own], "override": True}
+
+
+def test_a_newer_block_takes_the_place_of_an_older_one_it_disagrees_with(pie):
+    pie.update(block("old", time=1.0))
+    pie.update(block("new", alias="third", time=2.0))
+    assert "old" not in pie
+    with pytest.raises(ValueError, match="crust"):
+        pie.update(block("late", alias="fourth", time=1.5))
+    assert "new" in pie
+
+
+def test_nobody_takes_the_place_of_this_processs_own_block(pie):
+    with pytest.raises(ValueError, match="angle"):
+        pie.update(block(items={"angle": {}}, time=9e9))
+    assert pie["angle"]["type"] == "numeric"
+
+
+def test_blocks_are_kept_for_the_next_process_and_removed_for_good(pie):
+    pie.update(block())
+    config.forget("pie")
+    again = config.get("pie")
+    assert again["crust"]["uuid"] == "u-1"
+    again.remove("u-1")
+    config.forget("pie")
+    with pytest.raises(KeyError):
+        config.get("pie")
+
+
+def test_a_broken_file_in_the_cache_is_no_obstacle(pie):
+    pie.update(block())
+    paths.write(paths._cache("pie") / "broken.json", b"{")
+    config.forget("pie")
+    assert config.get("pie").uuids() == ("u-1",)
+
+
+def test_names_that_lead_elsewhere_are_refused(pie, community):
+    for bad in (block("../../u"), block(alias="../x"), block(items={"../k": {}})):
+        with pytest.raises(ValueError, match=r"\.\."):
+            pie.update(bad)
+    with pytest.raises(ValueError, match="name"):
+        config.get("../pie", "fruit")
+
+
+def test_a_callback_hears_of_every_block(pie):
+    heard = []
+
+    def hear():
+        heard.append(len(pie))
+
+    pie.register(hear)
+    pie.update(block())
+    assert heard == [1, 2]
+
+
+def test_values_are_converted_as_the_description_says(pie):
+    assert pie.to_format("door", 1) == "True"
+    assert pie.from_format("DOOR", "false") == 0
+    quantity = pie.to_quantity("angle", 0.5)
+    assert pie.from_quantity("angle", quantity.to("degrees")) == pytest.approx(0.5)
+    assert pie.convert_units(1.0, "hour", "minute") == pytest.approx(60)
+    assert str(pie.convert_units(1.0, "hour", None).units) == "hour"
+    with pytest.raises(TypeError):
+        pie.to_quantity("door", 1)
+
+
+def test_a_bad_item_among_very_many_leaves_none_behind(pie, monkeypatch):
+    monkeypatch.setattr(config, "_BATCH", 10)
+    before = pie["fruit"]["hash"]
+    items = {f"item{n}": {} for n in range(35)} | {"bad": {"type": "vegetable"}}
+    with pytest.raises(ValueError, match="bad"):
+        pie.add(items)
+    assert pie["fruit"]["hash"] == before
+    assert "item0" not in pie

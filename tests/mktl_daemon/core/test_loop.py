@@ -1,0 +1,151 @@
+"""The loop: one thread for sockets, timers, and calls from other threads."""
+
+import threading
+from functools import partial
+
+import pytest
+import zmq
+
+from mktl_daemon import loop as loops
+from mktl_daemon.loop import Loop
+from mktl_daemon.workers import Pool
+
+DEADLINE = 20.0
+
+
+@pytest.fixture
+def loop():
+    made = Loop("test-loop")
+    yield made
+    made.close()
+
+
+def test_calls_run_on_the_loops_thread_in_order(loop, box):
+    for number in range(1000):
+        loop.call(lambda number=number: box.put((number, loop.is_here())))
+    assert box.wait(1000) == [(number, True) for number in range(1000)]
+    assert not loop.is_here()
+
+
+def test_run_returns_what_the_function_returns_or_raises(loop):
+    assert loop.run(lambda: 42) == 42
+    assert loop.run(lambda: loop.run(lambda: 43)) == 43
+    with pytest.raises(ZeroDivisionError):
+        loop.run(lambda: 1 / 0)
+
+
+def test_a_call_that_raises_does_not_end_the_loop(loop, box, caplog):
+    loop.call(lambda: 1 / 0)
+    loop.call(lambda: box.put("alive"))
+    assert box.wait(1) == ["alive"]
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_timers_run_when_they_are_due_and_not_if_they_were_cancelled(loop, box):
+    loop.later(0.06, lambda: box.put("third"))
+    loop.later(0.01, lambda: box.put("cancelled")).cancel()
+    loop.later(0.03, lambda: box.put("second"))
+    loop.later(0.0, lambda: box.put("first"))
+    assert box.wait(3) == ["first", "second", "third"]
+
+
+def test_a_call_that_calls_again_and_again_leaves_sockets_their_turn(loop, box):
+    """A message is read although there is always another call."""
+    over = threading.Event()
+
+    def again():
+        if not over.is_set():
+            loop.call(again)
+
+    def open_pair():
+        inside, outside = (loop.context.socket(zmq.PAIR) for _ in range(2))
+        inside.bind("inproc://test")
+        outside.connect("inproc://test")
+        loop.watch(inside, lambda: box.put(loops.receive(inside)[0].bytes))
+        return inside, outside
+
+    inside, outside = loop.run(open_pair)
+    loop.call(again)
+    loop.run(lambda: outside.send(b"hello"))
+    assert box.wait(1) == [b"hello"]
+    over.set()
+    loop.run(lambda: (loop.unwatch(inside), inside.close(), outside.close()))
+
+
+def test_a_closed_socket_does_not_end_the_loop(loop, box, caplog):
+    def open_and_close():
+        socket = loop.context.socket(zmq.PULL)
+        loop.watch(socket, lambda: None)
+        socket.close()
+
+    loop.run(open_and_close)
+    loop.call(lambda: box.put("alive"))
+    assert box.wait(1) == ["alive"]
+
+
+def test_bind_takes_the_first_free_port_and_avoids_what_it_is_told(loop):
+    with zmq.Context() as context:
+        sockets = [context.socket(zmq.PULL) for _ in range(3)]
+        port = sockets[0].bind_to_random_port("tcp://127.0.0.1", 20000, 40000)
+        ports = (port, port + 20)
+        second, host = loops.bind(sockets[1], "127.0.0.1", ports, set())
+        third, _ = loops.bind(sockets[2], "127.0.0.1", ports, {second + 1})
+        assert host == "127.0.0.1"
+        assert port < second < third != second + 1
+        context.destroy(linger=0)
+
+
+def test_bind_says_that_no_port_is_free(loop):
+    with zmq.Context() as context:
+        first, second = context.socket(zmq.PULL), context.socket(zmq.PULL)
+        port = first.bind_to_random_port("tcp://127.0.0.1")
+        with pytest.raises(ConnectionError, match=str(port)):
+            loops.bind(second, "127.0.0.1", (port, port), set())
+        context.destroy(linger=0)
+
+
+def test_a_deferred_job_that_blocks_does_not_stop_the_reading(loop, box):
+    """Nor do more of them than the loop has threads."""
+    pool, gate = Pool("test"), threading.Event()
+    for lane in range(6):
+        job = (lambda: gate.wait(DEADLINE)) if lane < 5 else (lambda: box.put("last"))
+        loop.run(lambda lane=lane, job=job: loop.defer(pool, lane, job))
+    assert box.wait(1) == ["last"]
+    assert loop.run(lambda: "reading") == "reading"
+    gate.set()
+    pool.close()
+
+
+def test_a_deferred_job_that_blocks_does_not_keep_its_neighbours_waiting(loop, box):
+    """Jobs of several lanes that came in one burst."""
+    pool, gate = Pool("test"), threading.Event()
+
+    def burst():
+        loop.defer(pool, "blocked", lambda: gate.wait(DEADLINE))
+        loop.defer(pool, "free", lambda: box.put("free"))
+
+    loop.run(burst)
+    assert box.wait(1) == ["free"]
+    gate.set()
+    pool.close()
+
+
+def test_deferred_jobs_of_one_lane_keep_their_order(loop, box):
+    """Whoever carries them out, and wherever they come from."""
+    pool = Pool("test")
+    for number in range(300):
+        job = partial(box.put, number)
+        if number % 3:
+            loop.run(partial(loop.defer, pool, "lane", job))
+        else:
+            loop.defer(pool, "lane", job)
+    assert box.wait(300) == list(range(300))
+    pool.close()
+
+
+def test_a_deferred_job_may_ask_the_loop(loop, box):
+    """The thread that carries it out is not the one that reads."""
+    pool = Pool("test")
+    loop.run(lambda: loop.defer(pool, 1, lambda: box.put(loop.run(loop.is_here))))
+    assert box.wait(1) == [True]
+    pool.close()

@@ -1,0 +1,131 @@
+"""Files: whole or not there, whenever the power goes."""
+
+import contextlib
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mktl_daemon as mktl
+from mktl_daemon import paths
+
+ARRAYS = [
+    (b'{"time":1,"shape":[3],"dtype":"uint8"}', b"abc"),
+    (b'{"time":2,"shape":[2,2],"dtype":"uint8"}', b"defg"),
+    (b'{"value":5,"time":3}', None),
+    (b'{"time":4,"shape":[1],"dtype":"uint8"}', b"h"),
+]
+
+
+class PowerCutError(Exception):
+    pass
+
+
+def loaded(kept):
+    """Return payload without the digest, and bulk, of the one value."""
+    [(key, payload, bulk)] = kept.load()
+    assert key == "image"
+    return payload.split(b',"_digest"')[0].rstrip(b"}") + b"}", bulk
+
+
+@pytest.mark.parametrize("moment", range(12))
+def test_after_a_power_cut_the_old_value_or_the_new_one_is_there(
+    community, monkeypatch, moment
+):
+    """The cut comes before the n-th change of a name on disk."""
+    for before, after in itertools.pairwise(ARRAYS):
+        kept = paths.Kept("uuid")
+        kept.save("image", *before)
+        left = [moment]
+
+        def cut(real, left=left):
+            def act(*arguments, **options):
+                if left[0] == 0:
+                    raise PowerCutError
+                left[0] -= 1
+                return real(*arguments, **options)
+
+            return act
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", cut(Path.replace))
+            patch.setattr(Path, "unlink", cut(Path.unlink))
+            with contextlib.suppress(PowerCutError):
+                kept.save("image", *after)
+        assert loaded(paths.Kept("uuid")) in (before, after)
+        kept.save("image", *after)
+        assert loaded(paths.Kept("uuid")) == after
+
+
+def test_a_file_is_replaced_whole(tmp_path):
+    path = tmp_path / "folder" / "file"
+    paths.write(path, b"one")
+    paths.write(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert [each.name for each in path.parent.iterdir()] == ["file"]
+
+
+def test_keys_of_all_kinds_are_file_names(community):
+    kept = paths.Kept("uuid")
+    for key in ("a.b", "percent%25", "_fruitdev", "ünïcode"):
+        kept.save(key, b'{"value":1}', None)
+    assert {key for key, _, _ in kept.load()} == {
+        "a.b", "percent%25", "_fruitdev", "ünïcode",
+    }  # fmt: skip
+
+
+def test_home_is_made_where_it_is_told(tmp_path, community):
+    wanted = tmp_path / "elsewhere"
+    assert mktl.home(str(wanted)) == str(wanted)
+    assert mktl.home() == str(wanted)
+    assert os.environ["MKTL_HOME"] == str(wanted)
+    assert wanted.is_dir()
+    with pytest.raises(ValueError, match="absolute"):
+        mktl.home("here")
+
+
+def test_ports_and_identity_are_remembered(community):
+    uuid = paths.identity("pie", "fruit")
+    assert paths.identity("pie", "fruit") == uuid
+    assert paths.ports("pie", uuid) == (None, None)
+    paths.save_ports("pie", uuid, 1, 2)
+    assert paths.ports("pie", uuid) == (1, 2)
+    assert paths.taken_ports() == {1, 2}
+
+
+def test_registries_are_remembered_beside_those_that_were_written_down(community):
+    folder = Path(mktl.home(), "client")
+    folder.mkdir(parents=True)
+    (folder / "registries").write_text("one  two # not three\n\n# four\n")
+    paths.remember_registries({"five", "one"})
+    assert set(paths.known_registries()) == {"one", "two", "five"}
+
+
+def test_a_daemon_is_one_process_and_a_dead_one_is_none(community):
+    """The lock of a killed process is free."""
+    program = (
+        "import sys\nfrom mktl_daemon import paths\n"
+        "lock = paths.Lock('pie', 'fruit')\nlock.say('there:1')\n"
+        "print('held', flush=True)\nsys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(paths.Taken, match="there:1"):
+            paths.Lock("pie", "fruit")
+        other.kill()
+    paths.Lock("pie", "fruit").release()
+
+
+def test_the_ports_of_discovery_can_be_moved(monkeypatch):
+    monkeypatch.delenv("MKTL_DISCOVERY", raising=False)
+    assert paths.discovery_ports() == (10103, 10111)
+    monkeypatch.setenv("MKTL_DISCOVERY", "1,2")
+    assert paths.discovery_ports() == (1, 2)
+    monkeypatch.setenv("MKTL_DISCOVERY", "1")
+    with pytest.raises(ValueError, match="MKTL_DISCOVERY"):
+        paths.discovery_ports()

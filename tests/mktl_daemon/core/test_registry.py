@@ -1,0 +1,67 @@
+"""The registry reconciles what daemons announce."""
+
+from __future__ import annotations
+
+import pytest
+
+from mktl_daemon import config, registry
+
+ITEMS = {"number": {"type": "numeric", "initial": 1}}
+
+
+def block(uuid="u-1", alias="fruit", port=9, host="127.0.0.1", **more):
+    provenance = [{"stratum": 0, "hostname": host, "rep": port, "pub": 1}]
+    return {
+        "store": "pie", "alias": alias, "uuid": uuid, "hash": 1, "time": 1.0,
+        "provenance": provenance, "items": dict(ITEMS), **more,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def known(start):
+    return start(lambda *_: registry.Registry())
+
+
+def test_a_block_is_passed_on_with_the_registry_in_its_provenance(known):
+    known.reconcile(block())
+    first, second = config.known("pie")["u-1"]["provenance"]
+    assert (first["stratum"], second["stratum"]) == (0, 1)
+    assert (second["hostname"], second["rep"]) == ("127.0.0.1", known.rep.port)
+    assert "pub" not in second
+
+
+def test_what_disagrees_is_refused_with_the_others_address(known):
+    known.reconcile(block())
+    for other in (block("u-2"), block("u-3", alias="meat")):
+        with pytest.raises(ValueError, match=r"127\.0\.0\.1:9.*--override"):
+            known.reconcile(other)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "no address", "*", "0.0.0.0;tcp"])
+def test_an_override_takes_the_place_of_who_does_not_answer(known, host):
+    """Wherever that one said it was; nothing stays open for it."""
+    known.reconcile(block(host=host))
+    known.reconcile(block("u-2", alias="meat", port=8, override=True))
+    assert config.known("pie").uuids() == ("u-2",)
+    assert "override" not in config.known("pie")["u-2"]
+
+
+def test_a_daemon_that_moved_is_known_by_its_uuid(known):
+    known.reconcile(block())
+    known.reconcile(block(port=8))
+    assert config.known("pie")["u-1"]["provenance"][0]["rep"] == 8
+
+
+def test_an_older_state_of_a_block_changes_nothing(known):
+    known.reconcile(block(time=5.0))
+    known.reconcile(block(time=4.0))
+    assert config.known("pie")["u-1"]["time"] == 5.0
+
+
+def test_a_daemon_that_runs_is_not_overridden(start, known):
+    """Its address is in the message."""
+    daemon = start(items=ITEMS, store="cake")
+    known.reconcile(dict(daemon.catalog["fruit"]))
+    usurper = block("u-9", store="cake", override=True)
+    with pytest.raises(ValueError, match=f"127.0.0.1:{daemon.rep.port} is running"):
+        known.reconcile(usurper)

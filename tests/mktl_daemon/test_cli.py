@@ -1,0 +1,424 @@
+"""mk, mkd and mkregistryd, as one types them."""
+
+import contextlib
+import json
+import select
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from mktl_daemon.cli import mk, mkd
+
+TART = {
+    "angle": {
+        "type": "numeric",
+        "description": "How far the door is open.",
+        "units": {"": "rad", "formatted": "deg"},
+        "format": "%2d:%2.2d:%04.1f",
+        "initial": 0.5,
+    },
+    "width": {
+        "type": "numeric",
+        "units": {"": "m", "formatted": "mm"},
+        "format": "%.1f",
+        "initial": 1.25,
+    },
+    "slices": {"type": "numeric", "units": "pieces", "initial": 3},
+    "empty": {"type": "numeric", "units": "g"},
+    "lit": {"type": "boolean", "enumerators": {"0": "Off", "1": "On"}, "initial": 0},
+    "taste": {
+        "type": "enumerated",
+        "enumerators": {"0": "Sweet", "1": "Sour"},
+        "initial": 1,
+    },
+    "leds": {
+        "type": "mask",
+        "enumerators": {"None": "dark", "0": "Red", "1": "Green"},
+        "initial": 3,
+    },
+    "name": {"type": "string", "initial": "lemon tart"},
+    "layers": {"type": "numeric array", "initial": [1, 2.5]},
+    "note": {},
+    "weight": {"type": "numeric", "settable": False, "initial": 7},
+    "secret": {"type": "numeric", "gettable": False},
+    "crumbs.big": {"type": "numeric", "initial": 1},
+    "crumbs.small": {"type": "numeric", "initial": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def shop(kitchen, registry):
+    """A community with a registry and the store tart."""
+    kitchen.daemon("tart", "lemon", TART)
+    return kitchen
+
+
+@pytest.mark.parametrize(
+    ("line", "printed"),
+    [
+        ("get tart.angle", "angle: 28:38:52.4 deg"),
+        ("get TART.Angle", "angle: 28:38:52.4 deg"),
+        ("--unformatted get tart.angle", "angle: 0.5 rad"),
+        ("get tart.width tart.slices", "width: 1250.0 mm|slices: 3 pieces"),
+        ("get -s tart width slices", "width: 1250.0 mm|slices: 3 pieces"),
+        (
+            "--formatted --unformatted get tart.width tart.taste",
+            "width: 1.25 m => 1250.0 mm|taste: 1 => Sour",
+        ),
+        ("get --terse tart.width tart.slices", "1250.0|3"),
+        ("get --terse --unformatted tart.width", "1.25"),
+        ("get -u inch tart.width", "width: 49.21259842519685 inch"),
+        ("get --units inch --terse tart.width", "49.21259842519685"),
+        ("get tart.lit tart.taste tart.leds", "lit: Off|taste: Sour|leds: Red, Green"),
+        ("get --unformatted tart.taste tart.leds", "taste: 1|leds: 3"),
+        ("get tart.name tart.layers", "name: lemon tart|layers: [1, 2.5]"),
+        ("get tart.empty tart.note", "empty: |note: None"),
+        ("get tart.crumbs.*", "crumbs.big: 1|crumbs.small: 2"),
+    ],
+)
+def test_values_are_printed(shop, line, printed):
+    """One line for each item: its key, its value as people read it, its units."""
+    done = shop.mk(*line.split())
+    assert done == (printed.replace("|", "\n") + "\n", "", 0)
+
+
+def test_a_whole_store_is_printed(shop):
+    """All that can be read, the daemon's own items too, in order."""
+    lines = shop.mk("get", "tart").out.splitlines()
+    keys = [line.partition(":")[0] for line in lines]
+
+    assert keys == sorted(keys)
+    assert "_lemonclk" in keys
+    assert "secret" not in keys
+    assert "slices: 3 pieces" in lines
+
+
+def test_a_time_stamp_is_printed_on_request(shop):
+    """In local time, to the millisecond."""
+    line = shop.mk("--timestamp", "get", "tart.slices").out
+    assert line[2] + line[5] + line[8] == "::."
+    assert line[12:] == " slices: 3 pieces\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "printed", "value"),
+    [
+        ("set tart.width=1500", "Set tart.width to 1500.0 mm", "1.5"),
+        ("set --unformatted tart.width=1.75", "Set tart.width to 1.75 m", "1.75"),
+        ("set -u inch tart.width=10", "Set tart.width to 10.0 inch", "0.254"),
+        ("set --terse tart.width=1250", "1250.0", "1.25"),
+        ("set tart.angle=-0:30:00", "Set tart.angle to -0:30:00.0 deg", None),
+        ("set tart.lit=oN", "Set tart.lit to On", "True"),
+        ("set tart.lit=0", "Set tart.lit to Off", "False"),
+        ("set tart.taste=sweet", "Set tart.taste to Sweet", "0"),
+        ("set --unformatted tart.taste=1", "Set tart.taste to 1", "1"),
+        ("set tart.leds=green", "Set tart.leds to Green", "2"),
+        ("set tart.leds=none", "Set tart.leds to dark", "0"),
+        ("set tart.name=007", "Set tart.name to 007", "007"),
+        ("set tart.name=a=b", "Set tart.name to a=b", "a=b"),
+        ("set tart.layers=4,5", "Set tart.layers to [4, 5]", "[4, 5]"),
+        ("set tart.note=5", "Set tart.note to 5", "5"),
+        ("set tart.note=five", "Set tart.note to five", "five"),
+        ("set --no-wait tart.name=soon", "", "soon"),
+    ],
+)
+def test_values_are_set(shop, until, line, printed, value):
+    """What was set is printed once the daemon has confirmed it."""
+    done = shop.mk(*line.split())
+    assert (done.out.strip(), done.err, done.code) == (printed, "", 0)
+    if value is not None:
+        name = next(word for word in line.split() if "=" in word).partition("=")[0]
+        get = ("--terse", "--unformatted", "get", name)
+        until(lambda: shop.mk(*get).out == value + "\n", f"{name} is {value}")
+
+
+def test_items_are_set_at_once_or_in_turn(shop):
+    """One that fails is told; in turn it is the last."""
+    line = "tart.weight=1", "tart.slices=4"
+    at_once = shop.mk("set", *line)
+    assert at_once.out == "Set tart.slices to 4 pieces\n"
+    assert (at_once.err.count("\n"), at_once.code) == (1, 1)
+
+    in_turn = shop.mk("--serial", "set", *line)
+    assert in_turn.out == ""
+    assert (in_turn.err.count("\n"), in_turn.code) == (1, 1)
+
+
+def test_mk_is_a_program(shop):
+    """With output, errors and exit code of its own."""
+    done = shop.mk_alone("get", "tart.nothing", "tart.weight")
+    assert done == (
+        "weight: 7\n",
+        "tart.nothing failed: store 'tart' has no 'nothing'\n",
+        1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("get tart.nothing", "tart.nothing failed: store 'tart' has no 'nothing'"),
+        ("get nowhere.at.all", "nowhere.at.all failed: "),
+        ("get tart.secret", "tart.secret failed: "),
+        ("set tart.weight=1", "tart.weight failed: TypeError: "),
+        ("set tart.slices=many", "tart.slices failed: 'many' is not a number"),
+        ("set tart.taste=bitter", "not one of: Sweet (0), Sour (1)"),
+        ("set --unformatted tart.taste=9", "tart.taste failed: ValueError: "),
+        ("set tart=1", "tart failed: a set names a key"),
+        ("get -u furlong tart.name", "tart.name failed: the item does not have units"),
+        ("get -u second tart.width", "tart.width failed: "),
+        ("get -u frob tart.width", "pint knows no unit 'frob'"),
+        ("watch tart.nothing", "tart.nothing failed: "),
+        ("describe tart.nothing", "tart.nothing failed: "),
+        ("list nowhere", "nowhere failed: "),
+    ],
+)
+def test_what_goes_wrong_is_one_line(shop, line, told):
+    """On standard error, with exit code 1 and no traceback."""
+    done = shop.mk(*line.split())
+    assert (done.out, done.code) == ("", 1)
+    assert told in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_one_failure_does_not_hide_the_rest(shop):
+    """The other items are printed."""
+    done = shop.mk("get", "tart.nothing", "tart.slices", "tart.empty")
+    assert done.out.splitlines()[1:] == ["empty: "]
+    assert done.code == 1
+
+
+def test_a_store_is_listed(shop):
+    """Each key with its type and what one may do with it."""
+    done = shop.mk("list", "tart")
+    lines = dict(line.split(maxsplit=1) for line in done.out.splitlines())
+
+    assert done.code == 0
+    assert lines["tart.angle"] == "numeric     rw"
+    assert lines["tart.weight"] == "numeric     r"
+    assert lines["tart.secret"] == "numeric      w"
+    assert lines["tart.note"] == "rw"
+    assert lines["tart.layers"] == "numeric array rw"
+    assert shop.mk("list", "-s", "tart").out == done.out
+
+
+def test_a_description_is_printed_as_json(shop):
+    """With the UUID and the whereabouts of the daemon that has the item."""
+    [(name, told)] = json.loads(shop.mk("describe", "tart.angle").out).items()
+    assert name == "tart.angle"
+    assert {field: told[field] for field in TART["angle"]} == TART["angle"]
+    assert told["uuid"]
+    assert told["provenance"][0]["pub"]
+
+    whole = json.loads(shop.mk("describe", "tart").out)
+    assert set(TART) <= set(whole)
+
+
+def test_stores_are_discovered(shop):
+    """By their number and their names; the bare list is names alone."""
+    done = shop.mk_alone("discover", "127.0.0.1", home="newcomer")
+    assert done.code == 0
+    assert "stores discovered: " in done.out
+    assert "tart" in done.out
+    assert "tart" in shop.mk_alone("list", home="newcomer").out.splitlines()
+
+
+def test_without_a_registry_there_is_nothing_to_discover(own_kitchen):
+    """And it says so."""
+    done = own_kitchen.mk_alone("discover")
+    assert (done.out, done.err, done.code) == (
+        "",
+        "discover failed: no registry answers\n",
+        1,
+    )
+
+
+@contextlib.contextmanager
+def watching(kitchen, *arguments):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mktl_daemon.cli.mk", "watch", *arguments],
+        env=kitchen.environment("client"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+    def line():
+        ready, _, _ = select.select([process.stdout], [], [], 20)
+        return process.stdout.readline() if ready else pytest.fail("nothing is printed")
+
+    try:
+        yield process, line
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_changes_are_watched(shop, how):
+    """The value that is there and every one that follows, until one has enough."""
+    shop.mk("set", "tart.slices=1")
+    with watching(shop, "tart.slices") as (process, line):
+        assert line()[12:] == " slices: 1 pieces\n"
+        shop.mk("set", "tart.slices=2")
+        assert line()[12:] == " slices: 2 pieces\n"
+        process.send_signal(how)
+        assert process.wait(20) == 0
+        assert process.stderr.read() == ""
+
+
+def test_a_reader_that_leaves_ends_the_watch(shop):
+    """As in "mk watch tart.slices | head -1"; quietly."""
+    shop.mk("set", "tart.slices=1")
+    with watching(shop, "--no-timestamp", "tart.slices") as (process, line):
+        assert line() == "slices: 1 pieces\n"
+        process.stdout.close()
+        for value in range(2, 6):
+            shop.mk("set", f"tart.slices={value}")
+        assert process.wait(20) == 0
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("get", "no requests specified"),
+        ("set -s tart", "no requests specified"),
+        ("set tart.slices", "'tart.slices' is not of the form key=value"),
+        ("get a.b --timestamp --no-timestamp", "exclude each other"),
+        ("set a.b=1 --serial --no-wait", "exclude each other"),
+        ("set a.b=1 --formatted --unformatted", "either formatted or unformatted"),
+        ("get a.b -u mm --unformatted", "units are for formatted values"),
+    ],
+)
+def test_a_command_line_that_makes_no_sense_is_told(capsys, line, told):
+    """Before anybody is asked."""
+    assert mk.main(line.split()) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("mk: ")
+    assert told in err
+
+
+@pytest.mark.parametrize("line", ["", "bake", "get --hot"])
+def test_an_unknown_word_is_told_with_the_usage(capsys, line):
+    """The exit code is that of every wrong usage."""
+    with pytest.raises(SystemExit, match="2"):
+        mk.main(line.split())
+    assert "usage: mk" in capsys.readouterr().err
+
+
+def started(kitchen, line, home):
+    """Return how an mkd ended that is not to run for long."""
+    return subprocess.run(
+        [sys.executable, "-m", "mktl_daemon.cli.mkd", *line.split()],
+        env=kitchen.environment(home),
+        cwd=kitchen.folder,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+
+def test_an_item_file_in_a_folder_is_a_running_store(own_kitchen):
+    """Nothing but the file, and "mkd bread rye"."""
+    folder = own_kitchen.folder / "baker" / "daemon" / "store" / "bread"
+    folder.mkdir(parents=True)
+    (folder / "rye.json").write_text('{"Loaves": {"type": "numeric", "initial": 4}}')
+    registry = own_kitchen.registry()
+
+    daemon = own_kitchen.start("mkd", "bread", "rye", home="baker")
+
+    assert daemon.said.startswith("bread.rye: 1 item, requests at 127.0.0.1:")
+    assert "this machine only" in daemon.said
+    assert own_kitchen.mk_alone("get", "bread.loaves").out == "loaves: 4\n"
+    for running in (daemon, registry):
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(20) == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("pie fruit -c nowhere.json", "nowhere.json"),
+        ("pie fruit -c broken.json", "broken.json: "),
+        ("pie fruit -c list.json", "list.json: items are an object"),
+        ("pie fruit -c typo.json", "item 'a': type: 'nummeric' is not one of"),
+        ("pie fruit -m no_such_module", "no_such_module"),
+        ("pie fruit -s Bakery", "has no class 'Bakery'"),
+        ("pie fruit --interface nowhere", "unable to bind to nowhere"),
+        ("pie fruit --allow everybody", "everybody"),
+        ("../pie fruit", "cannot be used as a name"),
+        ("pie ../fruit", "cannot be used as a name"),
+    ],
+)
+def test_a_daemon_that_cannot_start_says_why(own_kitchen, line, told):
+    """In one line, with exit code 1."""
+    (own_kitchen.folder / "broken.json").write_text("{")
+    (own_kitchen.folder / "list.json").write_text("[]")
+    (own_kitchen.folder / "typo.json").write_text('{"a": {"type": "nummeric"}}')
+    done = started(own_kitchen, line, "daemon")
+    assert (done.stdout, done.returncode) == ("", 1)
+    assert done.stderr.startswith("mkd: ")
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_class_in_the_folder_one_stands_in_is_found(own_kitchen):
+    """It gets the command line's options, its own configuration file among them."""
+    (own_kitchen.folder / "bakery.py").write_text(
+        "import mktl_daemon\n"
+        "class Baker(mktl_daemon.Daemon):\n"
+        "    def setup(self):\n"
+        "        raise RuntimeError(f'baking by {self.options.appconfig}')\n"
+    )
+    line = "pie fruit --module bakery --subclass Baker --appconfig book.txt"
+    done = started(own_kitchen, line, "daemon")
+    assert done.stderr == "mkd: baking by book.txt\n"
+
+
+def test_a_daemon_that_runs_already_is_not_started_again(own_kitchen):
+    """The message says where it runs."""
+    running = own_kitchen.daemon("bread", "rye", {})
+    done = started(own_kitchen, "bread rye", "bread.rye")
+    assert done.returncode == 1
+    assert f"127.0.0.1:{running.rep}" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_package_names_its_programs():
+    """And runs the one that is named."""
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "mktl_daemon", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+
+    named = run()
+    assert named.returncode == 0
+    assert [line.split()[0] for line in named.stdout.splitlines()[:3]] == [
+        "mk",
+        "mkd",
+        "mkregistryd",
+    ]
+    assert run("mkd", "--help").stdout.startswith("usage: mkd")
+    assert run("bake").returncode == 1
+
+
+def test_options_of_both_editions_name_the_items_file():
+    """--config and --catalog are one."""
+    parse = mkd._parser().parse_args
+    given = [
+        parse(["pie", "fruit", option, "x"])
+        for option in ("-c", "--config", "--catalog")
+    ]
+    assert [options.catalog for options in given] == ["x"] * 3

@@ -1,0 +1,107 @@
+"""Many at once, and clients that misbehave."""
+
+import socket
+
+THOUSANDS = 5000
+
+
+def collect(peer, count):
+    """Return the types that came for each identifier."""
+    seen = {}
+    while count:
+        _, ident, kind, *_ = peer.receive()
+        seen.setdefault(ident, []).append(kind)
+        count -= kind == b"REP"
+    return seen
+
+
+def test_thousands_of_gets_in_flight_are_all_answered(wire, oven):
+    """From four clients, none lost, each ACK before its REP."""
+    peers = [wire.peer(oven) for _ in range(4)]
+    for number in range(THOUSANDS):
+        for peer in peers:
+            peer.request(b"GET", "pie.number", ident=b"%d" % number)
+    for peer in peers:
+        seen = collect(peer, THOUSANDS)
+        assert len(seen) == THOUSANDS
+        assert set(map(tuple, seen.values())) == {(b"ACK", b"REP")}
+
+
+def test_thousands_of_sets_in_flight_are_all_carried_out(wire, oven):
+    """From two clients at once on two items, each in its order."""
+    one, two = wire.peer(oven), wire.peer(oven)
+    for number in range(THOUSANDS):
+        one.request(b"SET", "pie.number", {"value": number}, ident=b"%d" % number)
+        two.request(b"SET", "pie.a.b", {"value": number}, ident=b"%d" % number)
+    for peer, key in ((one, "pie.number"), (two, "pie.a.b")):
+        seen = collect(peer, THOUSANDS)
+        assert len(seen) == THOUSANDS
+        assert set(map(tuple, seen.values())) == {(b"ACK", b"REP")}
+        assert peer.get(key).value == THOUSANDS - 1
+
+
+def test_thousands_of_refreshes_in_flight_are_all_answered(peer):
+    """Each by a look of its own."""
+    before = peer.get("pie.reading", refresh=True).value
+    for number in range(1000):
+        peer.request(b"GET", "pie.reading", {"refresh": True}, ident=b"%d" % number)
+    assert len(collect(peer, 1000)) == 1000
+    assert peer.get("pie.reading", refresh=True).value == before + 1001
+
+
+def test_two_connections_with_one_identity_leave_the_daemon_well(wire, oven, peer):
+    """The newer one is answered, as often as it asks, and so is everybody else."""
+    first = wire.peer(oven, b"twin")
+    assert first.get("pie.number").kinds == [b"ACK", b"REP"]
+    second = wire.peer(oven, b"twin")
+    for _ in range(100):
+        assert second.get("pie.number").kinds == [b"ACK", b"REP"]
+        assert peer.get("pie.number").kinds == [b"ACK", b"REP"]
+
+
+def test_a_client_may_come_back_under_its_identity(wire, oven):
+    """A crashed client's name is not taken for good."""
+    for _ in range(20):
+        client = wire.peer(oven, b"phoenix")
+        assert client.get("pie.number").kinds == [b"ACK", b"REP"]
+        client.socket.close(linger=0)
+
+
+def test_a_client_that_never_reads_holds_nobody_up(wire, oven, peer):
+    """Its answers wait or are lost; everybody else's come."""
+    deaf = wire.peer(oven, room=1)
+    for _ in range(50_000):
+        deaf.request(b"GET", "pie.number")
+    for value in range(20):
+        assert peer.set("pie.number", value).error is None
+        assert peer.get("pie.number").value == value
+
+
+def test_a_subscriber_that_never_reads_holds_nobody_up(wire, oven, peer):
+    """Values are dropped for it and for nobody else."""
+    wire.listener(oven, b"", room=1)
+    listener = wire.listener(oven, b"pie.number.")
+    values = iter(range(-1000, 0))
+    listener.settle(lambda: peer.set("pie.number", next(values)))
+    for value in range(2000):
+        peer.request(b"SET", "pie.number", {"value": value}, flags=b"\3")
+    assert listener.values(2000) == list(range(2000))
+
+
+def test_a_client_that_leaves_in_the_middle_does_no_harm(wire, oven, peer):
+    """Its answers have nowhere to go."""
+    for _ in range(20):
+        leaver = wire.peer(oven)
+        for _ in range(50):
+            leaver.request(b"SET", "pie.number", {"value": 1})
+        leaver.socket.close(linger=100)
+    assert peer.is_quiet()
+
+
+def test_what_is_no_zeromq_does_no_harm(oven, peer):
+    """A browser, a port scanner."""
+    for data in (b"GET / HTTP/1.1\r\n\r\n", b"\0" * 1000, b"\xff" * 64, b""):
+        for port in (oven.rep, oven.pub):
+            with socket.create_connection(("127.0.0.1", port), 5) as stray:
+                stray.sendall(data)
+    assert peer.is_quiet()
