@@ -1,0 +1,233 @@
+"""`upkeep-bridge check`: try what the settings name, and say how to mend what fails."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+import tempfile
+import uuid
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mktl_daemon
+from mqtt_bridge.settings import Settings, SettingsError
+
+WITHIN = 5.0  # seconds for each answer
+
+
+class Finding(NamedTuple):
+    """How one look went; *fix* is "" where nothing is wrong."""
+
+    what: str
+    told: str
+    fix: str = ""
+
+
+def main(settings: Settings, _options: Namespace) -> int:
+    """Print one line for each look; 1 if something is to be mended."""
+    wrong = 0
+    for finding in findings(settings):
+        mark = "FAIL" if finding.fix else "ok  "
+        print(f"{mark} {finding.what}: {finding.told}", flush=True)
+        if finding.fix:
+            wrong += 1
+            print(f"     {finding.fix}", flush=True)
+    print(f"{wrong} to mend." if wrong else "All is well.")
+    return 1 if wrong else 0
+
+
+def findings(settings: Settings) -> Iterator[Finding]:
+    yield from _broker(settings)
+    yield _home()
+    for name, address in (
+        ("http", settings.http.listen),
+        ("metrics", settings.metrics),
+    ):
+        if address is not None:
+            yield _port(name, address)
+    yield _interface(settings)
+    yield _discovery()
+    yield from _push(settings)
+
+
+# The broker
+
+
+def _broker(settings: Settings) -> Iterator[Finding]:
+    broker = settings.broker
+    try:
+        found = socket.getaddrinfo(broker.host, broker.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        yield Finding(
+            "name", f"{broker.host} is not found: {error}",
+            "Set broker.host to a name or an address that this machine can find.",
+        )  # fmt: skip
+        return
+    yield Finding("name", f"{broker.host} is {found[0][4][0]}")
+    try:
+        plain = socket.create_connection((broker.host, broker.port), WITHIN)
+    except OSError as error:
+        yield Finding(
+            "port", f"{broker.address} does not answer: {error}",
+            "Is the broker running, is broker.port right, does a firewall let us?",
+        )  # fmt: skip
+        return
+    with plain:
+        yield Finding("port", f"{broker.address} answers")
+        if broker.tls is not None:
+            tls = _tls(settings, plain)
+            yield tls
+            if tls.fix:
+                return
+    yield from _connection(settings)
+
+
+def _tls(settings: Settings, plain: socket.socket) -> Finding:
+    broker = settings.broker
+    assert broker.tls is not None  # noqa: S101 - the caller looked
+    try:
+        context = ssl.create_default_context(cafile=broker.tls.ca)
+        if broker.tls.certificate is not None:
+            context.load_cert_chain(broker.tls.certificate, broker.tls.key)
+        with context.wrap_socket(plain, server_hostname=broker.host) as secure:
+            certificate: Any = secure.getpeercert() or {}
+            until = certificate.get("notAfter", "?")
+            return Finding("TLS", f"{secure.version()}, certificate until {until}")
+    except ssl.SSLCertVerificationError as error:
+        return Finding(
+            "TLS", f"the broker's certificate is refused: {error.verify_message}",
+            "Renew it, name its authority in broker.ca, or use its own name for it.",
+        )  # fmt: skip
+    except (OSError, ValueError) as error:
+        return Finding(
+            "TLS", f"no TLS: {error}",
+            "Is this the broker's TLS port? Do broker.ca, certificate and key exist?",
+        )  # fmt: skip
+
+
+def _connection(settings: Settings) -> Iterator[Finding]:
+    from mqtt_bridge import probe  # noqa: PLC0415
+
+    asked = probe.Probe(settings.broker, WITHIN)
+    with asked:
+        if asked.refused:
+            yield Finding(
+                "credentials", f"the broker refuses us: {asked.refused}",
+                "Put the right username and password into the file that "
+                "broker.credentials names.",
+            )  # fmt: skip
+            return
+        who = settings.broker.username or "nobody in particular"
+        yield Finding("credentials", f"taken as {who}, MQTT {settings.broker.version}")
+        forbidden = asked.forbidden()
+        base = settings.broker.base
+        if forbidden:
+            yield Finding(
+                "reading", f"no right to read {', '.join(forbidden)}",
+                f"Give this user the right to read {base}/#.",
+            )  # fmt: skip
+        else:
+            yield Finding("reading", f"{base}/# may be read")
+        topic = f"{base}/_bridge/{uuid.uuid4().hex}"
+        if asked.echo(topic):
+            yield Finding("writing", f"{base}/_bridge/# may be written")
+        else:
+            yield Finding(
+                "writing", f"nothing came back that was written to {base}/_bridge/",
+                f"Give this user the right to write {base}/_bridge/# and "
+                f"{base}/+/tasks/+/command.",
+            )  # fmt: skip
+        count = asked.printers()
+        fix = (
+            ""
+            if count
+            else "Has a printer connected once, with the same base topic "
+            f"({base})? Look with mosquitto_sub -t '{base}/#' -v"
+        )
+        yield Finding("printers", f"{count} found", fix)
+
+
+# This machine
+
+
+def _home() -> Finding:
+    home = mktl_daemon.home()
+    try:
+        Path(home).mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=home):
+            pass
+    except OSError as error:
+        return Finding(
+            "MKTL_HOME", f"{home} cannot be written: {error}",
+            "Set MKTL_HOME to a folder of this user.",
+        )  # fmt: skip
+    return Finding("MKTL_HOME", home)
+
+
+def _port(name: str, address: tuple[str, int]) -> Finding:
+    try:
+        socket.create_server(address).close()
+    except OSError as error:
+        return Finding(
+            f"{name}.listen", f"{address[0]}:{address[1]} cannot be had: {error}",
+            "Set another port, or stop what has it: a bridge that runs already?",
+        )  # fmt: skip
+    return Finding(f"{name}.listen", f"{address[0]}:{address[1]} is free")
+
+
+def _interface(settings: Settings) -> Finding:
+    interface = settings.store.interface
+    try:
+        socket.create_server((interface, 0)).close()
+    except OSError as error:
+        return Finding(
+            "store.interface", f"{interface} is not ours: {error}",
+            "Set an address of this machine, or 0.0.0.0 for all.",
+        )  # fmt: skip
+    return Finding("store.interface", f"{interface} can be bound")
+
+
+def _discovery() -> Finding:
+    try:
+        mktl_daemon.discover()
+    except RuntimeError as error:
+        return Finding(
+            "registry", f"{error}",
+            "Start mkregistryd on this network, or name its host in "
+            f"{mktl_daemon.home()}/client/registries.",
+        )  # fmt: skip
+    except OSError as error:
+        return Finding(
+            "registry", f"UDP discovery fails: {error}",
+            "Let UDP 10103 and 10111 through the firewall.",
+        )  # fmt: skip
+    return Finding("registry", "one answers")
+
+
+def _push(settings: Settings) -> Iterator[Finding]:
+    if not settings.push.rules:
+        return
+    from mqtt_bridge.push import Pusher  # noqa: PLC0415
+
+    try:
+        Pusher(settings)
+    except SettingsError as error:
+        yield Finding(
+            "push", str(error), "Mend the rule; 'apprise' knows the services."
+        )
+        return
+    yield Finding("push", f"{len(settings.push.rules)} rules")
+    state = settings.push.state
+    if state:
+        folder = Path(state).expanduser().parent
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            yield Finding(
+                "push.state", f"{folder} cannot be written",
+                "Name a file in a folder of this user.",
+            )  # fmt: skip

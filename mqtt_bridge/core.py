@@ -1,0 +1,341 @@
+"""The bridge itself: the fleet and all commands under way, one turn after the other.
+
+It hands what changed to a `Sink`, and knows nothing of mKTL.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+from mqtt_bridge import contract, mirror, pending
+from mqtt_bridge.contract import Command, ContractError, Event, Result, Topic
+from mqtt_bridge.inbox import Batch, Inbox
+from mqtt_bridge.link import Link
+from mqtt_bridge.mirror import Changes, Fleet, Place, Row
+from mqtt_bridge.notifier import Told
+from mqtt_bridge.pending import Outcome, Pending
+from mqtt_bridge.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+FORGET = 7 * 86400.0  # seconds that a printer may be missing on a broker that is back
+FETCH = 20  # printers that are asked for again at once
+DOZE = 0.25  # seconds between looks at the clock
+
+
+class Sink(Protocol):
+    """Where the mirrored items live. Called in the bridge's turn."""
+
+    def change(self, removed: Iterable[str], placed: dict[str, Place]) -> None: ...
+
+    def publish(self, rows: Iterable[Row]) -> None: ...
+
+    def connected(self, *, up: bool, when: float) -> None: ...
+
+
+class Bridge:
+    """Mirrors the printers of *settings* into *sink* from `start` to `close`."""
+
+    def __init__(self, settings: Settings, sink: Sink) -> None:
+        self.settings = settings
+        self.inbox = Inbox()
+        self.fleet = Fleet(
+            settings.broker.base,
+            settings.store.owns,
+            read_only=settings.store.read_only,
+        )
+        self.ready = threading.Event()  # everything retained has been mirrored
+        self.listeners: list[Callable[[Told], None]] = []
+        self.commands: dict[str, int] = {}  # outcomes by name
+        self.delay = 0.0  # seconds from arrival to publication, of the last batch
+        self._sink = sink
+        self._lock = threading.Lock()  # the turn: whoever has it has all below
+        self._pending = Pending()
+        self._futures: dict[str, Future[Result | None]] = {}
+        self._settling: list[str] | None = None  # printers still to be asked for
+        self._then: list[Callable[[], None]] = []  # once no state waits
+        self._complete = -1
+        self._closing = False
+        self._connected_at = 0.0
+        owned: dict[str, bool] = {}
+        self.link = Link(
+            settings.broker,
+            self.inbox,
+            settings.store.printers or ("+",),
+            lambda printer: _cached(owned, settings.store.owns, printer),
+            self._turn,
+            self._connected,
+            lambda: self._then.append(self._settled),
+            self._lost,
+        )
+        self._thread = threading.Thread(
+            target=self._run, name="upkeep-bridge", daemon=True
+        )
+
+    # Any thread
+
+    def start(self) -> None:
+        self._thread.start()
+        self.link.start()
+
+    def close(self) -> None:
+        """Answer whoever waits, say goodbye to the broker, end the threads."""
+        self.inbox.call(self._close)
+        if self._thread.is_alive():
+            self._thread.join(2.0)
+        self.link.close()
+
+    def ask(
+        self, printer: str, task: str, make: Callable[[mirror.Record, str], Command]
+    ) -> Future[Result | None]:
+        """Send a command; the Future ends when its change can be read, or was refused.
+
+        *make* gets the task's record and a transaction.
+        """
+        future: Future[Result | None] = Future()
+        self.inbox.call(lambda: self._ask(printer, task, make, future))
+        return future
+
+    def call(self, function: Callable[[], Any]) -> Future[Any]:
+        """Run *function* in the bridge's turn, when the fleet may be looked at."""
+        future: Future[Any] = Future()
+
+        def act() -> None:
+            try:
+                future.set_result(function())
+            except BaseException as error:  # noqa: BLE001 - it is the Future's outcome
+                future.set_exception(error)
+
+        self.inbox.call(act)
+        return future
+
+    # In turn
+
+    def _run(self) -> None:
+        while not self._closing:
+            deadline = self._pending.deadline
+            left = DOZE if deadline is None else deadline - time.monotonic()
+            self.inbox.wait(min(DOZE, max(0.0, left)))
+            self._turn()
+        with self._lock:
+            self._end(self._pending.lost("the bridge stopped"))
+
+    def _turn(self) -> None:
+        """Read a portion of the inbox. Also called by the link, after it has read.
+
+        With a thread of its own for this, each message would wait for Python to
+        switch, several times.
+        """
+        with self._lock:
+            try:
+                self._take(self.inbox.take())
+            # The thread must live on: with it would go every later message.
+            except Exception:
+                logger.exception("a batch of messages was dropped")
+
+    def _take(self, batch: Batch) -> None:
+        for call in batch.calls:
+            call()
+        if batch.states:
+            self._mirror(batch.states)
+            self.delay = time.monotonic() - batch.since
+        for topic, payload in batch.messages:
+            self._message(topic, payload)
+        self._end(self._pending.expired(time.monotonic()))
+        if batch.last and self._then:
+            waiting, self._then = self._then, []
+            for each in waiting:
+                each()
+
+    def _mirror(self, states: dict[str, bytes]) -> None:
+        changes, now = Changes(), time.time()
+        for topic, payload in states.items():
+            self.fleet.receive(topic, payload, now, changes)
+        self._apply(changes)
+
+    def _apply(self, changes: Changes) -> None:
+        if changes.removed or changes.placed:
+            self._sink.change(changes.removed, changes.placed)
+        rows = changes.rows
+        if changes.removed:
+            rows = [row for row in rows if row[0] not in changes.removed]
+        self._sink.publish(rows)
+        for printer in changes.gone:
+            self._end(self._pending.gone(printer))
+        self._end(self._pending.seen(changes.states))
+
+    def _message(self, topic: str, payload: bytes) -> None:
+        try:
+            where = Topic.parse(self.settings.broker.base, topic)
+            if where.kind == "results":
+                self._answered(where.printer, Result.decode(payload))
+            elif where.kind == "events":
+                self._happened(where.printer, Event.decode(payload))
+        except ContractError as error:
+            self.fleet.complain(topic, str(error))
+
+    def _answered(self, slug: str, result: Result) -> None:
+        printer = self.fleet.printers.get(slug)
+        record = None if printer is None else printer.tasks.get(result.task)
+        seq = -1 if record is None else record.seq
+        self._end(self._pending.answered(slug, result, seq))
+
+    def _happened(self, slug: str, event: Event) -> None:
+        told = self._told(slug, event)
+        for listener in self.listeners:
+            try:
+                listener(told)
+            except Exception:
+                logger.exception("an event was dropped")
+
+    def _told(self, slug: str, event: Event) -> Told:
+        printer = self.fleet.printers.get(slug)
+        info = printer.face.info if printer else None
+        record = printer.tasks.get(event.task) if printer else None
+        count = record.named()["done_count"] if record else 0
+        return Told(
+            slug,
+            info.name if info else slug,
+            info.url if info else "",
+            event,
+            int(count or 0),
+        )
+
+    def standing(self) -> list[Told]:
+        """What was to be told of every task as it stands, in the bridge's turn."""
+        found = []
+        for slug, printer in self.fleet.printers.items():
+            for task, record in printer.tasks.items():
+                said = record.named()
+                status = contract.STATUSES[int(said["status"] or 0)]
+                if record.shown and status in (contract.SOON, contract.DUE):
+                    texts = {
+                        name: str(said[name] or "")
+                        for name in ("label", "message", "guide")
+                    }
+                    event = Event(record.seq, record.time, task, status, **texts)
+                    found.append(self._told(slug, event))
+        return found
+
+    # Commands
+
+    def _ask(
+        self,
+        slug: str,
+        task: str,
+        make: Callable[[mirror.Record, str], Command],
+        future: Future[Result | None],
+    ) -> None:
+        ident = uuid.uuid4().hex
+        try:
+            command = make(self._reachable(slug, task), ident)
+            changes = command.command != "log"
+            self._pending.open(ident, slug, task, time.monotonic(), changes=changes)
+        except Exception as error:  # noqa: BLE001 - the asker is told
+            self._count("refused")
+            future.set_exception(error)
+            return
+        self._futures[ident] = future
+        topic = Topic(slug, "command", task).format(self.settings.broker.base)
+        self.link.publish(topic, command.encode())
+
+    def _reachable(self, slug: str, task: str) -> mirror.Record:
+        """Return the task's record. The errors are those of the contract's table."""
+        printer = self.fleet.printers.get(slug)
+        record = None if printer is None else printer.tasks.get(task)
+        if printer is None or record is None or not record.shown:
+            raise pending.error(contract.UNKNOWN_TASK, f"{slug}.{task}")
+        if not self.fleet.connected or not self.link.connected:
+            raise pending.error(
+                contract.NOT_READY,
+                f"the bridge has no connection to {self.settings.broker.address}",
+            )
+        if not printer.online:
+            raise pending.error(contract.NOT_READY, f"printer {slug!r} is offline")
+        if printer.face.info and not printer.face.info.commands:
+            raise pending.error(
+                contract.NOT_READY, f"printer {slug!r} takes no commands over MQTT"
+            )
+        return record
+
+    def _end(self, outcomes: Iterable[Outcome]) -> None:
+        for transaction, error, result in outcomes:
+            future = self._futures.pop(transaction, None)
+            self._count(type(error).__name__ if error else "ok")
+            if future is None or future.done():
+                continue
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+
+    def _count(self, outcome: str) -> None:
+        self.commands[outcome] = self.commands.get(outcome, 0) + 1
+
+    # The connection
+
+    def _connected(self) -> None:
+        self._connected_at = time.time()
+        self._connection(up=True)
+
+    def _lost(self, _reason: str) -> None:
+        self._settling = None
+        self._connection(up=False)
+        self._end(self._pending.lost("the broker was lost"))
+
+    def _connection(self, *, up: bool) -> None:
+        changes, now = Changes(), time.time()
+        self.fleet.connection(up=up, now=now, changes=changes)
+        self._sink.connected(up=up, when=now)
+        self._apply(changes)
+
+    def _settled(self) -> None:
+        """Ask again for what is missing: brokers drop parts of a large answer."""
+        missing = [p.slug for p in self.fleet.printers.values() if not p.whole]
+        complete = len(self.fleet.printers) - len(missing)
+        if missing and self.link.connected and complete != self._complete:
+            self._complete = complete
+            self._settling = missing
+            self._fetch()
+        else:
+            self._complete = -1
+            self._settling = None
+            self._forget()
+            self.ready.set()
+
+    def _fetch(self) -> None:
+        if self._settling is None:
+            return  # the connection was lost meanwhile
+        part, self._settling = self._settling[:FETCH], self._settling[FETCH:]
+        if not part:
+            self._settled()
+            return
+        self.link.fetch(part, lambda: self._then.append(self._fetch))
+
+    def _forget(self) -> None:
+        """Drop printers of which the broker has known nothing for a week."""
+        changes, long_ago = Changes(), time.time() - FORGET
+        for slug, printer in list(self.fleet.printers.items()):
+            if printer.heard < long_ago:
+                self.fleet.forget(slug, changes)
+        self._apply(changes)
+
+    def _close(self) -> None:
+        self._closing = True
+
+
+def _cached(
+    known: dict[str, bool], decide: Callable[[str], bool], printer: str
+) -> bool:
+    found = known.get(printer)
+    if found is None:
+        if len(known) > mirror.MAX_PRINTERS:
+            known.clear()
+        found = known[printer] = decide(printer)
+    return found

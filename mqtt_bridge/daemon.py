@@ -1,0 +1,176 @@
+"""`BridgeDaemon`: the fleet as the items of an mKTL daemon."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Iterable
+from concurrent.futures import Future
+from typing import Any, ClassVar
+
+from mktl_daemon import Daemon, Item, Payload
+from mqtt_bridge import doors, facets, metrics, settings
+from mqtt_bridge.contract import Command
+from mqtt_bridge.core import Bridge
+from mqtt_bridge.facets import Description
+from mqtt_bridge.mirror import Place, Record
+from mqtt_bridge.push import Pusher
+from mqtt_bridge.web import Web
+
+logger = logging.getLogger(__name__)
+
+WITHIN = 30.0  # seconds for a look at a whole fleet
+
+
+class Mirrored(Item):
+    """An item that only the printer changes."""
+
+
+class Settable(Item):
+    """An item whose SET becomes a command; the printer's next state is its change."""
+
+    bridge: ClassVar[Bridge]
+    publish_on_set = False
+
+    def req_set(self, request: Any) -> Any:
+        """Answer once the change can be read."""
+        value = self.validate_type(self.from_payload(request.payload))
+        printer, task, field = self.key.split(".", 2)
+        by = _origin(request.payload)
+
+        def make(record: Record, transaction: str) -> Command:
+            return facets.command(
+                record.shape, record.values, field, value, by, transaction
+            )
+
+        asked = self.bridge.ask(printer, task, make)
+        answer: Future[Payload] = Future()
+
+        def settle(done: Future[Any]) -> None:
+            error = done.exception()
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(Payload(value=True))
+
+        asked.add_done_callback(settle)
+        return answer
+
+
+class BridgeDaemon(Daemon):
+    """Mirrors the printers of a broker.
+
+    *options* has the settings as ``settings``, or their file as ``appconfig``.
+    """
+
+    bridge: Bridge
+
+    def parse_options(self, options: Any) -> None:
+        """SettingsError: settings that cannot be used."""
+        given = getattr(options, "settings", None)
+        if given is None:
+            given = settings.load(getattr(options, "appconfig", None))
+        self.bridge = Bridge(given, self)
+        self._pusher = _pusher(given, self.bridge)
+        self._webs: list[Web] = []
+        self._settable = type("Settable", (Settable,), {"bridge": self.bridge})
+
+    def describe_items(self) -> dict[str, Description]:
+        # The underscore keeps it apart from a printer: no slug begins so.
+        return {
+            self._broker: {
+                "type": "boolean",
+                "description": "Whether the bridge has its broker",
+                "settable": False,
+            }
+        }
+
+    @property
+    def _broker(self) -> str:
+        return f"_{self.alias}broker"
+
+    def setup(self) -> None:
+        """Wait for what the broker retains: no client sees a half-filled store."""
+        self.add_item(Mirrored, self._broker)
+        # Millions of objects come that stay: to look through them for garbage again
+        # and again would take longer than to make them.
+        gc.disable()
+        try:
+            self.bridge.start()
+            while not self.bridge.ready.wait(0.2):
+                if self.shutdown.is_set():
+                    raise InterruptedError("stopped before the broker was reached")
+            gc.freeze()
+        finally:
+            gc.enable()
+
+    def setup_final(self) -> None:
+        given = self.bridge.settings
+        if self._pusher is not None:
+            bridge = self.bridge
+            self._pusher.catch_up(bridge.call(bridge.standing).result(WITHIN))
+            self._pusher.start()
+        if given.metrics is not None:
+            self._webs.append(metrics.serve(self.bridge, given.metrics, self._pusher))
+        if given.http.listen is not None and self._pusher is not None:
+            self._webs.append(
+                doors.serve(self.bridge, given.http.listen, self._pusher.secret)
+            )
+
+    def started(self) -> None:
+        count = len(self.bridge.fleet.printers)
+        logger.info("on the air with %d printers", count)
+
+    def cleanup(self, *_args: Any, **_kwargs: Any) -> None:
+        for web in self._webs:
+            web.close()
+        self.bridge.close()
+        if self._pusher is not None:
+            self._pusher.close()
+
+    # What the bridge hands over, in its turn
+
+    def change(self, removed: Iterable[str], placed: dict[str, Place]) -> None:
+        known = self.catalog.authoritative_items
+        # What is described anew is taken away and put back in one change.
+        gone = [key for key in (*removed, *placed) if key in known]
+        plain: dict[str, Description] = {}
+        settable: dict[str, Description] = {}
+        for key, place in placed.items():
+            kind = settable if place.description["settable"] else plain
+            kind[key] = place.description
+        self._forget_others(placed)
+        with self.changing():
+            if gone:
+                self.remove_items(gone)
+            if plain:
+                self.add_items(plain, Mirrored)
+            if settable:
+                self.add_items(settable, self._settable)
+
+    def connected(self, *, up: bool, when: float) -> None:
+        super().publish([(self._broker, int(up), when)])
+
+    def _forget_others(self, placed: dict[str, Place]) -> None:
+        """Drop what this home remembers of bridges that had these printers.
+
+        Whether one of them still has them is the registry's to say.
+        """
+        for identity, block in self.catalog.blocks().items():
+            if identity != self.uuid and not placed.keys().isdisjoint(block["items"]):
+                self.catalog.remove(identity)
+
+
+def _origin(payload: Payload) -> str:
+    """Say who sets: it goes into the task's log."""
+    user = getattr(payload, "_user", None)
+    host = getattr(payload, "_hostname", None)
+    return "@".join(str(each) for each in (user, host) if each)[:200] or "mKTL"
+
+
+def _pusher(given: settings.Settings, bridge: Bridge) -> Pusher | None:
+    if not given.push.rules:
+        return None
+    pusher = Pusher(given)
+    bridge.listeners.append(pusher.tell)
+    return pusher

@@ -1,0 +1,99 @@
+"""The links behind buttons, served over HTTP: a signature is the only key."""
+
+from __future__ import annotations
+
+import html
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from mqtt_bridge import buttons
+from mqtt_bridge.buttons import LinkError, Press
+from mqtt_bridge.contract import Command
+from mqtt_bridge.core import Bridge
+from mqtt_bridge.mirror import Record
+from mqtt_bridge.settings import SettingsError
+from mqtt_bridge.web import Answer, Routes, Web
+
+logger = logging.getLogger(__name__)
+
+HTML = "text/html; charset=utf-8"
+PATH = "/do/"
+BY = "push"
+WITHIN = 7.0  # seconds: the bridge itself gives up after 5
+USED = 10_000  # links that are remembered as used
+
+
+class Doors:
+    """Answers ``/do/<signed>``: a GET asks, a POST does, and only once."""
+
+    def __init__(self, bridge: Bridge, secret: bytes) -> None:
+        self._bridge = bridge
+        self._secret = secret
+        self._lock = threading.Lock()
+        self._used: OrderedDict[Press, None] = OrderedDict()
+
+    def get(self, path: str) -> Answer:
+        # Mail programs and messengers fetch links to show what is behind: a GET
+        # must not change anything.
+        return self._answer(path, _ask)
+
+    def post(self, path: str) -> Answer:
+        return self._answer(path, self._press)
+
+    def _answer(self, path: str, act: Callable[[Press], Answer]) -> Answer:
+        if not path.startswith(PATH):
+            return _page(404, "Nothing is here.")
+        try:
+            press = buttons.verify(path.removeprefix(PATH), self._secret, time.time())
+        except LinkError as error:
+            return _page(403, html.escape(str(error)))
+        return act(press)
+
+    def _press(self, press: Press) -> Answer:
+        with self._lock:
+            if press in self._used:
+                return _page(409, "This was done already.")
+            self._used[press] = None
+            if len(self._used) > USED:
+                self._used.popitem(last=False)
+        try:
+            self._do(press)
+        except Exception as error:  # noqa: BLE001 - whoever pressed is told
+            with self._lock:
+                self._used.pop(press, None)
+            logger.info("a button had no effect: %s", error)
+            return _page(502, f"Not done: {html.escape(str(error))}")
+        return _page(200, "Done." if press.action == "done" else "Later, then.")
+
+    def _do(self, press: Press) -> None:
+        def make(_record: Record, transaction: str) -> Command:
+            if press.action == "later":
+                return Command("snooze", transaction, BY, hours=buttons.LATER)
+            return Command("done", transaction, BY)
+
+        self._bridge.ask(press.printer, press.task, make).result(WITHIN)
+
+
+def serve(bridge: Bridge, address: tuple[str, int], secret: bytes) -> Web:
+    """Serve the links. SettingsError: it cannot be."""
+    doors = Doors(bridge, secret)
+    try:
+        return Web(address, Routes(doors.get, doors.post), "upkeep-doors")
+    except OSError as error:
+        raise SettingsError(f"http.listen: {address}: {error}") from None
+
+
+def _ask(press: Press) -> Answer:
+    name = html.escape(f"{press.printer}: {press.task}")
+    form = (
+        f'<form method="post"><button>{buttons.ACTIONS[press.action]}</button></form>'
+    )
+    return _page(200, f"<h1>{name}</h1>{form}")
+
+
+def _page(status: int, body: str) -> Answer:
+    page = f"<!doctype html><title>Klipper Upkeep</title>{body}\n"
+    return status, HTML, page.encode()

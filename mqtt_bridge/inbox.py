@@ -1,0 +1,108 @@
+"""What has arrived from the broker and has not been read yet.
+
+Of a retained topic only the newest payload is kept, of events and results
+every one. Whoever reads it holds the bridge's turn.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+FULL = 64 << 20  # bytes; beyond it the link stops reading, and TCP tells the broker
+PORTION = 100  # states read at once: neither a command nor the first waits for a flood
+
+
+class Batch(NamedTuple):
+    """What waited: every call and message, and a portion of the states.
+
+    *last* tells that no state is left, *since* (monotonic) when the first came.
+    """
+
+    calls: list[Callable[[], None]]
+    states: dict[str, bytes]
+    messages: list[tuple[str, bytes]]
+    last: bool
+    since: float
+
+
+class Inbox:
+    """Safe from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Condition()
+        self._calls: deque[Callable[[], None]] = deque()
+        self._states: OrderedDict[str, bytes] = OrderedDict()
+        self._messages: list[tuple[str, bytes]] = []
+        self._bytes = 0
+        self._since = 0.0  # when the first of what waits came
+        self.received = 0
+        self.superseded = 0  # states of which a newer one came before they were read
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a message or a state has not been read."""
+        return bool(self._states or self._messages)
+
+    @property
+    def full(self) -> bool:
+        return self._bytes > FULL
+
+    def state(self, topic: str, payload: bytes) -> None:
+        """Keep *payload* in place of what the topic said before."""
+        with self._lock:
+            if not self._states:
+                self._since = time.monotonic()
+            before = self._states.get(topic)
+            self._states[topic] = payload
+            # A newer state keeps its place in the queue, or a printer in a hurry
+            # would never be read. Only "online" stays behind what it promises.
+            if topic.endswith("/availability"):
+                self._states.move_to_end(topic)
+            self._bytes += len(payload)
+            self.received += 1
+            if before is not None:
+                self._bytes -= len(before)
+                self.superseded += 1
+
+    def message(self, topic: str, payload: bytes) -> None:
+        with self._lock:
+            self._messages.append((topic, payload))
+            self._bytes += len(payload)
+            self.received += 1
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Have the reader run *function*."""
+        with self._lock:
+            self._calls.append(function)
+            self._lock.notify()
+
+    def wait(self, timeout: float) -> None:
+        """Wait for a call, at most *timeout* seconds."""
+        with self._lock:
+            if not self._calls:
+                self._lock.wait(timeout)
+
+    def take(self) -> Batch:
+        """Return what waits; it may be empty."""
+        with self._lock:
+            calls, messages = list(self._calls), self._messages
+            self._calls.clear()
+            self._messages = []
+            states = {}
+            for _ in range(min(PORTION, len(self._states))):
+                topic, payload = self._states.popitem(last=False)
+                states[topic] = payload
+            self._bytes -= sum(map(len, states.values()))
+            self._bytes -= sum(len(payload) for _, payload in messages)
+            last = not self._states
+        return Batch(calls, states, messages, last, self._since)
+
+    def forget(self, level: str) -> None:
+        """Drop the states whose topic ends in */level*: they are of another time."""
+        with self._lock:
+            for topic in [each for each in self._states if each.endswith("/" + level)]:
+                self._bytes -= len(self._states.pop(topic))

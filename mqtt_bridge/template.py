@@ -1,0 +1,68 @@
+"""`upkeep-bridge init`: a settings file whose every line says what it is for."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+TEXT = """\
+# Settings of upkeep-bridge. What is commented out shows the default.
+# Each may be set in the environment (UPKEEP_BROKER_HOST) or by a flag
+# (--set broker.host=10.0.0.5), too. "upkeep-bridge check" tries them.
+
+[broker]
+host = "localhost"
+# port = 1883                  # 8883 with TLS
+# version = "3.1.1"            # or "5"
+# base = "klipper_upkeep"      # base_topic of the printers
+# keepalive = 30               # seconds
+# A file with the lines "username: NAME" and "password: WORD".
+# credentials = "$CREDENTIALS_DIRECTORY/broker"
+# tls = true
+# ca = "/etc/upkeep-bridge/ca.pem"      # else the system's authorities
+# certificate = "/etc/upkeep-bridge/bridge.pem"
+# key = "/etc/upkeep-bridge/bridge.key"
+
+[store]
+# name = "upkeep"              # items are upkeep.<printer>.<task>.<field>
+# alias = "mqtt"               # another for each bridge of the store
+# read_only = false            # true: mKTL clients can set nothing
+# interface = "127.0.0.1"      # "0.0.0.0" lets other machines in
+# allow = ["192.168.1.0/24"]   # and only these
+# printers = ["voron"]         # only these, by their slugs
+# share = { of = 4, index = 0 }    # or the first quarter of all printers
+
+# [push]                       # pip install 'klipper-upkeep[push]'
+# quiet = "22:00-07:00"        # what happens then is told afterwards
+# digest = "08:00"             # once a day instead of at once
+# state = "/var/lib/upkeep-bridge/push.json"   # what was told already
+
+# [[push.rule]]
+# to = ["ntfy://ntfy.sh/my-printers"]      # addresses of Apprise
+# printers = ["*"]
+# tasks = ["*"]
+# events = ["due"]             # soon, due, done, skipped, snoozed, ...
+# title = "{printer}: {label}"
+# text = "{what}. {message}"
+# buttons = false              # Done and Later, where the service has buttons
+
+# [http]                       # the links behind the buttons
+# listen = "127.0.0.1:8126"
+# url = "https://upkeep.example.org"       # what a phone reaches it by
+# expire = 48                  # hours
+
+# [metrics]                    # pip install 'klipper-upkeep[metrics]'
+# listen = "127.0.0.1:9763"
+"""
+
+
+def init(file: str) -> int:
+    """Write the template to *file*, which must not be there. Return the exit code."""
+    try:
+        with Path(file).open("x", encoding="utf-8") as out:
+            out.write(TEXT)
+    except OSError as error:
+        print(f"upkeep-bridge: {file} is not written: {error}", file=sys.stderr)
+        return 1
+    print(f"{file} is written; edit it, then: upkeep-bridge -c {file} check")
+    return 0

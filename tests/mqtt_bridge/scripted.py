@@ -1,0 +1,103 @@
+"""A scripted printer: speaks the contract to a real broker, and nothing more."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from mqtt_bridge import contract
+from mqtt_bridge.contract import Command, Event, Result, Topic
+from tests.mqtt_bridge import messages as m
+
+
+class ScriptedPrinter:
+    """Carries commands out as the contract says, or as *answer* says instead."""
+
+    def __init__(self, port: int, slug: str = "voron", *states: contract.State) -> None:
+        self.slug = slug
+        self.seq = 10
+        self.states = {each.task: each for each in states or (m.state(),)}
+        self.heard: list[Command] = []
+        self.answer: Callable[[Command, str], None] = self.carry_out
+        self._ready = threading.Event()
+        self._client = paho.Client(CallbackAPIVersion.VERSION2)
+        self._client.will_set(self.topic("availability"), b"offline", 1, retain=True)
+        self._client.on_connect = self._connected
+        self._client.on_subscribe = lambda *_: self._ready.set()
+        self._client.on_message = self._received
+        self._client.reconnect_delay_set(1, 1)
+        self._port = port
+
+    def __enter__(self) -> ScriptedPrinter:
+        self._client.connect("127.0.0.1", self._port)
+        self._client.loop_start()
+        assert self._ready.wait(10), "no answer from the broker"
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Go without a goodbye: the broker tells the last will."""
+        connection = self._client.socket()
+        if connection is not None:
+            connection.close()
+        self._client.loop_stop()
+
+    def topic(self, rest: str) -> str:
+        return m.topic(self.slug, rest)
+
+    def say(self, rest: str, payload: bytes, retain: bool = True) -> None:
+        self._client.publish(self.topic(rest), payload, qos=1, retain=retain)
+
+    def say_everything(self) -> None:
+        for topic, payload in m.printer(self.slug, tuple(self.states.values())).items():
+            self._client.publish(topic, payload, qos=1, retain=True)
+
+    def change(self, task: str = "rods", **fields: object) -> contract.State:
+        self.seq += 1
+        state = self.states[task]._replace(seq=self.seq, **fields)
+        self.states[task] = state
+        self.say(f"tasks/{task}", state.encode())
+        return state
+
+    def happen(self, event: str, task: str = "rods", **fields: str) -> None:
+        self.seq += 1
+        told = Event(self.seq, 1000.0, task, event, self.states[task].label, **fields)
+        self.say("events", told.encode(), retain=False)
+
+    def carry_out(self, command: Command, task: str) -> None:
+        state = self.states[task]
+        limit = state.deciding
+        if command.command == "done":
+            limit = m.limit(limit.meter, limit.unit, 0.0, limit.threshold)
+            fields = {"limits": (limit,), "done_count": state.done_count + 1,
+                      "last_by": command.by}  # fmt: skip
+        elif command.command == "set" and command.threshold is not None:
+            limit = limit._replace(threshold=command.threshold)
+            fields = {"limits": (limit,)}
+        elif command.command in ("enable", "disable"):
+            fields = {"enabled": command.command == "enable"}
+        else:
+            self.refuse(command, task, contract.BAD_ARGUMENT, "not in the script")
+            return
+        self.result(Result(command.transaction, task, self.change(task, **fields).seq))
+
+    def refuse(self, command: Command, task: str, code: str, text: str) -> None:
+        self.result(Result(command.transaction, task, code=code, text=text))
+
+    def result(self, result: Result) -> None:
+        self.say("results", result.encode(), retain=False)
+
+    def _connected(self, client, *_more) -> None:
+        client.subscribe(self.topic("tasks/+/command"), 1)
+        self.say_everything()
+
+    def _received(self, _client, _data, message) -> None:
+        command = Command.decode(message.payload)
+        self.heard.append(command)
+        task = Topic.parse(m.BASE, message.topic).task
+        self.answer(command, task)

@@ -1,0 +1,120 @@
+"""Settings: each wrong one is named, with what is allowed and the fix."""
+
+from __future__ import annotations
+
+import pytest
+
+from mqtt_bridge import settings
+from mqtt_bridge.settings import SettingsError
+
+
+@pytest.fixture
+def load(tmp_path):
+    def loaded(text="", environ=(), flags=()):
+        file = tmp_path / "bridge.toml"
+        file.write_text(text)
+        return settings.load(file, dict(environ), flags)
+
+    return loaded
+
+
+def test_without_settings_the_defaults_hold():
+    made = settings.load(None, {})
+
+    assert made.broker.address == "mqtt://localhost:1883"
+    assert made.store.interface == "127.0.0.1", "nobody else is let in unasked"
+    assert made.metrics is None
+    assert made.http.listen is None
+
+
+def test_the_environment_is_over_the_file_and_flags_over_both(load):
+    text = "[broker]\nhost = 'a'\nport = 1\nkeepalive = 9"
+    environ = {"UPKEEP_BROKER_PORT": "2", "UPKEEP_BROKER_KEEPALIVE": "8"}
+    made = load(text, environ, ["broker.keepalive=7"]).broker
+
+    assert (made.host, made.port, made.keepalive) == ("a", 2, 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[broker]\nport = 'abc'", "broker.port is 'abc', not a number from 1 to"),
+        ("[broker]\nport = true", "broker.port is True, not a number"),
+        ("[broker]\nversion = '4'", "one of 3.1.1, 5"),
+        ("[broker]\nbase = 'a/+/b'", "a topic without +, # and outer slashes"),
+        ("[broker]\nprt = 1", "there is no broker.prt; allowed: base, ca"),
+        ("[brokr]", "there is no brokr; allowed: broker"),
+        ("broker = 1", "broker is 1, not a table"),
+        ("[broker]\nkey = 'k'", "broker.key is set without broker.certificate"),
+        ("[store.share]\nof = 4\nindex = 4", "the first is 0 and the last 3"),
+        ("[store]\nprinters = ['A b']", "a printer's slug"),
+        ("[store]\nallow = ['here']", "a network as 192.168.1.0/24"),
+        ("[push]\nquiet = '22'", "two times of the day as 22:00-07:00"),
+        ("[[push.rule]]\nevents = ['due']", "push.rule.0.to is missing"),
+        ("[[push.rule]]\nto = 'a'\nevents = ['dew']", "one of soon, due, done"),
+        ("[[push.rule]]\nto = 'a'\ntitle = '{x}'", "none but {printer}"),
+        ("[[push.rule]]\nto = 'a'\nbuttons = true", "http.listen"),
+        ("[http]\nurl = 'phone'", "begins with http:// or https://"),
+        ("[metrics]\nlisten = 'x:y'", "HOST:PORT"),
+        ("[", "is no TOML"),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_is_told_with_what_is_allowed(load, text, told):
+    with pytest.raises(SettingsError) as error:
+        load(text)
+    assert told in str(error.value)
+    assert "bridge.toml" in str(error.value) or "store.share" in text or "." in told
+
+
+def test_where_a_wrong_value_was_set_is_told(load):
+    with pytest.raises(SettingsError, match="environment's UPKEEP_BROKER_PORT"):
+        load("", {"UPKEEP_BROKER_PORT": "x"})
+    with pytest.raises(SettingsError, match=r"--set broker\.port"):
+        load("", (), ["broker.port=x"])
+
+
+def test_a_missing_file_is_told_with_the_fix(tmp_path):
+    with pytest.raises(SettingsError, match="'upkeep-bridge init' writes one"):
+        settings.load(tmp_path / "none.toml", {})
+
+
+def test_no_password_in_the_settings_or_on_the_command_line(load):
+    with pytest.raises(SettingsError, match=r"broker\.credentials") as error:
+        load("[broker]\npassword = 'hunter2'")
+    assert "hunter2" not in str(error.value)
+    with pytest.raises(SettingsError, match="do not belong there") as error:
+        load("", (), ["broker.password=hunter2"])
+    assert "hunter2" not in str(error.value)
+
+
+def test_credentials_come_from_a_file_or_the_environment(load, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("# for the bridge\nusername: anna\npassword: a:b\n")
+    made = load("[broker]\ncredentials = '$HERE/secret'", {"HERE": str(tmp_path)})
+    assert (made.broker.username, made.broker.password) == ("anna", "a:b")
+
+    made = load("[broker]\nusername = 'bo'", {"UPKEEP_BROKER_PASSWORD": "c"})
+    assert (made.broker.username, made.broker.password) == ("bo", "c")
+    assert "password" not in repr(made)
+
+
+def test_credentials_that_cannot_be_read_are_told_with_the_fix(load, tmp_path):
+    with pytest.raises(SettingsError, match="username: NAME"):
+        load(f"[broker]\ncredentials = '{tmp_path}/none'")
+    (tmp_path / "empty").write_text("")
+    with pytest.raises(SettingsError, match="has no line"):
+        load(f"[broker]\ncredentials = '{tmp_path}/empty'")
+
+
+def test_tls_moves_the_port(load):
+    made = load("[broker]\nca = '/ca.pem'").broker
+    assert (made.port, made.tls.ca) == (8883, "/ca.pem")
+    assert load("[broker]\ntls = true").broker.tls.ca is None
+    assert load("[broker]\ntls = false").broker.tls is None
+
+
+def test_a_bad_push_address_is_not_shown(load):
+    """It may hold a token."""
+    with pytest.raises(SettingsError) as error:
+        load("[[push.rule]]\nto = [1, 'tgram://secret']")
+    assert "secret" not in str(error.value)
