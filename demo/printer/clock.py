@@ -1,0 +1,83 @@
+"""What time it is for a virtual printer: life's, faster than life, or a test's."""
+
+from __future__ import annotations
+
+import time
+from typing import Callable, Generic, TypeVar
+
+import greenlet
+
+Ready = TypeVar("Ready")
+
+
+class LifeClock(Generic[Ready]):
+    """The machine's own monotonic clock."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def wait(self, waketime: float, listen: Callable[[float], Ready]) -> Ready:
+        """Listen until *waketime*, or until *listen* hears something.
+
+        *listen* takes the real seconds it may block and returns what is ready.
+        """
+        return listen(max(0.0, waketime - self.monotonic()))
+
+
+class FastClock(Generic[Ready]):
+    """A clock that runs *factor* times faster than life, at the most.
+
+    It never runs past a timer that is due: on a busy machine the virtual printer
+    becomes slower instead of missing what it should have seen in time.
+    """
+
+    def __init__(self, factor: float) -> None:
+        self._factor = factor
+        self._now = 0.0
+        self._read_at = time.monotonic()
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def wait(self, waketime: float, listen: Callable[[float], Ready]) -> Ready:
+        ready = listen(max(0.0, (waketime - self._now) / self._factor))
+        read_at = time.monotonic()
+        flown = (read_at - self._read_at) * self._factor
+        self._now = max(self._now, min(self._now + flown, waketime))
+        self._read_at = read_at
+        return ready
+
+
+class TestClock(Generic[Ready]):
+    """A clock that stands still until a test moves it.
+
+    The virtual printer runs in a greenlet of the test's own thread. It gives way to
+    the test whenever it has nothing left to do before `target`.
+    """
+
+    __test__ = False  # not a test, whatever pytest makes of the name
+
+    def __init__(self, start: float = 1000.0) -> None:
+        self.target = start
+        self.patience = 0.0  # real seconds to listen before giving way
+        self._now = start
+        self._test = greenlet.getcurrent()
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def wait(self, waketime: float, listen: Callable[[float], Ready]) -> Ready:
+        ready = listen(0.0)
+        if ready:
+            return ready
+        if waketime <= self.target:
+            self._now = max(self._now, waketime)
+            return ready
+        self._now = max(self._now, self.target)
+        patience, self.patience = self.patience, 0.0
+        if patience:
+            ready = listen(patience)
+            if ready:
+                return ready
+        self._test.switch()
+        return ready  # the test may have changed what is due

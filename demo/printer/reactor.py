@@ -1,0 +1,334 @@
+"""The reactor: timers, callbacks and files of one thread, as an extra knows them.
+
+A callback may pause: it runs in a greenlet of its own, and others run meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import select
+from types import TracebackType
+from typing import Any, Callable, Iterator, List, Union
+
+import greenlet
+
+from .clock import FastClock, LifeClock, TestClock
+
+Callback = Callable[[float], Any]
+Files = List[int]
+Clock = Union[LifeClock[Files], FastClock[Files], TestClock[Files]]
+
+NOW = 0.0
+NEVER = 9999999999999999.0
+
+logger = logging.getLogger(__name__)
+
+
+class ReactorError(Exception):
+    """Something paused where nothing may pause."""
+
+
+class Timer:
+    """A callback and when it is due. The callback returns when it is due again."""
+
+    def __init__(self, callback: Callback, waketime: float) -> None:
+        self.callback = callback
+        self.waketime = waketime
+        self.running = False
+
+
+class Pause(Timer):
+    """A timer that lets a paused greenlet go on."""
+
+
+class Completion:
+    """A result that somebody waits for."""
+
+    _nothing = object()
+
+    def __init__(self, reactor: Reactor) -> None:
+        self._reactor = reactor
+        self._result = self._nothing
+        self._sleepers: list[Timer] = []
+
+    def test(self) -> bool:
+        return self._result is not self._nothing
+
+    def complete(self, result: Any) -> None:
+        self._result = result
+        for timer in self._sleepers:
+            self._reactor.update_timer(timer, NOW)
+
+    def wait(self, waketime: float = NEVER, waketime_result: Any = None) -> Any:
+        if not self.test():
+            self._reactor.sleep(waketime, self._sleepers)
+        return self._result if self.test() else waketime_result
+
+
+class Mutex:
+    """One holder at a time; who waits is served in the order of asking."""
+
+    def __init__(self, reactor: Reactor, is_locked: bool = False) -> None:
+        self._reactor = reactor
+        self._locked = is_locked
+        self._holder: greenlet.greenlet | None = None
+        self._queue: list[Completion] = []
+
+    def test(self) -> bool:
+        return self._locked
+
+    def __enter__(self) -> None:
+        if self._locked:
+            if self._holder is greenlet.getcurrent():
+                # Klippy would wait for itself for ever, and nothing would say so.
+                raise ReactorError("deadlock: this code already holds the mutex")
+            turn = self._reactor.completion()
+            self._queue.append(turn)
+            turn.wait()
+        self._locked = True
+        self._holder = greenlet.getcurrent()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        self._holder = None
+        if self._queue:
+            self._queue.pop(0).complete(None)
+        else:
+            self._locked = False
+
+    def lock(self) -> None:
+        self.__enter__()
+
+    def unlock(self) -> None:
+        self.__exit__()
+
+
+class FileHandler:
+    """A file that is being listened to."""
+
+    def __init__(self, fd: int, callback: Callback) -> None:
+        self.fd = fd
+        self.callback = callback
+
+
+class Reactor:
+    NOW = NOW
+    NEVER = NEVER
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock: Clock = clock or LifeClock()
+        self._timers: list[Timer] = []
+        self._files: dict[int, FileHandler] = {}
+        self._async_calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._doorbell: tuple[int, int] | None = None
+        self._hub: greenlet.greenlet | None = None
+        self._workers: list[greenlet.greenlet] = []
+        self._running = False
+        self._no_pause = 0
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    # Timers
+
+    def register_timer(self, callback: Callback, waketime: float = NEVER) -> Timer:
+        timer = Timer(callback, waketime)
+        self._timers.append(timer)
+        return timer
+
+    def update_timer(self, timer: Timer, waketime: float) -> None:
+        # What a running callback returns decides, and nothing said meanwhile.
+        if not timer.running:
+            timer.waketime = waketime
+
+    def unregister_timer(self, timer: Timer) -> None:
+        timer.waketime = NEVER
+        self._timers.remove(timer)
+
+    # Callbacks
+
+    def completion(self) -> Completion:
+        return Completion(self)
+
+    def register_callback(
+        self, callback: Callback, waketime: float = NOW
+    ) -> Completion:
+        """Call *callback* once, at *waketime*; what it returns completes the result."""
+        result = self.completion()
+
+        def once(eventtime: float) -> float:
+            self.unregister_timer(timer)
+            result.complete(callback(eventtime))
+            return NEVER
+
+        timer = self.register_timer(once, waketime)
+        return result
+
+    def register_async_callback(
+        self, callback: Callback, waketime: float = NOW
+    ) -> None:
+        """The same from another thread. `TypeError` unless the reactor has begun."""
+        self._ring(lambda: void(self.register_callback(callback, waketime)))
+
+    def async_complete(self, completion: Completion, result: Any) -> None:
+        self._ring(lambda: completion.complete(result))
+
+    def _ring(self, call: Callable[[], None]) -> None:
+        doorbell = self._doorbell
+        if doorbell is None:
+            raise TypeError("the reactor does not run")
+        self._async_calls.put(call)
+        self._push(doorbell[1])
+
+    def _push(self, button: int) -> None:
+        # A full pipe already means "wake up".
+        with contextlib.suppress(BlockingIOError):
+            os.write(button, b"\0")
+
+    def _answer_bell(self, eventtime: float) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._doorbell[0], 4096)  # type: ignore[index]
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._async_calls.get_nowait()()
+
+    # Pausing
+
+    def pause(self, waketime: float) -> float:
+        """Let others run until *waketime*. Returns the time it then is."""
+        self.sleep(waketime, [])
+        return self.monotonic()
+
+    def sleep(self, waketime: float, sleepers: list[Timer]) -> None:
+        """Pause, and stand in *sleepers* meanwhile, for whoever may wake us sooner."""
+        if self._no_pause:
+            raise ReactorError("nothing may pause here")
+        if self._hub is None:
+            self._clock.wait(waketime, lambda seconds: select_readable([], seconds))
+            return
+        timer = Pause(greenlet.getcurrent().switch, waketime)
+        self._timers.append(timer)
+        sleepers.append(timer)
+        try:
+            self._hub.switch(NEVER)
+        finally:
+            sleepers.remove(timer)
+            self.unregister_timer(timer)
+
+    @contextlib.contextmanager
+    def assert_no_pause(self) -> Iterator[None]:
+        self._no_pause += 1
+        try:
+            yield
+        finally:
+            self._no_pause -= 1
+
+    def mutex(self, is_locked: bool = False) -> Mutex:
+        return Mutex(self, is_locked)
+
+    # Files
+
+    def register_fd(self, fd: int, read_callback: Callback) -> FileHandler:
+        handler = self._files[fd] = FileHandler(fd, read_callback)
+        return handler
+
+    def unregister_fd(self, handler: FileHandler) -> None:
+        del self._files[handler.fd]
+
+    # Life
+
+    def run(self) -> None:
+        """Serve until `end()`. What escapes a callback escapes from here."""
+        if self._doorbell is None:
+            self._doorbell = os.pipe()
+            for fd in self._doorbell:
+                os.set_blocking(fd, False)
+            self.register_fd(self._doorbell[0], self._answer_bell)
+        self._hub = greenlet.getcurrent()
+        self._no_pause = 0
+        self._running = True
+        try:
+            while self._running:
+                self._turn()
+        finally:
+            self._hub = None
+
+    def end(self) -> None:
+        """May be called from a signal handler."""
+        self._running = False
+        if self._doorbell is not None:
+            self._push(self._doorbell[1])
+
+    def finalize(self) -> None:
+        """Leave nothing behind: no greenlet, no file."""
+        workers, self._workers = self._workers, []
+        for worker in workers:
+            if not worker.dead:
+                with contextlib.suppress(Exception):
+                    worker.throw()
+        if self._doorbell is not None:
+            for fd in self._doorbell:
+                os.close(fd)
+        self._doorbell = None
+        self._timers.clear()
+        self._files.clear()
+
+    def _turn(self) -> None:
+        due = self._soonest()
+        readable = self._clock.wait(
+            NEVER if due is None else due.waketime, self._listen
+        )
+        eventtime = self.monotonic()
+        for fd in readable:
+            handler = self._files.get(fd)
+            if handler is not None:
+                self._in_worker(lambda h=handler: h.callback(eventtime))  # type: ignore[misc]
+        due = self._soonest()
+        if self._running and due is not None and due.waketime <= eventtime:
+            self._fire(due, eventtime)
+
+    def _listen(self, seconds: float) -> Files:
+        # Not for ever: Klippy looks up once a second, and so a signal is seen.
+        return select_readable(list(self._files), min(seconds, 1.0))
+
+    def _soonest(self) -> Timer | None:
+        return min(self._timers, key=lambda timer: timer.waketime, default=None)
+
+    def _fire(self, timer: Timer, eventtime: float) -> None:
+        timer.waketime = NEVER
+        if isinstance(timer, Pause):
+            timer.callback(eventtime)
+            return
+
+        def call() -> None:
+            timer.running = True
+            try:
+                waketime = timer.callback(eventtime)
+            finally:
+                timer.running = False
+            timer.waketime = waketime
+
+        self._in_worker(call)
+
+    def _in_worker(self, call: Callable[[], Any]) -> None:
+        """Run *call* where it may pause. An exception comes out here, or later."""
+        worker = greenlet.greenlet(call)
+        worker.switch()
+        self._workers = [known for known in self._workers if not known.dead]
+        if not worker.dead:
+            self._workers.append(worker)
+
+
+def select_readable(fds: Files, seconds: float) -> Files:
+    return select.select(fds, [], [], seconds)[0]
+
+
+def void(_: object) -> None:
+    """Drop a result."""

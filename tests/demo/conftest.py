@@ -1,0 +1,30 @@
+"""A virtual printer for a test, and extras that a test writes down."""
+
+import sys
+import textwrap
+
+import pytest
+
+from tests.fakes import VirtualPrinter
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start virtual printers that exit with the test."""
+    printers = []
+
+    def start(config="", source=None, **options):
+        extras = {}
+        if source is not None:
+            folder = tmp_path / "subject"
+            folder.mkdir()
+            (folder / "__init__.py").write_text(textwrap.dedent(source))
+            extras["subject"] = folder
+        printer = VirtualPrinter(config, tmp_path, extras=extras, **options)
+        printers.append(printer)
+        return printer
+
+    yield start
+    for printer in printers:
+        printer.close()
+    sys.modules.pop("extras.subject", None)

@@ -1,0 +1,312 @@
+"""The demo itself: its processes, its broker, and what it leaves behind: nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from demo.broker import free_port
+from demo.children import Child, ChildError, Children
+from demo.observer import Address, clear
+from tests.fakes.mosquitto import BINARY, MISSING, Mosquitto
+from tests.fakes.virtual_printer import ROOT, PrinterProcess
+
+SLEEPER = "import time; print('up', flush=True); time.sleep(99)"
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("mqtt://there", Address("there", 1883)),
+        ("there:1884", Address("there", 1884)),
+        ("mqtts://there", Address("there", 8883, tls=True)),
+        ("mqtt://me:pass%40word@there", Address("there", 1883, "me", "pass@word")),
+    ],
+)
+def test_a_broker_is_named_by_its_address(url, address):
+    """Scheme and port may be left out; a password is quoted as in any URL."""
+    assert Address.parse(url) == address
+
+
+@pytest.mark.parametrize("url", ["http://there", "mqtt://", ""])
+def test_what_is_no_address_is_refused(url):
+    """By a ValueError with an example."""
+    with pytest.raises(ValueError, match="mqtt://host:port"):
+        Address.parse(url)
+
+
+def test_children_end_in_the_opposite_order(tmp_path):
+    """Who came last may need those before."""
+    children = Children()
+    code = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: end())\n"
+    code += f"def end():\n open({str(tmp_path / 'ends')!r}, 'a').write(sys.argv[1])\n"
+    code += " sys.exit()\nprint('up', flush=True)\nwhile True: time.sleep(9)\n"
+    for name in "abc":
+        child = Child(name, [sys.executable, "-c", code, name], tmp_path)
+        children.add(child).wait_until(lambda child=child: child.said() == "up")
+    children.end()
+
+    assert (tmp_path / "ends").read_text() == "cba"
+
+
+def test_children_do_not_outlive_a_demo_that_was_killed(tmp_path):
+    """A guard sees that the demo is gone, and ends what it has started."""
+    code = (
+        "import pathlib, sys, time\n"
+        "from demo.children import Child, Children\n"
+        "children = Children()\n"
+        f"sleeper = [sys.executable, '-c', {SLEEPER!r}]\n"
+        f"child = Child('c', sleeper, pathlib.Path({str(tmp_path)!r}))\n"
+        "children.add(child).wait_until(lambda: child.said() == 'up')\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(99)\n"
+    )
+    killed = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    pid = int(killed.stdout.readline())
+    killed.kill()
+    killed.communicate()
+
+    until(lambda: is_gone(pid), 20)
+
+
+def test_a_child_that_is_gone_tells_why(tmp_path):
+    """With its status and its last words."""
+    child = Child("c", [sys.executable, "-c", "print('oh no'); exit(3)"], tmp_path)
+    with pytest.raises(ChildError, match="c ended with status 3:\noh no"):
+        child.wait_until(lambda: False)
+
+
+def test_the_broker_is_open_to_this_machine(tmp_path):
+    """amqtt in a process of its own: it retains, and warns of nothing."""
+    port = free_port()
+    command = [sys.executable, "-m", "demo.broker", str(port)]
+    child = Child("broker", command, tmp_path, {"PYTHONPATH": str(ROOT)})
+    address = Address("127.0.0.1", port)
+    try:
+        child.wait_until(lambda: reachable(address))
+        publish(address, "a/b", b"kept")
+        assert retained(address, "a/#") == {"a/b": b"kept"}
+    finally:
+        child.end()
+
+    assert child.said() == ""
+
+
+@pytest.mark.skipif(BINARY is None, reason=MISSING)
+def test_a_printer_is_cleared_from_a_broker(tmp_path):
+    """Its topics and its discovery are gone; those of others stay."""
+    broker = Mosquitto(tmp_path).start()
+    address = Address("127.0.0.1", broker.port)
+    others = {
+        "klipper_upkeep/other/availability": b"online",
+        "homeassistant/device/other/config": b'{"uuid": "not ours"}',
+    }
+    try:
+        for topic, payload in {
+            **others,
+            "klipper_upkeep/demo/availability": b"offline",
+            "klipper_upkeep/demo/tasks/nozzle": b"{}",
+            "homeassistant/device/ours/config": b'{"uuid": "ours-0815"}',
+        }.items():
+            publish(address, topic, payload)
+        assert clear(address, "demo", "ours-0815") == 3
+
+        assert retained(address, "#") == others
+    finally:
+        broker.kill()
+
+
+@pytest.mark.system
+@pytest.mark.timeout(240)
+def test_the_demo_sees_a_task_through(tmp_path):
+    """`--once` ends by itself with a summary, status 0, and nothing left behind."""
+    result = demo(tmp_path, "--once", "--speed", "200")
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "MQTT event: demo.nozzle is due" in result.stdout
+    assert "mk set upkeep.demo.nozzle.done=1" in result.stdout
+    assert "MQTT event: demo.nozzle is done" in result.stdout
+    assert "counting again from" in result.stdout
+    assert "5 tasks were counted" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.system
+@pytest.mark.timeout(240)
+@pytest.mark.skipif(BINARY is None, reason=MISSING)
+def test_ctrl_c_leaves_nothing_on_a_user_s_broker(tmp_path):
+    """No retained message, no process, no file.
+
+    Also where SIGINT was ignored at the start, as a shell has it for what it puts
+    into the background.
+    """
+    broker = Mosquitto(tmp_path).start()
+    address = Address("127.0.0.1", broker.port)
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    process = subprocess.Popen(
+        [
+            *("sh", "-c", 'trap "" INT; exec "$0" -m demo --broker "$1"'),
+            *(sys.executable, f"mqtt://127.0.0.1:{broker.port}"),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=environment(folder),
+    )
+    try:
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("demo-") and ".nozzle: used" in line:
+                break
+        printer = line.split(".")[0]
+        assert f"klipper_upkeep/{printer}/tasks/nozzle" in retained(address, "#")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+
+        assert process.returncode == 0
+        assert retained(address, "#") == {}
+        assert list(folder.iterdir()) == []
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        broker.kill()
+
+
+@pytest.mark.system
+@pytest.mark.timeout(240)
+@pytest.mark.skipif(BINARY is None, reason=MISSING)
+def test_a_klippy_that_runs_already_is_looked_at_and_left_alone(tmp_path):
+    """Its tasks are read over MQTT and mKTL; nothing is marked done, or cleared."""
+    checkout = tmp_path / "checkout" / "klippy" / "klippy.py"
+    checkout.parent.mkdir(parents=True)
+    checkout.touch()
+    broker = Mosquitto(tmp_path).start()
+    address = Address("127.0.0.1", broker.port)
+    config = f"""
+[maintain]
+printer_name: voron
+mqtt_host: 127.0.0.1
+mqtt_port: {broker.port}
+[maintain rods]
+trigger: print_time
+threshold: 100
+"""
+    try:
+        with PrinterProcess(config, tmp_path) as printer:
+            printer.wait_until_ready()
+            result = demo(
+                tmp_path,
+                *("--once", "--klipper", str(tmp_path / "checkout")),
+                *("--broker", f"mqtt://127.0.0.1:{broker.port}"),
+            )
+            left = retained(address, "klipper_upkeep/#")
+    finally:
+        broker.kill()
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "voron.rods: used 0.00 of 100 h, ok; mKTL: used 0.00 h, ok" in result.stdout
+    assert left["klipper_upkeep/voron/availability"] == b"online"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--klipper", "/nobody/here"], "/nobody/here is no Klipper checkout"),
+        (["--broker", "http://x"], "'http://x' is not like mqtt://host:port"),
+        (["--broker", "mqtt://127.0.0.1:1"], "refused"),
+    ],
+)
+def test_what_cannot_be_shown_is_said(tmp_path, arguments, told):
+    """In one line, with status 1, and nothing left behind."""
+    result = demo(tmp_path, *arguments)
+
+    assert result.returncode == 1
+    assert told in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def environment(folder):
+    return {**os.environ, "TMPDIR": str(folder)}
+
+
+def demo(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "demo", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=environment(folder),
+        timeout=230,
+        check=False,
+    )
+
+
+def is_gone(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return True
+    return state == "Z"  # where nobody reaps an orphan
+
+
+def until(condition, seconds):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.02)  # between looks at what another process does
+
+
+def reachable(address):
+    try:
+        client = address.client()
+        client.connect(address.host, address.port)
+    except OSError:
+        return False
+    client.loop_start()
+    client.disconnect()
+    client.loop_stop()
+    return True
+
+
+def publish(address, topic, payload):
+    client = mqtt.Client(CallbackAPIVersion.VERSION2)
+    client.connect(address.host, address.port)
+    client.loop_start()
+    client.publish(topic, payload, qos=1, retain=True).wait_for_publish(20)
+    client.disconnect()
+    client.loop_stop()
+
+
+def retained(address, pattern):
+    """What a new subscriber is handed of *pattern*."""
+    found, complete = {}, threading.Event()
+
+    def received(client, data, message):
+        if message.topic == "end/of/it":
+            complete.set()
+        elif message.retain:
+            found[message.topic] = message.payload
+
+    client = mqtt.Client(CallbackAPIVersion.VERSION2)
+    client.on_message = received
+    client.on_connect = lambda *_: client.subscribe([(pattern, 1), ("end/of/it", 1)])
+    client.on_subscribe = lambda *_: client.publish("end/of/it", b"", qos=1)
+    client.connect(address.host, address.port)
+    client.loop_start()
+    complete.wait(20)
+    client.disconnect()
+    client.loop_stop()
+    return {topic: payload for topic, payload in found.items() if payload}

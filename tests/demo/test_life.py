@@ -1,0 +1,182 @@
+"""The life of a printer: what an extra is told, and when."""
+
+import signal
+
+import pytest
+
+from tests.fakes import PrinterProcess
+
+WITNESS = """
+    COUNTS = {"imports": 0, "objects": 0}
+    COUNTS["imports"] += 1
+    EVENTS = []
+
+    def load_config(config):
+        return Subject(config)
+
+    class Subject:
+        def __init__(self, config):
+            COUNTS["objects"] += 1
+            self.counts, self.events = COUNTS, EVENTS
+            printer = config.get_printer()
+            for event in ("connect", "ready", "shutdown", "disconnect",
+                          "firmware_restart"):
+                printer.register_event_handler(
+                    "klippy:" + event, lambda event=event: EVENTS.append(event)
+                )
+            printer.register_event_handler(
+                "gcode:request_restart", lambda t: EVENTS.append("request_restart")
+            )
+"""
+
+READY = """
+    def load_config(config):
+        return Subject(config)
+
+    class Subject:
+        def __init__(self, config):
+            self.printer = config.get_printer()
+            self.printer.register_event_handler("klippy:ready", self.ready)
+
+        def ready(self):
+            %s
+
+        def get_status(self, eventtime):
+            return %s
+"""
+
+
+def test_a_start_is_connect_and_ready(start):
+    """In this order, and the state is ready then."""
+    printer = start("[subject]\n", WITNESS)
+
+    assert printer.lookup("subject").events == ["connect", "ready"]
+    assert printer.state == "ready"
+    assert printer.printer.get_start_args()["start_reason"] == "startup"
+
+
+@pytest.mark.parametrize(
+    ("command", "events"),
+    [
+        ("RESTART", ["request_restart", "disconnect"]),
+        ("FIRMWARE_RESTART", ["request_restart", "firmware_restart", "disconnect"]),
+    ],
+)
+def test_a_restart_makes_objects_anew_and_imports_nothing(start, command, events):
+    """What a module remembers outlives a restart; its objects do not."""
+    printer = start("[subject]\n", WITNESS)
+    before = printer.lookup("subject")
+    del before.events[:]
+    printer.restart(command)
+
+    after = printer.lookup("subject")
+    assert after is not before
+    assert after.events == [*events, "connect", "ready"]
+    assert after.counts == {"imports": 1, "objects": 2}
+    assert printer.printer.get_start_args()["start_reason"] == command.lower()
+
+
+def test_an_exit_disconnects(start):
+    """klippy:disconnect comes, and the process would end with status 0."""
+    printer = start("[subject]\n", WITNESS)
+    events = printer.lookup("subject").events
+    printer.close()
+
+    assert events == ["connect", "ready", "disconnect"]
+    assert printer.exit_status == 0
+    assert printer.state == "gone"
+
+
+def test_an_emergency_stop_disconnects_at_the_restart_only(start):
+    """Until then there is a shutdown, and nothing else."""
+    printer = start("[subject]\n", WITNESS)
+    events = printer.lookup("subject").events
+    printer.emergency_stop()
+    assert events == ["connect", "ready", "shutdown"]
+
+    printer.restart("FIRMWARE_RESTART")
+    assert events[3:] == ["firmware_restart", "disconnect", "connect", "ready"]
+    assert printer.state == "ready"
+
+
+def test_a_killed_printer_tells_nobody(start):
+    """No event comes, and its reactor takes no calls any more."""
+    printer = start("[subject]\n", WITNESS)
+    events = printer.lookup("subject").events
+    reactor = printer.reactor
+    printer.kill()
+
+    assert events == ["connect", "ready"]
+    with pytest.raises(TypeError):
+        reactor.register_async_callback(lambda eventtime: None)
+
+
+@pytest.mark.parametrize("fault", ["1 / 0", "self.printer.get_reactor().pause(1e9)"])
+def test_a_fault_when_ready_shuts_down(start, fault):
+    """An exception, and a pause too: nothing may pause there."""
+    printer = start("[subject]\n", READY % (fault, "{}"))
+
+    assert printer.state == "shutdown"
+
+
+@pytest.mark.parametrize(
+    "status",
+    ["1 / 0", "None", "{'a': {1, 2}}", "self.printer.get_reactor().pause(1e9)"],
+)
+def test_a_status_that_cannot_be_told_shuts_down(start, status):
+    """One that raises, is None, pauses, or holds what JSON does not."""
+    printer = start("[subject]\n", READY % ("pass", status))
+    assert printer.state == "ready"
+    with pytest.raises(printer.printer.command_error):
+        printer.status("subject")
+
+    assert printer.state == "shutdown"
+
+
+def test_an_exception_in_one_disconnect_handler_skips_the_rest(start):
+    """As in Klippy: nobody can count on being told."""
+    printer = start("[subject]\n", READY % ("pass", "{}"))
+    told = []
+    printer.printer.register_event_handler("klippy:disconnect", lambda: 1 / 0)
+    printer.printer.register_event_handler("klippy:disconnect", lambda: told.append(1))
+    printer.close()
+
+    assert told == []
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "told"),
+    [
+        (signal.SIGINT, 0, True),
+        (signal.SIGTERM, -signal.SIGTERM, False),
+        (signal.SIGKILL, -signal.SIGKILL, False),
+    ],
+)
+def test_a_process_ends_by_a_signal(tmp_path, number, status, told):
+    """Ctrl-C is an exit; SIGTERM tells nobody, and SIGKILL cannot."""
+    with PrinterProcess("", tmp_path) as printer:
+        printer.wait_until_ready()
+        printer._end(number)
+
+    assert printer.process.returncode == status
+    assert ("// Klipper state: Disconnect" in printer.console) is told
+
+
+def test_a_process_is_talked_to(tmp_path):
+    """Its console is its standard input and output."""
+    with PrinterProcess("", tmp_path) as printer:
+        printer.wait_until_ready()
+
+        assert printer.gcode("G28\nM114")[0].startswith("X:-0.0")
+
+
+def test_a_process_ends_with_the_pipe_that_it_is_talked_to_by(tmp_path):
+    """When what was typed is done: whoever typed is gone, and the extra is told."""
+    with PrinterProcess("", tmp_path) as printer:
+        printer.wait_until_ready()
+        printer.process.stdin.write("G4 P500\nECHO\n")
+        printer.process.stdin.close()
+        assert printer.process.wait(20) == 0
+
+    assert printer.console[-2:] == ["ok", "// Klipper state: Disconnect"]
+    assert "// ECHO" in printer.console

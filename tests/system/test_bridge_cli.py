@@ -1,0 +1,243 @@
+"""`upkeep-bridge` as it is typed: init, check, watch, export."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mqtt_bridge import contract, settings
+from mqtt_bridge.contract import Entry, Result
+from tests.fakes.mosquitto import Mosquitto
+from tests.mqtt_bridge import messages as m
+from tests.mqtt_bridge.processes import ROOT, Community, until
+from tests.mqtt_bridge.scripted import ScriptedPrinter
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+
+
+@pytest.fixture
+def community(tmp_path):
+    with Community(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def printer(broker):
+    due = m.state("belt", limits=(m.limit(used=200.0),), status="due", label="Belt")
+    with ScriptedPrinter(broker.port, "voron", m.state(), due) as made:
+        yield made
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(*arguments, env=None, port=None):
+        flags = ["--set", "broker.host=127.0.0.1"]
+        flags += ["--set", f"broker.port={port}"] if port else []
+        return subprocess.run(
+            [sys.executable, "-m", "mqtt_bridge", *flags, *arguments],
+            cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+            env={**os.environ, "MKTL_HOME": str(tmp_path / "mktl"), **(env or {})},
+        )  # fmt: skip
+
+    return run
+
+
+def test_init_writes_settings_that_load_and_overwrites_nothing(run, tmp_path):
+    file = tmp_path / "bridge.toml"
+    assert run("init", str(file)).returncode == 0
+    assert settings.load(file, {}) == settings.load(None, {})
+
+    again = run("init", str(file))
+    assert again.returncode == 1
+    assert "not written" in again.stderr
+
+
+def test_every_line_that_init_comments_out_is_a_setting(run, tmp_path):
+    file = tmp_path / "bridge.toml"
+    run("init", str(file))
+    text = re.sub(r"^# (?=\[|[a-z_]+ = )", "", file.read_text(), flags=re.MULTILINE)
+    # These stand for each other, or name what is not there.
+    text = re.sub(r"^(printers = \[.v|credentials).*", "", text, flags=re.MULTILINE)
+    file.write_text(text.replace("buttons = false", "buttons = true"))
+
+    made = settings.load(file, {})
+    assert made.push.rules[0].buttons
+    assert made.store.share.of == 4
+
+
+def test_wrong_settings_end_it_with_one_line(run, tmp_path):
+    done = run("--set", "broker.port=abc")
+
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "broker.port" in done.stderr
+
+
+def test_options_stand_before_the_command_or_behind_it(run, tmp_path):
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("[broker]\nhots = 1\n")
+    before = run("--config", str(wrong), "check")
+    behind = run("check", "--config", str(wrong))
+    assert before.returncode == behind.returncode == 2
+    assert "broker.hots" in behind.stderr
+    assert behind.stderr == before.stderr
+    last = run("--set", "broker.port=1", "check", "--set", "broker.keepalive=no")
+    assert "broker.keepalive" in last.stderr
+
+
+def test_check_finds_nothing_wrong(run, community, broker, printer):
+    done = run("check", port=broker.port, env=community.env)
+
+    assert "All is well." in done.stdout, done.stdout
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--set", "broker.host=no-such-host.invalid"], "Set broker.host"),
+        (["--set", "store.interface=192.0.2.1"], "an address of this machine"),
+        (["--set", "broker.tls=true"], "Is this the broker's TLS port"),
+        (["--set", "broker.base=other"], "Has a printer connected once"),
+    ],
+)
+def test_check_tells_how_to_mend_what_is_wrong(
+    run, community, broker, printer, arguments, told
+):
+    done = run(*arguments, "check", port=broker.port, env=community.env)
+
+    assert told in done.stdout, done.stdout
+    assert done.returncode == 1
+
+
+def test_check_tells_of_a_broker_that_is_not_there_and_of_a_taken_port(run, community):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"metrics.listen=127.0.0.1:{taken.getsockname()[1]}"
+        done = run("--set", listen, "check", port=9, env=community.env)
+
+    assert "Is the broker running" in done.stdout
+    assert "Set another port" in done.stdout
+
+
+def test_check_tells_of_missing_rights(run, community, tmp_path):
+    acl = tmp_path / "acl"
+    acl.write_text(f"topic read {m.BASE}/+/info\n")
+    broker = Mosquitto(tmp_path, f"acl_file {acl}").start()
+    try:
+        done = run("check", port=broker.port, env=community.env)
+    finally:
+        broker.kill()
+
+    assert f"the right to write {m.BASE}/_bridge/#" in done.stdout, done.stdout
+
+
+def test_check_without_a_registry_tells_to_start_one(run, broker, printer, community):
+    community.registry.stop()
+    done = run("check", port=broker.port, env=community.env)
+
+    assert "Start mkregistryd" in done.stdout
+
+
+def test_export_writes_every_task(run, broker, printer):
+    done = run("export", port=broker.port)
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+
+    assert [row["task"] for row in rows] == ["belt", "rods"], "overdue first"
+    assert float(rows[1]["used"]) == 37.5
+    assert json.loads(run("export", "--format", "json", port=broker.port).stdout)[0][
+        "status"
+    ] == "due"  # fmt: skip
+
+
+def test_export_asks_the_printers_for_their_logs(run, broker, printer):
+    entry = Entry(1000, "rods", "done", "anna", "=1+1", {"print_time": 149.5})
+    printer.answer = lambda command, task: printer.result(
+        Result(
+            command.transaction, task, seq=99, log=(entry,) if task == "rods" else ()
+        )
+    )
+    done = run("export", "--log", port=broker.port)
+    [row] = csv.DictReader(io.StringIO(done.stdout))
+
+    assert row["time"] == "1970-01-01T00:16:40Z"
+    assert row["used"] == "print_time=149.5"
+    assert row["note"] == "'=1+1", "no formula for a spreadsheet"
+
+
+def test_watch_shows_the_fleet_once_where_there_is_no_terminal(run, broker, printer):
+    done = run("watch", "--once", port=broker.port)
+
+    assert done.stdout.index("Belt") < done.stdout.index("Oil the rods")
+
+
+def test_watch_takes_keys(broker, printer):
+    here, there = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mqtt_bridge", "--set", "broker.host=127.0.0.1",
+         "--set", f"broker.port={broker.port}", "watch"],
+        cwd=ROOT, stdin=there, stdout=there, stderr=subprocess.DEVNULL,
+        env={**os.environ, "COLUMNS": "100", "LINES": "30", "TERM": "xterm"},
+    )  # fmt: skip
+    os.close(there)
+    try:
+        seen = b""
+        while b"Belt" not in seen:
+            seen += os.read(here, 65536)
+        os.write(here, b"j")
+        deadline = time.monotonic() + 20
+        while not printer.heard and time.monotonic() < deadline:
+            os.write(here, b"d")
+            os.read(here, 65536)
+        assert printer.heard[0].command == "done"
+        os.write(here, b"q")
+        until(lambda: drained(here, process), "its end")
+        assert process.returncode == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        os.close(here)
+
+
+def drained(here, process):
+    with contextlib.suppress(OSError):  # its end of the terminal is closed
+        os.read(here, 65536)
+    return process.poll() is not None
+
+
+def test_it_stops_within_two_seconds_and_tells_systemd(community, broker, printer):
+    where = str(community.folder / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(where)
+        notify.settimeout(20)
+        bridge = community.bridge(
+            broker.port, NOTIFY_SOCKET=where, WATCHDOG_USEC="600000"
+        )
+        assert notify.recv(100) == b"READY=1"
+        assert notify.recv(100) == b"WATCHDOG=1"
+        begin = time.monotonic()
+        assert bridge.stop(signal.SIGTERM) == 0
+        assert time.monotonic() - begin < 8, "two seconds, on a machine at rest"
+        told = [notify.recv(100)]
+        while told[-1] != b"STOPPING=1":
+            told.append(notify.recv(100))
+
+
+def test_it_can_be_stopped_while_it_waits_for_a_broker(community):
+    bridge = community.bridge(9, wait=False)
+    bridge.wait_for("no connection")
+
+    assert bridge.stop(signal.SIGTERM) == 0
+    assert contract.ONLINE == b"online"

@@ -1,0 +1,117 @@
+"""What the documents promise of brokers and settings holds."""
+
+from __future__ import annotations
+
+import re
+import threading
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from mqtt_bridge import settings
+from tests.fakes.mosquitto import Mosquitto
+
+pytestmark = pytest.mark.system
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+BASE = "klipper_upkeep"
+
+
+@pytest.fixture
+def guarded(tmp_path):
+    """A broker with the rights that the document gives."""
+    text = (DOCS / "security.md").read_text()
+    rights = re.search(r"```\n(# Every printer.*?)```", text, re.DOTALL)[1]
+    acl = tmp_path / "acl"
+    acl.write_text(rights)
+    broker = Mosquitto(tmp_path, f"acl_file {acl}").start()
+    yield broker
+    broker.kill()
+
+
+class User:
+    def __init__(self, port, name):
+        self.heard = []
+        self.arrived = threading.Condition()
+        self._client = paho.Client(CallbackAPIVersion.VERSION2)
+        self._client.username_pw_set(name)
+        self._client.on_message = self._received
+        self._port = port
+        self._subscribed = threading.Event()
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+
+    def __enter__(self):
+        self._client.connect("127.0.0.1", self._port)
+        self._client.loop_start()
+        self._client.subscribe(f"{BASE}/#", 1)
+        assert self._subscribed.wait(10)
+        return self
+
+    def __exit__(self, *error):
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _received(self, _client, _data, message):
+        with self.arrived:
+            self.heard.append(message.topic)
+            self.arrived.notify()
+
+    def say(self, topic):
+        self._client.publish(topic, b"x", qos=1).wait_for_publish(10)
+
+    def hears(self, topic):
+        """Wait for *topic*, behind which nothing that came before can be."""
+        with self.arrived:
+            assert self.arrived.wait_for(lambda: topic in self.heard, 10), self.heard
+            return list(self.heard)
+
+
+def test_a_printer_writes_only_its_own_topics(guarded):
+    port = guarded.port
+    with User(port, "voron") as voron, User(port, "bridge") as bridge:
+        voron.say(f"{BASE}/ender/tasks/rods")
+        voron.say(f"{BASE}/ender/availability")
+        voron.say(f"{BASE}/voron/tasks/rods/command")
+        voron.say(f"{BASE}/voron/tasks/rods")
+        voron.say(f"{BASE}/voron/availability")
+
+        assert bridge.hears(f"{BASE}/voron/availability") == [
+            f"{BASE}/voron/tasks/rods",
+            f"{BASE}/voron/availability",
+        ]
+
+
+def test_the_bridge_writes_commands_and_nothing_a_printer_says(guarded):
+    port = guarded.port
+    with User(port, "voron") as voron, User(port, "bridge") as bridge:
+        bridge.say(f"{BASE}/voron/tasks/rods")
+        bridge.say(f"{BASE}/voron/info")
+        bridge.say(f"{BASE}/voron/tasks/rods/command")
+        bridge.say(f"{BASE}/_bridge/mark")
+
+        assert bridge.hears(f"{BASE}/_bridge/mark")
+        assert voron.hears(f"{BASE}/voron/tasks/rods/command") == [
+            f"{BASE}/voron/tasks/rods/command"
+        ]
+
+
+def test_the_documents_settings_load(tmp_path):
+    text = (DOCS / "bridge.md").read_text()
+    for number, example in enumerate(re.findall(r"```toml\n(.*?)```", text, re.DOTALL)):
+        file = tmp_path / f"{number}.toml"
+        http = "\n[http]\nlisten = 8126\nurl = 'https://example.org'\n"
+        file.write_text(example + (http if "buttons" in example else ""))
+        settings.load(file, {})
+    assert number > 0
+
+
+def test_every_setting_is_in_the_document():
+    text = (DOCS / "bridge.md").read_text()
+    for section, keys in settings._SECTIONS.items():
+        for key in keys:
+            known = (
+                f"{section}.{key}" in text or f"`{key}`" in text or f"{key} =" in text
+            )
+            assert known or key in ("username", "password"), f"{section}.{key}"

@@ -1,0 +1,172 @@
+"""The bridge as mKTL clients see it: items come and go, SETs are answered."""
+
+from __future__ import annotations
+
+import concurrent.futures
+
+import pytest
+
+from mqtt_bridge import contract, share
+from tests.mqtt_bridge import messages as m
+from tests.mqtt_bridge.processes import Community, until
+from tests.mqtt_bridge.scripted import ScriptedPrinter
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+
+
+@pytest.fixture
+def community(tmp_path):
+    with Community(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def printer(broker):
+    with ScriptedPrinter(broker.port) as made:
+        yield made
+
+
+def test_units_are_converted_for_whoever_asks(community, broker, printer):
+    community.bridge(broker.port)
+
+    shown = community.mk("get", "--units", "minute", "upkeep.voron.rods.used")
+    assert "2250" in shown.stdout, shown
+    assert community.mk("get", "upkeep.voron.rods.status").stdout.strip().endswith("ok")
+
+
+def test_the_time_of_a_value_is_that_of_the_reading(community, broker, printer):
+    community.bridge(broker.port)
+    community.env["TZ"] = "UTC"
+    shown = community.mk("get", "--timestamp", "upkeep.voron.rods.used").stdout
+
+    assert "00:16:40" in shown, "1000 seconds after the beginning of 1970"
+
+
+def test_printers_and_tasks_come_and_go_on_the_air(community, broker, printer):
+    community.bridge(broker.port)
+    with ScriptedPrinter(broker.port, "ender") as other:
+        until(lambda: "ender.rods.used" in community.listed(), "the new printer")
+        assert community.get("ender.rods.used") == 37.5
+        for topic in m.printer("ender"):
+            other._client.publish(topic, b"", qos=1, retain=True)
+        until(lambda: "ender.rods.used" not in community.listed(), "it is gone")
+
+    assert "KeyError" in community.set("ender.rods.done=1") or "ender" in (
+        community.mk("get", "upkeep.ender.rods.used").stderr
+    )
+    assert community.get("voron.rods.used") == 37.5
+
+
+def test_an_answered_set_can_be_read(community, broker, printer):
+    community.bridge(broker.port)
+
+    assert community.set("voron.rods.threshold=200") == ""
+    assert community.get("voron.rods.threshold") == 200.0
+    assert community.set("voron.rods.enabled=0") == ""
+    assert not community.get("voron.rods.enabled")
+
+
+def test_a_refusal_reaches_the_client_in_the_printers_words(community, broker, printer):
+    community.bridge(broker.port)
+    printer.answer = lambda command, task: printer.refuse(
+        command, task, contract.NOT_READY, "Klipper is starting"
+    )
+
+    told = community.set("voron.rods.done=1")
+    assert "RuntimeError" in told
+    assert "Klipper is starting" in told
+
+
+def test_what_makes_no_sense_is_refused_here(community, broker, printer):
+    community.bridge(broker.port)
+
+    assert "ValueError" in community.set("voron.rods.threshold=-1")
+    assert "read-only" in community.set("voron.rods.remaining=1")
+    assert printer.heard == []
+
+
+def test_many_clients_set_at_once_and_none_starves(community, broker, printer):
+    community.bridge(broker.port)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        asked = [
+            pool.submit(community.set, f"voron.rods.threshold={100 + number}")
+            for number in range(8)
+        ]
+        assert {each.result() for each in asked} == {""}
+    assert {each.threshold for each in printer.heard} == {100.0 + n for n in range(8)}
+
+
+def test_a_get_does_not_wait_for_a_set(community, broker, printer):
+    community.bridge(broker.port)
+    waiting = []
+    printer.answer = lambda command, task: waiting.append((command, task))
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(community.set, "voron.rods.threshold=100")
+        until(lambda: waiting, "the command")
+        assert community.get("voron.rods.used") == 37.5
+        printer.carry_out(*waiting[0])
+        # On a slow machine the GET alone took longer than a printer may.
+        assert asked.result() == "" or "within 5 s" in asked.result()
+
+
+def test_read_only_refuses_every_set(community, broker, printer):
+    community.bridge(broker.port, "store.read_only=true")
+
+    assert "read-only" in community.set("voron.rods.done=1")
+    assert community.get("voron.rods.used") == 37.5
+
+
+def test_only_allowed_addresses_are_served(community, broker, printer):
+    community.bridge(broker.port, "store.allow=192.0.2.7")
+
+    assert community.mk("get", "upkeep.voron.rods.used").returncode != 0
+
+
+def test_four_bridges_share_a_store_and_trade_printers(community, broker):
+    slugs = [f"p{number}" for number in range(8)]
+    printers = [ScriptedPrinter(broker.port, slug).__enter__() for slug in slugs]
+    try:
+        bridges = [
+            community.bridge(
+                broker.port, f"store.alias=part{index}", "store.share.of=4",
+                f"store.share.index={index}", name=f"part{index}",
+            )
+            for index in range(4)
+        ]  # fmt: skip
+        until(
+            lambda: all(f"{slug}.rods.used" in community.listed() for slug in slugs),
+            "all printers",
+        )
+        assert community.get(*(f"{slug}.rods.used" for slug in slugs)) == [37.5] * 8
+        used = {share.index(slug, 4) for slug in slugs}
+        assert len(used) > 1, "several of them have some"
+
+        moved = next(slug for slug in slugs if share.index(slug, 4) > 1)
+
+        # Two parts in place of four: what the others had moves to these.
+        for bridge in bridges:
+            bridge.stop()
+        for index in range(2):
+            community.bridge(
+                broker.port, f"store.alias=part{index}", "store.share.of=2",
+                f"store.share.index={index}", "store.override=true",
+                name=f"half{index}",
+            )  # fmt: skip
+        until(
+            lambda: all(f"{slug}.rods.used" in community.listed() for slug in slugs),
+            "all printers after the move",
+        )
+        assert community.set(f"{moved}.rods.threshold=123") == ""
+        assert community.get(f"{moved}.rods.threshold") == 123.0
+    finally:
+        for each in printers:
+            each.leave()
+
+
+def test_a_printer_is_never_mirrored_by_two(community, broker, printer):
+    community.bridge(broker.port, "store.alias=one", name="one")
+    other = community.bridge(broker.port, "store.alias=two", name="two", wait=False)
+
+    other.wait_for("refuses")
+    other.wait_for("trying again")
+    assert community.get("voron.rods.used") == 37.5

@@ -1,0 +1,271 @@
+"""Phones, mail, buttons and metrics: real servers on loopback, a real broker."""
+
+from __future__ import annotations
+
+import json
+import re
+import socketserver
+import threading
+import urllib.error
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from mqtt_bridge import notifier
+from mqtt_bridge.core import Bridge
+from mqtt_bridge.doors import Doors
+from mqtt_bridge.metrics import serve as serve_metrics
+from mqtt_bridge.push import Pusher
+from mqtt_bridge.settings import Broker, Http, Push, Rule, Settings, SettingsError
+from mqtt_bridge.web import Routes, Web
+from tests.mqtt_bridge import messages as m
+from tests.mqtt_bridge.processes import until
+from tests.mqtt_bridge.scripted import ScriptedPrinter
+from tests.system.test_bridge_broker import Items
+
+pytestmark = [
+    pytest.mark.system,
+    # Apprise loads all its services, and one of them an old module.
+    pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning"),
+]
+
+
+class Ntfy:
+    """Takes messages as ntfy does, or refuses them with `status`."""
+
+    def __init__(self):
+        self.messages = []
+        self.refused = 0
+        self.status = 200
+        ntfy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if ntfy.status == 200:
+                    ntfy.messages.append((json.loads(body), dict(self.headers)))
+                else:
+                    ntfy.refused += 1
+                self.send_response(ntfy.status)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *arguments):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"ntfy://127.0.0.1:{self._server.server_address[1]}/printers"
+
+    def __enter__(self):
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class Smtp:
+    """Takes mail, as little as the protocol needs."""
+
+    def __init__(self):
+        self.mails = []
+        smtp = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self):
+                self.wfile.write(b"220 here\r\n")
+                while line := self.rfile.readline():
+                    word = line.split()[0].upper() if line.split() else b""
+                    if word == b"DATA":
+                        self.wfile.write(b"354 go on\r\n")
+                        mail = b""
+                        while (text := self.rfile.readline()) != b".\r\n":
+                            mail += text
+                        smtp.mails.append(mail.decode())
+                    self.wfile.write(
+                        b"221 bye\r\n" if word == b"QUIT" else b"250 ok\r\n"
+                    )
+                    if word == b"QUIT":
+                        return
+
+        self._server = socketserver.TCPServer(("127.0.0.1", 0), Handler)
+        port = self._server.server_address[1]
+        self.address = (
+            f"mailto://127.0.0.1:{port}?from=upkeep@example.org&to=anna@example.org"
+            "&mode=insecure"
+        )
+
+    __enter__ = Ntfy.__enter__
+    __exit__ = Ntfy.__exit__
+
+
+class People:
+    """A bridge with all that speaks to people."""
+
+    def __init__(self, port, *rules, state="", url="http://127.0.0.1:1", **push):
+        self.settings = Settings(
+            broker=Broker(host="127.0.0.1", port=port),
+            push=Push(rules=rules, state=str(state), **push),
+            http=Http(listen=("127.0.0.1", 0), url=url),
+        )
+        self.items = Items()
+
+    def __enter__(self):
+        self.bridge = Bridge(self.settings, self.items)
+        self.pusher = Pusher(self.settings)
+        self.bridge.listeners.append(self.pusher.tell)
+        self.bridge.start()
+        assert self.bridge.ready.wait(20)
+        self.pusher.catch_up(self.bridge.call(self.bridge.standing).result(10))
+        self.pusher.start()
+        return self
+
+    def __exit__(self, *error):
+        self.bridge.close()
+        self.pusher.close()
+
+
+@pytest.fixture
+def printer(broker):
+    with ScriptedPrinter(broker.port) as made:
+        made.say_everything()
+        yield made
+
+
+@pytest.fixture
+def ntfy():
+    with Ntfy() as made:
+        yield made
+
+
+def test_an_event_reaches_a_phone_and_a_mailbox(broker, printer, ntfy):
+    with Smtp() as smtp:
+        rule = Rule(to=(ntfy.address, smtp.address))
+        with People(broker.port, rule):
+            printer.happen("due", message="One drop.", guide="http://guide.example")
+            until(lambda: ntfy.messages and smtp.mails, "both")
+        [(message, _)] = ntfy.messages
+        assert message["title"] == "Voron: Oil the rods"
+        assert "One drop." in message["message"]
+        assert "http://guide.example" in message["message"]
+        assert "Oil the rods" in smtp.mails[0]
+
+
+def test_what_was_told_is_not_told_after_a_restart(broker, printer, ntfy, tmp_path):
+    rule, state = Rule(to=(ntfy.address,)), tmp_path / "state" / "push.json"
+    with People(broker.port, rule, state=state):
+        printer.happen("due")
+        until(lambda: ntfy.messages, "the first")
+    assert state.stat().st_mode & 0o077 == 0, "it has a secret"
+    printer.seq -= 1
+    with People(broker.port, rule, state=state):
+        printer.happen("due")  # the same once more
+        printer.happen("due")
+        until(lambda: len(ntfy.messages) > 1, "the second")
+    assert len(ntfy.messages) == 2
+
+
+def test_what_became_due_while_the_bridge_was_away_is_told(
+    broker, printer, ntfy, tmp_path
+):
+    rule, state = Rule(to=(ntfy.address,)), tmp_path / "push.json"
+    with People(broker.port, rule, state=state):
+        pass
+    printer.change(status="due")
+    printer.say("nothing", b"", retain=False)
+    with People(broker.port, rule, state=state):
+        until(lambda: ntfy.messages, "the message")
+    with People(broker.port, rule, state=state):
+        pass
+    assert len(ntfy.messages) == 1
+
+
+def test_it_is_tried_again_until_it_is_taken(
+    broker, printer, ntfy, monkeypatch, tmp_path, caplog
+):
+    monkeypatch.setattr(notifier, "RETRY", (0.1,))
+    ntfy.status = 503
+    with People(broker.port, Rule(to=(ntfy.address,)), state=tmp_path / "s"):
+        printer.happen("due")
+        until(lambda: ntfy.refused > 2, "some attempts")
+        ntfy.status = 200
+        until(lambda: ntfy.messages, "the message")
+    assert len(ntfy.messages) == 1
+    assert ntfy.address not in caplog.text, "addresses hold tokens"
+
+
+def press(link, method):
+    request = urllib.request.Request(
+        link, method=method, data=b"" if method == "POST" else None
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def test_a_button_marks_the_task_done_once(broker, printer, ntfy, tmp_path):
+    rule = Rule(to=(ntfy.address,), buttons=True)
+    with People(broker.port, rule, state=tmp_path / "s", url="URL") as people:
+        doors = Doors(people.bridge, people.pusher.secret)
+        web = Web(("127.0.0.1", 0), Routes(doors.get, doors.post), "doors")
+        try:
+            printer.happen("due")
+            until(lambda: ntfy.messages, "the message")
+            actions = ntfy.messages[0][1]["X-Actions"]
+            done, later = re.findall(r"URL(/do/\S+?),", actions)
+            here = f"http://127.0.0.1:{web.port}"
+
+            assert press(here + done, "GET") == 200
+            assert printer.heard == [], "to look at a link does nothing"
+            assert press(here + done, "POST") == 200
+            assert [each.command for each in printer.heard] == ["done"]
+            assert press(here + done, "POST") == 409
+            assert press(here + later, "POST") == 502, "the printer refuses it"
+            assert press(here + done[:-2], "POST") == 403
+            assert press(here + "/", "GET") == 404
+            assert len(printer.heard) == 2
+        finally:
+            web.close()
+
+
+def test_metrics_follow_the_fleet(broker, printer):
+    with People(broker.port) as people:
+        web = serve_metrics(people.bridge, ("127.0.0.1", 0), people.pusher)
+        try:
+
+            def scraped():
+                address = f"http://127.0.0.1:{web.port}/metrics"
+                with urllib.request.urlopen(address, timeout=10) as answer:
+                    return answer.read().decode()
+
+            text = scraped()
+            labels = 'label="Oil the rods",printer="voron",task="rods",unit="hour"'
+            assert f"upkeep_task_used{{{labels}}} 37.5" in text
+            assert 'upkeep_printer_online{printer="voron"} 1.0' in text
+            assert (
+                'upkeep_task_status{printer="voron",status="ok",task="rods"} 1.0'
+                in text
+            )
+            assert (
+                'upkeep_meter{meter="print_time",printer="voron",unit="h"} 12.5' in text
+            )
+
+            for rest in m.printer():
+                printer._client.publish(rest, b"", qos=1, retain=True)
+            until(lambda: 'printer="voron"' not in scraped(), "its series disappear")
+        finally:
+            web.close()
+
+
+def test_an_address_that_apprise_does_not_know_is_told_without_its_secret(broker):
+    with pytest.raises(SettingsError, match=r"push\.rule\.0\.to") as error:
+        Pusher(Settings(push=Push(rules=(Rule(to=("nobody://token",)),))))
+    assert "token" not in str(error.value)

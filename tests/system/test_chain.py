@@ -1,0 +1,216 @@
+"""From a printed file to an mKTL client and back, all of it real."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from mqtt_bridge import contract
+from tests.fakes import GEAR
+from tests.fakes.mosquitto import Mosquitto
+from tests.mqtt_bridge.processes import Community, until
+from tests.system.klippy import Virtual
+from tests.system.sections import BASE, MAINTAIN, RODS
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+
+NOZZLE = """
+[maintain nozzle]
+label: Change the nozzle
+trigger: filament
+threshold: 1
+"""
+SLICED = 2.05305  # metres, by the slicer
+
+
+@pytest.fixture
+def back_end(request):
+    """A virtual printer prints a whole file here: much faster than life."""
+    if request.param == "klippy":
+        return request.getfixturevalue("klippy")
+    return Virtual(speed=150)
+
+
+@pytest.fixture
+def community(tmp_path):
+    with Community(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def printer(make_printer, broker):
+    printer = make_printer(MAINTAIN.format(port=broker.port) + RODS + NOZZLE)
+    assert printer.start() == ("ready", "Printer is ready")
+    return printer
+
+
+class Witness:
+    """Reads one task over mKTL, over MQTT and from the console."""
+
+    def __init__(self, community, broker, listen, printer):
+        self._community = community
+        self._broker = broker
+        self._listen = listen
+        self._printer = printer
+
+    def mktl(self, task):
+        status, used, remaining = self._community.get(
+            f"voron.{task}.status", f"voron.{task}.used", f"voron.{task}.remaining"
+        )
+        return contract.STATUSES[status], used, remaining
+
+    def mqtt(self, task):
+        state = json.loads(self.retained(f"{BASE}/tasks/{task}"))
+        return state["status"], state["used"], state["remaining"]
+
+    def retained(self, topic):
+        listener = self._listen(self._broker)
+        return listener.wait(lambda told: told.topic == topic).payload
+
+    def console(self, task, threshold):
+        said = self._printer.console(f"CHECK_MAINTENANCE NAME={task}")
+        due = re.search(r"is due: ([\d.]+) \w+ used, ([\d.]+) \w+ over", said)
+        if due is not None:
+            return "due", float(due[1]), -float(due[2])
+        left = float(re.search(r": (-?[\d.]+) \w+ remaining", said)[1])
+        status = "soon" if "due soon" in said else "ok"
+        return status, round(threshold - left, 2), left
+
+
+@pytest.fixture
+def witness(community, broker, listen, printer):
+    return Witness(community, broker, listen, printer)
+
+
+def all_agree(witness, task, threshold):
+    """The three readings, once they are the same: the newest takes its way."""
+
+    def reading():
+        mktl, mqtt = witness.mktl(task), witness.mqtt(task)
+        console = witness.console(task, threshold)
+        same = mktl == mqtt and console[0] == mqtt[0]
+        near = all(
+            abs(a - b) < 0.011 for a, b in zip(console[1:], mqtt[1:], strict=True)
+        )
+        return mqtt if same and near else None
+
+    return until(reading, "the same over mKTL, MQTT and from the console")
+
+
+def test_a_print_is_read_the_same_everywhere_and_done_is_done_everywhere(
+    community, broker, printer, witness, listen
+):
+    community.bridge(broker.port)
+    hears = listen(broker)
+    printer.print_file(GEAR.read_text(), "gear.gcode")
+    printer.finish_printing()
+
+    status, used, remaining = all_agree(witness, "nozzle", 1.0)
+    assert status == "due"
+    assert used == pytest.approx(SLICED, abs=0.006)
+    assert remaining == pytest.approx(1.0 - SLICED, abs=0.006)
+    assert all_agree(witness, "rods", 150.0)[0] == "ok"
+
+    assert community.set("voron.nozzle.done=1") == ""
+    # Right after the answer, and without looking twice.
+    assert witness.mktl("nozzle") == ("ok", 0.0, 1.0)
+    assert all_agree(witness, "nozzle", 1.0) == ("ok", 0.0, 1.0)
+    assert community.get("voron.nozzle.done_count") == 1
+    done = hears.wait_for("/events", since=0)
+    while done.json["event"] != "done":
+        done = hears.wait_for("/events", since=hears.heard.index(done) + 1)
+    assert done.json["task"] == "nozzle"
+
+
+def test_a_broker_killed_in_mid_print_costs_no_count(
+    community, broker, printer, witness, tmp_path
+):
+    """It comes back empty, as mosquitto does that was not told to remember."""
+    bridge = community.bridge(broker.port)
+    printer.print_file(GEAR.read_text(), "gear.gcode")
+    until(lambda: community.get("voron.nozzle.used") > 0.3, "a third of a metre")
+    broker.kill()
+    bridge.wait_for("no connection")
+    until(
+        lambda: community.get("voron.online") == 0, "without a broker nobody is online"
+    )
+    assert community.get("voron.nozzle.used") > 0.3, "the last value stays"
+    again = Mosquitto(tmp_path, port=broker.port).start()
+    try:
+        bridge.wait_for("again")
+        until(lambda: community.get("voron.online") == 1, "the printer is back")
+        printer.finish_printing()
+        used = all_agree(witness, "nozzle", 1.0)[1]
+        assert used == pytest.approx(SLICED, abs=0.006)
+        assert bridge.log.count("WARNING no connection to") == 1
+    finally:
+        again.kill()
+
+
+def test_a_bridge_killed_in_mid_print_costs_no_count(
+    community, broker, printer, witness
+):
+    bridge = community.bridge(broker.port)
+    printer.print_file(GEAR.read_text(), "gear.gcode")
+    until(lambda: community.get("voron.nozzle.used") > 0.3, "a third of a metre")
+    bridge.kill()
+    community.bridge(broker.port, name="bridge-again")
+    assert community.get("voron.nozzle.used") > 0.3
+    printer.finish_printing()
+
+    used = all_agree(witness, "nozzle", 1.0)[1]
+    assert used == pytest.approx(SLICED, abs=0.006)
+
+
+def test_a_task_that_is_gone_vanishes_everywhere(community, broker, printer, listen):
+    community.bridge(broker.port)
+    assert "voron.nozzle.used" in community.listed()
+    hears = listen(broker)
+    before = hears.wait_for("/config")
+    assert "nozzle" in before.payload.decode()
+    since = len(hears.heard)
+
+    printer.configure(MAINTAIN.format(port=broker.port) + RODS)
+    printer.restart()
+
+    hears.wait_for("/tasks/nozzle", b"", since)
+    hears.wait(
+        lambda told: told.topic == before.topic and b"nozzle_used" not in told.payload,
+        since,
+    )
+    until(
+        lambda: not any(".nozzle." in key for key in community.listed()),
+        "no items of it over mKTL",
+    )
+    assert "voron.nozzle.used" in community.mk("get", "upkeep.voron.nozzle.used").stderr
+    newcomer = listen(broker)
+    newcomer.wait_for("/availability", b"online")
+    assert f"{BASE}/tasks/nozzle" not in newcomer.topics()
+    assert f"{BASE}/tasks/rods" in newcomer.topics()
+
+
+def test_mkd_starts_the_very_same_daemon(community, broker, printer, tmp_path):
+    settings = tmp_path / "bridge.toml"
+    settings.write_text(f"[broker]\nhost = '127.0.0.1'\nport = {broker.port}\n")
+    daemon = community.start(
+        "mkd",
+        ["mktl_daemon.cli.mkd", "-m", "mqtt_bridge", "-s", "BridgeDaemon",
+         "upkeep", "mqtt", "-a", str(settings)],
+    )  # fmt: skip
+    daemon.wait_for("requests at")
+
+    assert community.get("voron.rods.threshold") == 150.0
+    assert community.set("voron.rods.threshold=200") == ""
+    assert community.get("voron.rods.threshold") == 200.0
+    assert daemon.stop() == 0
+
+
+def test_an_offline_printer_is_an_error_at_once(community, broker, printer):
+    community.bridge(broker.port)
+    printer.terminate()
+    until(lambda: community.get("voron.online") == 0, "its last will")
+
+    assert "offline" in community.set("voron.rods.done=1")
+    assert community.get("voron.rods.threshold") == 150.0
