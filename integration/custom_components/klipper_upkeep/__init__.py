@@ -1,0 +1,110 @@
+"""Klipper Upkeep: what discovery alone cannot give a printer's maintenance."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from homeassistant.components import mqtt
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.exceptions import ConfigEntryNotReady
+from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers import device_registry as dr
+
+from . import actions, repairs
+from .const import CONF_BASE, DOMAIN, EVENT, PLATFORMS
+from .contract import Event
+from .entity import with_identifier
+from .fleet import Fleet, Printer
+
+if TYPE_CHECKING:
+    from homeassistant.helpers.typing import ConfigType
+
+    from .fleet import UpkeepEntry
+
+CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
+
+
+async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
+    """Register the actions: automations that use them validate without an entry."""
+    actions.register(hass)
+    return True
+
+
+async def async_setup_entry(hass: HomeAssistant, entry: UpkeepEntry) -> bool:
+    """Listen to the printers below the entry's base topic."""
+    if not await mqtt.async_wait_for_mqtt_client(hass):
+        raise ConfigEntryNotReady(
+            translation_domain=DOMAIN, translation_key="mqtt_not_connected"
+        )
+    fleet = entry.runtime_data = Fleet(hass, entry.data[CONF_BASE])
+    await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    watch = repairs.Watch(hass, entry)
+    entry.async_on_unload(
+        fleet.listen(
+            change=watch.look, event=partial(_fire, hass), gone=partial(_gone, hass)
+        )
+    )
+    entry.async_on_unload(watch.stop)
+
+    async def updated(hass: HomeAssistant, entry: UpkeepEntry) -> None:
+        watch.look_at_all()  # whether repairs are wanted needs no reload
+        if entry.data[CONF_BASE] != fleet.base:
+            hass.config_entries.async_schedule_reload(entry.entry_id)
+
+    entry.async_on_unload(entry.add_update_listener(updated))
+    for stop in await fleet.subscribe():
+        entry.async_on_unload(stop)
+    return True
+
+
+async def async_unload_entry(hass: HomeAssistant, entry: UpkeepEntry) -> bool:
+    """Take the entities away; the subscriptions end with the entry."""
+    return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+
+
+async def async_remove_config_entry_device(
+    hass: HomeAssistant, entry: UpkeepEntry, device: dr.DeviceEntry
+) -> bool:
+    """Let the user delete a printer that is not there any more."""
+    here = {
+        (DOMAIN, printer.info.uuid)
+        for printer in entry.runtime_data.printers.values()
+        if printer.info is not None and printer.online
+    }
+    return not here & device.identifiers
+
+
+def device_of(hass: HomeAssistant, printer: Printer) -> dr.DeviceEntry | None:
+    """Return the integration's device of *printer*, where it has one."""
+    if printer.info is None:
+        return None
+    return with_identifier(hass, (DOMAIN, printer.info.uuid))
+
+
+@callback
+def _fire(hass: HomeAssistant, printer: Printer, event: Event) -> None:
+    """Let automations and the logbook know what happened."""
+    device = device_of(hass, printer)
+    hass.bus.async_fire(
+        EVENT,
+        {
+            "device_id": None if device is None else device.id,
+            "printer": printer.slug,
+            "name": printer.name,
+            "task": event.task,
+            "label": event.label or event.task,
+            "type": event.event,
+            "by": event.by,
+            "note": event.note,
+        },
+    )
+
+
+@callback
+def _gone(hass: HomeAssistant, printer: Printer) -> None:
+    """Forget a printer that has taken its messages back."""
+    repairs.forget(hass, printer)
+    device = device_of(hass, printer)
+    if device is not None:
+        dr.async_get(hass).async_remove_device(device.id)

@@ -1,0 +1,18 @@
+"""Names that more than one file of the integration uses."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from homeassistant.const import Platform
+
+DOMAIN: Final = "klipper_upkeep"
+PLATFORMS: Final = (Platform.CALENDAR, Platform.TODO)
+
+CONF_BASE: Final = "base_topic"
+CONF_REPAIRS: Final = "repairs"
+
+# What the extra tells on its events topic is fired on Home Assistant's bus as this.
+EVENT: Final = "klipper_upkeep_event"
+
+ANSWER_WITHIN: Final = 5.0  # seconds, as the contract has it

@@ -1,0 +1,41 @@
+"""What a bug report needs, without what would tell who and where."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from homeassistant.components.diagnostics import async_redact_data
+from homeassistant.core import HomeAssistant
+
+if TYPE_CHECKING:
+    from .fleet import Printer, UpkeepEntry
+
+SECRET = {"uuid", "host", "url", "last_by", "by", "note"}
+
+
+async def async_get_config_entry_diagnostics(
+    hass: HomeAssistant, entry: UpkeepEntry
+) -> dict[str, Any]:
+    """Describe the entry and its printers."""
+    fleet = entry.runtime_data
+    return {
+        "entry": {"data": dict(entry.data), "options": dict(entry.options)},
+        "printers": {
+            slug: async_redact_data(_printer(printer), SECRET)
+            for slug, printer in fleet.printers.items()
+        },
+    }
+
+
+def _printer(printer: Printer) -> dict[str, Any]:
+    return {
+        "online": printer.online,
+        "info": None if printer.info is None else printer.info._asdict(),
+        "tasks": {
+            task: dict(
+                state._asdict(), limits=[limit._asdict() for limit in state.limits]
+            )
+            for task, state in printer.tasks.items()
+        },
+        "logs": {task: len(log) for task, log in printer.logs.items()},
+    }

@@ -1,0 +1,237 @@
+"""The printers below one base topic: what they say, and commands to them.
+
+Home Assistant's own MQTT client carries the messages; entities listen here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable
+
+from homeassistant.components import mqtt
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+
+from .const import ANSWER_WITHIN, DOMAIN
+from .contract import (
+    BAD_ARGUMENT,
+    NO_ANSWER,
+    OFFLINE,
+    ONLINE,
+    UNKNOWN_TASK,
+    Command,
+    ContractError,
+    Entry,
+    Event,
+    Info,
+    Result,
+    State,
+    Topic,
+)
+
+type UpkeepEntry = ConfigEntry[Fleet]
+
+_LOGGER = logging.getLogger(__name__)
+
+FILTERS = ("availability", "info", "tasks/+", "results", "events")
+
+# The user can mend these; the others are the printer's or the network's.
+USERS_FAULT = {UNKNOWN_TASK, BAD_ARGUMENT}
+
+
+class Printer:
+    """What one printer has said so far."""
+
+    def __init__(self, slug: str) -> None:
+        self.slug = slug
+        self.info: Info | None = None
+        self.online = False
+        self.tasks: dict[str, State] = {}
+        self.logs: dict[str, list[Entry]] = {}  # by task, newest first
+
+    @property
+    def name(self) -> str:
+        return self.slug if self.info is None else self.info.name
+
+    @property
+    def introduced(self) -> Info:
+        """Who it is; RuntimeError while it has not said so."""
+        if self.info is None:
+            raise RuntimeError(f"{self.slug} has not introduced itself")
+        return self.info
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has said who it is and all of its tasks."""
+        return self.info is not None and set(self.info.tasks) <= set(self.tasks)
+
+
+class Fleet:
+    """Every printer below *base*, by slug."""
+
+    def __init__(self, hass: HomeAssistant, base: str) -> None:
+        self.hass = hass
+        self.base = base
+        self.printers: dict[str, Printer] = {}
+        self._results: dict[str, asyncio.Future[Result]] = {}
+        self._on_change: list[Callable[[Printer], None]] = []
+        self._on_event: list[Callable[[Printer, Event], None]] = []
+        self._on_gone: list[Callable[[Printer], None]] = []
+        self._complaints: set[tuple[str, str]] = set()
+
+    async def subscribe(self) -> list[CALLBACK_TYPE]:
+        """Begin to listen; what is retained follows at once."""
+        return [
+            await mqtt.async_subscribe(
+                self.hass, f"{self.base}/+/{each}", self._received, qos=1, encoding=None
+            )
+            for each in FILTERS
+        ]
+
+    @callback
+    def listen(
+        self,
+        change: Callable[[Printer], None] | None = None,
+        event: Callable[[Printer, Event], None] | None = None,
+        gone: Callable[[Printer], None] | None = None,
+    ) -> CALLBACK_TYPE:
+        """Call *change*, *event* or *gone* when a printer's is; return how to stop."""
+        pairs = (
+            (self._on_change, change),
+            (self._on_event, event),
+            (self._on_gone, gone),
+        )
+        for listeners, listener in pairs:
+            if listener is not None:
+                listeners.append(listener)  # type: ignore[arg-type]
+
+        @callback
+        def stop() -> None:
+            for listeners, listener in pairs:
+                if listener is not None:
+                    listeners.remove(listener)  # type: ignore[arg-type]
+
+        return stop
+
+    async def command(self, printer: Printer, task: str, command: Command) -> Result:
+        """Send *command* and wait until the printer has carried it out.
+
+        ServiceValidationError where the user asked for what cannot be,
+        HomeAssistantError where the printer could not or did not answer.
+        """
+        if not printer.online:
+            raise HomeAssistantError(
+                translation_domain=DOMAIN,
+                translation_key="offline",
+                translation_placeholders={"printer": printer.name},
+            )
+        transaction = uuid.uuid4().hex
+        topic = Topic(printer.slug, "command", task).format(self.base)
+        payload = command._replace(transaction=transaction).encode()
+        future: asyncio.Future[Result] = self.hass.loop.create_future()
+        self._results[transaction] = future
+        try:
+            await mqtt.async_publish(self.hass, topic, payload, qos=1)
+            async with asyncio.timeout(ANSWER_WITHIN):
+                result = await future
+        except TimeoutError:
+            raise _refused(NO_ANSWER, printer, task, "") from None
+        finally:
+            del self._results[transaction]
+        if result.code is not None:
+            raise _refused(result.code, printer, task, result.text)
+        return result
+
+    async def log(self, printer: Printer, task: str) -> list[Entry]:
+        """Return the log of a task, newest first, asking the printer once."""
+        if task not in printer.logs:
+            result = await self.command(printer, task, Command("log"))
+            printer.logs[task] = list(result.log)
+        return printer.logs[task]
+
+    # What arrives. A payload that is not of the contract is dropped and said once.
+
+    @callback
+    def _received(self, message: mqtt.ReceiveMessage) -> None:
+        try:
+            topic = Topic.parse(self.base, message.topic)
+            self._take(topic, as_bytes(message.payload))
+        except ContractError as error:
+            complaint = (message.topic, str(error))
+            if complaint not in self._complaints and len(self._complaints) < 100:
+                self._complaints.add(complaint)
+                _LOGGER.warning("Ignored a message on %s: %s", message.topic, error)
+
+    def _take(self, topic: Topic, payload: bytes) -> None:
+        printer = self.printers.setdefault(topic.printer, Printer(topic.printer))
+        if topic.kind == "results":
+            self._settle(Result.decode(payload))
+        elif topic.kind == "events":
+            self._happened(printer, Event.decode(payload))
+        elif topic.kind == "availability":
+            self._reachable(printer, payload)
+        elif topic.kind == "info" and not payload:
+            self._remove(printer)
+        elif topic.kind == "info":
+            self._introduced(printer, Info.decode(payload))
+        elif topic.task is not None:
+            if payload:
+                printer.tasks[topic.task] = State.decode(payload)
+            else:
+                printer.tasks.pop(topic.task, None)
+            self._changed(printer)
+
+    def _settle(self, result: Result) -> None:
+        future = self._results.get(result.transaction)
+        if future is not None and not future.done():
+            future.set_result(result)
+
+    def _happened(self, printer: Printer, event: Event) -> None:
+        printer.logs.pop(event.task, None)  # asked for anew when somebody looks
+        for listener in list(self._on_event):
+            listener(printer, event)
+
+    def _reachable(self, printer: Printer, payload: bytes) -> None:
+        if payload not in (ONLINE, OFFLINE, b""):
+            raise ContractError(f"{payload[:20]!r} is neither online nor offline")
+        online = payload == ONLINE
+        if online != printer.online and printer.info is not None:
+            _LOGGER.info("%s is %s", printer.name, "online" if online else "offline")
+        printer.online = online
+        self._changed(printer)
+
+    def _introduced(self, printer: Printer, info: Info) -> None:
+        if printer.info is not None and printer.info.uuid != info.uuid:
+            self._remove(printer)  # another machine has taken the name
+            printer = self.printers.setdefault(printer.slug, Printer(printer.slug))
+        printer.info = info
+        for task in set(printer.tasks) - set(info.tasks):
+            del printer.tasks[task]
+        self._changed(printer)
+
+    def _remove(self, printer: Printer) -> None:
+        self.printers.pop(printer.slug, None)
+        for listener in list(self._on_gone):
+            listener(printer)
+
+    def _changed(self, printer: Printer) -> None:
+        if printer.ready:
+            for listener in list(self._on_change):
+                listener(printer)
+
+
+def as_bytes(payload: str | bytes | bytearray) -> bytes:
+    """Return what Home Assistant may have decoded already as it was sent."""
+    return payload.encode() if isinstance(payload, str) else bytes(payload)
+
+
+def _refused(code: str, printer: Printer, task: str, text: str) -> HomeAssistantError:
+    kind = ServiceValidationError if code in USERS_FAULT else HomeAssistantError
+    return kind(
+        translation_domain=DOMAIN,
+        translation_key=code,
+        translation_placeholders={"printer": printer.name, "task": task, "text": text},
+    )

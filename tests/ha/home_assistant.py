@@ -1,0 +1,413 @@
+"""A real Home Assistant as a process, and what its API tells and takes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.fakes.mosquitto import free_port
+from tests.ha.websocket import WebSocket
+
+INTEGRATION = Path(__file__).parents[2] / "integration"
+BLUEPRINTS = INTEGRATION / "blueprints" / "automation"
+PATIENCE = 30.0
+START = 240.0
+
+# The default configuration without what looks for hardware or the internet.
+CONFIGURATION = """\
+homeassistant:
+  name: Home
+  unit_system: metric
+  time_zone: UTC
+  country: GB
+  currency: EUR
+{http}frontend:
+config:
+history:
+logbook:
+energy:
+my:
+mobile_app:
+recorder:
+  commit_interval: 1
+logger:
+  default: warning
+  logs:
+    # Optional native libraries that a test has no use for.
+    haffmpeg: critical
+    homeassistant.components.camera.img_util: critical
+    aiohttp_fast_zlib: error
+automation: !include automations.yaml
+script: !include scripts.yaml
+input_boolean:
+  maintained:
+    name: Maintained elsewhere
+"""
+
+
+def until(what: Callable[[], Any], about: str = "", timeout: float = PATIENCE) -> Any:
+    """What *what* gives once it is true; AssertionError when time is up."""
+    deadline = time.monotonic() + timeout
+    while not (value := what()):
+        assert time.monotonic() < deadline, f"not within {timeout:.0f} s: {about}"
+        time.sleep(0.05)  # between looks at another process
+    return value
+
+
+def amount(wanted: float) -> Callable[[str | None], bool]:
+    """Whether a state is that number."""
+
+    def right(state: str | None) -> bool:
+        return state not in (None, "unknown", "unavailable") and float(state) == wanted
+
+    return right
+
+
+def shown(schema: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a form has in it before anybody types."""
+    found: dict[str, Any] = {}
+    for field in schema:
+        name, selector = field["name"], field.get("selector", {})
+        if field.get("type") == "expandable":
+            found[name] = shown(field["schema"])
+        elif "default" in field:
+            found[name] = field["default"]
+        elif field.get("required") and "boolean" in selector:
+            found[name] = False
+        elif field.get("required") and "select" in selector:
+            first = selector["select"]["options"][0]
+            found[name] = first["value"] if isinstance(first, dict) else first
+    return found
+
+
+class HomeAssistant:
+    """One version, in a folder of its own."""
+
+    def __init__(self, environment: Path, folder: Path, broker: int) -> None:
+        self.environment, self.folder, self._broker = environment, folder, broker
+        self.version = (environment / "version").read_text().strip()
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.token = ""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: WebSocket | None = None
+        self._number = 0
+        self._asked = 0.0
+        self._configure()
+
+    # Life
+
+    def start(self) -> None:
+        self.launch()
+        self.ready()
+
+    def launch(self) -> None:
+        variables = dict(os.environ, SHARED=str(self.folder))
+        # It would start twice as slowly.
+        variables.pop("PYTHONDONTWRITEBYTECODE", None)
+        with (self.folder / "output").open("ab") as output:
+            self._process = subprocess.Popen(
+                [
+                    self.environment / "python",
+                    *("-m", "homeassistant", "--config", self.folder),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=self.folder,
+                env=variables,
+                start_new_session=True,
+            )
+
+    def ready(self) -> None:
+        self._await(lambda: self.http("GET", "/manifest.json"))
+        if not self.token:
+            self.token = self._onboard()
+        self._await(lambda: self.http("GET", "/api/config")["state"] == "RUNNING")
+        if not self._entry("mqtt"):
+            self.flow("mqtt", {"broker": "127.0.0.1", "port": self._broker})
+
+    def stop(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait(60)
+            self._process = None
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def _await(self, ready: Callable[[], Any]) -> None:
+        def look() -> Any:
+            assert self._process is not None
+            assert self._process.poll() is None, self.output()
+            with contextlib.suppress(OSError):
+                return ready()
+
+        until(look, f"Home Assistant {self.version}", START)
+
+    def output(self) -> str:
+        return (self.folder / "output").read_text()[-4000:]
+
+    def _configure(self) -> None:
+        storage = self.folder / ".storage"
+        storage.mkdir(parents=True)
+        kept = json.loads((self.environment / "http.json").read_text())
+        http = f"http:\n  server_host: 127.0.0.1\n  server_port: {self.port}\n"
+        if kept is not None:
+            http = ""
+            listen = {"server_host": ["127.0.0.1"], "server_port": self.port}
+            kept["data"]["stable"].update(listen)
+            (storage / "http").write_text(json.dumps(kept))
+        # The other steps of a first start set up what asks the internet.
+        shutil.copytree(
+            INTEGRATION / "custom_components", self.folder / "custom_components"
+        )
+        done = {"done": ["core_config", "analytics", "integration"]}
+        first = {"version": 4, "minor_version": 1, "key": "onboarding", "data": done}
+        (storage / "onboarding").write_text(json.dumps(first))
+        (self.folder / "automations.yaml").write_text("[]\n")
+        (self.folder / "scripts.yaml").write_text("{}\n")
+        (self.folder / "configuration.yaml").write_text(CONFIGURATION.format(http=http))
+
+    def _onboard(self) -> str:
+        """Make the owner; returns a token that lasts."""
+        client = self.url + "/"
+        owner = {"name": "Anna", "username": "anna", "password": "only for a test"}
+        owner.update(client_id=client, language="en")
+        code = self.http("POST", "/api/onboarding/users", owner)["auth_code"]
+        form = {"grant_type": "authorization_code", "code": code, "client_id": client}
+        body = urllib.parse.urlencode(form).encode()
+        self.token = json.loads(self._request("POST", "/auth/token", body))[
+            "access_token"
+        ]
+        token: str = self.ask(
+            "auth/long_lived_access_token", client_name="tests", lifespan=3650
+        )
+        return token
+
+    # Asking
+
+    def http(self, method: str, path: str, body: Any = None) -> Any:
+        """REST: JSON in, JSON out."""
+        data = None if body is None else json.dumps(body).encode()
+        text = self._request(method, path, data, "application/json")
+        return json.loads(text) if text[:1] in b'{["' else text.decode()
+
+    def _request(
+        self, method: str, path: str, data: bytes | None, kind: str | None = None
+    ) -> bytes:
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        headers.update({"Content-Type": kind} if kind else {})
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=PATIENCE) as answer:
+                body: bytes = answer.read()
+        except urllib.error.HTTPError as error:
+            error.msg += ": " + error.read().decode(errors="replace")[:1000]
+            raise
+        return body
+
+    def ask(self, kind: str, **arguments: Any) -> Any:
+        """A command over the WebSocket; AssertionError where it fails."""
+        # An idle client that answers no ping is thrown out after a minute.
+        if self._socket is not None and time.monotonic() - self._asked > 20:
+            self._socket.close()
+            self._socket = None
+        if self._socket is None:
+            self._socket = self.connect()
+        self._asked = time.monotonic()
+        self._number += 1
+        self._socket.send({"id": self._number, "type": kind, **arguments})
+        while True:
+            answer = self._socket.receive()
+            if answer.get("id") == self._number and answer["type"] == "result":
+                assert answer["success"], f"{kind}: {answer.get('error')}"
+                return answer["result"]
+
+    def connect(self) -> WebSocket:
+        """A connection of one's own, signed in."""
+        socket = WebSocket(self.url.replace("http", "ws", 1) + "/api/websocket")
+        socket.receive()
+        socket.send({"type": "auth", "access_token": self.token})
+        assert socket.receive()["type"] == "auth_ok"
+        return socket
+
+    def call(self, action: str, entity: str = "", **data: Any) -> Any:
+        domain, service = action.split(".")
+        target = {"entity_id": entity} if entity else {}
+        return self.ask(
+            "call_service",
+            domain=domain,
+            service=service,
+            service_data=data,
+            target=target,
+        )
+
+    def states(self) -> dict[str, dict[str, Any]]:
+        return {each["entity_id"]: each for each in self.ask("get_states")}
+
+    def state(self, entity: str) -> str | None:
+        found = self.states().get(entity)
+        return None if found is None else found["state"]
+
+    def attributes(self, entity: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.states()[entity]["attributes"]
+        return found
+
+    def entities(self, platform: str = "mqtt") -> dict[str, dict[str, Any]]:
+        """What the registry keeps of each entity, by unique id."""
+        listed = self.ask("config/entity_registry/list")
+        return {e["unique_id"]: e for e in listed if e["platform"] == platform}
+
+    def device(self, name: str) -> dict[str, Any] | None:
+        for each in self.ask("config/device_registry/list"):
+            if each["name"] == name:
+                found: dict[str, Any] = each
+                return found
+        return None
+
+    def wait(self, entity: str, wanted: Any, timeout: float = PATIENCE) -> None:
+        """Until an entity's state is *wanted*, or *wanted(state)* is true."""
+        right = wanted if callable(wanted) else lambda state: state == wanted
+        seen: list[Any] = []
+
+        def look() -> bool:
+            seen[:] = [self.state(entity)]
+            return bool(right(seen[0]))
+
+        try:
+            until(look, timeout=timeout)
+        except AssertionError:
+            raise AssertionError(
+                f"{entity} is {seen[0]!r} on {self.version}, not {wanted!r}"
+            ) from None
+
+    def flow(self, domain: str, answers: dict[str, Any]) -> None:
+        """Set an integration up as a user does who fills in *answers* alone."""
+        path = "/api/config/config_entries/flow"
+        step = self.http("POST", path, {"handler": domain})
+        if step["type"] == "menu":
+            answer = {"next_step_id": step["menu_options"][0]}
+            step = self.http("POST", f"{path}/{step['flow_id']}", answer)
+        filled = {**shown(step["data_schema"]), **answers}
+        step = self.http("POST", f"{path}/{step['flow_id']}", filled)
+        assert step["type"] == "create_entry", step
+
+    def _entry(self, domain: str) -> bool:
+        return any(e["domain"] == domain for e in self.ask("config_entries/get"))
+
+    def logged(self) -> list[Any]:
+        """Warnings and errors that are about MQTT, templates, or our blueprints."""
+        about = ("mqtt", "template", "automation", "blueprint", "script", "sensor")
+        # 2025.4 empties a device's topic that was emptied already, and all complain.
+        twice = "No device components to cleanup"
+        return [
+            (each["level"], each["name"], each["message"])
+            for each in self.ask("system_log/list")
+            if any(word in each["name"] for word in about)
+            and not all(text.startswith(twice) for text in each["message"])
+        ]
+
+    def forget_log(self) -> None:
+        self.call("system_log.clear")
+
+    def statistics(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.ask("recorder/list_statistic_ids")
+        return found
+
+    # Automations
+
+    def automation(self, name: str, config: dict[str, Any]) -> None:
+        path = f"/api/config/automation/config/{name}"
+        self.http("POST", path, {"alias": name, "mode": "parallel", **config})
+        self.wait(f"automation.{name}", "on")
+
+    def forget_automation(self, name: str) -> None:
+        self.http("DELETE", f"/api/config/automation/config/{name}")
+        self.wait(f"automation.{name}", None)
+        self.call("persistent_notification.dismiss_all")
+
+    def notifications(self) -> dict[str, dict[str, Any]]:
+        """Those of Home Assistant itself, by id."""
+        listed = self.ask("persistent_notification/get")
+        return {each["notification_id"]: each for each in listed}
+
+    def automate(self, name: str, blueprint: str, /, **inputs: Any) -> None:
+        """Import a blueprint of ours, as its link does it, and use it."""
+        path = f"klipper_upkeep/{blueprint}.yaml"
+        text = (BLUEPRINTS / path).read_text()
+        known = self.ask("blueprint/list", domain="automation")
+        if path not in known:
+            self.ask("blueprint/save", domain="automation", path=path, yaml=text)
+        use = {"path": path, "input": inputs}
+        self.automation(name, {"use_blueprint": use})
+
+
+class Phone:
+    """A companion app: registers like one, is notified, and taps."""
+
+    def __init__(self, home: HomeAssistant, name: str) -> None:
+        self.home, self.name = home, name
+        told = {
+            "device_id": name,
+            "app_id": "upkeep",
+            "app_name": "Upkeep",
+            "app_version": "1",
+            "device_name": name,
+            "manufacturer": "Upkeep",
+            "model": "Phone",
+            "os_name": "Test",
+            "os_version": "1",
+            "supports_encryption": False,
+            "app_data": {"push_websocket_channel": True},
+        }
+        registered = home.http("POST", "/api/mobile_app/registrations", told)
+        self._hook = f"/api/webhook/{registered['webhook_id']}"
+        self._socket = home.connect()
+        self._socket.send(
+            {
+                "id": 1,
+                "type": "mobile_app/push_notification_channel",
+                "webhook_id": registered["webhook_id"],
+            }
+        )
+        assert self._socket.receive()["success"]
+
+    def notified(self, timeout: float = PATIENCE) -> dict[str, Any]:
+        """The next notification."""
+        while True:
+            message = self._socket.receive(timeout)
+            if message["type"] == "event":
+                found: dict[str, Any] = message["event"]
+                return found
+
+    def tap(self, action: str) -> None:
+        event = "mobile_app_notification_action"
+        self._tell(
+            "fire_event", {"event_type": event, "event_data": {"action": action}}
+        )
+
+    def scan(self, tag: str) -> None:
+        self._tell("scan_tag", {"tag_id": tag})
+
+    def _tell(self, kind: str, data: dict[str, Any]) -> None:
+        self.home.http("POST", self._hook, {"type": kind, "data": data})
+
+    def close(self) -> None:
+        self._socket.close()

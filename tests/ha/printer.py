@@ -1,0 +1,112 @@
+"""The printer that Home Assistant sees in these tests, and what is to do on it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.system import parts
+from tests.system.klippy import Printer, Virtual
+from tests.system.listener import Listener
+
+MAINTAIN = """
+[maintain]
+printer_name: {name}
+model: Voron 2.4
+web_page: http://127.0.0.1/
+store: {{folder}}/upkeep.sqlite
+publish_interval: 1
+mqtt_host: 127.0.0.1
+mqtt_port: {port}
+"""
+
+# Two limits of one unit, single limits of each unit, and two of different units.
+TASKS = {
+    "rods": """
+[maintain rods]
+label: Clean and oil the rods
+message: Wipe them, then one drop of oil on each.
+guide: https://docs.vorondesign.com/
+trigger: print_time, time
+threshold: 150, 720
+""",
+    "nozzle": """
+[maintain nozzle]
+label: Replace the nozzle
+trigger: filament
+threshold: 3000
+""",
+    "filter": """
+[maintain filter]
+label: Carbon filter
+message: Replace the carbon.
+guide: https://example.org/filter
+trigger: print_time
+threshold: 50
+""",
+    "cutter": """
+[maintain cutter]
+label: Cutter blade
+trigger: jobs_completed
+threshold: 3000
+""",
+    "belts": """
+[maintain belts]
+label: Check the belts
+trigger: travel_x, print_time
+threshold: 200000, 700
+""",
+}
+
+
+class Voron:
+    """The virtual printer, with the tasks above unless told otherwise."""
+
+    def __init__(
+        self, port: int, name: str = "Voron", tasks: dict[str, str] = TASKS
+    ) -> None:
+        self._port, self._name = port, name
+        self._printer = Printer(Virtual(speed=1.0), self._sections(tasks, name))
+
+    def start(self) -> None:
+        assert self._printer.start()[0] == "ready"
+
+    def kill(self) -> None:
+        """As a power cut does it."""
+        self._printer.kill()
+
+    def close(self) -> None:
+        self._printer.close()
+
+    def reconfigure(self, tasks: dict[str, str], name: str = "") -> None:
+        self._printer.configure(self._sections(tasks, name or self._name))
+        assert self._printer.restart()[0] == "ready"
+
+    def log_of(self, task: str) -> str:
+        return self._printer.console(f"MAINTENANCE_LOG NAME={task}")
+
+    def wear_out(self, task: str, used: float) -> None:
+        """As if so much had been used since it was done."""
+        self._printer.gcode(f"ADJUST_MAINTENANCE NAME={task} USED={used}")
+
+    def done(self, task: str) -> None:
+        self._printer.gcode(f"UPDATE_MAINTENANCE NAME={task}")
+
+    def print_something(self) -> None:
+        """A file with a tenth of a metre of filament in it."""
+        self._printer.print_file(parts.HEAT + parts.rings(layers=12))
+        self._printer.finish_printing()
+
+    def _sections(self, tasks: dict[str, str], name: str) -> str:
+        return MAINTAIN.format(port=self._port, name=name) + "".join(tasks.values())
+
+
+def retained(hears: Listener, kind: str) -> dict[str, Any]:
+    """What the broker keeps of a printer: by task for `tasks`, else the one message."""
+    hears.wait(lambda told: told.topic.endswith("/availability") and told.retained)
+    found = {
+        told.topic.rsplit("/", 1)[-1]: json.loads(told.payload)
+        for told in hears.heard
+        if told.retained and f"/{kind}" in told.topic
+    }
+    return found if kind == "tasks" else found[kind]

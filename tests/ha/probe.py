@@ -1,0 +1,56 @@
+"""What only an installed Home Assistant can tell; run by its own Python."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import homeassistant
+
+COMPONENTS = Path(homeassistant.__file__).parent / "components"
+
+
+def requirements(domains: list[str]) -> list[str]:
+    """What pip must install for these integrations and all they depend on."""
+    found: set[str] = set()
+    seen: set[str] = set()
+    while domains:
+        domain = domains.pop()
+        manifest = COMPONENTS / domain / "manifest.json"
+        if domain in seen or not manifest.exists():
+            continue
+        seen.add(domain)
+        told = json.loads(manifest.read_text())
+        found.update(told.get("requirements", ()))
+        domains += told.get("dependencies", ())
+    return sorted(found)
+
+
+def http() -> dict[str, object] | None:
+    """What the http integration keeps, where it keeps its settings in storage.
+
+    Settings from YAML are on trial there, and undone by a restart of its own.
+    """
+    if not (COMPONENTS / "http" / "config.py").exists():
+        return None
+    config = importlib.import_module("homeassistant.components.http.config")
+    data = {"stable": config._DEFAULT_CONFIG, "pending": None}
+    return {
+        "version": config.STORAGE_VERSION,
+        "minor_version": 1,
+        "key": "http",
+        "data": dict(data, yaml_migration_done=True),
+    }
+
+
+WHAT: dict[str, Callable[[], object]] = {
+    "constraints": lambda: COMPONENTS.parent / "package_constraints.txt",
+    "http": lambda: json.dumps(http()),
+    "requirements": lambda: "\n".join(requirements(sys.argv[2:])),
+}
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{WHAT[sys.argv[1]]()}\n")

@@ -1,0 +1,70 @@
+"""Every control reaches the printer, and what it did is read back."""
+
+from __future__ import annotations
+
+from tests.ha.home_assistant import amount, until
+
+
+def test_done_starts_the_task_again_and_stands_in_the_log(home, voron):
+    voron.wear_out("filter", 20)
+    home.wait("sensor.voron_filter_used", "20.0")
+
+    home.call("button.press", "button.voron_filter_done")
+
+    home.wait("sensor.voron_filter_used", "0.0")
+    assert home.state("sensor.voron_filter_last_done") != "unknown"
+    # The owner's token pressed it.
+    assert home.attributes("binary_sensor.voron_filter_due")["last_by"] == "Anna"
+    assert "Anna" in voron.log_of("filter")
+
+
+def test_the_event_entity_tells_what_happened_and_who_did_it(home, voron):
+    home.call("button.press", "button.voron_nozzle_done")
+
+    def told():
+        attributes = home.attributes("event.voron_nozzle_event")
+        return attributes["event_type"] == "done" and attributes["by"]
+
+    assert until(told) == "Anna"
+    assert home.state("event.voron_cutter_event") == "unknown"
+
+
+def test_snooze_waits_a_day_and_done_ends_it(home, voron):
+    voron.wear_out("filter", 60)
+    home.wait("binary_sensor.voron_filter_due", "on")
+
+    home.call("button.press", "button.voron_filter_snooze")
+
+    home.wait("sensor.voron_filter_status", "snoozed")
+    home.wait("binary_sensor.voron_filter_due", "off")
+    assert home.attributes("binary_sensor.voron_filter_due")["snoozed_until"]
+    home.call("button.press", "button.voron_filter_done")
+    home.wait("sensor.voron_filter_status", "ok")
+
+
+def test_the_switch_disables_and_enables_the_task(home):
+    home.call("switch.turn_off", "switch.voron_cutter_enabled")
+    home.wait("switch.voron_cutter_enabled", "off")
+    home.wait("sensor.voron_cutter_status", "disabled")
+
+    home.call("switch.turn_on", "switch.voron_cutter_enabled")
+    home.wait("switch.voron_cutter_enabled", "on")
+    home.wait("sensor.voron_cutter_status", "ok")
+
+
+def test_a_threshold_is_set_and_the_remaining_follows(home):
+    number, remaining = "number.voron_nozzle_threshold", "sensor.voron_nozzle_remaining"
+
+    for wanted in (2500.5, 3000.0):
+        home.call("number.set_value", number, value=wanted)
+        home.wait(number, amount(wanted))
+        home.wait(remaining, amount(wanted))
+
+
+def test_one_of_several_thresholds_is_set_and_the_other_stays(home):
+    changed, other = "number.voron_rods_time_threshold", "sensor.voron_rods_print_time"
+
+    for wanted in (500.0, 720.0):
+        home.call("number.set_value", changed, value=wanted)
+        home.wait(changed, amount(wanted))
+    assert float(home.state(other + "_remaining")) == 150.0

@@ -1,0 +1,185 @@
+"""The integration in a real Home Assistant: found, confirmed, used, taken away."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.ha import browser
+from tests.ha.browser import Browser
+from tests.ha.home_assistant import until
+from tests.ha.test_pages import PICTURES
+
+DOMAIN = "klipper_upkeep"
+TODO = "todo.voron_maintenance"
+CALENDAR = "calendar.voron_maintenance"
+FLOWS = "/api/config/config_entries/flow"
+FIXES = "/api/repairs/issues/fix"
+
+
+@pytest.fixture
+def upkeep(home):
+    """The integration, found by MQTT's word and confirmed."""
+    if not entries(home):
+        offers = until(lambda: offered(home), "the offer of the integration")
+        done = home.http("POST", f"{FLOWS}/{offers[0]['flow_id']}", {})
+        assert done["type"] == "create_entry"
+    home.wait(TODO, lambda state: state not in (None, "unavailable", "unknown"))
+    return home
+
+
+def entries(home):
+    return [e for e in home.ask("config_entries/get") if e["domain"] == DOMAIN]
+
+
+def offered(home):
+    flows = home.ask("config_entries/flow/progress")
+    return [flow for flow in flows if flow["handler"] == DOMAIN]
+
+
+def issues(home):
+    listed = home.ask("repairs/list_issues")["issues"]
+    return {issue["issue_id"] for issue in listed if issue["domain"] == DOMAIN}
+
+
+def act(home, action, response=False, **data):
+    device = home.device("Voron maintenance")["id"]
+    return home.ask(
+        "call_service",
+        domain=DOMAIN,
+        service=action,
+        service_data={"device_id": device, **data},
+        return_response=response,
+    )
+
+
+@pytest.fixture
+def due(upkeep, voron):
+    """A filter that is due."""
+    voron.wear_out("filter", 51.5)
+    upkeep.wait(TODO, "1")
+    yield upkeep
+    voron.done("filter")
+    upkeep.wait(TODO, lambda state: state in ("0", None))  # None: it was deleted
+
+
+def test_it_is_a_device_of_its_own_below_discoverys_and_doubles_no_entity(upkeep):
+    ours, theirs = upkeep.device("Voron maintenance"), upkeep.device("Voron")
+    assert ours["entry_type"] == "service"
+    assert ours["via_device_id"] == theirs["id"]
+    made = upkeep.entities(DOMAIN).values()
+    assert sorted(each["entity_id"] for each in made) == [CALENDAR, TODO]
+
+
+def test_a_tick_in_the_list_marks_done_in_the_users_name(due, voron):
+    due.call("todo.update_item", TODO, item="filter", status="completed")
+
+    due.wait(TODO, "0")
+    due.wait("sensor.voron_filter_used", "0.0")
+    assert "Anna" in voron.log_of("filter")
+
+
+def test_an_overdue_task_is_a_repair_whose_note_reaches_the_printers_log(due, voron):
+    assert until(lambda: issues(due)) == {"due.voron.filter"}
+
+    flow = due.http("POST", FIXES, {"handler": DOMAIN, "issue_id": "due.voron.filter"})
+    done = due.http("POST", f"{FIXES}/{flow['flow_id']}", {"note": "it was black"})
+
+    assert done["type"] == "create_entry"
+    until(lambda: not issues(due), "the repair to vanish")
+    log = voron.log_of("filter")
+    assert "it was black" in log
+    assert "Anna" in log
+
+
+def test_actions_reach_the_printer_and_the_log_comes_back(due):
+    act(due, "snooze", task="filter", hours=5, by="Berta")
+    due.wait("sensor.voron_filter_status", "snoozed")
+    due.wait(TODO, "0")
+    act(due, "done", task="filter", note="new carbon", by="Berta")
+    due.wait("sensor.voron_filter_status", "ok")
+    act(due, "set_threshold", task="filter", threshold=60)
+    due.wait("number.voron_filter_threshold", lambda state: float(state) == 60)
+    act(due, "set_threshold", task="filter", threshold=50)
+    act(due, "adjust", task="filter", used=2)
+    due.wait("sensor.voron_filter_used", "2.0")
+
+    log = act(due, "get_log", response=True, task="filter", limit=9)["response"]["log"]
+
+    done = next(entry for entry in log if entry["event"] == "done")
+    assert (done["by"], done["note"]) == ("Berta", "new carbon")
+
+
+def test_what_the_printer_refuses_is_told(upkeep):
+    with pytest.raises(AssertionError, match="has no task"):
+        act(upkeep, "done", task="flux capacitor")
+
+
+def test_what_was_done_stands_in_the_calendar(due, voron):
+    act(due, "done", task="filter", note="in the calendar")
+
+    def events():
+        path = f"/api/calendars/{CALENDAR}"
+        window = "start=2020-01-01T00:00:00Z&end=2099-01-01T00:00:00Z"
+        return due.http("GET", f"{path}?{window}")
+
+    def told():
+        return [
+            each
+            for each in events()
+            if each["summary"] == "✓ Carbon filter"
+            and "in the calendar" in (each["description"] or "")
+        ]
+
+    assert until(told)
+
+
+def test_the_logbook_tells_it_in_a_sentence(due, voron):
+    act(due, "skip", task="filter", note="not today", by="Berta")
+
+    def sentences():
+        lines = due.http("GET", "/api/logbook")
+        return [line.get("message", "") for line in lines]
+
+    wanted = "Carbon filter was skipped by Berta (not today)"
+    assert until(lambda: wanted in sentences())
+
+
+def test_diagnostics_name_no_person(upkeep, voron):
+    (entry,) = entries(upkeep)
+    told = upkeep.http("GET", f"/api/diagnostics/config_entry/{entry['entry_id']}")
+    assert set(told["data"]["printers"]["voron"]["tasks"]) >= {"rods", "filter"}
+    assert "Anna" not in str(told["data"])
+
+
+def test_it_is_unavailable_while_the_printer_is_off(upkeep, voron):
+    voron.kill()
+    upkeep.wait(TODO, "unavailable")
+    voron.start()
+    upkeep.wait(TODO, "0")
+
+
+def test_it_reloads(upkeep):
+    (entry,) = entries(upkeep)
+    path = f"/api/config/config_entries/entry/{entry['entry_id']}"
+    assert upkeep.http("POST", path + "/reload") == {"require_restart": False}
+    upkeep.wait(TODO, "0")
+
+
+def test_the_list_is_a_page_that_reads_well(due, channel):
+    if browser.BINARY is None:
+        pytest.skip(browser.MISSING)
+    with Browser(due) as page:
+        seen = page.see(f"/todo?entity_id={TODO}", "Carbon filter", (1100, 520))
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        page.picture(PICTURES / f"todo-{channel}.png")
+    assert "Voron maintenance" in seen
+
+
+def test_deleting_it_takes_its_entities_and_repairs_along(due):
+    (entry,) = entries(due)
+    due.http("DELETE", f"/api/config/config_entries/entry/{entry['entry_id']}")
+
+    due.wait(TODO, None)
+    assert issues(due) == set()
+    assert due.device("Voron maintenance") is None
+    assert due.state("sensor.voron_filter_used") is not None

@@ -1,0 +1,148 @@
+"""Everything may stop and start: the broker, the printer, Home Assistant, a task."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.ha.home_assistant import amount, until
+from tests.ha.printer import TASKS
+
+DUE = "binary_sensor.voron_maintenance_due"
+RODS = "sensor.voron_rods_print_time_remaining"
+
+
+def there(home) -> None:
+    home.wait(DUE, "off", timeout=60)
+    home.wait(RODS, amount(150))
+
+
+def test_a_printer_that_dies_is_unavailable_until_it_is_back(home, voron):
+    """The broker speaks its last will."""
+    voron.kill()
+    home.wait(DUE, "unavailable")
+    home.wait(RODS, "unavailable")
+
+    voron.start()
+    there(home)
+
+
+def test_a_broker_that_lost_everything_is_told_again(home, broker):
+    broker.kill()
+    home.wait(DUE, "unavailable")
+
+    broker.start()
+    there(home)
+    # The lost connection is worth Home Assistant's warning, and nothing else is.
+    assert all("connect" in str(line).lower() for line in home.logged())
+    home.forget_log()
+
+
+def test_home_assistant_has_all_again_after_a_restart(home, hears):
+    """It is born with a message that makes the printer announce itself."""
+    before = home.entities()
+    hears.wait_for("/availability")
+    heard = len(hears.heard)
+
+    home.restart()
+
+    there(home)
+    hears.wait_for("/status", b"online", heard)
+    hears.wait_for("/config", since=heard)
+    assert home.entities().keys() == before.keys()
+    states = home.states()
+    idle = [
+        entity
+        for entity in (each["entity_id"] for each in before.values())
+        if entity in states and states[entity]["state"] == "unavailable"
+    ]
+    assert idle == []
+
+
+def test_a_name_that_a_user_gave_survives_a_restart_of_the_printer(home, voron):
+    entity = {"entity_id": "sensor.voron_rods_status"}
+    home.ask(
+        "config/entity_registry/update",
+        **entity,
+        name="Rods",
+        new_entity_id="sensor.my_rods",
+    )
+
+    voron.reconfigure(dict(TASKS, rods=TASKS["rods"].replace("oil", "grease")))
+
+    home.wait("sensor.my_rods", "ok")
+    home.wait(RODS, lambda state: "grease" in home.attributes(RODS)["friendly_name"])
+    assert home.attributes("sensor.my_rods")["friendly_name"].endswith("Rods")
+    assert "sensor.voron_rods_status" not in home.states()
+    assert home.logged() == []
+    home.ask(
+        "config/entity_registry/update",
+        entity_id="sensor.my_rods",
+        name=None,
+        new_entity_id="sensor.voron_rods_status",
+    )
+    voron.reconfigure(TASKS)
+    home.wait("sensor.voron_rods_status", "ok")
+    home.forget_log()  # the history of both names cannot be one
+
+
+def test_a_printer_that_is_renamed_stays_the_same_device(home, voron, hears):
+    before = {unique: each["entity_id"] for unique, each in home.entities().items()}
+
+    voron.reconfigure(TASKS, name="Trident")
+
+    until(lambda: home.device("Trident"), "the new name")
+    there(home)
+    after = {unique: each["entity_id"] for unique, each in home.entities().items()}
+    assert after == before
+    assert home.device("Voron") is None
+    hears.wait_for("klipper_upkeep/voron/tasks/rods", b"")
+
+    voron.reconfigure(TASKS)
+    until(lambda: home.device("Voron"), "the old name")
+    there(home)
+
+
+def of_task(home, task: str) -> set[str]:
+    return {each for each in home.entities() if f"_task.{task}." in each}
+
+
+@pytest.fixture
+def all_tasks(voron):
+    yield
+    voron.reconfigure(TASKS)
+
+
+@pytest.mark.usefixtures("all_tasks")
+def test_a_task_that_is_removed_leaves_nothing(home, voron):
+    voron.reconfigure({name: TASKS[name] for name in TASKS if name != "cutter"})
+
+    until(lambda: not of_task(home, "cutter"), "the entities of cutter to go")
+    there(home)
+    device = home.device("Voron")["id"]
+    listed = home.ask("device_automation/trigger/list", device_id=device)
+    assert not any(each.get("subtype") == "cutter" for each in listed)
+
+
+@pytest.mark.usefixtures("all_tasks")
+def test_a_task_that_is_removed_while_home_assistant_is_off_leaves_nothing(home, voron):
+    assert of_task(home, "cutter")
+    home.stop()
+    voron.reconfigure({name: TASKS[name] for name in TASKS if name != "cutter"})
+
+    home.start()
+
+    there(home)
+    until(lambda: not of_task(home, "cutter"), "the entities of cutter to go")
+
+
+@pytest.mark.usefixtures("all_tasks")
+def test_a_task_with_another_trigger_keeps_its_entities_in_the_new_unit(home, voron):
+    before = of_task(home, "nozzle")
+    changed = TASKS["nozzle"].replace("filament", "print_time").replace("3000", "300")
+
+    voron.reconfigure(dict(TASKS, nozzle=changed))
+
+    remaining = "sensor.voron_nozzle_remaining"
+    home.wait(remaining, amount(300))
+    assert home.attributes(remaining)["unit_of_measurement"] == "h"
+    assert of_task(home, "nozzle") == before

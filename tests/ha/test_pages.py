@@ -1,0 +1,155 @@
+"""What a person sees. Pictures of each page are kept in `artifacts/`, or in `PICTURES`.
+
+Those in `docs/images/` were made by these tests.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.ha import browser
+from tests.ha.browser import Browser
+from tests.ha.home_assistant import until
+from tests.ha.printer import TASKS, Voron
+
+ROOT = Path(__file__).parents[2]
+DASHBOARDS = ROOT / "integration" / "dashboards"
+PICTURES = Path(os.environ.get("PICTURES", ROOT / "artifacts" / "home-assistant"))
+
+# What Home Assistant writes in the place of a card that it cannot show.
+BROKEN = ("Configuration error", "Unknown type", "Entity not found", "not available")
+
+
+@pytest.fixture
+def page(home):
+    if browser.BINARY is None:
+        pytest.skip(browser.MISSING)
+    with Browser(home) as page:
+        yield page
+
+
+@pytest.fixture
+def picture(page, home, channel):
+    def picture(name):
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        page.picture(PICTURES / f"{name}-{channel}.png")
+
+    return picture
+
+
+@pytest.fixture
+def worn(home, voron):
+    """A printer in the middle of its life: one task is due, and one nearly so."""
+    voron.wear_out("filter", 51.5)
+    voron.wear_out("nozzle", 2800)
+    voron.wear_out("cutter", 1234)
+    home.wait("binary_sensor.voron_filter_due", "on")
+    home.wait("sensor.voron_nozzle_status", "soon")
+    yield
+    for task in ("filter", "nozzle", "cutter"):
+        voron.done(task)
+    home.wait("sensor.voron_nozzle_status", "ok")
+
+
+def history(home) -> None:
+    """Two weeks of printing, as statistics that were kept before."""
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    meter = {
+        "source": "recorder",
+        "statistic_id": "sensor.voron_print_time",
+        "name": None,
+        "unit_of_measurement": "h",
+        "has_sum": True,
+        "has_mean": False,
+    }
+    if home.version >= "2026":
+        meter.update(mean_type=0, unit_class="duration")
+        del meter["has_mean"]
+    total, rows = 0.0, []
+    for day in range(14, 0, -1):
+        total += (day * 5) % 11
+        start = (midnight - timedelta(days=day)).isoformat()
+        rows.append({"start": start, "state": total, "sum": total})
+    home.ask("recorder/import_statistics", metadata=meter, stats=rows)
+
+
+def dashboard(home, name: str) -> None:
+    """Import one of ours as a user does who pastes it."""
+    path = f"upkeep-{name}"
+    config = yaml.safe_load((DASHBOARDS / f"{name}.yaml").read_text())
+    if path not in {each["url_path"] for each in home.ask("lovelace/dashboards/list")}:
+        title = config["title"]
+        home.ask(
+            "lovelace/dashboards/create", url_path=path, title=title, mode="storage"
+        )
+    home.ask("lovelace/config/save", url_path=path, config=config)
+
+
+@pytest.mark.usefixtures("worn")
+def test_the_device_page_shows_controls_sensors_and_events(home, page, picture):
+    device = home.device("Voron")["id"]
+
+    seen = page.see(f"/config/devices/device/{device}", "Events", (1500, 1500))
+
+    picture("device")
+    assert "Firmware: Klipper v" in seen
+    for words in ("Carbon filter done", "Carbon filter remaining", "Maintenance due"):
+        assert words in seen
+
+
+@pytest.fixture
+def second(home, broker, hears):
+    """Another printer, which is gone for good in the end."""
+    two = {name: TASKS[name] for name in ("nozzle", "cutter")}
+    printer = Voron(broker.port, "Prusa MK3S", two)
+    printer.start()
+    printer.wear_out("nozzle", 1900)
+    home.wait("sensor.prusa_mk3s_nozzle_used", "1900.0")
+    yield printer
+    printer.close()
+    hears.wait_for("/prusa_mk3s/availability", b"offline")
+    for topic in {t.topic for t in hears.heard if "Prusa MK3S" in str(t.payload)} | {
+        t.topic for t in hears.heard if "/prusa_mk3s/" in t.topic
+    }:
+        hears.publish(topic, "", retain=True)
+    until(lambda: home.device("Prusa MK3S") is None, "the printer to go")
+
+
+@pytest.mark.usefixtures("worn", "second")
+def test_the_fleet_finds_every_printer_and_task(home, page, picture):
+    dashboard(home, "fleet")
+
+    seen = page.see("/upkeep-fleet", "Check the belts", (1400, 480))
+
+    picture("fleet")
+    assert "103 %\noverdue" in seen
+    assert not [words for words in BROKEN if words in seen]
+
+
+@pytest.mark.usefixtures("worn")
+def test_the_printers_dashboard_shows_every_card(home, page, picture):
+    history(home)
+    dashboard(home, "printer")
+
+    seen = page.see("/upkeep-printer", "Carbon filter", (1400, 1130))
+
+    picture("printer")
+    assert "103" in seen
+    assert not [words for words in BROKEN if words in seen]
+
+
+@pytest.mark.usefixtures("worn")
+def test_the_maintenance_page_lists_the_tasks_by_itself(home, channel, page, picture):
+    if channel == "stable":
+        assert "maintenance" not in home.ask("get_panels")
+        return
+    seen = page.see("/maintenance", "Carbon filter", (1280, 340))
+
+    picture("maintenance")
+    assert "Voron Carbon filter\nProblem" in seen
+    assert "Voron Cutter blade\nOK" in seen

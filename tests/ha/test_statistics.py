@@ -1,0 +1,64 @@
+"""Long-term statistics: what a meter counted last month is there next year."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.ha.home_assistant import until
+
+FILAMENT = "sensor.voron_filament"
+PERIOD = 310.0  # seconds: Home Assistant compiles statistics each five minutes
+
+
+@pytest.fixture(scope="module")
+def printed(homes, voron):
+    """A file is printed while both Home Assistants look. Tells what the meter says."""
+    if not homes:
+        pytest.skip("no Home Assistant: see tests/ha/install")
+    for home in homes.values():
+        home.wait(FILAMENT, lambda state: state not in ("unknown", "unavailable"))
+    voron.print_something()
+    home.wait(FILAMENT, lambda state: float(state) > 0.05)
+    settled = until(lambda: resting(home), "the meter to settle")
+    return float(settled)
+
+
+def resting(home) -> str | None:
+    """The meter's state, if it has not changed in the last two seconds."""
+    state = home.states()[FILAMENT]
+    changed = datetime.fromisoformat(state["last_changed"])
+    old = datetime.now(UTC) - changed > timedelta(seconds=2)
+    return state["state"] if old else None
+
+
+def rows(home) -> list[dict[str, float]]:
+    start = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    found: dict[str, list[dict[str, float]]] = home.ask(
+        "recorder/statistics_during_period",
+        start_time=start,
+        statistic_ids=[FILAMENT],
+        period="5minute",
+    )
+    return found.get(FILAMENT, [])
+
+
+def test_what_is_printed_is_in_the_sum_that_statistics_keep(home, printed):
+    def compiled():
+        kept = rows(home)
+        return kept and kept[-1]["state"] == printed and kept
+
+    kept = until(compiled, "statistics", PERIOD)
+
+    assert printed > 0
+    assert kept[-1]["sum"] == pytest.approx(printed)
+    assert [row["sum"] for row in kept] == sorted(row["sum"] for row in kept)
+
+
+def test_nothing_is_wrong_with_any_statistic(home, printed):
+    known = {each["statistic_id"]: each for each in home.statistics()}
+
+    assert known["sensor.voron_print_time"]["statistics_unit_of_measurement"] == "h"
+    assert known["sensor.voron_print_time"]["has_sum"]
+    assert home.ask("recorder/validate_statistics") == {}

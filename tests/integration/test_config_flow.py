@@ -1,0 +1,119 @@
+"""Setting up: by MQTT's word, by hand, anew; and the options."""
+
+from __future__ import annotations
+
+import pytest
+from custom_components.klipper_upkeep import config_flow
+from custom_components.klipper_upkeep.const import DOMAIN
+from homeassistant.config_entries import SOURCE_MQTT, SOURCE_USER
+from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.helpers import issue_registry as ir
+
+from .conftest import BASE, INFO, as_message
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    """What is not there is not there in no time either."""
+    monkeypatch.setattr(config_flow, "LOOK_FOR", 0.05)
+
+
+async def discover(hass, payload, topic="klipper_upkeep/voron/info"):
+    return await hass.config_entries.flow.async_init(
+        DOMAIN, context={"source": SOURCE_MQTT}, data=as_message(topic, payload)
+    )
+
+
+async def test_a_printer_that_tells_of_itself_is_offered_and_confirmed(hass, printer):
+    result = await discover(hass, INFO.encode().decode())
+    assert result["step_id"] == "confirm"
+    assert result["description_placeholders"] == {"name": "Voron"}
+    done = await hass.config_entries.flow.async_configure(result["flow_id"], {})
+    assert done["type"] is FlowResultType.CREATE_ENTRY
+    assert done["title"] == "Klipper Upkeep"
+    assert done["data"] == {"base_topic": BASE}
+    await hass.async_block_till_done()
+
+
+async def test_a_second_printer_below_the_same_topic_asks_nothing(hass, printer, entry):
+    result = await discover(hass, INFO.encode().decode(), "klipper_upkeep/ender/info")
+    assert result["reason"] == "already_configured"
+
+
+@pytest.mark.parametrize("payload", ["", "{}", "online"])
+async def test_what_is_no_printer_is_left_alone(hass, printer, payload):
+    assert (await discover(hass, payload))["reason"] == "not_a_printer"
+
+
+async def ask(hass, printer, flow, base, there=True):
+    """Submit the form; the broker's retained message follows the subscription."""
+    configure = hass.config_entries.flow.async_configure
+    task = hass.async_create_task(configure(flow["flow_id"], {"base_topic": base}))
+    for _ in range(20):
+        if there and not task.done():
+            printer.base = base.strip("/")
+            printer.send(printer.topic("info"), INFO.encode())
+        await hass.async_block_till_done(wait_background_tasks=False)
+        if task.done():
+            break
+    return await task
+
+
+async def start(hass):
+    return await hass.config_entries.flow.async_init(
+        DOMAIN, context={"source": SOURCE_USER}
+    )
+
+
+async def test_a_typed_base_topic_is_looked_at_first(hass, printer, monkeypatch):
+    monkeypatch.setattr(config_flow, "LOOK_FOR", 5)
+    flow = await start(hass)
+    assert flow["step_id"] == "user"
+    done = await ask(hass, printer, flow, "home/upkeep/")
+    assert done["type"] is FlowResultType.CREATE_ENTRY
+    assert done["title"] == "Klipper Upkeep (home/upkeep)"
+    assert done["data"] == {"base_topic": "home/upkeep"}
+    await hass.async_block_till_done()
+
+
+async def test_a_typing_error_is_told_and_can_be_mended(hass, printer, monkeypatch):
+    flow = await start(hass)
+    wrong = await ask(hass, printer, flow, "klipper/#")
+    assert wrong["errors"] == {"base_topic": "bad_topic"}
+    nobody = await ask(hass, printer, wrong, "klippr_upkeep", there=False)
+    assert nobody["errors"] == {"base_topic": "no_printer_there"}
+    monkeypatch.setattr(config_flow, "LOOK_FOR", 5)
+    done = await ask(hass, printer, nobody, BASE)
+    assert done["type"] is FlowResultType.CREATE_ENTRY
+    await hass.async_block_till_done()
+
+
+async def test_without_mqtt_it_says_so(hass):
+    flow = await start(hass)
+    result = await hass.config_entries.flow.async_configure(
+        flow["flow_id"], {"base_topic": BASE}
+    )
+    assert result["errors"] == {"base": "mqtt_not_connected"}
+
+
+async def test_the_base_topic_can_be_changed(hass, printer, loaded, monkeypatch):
+    monkeypatch.setattr(config_flow, "LOOK_FOR", 5)
+    flow = await loaded.start_reconfigure_flow(hass)
+    assert flow["step_id"] == "reconfigure"
+    done = await ask(hass, printer, flow, "home/upkeep")
+    assert done["reason"] == "reconfigure_successful"
+    await hass.async_block_till_done()
+    assert loaded.data == {"base_topic": "home/upkeep"}
+    assert loaded.unique_id == "home/upkeep"
+
+
+async def test_repairs_can_be_turned_off(hass, printer, loaded):
+    assert ir.async_get(hass).async_get_issue(DOMAIN, "due.voron.rods")
+    flow = await hass.config_entries.options.async_init(loaded.entry_id)
+    done = await hass.config_entries.options.async_configure(
+        flow["flow_id"], {"repairs": False}
+    )
+    await hass.async_block_till_done()
+    assert done["data"] == {"repairs": False}
+    issues = ir.async_get(hass)
+    assert issues.async_get_issue(DOMAIN, "due.voron.rods") is None
