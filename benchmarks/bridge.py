@@ -1,0 +1,140 @@
+"""The bridge against a bare paho subscriber: states mirrored a second, added delay."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+
+import zmq
+
+from benchmarks.bridge_rig import Rig, cpu, printer, state
+from benchmarks.table import Row, at_least
+from mqtt_bridge import contract
+
+_PRINTERS, _TASKS, _ROUNDS = 200, 10, 15
+_PINGS, _EVERY = 400, 19
+_LAST = f"{contract.BASE}/last/tasks/t"
+
+
+def run() -> Iterator[Row]:
+    with Rig() as rig:
+        rig.retain(_PRINTERS, _TASKS)
+        for slug in ("last", "ping"):
+            rig.publisher.send(
+                rig.publisher.packet(topic, payload, retain=True)
+                for topic, payload in _alone(slug)
+            )
+        rig.publisher.settle()
+        bare = rig.bare(_LAST)
+        before = cpu(bare)
+        count, floor = _flood(rig, bare, None)
+        theirs = cpu(bare) - before
+        bare.kill()
+        bridge = rig.bridge()
+        subscriber = rig.subscribe("upkeep.last.t.used.", "upkeep.ping.t.used.")
+        time.sleep(0.5)  # until the broker of subscriptions has them
+        before = cpu(bridge)
+        _, ours = _flood(rig, None, subscriber)
+        mine = cpu(bridge) - before
+        # Of a task's states that wait the newest is mirrored, the others are counted.
+        newer = rig.superseded()
+        yield at_least(
+            f"states mirrored, {newer} of {count} by a newer one, against bare paho",
+            f"{count / ours:.0f}/s of {count / floor:.0f}/s",
+            floor / ours,
+            0.6,
+        )
+        # Throughput on a busy machine is a lottery; processor time is less of one.
+        yield Row(
+            "processor time a state, beside a bare paho subscriber's",
+            f"{1e6 * mine / count:.0f} us, {1e6 * theirs / count:.0f} us",
+            theirs / count / (mine / count),
+        )
+        yield from _delay(rig, subscriber, count / ours / 2)
+
+
+def _alone(slug: str) -> Iterator[tuple[str, bytes]]:
+    return printer(slug, 1)
+
+
+def _flood(
+    rig: Rig,
+    bare: subprocess.Popen[bytes] | None,
+    subscriber: zmq.Socket[bytes] | None,
+) -> tuple[int, float]:
+    """Send every task's state some times; return how many, and how long it took."""
+    packets = [
+        rig.publisher.packet(
+            f"{contract.BASE}/p{printer}/tasks/t{task}",
+            state(f"t{task}", number + 2, number + 2.0).encode(),
+        )
+        for number in range(_ROUNDS)
+        for printer in range(_PRINTERS)
+        for task in range(_TASKS)
+    ]
+    # Another value than the last time, or nothing would be published.
+    used = 2.0 if bare is not None else 3.0
+    packets.append(rig.publisher.packet(_LAST, state("t", 2, used).encode()))
+    begin = time.monotonic()
+    rig.publisher.send(packets)
+    if bare is not None:
+        assert bare.stdout is not None
+        end = float(bare.stdout.readline())
+    else:
+        assert subscriber is not None
+        while not subscriber.recv_multipart()[0].startswith(b"upkeep.last."):
+            pass
+        end = time.monotonic()
+    return len(packets), end - begin
+
+
+def _delay(rig: Rig, subscriber: zmq.Socket[bytes], rate: float) -> Iterator[Row]:
+    """How much later a value is at an mKTL subscriber than at a bare MQTT one.
+
+    Of a stream at *rate* messages a second one in some is timed.
+    """
+    bare = rig.bare(_LAST)
+    sender = threading.Thread(target=_stream, args=(rig, rate))
+    sender.start()
+    ours: dict[int, float] = {}
+    while len(ours) < _PINGS:
+        frames = subscriber.recv_multipart()
+        if frames[0].startswith(b"upkeep.ping."):
+            ours[int(json.loads(frames[2])["value"])] = time.monotonic()
+            if _PINGS - 1 in ours:
+                break
+    sender.join()
+    assert bare.stdout is not None
+    theirs: dict[int, float] = {}
+    while _PINGS - 1 not in theirs:
+        when, *seq = bare.stdout.readline().split()
+        if seq:  # or it is what the broker retains
+            theirs[int(seq[0])] = float(when)
+    added = sorted(1000 * (ours[ping] - theirs[ping]) for ping in ours.keys() & theirs)
+    p50, p99 = added[len(added) // 2], added[int(len(added) * 0.99)]
+    measure = f"added delay at {rate:.0f}/s, {len(added)} of {_PINGS} timed"
+    yield Row(f"{measure}, p50", f"{p50:.2f} ms", None, "< 1 ms", p50 < 1)
+    yield Row(f"{measure}, p99", f"{p99:.2f} ms", None, "< 5 ms", p99 < 5)
+
+
+def _stream(rig: Rig, rate: float) -> None:
+    # Made before: this process has to read the clock, and must not be busy.
+    packets: list[bytes] = []
+    for ping in range(_PINGS):
+        for _ in range(_EVERY):
+            number = len(packets)
+            topic = f"{contract.BASE}/p{number % _PRINTERS}/tasks/t{number % _TASKS}"
+            said = state(f"t{number % _TASKS}", number + 100, 5.0 + number % 97)
+            packets.append(rig.publisher.packet(topic, said.encode()))
+        said = state("t", ping, float(ping))
+        topic = f"{contract.BASE}/ping/tasks/t"
+        packets.append(rig.publisher.packet(topic, said.encode()))
+    begin = time.monotonic()
+    for number, packet in enumerate(packets):
+        rig.publisher.send([packet])
+        ahead = begin + number / rate - time.monotonic()
+        if ahead > 0:
+            time.sleep(ahead)

@@ -1,0 +1,278 @@
+"""A broker, a bridge, a bare subscriber and a flood, for the bridge's measures."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import zmq
+
+from mqtt_bridge import contract
+from mqtt_bridge.contract import Info, Limit, Meter, Meters, State, Summary
+
+ROOT = Path(__file__).resolve().parents[1]
+BROKER = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+
+# Throws everything away, and tells when the last has come: the floor.
+BARE = """
+import sys, time
+import paho.mqtt.client as paho
+port, base, last = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+delays = []
+client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+def received(client, data, message):
+    if message.retain:
+        pass
+    elif message.topic == last:
+        print(time.monotonic(), flush=True)
+    elif message.topic.endswith('/ping/tasks/t'):
+        print(time.monotonic(), message.payload.split(b'"seq": ')[1].split(b',')[0]
+              .decode(), flush=True)
+client.on_message = received
+client.on_connect = lambda *_: client.subscribe(base + '/#', 1)
+client.on_subscribe = lambda *_: print('ready', flush=True)
+client.connect('127.0.0.1', port)
+client.loop_forever()
+"""
+
+
+def state(task: str, seq: int, used: float, when: float | None = None) -> State:
+    limit = Limit("print_time", "h", 150.0, used, 150.0 - used, used / 1.5, 15.0)
+    return State(
+        seq=seq,
+        time=time.time() if when is None else when,
+        task=task,
+        label="Clean and oil the rods",
+        limits=(limit,),
+        trigger="print_time",
+        status=contract.OK,
+        message="Wipe, then one drop of oil on each.",
+        guide="https://example.org/guide",
+    )
+
+
+def printer(slug: str, tasks: int) -> Iterator[tuple[str, bytes]]:
+    """What a printer retains."""
+    names = tuple(f"t{number}" for number in range(tasks)) if tasks > 1 else ("t",)
+    base = f"{contract.BASE}/{slug}"
+    meters = {"print_time": Meter("h", "Print time")}
+    info = Info(uuid=slug, name=slug, tasks=names, meters=meters)
+    yield f"{base}/info", info.encode()
+    yield f"{base}/meters", Meters(1, 1000.0, {"print_time": 5.0}).encode()
+    yield f"{base}/summary", Summary(1, 1000.0, 0, 0, None, None, None).encode()
+    for name in names:
+        yield f"{base}/tasks/{name}", state(name, 1, 1.0).encode()
+    yield f"{base}/availability", contract.ONLINE
+
+
+class Publisher:
+    """Writes PUBLISH packets as fast as the broker reads them: paho would be slower."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._mid = 0
+        self._acknowledged = 0
+        self._sent = 0
+        variable = b"\0\4MQTT\4\2\0\0" + _text("flood")
+        self._socket.sendall(b"\x10" + _length(len(variable)) + variable)
+        self._socket.recv(4)
+        threading.Thread(target=self._drain, daemon=True).start()
+
+    def packet(self, topic: str, payload: bytes, retain: bool = False) -> bytes:
+        self._mid = self._mid % 65535 + 1
+        body = _text(topic) + struct.pack(">H", self._mid) + payload
+        return bytes([0x33 if retain else 0x32]) + _length(len(body)) + body
+
+    def send(self, packets: Iterable[bytes]) -> None:
+        batch = list(packets)
+        self._sent += len(batch)
+        self._socket.sendall(b"".join(batch))
+
+    def settle(self) -> None:
+        """Wait until the broker has everything."""
+        while self._acknowledged < self._sent:
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def _drain(self) -> None:
+        count = 0
+        with contextlib.suppress(OSError):
+            while data := self._socket.recv(65536):
+                count += len(data)
+                self._acknowledged = count // 4
+
+
+class Rig:
+    """A broker without limits, and processes beside it, all gone at the end."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="upkeep-bench-"))
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Rig:
+        if BROKER is None:
+            raise FileNotFoundError("no mosquitto (Debian: apt-get install mosquitto)")
+        self.port, self.metrics = _free_tcp(), _free_tcp()
+        config = self.folder / "mosquitto.conf"
+        config.write_text(
+            f"user root\nlistener {self.port} 127.0.0.1\nallow_anonymous true\n"
+            "max_queued_messages 0\nmax_inflight_messages 1000\nlog_type error\n"
+        )
+        self._spawn([BROKER, "-c", str(config)])
+        _until_open(self.port)
+        self.publisher = Publisher(self.port)
+        self._stack.callback(self.publisher.close)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def retain(self, printers: int, tasks: int) -> None:
+        for number in range(printers):
+            self.publisher.send(
+                self.publisher.packet(topic, payload, retain=True)
+                for topic, payload in printer(f"p{number}", tasks)
+            )
+        self.publisher.settle()
+
+    def bare(self, last: str) -> subprocess.Popen[bytes]:
+        process = self._spawn(
+            [sys.executable, "-c", BARE, str(self.port), contract.BASE, last], pipe=True
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        return process
+
+    def bridge(self) -> subprocess.Popen[bytes]:
+        """A bridge on the air."""
+        home = self.folder / "mktl"
+        env = {
+            **os.environ,
+            "MKTL_HOME": str(home),
+            "MKTL_DISCOVERY": f"{_free_udp()},{_free_udp()}",
+            "UPKEEP_BROKER_HOST": "127.0.0.1",
+            "UPKEEP_BROKER_PORT": str(self.port),
+            "UPKEEP_METRICS_LISTEN": f"127.0.0.1:{self.metrics}",
+        }
+        log = self.folder / "bridge.log"
+        with log.open("wb") as out:
+            process = self._spawn([sys.executable, "-m", "mqtt_bridge"], env, out)
+        until = time.monotonic() + 600
+        while b"on the air" not in log.read_bytes():
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(log.read_text()[-2000:])
+            time.sleep(0.02)
+        return process
+
+    def subscribe(self, *topics: str) -> zmq.Socket[bytes]:
+        """A bare SUB on the bridge."""
+        [file] = (self.folder / "mktl" / "daemon" / "port" / "upkeep").glob("*.pub")
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        subscriber = context.socket(zmq.SUB)
+        subscriber.set(zmq.RCVHWM, 0)
+        subscriber.set(zmq.RCVTIMEO, 120_000)
+        for topic in topics:
+            subscriber.subscribe(topic.encode())
+        subscriber.connect(f"tcp://127.0.0.1:{int(file.read_text())}")
+        self._stack.callback(lambda: context.destroy(linger=0))
+        return subscriber
+
+    def superseded(self) -> int:
+        """How many states the bridge replaced by newer ones before it read them."""
+        address = f"http://127.0.0.1:{self.metrics}/metrics"
+        with urllib.request.urlopen(address) as answer:
+            [line] = [
+                line
+                for line in answer.read().decode().splitlines()
+                if line.startswith("upkeep_messages_superseded_total ")
+            ]
+        return int(float(line.split()[1]))
+
+    def _spawn(
+        self,
+        command: list[str],
+        env: dict[str, str] | None = None,
+        log: object = None,
+        pipe: bool = False,
+    ) -> subprocess.Popen[bytes]:
+        out = subprocess.PIPE if pipe else log or subprocess.DEVNULL
+        process: subprocess.Popen[bytes] = subprocess.Popen(  # type: ignore[call-overload]
+            command, cwd=ROOT, env=env, stdout=out, stderr=log or subprocess.DEVNULL
+        )
+        self._stack.callback(_end, process)
+        return process
+
+
+def megabytes(process: subprocess.Popen[bytes]) -> float:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    [line] = [each for each in status.splitlines() if each.startswith("VmRSS")]
+    return int(line.split()[1]) / 1024
+
+
+def cpu(process: subprocess.Popen[bytes]) -> float:
+    """The processor time that it has taken, in seconds."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def threads(process: subprocess.Popen[bytes]) -> int:
+    return len(list(Path(f"/proc/{process.pid}/task").iterdir()))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _until_open(port: int) -> None:
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise TimeoutError("the broker does not listen")
+
+
+def _free_tcp() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _free_udp() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _text(text: str) -> bytes:
+    return struct.pack(">H", len(text.encode())) + text.encode()
+
+
+def _length(number: int) -> bytes:
+    out = bytearray()
+    while True:
+        number, digit = divmod(number, 128)
+        out.append(digit | (0x80 if number else 0))
+        if not number:
+            return bytes(out)

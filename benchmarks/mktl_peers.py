@@ -1,0 +1,186 @@
+"""The other ends of the mKTL benchmarks, each a process: floor, ours, the reference.
+
+The floor is pyzmq with nothing behind it: a ROUTER that answers every request with an
+ACK and a REP that never change, and a PUB.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import zmq
+
+STORE = "bench"
+ITEMS = {
+    "number": {"type": "numeric", "initial": 1.5},
+    "worked": {"type": "numeric", "initial": 1.5},
+    "small": {"type": "bulk"},
+    "large": {"type": "bulk"},
+} | {f"lane{number}": {"type": "numeric"} for number in range(16)}
+
+REFERENCE = os.environ.get("MKTL_REFERENCE")
+
+
+class Peer(NamedTuple):
+    rep: int
+    pub: int
+    process: subprocess.Popen[str]
+
+    def cpu(self) -> float:
+        """Return the seconds of processor that all its threads have used."""
+        total = 0
+        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+            total += int((task / "schedstat").read_text().split()[0])
+        return total / 1e9
+
+    def threads(self) -> int:
+        return len(list(Path(f"/proc/{self.process.pid}/task").iterdir()))
+
+    def megabytes(self) -> float:
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGESIZE") / 1e6
+
+    def tell(self, line: str) -> str:
+        """Have the peer do something and return what it says when it is done."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+
+@contextlib.contextmanager
+def peer(kind: str, *arguments: str) -> Iterator[Peer]:
+    """Run a peer: ``floor``, ``ours`` or ``reference``."""
+    with tempfile.TemporaryDirectory() as home:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.mktl_peers", kind, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment(home)},
+        )
+        try:
+            assert process.stdout is not None
+            rep, pub = process.stdout.readline().split()
+            yield Peer(int(rep), int(pub), process)
+        finally:
+            process.kill()
+            process.wait()
+            process.stdin and process.stdin.close()
+            process.stdout and process.stdout.close()
+
+
+def environment(home: str) -> dict[str, str]:
+    """Return what keeps a process to itself: nobody is called, nobody is found."""
+    return {
+        "MKTL_HOME": home,
+        "MKTL_INTERFACE": "127.0.0.1",
+        "MKTL_DISCOVERY": "29103,29111",
+    }
+
+
+def main() -> None:
+    kind, *arguments = sys.argv[1:]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if kind == "floor":
+        _floor()
+    else:
+        _daemon(kind, *arguments)
+
+
+def _floor() -> None:
+    context = zmq.Context()
+    router, pub = context.socket(zmq.ROUTER), context.socket(zmq.PUB)
+    router.set_hwm(0)
+    pub.set_hwm(0)
+    rep = router.bind_to_random_port("tcp://127.0.0.1")
+    print(rep, pub.bind_to_random_port("tcp://127.0.0.1"), flush=True)
+    payload = b'{"value":1.5,"time":1791000000.123}'
+    poller = zmq.Poller()
+    poller.register(router, zmq.POLLIN)
+    poller.register(sys.stdin, zmq.POLLIN)
+    bulk: dict[bytes, bytes] = {}
+    while True:
+        for source, _ in poller.poll():
+            if source is not router:
+                _publish(pub, sys.stdin.readline().split(), bulk)
+                continue
+            routing, _, ident, _, target, _, *_ = router.recv_multipart()
+            router.send_multipart([routing, b"a", ident, b"ACK", b"", b"", b""])
+            answer = [routing, b"a", ident, b"REP", target, b"", payload]
+            if target in bulk:
+                answer.append(bulk[target])
+            router.send_multipart(answer)
+
+
+def _publish(pub: zmq.Socket[bytes], line: list[str], bulk: dict[bytes, bytes]) -> None:
+    act, key, count = line[0], line[1], int(line[2])
+    topic = f"{STORE}.{key}.".encode()
+    if act == "array":
+        bulk[topic[:-1]] = os.urandom(count)
+    elif act == "burst":
+        for number in range(count):
+            value = b'{"value":%d,"time":1791000000.123}' % number
+            pub.send_multipart([topic, b"a", value])
+    elif act == "arrays":
+        data = os.urandom(int(line[3]))
+        for number in range(count):
+            described = b'{"time":%d,"shape":[%d],"dtype":"uint8"}'
+            pub.send_multipart([topic, b"a", described % (number, len(data)), data])
+    print("done", flush=True)
+
+
+def _daemon(kind: str, count: str = "0") -> None:
+    package: Any = importlib.import_module("mktl_daemon" if kind == "ours" else "mktl")
+
+    class Worked(package.Item):  # type: ignore[misc]
+        def perform_set(self, value: Any) -> None:
+            pass
+
+    class Daemon(package.Daemon):  # type: ignore[misc]
+        def describe_items(self) -> dict[str, Any]:
+            more = {
+                f"item{number}": {"type": "numeric"} for number in range(int(count))
+            }
+            return {**ITEMS, **more}
+
+        def setup(self) -> None:
+            self.add_item(Worked, "worked")
+
+    daemon = Daemon(STORE, "bench")
+    print(daemon.rep.port, daemon.pub.port, flush=True)
+    for line in sys.stdin:
+        _act(daemon.store, line.split())
+        print("done", flush=True)
+
+
+def _act(store: Any, line: list[str]) -> None:
+    import numpy as np  # noqa: PLC0415 - the floor does without
+
+    act, key, count = line[0], line[1], int(line[2])
+    item = store[key]
+    if act == "array":
+        item.publish(np.frombuffer(os.urandom(count), dtype="uint8"))
+    elif act == "burst":
+        for number in range(count):
+            item.publish(number, repeat=True)
+    elif act == "arrays":
+        data = np.frombuffer(os.urandom(int(line[3])), dtype="uint8")
+        for _ in range(count):
+            item.publish(data, repeat=True)
+
+
+if __name__ == "__main__":
+    if REFERENCE:
+        sys.path.append(str(Path(REFERENCE, "src")))
+    main()

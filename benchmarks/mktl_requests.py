@@ -1,0 +1,231 @@
+"""GET and SET: one at a time and many in flight, by a raw client and by our own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+import zmq
+
+from benchmarks.mktl_peers import REFERENCE, STORE, Peer, environment, peer
+from benchmarks.table import Row, at_least, at_most
+
+_ROUNDS = 5
+_SEQUENTIAL = 2000
+_PIPELINED = 20_000
+
+_more = int(zmq.SNDMORE)
+_send: Callable[..., Any] = zmq.backend.Socket.send
+_receive: Callable[..., Any] = zmq.backend.Socket.recv
+
+
+class Pace(NamedTuple):
+    rate: float  # requests per second
+    worst: float  # seconds, 99th percentile
+    lost: int = 0
+
+
+def run() -> Iterator[Row]:
+    with ExitStack() as stack:
+        kinds = ["floor", "ours", *(["reference"] if REFERENCE else [])]
+        peers = {kind: stack.enter_context(peer(kind)) for kind in kinds}
+        yield from _one_at_a_time(peers)
+        yield from _own_client(peers)
+        yield from _in_flight(peers)
+
+
+def _one_at_a_time(peers: dict[str, Peer]) -> Iterator[Row]:
+    for kind, key, measure, goal in (
+        (b"GET", "number", "sequential GET, raw client", 0.9),
+        (b"SET", "number", "sequential SET, raw client", 0.9),
+        (b"SET", "worked", "sequential SET with a user's perform_set", 0.0),
+    ):
+        found = _compared(peers, lambda each: sequential(each.rep, kind, key))  # noqa: B023
+        yield from _rows(measure, found, goal)
+        if kind == b"GET":
+            worst = found["ours"].worst / found["floor"].worst
+            yield at_most(f"{measure}, p99", f"{_us(found['ours'].worst)}", worst, 1.3)
+
+
+def _own_client(peers: dict[str, Peer]) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as home:
+        os.environ.update(environment(home))
+        import mktl_daemon as mktl  # noqa: PLC0415 - after the environment
+        from mktl_daemon import request  # noqa: PLC0415
+
+        mktl.home(home)
+        port = peers["ours"].rep
+        asked = request.client("127.0.0.1", port)
+        for block in asked.get(f"{STORE}._catalog").values():
+            mktl.config.known(STORE).update(block)
+        item = mktl.get(STORE, "number")
+        values = iter(range(10**9))
+        acts = {
+            "GET": (b"GET", lambda: item.get(refresh=True)),
+            "SET": (b"SET", lambda: item.set(next(values))),
+        }
+        for name, (kind, act) in acts.items():
+            floors, ours = [], []
+            for _ in range(_ROUNDS):
+                floors.append(sequential(peers["floor"].rep, kind, "number").rate)
+                ours.append(_paced(act).rate)
+            rate, floor = statistics.median(ours), statistics.median(floors)
+            measure = f"sequential {name}, own client"
+            yield at_least(measure, f"{rate:.0f}/s", rate / floor, 0.75)
+
+
+def _in_flight(peers: dict[str, Peer]) -> Iterator[Row]:
+    for kind, clients, window, goal in (
+        (b"GET", 1, 64, 0.9),
+        (b"GET", 4, 64, 0.9),
+        (b"GET", 4, 1000, 0.9),
+        (b"SET", 1, 64, 0.7),
+        (b"SET", 1, 1000, 0.7),
+    ):
+        measure = f"pipelined {kind.decode()}, {clients} x {window} in flight"
+        cost: dict[str, list[float]] = {each: [] for each in peers}
+
+        def measured(each: Peer, name: str) -> Pace:
+            before = each.cpu()
+            pace = pipelined(each.rep, kind, clients, window)  # noqa: B023
+            done = max(1, _PIPELINED - pace.lost)
+            cost[name].append((each.cpu() - before) / done)  # noqa: B023
+            return pace
+
+        usable = (
+            peers
+            if window < 1000
+            else {name: each for name, each in peers.items() if name != "reference"}
+        )
+        found = _compared(usable, measured)
+        yield from _rows(measure, found, goal)
+        lost = found["ours"].lost
+        yield Row(f"{measure}, lost", str(lost), None, "0", lost == 0)
+        if kind == b"GET" and window == 64:
+            ours, floor = (statistics.median(cost[name]) for name in ("ours", "floor"))
+            yield at_most(f"daemon's CPU per {measure}", _us(ours), ours / floor, 1.2)
+
+
+def _compared(peers: dict[str, Peer], measure: Callable[..., Pace]) -> dict[str, Pace]:
+    """Measure all peers by turns, so that what disturbs one disturbs all."""
+    paces: dict[str, list[Pace]] = {name: [] for name in peers}
+    named = measure.__code__.co_argcount == 2
+    for _ in range(_ROUNDS):
+        for name, each in peers.items():
+            paces[name].append(measure(each, name) if named else measure(each))
+    return {
+        name: Pace(
+            statistics.median(pace.rate for pace in found),
+            statistics.median(pace.worst for pace in found),
+            sum(pace.lost for pace in found),
+        )
+        for name, found in paces.items()
+    }
+
+
+def _rows(measure: str, found: dict[str, Pace], goal: float) -> Iterator[Row]:
+    floor = found["floor"].rate
+    for name, pace in found.items():
+        told = f"{pace.rate:.0f}/s"
+        if name == "ours" and goal:
+            yield at_least(measure, told, pace.rate / floor, goal)
+        elif name != "floor":
+            label = measure if name == "ours" else f"{measure} ({name})"
+            yield Row(label, told, pace.rate / floor)
+
+
+def sequential(port: int, kind: bytes, key: str) -> Pace:
+    """Ask one thing after the other, as pyzmq is used in a plain script."""
+    target = f"{STORE}.{key}".encode()
+    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+        socket.linger = 0
+        socket.connect(f"tcp://127.0.0.1:{port}")
+        numbers = iter(range(10**9))
+
+        def act() -> None:
+            number = next(numbers)
+            payload = b'{"value":%d}' % number if kind == b"SET" else b""
+            ident = b"%08x" % number
+            socket.send_multipart([b"a", ident, kind, target, b"", payload])
+            while socket.recv_multipart()[2] != b"REP":
+                pass
+
+        return _paced(act)
+
+
+def _paced(act: Callable[[], Any]) -> Pace:
+    for _ in range(50):
+        act()
+    times = []
+    started = before = time.perf_counter()
+    for _ in range(_SEQUENTIAL):
+        act()
+        now = time.perf_counter()
+        times.append(now - before)
+        before = now
+    times.sort()
+    return Pace(_SEQUENTIAL / (before - started), times[len(times) * 99 // 100])
+
+
+def pipelined(port: int, kind: bytes, clients: int, window: int) -> Pace:
+    """Keep *window* requests of each of *clients* processes in flight."""
+    each = _PIPELINED // clients
+    with multiprocessing.Pool(clients) as pool:
+        told = pool.starmap(
+            _pipeline, [(port, kind, window, each, n) for n in range(clients)]
+        )
+    started = min(start for start, _, _ in told)
+    ended = max(end for _, end, _ in told)
+    lost = sum(missing for _, _, missing in told)
+    return Pace(_PIPELINED / (ended - started), 0.0, lost)
+
+
+def _pipeline(
+    port: int, kind: bytes, window: int, count: int, number: int
+) -> tuple[float, float, int]:
+    context = zmq.Context()
+    socket = context.socket(zmq.DEALER)
+    socket.set_hwm(0)
+    socket.connect(f"tcp://127.0.0.1:{port}")
+    key = "number" if kind == b"GET" else f"lane{number}"
+    target = f"{STORE}.{key}".encode()
+    sent = answered = 0
+    started = time.perf_counter()
+    while answered < count:
+        while sent < count and sent - answered < window:
+            payload = b'{"value":%d}' % sent if kind == b"SET" else b""
+            for frame in (b"a", b"%08x" % sent, kind, target, b""):
+                _send(socket, frame, _more)
+            _send(socket, payload)
+            sent += 1
+        if not socket.poll(3000):
+            break
+        answered += drain(socket, 2, b"REP")
+    ended = time.perf_counter()
+    context.destroy(linger=0)
+    return started, ended, count - answered
+
+
+def drain(socket: zmq.Socket[bytes], index: int, wanted: bytes | None) -> int:
+    """Read what has come; return how many have *wanted* at *index* (None: all)."""
+    found = 0
+    while True:
+        try:
+            frame = _receive(socket, 1, False)
+        except zmq.Again:
+            return found
+        frames = [frame]
+        while frame.more:
+            frame = _receive(socket, 1, False)
+            frames.append(frame)
+        found += wanted is None or frames[index].bytes == wanted
+
+
+def _us(seconds: float) -> str:
+    return f"{seconds * 1e6:.0f} us"
