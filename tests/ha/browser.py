@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +104,8 @@ class Browser:
         self.call("Page.navigate", url=self._home.url + path)
         until(lambda: self.run("document.readyState") == "complete", path)
 
-    def see(self, path: str, text: str, size: tuple[int, int] = (1280, 900)) -> str:
-        """Open a page, wait for *text* on it, and return all that it says."""
+    def see(self, path: str, texts: Sequence[str], size: tuple[int, int]) -> None:
+        """Open a page and wait for all *texts* on it."""
         width, height = size
         self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -114,9 +115,15 @@ class Browser:
             mobile=False,
         )
         self.go(path)
-        until(lambda: not self.run(WAITING) and text in self.run(TEXT), text)
-        seen: str = self.run(TEXT)
-        return seen
+
+        def are_there() -> bool:
+            return not self.run(WAITING) and all(each in self.text() for each in texts)
+
+        until(are_there, f"{', '.join(texts)} on {path}")
+
+    def text(self) -> str:
+        """All that the page says now."""
+        return self.run(TEXT) or ""
 
     def picture(self, file: Path) -> None:
         """What is seen now, once it has stopped moving."""

@@ -169,10 +169,10 @@ def test_the_list_is_a_page_that_reads_well(due, channel):
     if browser.BINARY is None:
         pytest.skip(browser.MISSING)
     with Browser(due) as page:
-        seen = page.see(f"/todo?entity_id={TODO}", "Carbon filter", (1100, 520))
+        words = ("Carbon filter", "Voron maintenance")
+        page.see(f"/todo?entity_id={TODO}", words, (1100, 520))
         PICTURES.mkdir(parents=True, exist_ok=True)
         page.picture(PICTURES / f"todo-{channel}.png")
-    assert "Voron maintenance" in seen
 
 
 def test_deleting_it_takes_its_entities_and_repairs_along(due):
