@@ -136,6 +136,8 @@ class Configuration:
         identity = paths.identity(self.store, alias)
         path = paths.items_file(self.store, alias)
         self.alias, self.authoritative_uuid = alias, identity
+        # What an earlier process of this daemon left in the cache is not what it has.
+        self._blocks.pop(identity, None)
         if path.exists():
             self.declare(_read_items(path))
 

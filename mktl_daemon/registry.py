@@ -135,7 +135,6 @@ def _conflict(block: Block, old: Block) -> str | None:
 
 def _is_running(block: Block) -> bool:
     """Tell whether the daemon of a block answers, at any address it has given."""
-    clock = f"{block['store']}._{block['alias']}clk".lower()
     for stratum in block["provenance"]:
         if "pub" not in stratum:
             continue
@@ -143,11 +142,21 @@ def _is_running(block: Block) -> bool:
             # Not one of the clients that stay: anybody may announce any address.
             daemon = request.Client(stratum["hostname"], stratum["rep"])
             with contextlib.closing(daemon):
-                if daemon.get(clock, timeout=_TIMEOUT, refresh=True) is not None:
+                if _is(block, daemon):
                     return True
         except (TimeoutError, RemoteError):
             continue
     return False
+
+
+def _is(block: Block, daemon: request.Client) -> bool:
+    """Tell whether *daemon* is that of a block, and not another of its name."""
+    builtin = f"{block['store']}._{block['alias']}".lower()
+    clock = daemon.get(f"{builtin}clk", timeout=_TIMEOUT, refresh=True)
+    with contextlib.suppress(RemoteError):
+        who = daemon.get(f"{builtin}uuid", timeout=_TIMEOUT)
+        return clock is not None and who in (None, block["uuid"])
+    return clock is not None
 
 
 def _address(block: Block) -> str:

@@ -21,6 +21,12 @@ logger = logging.getLogger(__name__)
 
 WITHIN = 30.0  # seconds for a look at a whole fleet
 
+_BROKER: Description = {
+    "type": "boolean",
+    "description": "Whether the bridge has its broker",
+    "settable": False,
+}
+
 
 class Mirrored(Item):
     """An item that only the printer changes."""
@@ -75,23 +81,14 @@ class BridgeDaemon(Daemon):
         self._webs: list[Web] = []
         self._settable = type("Settable", (Settable,), {"bridge": self.bridge})
 
-    def describe_items(self) -> dict[str, Description]:
-        # The underscore keeps it apart from a printer: no slug begins so.
-        return {
-            self._broker: {
-                "type": "boolean",
-                "description": "Whether the bridge has its broker",
-                "settable": False,
-            }
-        }
-
     @property
     def _broker(self) -> str:
+        # The underscore keeps it apart from a printer: no slug begins so.
         return f"_{self.alias}broker"
 
     def setup(self) -> None:
         """Wait for what the broker retains: no client sees a half-filled store."""
-        self.add_item(Mirrored, self._broker)
+        self.add_item(Mirrored, self._broker, description=_BROKER)
         # Millions of objects come that stay: to look through them for garbage again
         # and again would take longer than to make them.
         gc.disable()

@@ -181,6 +181,19 @@ def test_blocks_are_kept_for_the_next_process_and_removed_for_good(pie):
         config.get("pie")
 
 
+def test_what_is_cached_of_a_daemon_is_not_what_it_starts_with(community):
+    """Its items are those that it declares and adds; all of these can be dropped."""
+    config.authoritative("pie", "fruit", ITEMS)
+    config.known("pie").save()
+    config.forget("pie")
+
+    again = config.get("pie", "fruit")
+    assert again.keys(authoritative=True) == []
+    again.add({"fresh": {}})
+    again.drop(["fresh"])
+    assert again.keys(authoritative=True) == []
+
+
 def test_a_broken_file_in_the_cache_is_no_obstacle(pie):
     pie.update(block())
     paths.write(paths._cache("pie") / "broken.json", b"{")

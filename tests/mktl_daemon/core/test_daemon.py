@@ -184,6 +184,15 @@ def test_no_item_is_added_twice_or_without_a_description(start):
         daemon.remove_item("unknown")
 
 
+def test_items_that_were_added_can_be_removed_after_a_restart(start):
+    for _ in range(2):
+        daemon = start()
+        daemon.add_items({"one": {}, "two": {}})
+        daemon.remove_item("one")
+        daemon.catalog.save()
+        daemon.cleanup()
+
+
 def test_a_polled_item_that_is_removed_is_polled_no_more(start, box):
     class Polled(mktl.Item):
         def perform_get(self):

@@ -65,3 +65,16 @@ def test_a_daemon_that_runs_is_not_overridden(start, known):
     usurper = block("u-9", store="cake", override=True)
     with pytest.raises(ValueError, match=f"127.0.0.1:{daemon.rep.port} is running"):
         known.reconcile(usurper)
+
+
+def test_another_daemon_at_the_old_port_is_not_the_old_one(start, known):
+    """It has the store and the alias, and its own UUID."""
+    daemon = start(items=ITEMS, store="cake")
+    config.forget("cake")  # the registry of this process has not heard of it
+    known.reconcile(
+        block("u-old", store="cake", items={"layer": {}}, port=daemon.rep.port)
+    )
+    usurper = block("u-9", store="cake", alias="icing", items={"layer": {}})
+    known.reconcile({**usurper, "override": True})
+    assert "u-9" in config.known("cake")
+    assert "u-old" not in config.known("cake")
