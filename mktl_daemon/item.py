@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -28,6 +29,7 @@ _logger = logging.getLogger(__name__)
 _DONE = wire.dumps({"value": True})  # a SET's reply that has nothing to add
 _REFRESH = wire.dumps({"refresh": True})
 _SETTLE = 0.01  # seconds that a SET leaves its own publication to arrive
+_ARRIVAL = 1.0  # seconds after which a subscription has certainly reached its daemon
 
 # A value that changes while it is kept would be compared with itself.
 _MUTABLE = (list, dict, set, tuple)
@@ -260,7 +262,6 @@ class Item(ByValue):
         self.subscribed = True
         block = self.store.catalog.block_of(self.key)
         source = publish.client(*_address(block, "pub"))
-        # First the subscription, then the GET: no value falls in between.
         source.register(wire.topic(self.full_key), self._published)
         source.on_return(self._catch_up)
         if prime:
@@ -268,6 +269,10 @@ class Item(ByValue):
                 self._fetch(refresh=True)
             except (TimeoutError, RuntimeError) as error:
                 _logger.info("%s has no value yet: %s", self.full_key, error)
+            # The GET goes another way than the subscription and may overtake it: what
+            # is published in between is not heard.
+            primed = self._state
+            loop.shared().later(_ARRIVAL, lambda: self._confirm(primed))
 
     # The daemon's end
 
@@ -449,18 +454,6 @@ class Item(ByValue):
         if self._state is before or when >= (self._state.time or 0):
             self._take(State(value, when))
 
-    def _fetch_again(self) -> None:
-        """Catch up with what was published while the connection was lost."""
-        before = self._state
-        try:
-            answer = self._client().call(GET, self.full_key, timeout=self.timeout)
-        except (TimeoutError, MktlError) as error:
-            _logger.info("%s is not read again: %s", self.full_key, error)
-            return
-        fresh = State(*self._read(answer.payload, answer.bulk))
-        if self._state is before and not _is_same(before, fresh):
-            self._take(fresh)
-
     def _published(self, publication: wire.Publication) -> None:
         self._take(State(*self._read(publication.payload, publication.bulk)))
 
@@ -500,12 +493,30 @@ class Item(ByValue):
             self._release()
         elif _is_same(before, State(value)):
             return  # nothing changed, so nothing is published
-        waiting.acquire(timeout=_SETTLE)
+        if not waiting.acquire(timeout=_SETTLE):
+            with contextlib.suppress(TimeoutError, MktlError):
+                self._fetch(refresh=False)
+
+    def _confirm(self, primed: State) -> None:
+        """Ask for the value again, unless it has changed; on the loop's thread."""
+        if self._state is primed:
+            self._catch_up()
 
     def _catch_up(self) -> None:
-        """Ask for the value after a lost connection; on the loop's thread."""
+        """Ask for what was published and not heard; on the loop's thread."""
         if self.store._has(self):
-            _callers.submit(("fetch", id(self)), self._fetch_again)
+            then = partial(self._caught_up, self._state)
+            self._client().ask(GET, self.full_key, timeout=self.timeout, then=then)
+
+    def _caught_up(self, before: State, asked: Pending) -> None:
+        try:
+            answer = asked.answered()
+        except (TimeoutError, MktlError) as error:
+            _logger.info("%s is not read again: %s", self.full_key, error)
+            return
+        fresh = State(*self._read(answer.payload, answer.bulk))
+        if self._state is before and not _is_same(before, fresh):
+            self._take(fresh)
 
     def _propagate(self) -> None:
         if self._callbacks:

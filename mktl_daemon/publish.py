@@ -99,7 +99,6 @@ class Client:
         self._loop = loop or _loop.shared()
         self._receivers: dict[bytes, list[Receiver]] = {}
         self._returns: list[Callable[[], Any]] = []
-        self._connected = False
         self._read_at = 0.0
         self.socket = self._loop.run(self._connect)
 
@@ -115,9 +114,9 @@ class Client:
         self._loop.run(lambda: self._unsubscribe(topic, receiver))
 
     def on_return(self, function: Callable[[], Any]) -> None:
-        """Call *function*, on the loop's thread, when a lost connection is back.
+        """Call *function*, on the loop's thread, whenever there is a connection anew.
 
-        What was published in between did not arrive.
+        What was published before did not arrive.
         """
         self._returns.append(function)
 
@@ -140,10 +139,8 @@ class Client:
         self.socket.close()
 
     def _up(self) -> None:
-        was, self._connected = self._connected, True
-        if was:
-            for function in self._returns:
-                function()
+        for function in self._returns:
+            function()
 
     def _subscribe(self, topic: bytes, receiver: Receiver) -> None:
         receivers = self._receivers.setdefault(topic, [])

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import zmq
@@ -30,9 +31,25 @@ _logger = logging.getLogger(__name__)
 class Pending:
     """A request on its way, as `Item.set(wait=False)` returns it."""
 
-    __slots__ = ("_error", "_lock", "acked", "answer", "name", "request", "timeout")
+    __slots__ = (
+        "_error",
+        "_lock",
+        "_then",
+        "acked",
+        "answer",
+        "name",
+        "request",
+        "timeout",
+    )
 
-    def __init__(self, request: wire.Request, name: str, timeout: float) -> None:
+    def __init__(
+        self,
+        request: wire.Request,
+        name: str,
+        timeout: float,
+        then: Callable[[Pending], Any] | None = None,
+    ) -> None:
+        self._then = then
         self.request = request
         self.name = name  # who is asked, for messages
         self.timeout = timeout
@@ -85,6 +102,11 @@ class Pending:
         self.answer, self._error = answer, error
         self.acked = self.acked or answer is not None
         self._lock.release()
+        if self._then is not None:
+            try:
+                self._then(self)
+            except Exception:
+                _logger.exception("dropped the answer to %s", self.request.target)
 
 
 class Reply:
@@ -123,12 +145,16 @@ class Client:
         bulk: Buffer | None = None,
         flags: int = 0,
         timeout: float = TIMEOUT,
+        then: Callable[[Pending], Any] | None = None,
     ) -> Pending:
-        """Send a request and return at once."""
+        """Send a request and return at once.
+
+        When it is over *then* is called with it, on the loop's thread.
+        """
         ident = b"%08x" % (next(self._names) & 0xFFFFFFFF)
         early = bool(self.early)
         request = wire.Request(ident, kind, target, flags, payload, bulk, early)
-        pending = Pending(request, f"{self.host}:{self.port}", timeout)
+        pending = Pending(request, f"{self.host}:{self.port}", timeout, then)
         self._mine.is_behind = True
         self._outbox.append(pending)
         if not self._flushing:
