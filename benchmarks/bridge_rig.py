@@ -28,19 +28,18 @@ BROKER = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin"
 BARE = """
 import sys, time
 import paho.mqtt.client as paho
-port, base, last = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-delays = []
+port, topics, last = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 client = paho.Client(paho.CallbackAPIVersion.VERSION2)
 def received(client, data, message):
     if message.retain:
         pass
     elif message.topic == last:
         print(time.monotonic(), flush=True)
-    elif message.topic.endswith('/ping/tasks/t'):
+    elif '/ping/' in message.topic:
         print(time.monotonic(), message.payload.split(b'"seq": ')[1].split(b',')[0]
               .decode(), flush=True)
 client.on_message = received
-client.on_connect = lambda *_: client.subscribe(base + '/#', 1)
+client.on_connect = lambda *_: client.subscribe(topics, 1)
 client.on_subscribe = lambda *_: print('ready', flush=True)
 client.connect('127.0.0.1', port)
 client.loop_forever()
@@ -152,9 +151,10 @@ class Rig:
             )
         self.publisher.settle()
 
-    def bare(self, last: str) -> subprocess.Popen[bytes]:
+    def bare(self, last: str, below: str = "#") -> subprocess.Popen[bytes]:
+        topics = f"{contract.BASE}/{below}"
         process = self._spawn(
-            [sys.executable, "-c", BARE, str(self.port), contract.BASE, last], pipe=True
+            [sys.executable, "-c", BARE, str(self.port), topics, last], pipe=True
         )
         assert process.stdout is not None
         process.stdout.readline()

@@ -147,8 +147,10 @@ class Shapes:
 
     def task(self, state: State) -> tuple[Shape, Values]:
         """A task with several limits has each one's numbers, too."""
-        deciding = state.deciding
-        limits = state.limits if len(state.limits) > 1 else ()
+        if len(state.limits) > 1:
+            deciding, limits = state.deciding, state.limits
+        else:
+            (deciding,), limits = state.limits, ()
         values = [facet.read(state) for facet in TASK]
         values += deciding[2:]
         for limit in limits:

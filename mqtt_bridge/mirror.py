@@ -11,6 +11,8 @@ import functools
 import logging
 import re
 from collections.abc import Callable, Iterator
+from itertools import compress
+from operator import ne
 from typing import Any, NamedTuple
 
 import msgspec
@@ -325,10 +327,9 @@ def _update(
     if shape is not before:
         _reshape(record, before, changes)
         return
-    for index, value in enumerate(values):
-        if value != old[index]:
-            key = record.prefix + shape.fields[index].name
-            changes.rows.append((key, value, time))
+    for index in compress(range(len(values)), map(ne, values, old)):
+        key = record.prefix + shape.fields[index].name
+        changes.rows.append((key, values[index], time))
 
 
 def _reshape(record: Record, before: Shape, changes: Changes) -> None:

@@ -82,7 +82,7 @@ def state(payload: bytes, task: str) -> State | None:
         said.task == task
         and said.status in contract.STATUSES
         and said.match in contract.MATCHES
-        and any(each.meter == said.trigger for each in limits)
+        and said.trigger in [each.meter for each in limits]
         and len(payload) <= contract.MAX_PAYLOAD
     )
     return made if fits else None
