@@ -32,6 +32,7 @@ BACK_OFF = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds, each +- 30 %
 CONNECT_WITHIN = 10.0  # seconds for DNS, TCP, TLS and the broker's greeting
 CLOSE_WITHIN = 1.5  # seconds
 QUIET = 2.0  # seconds without a message after which no retained one is awaited
+IN_FLIGHT = 1000  # publications that have not been acknowledged
 READS = 128  # packets between turns: in a flood reading comes first
 STATES = ("availability", "info", "meters", "summary", "tasks/+")
 MOMENTS = ("results", "events")  # never retained, none may be lost
@@ -83,6 +84,8 @@ class Link:
         self._marks: dict[bytes, Callable[[], None]] = {}
         self._quiet_since = 0.0
         self._packets = 0
+        self._in_flight = 0  # publications that wait for their PUBACK
+        self._most = IN_FLIGHT
         self._subscribing: set[int] = set()
         self._reason = ""
         self._complaint = ""
@@ -95,7 +98,7 @@ class Link:
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Send once, at QoS 1; dropped if there is no connection."""
-        self._hand_over(lambda client: _publish(client, topic, payload))
+        self._hand_over(lambda client: self._send(client, topic, payload))
 
     def fetch(self, printers: Sequence[str], then: Callable[[], None]) -> None:
         """Have the broker send again what it retains of *printers*, then call *then*.
@@ -106,7 +109,7 @@ class Link:
 
         def ask(client: paho.Client) -> None:
             client.subscribe([(each, 1) for each in filters])
-            self._await_mark(client, lambda: self._fetched(client, filters, then))
+            self._await_mark(lambda: self._fetched(client, filters, then))
 
         self._hand_over(ask)
 
@@ -151,6 +154,7 @@ class Link:
         self._reason = ""
         self._outbox.clear()
         self._marks.clear()
+        self._in_flight = 0
         client = self._client()
         broker = self._broker
         try:
@@ -176,7 +180,7 @@ class Link:
             protocol=_VERSIONS[broker.version],
         )
         client.connect_timeout = CONNECT_WITHIN
-        client.max_inflight_messages_set(1000)
+        client.max_inflight_messages_set(IN_FLIGHT)
         if broker.username:
             client.username_pw_set(broker.username, broker.password)
         if broker.tls is not None:
@@ -187,6 +191,7 @@ class Link:
         client.on_connect = self._greeted
         client.on_disconnect = self._ended
         client.on_subscribe = self._subscribed
+        client.on_publish = self._acknowledged
         client.on_message = self._received
         return client
 
@@ -202,7 +207,7 @@ class Link:
                 raise TimeoutError("it accepts connections but does not answer")
             self._wait(client, connection, selector)
             self._turn()
-            while self._outbox:
+            while self._outbox and self._in_flight < self._most:
                 self._outbox.popleft()(client)
             if now >= misc_at:
                 misc_at = now + 0.5
@@ -263,12 +268,14 @@ class Link:
     # Paho's callbacks, on this thread: inside the guard of `_run`.
 
     def _greeted(
-        self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _more: Any
+        self, client: paho.Client, _data: Any, _flags: Any, reason: Any, more: Any
     ) -> None:
         if reason.is_failure:
             self._reason = f"it refuses us: {reason}"
             client.disconnect()
             return
+        # MQTT 5: paho does not look, and a strict broker would cut us off.
+        self._most = min(IN_FLIGHT, getattr(more, "ReceiveMaximum", IN_FLIGHT))
         # Of an earlier connection: whether somebody is online is told anew.
         self._inbox.forget("availability")
         if self._complaint:
@@ -290,7 +297,7 @@ class Link:
             self._subscribing.add(mid or 0)
 
     def _subscribed(
-        self, client: paho.Client, _data: Any, mid: int, reasons: Any, _more: Any
+        self, _client: paho.Client, _data: Any, mid: int, reasons: Any, _more: Any
     ) -> None:
         if any(reason.is_failure for reason in reasons):
             logger.error(
@@ -301,7 +308,7 @@ class Link:
         if mid in self._subscribing:
             self._subscribing.discard(mid)
             if not self._subscribing:
-                self._await_mark(client, lambda: self._inbox.call(self._on_settled))
+                self._await_mark(lambda: self._inbox.call(self._on_settled))
 
     def _received(
         self, _client: paho.Client, _data: Any, message: paho.MQTTMessage
@@ -338,11 +345,11 @@ class Link:
 
     # Marks: a message to ourselves that follows what the broker sends before it.
 
-    def _await_mark(self, client: paho.Client, then: Callable[[], None]) -> None:
+    def _await_mark(self, then: Callable[[], None]) -> None:
         mark = uuid.uuid4().hex.encode()
         self._marks[mark] = then
         self._quiet_since = time.monotonic()
-        client.publish(self._mark, mark, qos=1)
+        self._outbox.append(lambda client: self._send(client, self._mark, mark))
 
     def _give_up_marks(self, now: float) -> None:
         """Go on without marks: the broker may forbid them, or drop them."""
@@ -362,6 +369,11 @@ class Link:
         base = self._broker.base
         return [f"{base}/{each}/{kind}" for kind in kinds for each in printers]
 
+    # What is sent counts until the broker has it.
 
-def _publish(client: paho.Client, topic: str, payload: bytes) -> None:
-    client.publish(topic, payload, qos=1)
+    def _send(self, client: paho.Client, topic: str, payload: bytes) -> None:
+        self._in_flight += 1
+        client.publish(topic, payload, qos=1)
+
+    def _acknowledged(self, *_told: Any) -> None:
+        self._in_flight -= 1
