@@ -168,7 +168,9 @@ class Pusher:
     def _load(self) -> dict[str, Any]:
         if self._file is None:
             if self._rules:
-                logger.warning("push.state is not set: a restart forgets what was told")
+                logger.warning(
+                    "no push.state and no home: a restart forgets what was told"
+                )
             return {}
         try:
             kept = json.loads(self._file.read_text(encoding="utf-8"))

@@ -423,6 +423,7 @@ def _build(
         if not rule.get("to"):
             raise SettingsError(f"push.rule.{number}.to is missing: Apprise addresses")
     rules = tuple(Rule(**rule) for rule in push.pop("rule", ()))
+    push.setdefault("state", _state(store, environ))
     http = Http(**checked.get("http", {}))
     if any(rule.buttons for rule in rules) and not (http.listen and http.url):
         raise SettingsError(
@@ -450,6 +451,16 @@ def _broker(fields: dict[str, Any], environ: Mapping[str, str]) -> Broker:
         fields = {"username": username, "password": password, **fields}
     fields.setdefault("port", 8883 if wanted else 1883)
     return Broker(tls=Tls(**paths) if wanted else None, **fields)
+
+
+def _state(store: Store, environ: Mapping[str, str]) -> str:
+    """Where a bridge keeps what it told, unless it is told otherwise; "" is nowhere."""
+    folder = environ.get("STATE_DIRECTORY", "").partition(":")[0]  # systemd's
+    if not folder:
+        home = environ.get("HOME")
+        above = environ.get("XDG_STATE_HOME") or (home and f"{home}/.local/state")
+        folder = f"{above}/upkeep-bridge" if above else ""
+    return f"{folder}/push-{store.name}-{store.alias}.json" if folder else ""
 
 
 def _expand(path: str, environ: Mapping[str, str]) -> str:

@@ -35,7 +35,7 @@ host = "localhost"
 # [push]                       # pip install 'klipper-upkeep[push]'
 # quiet = "22:00-07:00"        # what happens then is told afterwards
 # digest = "08:00"             # once a day instead of at once
-# state = "/var/lib/upkeep-bridge/push.json"   # what was told already
+# state = "/var/lib/upkeep-bridge/push.json"   # in place of the state directory
 
 # [[push.rule]]
 # to = ["ntfy://ntfy.sh/my-printers"]      # addresses of Apprise

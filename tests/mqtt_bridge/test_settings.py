@@ -118,3 +118,19 @@ def test_a_bad_push_address_is_not_shown(load):
     with pytest.raises(SettingsError) as error:
         load("[[push.rule]]\nto = [1, 'tgram://secret']")
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("environ", "state"),
+    [
+        ({"HOME": "/home/me"}, "/home/me/.local/state/upkeep-bridge/{}"),
+        ({"HOME": "/h", "XDG_STATE_HOME": "/xdg"}, "/xdg/upkeep-bridge/{}"),
+        ({"HOME": "/h", "STATE_DIRECTORY": "/var/lib/up:/b"}, "/var/lib/up/{}"),
+        ({"HOME": "/h", "UPKEEP_PUSH_STATE": "/there"}, "/there"),
+        ({}, ""),
+    ],
+)
+def test_what_was_told_is_kept_where_a_program_keeps_such(environ, state):
+    told = settings.load(None, environ, ["store.alias=part1"]).push.state
+
+    assert told == state.format("push-upkeep-part1.json")

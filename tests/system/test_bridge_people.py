@@ -9,6 +9,7 @@ import threading
 import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,7 @@ from mqtt_bridge.core import Bridge
 from mqtt_bridge.doors import Doors
 from mqtt_bridge.metrics import serve as serve_metrics
 from mqtt_bridge.push import Pusher
-from mqtt_bridge.settings import Broker, Http, Push, Rule, Settings, SettingsError
+from mqtt_bridge.settings import Broker, Http, Push, Rule, Settings, SettingsError, load
 from mqtt_bridge.web import Routes, Web
 from tests.mqtt_bridge import messages as m
 from tests.mqtt_bridge.processes import until
@@ -157,7 +158,8 @@ def test_an_event_reaches_a_phone_and_a_mailbox(broker, printer, ntfy):
 
 
 def test_what_was_told_is_not_told_after_a_restart(broker, printer, ntfy, tmp_path):
-    rule, state = Rule(to=(ntfy.address,)), tmp_path / "state" / "push.json"
+    rule = Rule(to=(ntfy.address,))
+    state = Path(load(None, {"STATE_DIRECTORY": f"{tmp_path}/state"}).push.state)
     with People(broker.port, rule, state=state):
         printer.happen("due")
         until(lambda: ntfy.messages, "the first")
