@@ -132,15 +132,18 @@ def _connection(settings: Settings) -> Iterator[Finding]:
             )  # fmt: skip
         else:
             yield Finding("reading", f"{base}/# may be read")
-        topic = f"{base}/_bridge/{uuid.uuid4().hex}"
-        if asked.echo(topic):
-            yield Finding("writing", f"{base}/_bridge/# may be written")
-        else:
-            yield Finding(
-                "writing", f"nothing came back that was written to {base}/_bridge/",
-                f"Give this user the right to write {base}/_bridge/# and "
-                f"{base}/+/tasks/+/command.",
-            )  # fmt: skip
+        # No printer is called so: no slug begins with an underscore.
+        rights = {f"{base}/_bridge/#": f"{base}/_bridge/{uuid.uuid4().hex}"}
+        if not settings.store.read_only:
+            rights[f"{base}/+/tasks/+/command"] = f"{base}/_check/tasks/none/command"
+        for right, topic in rights.items():
+            if asked.echo(topic):
+                yield Finding("writing", f"{right} may be written")
+            else:
+                yield Finding(
+                    "writing", f"nothing came back that was written to {topic}",
+                    f"Give this user the right to write {right}.",
+                )  # fmt: skip
         count = asked.printers()
         fix = (
             ""

@@ -143,6 +143,22 @@ def test_check_tells_of_missing_rights(run, community, tmp_path):
     assert f"the right to write {m.BASE}/_bridge/#" in done.stdout, done.stdout
 
 
+def test_check_tells_that_no_command_may_be_written(run, community, tmp_path):
+    acl = tmp_path / "acl"
+    acl.write_text(f"topic read {m.BASE}/#\ntopic readwrite {m.BASE}/_bridge/#\n")
+    broker = Mosquitto(tmp_path, f"acl_file {acl}").start()
+    try:
+        done = run("check", port=broker.port, env=community.env)
+        flags = ("--set", "store.read_only=true")
+        read_only = run(*flags, "check", port=broker.port, env=community.env)
+    finally:
+        broker.kill()
+
+    told = f"Give this user the right to write {m.BASE}/+/tasks/+/command."
+    assert told in done.stdout, done.stdout
+    assert told not in read_only.stdout, "it is not needed"
+
+
 def test_check_without_a_registry_tells_to_start_one(run, broker, printer, community):
     community.registry.stop()
     done = run("check", port=broker.port, env=community.env)
