@@ -127,7 +127,7 @@ class Link:
         self._ready = False
         self._released = False
         self._reason = ""
-        self._complaint = ""
+        self._missing = False  # and said so
         self._unacknowledged: dict[int, _Message] = {}
         self._kept: collections.deque[_Message] = collections.deque()
 
@@ -298,11 +298,11 @@ class Link:
             self._keep(message)
 
     def _gone(self) -> None:
-        """Tell the reactor and, once for each reason, the log."""
-        reason = self._reason or "the connection ended"
-        if reason == self._complaint:
+        """Tell the reactor and the log, once until there is a connection again."""
+        if self._missing:
             return
-        self._complaint = reason
+        self._missing = True
+        reason = self._reason or "the connection ended"
         logging.warning(
             "maintain: no connection to the MQTT broker %s:%s: %s; trying again",
             self._broker.host,
@@ -376,8 +376,8 @@ class Link:
 
     def _welcome(self) -> None:
         self._ready = True
-        if self._complaint:
-            self._complaint = ""
+        if self._missing:
+            self._missing = False
             logging.info(
                 "maintain: connected to the MQTT broker %s:%s again",
                 self._broker.host,

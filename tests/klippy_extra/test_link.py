@@ -163,6 +163,31 @@ def test_it_comes_back_when_the_broker_does(broker, links, reactor, caplog):
     assert caplog.text.count("again") == 2  # "trying again", "connected ... again"
 
 
+def test_an_outage_of_many_reasons_is_said_once(
+    broker, links, reactor, caplog, monkeypatch
+):
+    """One line lost and one back, though each attempt fails in another way."""
+    caplog.set_level("INFO")
+    monkeypatch.setattr("klippy_extra.link.BACK_OFF", (0.02,))
+    attempts = iter(["out of reach", "unknown host", "out of reach", "unknown host"])
+    tried = []
+    connect = paho.Client.connect
+
+    def fail(client, *where):
+        reason = next(attempts, None)
+        tried.append(reason)
+        if reason is not None:
+            raise OSError(reason)
+        return connect(client, *where)
+
+    monkeypatch.setattr(paho.Client, "connect", fail)
+    links(at(broker))
+    reactor.until("connected")
+    assert len(tried) == 5
+    assert caplog.text.count("no connection to the MQTT broker") == 1
+    assert caplog.text.count("again") == 2
+
+
 def test_a_broker_that_is_not_there_at_first_is_found_later(tmp_path, links, reactor):
     later = Mosquitto(tmp_path)
     links(at(later))
