@@ -44,8 +44,7 @@ def connect(
         printer=settings.slug,
         tasks=tuple(sight.tasks),
         discovery="" if made is None else made.topic,
-        # For good: a Home Assistant that is off hears much later what has gone.
-        components=dict(before.components, **components),
+        components=discovery.remembered(before.components, components),
     )
     clear = before.topics() | set(documents.get("unpublish") or ())
     clear -= now.topics()

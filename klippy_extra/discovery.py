@@ -40,6 +40,8 @@ PREFIX = "homeassistant"
 # A topic that is cleared is an empty message, which is no JSON.
 IT = "(value_json|default({}))"
 
+REMEMBERED = 2000  # components that are gone
+
 Component = Tuple[str, Config]  # a component's key, and what it is
 
 
@@ -85,6 +87,18 @@ def components(payload: bytes) -> dict[str, str]:
     """Return the platform of each component that *payload* makes, by key."""
     found = json.loads(payload)["cmps"].items()
     return {key: each["p"] for key, each in found if len(each) > 1}
+
+
+def remembered(
+    before: Mapping[str, str], components: Mapping[str, str]
+) -> dict[str, str]:
+    """Return what the next message is to know: what is gone, then what there is.
+
+    A Home Assistant that is off may hear of it much later. So all stays, but for
+    the oldest where there are too many: each message names them.
+    """
+    gone = [each for each in before.items() if each[0] not in components]
+    return dict(gone[-REMEMBERED:], **components)
 
 
 def _device(info: Info) -> Config:

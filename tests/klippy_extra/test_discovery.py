@@ -341,6 +341,15 @@ def test_a_task_that_went_is_named_once_with_its_platform_alone() -> None:
     assert made(state("rods"), before=after) == made(state("rods"))
 
 
+def test_what_is_gone_is_remembered_but_not_without_end() -> None:
+    known: dict[str, str] = {}
+    for day in range(discovery.REMEMBERED + 5):
+        known = discovery.remembered(known, {f"day{day}": "sensor", "due": "sensor"})
+    gone = [key for key in known if key not in (f"day{day}", "due")]
+    assert gone == [f"day{each}" for each in range(4, day)]
+    assert known["due"] == "sensor"
+
+
 def test_a_revived_entity_has_its_old_unique_id_and_no_more_than_it_needs() -> None:
     before = discovery.components(discovery.device(INFO, [state("belts")], "voron")[1])
 
