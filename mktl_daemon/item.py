@@ -503,10 +503,14 @@ class Item(ByValue):
             self._catch_up()
 
     def _catch_up(self) -> None:
-        """Ask for what was published and not heard; on the loop's thread."""
+        """Have it asked for what was published and not heard; on the loop's thread."""
         if self.store._has(self):
-            then = partial(self._caught_up, self._state)
-            self._client().ask(GET, self.full_key, timeout=self.timeout, then=then)
+            # Not here: who makes a client meanwhile waits for this thread.
+            _callers.submit(("ask", id(self)), self._ask_again)
+
+    def _ask_again(self) -> None:
+        then = partial(self._caught_up, self._state)
+        self._client().ask(GET, self.full_key, timeout=self.timeout, then=then)
 
     def _caught_up(self, before: State, asked: Pending) -> None:
         try:
