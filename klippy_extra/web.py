@@ -35,7 +35,7 @@ class Web:
 
     def _log(self, request) -> None:
         self._refuse_unless_ready(request)
-        limit = max(1, request.get_int("limit", LISTED))
+        limit = _count(request, "limit", LISTED)
         name = request.get("task", None)
         task = None if name is None else self._manager.find(str(name))
         if name is not None and task is None:
@@ -47,3 +47,12 @@ class Web:
     def _refuse_unless_ready(self, request) -> None:
         if not self._manager.running:
             raise request.error("The printer is not ready.")
+
+
+def _count(request, name: str, default: int) -> int:
+    """Of at least 1. Out of an address Moonraker makes words of numbers."""
+    value = request.get(name, default)
+    try:
+        return max(1, int(value))
+    except (TypeError, ValueError, OverflowError):
+        raise request.error(f"{name} must be a whole number.") from None

@@ -236,7 +236,17 @@ def test_the_endpoints_list_tasks_and_log(printer):
     assert log["csv"].startswith("time,task")
 
 
-@pytest.mark.parametrize("params", [{"task": "x"}, {"task": 5}, {"limit": "many"}])
+@pytest.mark.parametrize("limit", [2, "2"])
+def test_the_log_is_as_long_as_was_asked_for(printer, limit):
+    """Moonraker hands on what stands in an address as words."""
+    for _ in range(3):
+        printer.say("UPDATE_MAINTENANCE NAME=rods")
+    assert len(printer.request("maintain/log", {"limit": limit})["log"]) == 2
+
+
+@pytest.mark.parametrize(
+    "params", [{"task": "x"}, {"task": 5}, {"limit": "many"}, {"limit": [1]}]
+)
 def test_an_endpoint_refuses_and_klippy_goes_on(printer, params):
     with pytest.raises(printer.printer.command_error):
         printer.request("maintain/log", params)
