@@ -29,6 +29,7 @@ from tests.fakes.mosquitto import Mosquitto
 ROOT = Path(__file__).resolve().parents[1]
 PRINTERS, TASKS = 20, 5
 TICK = 0.05  # seconds
+ANSWERED = 180.0  # seconds after which a client hangs
 FAULT = (4.0, 12.0)  # seconds between two faults
 
 
@@ -228,6 +229,7 @@ class Soak:
         return subprocess.run(
             [sys.executable, "-m", "mktl_daemon.cli.mk", *arguments],
             cwd=ROOT, env=self.env, capture_output=True, text=True, check=False,
+            timeout=ANSWERED,
         )  # fmt: skip
 
 
