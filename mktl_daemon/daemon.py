@@ -417,8 +417,8 @@ class Daemon:
     # Values
 
     def changed(self, item: Item) -> None:
-        """Keep the value of a persistent item. Called for every value published."""
-        if not self._on_air or not item._description().get("persist"):
+        """Keep the value that a persistent item took."""
+        if not self._on_air:
             return
         first = not self._dirty
         self._dirty[item.key] = item

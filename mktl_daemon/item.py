@@ -33,6 +33,8 @@ _ARRIVAL = 1.0  # seconds after which a subscription has certainly reached its d
 
 # A value that changes while it is kept would be compared with itself.
 _MUTABLE = (list, dict, set, tuple)
+# What most values are: neither arrays nor mutable, and JSON says them as they are.
+_PLAIN = frozenset({bool, float, int, str, type(None)})
 
 
 class State(NamedTuple):
@@ -58,6 +60,7 @@ class Item(ByValue):
         "__dict__",
         "__weakref__",
         "_callbacks",
+        "_persists",
         "_state",
         "authoritative",
         "key",
@@ -87,6 +90,7 @@ class Item(ByValue):
         self._callbacks: list[Callable[[], Callback | None]] | None = None
         self.authoritative = store._is_own(self.key)
         self.subscribed = self.authoritative
+        self._persists = self.authoritative and bool(self._description().get("persist"))
         store._enter(self)
 
     def __repr__(self) -> str:
@@ -290,14 +294,15 @@ class Item(ByValue):
         """
         when = time.time() if timestamp is None else float(timestamp)
         state = _state(new_value, when)
-        server = self.pub
+        server = self.store._publisher()
         with server.lock:
             if not repeat and _is_same(self._state, state):
                 return
             self._state = state
             server.send(wire.topic(self.full_key), state.payload or b"", state.bulk)
         self._propagate()
-        self.store._changed(self)
+        if self._persists:
+            self.store._changed(self)
 
     def poll(self, period: float | None) -> None:
         """Call `perform_poll` every *period* seconds; None or 0 ends that."""
@@ -569,7 +574,9 @@ def _address(block: dict[str, Any], port: str) -> tuple[str, int]:
 
 
 def _state(value: Any, when: float) -> State:
-    if value is not None and arrays.is_array(value):
+    if type(value) in _PLAIN:
+        return State(value, when, wire.dumps({"value": value, "time": when}))
+    if arrays.is_array(value):
         bulk, shape, dtype = arrays.take_apart(value)
         described = {"value": None, "time": when, "shape": shape, "dtype": dtype}
         payload = wire.dumps(described)
@@ -586,12 +593,15 @@ def _state(value: Any, when: float) -> State:
 
 
 def _is_same(one: State, other: State) -> bool:
+    # True and 1 are equal, and not the same on the wire.
+    alike = type(one.value) is type(other.value)
+    if type(other.value) in _PLAIN and other.bulk is None:
+        return alike and bool(one.value == other.value)
     if one.bulk is not None or other.bulk is not None:
         return arrays.is_same(one.value, other.value)
     if arrays.is_array(one.value) or arrays.is_array(other.value):
         return arrays.is_same(one.value, other.value)
-    # True and 1 are equal, and not the same on the wire.
-    if type(one.value) is not type(other.value) or one.value != other.value:
+    if not alike or one.value != other.value:
         return False
     return not isinstance(one.value, _MUTABLE) or str(one.value) == str(other.value)
 

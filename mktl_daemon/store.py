@@ -19,7 +19,7 @@ class Keeper(Protocol):
     pub: publish.Server
 
     def changed(self, item: Item) -> None:
-        """Take note that an item of the daemon took a value."""
+        """Take note that an item which persists took a value."""
 
 
 class Store:
