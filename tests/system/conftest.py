@@ -10,6 +10,7 @@ import pytest
 
 from tests.fakes.mosquitto import BINARY, MISSING, Mosquitto
 from tests.system.klippy import (
+    PRINT,
     BackEnd,
     Klippy,
     Printer,
@@ -28,7 +29,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "back_end" not in metafunc.fixturenames:
         return
     virtual = [] if metafunc.definition.get_closest_marker("klipper") else ["virtual"]
-    marks = [pytest.mark.klipper, pytest.mark.timeout(900)]
+    marks = [pytest.mark.klipper, pytest.mark.timeout(2 * PRINT)]
     if isinstance(KLIPPY, str):
         marks.append(pytest.mark.skip(KLIPPY))
     real = [pytest.param("klippy", marks=marks)]

@@ -36,6 +36,7 @@ from typing import Any, NamedTuple, Protocol
 ROOT = Path(__file__).resolve().parents[2]
 EXTRA = ROOT / "klippy_extra"
 END = b"\x03"
+PRINT = 1800  # seconds that a whole file may take where time cannot be hurried
 PATIENCE = 60.0
 FASTER = 20  # how much faster than life the virtual printer may run
 
@@ -384,7 +385,7 @@ class Printer:
         (self.folder / "gcodes" / name).write_text(text)
         self.gcode(f"SDCARD_PRINT_FILE FILENAME={name}")
 
-    def finish_printing(self, timeout: float = 5 * PATIENCE) -> dict[str, Any]:
+    def finish_printing(self) -> dict[str, Any]:
         """Wait for the job's end. Returns `print_stats`, with all moves made."""
         until(
             lambda: (
@@ -392,7 +393,7 @@ class Printer:
                 in ("complete", "error", "cancelled")
             ),
             "the end of the print",
-            timeout,
+            PRINT,
         )
         self.gcode("M400")
         return self.status("print_stats")

@@ -171,7 +171,7 @@ def test_a_slicers_file_is_counted_to_its_end(make_printer):
     first = printer.steps()
 
     printer.print_file(text)
-    job = printer.finish_printing(timeout=800)
+    job = printer.finish_printing()
 
     done = counted(before, readings(printer))
     assert done["filament"] * 1000 == pytest.approx(2053.05, rel=1e-3)
