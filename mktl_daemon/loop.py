@@ -1,8 +1,8 @@
 """The one thread that reads sockets. Everybody else rings.
 
-Which thread that is may change: one that is to call a user's method lets another read
-on, and does it itself. Nobody has to be woken for the call, and the sockets never wait
-for it.
+Which thread that is may change: it calls a user's method itself, and where that takes
+its time another one reads on. So nobody has to be woken for a call that is over at
+once, and the sockets do not wait for one that is not.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import heapq
 import itertools
 import logging
 import os
+import queue
 import threading
 import time
 from collections import deque
@@ -36,6 +37,8 @@ _READ = int(zmq.POLLIN)
 _WRITE = int(zmq.POLLOUT)
 _NOBLOCK = int(zmq.NOBLOCK)
 _THREADS = 3  # that take turns at reading
+_SHORT = 0.001  # seconds that a job may take each time while nobody reads
+_LONG = 0.005  # seconds between looks at whether a job takes its time
 _PATIENCE = 2.0  # seconds for a thread to end
 ZERO_COPY = 32 * 1024  # bytes from which sending without a copy pays
 
@@ -70,11 +73,19 @@ class Loop:
         self._deferred: list[tuple[Pool, Hashable, Call]] = []
         self._spare: list[threading.Lock] = []  # of threads that could read on
         self._threads: list[threading.Thread] = []
+        self._acting: int | None = None  # the thread that has a job, while nobody reads
+        self._handing_over = threading.Lock()  # for the one above
+        self._begun = 0  # jobs
+        self._slow: set[Hashable] = set()  # lanes whose last job took its time
+        self._lookout: threading.Thread | None = None
+        self._is_asleep = False  # the lookout, until there is an alarm
+        self._alarm: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._start_thread()
 
     def call(self, function: Call) -> None:
         """Run *function* on the loop's thread, soon. Safe from any thread."""
         self._calls.append(function)
+        self.step_aside()
         # A bell that was rung and not yet heard is as good as two.
         if not self._rung:
             self._rung = True
@@ -116,6 +127,11 @@ class Loop:
             self._deferred.append((pool, lane, job))
         else:
             pool.submit(lane, job)
+
+    def step_aside(self) -> None:
+        """Let another thread read on, where a user's method is about to wait."""
+        if self._acting == threading.get_ident():
+            self._relieve(self._begun)
 
     def later(self, delay: float, function: Call) -> Timer:
         """Run *function* on the loop's thread in *delay* seconds."""
@@ -175,6 +191,9 @@ class Loop:
         self.call(stop)
         for thread in self._threads:
             thread.join(_PATIENCE)  # a user's method may be stuck in one
+        self._alarm.put(None)
+        if self._lookout is not None:
+            self._lookout.join(_PATIENCE)
         self.context.destroy(linger=0)
         os.close(self._hears)
         os.close(self._bell)
@@ -191,24 +210,74 @@ class Loop:
                 self._turn()
             deferred, self._deferred = self._deferred, []
             self._reader = None
-            mine = deferred[:1] if self._let_another_read() else []
+            mine = deferred[:1] if self._could_be_relieved() else []
             # One job may take for ever, and must not keep the others waiting.
             for pool, lane, job in deferred[len(mine) :]:
                 pool.hand_on(lane, job)
             for pool, lane, job in mine:
-                pool.carry_out(lane, job)
-                self._wait_to_read()
+                self._carry_out(pool, lane, job)
         while self._spare:
             self._spare.pop().release()
 
-    def _let_another_read(self) -> bool:
+    def _could_be_relieved(self) -> bool:
+        return bool(self._spare) or len(self._threads) < _THREADS or self.closing
+
+    def _carry_out(self, pool: Pool, lane: Hashable, job: Call) -> None:
+        """Carry a job out, and return as the thread that reads."""
+        self._begun += 1
+        me = self._acting = threading.get_ident()
+        if lane in self._slow:
+            self.step_aside()
+        else:
+            self._keep_a_lookout()
+        started = time.monotonic()
+        pool.carry_out(lane, job)
+        if time.monotonic() - started > _SHORT:
+            self._slow.add(lane)
+        else:
+            self._slow.discard(lane)
+        with self._handing_over:
+            was_relieved = self._acting != me
+            if not was_relieved:
+                self._acting = None
+        if was_relieved:
+            self._wait_to_read()
+
+    def _relieve(self, job: int) -> None:
+        """Let another thread read on, if the job is still the last one and runs."""
+        with self._handing_over:
+            if self._acting is None or self._begun != job:
+                return
+            self._acting = None
         if self._spare:
             self._spare.pop().release()
-        elif len(self._threads) < _THREADS:
+        elif not self.closing:
             self._start_thread()
-        else:
-            return self.closing
-        return True
+
+    def _keep_a_lookout(self) -> None:
+        if self._lookout is None:
+            self._lookout = threading.Thread(
+                target=self._look_out, name=f"{self._name}-lookout", daemon=True
+            )
+            self._lookout.start()
+        elif self._is_asleep:
+            self._is_asleep = False
+            self._alarm.put(None)
+
+    def _look_out(self) -> None:
+        """Have a thread relieved whose job takes its time.
+
+        To be woken for every job would cost more than most jobs, so while there are
+        any this looks now and then, and otherwise sleeps.
+        """
+        while not self.closing:
+            job = self._begun
+            time.sleep(_LONG)
+            if job == self._begun:
+                self._relieve(job)
+                self._is_asleep = True
+                if job == self._begun:  # else nobody saw that an alarm is needed
+                    self._alarm.get()
 
     def _wait_to_read(self) -> None:
         turn = threading.Lock()

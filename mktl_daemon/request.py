@@ -180,6 +180,7 @@ class Client:
             answer = self.ask(kind, target, payload, bulk, 0, timeout).answered()
             mine.is_behind = False
             return answer
+        self._loop.step_aside()
         if mine.line is None:
             mine.line = _Line(self.connect())
         ident = b"%08x" % (next(self._names) & 0xFFFFFFFF)

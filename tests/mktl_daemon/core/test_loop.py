@@ -149,3 +149,31 @@ def test_a_deferred_job_may_ask_the_loop(loop, box):
     loop.run(lambda: loop.defer(pool, 1, lambda: box.put(loop.run(loop.is_here))))
     assert box.wait(1) == [True]
     pool.close()
+
+
+def test_jobs_of_which_each_blocks_for_the_loops_sake_all_end(loop, box):
+    """Each waits for a call that it made, or that another thread made, to be heard."""
+    pool = Pool("test")
+
+    def ask(number):
+        loop.call(lambda: box.put(number))
+        box.wait(2 * number + 1)
+
+    def be_told(number):
+        box.wait(2 * number + 2)
+
+    for number in range(40):
+        loop.run(partial(loop.defer, pool, "asks", partial(ask, number)))
+        loop.run(partial(loop.defer, pool, "is told", partial(be_told, number)))
+        loop.call(partial(box.put, number))
+    assert sorted(box.wait(80)) == [number for number in range(40) for _ in range(2)]
+    pool.close()
+
+
+def test_a_quick_job_is_carried_out_by_the_thread_that_reads(loop, box):
+    pool = Pool("test")
+    reader = loop.run(threading.get_ident)
+    loop.run(lambda: loop.defer(pool, 1, lambda: box.put(threading.get_ident())))
+    assert box.wait(1) == [reader]
+    assert loop.run(lambda: "reading") == "reading"
+    pool.close()
