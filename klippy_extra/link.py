@@ -22,6 +22,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 KEPT = 256  # events and results that wait for an absent broker
 OUTBOX = 20_000  # messages handed over and not yet taken: more is a runaway
+IN_FLIGHT = 20  # messages that the broker has not acknowledged
 CONNECT_WITHIN = 10.0  # seconds for DNS, TCP, TLS and the broker's greeting
 CLOSE_WITHIN = 2.0  # seconds
 FAREWELL_WITHIN = 1.0  # seconds
@@ -129,6 +130,7 @@ class Link:
         self._reason = ""
         self._missing = False  # and said so
         self._unacknowledged: dict[int, _Message] = {}
+        self._most = IN_FLIGHT
         self._kept: collections.deque[_Message] = collections.deque()
 
     # Reactor: none of these waits.
@@ -264,14 +266,14 @@ class Link:
 
     def _flush(self, client: paho.Client) -> None:
         """Hand to paho what the reactor has put out for this connection."""
-        while self._outbox:
+        while self._outbox and len(self._unacknowledged) < self._most:
             message = self._outbox.popleft()
             if not message.keep and message.connection != self._turn:
                 continue  # it was for an earlier connection
             if message.topic == _RELEASE:
                 self._released = True
-                while self._kept:
-                    self._send(client, self._kept.popleft())
+                self._outbox.extendleft(reversed(self._kept))
+                self._kept.clear()
             elif message.keep and not self._released:
                 self._keep(message)
             else:
@@ -333,11 +335,13 @@ class Link:
         Where the broker is too slow for that, its last will says the same.
         """
         if self._ready and self._say_offline:
-            self._flush(client)
             last = _Message(self._will_topic, b"offline", True, False, self._turn)
-            self._send(client, last)
+            self._outbox.append(last)
             until = time.monotonic() + FAREWELL_WITHIN
-            while self._unacknowledged and client.socket() is not None:
+            while client.socket() is not None:
+                self._flush(client)
+                if not self._unacknowledged:
+                    break
                 left = until - time.monotonic()
                 if left <= 0:
                     return
@@ -351,6 +355,8 @@ class Link:
             self._reason = f"the broker refuses us: {reason}"
             client.disconnect()
             return
+        # MQTT 5: paho does not look, and a strict broker would cut us off.
+        self._most = min(IN_FLIGHT, getattr(properties, "ReceiveMaximum", IN_FLIGHT))
         self._subscribe(client, 0)
 
     def _subscribe(self, client: paho.Client, stage: int) -> None:

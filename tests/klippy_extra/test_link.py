@@ -14,6 +14,7 @@ import pytest
 
 from klippy_extra.link import Broker, Link, credentials
 from tests.fakes.mosquitto import BINARY, MISSING, Mosquitto, free_port
+from tests.fakes.strict import Strict
 
 pytestmark = [
     pytest.mark.system,
@@ -305,6 +306,20 @@ def test_an_exception_in_the_thread_does_not_end_it(
     link.publish("p/x", b"")
     assert "injected" in reactor.until("lost")[1]
     reactor.until("connected")
+
+
+def test_no_more_is_sent_at_once_than_a_broker_takes(links, reactor):
+    strict = Strict(most=2)
+    link = links(Broker("127.0.0.1", "test-client", strict.port, version="5"))
+    link.publish("p/kept", b"", keep=True)
+    reactor.until("connected")
+    for number in range(3):
+        link.publish(f"p/{number}", b"")
+    link.release()
+    link.publish("p/3", b"")
+    link.close()
+    assert strict.taken == ["p/0", "p/1", "p/2", "p/kept", "p/3", "p/availability"]
+    assert strict.at_once == 2
 
 
 def test_credentials_come_from_a_file_of_their_own(tmp_path):
