@@ -29,6 +29,8 @@ _logger = logging.getLogger(__name__)
 _DONE = wire.dumps({"value": True})  # a SET's reply that has nothing to add
 _REFRESH = wire.dumps({"refresh": True})
 _SETTLE = 0.01  # seconds that a SET leaves its own publication to arrive
+_TOLD = 1000  # bytes of a value that the reply to a SET tells
+_LAG = 1.0  # seconds that a publication may come after the reply that told of it
 _ARRIVAL = 1.0  # seconds after which a subscription has certainly reached its daemon
 
 # A value that changes while it is kept would be compared with itself.
@@ -73,6 +75,9 @@ class Item(ByValue):
     timeout = request.TIMEOUT  # seconds that a daemon may take for an answer
 
     _waiting: Any = None  # held while a SET waits for its own publication
+    # The time of a value that a reply told before it was published, and until when
+    # (`time.monotonic`) that publication is expected.
+    _ahead: tuple[float, float] | None = None
 
     # Whether user code takes part in a GET with refresh, and in a SET.
     _custom_get = False
@@ -235,9 +240,9 @@ class Item(ByValue):
         if not (wait and reply):
             flags = 0 if reply else NO_ACK | NO_REP
             return self._client().ask(*asked, flags, self.timeout)
-        self._client().call(*asked, self.timeout)
+        answer = self._client().call(*asked, self.timeout)
         if self.subscribed and not self.authoritative:
-            self._await_change(before, new_value)
+            self._follow(before, new_value, answer.payload)
         return None
 
     def register(self, method: Callback, prime: bool = False) -> None:
@@ -300,7 +305,7 @@ class Item(ByValue):
                 return
             self._state = state
             server.send(wire.topic(self.full_key), state.payload or b"", state.bulk)
-        self._propagate()
+        self._propagate(self._state)
         if self._persists:
             self.store._changed(self)
 
@@ -440,14 +445,22 @@ class Item(ByValue):
         value = formats.coerce(self._description(), _value(payload, bulk))
         if self.publish_on_set:
             self.publish(value)
-        return _DONE
+        told = self._told()
+        return _DONE if told is None else b'{"value":true,"now":%b}' % told
 
     def _carried_out(self, value: Any, response: Any) -> Payload:
         if self.publish_on_set:
             self.publish(value)
         if response is None:
-            return Payload(value=True)
+            told = self._told()
+            return Payload(value=True, now=None if told is None else wire.Raw(told))
         return response if isinstance(response, Payload) else self.to_payload(response)
+
+    def _told(self) -> bytes | None:
+        """Return what the reply to a SET tells of the value, if it is to tell it."""
+        _, _, payload, bulk = self._state
+        is_short = payload is not None and bulk is None and len(payload) <= _TOLD
+        return payload if is_short else None
 
     def _fetch(self, refresh: bool) -> None:
         before = self._state
@@ -460,10 +473,45 @@ class Item(ByValue):
             self._take(State(value, when))
 
     def _published(self, publication: wire.Publication) -> None:
-        self._take(State(*self._read(publication.payload, publication.bulk)))
+        state = State(*self._read(publication.payload, publication.bulk))
+        with _told_lock:
+            if self._ahead is None or not self._is_late(state):
+                self._state = state
+        self._propagate(state)
+        self._release()
+
+    def _is_late(self, state: State) -> bool:
+        """Tell whether a later value than *state* was told already."""
+        when, until = self._ahead or (0.0, 0.0)
+        if (state.time or 0.0) < when and time.monotonic() < until:
+            return True
+        self._ahead = None
+        return False
+
+    def _follow(self, before: State, value: Any, payload: bytes) -> None:
+        """See to it that what a SET to *value* brought can be read."""
+        now = wire.fields(payload).get("now") if b'"now"' in payload else None
+        # Who waits for the SET also sees what its callbacks did.
+        if (
+            self._callbacks
+            or not isinstance(now, dict)
+            or not {"value", "time"} <= {*now}
+        ):
+            self._await_change(before, value)
+            return
+        told, when = self._understood(now, None)
+        with _told_lock:
+            held = self._state.time or 0.0
+            if when > held or (self._state is before and when != held):
+                self._state = State(told, when)
+                self._ahead = when, time.monotonic() + _LAG
 
     def _read(self, payload: bytes, bulk: Buffer | None) -> tuple[Any, float]:
-        fields = wire.fields(payload)
+        return self._understood(wire.fields(payload), bulk)
+
+    def _understood(
+        self, fields: dict[str, Any], bulk: Buffer | None
+    ) -> tuple[Any, float]:
         if type(self).from_payload is Item.from_payload:
             value = _decode(fields, bulk)
         else:
@@ -473,7 +521,7 @@ class Item(ByValue):
 
     def _take(self, state: State) -> None:
         self._state = state
-        self._propagate()
+        self._propagate(state)
         self._release()
 
     def _release(self) -> None:
@@ -527,9 +575,8 @@ class Item(ByValue):
         if self._state is before and not _is_same(before, fresh):
             self._take(fresh)
 
-    def _propagate(self) -> None:
+    def _propagate(self, state: State) -> None:
         if self._callbacks:
-            state = self._state
             job = partial(self._call_back, state)
             loop.defer(_callers, id(self), job)
 
@@ -556,6 +603,7 @@ _SET_HOOKS = (
 )
 
 _callers = Pool("mktl-client-callback")
+_told_lock = threading.Lock()  # for values that replies and publications tell
 _to_quantity = units.to_quantity
 
 

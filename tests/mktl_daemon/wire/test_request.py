@@ -33,6 +33,22 @@ def test_a_set_is_acknowledged_and_answered(peer):
     assert peer.get("pie.number").value == 42
 
 
+def test_the_answer_to_a_set_tells_what_a_get_would_be_told(peer):
+    """Whoever is told need not wait for the publication."""
+    for key, value in (("pie.number", 43), ("pie.number", "44"), ("pie.text", "x")):
+        answer = peer.set(key, value)
+        assert answer.payload["value"] is True
+        assert answer.payload["now"] == peer.get(key).payload
+
+
+def test_the_answer_to_a_set_does_not_send_much_back(peer):
+    assert "now" not in peer.set("pie.text", "x" * 5000).payload
+    assert (
+        "now"
+        not in peer.set("pie.image", None, b"abc", shape=[3], dtype="uint8").payload
+    )
+
+
 def test_every_request_is_answered_once(peer):
     """Nothing follows the REP."""
     for _ in range(20):
