@@ -468,17 +468,20 @@ class Item(ByValue):
             GET, self.full_key, _REFRESH if refresh else b"", timeout=self.timeout
         )
         value, when = self._read(answer.payload, answer.bulk)
-        # What was published while the answer was on its way is newer.
-        if self._state is before or when >= (self._state.time or 0):
-            self._take(State(value, when))
+        fresh = State(value, when)
+        with _told_lock:
+            # What was published while the answer was on its way is newer.
+            if self._state is not before and when < (self._state.time or 0):
+                return
+            self._state = fresh
+        self._pass_on(fresh)
 
     def _published(self, publication: wire.Publication) -> None:
         state = State(*self._read(publication.payload, publication.bulk))
         with _told_lock:
             if self._ahead is None or not self._is_late(state):
                 self._state = state
-        self._propagate(state)
-        self._release()
+        self._pass_on(state)
 
     def _is_late(self, state: State) -> bool:
         """Tell whether a later value than *state* was told already."""
@@ -519,8 +522,7 @@ class Item(ByValue):
         when = fields.get("time")
         return value, when if isinstance(when, int | float) else time.time()
 
-    def _take(self, state: State) -> None:
-        self._state = state
+    def _pass_on(self, state: State) -> None:
         self._propagate(state)
         self._release()
 
@@ -572,8 +574,11 @@ class Item(ByValue):
             _logger.info("%s is not read again: %s", self.full_key, error)
             return
         fresh = State(*self._read(answer.payload, answer.bulk))
-        if self._state is before and not _is_same(before, fresh):
-            self._take(fresh)
+        with _told_lock:
+            if self._state is not before or _is_same(before, fresh):
+                return
+            self._state = fresh
+        self._pass_on(fresh)
 
     def _propagate(self, state: State) -> None:
         if self._callbacks:
@@ -603,7 +608,7 @@ _SET_HOOKS = (
 )
 
 _callers = Pool("mktl-client-callback")
-_told_lock = threading.Lock()  # for values that replies and publications tell
+_told_lock = threading.Lock()  # for values that clients' items are told
 _to_quantity = units.to_quantity
 
 
