@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from . import config, discovery, request, wire
-from .catalog import split
-from .config import Configuration
+from .catalog import check_block, split
+from .config import Block, Configuration
 from .errors import RemoteError
+from .follow import Place
 from .item import Item
 from .store import Store
 from .wire import CONFIG, GET, HASH
@@ -21,6 +23,7 @@ _stores: dict[str, Store] = {}
 _lock = threading.RLock()
 
 _TIMEOUT = 10.0  # seconds for a catalog
+_CONNECT = 1.0  # seconds for a connection
 
 
 def get(store: str, key: str | None = None) -> Any:
@@ -38,8 +41,7 @@ def get(store: str, key: str | None = None) -> Any:
         return found
     if wanted not in found:
         # Its daemon may have got it since.
-        refresh(found.catalog)
-        found._update_catalog()
+        found.look_for(wanted)
     return found[wanted]
 
 
@@ -59,23 +61,120 @@ def discover(*targets: str) -> None:
             _logger.warning("registry %s:%d: %s", host, port, error)
 
 
-def refresh(catalog: Configuration) -> None:
+def refresh(catalog: Configuration, keys: Iterable[str] = ()) -> set[str]:
     """Compare what is known of a store with what its daemons say, and catch up.
 
-    Whoever passed a block on may know of it; the last in its provenance is asked first.
-    What nobody answers for stays as it is.
+    Return the UUIDs of the daemons that are there. Where one is not, or where none has
+    one of *keys*, the registries are asked: those that passed a block on, then those
+    that answer a call. What nobody answers for stays as it is, unless a daemon that
+    is there has its keys.
     """
-    for identity, block in catalog.blocks().items():
-        if identity == catalog.authoritative_uuid:
-            continue
-        for stratum in reversed(block.get("provenance") or []):
-            host, port = stratum["hostname"], stratum["rep"]
+    look = _Look(catalog)
+    for block in catalog.blocks().values():
+        look.ask(block)
+    if not look.is_complete(keys):
+        for host, port in _registries(catalog):
             try:
-                _compare(catalog, identity, host, port)
+                told = blocks_at(host, port, catalog.store)
             except (TimeoutError, RemoteError) as error:
-                _logger.info("%s:%d: %s", host, port, error)
-            else:
+                _logger.info("registry %s:%d: %s", host, port, error)
+                continue
+            for block in told.values():
+                look.ask_again(block)
+            if look.is_complete(keys):
                 break
+    look.close()
+    return look.there
+
+
+class _Look:
+    """What the daemons of a store say of themselves at one time."""
+
+    def __init__(self, catalog: Configuration) -> None:
+        self._catalog = catalog
+        self._mine = catalog.authoritative_uuid
+        self._blocks: dict[str, Block] = {}
+        self._away: set[tuple[str, Place]] = set()
+        self._strange: set[str] = set()  # another daemon is where they were
+        self.there: set[str] = set()
+
+    def ask(self, block: Block) -> None:
+        """Ask the daemon of a block for its newest one."""
+        identity = block["uuid"]
+        if identity == self._mine:
+            self._blocks[identity] = block
+            self.there.add(identity)
+            return
+        try:
+            place = Place.of(block)
+        except RuntimeError:
+            return
+        if identity in self.there or (identity, place) in self._away:
+            return
+        try:
+            self._blocks[identity] = _word_of(block, place)
+        except (TimeoutError, RemoteError, KeyError, ValueError) as error:
+            _logger.info("%s:%d: %s", place.host, place.rep, error)
+            self._away.add((identity, place))
+            if isinstance(error, KeyError):
+                self._strange.add(identity)
+        else:
+            self.there.add(identity)
+
+    def ask_again(self, block: Any) -> None:
+        """Ask the daemon of a block that somebody else has passed on."""
+        try:
+            checked = check_block(block)
+        except ValueError as error:
+            _logger.warning("a registry sent a block of no use: %s", error)
+            return
+        identity = checked["uuid"]
+        self.ask(checked)
+        known = self._catalog.blocks().get(identity)
+        is_news = known is None or (checked.get("time") or 0) > (known.get("time") or 0)
+        if is_news and identity not in self.there | self._strange:
+            self._blocks.setdefault(identity, checked)
+
+    def is_complete(self, keys: Iterable[str]) -> bool:
+        found = [self._blocks[identity]["items"] for identity in self.there]
+        known = self._catalog.blocks().keys()
+        return (
+            bool(found)
+            and known <= self.there
+            and all(any(key in items for items in found) for key in keys)
+        )
+
+    def close(self) -> None:
+        catalog = self._catalog
+        known = catalog.blocks()
+        fresh = [
+            block
+            for identity, block in self._blocks.items()
+            if identity != self._mine and known.get(identity) is not block
+        ]
+        for identity in self._strange - self.there:
+            catalog.remove(identity)
+        if fresh:
+            catalog.renew(fresh, self.there)
+
+
+def _word_of(block: Block, place: Place) -> Block:
+    """Return the newest state of a block, from its daemon.
+
+    KeyError: another daemon is at its place. TimeoutError: none is.
+    """
+    identity, store = block["uuid"], block["store"]
+    if not _is_open(place.host, place.rep):
+        raise TimeoutError("nobody is there")
+    theirs = (hashes_at(place.host, place.rep, store).get(store) or {}).get(identity)
+    if theirs is None:
+        raise KeyError(f"{identity} is not here any more")
+    if theirs == block.get("hash"):
+        return block
+    newest = check_block(blocks_at(place.host, place.rep, store)[identity])
+    if newest["uuid"] != identity:
+        raise ValueError(f"the block of {identity} names another daemon")
+    return newest
 
 
 def hashes_at(host: str, port: int, store: str = "") -> dict[str, Any]:
@@ -100,14 +199,16 @@ def own(store: str) -> Store:
             raise RuntimeError(
                 f"the daemon must start before anybody here looks at store {store!r}"
             )
-        _stores[store] = Store(store)
+        _stores[store] = Store(store, refresh)
         return _stores[store]
 
 
 def forget(store: str) -> None:
     """Drop a store from memory; the next `get` finds it anew."""
     with _lock:
-        _stores.pop(store, None)
+        found = _stores.pop(store, None)
+    if found is not None:
+        found.close()
 
 
 def _store(name: str) -> Store:
@@ -120,20 +221,33 @@ def _store(name: str) -> Store:
         catalog = config.known(name)
         refresh(catalog)
         if not len(catalog):
-            _ask_registries(catalog)
-        _stores[name] = Store(name)
+            raise RuntimeError(f"no registry knows a store {name!r}")
+        _stores[name] = Store(name, refresh)
         return _stores[name]
 
 
-def _ask_registries(catalog: Configuration) -> None:
-    for host, port in discovery.registries():
-        try:
-            _fetch(catalog, host, port)
-        except (TimeoutError, RemoteError) as error:
-            _logger.info("registry %s:%d: %s", host, port, error)
-        if len(catalog):
-            return
-    raise RuntimeError(f"no registry knows a store {catalog.store!r}")
+def _is_open(host: str, port: int) -> bool:
+    """Tell whether somebody listens at a port, which a request learns by waiting."""
+    try:
+        socket.create_connection((host, port), _CONNECT).close()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _registries(catalog: Configuration) -> Iterator[tuple[str, int]]:
+    """Yield the registries that passed blocks on, then those that answer a call."""
+    asked: set[tuple[str, int]] = set()
+    for block in catalog.blocks().values():
+        for stratum in block.get("provenance") or []:
+            if "pub" not in stratum:
+                asked.add((stratum["hostname"], stratum["rep"]))
+    for host, port in asked:
+        if _is_open(host, port):
+            yield host, port
+    for address in discovery.registries():
+        if address not in asked:
+            yield address
 
 
 def _asked(host: str, port: int, names: Iterable[tuple[bytes, str]]) -> dict[str, Any]:
@@ -150,16 +264,6 @@ def _asked(host: str, port: int, names: Iterable[tuple[bytes, str]]) -> dict[str
             continue
         return wire.fields(answer.payload).get("value") or {}
     raise refused or RuntimeError(f"{host}:{port} is asked for nothing")
-
-
-def _compare(catalog: Configuration, identity: str, host: str, port: int) -> None:
-    told = hashes_at(host, port, catalog.store)
-    theirs = (told.get(catalog.store) or {}).get(identity)
-    if theirs is None:
-        # Somebody else is there now.
-        catalog.remove(identity)
-    elif theirs != catalog.blocks()[identity]["hash"]:
-        _fetch(catalog, host, port)
 
 
 def _fetch(catalog: Configuration, host: str, port: int) -> None:

@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from . import catalog, formats, paths, units, wire
@@ -43,7 +43,9 @@ class Configuration:
         self.store = catalog.check_name(store.lower())
         self.alias: str | None = None
         self.authoritative_uuid: str | None = None
+        # Replaced as a whole, never changed: whoever reads it is not disturbed.
         self._blocks: dict[str, Block] = {}
+        self._changing = threading.RLock()
         self._own = _Items()
         self._callbacks: list[weakref.ref[Any]] = []
         self._load()
@@ -137,7 +139,7 @@ class Configuration:
         path = paths.items_file(self.store, alias)
         self.alias, self.authoritative_uuid = alias, identity
         # What an earlier process of this daemon left in the cache is not what it has.
-        self._blocks.pop(identity, None)
+        self._drop_block(identity)
         if path.exists():
             self.declare(_read_items(path))
 
@@ -156,8 +158,7 @@ class Configuration:
         }
         if before is not None and "provenance" in before:
             block["provenance"] = before["provenance"]
-        self._make_room(block)
-        self._blocks[block["uuid"]] = block
+        self._enter(block)
 
     def add(self, items: Mapping[str, Any]) -> list[str]:
         """Add items to the own block; return their keys, in lower case.
@@ -211,17 +212,41 @@ class Configuration:
         if self.alias is not None and checked["alias"] == self.alias:
             self._update_own(checked)
         else:
-            if checked.get("hash") is None:
-                checked["hash"] = catalog.digest(checked["items"])
-            self._make_room(checked)
-            self._blocks[identity] = checked
+            self._enter(_hashed(checked))
         if save:
             self.save(identity)
         self._tell()
 
+    def renew(self, blocks: Iterable[Block], there: Collection[str]) -> None:
+        """Take in blocks that have been checked, all at once.
+
+        Those of daemons that are *there*, by UUID, go before the others, and newer
+        ones before older ones.
+        """
+
+        def rank(block: Block) -> tuple[bool, float]:
+            return block["uuid"] in there, block.get("time") or 0
+
+        fresh = [_hashed(block) for block in blocks]
+        with self._changing:
+            before = self._blocks
+            mine = self.authoritative_block
+            found = {**before, **{block["uuid"]: block for block in fresh}}
+            kept = {} if mine is None else {mine["uuid"]: mine}
+            for block in sorted(found.values(), key=rank, reverse=True):
+                if not any(_conflict(block, other) for other in kept.values()):
+                    kept.setdefault(block["uuid"], block)
+            self._blocks = {name: kept[name] for name in found if name in kept}
+        for identity in before.keys() - kept.keys():
+            paths.remove_block(self.store, identity)
+        for block in fresh:
+            if kept.get(block["uuid"]) is block:
+                self.save(block["uuid"])
+        self._tell()
+
     def remove(self, identity: str) -> None:
         """Forget a block, on disk too."""
-        self._blocks.pop(identity, None)
+        self._drop_block(identity)
         paths.remove_block(self.store, identity)
 
     def save(self, identity: str | None = None) -> None:
@@ -292,19 +317,29 @@ class Configuration:
         if "provenance" in block:
             own["provenance"] = block["provenance"]
 
-    def _make_room(self, block: Block) -> None:
-        for identity, known in self.blocks().items():
-            if identity == block["uuid"]:
-                continue
-            reason = _conflict(block, known)
-            if reason is None:
-                continue
-            mine = identity == self.authoritative_uuid
-            if mine or (block.get("time") or 0) < (known.get("time") or 0):
-                raise ValueError(
-                    f"{reason} of store {self.store!r} is that of {identity}"
-                )
-            self.remove(identity)
+    def _enter(self, block: Block) -> None:
+        """Put a block in, in place of the older ones that it disagrees with."""
+        with self._changing:
+            rest = dict(self._blocks)
+            for identity, known in self._blocks.items():
+                reason = _conflict(block, known)
+                if reason is None or identity == block["uuid"]:
+                    continue
+                mine = identity == self.authoritative_uuid
+                if mine or (block.get("time") or 0) < (known.get("time") or 0):
+                    raise ValueError(
+                        f"{reason} of store {self.store!r} is that of {identity}"
+                    )
+                del rest[identity]
+            gone = self._blocks.keys() - rest.keys()
+            self._blocks = {**rest, block["uuid"]: block}
+        for identity in gone:
+            paths.remove_block(self.store, identity)
+
+    def _drop_block(self, identity: str) -> None:
+        with self._changing:
+            rest = self._blocks.items()
+            self._blocks = {name: block for name, block in rest if name != identity}
 
     def _tell(self) -> None:
         for reference in list(self._callbacks):
@@ -430,6 +465,12 @@ def _within(block: Block, description: Mapping[str, Any]) -> dict[str, Any]:
     with contextlib.suppress(KeyError):
         told["provenance"] = block["provenance"]
     return told
+
+
+def _hashed(block: Block) -> Block:
+    if block.get("hash") is None:
+        block["hash"] = catalog.digest(block["items"])
+    return block
 
 
 def _conflict(block: Block, known: Block) -> str | None:

@@ -45,6 +45,7 @@ _TRIES = 10  # at the port that the daemon had
 _SAVE = 0.2  # seconds that changes of persistent values are collected
 _SAVE_AGAIN = 10.0  # seconds until the disk is tried again
 _ANNOUNCE = 0.5  # seconds that changes of the catalog are collected
+_AGAIN = (1.0, 2.0, 5.0, 10.0)  # seconds until a registry that refused is asked again
 _CATALOGS = (
     "_catalog",
     "_config",
@@ -99,6 +100,9 @@ class Daemon:
         self._workers = Pool("mktl-worker", _WORKERS)
         self._loop = loop.shared()
         self._dirty: dict[str, Item] = {}
+        self._telling = False  # the network is about to be told of the catalog
+        self._refusals = 0  # since a registry last accepted all items
+        self._retry: loop.Timer | None = None
         self._listeners: list[discovery.Listener] = []
 
         self.parse_options(options)
@@ -138,6 +142,14 @@ class Daemon:
 
     def started(self) -> None:
         """Called once the daemon is on the air."""
+
+    def announced(self, accepted: bool, reason: str) -> None:
+        """Called when a registry begins to refuse the items, and when none does again.
+
+        Items that a daemon on the air has added may be another's. It answers for them
+        all the same, but new clients do not find it, and announces them again until
+        they are accepted. *reason* is the registry's.
+        """
 
     def cleanup(self, *args: Any, **kwargs: Any) -> None:
         """Called once when the daemon ends, whatever happens; the rest ends after."""
@@ -484,15 +496,43 @@ class Daemon:
         self._loop.later(_ANNOUNCE, self._tell_soon)
 
     def _tell_soon(self) -> None:
-        if not self._workers.is_busy("announce"):
+        if not self._telling:
+            self._telling = True
             self._workers.submit("announce", self._tell)
 
     def _tell(self) -> None:
+        self._telling = False
         self._save_catalog()
+        self._publish_hash()
+        self._announce_again()
+
+    def _publish_hash(self) -> None:
+        """Tell clients that follow some item that the catalog is another."""
+        store = self.catalog.store
+        told = {"value": {store: {self.uuid: self._hash()}}, "time": time.time()}
+        with self.pub.lock:
+            self.pub.send(wire.topic(f"{store}.{_HASH}"), wire.dumps(told), None)
+
+    def _announce_again(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
         try:
             self._announce()
         except RefusedError as error:
-            _logger.warning("%s", error)
+            pause = _AGAIN[min(self._refusals, len(_AGAIN) - 1)]
+            self._refusals += 1
+            self._retry = self._loop.later(pause, self._announce_soon)
+            if self._refusals == 1:
+                _logger.warning("%s; it is asked again until it accepts", error)
+                self.announced(False, str(error))
+        else:
+            if self._refusals:
+                self._refusals = 0
+                _logger.info("%s is accepted again", self.alias)
+                self.announced(True, "")
+
+    def _announce_soon(self) -> None:
+        self._workers.submit("announce", self._announce_again)
 
     def _save_catalog_soon(self) -> None:
         self._workers.submit("catalog", self._save_catalog)
@@ -510,10 +550,16 @@ class Daemon:
             return
         more = {"override": True} if self.override else {}
         block = self.catalog.encoded_block(self.uuid, **more)
+        refused: RefusedError | None = None
         for host, port in registries:
             if port == self.rep.port:
                 continue
-            _announce_to(host, port, self.catalog.store, block)
+            try:
+                _announce_to(host, port, self.catalog.store, block)
+            except RefusedError as error:
+                refused = refused or error
+        if refused is not None:
+            raise refused
 
 
 class _Desk:

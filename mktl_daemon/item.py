@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import arrays, formats, loop, poll, publish, request, units, wire
 from .arithmetic import ByValue
-from .errors import MktlError
+from .errors import MktlError, NoAckError, RemoteError
 from .request import Pending
 from .wire import GET, NO_ACK, NO_REP, SET, Buffer, Payload
 from .workers import Pool
@@ -28,6 +28,7 @@ _logger = logging.getLogger(__name__)
 
 _DONE = wire.dumps({"value": True})  # a SET's reply that has nothing to add
 _REFRESH = wire.dumps({"refresh": True})
+_RECENT = 1.0  # seconds for which it is not asked again where a daemon is
 _SETTLE = 0.01  # seconds that a SET leaves its own publication to arrive
 _TOLD = 1000  # bytes of a value that the reply to a SET tells
 _LAG = 1.0  # seconds that a publication may come after the reply that told of it
@@ -236,11 +237,11 @@ class Item(ByValue):
             new_value = self.from_format(new_value)
         before = self._state
         payload, bulk = self._asked(new_value)
-        asked = (SET, self.full_key, payload, bulk)
         if not (wait and reply):
             flags = 0 if reply else NO_ACK | NO_REP
-            return self._client().ask(*asked, flags, self.timeout)
-        answer = self._client().call(*asked, self.timeout)
+            asked = (SET, self.full_key, payload, bulk, flags, self.timeout)
+            return self._client().ask(*asked)
+        answer = self._call(SET, payload, bulk)
         if self.subscribed and not self.authoritative:
             self._follow(before, new_value, answer.payload)
         return None
@@ -269,10 +270,7 @@ class Item(ByValue):
         if self.subscribed:
             return
         self.subscribed = True
-        block = self.store.catalog.block_of(self.key)
-        source = publish.client(*_address(block, "pub"))
-        source.register(wire.topic(self.full_key), self._published)
-        source.on_return(self._catch_up)
+        self.store.follower.follow(self)
         if prime:
             try:
                 self._fetch(refresh=True)
@@ -414,8 +412,24 @@ class Item(ByValue):
         return self.store.catalog.description(self.key)
 
     def _client(self) -> request.Client:
-        block = self.store.catalog.block_of(self.key)
-        return request.client(*_address(block, "rep"))
+        place = self.store.follower.place_of(self.key)
+        return request.client(place.host, place.rep)
+
+    def _call(
+        self, kind: bytes, payload: bytes, bulk: Buffer | None = None
+    ) -> wire.Answer:
+        """Ask the daemon, wherever it is; nothing is carried out twice."""
+        daemon = self._client()
+        asked = (kind, self.full_key, payload, bulk, self.timeout)
+        try:
+            return daemon.call(*asked)
+        except (NoAckError, RemoteError) as error:
+            if isinstance(error, RemoteError) and error.type != "KeyError":
+                raise
+            self.store.follower.look([self.key], _RECENT)
+            if self._client() is daemon:
+                raise
+        return self._client().call(*asked)
 
     def _asked(self, value: Any) -> tuple[bytes, Buffer | None]:
         """Return the payload of a SET, which tells who we are, and its bulk."""
@@ -464,9 +478,7 @@ class Item(ByValue):
 
     def _fetch(self, refresh: bool) -> None:
         before = self._state
-        answer = self._client().call(
-            GET, self.full_key, _REFRESH if refresh else b"", timeout=self.timeout
-        )
+        answer = self._call(GET, _REFRESH if refresh else b"")
         value, when = self._read(answer.payload, answer.bulk)
         fresh = State(value, when)
         with _told_lock:
@@ -614,16 +626,6 @@ _to_quantity = units.to_quantity
 
 def _overrides(cls: type[Item], names: tuple[str, ...]) -> bool:
     return any(getattr(cls, name) is not getattr(Item, name) for name in names)
-
-
-def _address(block: dict[str, Any], port: str) -> tuple[str, int]:
-    """Return host and *port* of the daemon that has a block."""
-    for stratum in sorted(
-        block.get("provenance") or (), key=lambda each: each["stratum"]
-    ):
-        if "pub" in stratum:
-            return stratum["hostname"], stratum[port]
-    raise RuntimeError(f"the catalog of {block['store']!r} does not say where it is")
 
 
 def _state(value: Any, when: float) -> State:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import zmq
@@ -98,6 +100,7 @@ class Client:
         self.host, self.port = host, int(port)
         self._loop = loop or _loop.shared()
         self._receivers: dict[bytes, list[Receiver]] = {}
+        self._losses: list[Callable[[], Any]] = []
         self._returns: list[Callable[[], Any]] = []
         self._read_at = 0.0
         self.socket = self._loop.run(self._connect)
@@ -113,12 +116,32 @@ class Client:
     def unregister(self, topic: bytes, receiver: Receiver) -> None:
         self._loop.run(lambda: self._unsubscribe(topic, receiver))
 
+    def register_many(self, rows: Iterable[tuple[bytes, Receiver]]) -> None:
+        """Do as `register` for many rows of a topic and its receiver."""
+        self._each(self._subscribe, rows)
+
+    def unregister_many(self, rows: Iterable[tuple[bytes, Receiver]]) -> None:
+        self._each(self._unsubscribe, rows)
+
+    def on_loss(self, function: Callable[[], Any]) -> None:
+        """Call *function*, on the loop's thread, when the connection is lost."""
+        self._losses.append(function)
+
     def on_return(self, function: Callable[[], Any]) -> None:
         """Call *function*, on the loop's thread, whenever there is a connection anew.
 
         What was published before did not arrive.
         """
         self._returns.append(function)
+
+    def close_unused(self) -> None:
+        """Close, unless somebody is registered; a daemon that is gone stays away."""
+
+        def close() -> None:
+            if not self._receivers:
+                self._close()
+
+        self._loop.run(close)
 
     def close(self) -> None:
         self._loop.run(self._close)
@@ -130,17 +153,33 @@ class Client:
         _loop.stay_alive(socket)
         socket.connect(f"tcp://{self.host}:{self.port}")
         self._loop.watch(socket, self._read)
-        self._loop.follow(socket, up=self._up)
+        self._loop.follow(socket, lost=self._down, up=self._up)
         return socket
 
     def _close(self) -> None:
+        if self.socket.closed:
+            return
         self._loop.unfollow(self.socket)
         self._loop.unwatch(self.socket)
         self.socket.close()
 
+    def _down(self) -> None:
+        for function in self._losses:
+            function()
+
     def _up(self) -> None:
         for function in self._returns:
             function()
+
+    def _each(
+        self,
+        act: Callable[[bytes, Receiver], None],
+        rows: Iterable[tuple[bytes, Receiver]],
+    ) -> None:
+        remaining = iter(rows)
+        # A batch at a time: other sockets get their turn.
+        while batch := list(itertools.islice(remaining, _BURST)):
+            self._loop.run(partial(_starmap, act, batch))
 
     def _subscribe(self, topic: bytes, receiver: Receiver) -> None:
         receivers = self._receivers.setdefault(topic, [])
@@ -191,6 +230,11 @@ class Client:
             if topic.startswith(prefix)
             for receiver in receivers
         ]
+
+
+def _starmap(act: Callable[..., Any], rows: Iterable[tuple[Any, ...]]) -> None:
+    for row in rows:
+        act(*row)
 
 
 _clients: dict[tuple[str, int], Client] = {}

@@ -7,6 +7,7 @@ from collections.abc import Iterator, KeysView
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from . import config, publish
+from .follow import Follower, Look
 from .item import Item
 
 if TYPE_CHECKING:
@@ -29,9 +30,11 @@ class Store:
     :ivar catalog: the `config.Configuration` of the store
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, look: Look | None = None) -> None:
+        """*look* brings the catalog up to date."""
         self.name = name.lower()
         self.catalog: Configuration = config.known(self.name)
+        self.follower = Follower(self.catalog, look)
         self._daemon: Keeper | None = None
         self._items: dict[str, Item | None] = {}
         self._lock = threading.RLock()
@@ -117,6 +120,14 @@ class Store:
     def _changed(self, item: Item) -> None:
         if self._daemon is not None:
             self._daemon.changed(item)
+
+    def look_for(self, *keys: str) -> None:
+        """See whether the daemons have other items by now."""
+        self.follower.look(keys)
+        self._update_catalog()
+
+    def close(self) -> None:
+        self.follower.close()
 
     def _update_catalog(self) -> None:
         """Make room for the items of a catalog that has changed."""

@@ -30,7 +30,8 @@ def forget():
     """Make this process one that has just begun."""
     paths._chosen = None
     config._known.clear()
-    client._stores.clear()
+    for name in list(client._stores):
+        client.forget(name)
     for clients in (request._clients, publish._clients):
         for each in clients.values():
             each.close()

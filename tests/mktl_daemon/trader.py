@@ -1,0 +1,37 @@
+"""A daemon that takes items and gives them up as it is told."""
+
+import mktl_daemon
+
+
+class Order(mktl_daemon.Item):
+    """Set to "+key" or "-key", or to several of these."""
+
+    def perform_set(self, new_value):
+        daemon = self.store._daemon
+        words = new_value.split()
+        with daemon.changing():
+            daemon.remove_items([word[1:] for word in words if word[0] == "-"])
+            fresh = {word[1:]: {"type": "numeric"} for word in words if word[0] == "+"}
+            daemon.add_items(fresh, Traded)
+
+
+class Traded(mktl_daemon.Item):
+    """Counts the SETs that this daemon carries out."""
+
+    def perform_set(self, new_value):
+        daemon = self.store._daemon
+        count = self.store[f"{daemon.alias}.sets"]
+        count.publish(count.value + 1)
+
+
+class Daemon(mktl_daemon.Daemon):
+    def setup(self):
+        for name, item in (("order", Order), ("heard", mktl_daemon.Item)):
+            described = {"type": "string"}
+            self.add_item(item, f"{self.alias}.{name}", description=described)
+        described = {"type": "numeric", "initial": 0}
+        self.add_item(mktl_daemon.Item, f"{self.alias}.sets", description=described)
+
+    def announced(self, accepted, reason):
+        heard = self.store[f"{self.alias}.heard"]
+        heard.publish(f"{heard.value or ''}{'+' if accepted else '-'}")
