@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import threading
@@ -252,17 +253,18 @@ def _registries(catalog: Configuration) -> Iterator[tuple[str, int]]:
 
 def _asked(host: str, port: int, names: Iterable[tuple[bytes, str]]) -> dict[str, Any]:
     """Return the answer to the first of *names* that is not refused."""
-    asked = request.client(host, port)
     refused: RemoteError | None = None
-    for kind, target in names:
-        if kind != GET and not asked.early:
-            continue  # only they know these, and nobody else answers at all
-        try:
-            answer = asked.call(kind, target, timeout=_TIMEOUT)
-        except RemoteError as error:
-            refused = refused or error
-            continue
-        return wire.fields(answer.payload).get("value") or {}
+    # Not one of the clients that stay: anybody may announce any address.
+    with contextlib.closing(request.Client(host, port)) as asked:
+        for kind, target in names:
+            if kind != GET and not asked.early:
+                continue  # only they know these, and nobody else answers at all
+            try:
+                answer = asked.call(kind, target, timeout=_TIMEOUT)
+            except RemoteError as error:
+                refused = refused or error
+                continue
+            return wire.fields(answer.payload).get("value") or {}
     raise refused or RuntimeError(f"{host}:{port} is asked for nothing")
 
 

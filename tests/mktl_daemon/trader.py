@@ -11,7 +11,8 @@ class Order(mktl_daemon.Item):
         words = new_value.split()
         with daemon.changing():
             daemon.remove_items([word[1:] for word in words if word[0] == "-"])
-            fresh = {word[1:]: {"type": "numeric"} for word in words if word[0] == "+"}
+            described = {"type": "numeric", "initial": 0}
+            fresh = {word[1:]: described for word in words if word[0] == "+"}
             daemon.add_items(fresh, Traded)
 
 

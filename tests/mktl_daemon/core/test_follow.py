@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import threading
 import time
 
 import pytest
 import zmq
 
 import mktl_daemon as mktl
-from mktl_daemon import request
+from mktl_daemon import client, request
 from tests.mktl_daemon.core.conftest import forget
 
 NUMBER = {"number": {"type": "numeric", "initial": 1, "persist": True}}
@@ -191,3 +192,61 @@ def test_a_key_that_nobody_has_any_more_is_refused(town):
         with pytest.raises(mktl.RemoteError) as caught:
             shared.set(1)
         assert caught.value.type == "KeyError"
+
+
+def test_thousands_of_subscriptions_move_without_a_thread_for_each(town, until):
+    """Handed over in one change: a value that was set there is here, of each."""
+    keys = [f"many{number}" for number in range(MANY)]
+    one, two = town.trader("one"), town.trader("two")
+    one.change(" ".join(f"+{key}" for key in keys))
+    store = mktl.get("pie")
+    items = [store[key] for key in keys]
+    before = threading.active_count()
+
+    one.change(" ".join(f"-{key}" for key in keys))
+    two.change(" ".join(f"+{key}" for key in keys))
+    two.set(keys[-1], 7)
+    until(lambda: items[-1] == 7, "what was missed")
+    for key in (keys[0], keys[-2]):
+        two.set(key, 8)
+        until(lambda key=key: store[key] == 8, "what is published there")
+    assert threading.active_count() <= before + 6
+
+
+def test_a_client_looks_on_until_its_daemon_is_back(
+    town, taken, box, monkeypatch, until
+):
+    """A few times a minute, whatever the number of items; then it is found."""
+    looks = []
+    look = client.refresh
+    monkeypatch.setattr(client, "refresh", lambda *a: looks.append(a) or look(*a))
+    first = town.daemon("pie", "fruit", NUMBER | OTHER)
+    for item in mktl.get("pie"):
+        item.register(lambda item, value, when: box.put(value))
+    del looks[:]
+    town.stop(first)
+    town.stop(town.registry)
+    taken(first.rep, first.pub)
+    box.things.clear()
+    until(lambda: len(looks) >= 3, "it looks on")
+    town.kitchen.registry()
+    again = town.daemon("pie", "fruit", NUMBER | OTHER)
+    with contextlib.closing(request.Client("127.0.0.1", again.rep)) as other:
+        other.call(b"SET", "pie.number", b'{"value":6}')
+    while 6 not in box.wait(1):
+        box.wait(len(box.things) + 1)
+    assert len(looks) < 10
+
+
+def test_a_daemon_that_is_refused_on_the_air_asks_until_it_is_accepted(town, until):
+    """It says so once, and once that it is accepted."""
+    one, two = town.trader("one"), town.trader("two")
+    one.change("+shared")
+    until(lambda: "shared" in mktl.get("pie"), "the item of the first")
+    two.change("+shared")
+    until(lambda: two.get("two.heard") == "-", "the refusal")
+    two.change("+more")
+    one.change("-shared")
+    until(lambda: two.get("two.heard") == "-+", "the acceptance")
+    log = (town.kitchen.folder / "pie.two.log").read_text()
+    assert log.count("asked again until it accepts") == 1
