@@ -196,6 +196,9 @@ class Follower:
 
     def _register(self, place: Place, items: list[Subscriber]) -> None:
         source = publish.client(place.host, place.pub)
+        source.register_many(_rows(items))
+        for item in items:
+            self._followed[item.key] = item, place
         if place not in self._hearing:
             ear = self._hearing[place] = _Ear(self, place)
             source.register(self._topic, ear.hear)
@@ -203,9 +206,6 @@ class Follower:
             source.on_return(ear.returned)
             # What changed since the catalog was read and before we could hear of it.
             self.look_soon(_PAUSES[0])
-        source.register_many(_rows(items))
-        for item in items:
-            self._followed[item.key] = item, place
 
     def _unregister(self, items: list[Subscriber]) -> None:
         by_place: dict[Place, list[Subscriber]] = {}
