@@ -303,7 +303,7 @@ class Item(ByValue):
                 return
             self._state = state
             server.send(wire.topic(self.full_key), state.payload or b"", state.bulk)
-        self._propagate(self._state)
+        self._propagate(state)
         if self._persists:
             self.store._changed(self)
 

@@ -156,6 +156,9 @@ class Client:
         request = wire.Request(ident, kind, target, flags, payload, bulk, early)
         pending = Pending(request, f"{self.host}:{self.port}", timeout, then)
         self._mine.is_behind = True
+        if self._loop.closing:
+            pending.settle(None, self.failure(request, False, "in time"))
+            return pending
         self._outbox.append(pending)
         if not self._flushing:
             self._flushing = True
@@ -225,6 +228,7 @@ class Client:
         self._loop.unfollow(self.socket)
         self._loop.unwatch(self.socket)
         self.socket.close()
+        self._flush()
 
     def _flush(self) -> None:
         self._flushing = False
@@ -232,6 +236,9 @@ class Client:
             pending = self._outbox.popleft()
             now = time.monotonic()
             request = pending.request
+            if self.socket.closed:
+                pending.settle(None, self.failure(request, False, "in time"))
+                continue
             if request.flags & NO_REP:
                 pending.settle(None, None)
             else:

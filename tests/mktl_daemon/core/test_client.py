@@ -118,6 +118,15 @@ def test_a_callback_has_run_when_set_returns(pie):
     assert all(item is number and when > 0 for item, _, when in calls)
 
 
+def test_a_client_that_was_closed_answers_that_nobody_is_there(pie):
+    """However many asked it, and whenever."""
+    asked = request.Client("127.0.0.1", pie.rep)
+    asked.close()
+    for pending in [asked.ask(b"GET", "pie.number") for _ in range(3)]:
+        with pytest.raises(TimeoutError, match="nobody"):
+            pending.wait(DEADLINE)
+
+
 def test_a_set_need_not_be_waited_for(pie):
     """Nor answered; what one thread asks arrives in the order in which it asked."""
     number = mktl.get("pie.number")
