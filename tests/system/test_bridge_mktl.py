@@ -142,6 +142,11 @@ def test_four_bridges_share_a_store_and_trade_printers(community, broker):
         assert len(used) > 1, "several of them have some"
 
         moved = next(slug for slug in slugs if share.index(slug, 4) > 1)
+        stays = next(slug for slug in slugs if share.index(slug, 2) == 0)
+        watched = [f"upkeep.{slug}.rods.threshold" for slug in (moved, stays)]
+        watch = community.start("watch", ["mktl_daemon.cli.mk", "watch", *watched])
+        for each in watched:
+            watch.wait_for(each.removeprefix("upkeep."))
 
         # Two parts in place of four: what the others had moves to these.
         for bridge in bridges:
@@ -158,6 +163,9 @@ def test_four_bridges_share_a_store_and_trade_printers(community, broker):
         )
         assert community.set(f"{moved}.rods.threshold=123") == ""
         assert community.get(f"{moved}.rods.threshold") == 123.0
+        watch.wait_for("123", seconds=120)
+        assert community.set(f"{stays}.rods.threshold=124") == ""
+        watch.wait_for("124")
     finally:
         for each in printers:
             each.leave()
