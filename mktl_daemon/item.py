@@ -391,8 +391,10 @@ class Item(ByValue):
         value = self.validate(self.validate_type(value))
         response = self.perform_set(value)
         if isinstance(response, Future):
-            return _then(response, lambda result: self._carried_out(value, result))
-        return self._carried_out(value, response)
+            return _then(
+                response, lambda result: self._carried_out(value, result, request)
+            )
+        return self._carried_out(value, response, request)
 
     def req_initialize(self, request: Any) -> None:
         """Take a value past `validate` and `perform_set`."""
@@ -437,7 +439,8 @@ class Item(ByValue):
             payload = self.to_payload(value)
             payload.add_origin()
             return payload.encapsulate(), getattr(payload, "bulk", None)
-        return b'{"value":%b,%b' % (wire.dumps(value), wire.encoded_origin()), None
+        told = wire.dumps(value), wire.encoded_origin()
+        return b'{"value":%b,"now":true,%b' % told, None
 
     def _shown(self, formatted: bool, quantity: bool) -> Any:
         value = self._state.value
@@ -456,17 +459,19 @@ class Item(ByValue):
 
     def _set_plainly(self, payload: bytes, bulk: Buffer | None) -> bytes:
         """Carry a SET out that no user code takes part in."""
-        value = formats.coerce(self._description(), _value(payload, bulk))
+        fields = wire.fields(payload)
+        value = formats.coerce(self._description(), _decode(fields, bulk))
         if self.publish_on_set:
             self.publish(value)
-        told = self._told()
+        told = self._told() if fields.get("now") is True else None
         return _DONE if told is None else b'{"value":true,"now":%b}' % told
 
-    def _carried_out(self, value: Any, response: Any) -> Payload:
+    def _carried_out(self, value: Any, response: Any, request: Any) -> Payload:
         if self.publish_on_set:
             self.publish(value)
         if response is None:
-            told = self._told()
+            asks = getattr(request.payload, "now", None) is True
+            told = self._told() if asks else None
             return Payload(value=True, now=None if told is None else wire.Raw(told))
         return response if isinstance(response, Payload) else self.to_payload(response)
 
@@ -659,10 +664,6 @@ def _is_same(one: State, other: State) -> bool:
     if not alike or one.value != other.value:
         return False
     return not isinstance(one.value, _MUTABLE) or str(one.value) == str(other.value)
-
-
-def _value(payload: bytes, bulk: Buffer | None) -> Any:
-    return _decode(wire.fields(payload), bulk)
 
 
 def _decode(fields: dict[str, Any], bulk: Buffer | None) -> Any:

@@ -326,9 +326,7 @@ def test_what_perform_set_raises_the_client_is_told(start, ask):
         assert text in error["text"]
     assert peer.set("pie.number", 7)["value"] == "said"
     assert peer.get("pie.number")["value"] == 14
-    told = peer.set("pie.number", 2)
-    assert told == {"value": True, "now": peer.get("pie.number")}
-    assert told["now"]["value"] == 4
+    assert peer.set("pie.number", 2) == {"value": True}
 
 
 class Deferred(mktl.Item):
@@ -369,7 +367,7 @@ def test_hundreds_of_sets_wait_without_a_thread_each(deferred, ask, box):
         if frames[2] == b"REP":
             replies[frames[1]] = frames[5]
     assert b"no answer" in replies[idents[1]]
-    assert json.loads(replies[idents[2]])["value"] is True
+    assert replies[idents[2]] == b'{"value":true}'
 
 
 def test_a_set_that_waits_when_the_daemon_ends_is_answered(deferred, ask, box):
@@ -496,7 +494,7 @@ def test_a_blocked_method_delays_nobody_else(start, ask):
     assert peer.get("pie.text")["value"] == "apple"
     assert peer.set("pie.text", "pear")["value"] is True
     gate.set()
-    assert peer.reply(first)["value"] is True
+    assert peer.reply(first) == {"value": True}
 
 
 def test_an_address_that_is_not_on_the_list_gets_no_answer(start, ask, caplog):

@@ -33,20 +33,21 @@ def test_a_set_is_acknowledged_and_answered(peer):
     assert peer.get("pie.number").value == 42
 
 
-def test_the_answer_to_a_set_tells_what_a_get_would_be_told(peer):
-    """Whoever is told need not wait for the publication."""
-    for key, value in (("pie.number", 43), ("pie.number", "44"), ("pie.text", "x")):
-        answer = peer.set(key, value)
-        assert answer.payload["value"] is True
-        assert answer.payload["now"] == peer.get(key).payload
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("pie.number", "43"), pytest.param("pie.gate", "ajar", id="a user's perform_set")],
+)
+def test_the_answer_to_a_set_tells_what_a_get_would_be_told(peer, key, value):
+    """If it is asked to: whoever is told need not wait for the publication."""
+    answer = peer.set(key, value, now=True)
+    assert answer.payload == {"value": True, "now": peer.get(key).payload}
+    assert peer.set(key, value).payload == {"value": True}
 
 
 def test_the_answer_to_a_set_does_not_send_much_back(peer):
-    assert "now" not in peer.set("pie.text", "x" * 5000).payload
-    assert (
-        "now"
-        not in peer.set("pie.image", None, b"abc", shape=[3], dtype="uint8").payload
-    )
+    array = peer.set("pie.image", None, b"abc", shape=[3], dtype="uint8", now=True)
+    for answer in (peer.set("pie.text", "x" * 5000, now=True), array):
+        assert answer.payload == {"value": True}
 
 
 def test_every_request_is_answered_once(peer):
