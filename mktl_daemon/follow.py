@@ -23,7 +23,7 @@ Look = Callable[["Configuration", Iterable[str]], set[str]]
 _PAUSES = (1.0, 2.0, 5.0, 10.0)  # seconds between looks, while somebody is missing
 _SHARE = 20  # a look takes at most a part of the processor, be the catalog large
 _SPREAD = 0.5  # seconds within which the clients of a daemon ask what has changed
-_ARRIVAL = 1.0  # seconds after which a subscription has certainly reached its daemon
+ARRIVAL = 1.0  # seconds after which a subscription has certainly reached its daemon
 _PATIENCE = 10.0  # seconds for a value that is read again
 _WINDOW = 64  # values that are asked for at a time
 
@@ -190,7 +190,7 @@ class Follower:
             self._read_later(place, items)
             # A GET may overtake the subscription, which goes another way.
             later = partial(self._read_later, place, items)
-            loop.shared().later(_ARRIVAL, later)
+            loop.shared().later(ARRIVAL, later)
 
     # Subscriptions
 

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import arrays, formats, loop, poll, publish, request, units, wire
+from . import arrays, follow, formats, loop, poll, publish, request, units, wire
 from .arithmetic import ByValue
 from .errors import MktlError, NoAckError, RemoteError
 from .request import Pending
@@ -32,7 +32,6 @@ _RECENT = 1.0  # seconds for which it is not asked again where a daemon is
 _SETTLE = 0.01  # seconds that a SET leaves its own publication to arrive
 _TOLD = 1000  # bytes of a value that the reply to a SET tells
 _LAG = 1.0  # seconds that a publication may come after the reply that told of it
-_ARRIVAL = 1.0  # seconds after which a subscription has certainly reached its daemon
 
 # A value that changes while it is kept would be compared with itself.
 _MUTABLE = (list, dict, set, tuple)
@@ -279,7 +278,7 @@ class Item(ByValue):
             # The GET goes another way than the subscription and may overtake it: what
             # is published in between is not heard.
             primed = self._state
-            loop.shared().later(_ARRIVAL, lambda: self._confirm(primed))
+            loop.shared().later(follow.ARRIVAL, lambda: self._confirm(primed))
 
     # The daemon's end
 

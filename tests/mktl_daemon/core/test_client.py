@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import threading
 
 import numpy as np
 import pytest
-import zmq
 
 import mktl_daemon as mktl
 from mktl_daemon import client, request
@@ -292,72 +290,6 @@ def test_values_that_persist_are_whole_whenever_the_daemon_is_killed(
         pie = own_kitchen.daemon("pie", "fruit", ITEMS)
         value = request.client("127.0.0.1", pie.rep).get("pie.number")
         assert isinstance(value, int)
-
-
-PUPPET = "00000000-0000-4000-8000-000000000001"
-
-
-class Puppet:
-    """The daemon of one item: it publishes nothing but what a test has it publish."""
-
-    def __init__(self, context):
-        self.router, self.pub = context.socket(zmq.ROUTER), context.socket(zmq.XPUB)
-        self.rep_port, self.pub_port = (
-            socket.bind_to_random_port("tcp://127.0.0.1")
-            for socket in (self.router, self.pub)
-        )
-        self.reply = {"value": True}  # to the next SET
-        self.current = {"value": 1, "time": 1.0}  # for any GET
-        self._is_over = False
-        self._thread = threading.Thread(target=self._answer)
-        self._thread.start()
-
-    def stop(self):
-        self._is_over = True
-        self._thread.join()
-
-    def _answer(self):
-        while not self._is_over:
-            if not self.router.poll(20):
-                continue
-            routing, _, ident, kind, target, *_ = self.router.recv_multipart()
-            told = self.reply if kind == b"SET" else self.current
-            if target.endswith(b"_hash"):
-                told = {"value": {"puppet": {PUPPET: 1}}}
-            for word, payload in ((b"ACK", b""), (b"REP", json.dumps(told).encode())):
-                self.router.send_multipart(
-                    [routing, b"a", ident, word, target, b"", payload]
-                )
-
-    def publish(self, value, when):
-        payload = json.dumps({"value": value, "time": when}).encode()
-        self.pub.send_multipart([b"puppet.number.", b"a", payload])
-
-
-@pytest.fixture
-def puppet(community):
-    with zmq.Context() as context:
-        puppet = Puppet(context)
-        block = {
-            "store": "puppet",
-            "alias": "hand",
-            "uuid": PUPPET,
-            "hash": 1,
-            "time": 1.0,
-            "provenance": [
-                {
-                    "stratum": 0,
-                    "hostname": "127.0.0.1",
-                    "rep": puppet.rep_port,
-                    "pub": puppet.pub_port,
-                }
-            ],
-            "items": {"number": {"type": "numeric"}},
-        }
-        mktl.config.known("puppet").update(block, save=False)
-        yield puppet
-        puppet.stop()
-        context.destroy(linger=0)
 
 
 def test_a_value_that_the_reply_tells_is_there_when_set_returns(puppet, box):
