@@ -35,6 +35,9 @@ class Desk(Protocol):
         The bytes are as they came.
         """
 
+    def answered(self) -> None:
+        """Do what was left until an answer `at_once` was on its way."""
+
     def handle(self, ticket: Ticket) -> None:
         """See to it that *ticket* is answered, now or later."""
 
@@ -138,6 +141,7 @@ class Server:
                 answer = self._desk.at_once(kind, target, payload)
                 if answer is not None:
                     self._answer_at_once(routing, ident, target, *answer)
+                    self._desk.answered()
                     return
         self._take_slowly(frames)
 

@@ -590,6 +590,9 @@ class _Desk:
         except (KeyError, ValueError, TypeError) as error:
             return error_payload(error, debug=False), None
 
+    def answered(self) -> None:
+        self._daemon.pub.release()
+
     def handle(self, ticket: Ticket) -> None:
         asked = ticket.request
         handler = self.handlers.get((asked.kind, asked.target))
@@ -636,6 +639,7 @@ class _Desk:
         if (wire.SET, asked.target) not in self.handlers:
             _remember(self._settable, asked.target, item)
         ticket.reply(item._set_plainly(asked.payload, asked.bulk))
+        self.answered()
 
     def _handle_catalog(self, ticket: Ticket, store: str, key: str) -> bool:
         daemon = self._daemon

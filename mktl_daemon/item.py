@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from . import arrays, follow, formats, loop, poll, publish, request, units, wire
 from .arithmetic import ByValue
 from .errors import MktlError, NoAckError, RemoteError
+from .publish import Server as Publisher
 from .request import Pending
 from .wire import GET, NO_ACK, NO_REP, SET, Buffer, Payload
 from .workers import Pool
@@ -295,13 +297,21 @@ class Item(ByValue):
         has already is not told again, unless *repeat* is set.
         """
         when = time.time() if timestamp is None else float(timestamp)
-        state = _state(new_value, when)
         server = self.store._publisher()
+        self._take(_state(new_value, when), server, server.send, repeat)
+
+    def _take(
+        self,
+        state: State,
+        server: Publisher,
+        send: Callable[[bytes, bytes, Buffer | None], None],
+        repeat: bool = False,
+    ) -> None:
         with server.lock:
             if not repeat and _is_same(self._state, state):
                 return
             self._state = state
-            server.send(wire.topic(self.full_key), state.payload or b"", state.bulk)
+            send(wire.topic(self.full_key), state.payload or b"", state.bulk)
         self._propagate(state)
         if self._persists:
             self.store._changed(self)
@@ -457,12 +467,19 @@ class Item(ByValue):
         return state.payload, state.bulk
 
     def _set_plainly(self, payload: bytes, bulk: Buffer | None) -> bytes:
-        """Carry a SET out that no user code takes part in."""
+        """Carry a SET out that no user code takes part in.
+
+        Who asks to be told what it brought is told before the subscribers are: the
+        caller answers, and then has the publisher `release` what it holds.
+        """
         fields = wire.fields(payload)
         value = formats.coerce(self._description(), _decode(fields, bulk))
+        asks = fields.get("now") is True
         if self.publish_on_set:
-            self.publish(value)
-        told = self._told() if fields.get("now") is True else None
+            server = self.store._publisher()
+            send = server.hold if asks else server.send
+            self._take(_state(value, time.time()), server, send)
+        told = self._told() if asks else None
         return _DONE if told is None else b'{"value":true,"now":%b}' % told
 
     def _carried_out(self, value: Any, response: Any, request: Any) -> Payload:
@@ -492,20 +509,21 @@ class Item(ByValue):
             self._state = fresh
         self._pass_on(fresh)
 
-    def _published(self, publication: wire.Publication) -> None:
+    def _published(self, publication: wire.Publication) -> bool:
+        """Take a value; return whether it was news."""
         state = State(*self._read(publication.payload, publication.bulk))
+        when = state.time or 0.0
         with _told_lock:
-            if self._ahead is None or not self._is_late(state):
-                self._state = state
+            expected = self._expected()
+            if when >= expected:
+                self._ahead, self._state = None, state
         self._pass_on(state)
+        return when > expected or bool(self._callbacks)
 
-    def _is_late(self, state: State) -> bool:
-        """Tell whether a later value than *state* was told already."""
-        when, until = self._ahead or (0.0, 0.0)
-        if (state.time or 0.0) < when and time.monotonic() < until:
-            return True
-        self._ahead = None
-        return False
+    def _expected(self) -> float:
+        """Return the time of the value that a reply told and nobody published yet."""
+        when, until = self._ahead or (-math.inf, 0.0)
+        return when if time.monotonic() < until else -math.inf
 
     def _follow(self, before: State, value: Any, payload: bytes) -> None:
         """See to it that what a SET to *value* brought can be read."""

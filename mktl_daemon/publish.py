@@ -24,11 +24,12 @@ _BURST = 1024  # messages before other sockets get their turn
 # Values that may wait for one subscriber that does not keep up; it loses what is more.
 _QUEUE = 100_000
 _CALM = 0.0005  # seconds between values that come one by one
+_REST = 0.002  # seconds between looks at values that are known already
 _ARRAYS = 2**30  # bytes of arrays that may wait for subscribers
 
 _logger = logging.getLogger(__name__)
 
-Receiver = Callable[[Publication], Any]
+Receiver = Callable[[Publication], Any]  # False: this was known already
 
 
 class Server:
@@ -48,6 +49,7 @@ class Server:
     ) -> None:
         self._arrays: deque[tuple[zmq.MessageTracker, int]] = deque()
         self._waiting = 0  # bytes of arrays that have not gone out
+        self._held: list[tuple[bytes, bytes]] = []
         # It also joins a value with its publication: the last one that went out is
         # the one that a GET reads.
         self.lock = threading.Lock()
@@ -63,6 +65,32 @@ class Server:
 
     def send(self, topic: bytes, payload: bytes, bulk: Buffer | None) -> None:
         """Send a value to its subscribers; the caller holds `lock`."""
+        if self._held:
+            self._send_held()
+        self._put(topic, payload, bulk)
+
+    def hold(self, topic: bytes, payload: bytes, bulk: Buffer | None) -> None:
+        """Do as `send`, but not before `release`; the caller holds `lock`.
+
+        For values that somebody is told first by another way.
+        """
+        if bulk is None:
+            self._held.append((topic, payload))
+        else:
+            self.send(topic, payload, bulk)
+
+    def release(self) -> None:
+        """Send what is held. For whoever held it, who must not hold `lock`."""
+        if self._held:
+            with self.lock:
+                self._send_held()
+
+    def _send_held(self) -> None:
+        held, self._held = self._held, []
+        for topic, payload in held:
+            self._put(topic, payload, None)
+
+    def _put(self, topic: bytes, payload: bytes, bulk: Buffer | None) -> None:
         socket = self.socket
         if socket.closed:
             return  # the daemon has ended, and a thread of its user has not
@@ -103,6 +131,7 @@ class Client:
         self._losses: list[Callable[[], Any]] = []
         self._returns: list[Callable[[], Any]] = []
         self._read_at = 0.0
+        self._resting: _loop.Timer | None = None
         self.socket = self._loop.run(self._connect)
 
     def register(self, topic: bytes, receiver: Receiver) -> None:
@@ -159,6 +188,8 @@ class Client:
     def _close(self) -> None:
         if self.socket.closed:
             return
+        if self._resting is not None:
+            self._resting.cancel()
         self._loop.unfollow(self.socket)
         self._loop.unwatch(self.socket)
         self.socket.close()
@@ -198,9 +229,12 @@ class Client:
     def _read(self) -> None:
         before, self._read_at = self._read_at, time.monotonic()
         is_calm = self._read_at - before > _CALM
+        known = False
         for _ in range(_BURST):
             frames = receive(self.socket)
             if frames is None:
+                if known:
+                    self._rest()
                 return
             parts: list[Buffer] = [frame.bytes for frame in frames[:3]]
             parts += [frame.buffer for frame in frames[3:]]
@@ -209,19 +243,35 @@ class Client:
             except MalformedError as error:
                 _logger.warning("%s:%s publishes: %s", self.host, self.port, error)
                 continue
-            self._hand_out(publication)
+            known = not self._hand_out(publication)
             if is_calm and self._loop.has_deferred():
                 return  # rather call back than look for more
 
-    def _hand_out(self, publication: Publication) -> None:
+    def _rest(self) -> None:
+        """Let values come that are known already, and read several at once.
+
+        A thread of this process is setting items, one after the other: to read what
+        comes of each at once would take the interpreter from it each time.
+        """
+        self._loop.unwatch(self.socket)
+        self._resting = self._loop.later(_REST, self._read_on)
+
+    def _read_on(self) -> None:
+        self._resting = None
+        self._loop.watch(self.socket, self._read)
+
+    def _hand_out(self, publication: Publication) -> bool:
+        """Return whether it was news to anybody."""
+        is_news = False
         receivers = self._receivers.get(publication.topic)
         if receivers is None:
             receivers = self._by_prefix(publication.topic)
         for receiver in receivers:
             try:
-                receiver(publication)
+                is_news = receiver(publication) is not False or is_news
             except Exception:
                 _logger.exception("dropped a value of %r", publication.topic)
+        return is_news
 
     def _by_prefix(self, topic: bytes) -> list[Receiver]:
         return [
