@@ -22,6 +22,7 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from mqtt_bridge.burst import Burst, Context, Publication
 from mqtt_bridge.contract import MAX_PAYLOAD
 from mqtt_bridge.inbox import Inbox
 from mqtt_bridge.settings import Broker
@@ -83,7 +84,6 @@ class Link:
         self._mark = f"{broker.base}/_bridge/{uuid.uuid4().hex}"
         self._marks: dict[bytes, Callable[[], None]] = {}
         self._quiet_since = 0.0
-        self._packets = 0
         self._in_flight = 0  # publications that wait for their PUBACK
         self._most = IN_FLIGHT
         self._subscribing: set[int] = set()
@@ -183,11 +183,7 @@ class Link:
         client.max_inflight_messages_set(IN_FLIGHT)
         if broker.username:
             client.username_pw_set(broker.username, broker.password)
-        if broker.tls is not None:
-            context = ssl.create_default_context(cafile=broker.tls.ca)
-            if broker.tls.certificate is not None:
-                context.load_cert_chain(broker.tls.certificate, broker.tls.key)
-            client.tls_set_context(context)
+        client.tls_set_context(Context(_tls(broker), five=five))
         client.on_connect = self._greeted
         client.on_disconnect = self._ended
         client.on_subscribe = self._subscribed
@@ -196,7 +192,7 @@ class Link:
         return client
 
     def _stay(self, client: paho.Client, selector: selectors.BaseSelector) -> None:
-        connection: Any = client.socket()
+        connection: Any = client.socket()  # a Burst
         selector.register(connection, selectors.EVENT_READ)
         selector.register(self._door, selectors.EVENT_READ)
         greeted_by = time.monotonic() + CONNECT_WITHIN
@@ -206,25 +202,27 @@ class Link:
             if not self.connected and now > greeted_by:
                 raise TimeoutError("it accepts connections but does not answer")
             self._wait(client, connection, selector)
+            _flush(client, connection)  # acknowledged, so that the broker goes on
             self._turn()
             while self._outbox and self._in_flight < self._most:
                 self._outbox.popleft()(client)
+            _flush(client, connection)
             if now >= misc_at:
                 misc_at = now + 0.5
                 client.loop_misc()
                 self._give_up_marks(now)
 
     def _wait(
-        self, client: paho.Client, connection: Any, selector: selectors.BaseSelector
+        self, client: paho.Client, connection: Burst, selector: selectors.BaseSelector
     ) -> None:
-        reading = not self._inbox.full
+        # Where the inbox is full TCP tells the broker to wait.
+        reading = not (self._inbox.full or connection.clogged)
         events = selectors.EVENT_READ if reading else 0
-        if client.want_write():
+        if connection.has_unsent:
             events |= selectors.EVENT_WRITE
-        pending = getattr(connection, "pending", None)  # TLS may hold read bytes
-        held = reading and pending is not None and pending() > 0
+        held = reading and connection.has_packet
         if not events:
-            return  # the inbox is full: TCP tells the broker to wait
+            return
         if selector.get_key(connection).events != events:
             selector.modify(connection, events)
         timeout = 0.0 if held or self._inbox.waiting else 0.5
@@ -234,19 +232,22 @@ class Link:
                     self._door.recv(4096)
             else:
                 held = held or bool(mask & selectors.EVENT_READ)
-                if mask & selectors.EVENT_WRITE:
-                    client.loop_write()
         if held:
-            self._read(client)
+            self._read(client, connection)
 
-    def _read(self, client: paho.Client) -> None:
-        before = -1
+    def _read(self, client: paho.Client, connection: Burst) -> None:
+        if not connection.has_packet:
+            connection.fill()
         for _ in range(READS):
-            # paho reads one packet a call and does not say whether there was one.
-            if self._packets == before or client.socket() is None:
+            said = connection.publication()
+            if said is not None:
+                self._hear(said)
+            elif connection.has_packet or connection.ended:
+                client.loop_read()
+                if client.socket() is None:
+                    return
+            else:
                 return
-            before = self._packets
-            client.loop_read()
 
     def _gone(self) -> None:
         """Tell the bridge and, once until it is back, the log."""
@@ -314,12 +315,18 @@ class Link:
         self, _client: paho.Client, _data: Any, message: paho.MQTTMessage
     ) -> None:
         try:
-            self._sort(message.topic, bytes(message.payload), message.retain)
+            topic = message.topic
+        except UnicodeDecodeError:
+            return  # of nobody who keeps to the contract
+        self._hear(Publication(topic, bytes(message.payload), message.retain))
+
+    def _hear(self, said: Publication) -> None:
+        try:
+            self._sort(*said)
         except Exception:
             logger.exception("a message was dropped")
 
     def _sort(self, topic: str, payload: bytes, retained: bool) -> None:
-        self._packets += 1
         self._quiet_since = time.monotonic()
         printer, _, rest = topic[self._below :].partition("/")
         if topic == self._mark:
@@ -377,3 +384,17 @@ class Link:
 
     def _acknowledged(self, *_told: Any) -> None:
         self._in_flight -= 1
+
+
+def _flush(client: paho.Client, connection: Burst) -> None:
+    client.loop_write()
+    connection.flush()
+
+
+def _tls(broker: Broker) -> ssl.SSLContext | None:
+    if broker.tls is None:
+        return None
+    context = ssl.create_default_context(cafile=broker.tls.ca)
+    if broker.tls.certificate is not None:
+        context.load_cert_chain(broker.tls.certificate, broker.tls.key)
+    return context
