@@ -105,11 +105,8 @@ def start(loaded: settings.Settings) -> BridgeDaemon:
     """Return the bridge on the air. RefusedError: other bridges have its printers."""
     from mqtt_bridge.daemon import BridgeDaemon  # noqa: PLC0415
 
-    store = loaded.store
-    options = SimpleNamespace(
-        settings=loaded, interface=store.interface, allow=list(store.allow) or None
-    )
-    return BridgeDaemon(store.name, store.alias, store.override, options)
+    store, options = loaded.store, SimpleNamespace(settings=loaded)
+    return BridgeDaemon(store.name, store.alias, options=options)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,6 +6,7 @@ import gc
 import logging
 from collections.abc import Iterable
 from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from mktl_daemon import Daemon, Item, Payload
@@ -66,16 +67,21 @@ class Settable(Item):
 class BridgeDaemon(Daemon):
     """Mirrors the printers of a broker.
 
-    *options* has the settings as ``settings``, or their file as ``appconfig``.
+    *options* has the settings as ``settings``, or their file as ``appconfig``. What
+    `mkd` was told of the network goes over them.
     """
 
     bridge: Bridge
 
     def parse_options(self, options: Any) -> None:
         """SettingsError: settings that cannot be used."""
-        given = getattr(options, "settings", None)
-        if given is None:
-            given = settings.load(getattr(options, "appconfig", None))
+        given = getattr(options, "settings", None) or _settings(options)
+        store = given.store
+        self.override = self.override or store.override
+        self.options = SimpleNamespace(
+            interface=getattr(options, "interface", None) or store.interface,
+            allow=getattr(options, "allow", None) or store.allow,
+        )
         self.bridge = Bridge(given, self)
         self._pusher = _pusher(given, self.bridge)
         self._webs: list[Web] = []
@@ -156,6 +162,14 @@ class BridgeDaemon(Daemon):
         for identity, block in self.catalog.blocks().items():
             if identity != self.uuid and not placed.keys().isdisjoint(block["items"]):
                 self.catalog.remove(identity)
+
+
+def _settings(options: Any) -> settings.Settings:
+    """The settings of `mkd`; its store and alias go over the file's, as flags do."""
+    names = {"name": getattr(options, "store", None),
+             "alias": getattr(options, "alias", None)}  # fmt: skip
+    flags = [f"store.{name}={value}" for name, value in names.items() if value]
+    return settings.load(getattr(options, "appconfig", None), flags=flags)
 
 
 def _origin(payload: Payload) -> str:

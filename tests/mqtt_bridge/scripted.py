@@ -46,6 +46,8 @@ class ScriptedPrinter:
         if connection is not None:
             connection.close()
         self._client.loop_stop()
+        # Else paho leaves two sockets to the garbage collector, which complains.
+        self._client._reset_sockets()
 
     def topic(self, rest: str) -> str:
         return m.topic(self.slug, rest)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import concurrent.futures
+import itertools
+import re
 
 import pytest
+import zmq
 
 from mqtt_bridge import contract, share
 from tests.mqtt_bridge import messages as m
@@ -117,9 +120,83 @@ def test_read_only_refuses_every_set(community, broker, printer):
 
 
 def test_only_allowed_addresses_are_served(community, broker, printer):
-    community.bridge(broker.port, "store.allow=192.0.2.7")
+    bridge = community.bridge(broker.port, "store.allow=192.0.2.7")
 
     assert community.mk("get", "upkeep.voron.rods.used").returncode != 0
+    bridge.wait_for("127.0.0.1 may not connect")
+
+
+def mkd(community, port, text, *arguments, **env):
+    """Start the bridge as any other daemon, with *text* in its settings."""
+    file = community.folder / "bridge.toml"
+    file.write_text(f"[broker]\nhost = '127.0.0.1'\nport = {port}\n{text}")
+    process = community.start(
+        "mkd",
+        ["mktl_daemon.cli.mkd", "-m", "mqtt_bridge", "-s", "BridgeDaemon",
+         "upkeep", "mqtt", "-a", str(file), *arguments],
+        **env,
+    )  # fmt: skip
+    process.wait_for("values at")
+    return process
+
+
+@pytest.mark.parametrize(
+    ("allow", "arguments", "served"),
+    [
+        ("192.0.2.7", [], False),
+        ("127.0.0.1", [], True),
+        ("192.0.2.7", ["--allow", "127.0.0.1"], True),
+    ],
+)
+def test_mkd_serves_the_allowed_of_the_settings_or_of_its_arguments(
+    community, broker, printer, allow, arguments, served
+):
+    """Values are published to nobody else, either."""
+    process = mkd(community, broker.port, f"[store]\nallow = ['{allow}']", *arguments)
+    with zmq.Context() as context, context.socket(zmq.SUB) as values:
+        values.connect(re.sub(r".*values at (\d+).*", r"tcp://127.0.0.1:\1",
+                              process.log.splitlines()[-1]))  # fmt: skip
+        values.subscribe(b"")
+
+        def published():
+            printer.change(limits=(m.limit(used=next(used)),))
+            return values.poll(100)
+
+        used = itertools.count(1.0)
+        if served:
+            until(published, "a value")
+        else:
+            process.wait_for("127.0.0.1 may not connect")
+            assert not any(published() for _ in range(5))
+        values.close(linger=0)
+
+    done = community.mk("get", "upkeep.voron.rods.done_count")
+    assert (done.returncode == 0) == served, done
+
+
+def test_mkd_takes_interface_and_override_of_the_settings(community, broker, printer):
+    """So another bridge that had the printers and is gone is forgotten."""
+    community.bridge(broker.port, "store.alias=left").kill()
+    process = mkd(
+        community, broker.port, "[store]\noverride = true\ninterface = '127.0.0.2'\n"
+    )
+
+    process.wait_for("bound to 127.0.0.2")
+    assert community.get("voron.rods.used") == 37.5
+
+
+def test_mkds_store_and_alias_go_over_the_settings(community, broker, printer):
+    """What was told is kept under the name that the daemon has."""
+    text = """
+        [store]
+        name = "other"
+        alias = "left"
+        [push]
+        rule = [{to = "json://127.0.0.1:9"}]
+    """
+    mkd(community, broker.port, text, STATE_DIRECTORY=str(community.folder))
+
+    assert (community.folder / "push-upkeep-mqtt.json").exists()
 
 
 def test_four_bridges_share_a_store_and_trade_printers(community, broker):
