@@ -90,10 +90,9 @@ def _tls(settings: Settings, plain: socket.socket) -> Finding:
     broker = settings.broker
     assert broker.tls is not None  # noqa: S101 - the caller looked
     try:
-        context = ssl.create_default_context(cafile=broker.tls.ca)
-        if broker.tls.certificate is not None:
-            context.load_cert_chain(broker.tls.certificate, broker.tls.key)
-        with context.wrap_socket(plain, server_hostname=broker.host) as secure:
+        with broker.tls.context().wrap_socket(
+            plain, server_hostname=broker.host
+        ) as secure:
             certificate: Any = secure.getpeercert() or {}
             until = certificate.get("notAfter", "?")
             return Finding("TLS", f"{secure.version()}, certificate until {until}")
@@ -105,7 +104,7 @@ def _tls(settings: Settings, plain: socket.socket) -> Finding:
     except (OSError, ValueError) as error:
         return Finding(
             "TLS", f"no TLS: {error}",
-            "Is this the broker's TLS port? Do broker.ca, certificate and key exist?",
+            "Is broker.port the broker's TLS port? Else set broker.tls = false.",
         )  # fmt: skip
 
 

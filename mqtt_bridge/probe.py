@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import ssl
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -32,10 +31,7 @@ class Probe:
         if broker.username:
             client.username_pw_set(broker.username, broker.password)
         if broker.tls is not None:
-            context = ssl.create_default_context(cafile=broker.tls.ca)
-            if broker.tls.certificate is not None:
-                context.load_cert_chain(broker.tls.certificate, broker.tls.key)
-            client.tls_set_context(context)
+            client.tls_set_context(broker.tls.context())
         client.on_connect = lambda _c, _u, _f, reason, _p: self._tell("connect", reason)
         client.on_subscribe = lambda _c, _u, _m, codes, _p: self._tell("sub", codes)
         client.on_message = lambda _c, _u, message: self._tell("message", message.topic)

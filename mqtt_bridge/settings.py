@@ -7,13 +7,16 @@ value, what is allowed and where it was set.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import ipaddress
 import os
 import re
+import ssl
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from string import Formatter
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import voluptuous as vol
@@ -35,6 +38,14 @@ class Tls:
     ca: str | None = None
     certificate: str | None = None
     key: str | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """Read the files. OSError: one is not what it should be."""
+        context = ssl.create_default_context(cafile=self.ca)
+        if self.certificate is not None:
+            # Without a password OpenSSL would ask for one at the terminal.
+            context.load_cert_chain(self.certificate, self.key, password="")
+        return context
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -139,8 +150,9 @@ def load(
             "put it into a file of its own and name that in broker.credentials, or "
             "into the environment as UPKEEP_BROKER_PASSWORD"
         )
-    for variable, name in _VARIABLES.items():
-        if variable in environ:
+    for variable in sorted(environ):
+        if variable.startswith(ENVIRONMENT):
+            name = _VARIABLES.get(variable) or _unknown(variable, _VARIABLES)
             _put(tree, name, environ[variable])
             where[name] = f"the environment's {variable}"
     for flag in flags:
@@ -148,6 +160,8 @@ def load(
         if not equals or name in SECRETS:
             told = "passwords do not belong there" if equals else "it is no KEY=VALUE"
             raise SettingsError(f"--set {name}: {told}")
+        if name not in _NAMES:
+            _unknown(f"--set {name}", [f"--set {each}" for each in _NAMES])
         _put(tree, name, value)
         where[name] = f"--set {name}"
     return _build(tree, where, environ)
@@ -196,9 +210,11 @@ def _number(low: float, high: float, kind: type = int) -> Callable[[Any], Any]:
         allowed = f"a number from {low:g} to {high:g}"
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise vol.Invalid(allowed)
+        if kind is int and isinstance(value, float) and not value.is_integer():
+            raise vol.Invalid(f"a whole number from {low:g} to {high:g}")
         try:
             number = kind(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise vol.Invalid(allowed) from None
         if not low <= number <= high:
             raise vol.Invalid(allowed)
@@ -290,12 +306,15 @@ def _span(value: Any) -> tuple[int, int]:
 
 
 def _template(value: Any) -> str:
-    known = dict.fromkeys(TEMPLATE, "")
+    allowed = ", ".join(f"{{{name}}}" for name in TEMPLATE)
+    wrong = vol.Invalid(f"a text with none but {allowed} in braces")
     try:
-        _text(value).format(**known)
-    except (KeyError, IndexError, ValueError):
-        allowed = ", ".join(f"{{{name}}}" for name in TEMPLATE)
-        raise vol.Invalid(f"a text with none but {allowed} in braces") from None
+        names = [name for _, name, _, _ in Formatter().parse(_text(value))]
+        _text(value).format(**dict.fromkeys(TEMPLATE, ""))
+    except (LookupError, TypeError, AttributeError, ValueError):
+        raise wrong from None
+    if not set(names) <= {None, *TEMPLATE}:
+        raise wrong
     return str(value)
 
 
@@ -386,6 +405,14 @@ def _read(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} is no TOML: {error}") from None
 
 
+def _unknown(name: str, known: Iterable[str]) -> NoReturn:
+    near = difflib.get_close_matches(name, known, 1, 0.0)
+    told = f"did you mean {near[0].removeprefix('--set ')}?"
+    if "push.rule" in name:
+        told = "rules stand in the file alone"
+    raise SettingsError(f"{name}: there is no such setting; {told}")
+
+
 def _names(tree: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
     for name, value in tree.items():
         yield prefix + name
@@ -413,25 +440,18 @@ def _build(
     fields = checked.get("store", {})
     part = Share(**fields.pop("share", {}))
     if part.index >= part.of:
-        raise SettingsError(
-            f"store.share.index is {part.index}: of {part.of} bridges the first is 0 "
-            f"and the last {part.of - 1}"
-        )
+        _refuse(
+            where, "store.share.index",
+            f"is {part.index}: of {part.of} bridges the first is 0 and the last "
+            f"{part.of - 1}",
+        )  # fmt: skip
     store = Store(share=part, **fields)
-    push = checked.get("push", {})
-    for number, rule in enumerate(push.get("rule", ())):
-        if not rule.get("to"):
-            raise SettingsError(f"push.rule.{number}.to is missing: Apprise addresses")
-    rules = tuple(Rule(**rule) for rule in push.pop("rule", ()))
-    push.setdefault("state", _state(store, environ))
     http = Http(**checked.get("http", {}))
-    if any(rule.buttons for rule in rules) and not (http.listen and http.url):
-        raise SettingsError(
-            "push.rule.buttons is true: buttons need http.listen (HOST:PORT that the "
-            "bridge serves) and http.url (what a phone reaches it by)"
-        )
+    push = checked.get("push", {})
+    rules = tuple(_rules(push.pop("rule", ()), http, where))
+    push.setdefault("state", _state(store, environ))
     return Settings(
-        broker=_broker(checked.get("broker", {}), environ),
+        broker=_broker(checked.get("broker", {}), where, environ),
         store=store,
         push=Push(rules=rules, **push),
         http=http,
@@ -439,18 +459,76 @@ def _build(
     )
 
 
-def _broker(fields: dict[str, Any], environ: Mapping[str, str]) -> Broker:
-    tls = {name: fields.pop(name, None) for name in ("ca", "certificate", "key")}
-    paths = {name: path and _expand(path, environ) for name, path in tls.items()}
+def _rules(
+    rules: Iterable[dict[str, Any]], http: Http, where: Mapping[str, str]
+) -> Iterable[Rule]:
+    for number, rule in enumerate(rules):
+        name = f"push.rule.{number}"
+        if not rule.get("to"):
+            _refuse(where, f"{name}.to", "is missing: Apprise addresses")
+        if rule.get("buttons") and not (http.listen and http.url):
+            _refuse(
+                where, f"{name}.buttons",
+                "is true: buttons need http.listen (HOST:PORT that the bridge serves) "
+                "and http.url (what a phone reaches it by)",
+            )  # fmt: skip
+        yield Rule(**rule)
+
+
+def _broker(
+    fields: dict[str, Any], where: Mapping[str, str], environ: Mapping[str, str]
+) -> Broker:
+    given = {name: fields.pop(name, None) for name in ("ca", "certificate", "key")}
+    paths = {name: path and _expand(path, environ) for name, path in given.items()}
     wanted = fields.pop("tls", any(paths.values()))
-    if paths["key"] and not paths["certificate"]:
-        raise SettingsError("broker.key is set without broker.certificate")
+    tls = _tls(paths, where) if wanted else None
     file = fields.pop("credentials", None)
     if file is not None:
-        username, password = credentials(file, environ)
+        try:
+            username, password = credentials(file, environ)
+        except SettingsError as error:
+            raise SettingsError(
+                f"{_source(where, 'broker.credentials')}{error}"
+            ) from None
         fields = {"username": username, "password": password, **fields}
     fields.setdefault("port", 8883 if wanted else 1883)
-    return Broker(tls=Tls(**paths) if wanted else None, **fields)
+    return Broker(tls=tls, **fields)
+
+
+def _tls(paths: Mapping[str, str | None], where: Mapping[str, str]) -> Tls:
+    """Read them once: the link would fail for ever, and not name them."""
+    ca, certificate, key = paths["ca"], paths["certificate"], paths["key"]
+    if key and not certificate:
+        _refuse(where, "broker.key", "is set without broker.certificate")
+    for name, path in paths.items():
+        try:
+            if path:
+                Path(path).open("rb").close()
+        except OSError as error:
+            _refuse(where, f"broker.{name}", f"cannot be read: {error}")
+    for name, tls in (
+        ("ca", Tls(ca=ca)),
+        ("certificate", Tls(certificate=certificate, key=key)),
+    ):
+        try:
+            tls.context()
+        except OSError as error:
+            files = " with ".join(
+                path for path in (tls.ca, tls.certificate, tls.key) if path
+            )
+            _refuse(where, f"broker.{name}", f"is no good: {files}: {error}")
+    return Tls(ca=ca, certificate=certificate, key=key)
+
+
+def _refuse(where: Mapping[str, str], name: str, told: str) -> NoReturn:
+    raise SettingsError(f"{_source(where, name)}{name} {told}")
+
+
+def _source(where: Mapping[str, str], name: str) -> str:
+    """Where *name* was set, or what is around it, to stand before an error."""
+    while name and name not in where:
+        name = name.rpartition(".")[0]
+    return f"{where[name]}: " if name else ""
 
 
 def _state(store: Store, environ: Mapping[str, str]) -> str:
@@ -472,8 +550,7 @@ def _expand(path: str, environ: Mapping[str, str]) -> str:
 def _told(tree: Mapping[str, Any], where: Mapping[str, str], error: vol.Invalid) -> str:
     path = [str(each) for each in error.path]
     name = ".".join(path)
-    source = where.get(name) or where.get(".".join(path[:2])) or where.get(path[0], "")
-    source = f"{source}: " if source else ""
+    source = _source(where, name)
     if error.msg == "extra keys not allowed":
         known = sorted(_known(path))
         return f"{source}there is no {name}; allowed: {', '.join(known)}"
@@ -483,9 +560,22 @@ def _told(tree: Mapping[str, Any], where: Mapping[str, str], error: vol.Invalid)
             value = value[each.schema if isinstance(each, vol.Marker) else each]
         except (KeyError, IndexError, TypeError):
             break
-    shown = "hidden" if name in SECRETS or path[-1] == "to" else f"{value!r:.80}"
     wanted = error.msg.replace("expected a dictionary", "a table of settings")
-    return f"{source}{name} is {shown}, not {wanted.removeprefix('expected ')}"
+    wanted = wanted.replace("expected a list", "a list: it is written [[push.rule]]")
+    return f"{source}{name} is {_shown(name, value)}, not {wanted}"
+
+
+def _shown(name: str, value: Any) -> str:
+    if isinstance(value, dict):
+        return "a table"
+    # Addresses of push services hold tokens, wherever below "push" they were put.
+    in_push = name == "push" or name.startswith("push.")
+    if name in SECRETS or (in_push and name.removeprefix("push.") not in _PUSH):
+        return "hidden"
+    # As [[broker]] makes it: what is inside may be secret.
+    if isinstance(value, list) and any(isinstance(each, dict) for each in value):
+        return "a list of tables"
+    return f"{value!r:.80}"
 
 
 def _known(path: list[str]) -> Iterable[str]:

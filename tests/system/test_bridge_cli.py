@@ -69,7 +69,8 @@ def test_every_line_that_init_comments_out_is_a_setting(run, tmp_path):
     run("init", str(file))
     text = re.sub(r"^# (?=\[|[a-z_]+ = )", "", file.read_text(), flags=re.MULTILINE)
     # These stand for each other, or name what is not there.
-    text = re.sub(r"^(printers = \[.v|credentials).*", "", text, flags=re.MULTILINE)
+    without = r"^(printers = \[.v|(credentials|ca|certificate|key) ).*"
+    text = re.sub(without, "", text, flags=re.MULTILINE)
     file.write_text(text.replace("buttons = false", "buttons = true"))
 
     made = settings.load(file, {})
@@ -109,7 +110,7 @@ def test_check_finds_nothing_wrong(run, community, broker, printer):
     [
         (["--set", "broker.host=no-such-host.invalid"], "Set broker.host"),
         (["--set", "store.interface=192.0.2.1"], "an address of this machine"),
-        (["--set", "broker.tls=true"], "Is this the broker's TLS port"),
+        (["--set", "broker.tls=true"], "the broker's TLS port"),
         (["--set", "broker.base=other"], "Has a printer connected once"),
     ],
 )
