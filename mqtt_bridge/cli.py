@@ -31,10 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code: 0 done, 1 something failed, 2 wrong settings."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(
-        level=logging.DEBUG if options.verbose else logging.INFO,
+        level=logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
         stream=sys.stderr,
     )
+    if options.verbose:
+        # Ours alone: in the details of others are addresses with tokens.
+        for name in ("mqtt_bridge", "mktl_daemon"):
+            logging.getLogger(name).setLevel(logging.DEBUG)
     try:
         return _run(options)
     except settings.SettingsError as error:

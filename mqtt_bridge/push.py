@@ -36,9 +36,10 @@ class Pusher:
         for number, rule in enumerate(self._rules):
             for each in rule.to:
                 if self._apprise.Apprise.instantiate(each) is None:
-                    scheme = each.partition("://")[0]
+                    scheme, mark, _ = each.partition("://")
+                    which = f"{scheme}://..." if mark else "without ://"
                     raise SettingsError(
-                        f"push.rule.{number}.to has an address ({scheme}://...) that "
+                        f"push.rule.{number}.to has an address ({which}) that "
                         "Apprise does not know; see its list of services"
                     )
         self._file = (
@@ -216,4 +217,8 @@ def _apprise() -> Any:
         raise SettingsError(
             "push.rule needs Apprise: pip install 'klipper-upkeep[push]'"
         ) from None
+    # They log addresses, with the tokens in them, and headers, with our links: what
+    # fails we tell ourselves.
+    for name in ("apprise", "requests", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     return apprise

@@ -20,8 +20,9 @@ from mqtt_bridge.metrics import serve as serve_metrics
 from mqtt_bridge.push import Pusher
 from mqtt_bridge.settings import Broker, Http, Push, Rule, Settings, SettingsError, load
 from mqtt_bridge.web import Routes, Web
+from tests.fakes.mosquitto import free_port
 from tests.mqtt_bridge import messages as m
-from tests.mqtt_bridge.processes import until
+from tests.mqtt_bridge.processes import Community, until
 from tests.mqtt_bridge.scripted import ScriptedPrinter
 from tests.system.test_bridge_broker import Items
 
@@ -238,6 +239,51 @@ def test_a_button_marks_the_task_done_once(broker, printer, ntfy, tmp_path):
             web.close()
 
 
+def test_no_output_has_a_token_a_topic_or_a_signed_link(
+    broker, printer, ntfy, tmp_path
+):
+    """Neither when a service refuses nor when it takes a message, nor with -v."""
+    port = free_port()
+    address = ntfy.address.replace("//", "//tk_SECRETTOKEN@").replace(
+        "printers", "SECRET"
+    )
+    (tmp_path / "bridge.toml").write_text(f"""
+        [broker]
+        host = "127.0.0.1"
+        port = {broker.port}
+        [http]
+        listen = {port}
+        url = "http://127.0.0.1:{port}"
+        [push]
+        state = "{tmp_path}/state"
+        [[push.rule]]
+        to = ["{address}"]
+        events = ["due", "soon"]
+        buttons = true
+    """)
+    with Community(tmp_path) as community:
+        bridge = community.start(
+            "bridge", ["mqtt_bridge", "-v", "--config", str(tmp_path / "bridge.toml")]
+        )
+        bridge.wait_for("on the air")
+        ntfy.status = 403
+        printer.happen("due")
+        bridge.wait_for("took no message")
+        ntfy.status = 200
+        printer.happen("soon")
+        until(lambda: ntfy.messages, "the second")
+        message, headers = ntfy.messages[0]
+        assert message["topic"] == "SECRET"
+        assert "SECRETTOKEN" in headers["Authorization"]
+        links = re.findall(r"http://127\S+?/do/[^\s,]+", headers["X-Actions"])
+        assert [press(link, "POST") for link in links] == [200, 502]
+        assert press(links[0] + "x", "GET") == 403
+        bridge.stop()
+    assert "web: POST" in bridge.log
+    assert "SECRET" not in bridge.log
+    assert not [link for link in links if link.partition("/do/")[2] in bridge.log]
+
+
 def test_metrics_follow_the_fleet(broker, printer):
     with People(broker.port) as people:
         web = serve_metrics(people.bridge, ("127.0.0.1", 0), people.pusher)
@@ -267,7 +313,10 @@ def test_metrics_follow_the_fleet(broker, printer):
             web.close()
 
 
-def test_an_address_that_apprise_does_not_know_is_told_without_its_secret(broker):
+@pytest.mark.parametrize("address", ["nobody://token", "nobody:token", "token"])
+def test_an_address_that_apprise_does_not_know_is_told_without_its_secret(
+    caplog, address
+):
     with pytest.raises(SettingsError, match=r"push\.rule\.0\.to") as error:
-        Pusher(Settings(push=Push(rules=(Rule(to=("nobody://token",)),))))
-    assert "token" not in str(error.value)
+        Pusher(Settings(push=Push(rules=(Rule(to=(address,)),))))
+    assert "token" not in str(error.value) + caplog.text
