@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mqtt_bridge import contract
+from mqtt_bridge.contract import Meters
 from mqtt_bridge.core import Bridge
+from mqtt_bridge.facets import Face, Shape, Values
 from mqtt_bridge.mirror import Printer
 from mqtt_bridge.settings import SettingsError
 from mqtt_bridge.web import PLAIN, Answer, Routes, Web
@@ -15,7 +18,8 @@ from mqtt_bridge.web import PLAIN, Answer, Routes, Web
 if TYPE_CHECKING:
     from mqtt_bridge.push import Pusher
 
-WITHIN = 5.0  # seconds for the bridge's thread to look at the fleet
+WITHIN = 5.0  # seconds for the bridge's thread to look at a part of the fleet
+PART = 50  # printers that are looked at in one turn
 
 # Name, help, and the field of a task that it shows.
 TASK = (
@@ -25,6 +29,31 @@ TASK = (
     ("upkeep_task_ratio", "Used, of the threshold, in percent", "percent"),
     ("upkeep_task_done_total", "How often it was done", "done_count"),
 )
+
+
+class Task(NamedTuple):
+    """A task's values as they were in the bridge's turn."""
+
+    name: str
+    time: float
+    shape: Shape
+    values: Values
+
+
+class Look(NamedTuple):
+    """A printer's, so."""
+
+    slug: str
+    face: Face
+    readings: Meters | None
+    tasks: tuple[Task, ...]
+
+    @property
+    def said(self) -> float:
+        """When it last said something: retained messages come again much later."""
+        times = [task.time for task in self.tasks]
+        times += [each.time for each in (self.readings, self.face.summary) if each]
+        return max(times, default=0.0)
 
 
 class Collector:
@@ -39,28 +68,41 @@ class Collector:
         return []
 
     def collect(self) -> Iterator[Any]:
-        # The fleet may be looked at in the bridge's turn alone.
-        yield from self._bridge.call(self._families).result(WITHIN)
+        looks = self._looks()
+        yield from _tasks(looks)
+        yield from _printers(looks)
+        yield from self._bridges()
 
-    def _families(self) -> list[Any]:
+    def _looks(self) -> list[Look]:
+        """Copy the fleet, a part in each turn: nobody waits for all of it."""
+        bridge, looks = self._bridge, list[Look]()
+        slugs = bridge.call(lambda: list(bridge.fleet.printers)).result(WITHIN)
+        for first in range(0, len(slugs), PART):
+            part = slugs[first : first + PART]
+            looks += bridge.call(partial(self._part, part)).result(WITHIN)
+        return looks
+
+    def _part(self, slugs: Sequence[str]) -> list[Look]:
+        printers = self._bridge.fleet.printers
+        return [_look(printers[slug]) for slug in slugs if slug in printers]
+
+    def _bridges(self) -> Iterator[Any]:
         from prometheus_client.core import (  # noqa: PLC0415
             CounterMetricFamily,
             GaugeMetricFamily,
         )
 
         bridge = self._bridge
-        printers = list(bridge.fleet.printers.values())
-        families = [*_tasks(printers), *_printers(printers)]
         connected = GaugeMetricFamily(
             "upkeep_broker_connected", "Whether the bridge has its broker"
         )
         connected.add_metric([], float(bridge.link.connected))
-        families.append(connected)
+        yield connected
         delay = GaugeMetricFamily(
             "upkeep_delay_seconds", "How long the newest messages waited in the bridge"
         )
         delay.add_metric([], bridge.delay)
-        families.append(delay)
+        yield delay
         counts = {
             "upkeep_messages": ("Messages received", bridge.inbox.received),
             "upkeep_messages_superseded": (
@@ -79,13 +121,14 @@ class Collector:
         for name, (text, value) in counts.items():
             family = CounterMetricFamily(name, text)
             family.add_metric([], value)
-            families.append(family)
+            yield family
         commands = CounterMetricFamily(
             "upkeep_commands", "Commands by what became of them", labels=["outcome"]
         )
-        for outcome, count in bridge.commands.items():
+        outcomes = bridge.call(lambda: dict(bridge.commands)).result(WITHIN)
+        for outcome, count in outcomes.items():
             commands.add_metric([outcome], count)
-        return [*families, commands]
+        yield commands
 
 
 def serve(bridge: Bridge, address: tuple[str, int], pusher: Pusher | None) -> Web:
@@ -114,7 +157,16 @@ def serve(bridge: Bridge, address: tuple[str, int], pusher: Pusher | None) -> We
         raise SettingsError(f"metrics.listen: {address}: {error}") from None
 
 
-def _tasks(printers: Iterable[Printer]) -> Iterator[Any]:
+def _look(printer: Printer) -> Look:
+    tasks = tuple(
+        Task(name, record.time, record.shape, record.values)
+        for name, record in printer.tasks.items()
+        if record.shown
+    )
+    return Look(printer.slug, printer.face, printer.readings, tasks)
+
+
+def _tasks(looks: Sequence[Look]) -> Iterator[Any]:
     from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415
 
     labels = ["printer", "task", "label", "unit"]
@@ -127,46 +179,53 @@ def _tasks(printers: Iterable[Printer]) -> Iterator[Any]:
         "1 for the status it has",
         labels=["printer", "task", "status"],
     )
-    for printer in printers:
-        for task, record in printer.tasks.items():
-            if not record.shown:
-                continue
-            said = record.named()
-            unit = next(
-                field.description.get("units", "")
-                for field in record.shape.fields
-                if field.name == "used"
-            )
+    seen = GaugeMetricFamily(
+        "upkeep_task_last_seen_seconds",
+        "When its newest numbers were read (UNIX)",
+        labels=["printer", "task"],
+    )
+    for look in looks:
+        for task in look.tasks:
+            names = [field.name for field in task.shape.fields]
+            said = dict(zip(names, task.values, strict=True))
+            used = task.shape.fields[names.index("used")]
+            unit = str(used.description.get("units", ""))
+            told = [look.slug, task.name, str(said["label"]), unit]
             for field, family in numbers.items():
-                family.add_metric(
-                    [printer.slug, task, str(said["label"]), unit],
-                    float(said[field] or 0),
-                )
+                family.add_metric(told, float(said[field] or 0))
             for code, name in enumerate(contract.STATUSES):
-                status.add_metric([printer.slug, task, name], said["status"] == code)
+                status.add_metric(
+                    [look.slug, task.name, name], float(said["status"] == code)
+                )
+            seen.add_metric([look.slug, task.name], task.time)
     yield from numbers.values()
-    yield status
+    yield from (status, seen)
 
 
-def _printers(printers: Iterable[Printer]) -> Iterator[Any]:
+def _printers(looks: Sequence[Look]) -> Iterator[Any]:
     from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415
 
     def family(name: str, text: str, *more: str) -> Any:
         return GaugeMetricFamily(name, text, labels=["printer", *more])
 
     online = family("upkeep_printer_online", "Whether it answers")
-    seen = family("upkeep_printer_last_seen_seconds", "When it was last heard (UNIX)")
-    silent = family("upkeep_printer_silent_seconds", "How long it has not been heard")
+    seen = family(
+        "upkeep_printer_last_seen_seconds", "When it last said something (UNIX)"
+    )
+    silent = family(
+        "upkeep_printer_silent_seconds", "How long it has not said anything"
+    )
     meters = family("upkeep_meter", "A meter's reading", "meter", "unit")
-    for printer in printers:
-        if printer.face.info is None:
+    now = time.time()
+    for look in looks:
+        if look.face.info is None:
             continue
-        online.add_metric([printer.slug], float(printer.online))
-        seen.add_metric([printer.slug], printer.heard)
-        silent.add_metric([printer.slug], max(0.0, time.time() - printer.heard))
-        if printer.readings is not None:
-            for name, meter in printer.face.info.meters.items():
-                reading = printer.readings.meters.get(name)
+        online.add_metric([look.slug], float(look.face.online))
+        seen.add_metric([look.slug], look.said)
+        silent.add_metric([look.slug], max(0.0, now - look.said))
+        if look.readings is not None:
+            for name, meter in look.face.info.meters.items():
+                reading = look.readings.meters.get(name)
                 if reading is not None:
-                    meters.add_metric([printer.slug, name, meter.unit], reading)
+                    meters.add_metric([look.slug, name, meter.unit], reading)
     yield from (online, seen, silent, meters)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socketserver
 import threading
+import time
 import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,14 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from mqtt_bridge import notifier
+from mqtt_bridge import metrics, notifier
+from mqtt_bridge.contract import Command
 from mqtt_bridge.core import Bridge
 from mqtt_bridge.doors import Doors
 from mqtt_bridge.metrics import serve as serve_metrics
 from mqtt_bridge.push import Pusher
 from mqtt_bridge.settings import Broker, Http, Push, Rule, Settings, SettingsError, load
 from mqtt_bridge.web import Routes, Web
-from tests.fakes.mosquitto import free_port
+from tests.fakes.mosquitto import Mosquitto, free_port
 from tests.mqtt_bridge import messages as m
 from tests.mqtt_bridge.processes import Community, until
 from tests.mqtt_bridge.scripted import ScriptedPrinter
@@ -284,33 +287,107 @@ def test_no_output_has_a_token_a_topic_or_a_signed_link(
     assert not [link for link in links if link.partition("/do/")[2] in bridge.log]
 
 
+@contextlib.contextmanager
+def scraping(people):
+    """Gives what reads the metrics: series with their values."""
+    web = serve_metrics(people.bridge, ("127.0.0.1", 0), people.pusher)
+
+    def scraped():
+        address = f"http://127.0.0.1:{web.port}/metrics"
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        series = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, value in series}
+
+    try:
+        yield scraped
+    finally:
+        web.close()
+
+
 def test_metrics_follow_the_fleet(broker, printer):
-    with People(broker.port) as people:
-        web = serve_metrics(people.bridge, ("127.0.0.1", 0), people.pusher)
+    with People(broker.port) as people, scraping(people) as scraped:
+        labels = '{label="Oil the rods",printer="voron",task="rods",unit="hour"}'
+        found = scraped()
+        expected = {
+            f"upkeep_task_used{labels}": 37.5,
+            f"upkeep_task_remaining{labels}": 112.5,
+            f"upkeep_task_threshold{labels}": 150.0,
+            f"upkeep_task_ratio{labels}": 25.0,
+            f"upkeep_task_done_total{labels}": 0.0,
+            'upkeep_task_status{printer="voron",status="ok",task="rods"}': 1.0,
+            'upkeep_task_status{printer="voron",status="due",task="rods"}': 0.0,
+            'upkeep_task_last_seen_seconds{printer="voron",task="rods"}': 1000.0,
+            'upkeep_printer_online{printer="voron"}': 1.0,
+            'upkeep_printer_last_seen_seconds{printer="voron"}': 1000.0,
+            'upkeep_meter{meter="print_time",printer="voron",unit="h"}': 12.5,
+            "upkeep_broker_connected": 1.0,
+            "upkeep_messages_refused_total": 0.0,
+            "upkeep_connects_total": 1.0,
+            "upkeep_push_sent_total": 0.0,
+        }
+        assert expected.items() <= found.items(), found
+        assert 0 < found["upkeep_delay_seconds"] < 20
+        assert found["upkeep_messages_total"] >= len(m.printer())
+        assert found["upkeep_messages_superseded_total"] >= 0.0
+
+        printer.change(status="due", limits=(m.limit(used=151.0),), time=2000.0)
+        due = 'upkeep_task_status{printer="voron",status="due",task="rods"}'
+        until(lambda: scraped()[due], "it is due")
+        found = scraped()
+        assert found[f"upkeep_task_remaining{labels}"] == -1.0
+        assert found['upkeep_printer_last_seen_seconds{printer="voron"}'] == 2000.0
+
+        for rest in m.printer():
+            printer._client.publish(rest, b"", qos=1, retain=True)
+        until(lambda: "voron" not in "".join(scraped()), "its series disappear")
+
+
+def test_metrics_count_commands_and_connections(broker, printer, tmp_path):
+    with People(broker.port) as people, scraping(people) as scraped:
+        people.bridge.ask(
+            "voron", "rods", lambda _, ident: Command("done", ident)
+        ).result(10)
+        assert scraped()['upkeep_commands_total{outcome="ok"}'] == 1.0
+
+        broker.kill()
+        until(lambda: scraped()["upkeep_broker_connected"] == 0.0, "the loss")
+        assert scraped()['upkeep_printer_online{printer="voron"}'] == 0.0
+        again = Mosquitto(tmp_path, port=broker.port).start()
         try:
-
-            def scraped():
-                address = f"http://127.0.0.1:{web.port}/metrics"
-                with urllib.request.urlopen(address, timeout=10) as answer:
-                    return answer.read().decode()
-
-            text = scraped()
-            labels = 'label="Oil the rods",printer="voron",task="rods",unit="hour"'
-            assert f"upkeep_task_used{{{labels}}} 37.5" in text
-            assert 'upkeep_printer_online{printer="voron"} 1.0' in text
-            assert (
-                'upkeep_task_status{printer="voron",status="ok",task="rods"} 1.0'
-                in text
-            )
-            assert (
-                'upkeep_meter{meter="print_time",printer="voron",unit="h"} 12.5' in text
-            )
-
-            for rest in m.printer():
-                printer._client.publish(rest, b"", qos=1, retain=True)
-            until(lambda: 'printer="voron"' not in scraped(), "its series disappear")
+            until(lambda: scraped()["upkeep_connects_total"] == 2.0, "the return")
         finally:
-            web.close()
+            again.kill()
+
+
+def test_a_printer_that_is_gone_was_not_seen_when_the_bridge_began(broker, printer):
+    """The broker tells its last words anew, and that it is offline."""
+    printer.leave()
+    with People(broker.port) as people, scraping(people) as scraped:
+        found = scraped()
+    assert found['upkeep_printer_online{printer="voron"}'] == 0.0
+    assert found['upkeep_printer_last_seen_seconds{printer="voron"}'] == 1000.0
+    assert found['upkeep_printer_silent_seconds{printer="voron"}'] > time.time() - 2000
+
+
+def test_a_scrape_holds_the_bridge_for_a_part_of_the_fleet_at_once(
+    broker, printer, monkeypatch
+):
+    slugs = [f"p{number}" for number in range(metrics.PART + 10)]
+    for slug in slugs:
+        for topic, payload in m.printer(slug).items():
+            printer._client.publish(topic, payload, qos=1, retain=True)
+    with People(broker.port) as people:
+        until(lambda: len(people.bridge.fleet.printers) > len(slugs), "all")
+        parts = []
+        collector = metrics.Collector(people.bridge, None)
+        part = collector._part
+        monkeypatch.setattr(
+            collector, "_part", lambda slugs: parts.append(len(slugs)) or part(slugs)
+        )
+        families = {family.name: family for family in collector.collect()}
+    assert parts == [metrics.PART, 11]
+    assert len(families["upkeep_printer_online"].samples) == len(slugs) + 1
 
 
 @pytest.mark.parametrize("address", ["nobody://token", "nobody:token", "token"])
