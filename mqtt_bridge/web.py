@@ -6,6 +6,7 @@ Neither is there unless the settings ask for it.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 Answer = tuple[int, str, bytes]  # status, content type, body
 PLAIN = "text/plain; charset=utf-8"
+IDLE = 5.0  # seconds without a word from a client
+MOST = 20  # connections at once, each with a thread; one more is closed at once
 
 
 class Routes(NamedTuple):
@@ -45,10 +48,35 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
+    def __init__(self, *arguments: Any) -> None:
+        self._free = threading.Semaphore(MOST)
+        super().__init__(*arguments)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._free.acquire(blocking=False):
+            logger.debug("web: too many connections: one more was closed")
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._free.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, *_: Any) -> None:
+        # Whoever asked has gone; the default is a traceback on stderr.
+        logger.debug("web: a connection broke off: %r", sys.exception())
+
 
 def _handler(routes: Routes) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        timeout = 5.0
+        timeout = IDLE
         server_version = "upkeep-bridge"
         sys_version = ""
 
@@ -72,7 +100,8 @@ def _handler(routes: Routes) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
-            # The path has the signature: it goes to no log.
-            logger.debug("web: %s", self.command)
+            # The path has the signature: it goes to no log. Without a request there
+            # is no command.
+            logger.debug("web: %s", getattr(self, "command", None) or "no request")
 
     return Handler
