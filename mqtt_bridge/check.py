@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import mktl_daemon
-from mqtt_bridge.settings import Settings, SettingsError
+from mqtt_bridge import link
+from mqtt_bridge.contract import ContractError, Info, Topic
+from mqtt_bridge.probe import Probe
+from mqtt_bridge.settings import Broker, Settings, SettingsError
 
 WITHIN = 5.0  # seconds for each answer
 
@@ -109,29 +112,16 @@ def _tls(settings: Settings, plain: socket.socket) -> Finding:
 
 
 def _connection(settings: Settings) -> Iterator[Finding]:
-    from mqtt_bridge import probe  # noqa: PLC0415
-
-    asked = probe.Probe(settings.broker, WITHIN)
-    with asked:
+    broker = settings.broker
+    with Probe(broker, WITHIN) as asked:
         if asked.refused:
-            yield Finding(
-                "credentials", f"the broker refuses us: {asked.refused}",
-                "Put the right username and password into the file that "
-                "broker.credentials names.",
-            )  # fmt: skip
+            yield _refusal(broker, asked.refused)
             return
-        who = settings.broker.username or "nobody in particular"
-        yield Finding("credentials", f"taken as {who}, MQTT {settings.broker.version}")
-        forbidden = asked.forbidden()
-        base = settings.broker.base
-        if forbidden:
-            yield Finding(
-                "reading", f"no right to read {', '.join(forbidden)}",
-                f"Give this user the right to read {base}/#.",
-            )  # fmt: skip
-        else:
-            yield Finding("reading", f"{base}/# may be read")
+        who = f"as {broker.username}" if broker.username else "without a username"
+        yield Finding("credentials", f"taken {who}, MQTT {broker.version}")
+        yield from _reading(settings, asked)
         # No printer is called so: no slug begins with an underscore.
+        base = broker.base
         rights = {f"{base}/_bridge/#": f"{base}/_bridge/{uuid.uuid4().hex}"}
         if not settings.store.read_only:
             rights[f"{base}/+/tasks/+/command"] = f"{base}/_check/tasks/none/command"
@@ -143,14 +133,89 @@ def _connection(settings: Settings) -> Iterator[Finding]:
                     "writing", f"nothing came back that was written to {topic}",
                     f"Give this user the right to write {right}.",
                 )  # fmt: skip
-        count = asked.printers()
-        fix = (
-            ""
-            if count
-            else "Has a printer connected once, with the same base topic "
-            f"({base})? Look with mosquitto_sub -t '{base}/#' -v"
-        )
-        yield Finding("printers", f"{count} found", fix)
+
+
+def _refusal(broker: Broker, reason: str) -> Finding:
+    """What to do differs by what the broker says, in the words of MQTT 5."""
+    told = f"{broker.address}: {reason}"
+    if reason in ("Bad user name or password", "Not authorized", "Banned"):
+        if not broker.username:
+            told += ", and we told no username"
+        return Finding(
+            "credentials", told,
+            "Put the right username and password into the file that "
+            "broker.credentials names.",
+        )  # fmt: skip
+    if reason == "Unsupported protocol version":
+        other = "5" if broker.version == "3.1.1" else "3.1.1"
+        return Finding("MQTT", told, f'Set broker.version = "{other}".')
+    if reason == "Client identifier not valid":
+        return Finding("MQTT", told, "Set a broker.client_id that the broker takes.")
+    return Finding(
+        "MQTT", told,
+        "Is broker.port its port for MQTT, and not for TLS, a web page or websockets? "
+        "Its log may tell more.",
+    )  # fmt: skip
+
+
+def _reading(settings: Settings, asked: Probe) -> Iterator[Finding]:
+    """Look at what one printer retains: that a subscription is granted tells little."""
+    base = settings.broker.base
+    fix = f"Give this user the right to read {base}/#."
+    refused = asked.subscribe(
+        [
+            f"{base}/{printer}/{kind}"
+            for printer in settings.store.printers or ("+",)
+            for kind in ("info", "events", "results")
+        ]
+    )
+    infos = _infos(base, asked.listen())
+    if not infos and not refused:
+        yield Finding(
+            "printers", "none found",
+            f"Has a printer connected once, with the same base topic ({base})? If it "
+            f"has: {fix}",
+        )  # fmt: skip
+        return
+    if infos:
+        yield Finding("printers", f"{len(infos)} found")
+        slug, info = max(infos.items(), key=lambda each: len(each[1].tasks))
+        refused += asked.subscribe([f"{base}/{slug}/{kind}" for kind in link.STATES])
+        missing = _missing(info, f"{base}/{slug}/", asked.listen())
+        if missing and not refused:
+            told = f"of {slug} came its info, and no {', '.join(missing)}"
+            yield Finding("reading", told, fix)
+            return
+    if refused:
+        yield Finding("reading", f"no right to read {', '.join(refused)}", fix)
+        return
+    yield Finding(
+        "reading",
+        f"all that {slug} retains came (events and results are not retained: whether "
+        "they may be read shows when they come)",
+    )
+
+
+def _infos(base: str, messages: dict[str, bytes]) -> dict[str, Info]:
+    found = {}
+    for topic, payload in messages.items():
+        with contextlib.suppress(ContractError):
+            where = Topic.parse(base, topic)
+            if where.kind == "info":
+                found[where.printer] = Info.decode(payload)
+    return found
+
+
+def _missing(info: Info, prefix: str, messages: dict[str, bytes]) -> list[str]:
+    """The kinds of topics below *prefix* that a printer has and that did not come."""
+    expected = {"availability": True, "meters": info.meters, "summary": True,
+                "tasks/+": info.tasks}  # fmt: skip
+    return [
+        kind
+        for kind, wanted in expected.items()
+        if wanted
+        and not any(each.startswith(prefix + kind.rstrip("+")) for each in messages)
+    ]
 
 
 # This machine

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import queue
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -15,14 +15,23 @@ from mqtt_bridge.settings import Broker
 
 QUIET = 0.5  # seconds without another retained message
 
+# Why there is no connection, where the broker itself does not say.
+SILENT = "it accepts connections and does not answer"
+CLOSED = "it closes the connection without an answer"
+
 
 class Probe:
-    """Used in a `with`; *within* is in seconds."""
+    """Used in a `with`; *within* is in seconds. `refused` is "" if it is connected."""
 
     def __init__(self, broker: Broker, within: float) -> None:
         self._broker = broker
         self._within = within
-        self._told: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self._news = threading.Condition()
+        self._granted: dict[int, Sequence[Any]] = {}
+        self._count = 0  # messages that came
+        self.messages: dict[str, bytes] = {}  # the newest, by topic
+        self._outcome: str | None = None
+        self.refused = ""
         version = paho.MQTTv5 if broker.version == "5" else paho.MQTTv311
         # An id of its own: the bridge's would throw out a bridge that runs.
         client = self._client = paho.Client(
@@ -32,10 +41,10 @@ class Probe:
             client.username_pw_set(broker.username, broker.password)
         if broker.tls is not None:
             client.tls_set_context(broker.tls.context())
-        client.on_connect = lambda _c, _u, _f, reason, _p: self._tell("connect", reason)
-        client.on_subscribe = lambda _c, _u, _m, codes, _p: self._tell("sub", codes)
-        client.on_message = lambda _c, _u, message: self._tell("message", message.topic)
-        self.refused = ""
+        client.on_connect = self._greeted
+        client.on_disconnect = self._ended
+        client.on_subscribe = self._subscribed
+        client.on_message = self._received
 
     def __enter__(self) -> Probe:
         try:
@@ -44,11 +53,8 @@ class Probe:
             self.refused = str(error)
             return self
         self._client.loop_start()
-        reason = self._wait("connect")
-        if reason is None:
-            self.refused = "it accepts connections and does not answer"
-        elif reason.is_failure:
-            self.refused = str(reason)
+        answered = self._until(lambda: self._outcome is not None, self._within)
+        self.refused = (self._outcome or "") if answered else SILENT
         return self
 
     def __exit__(
@@ -60,51 +66,63 @@ class Probe:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def forbidden(self) -> list[str]:
-        """The topics of the bridge that this user may not read."""
-        base = self._broker.base
-        names = [f"{base}/+/{kind}" for kind in ("events", "results", "tasks/+")]
-        self._client.subscribe([(name, 1) for name in names])
-        codes = self._wait("sub") or []
+    def subscribe(self, names: Sequence[str]) -> list[str]:
+        """Subscribe, and return those that the broker refuses.
+
+        That it refuses none says little: mosquitto's acl_file lets everybody
+        subscribe, and holds the messages back.
+        """
+        _, mid = self._client.subscribe([(name, 1) for name in names])
+        self._until(lambda: mid in self._granted, self._within)
+        # Some brokers end the connection instead of an answer.
+        codes = self._granted.get(mid or 0)
+        if codes is None:
+            return list(names)
         return [
             name for name, code in zip(names, codes, strict=False) if code.is_failure
         ]
 
+    def listen(self) -> dict[str, bytes]:
+        """Wait until nothing more comes, and return what came."""
+        deadline = time.monotonic() + self._within
+        before = -1
+        while before != self._count and time.monotonic() < deadline:
+            before = self._count
+            self._until(lambda: self._count != before, QUIET)  # noqa: B023 - called here
+        with self._news:
+            return dict(self.messages)
+
     def echo(self, topic: str) -> bool:
         """Whether what is written to *topic* can be read there."""
-        self._client.subscribe(topic, 1)
-        self._wait("sub")
+        self.subscribe([topic])
         self._client.publish(topic, b"?", qos=1)
-        return self._wait("message", lambda each: each == topic) is not None
+        return self._until(lambda: topic in self.messages, self._within)
 
-    def printers(self) -> int:
-        """How many printers the broker retains."""
-        self._client.subscribe(f"{self._broker.base}/+/info", 1)
-        self._wait("sub")
-        found: set[str] = set()
-        while True:
-            topic = self._wait(
-                "message", lambda each: each.endswith("/info"), within=QUIET
-            )
-            if topic is None:
-                return len(found)
-            found.add(topic)
+    def _until(self, what: Callable[[], bool], within: float) -> bool:
+        with self._news:
+            return self._news.wait_for(what, within)
 
-    def _tell(self, kind: str, what: Any) -> None:
-        self._told.put((kind, what))
+    # Paho's thread
 
-    def _wait(
-        self,
-        kind: str,
-        fits: Callable[[Any], bool] = lambda _: True,
-        within: float | None = None,
-    ) -> Any:
-        deadline = time.monotonic() + (self._within if within is None else within)
-        while (left := deadline - time.monotonic()) > 0:
-            try:
-                found, what = self._told.get(timeout=left)
-            except queue.Empty:
-                break
-            if found == kind and fits(what):
-                return what
-        return None
+    def _greeted(self, _c: Any, _u: Any, _flags: Any, reason: Any, _more: Any) -> None:
+        self._end(str(reason) if reason.is_failure else "")
+
+    def _ended(self, *_told: Any) -> None:
+        self._end(CLOSED)
+
+    def _end(self, outcome: str) -> None:
+        with self._news:
+            if self._outcome is None:
+                self._outcome = outcome
+            self._news.notify_all()
+
+    def _subscribed(self, _c: Any, _u: Any, mid: int, codes: Any, _more: Any) -> None:
+        with self._news:
+            self._granted[mid] = codes
+            self._news.notify_all()
+
+    def _received(self, _c: Any, _u: Any, message: paho.MQTTMessage) -> None:
+        with self._news:
+            self.messages[message.topic] = bytes(message.payload)
+            self._count += 1
+            self._news.notify_all()

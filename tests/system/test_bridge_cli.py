@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -102,6 +103,7 @@ def test_check_finds_nothing_wrong(run, community, broker, printer):
     done = run("check", port=broker.port, env=community.env)
 
     assert "All is well." in done.stdout, done.stdout
+    assert "reading: all that voron retains came" in done.stdout
     assert done.returncode == 0
 
 
@@ -133,15 +135,71 @@ def test_check_tells_of_a_broker_that_is_not_there_and_of_a_taken_port(run, comm
 
 
 def test_check_tells_of_missing_rights(run, community, tmp_path):
+    """Mosquitto grants every subscription: only what comes tells."""
     acl = tmp_path / "acl"
-    acl.write_text(f"topic read {m.BASE}/+/info\n")
+    acl.write_text(f"topic write {m.BASE}/#\ntopic read {m.BASE}/+/info\n")
     broker = Mosquitto(tmp_path, f"acl_file {acl}").start()
     try:
-        done = run("check", port=broker.port, env=community.env)
+        nobody = run("check", port=broker.port, env=community.env)
+        with ScriptedPrinter(broker.port):
+            done = run("check", port=broker.port, env=community.env)
     finally:
         broker.kill()
 
-    assert f"the right to write {m.BASE}/_bridge/#" in done.stdout, done.stdout
+    assert "ok   reading" not in nobody.stdout + done.stdout
+    assert f"If it has: Give this user the right to read {m.BASE}/#" in nobody.stdout
+    assert (
+        "FAIL reading: of voron came its info, and no availability, meters, summary, "
+        f"tasks/+\n     Give this user the right to read {m.BASE}/#." in done.stdout
+    ), done.stdout
+    assert f"the right to write {m.BASE}/_bridge/#" in done.stdout
+
+
+@contextlib.contextmanager
+def answering(greeting):
+    """A broker that answers each connection with *greeting*; None: never."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            with contextlib.suppress(OSError):  # closed: the test is over
+                while True:
+                    connection, _ = server.accept()
+                    if greeting is None:
+                        open_.append(connection)
+                        continue
+                    with connection:
+                        if greeting and connection.recv(4096):
+                            connection.sendall(greeting)
+                            connection.recv(1)
+
+        open_ = []
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    for each in open_:
+        each.close()
+
+
+@pytest.mark.parametrize(
+    ("greeting", "told", "fix"),
+    [
+        (None, "FAIL MQTT: .* does not answer", "Is broker.port its port for MQTT"),
+        (b"", "FAIL MQTT: .* closes the connection", "Is broker.port its port"),
+        (b"\x20\2\0\1", "FAIL MQTT: .*protocol version", 'broker.version = "5"'),
+        (b"\x20\2\0\2", "FAIL MQTT: .*identifier", "a broker.client_id"),
+        (b"\x20\2\0\3", "FAIL MQTT: .*Server unavailable", "Its log may"),
+        (b"\x20\2\0\4", "FAIL credentials: .*Bad user name", "the right username"),
+        (b"\x20\2\0\5", "FAIL credentials: .* no username", "the right username"),
+    ],
+)
+def test_check_tells_why_there_is_no_connection(run, community, greeting, told, fix):
+    with answering(greeting) as port:
+        done = run("check", port=port, env=community.env)
+
+    assert re.search(told, done.stdout), done.stdout
+    assert fix in done.stdout
 
 
 def test_check_tells_that_no_command_may_be_written(run, community, tmp_path):
