@@ -23,7 +23,7 @@ AGAIN = 5.0  # seconds until a registry that refused is asked again
 COMMANDS = {
     "check": ("check", "try everything the settings name and say what is wrong"),
     "watch": ("watch", "show the fleet in the terminal"),
-    "export": ("export", "write counters and log as CSV or JSON"),
+    "export": ("export", "write tasks, meters or log as CSV or JSON"),
 }
 
 
@@ -133,7 +133,13 @@ def _parser() -> argparse.ArgumentParser:
     made["watch"].add_argument("--once", action="store_true", help="print it and end")
     export = made["export"]
     export.add_argument("--format", choices=("csv", "json"), default="csv")
-    export.add_argument("--log", action="store_true", help="the log, not the counters")
+    what = export.add_mutually_exclusive_group()
+    what.add_argument(
+        "--meters", action="store_true", help="the printers' meters, not the tasks"
+    )
+    what.add_argument(
+        "--log", action="store_true", help="what was done, when and by whom"
+    )
     export.add_argument("-o", "--output", metavar="FILE", help="in place of stdout")
     return parser
 

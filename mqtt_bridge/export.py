@@ -1,4 +1,4 @@
-"""`upkeep-bridge export`: the counters, or the log, as CSV or JSON."""
+"""`upkeep-bridge export`: the tasks, the meters or the log, as CSV or JSON."""
 
 from __future__ import annotations
 
@@ -19,29 +19,42 @@ from mqtt_bridge.mirror import Record
 from mqtt_bridge.settings import Settings
 
 LOG = 10_000  # entries that a printer is asked for
+MOST = 100  # entries that a printer tells, however many it is asked for
 WITHIN = 7.0  # seconds
 
-COUNTERS = (
-    "threshold", "used", "remaining", "percent", "warn_at", "enabled", "trigger",
-    "done_count", "last_by",
-)  # fmt: skip
+COUNTERS = ("enabled", "done_count", "last_by")
 MOMENTS = ("last_done", "due_at", "snoozed_until")
 
 
 def main(settings: Settings, options: Namespace) -> int:
+    """Write what there is; 1 if something is missing that was asked for."""
+    problems: list[str] = []
     try:
         with look.fleet(settings) as bridge:
-            lines = bridge.call(lambda: look.lines(bridge)).result(WITHIN)
-            rows = _log(bridge, lines) if options.log else [*map(_counters, lines)]
+            rows = _rows(bridge, options, problems)
+        text = as_json(rows) if options.format == "json" else as_csv(rows)
+        if options.output is None:
+            print(text, end="")
+        else:
+            Path(options.output).write_text(text, encoding="utf-8")
     except TimeoutError as error:
-        print(f"upkeep-bridge: {error}", file=sys.stderr)
-        return 1
-    text = as_json(rows) if options.format == "json" else as_csv(rows)
-    if options.output is None:
-        print(text, end="")
-    else:
-        Path(options.output).write_text(text, encoding="utf-8")
-    return 0
+        problems = [f"{error}"]
+    except OSError as error:
+        problems.append(f"{options.output or 'stdout'} is not written: {error}")
+    for each in problems:
+        print(f"upkeep-bridge: {each}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def _rows(
+    bridge: Bridge, options: Namespace, problems: list[str]
+) -> list[dict[str, Any]]:
+    if options.meters:
+        return list(bridge.call(lambda: [*_meters(bridge)]).result(WITHIN))
+    lines: list[Line] = bridge.call(lambda: look.lines(bridge)).result(WITHIN)
+    if options.log:
+        return _log(bridge, lines, problems)
+    return [row for line in lines for row in _limits(line)]
 
 
 def as_json(rows: Iterable[dict[str, Any]]) -> str:
@@ -66,34 +79,66 @@ def _cell(value: Any) -> Any:
     return value
 
 
-def _counters(line: Line) -> dict[str, Any]:
-    return {
-        "printer": line.printer,
-        "task": line.task,
-        "label": line.said["label"],
-        "online": line.online,
-        "status": line.status,
-        "unit": line.unit,
-        "time": iso(line.time),
-        **{name: line.said[name] for name in COUNTERS},
-        **{name: _moment(line.said[name]) for name in MOMENTS},
-    }
+def _limits(line: Line) -> Iterable[dict[str, Any]]:
+    """A row for each limit of a task; one of them decides now."""
+    for limit in line.limits:
+        yield {
+            "printer": line.printer,
+            "task": line.task,
+            "label": line.said["label"],
+            "online": line.online,
+            "status": line.status,
+            **limit._asdict(),
+            "decides": limit.meter == line.said["trigger"],
+            "time": _moment(line.time),
+            **{name: line.said[name] for name in COUNTERS},
+            **{name: _moment(line.said[name]) for name in MOMENTS},
+        }
+
+
+def _meters(bridge: Bridge) -> Iterable[dict[str, Any]]:
+    """A row for each meter of a printer. Called in the bridge's turn."""
+    for printer in bridge.fleet.printers.values():
+        info, readings = printer.face.info, printer.readings
+        if info is None or readings is None:
+            continue
+        for name, meter in info.meters.items():
+            yield {
+                "printer": printer.slug,
+                "meter": name,
+                "label": meter.label,
+                "online": printer.online,
+                "unit": meter.unit,
+                "reading": readings.meters.get(name),
+                "time": _moment(readings.time),
+            }
 
 
 def _moment(value: Any) -> str | None:
-    return None if value is None else iso(value)
+    try:
+        return iso(value)
+    except (ValueError, OverflowError, OSError):
+        return None  # beyond the calendar: a clock that is wrong
 
 
-def _log(bridge: Bridge, lines: Iterable[Line]) -> list[dict[str, Any]]:
-    """The log of every task whose printer answers; the others are named."""
+def _log(
+    bridge: Bridge, lines: Iterable[Line], problems: list[str]
+) -> list[dict[str, Any]]:
+    """The log of every task whose printer answers; the others are *problems*."""
     rows = []
     for line in lines:
+        name = f"{line.printer}.{line.task}"
         try:
             result = bridge.ask(line.printer, line.task, _ask).result(WITHIN)
         except Exception as error:  # noqa: BLE001 - the others' logs are wanted
-            print(f"{line.printer}.{line.task}: no log: {error}", file=sys.stderr)
+            problems.append(f"{name}: no log: {error}")
             continue
         entries = result.log if result else ()
+        if len(entries) in (MOST, LOG):
+            problems.append(
+                f"{name}: only the newest {len(entries)} entries; all that there are "
+                f"writes MAINTENANCE_LOG NAME={line.task} EXPORT=1 in the printer's console"
+            )
         rows += [_entry(line, entry) for entry in entries]
     return rows
 

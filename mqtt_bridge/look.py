@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from mqtt_bridge import contract
+from mqtt_bridge.contract import Limit
 from mqtt_bridge.core import Bridge
 from mqtt_bridge.facets import Value
+from mqtt_bridge.mirror import Record
 from mqtt_bridge.settings import Settings
 
 WITHIN = 15.0  # seconds for the broker to tell what it retains
@@ -25,7 +27,7 @@ URGENCY = (
 
 
 class Line(NamedTuple):
-    """A task as it is shown: *said* has its values by field."""
+    """A task as it is shown: *said* has its values by field, *unit* is short."""
 
     printer: str
     name: str
@@ -35,6 +37,7 @@ class Line(NamedTuple):
     unit: str
     time: float
     said: dict[str, Value]
+    limits: tuple[Limit, ...]
 
     @property
     def percent(self) -> float:
@@ -79,15 +82,10 @@ def lines(bridge: Bridge) -> list[Line]:
                 continue
             said = record.named()
             status = contract.STATUSES[int(said["status"] or 0)]
-            unit = next(
-                str(field.description.get("units", ""))
-                for field in record.shape.fields
-                if field.name == "used"
-            )
             found.append(
                 Line(
                     printer.slug, info.name, printer.online, task, status,
-                    SHORT.get(unit, unit), record.time, said,
+                    _units(record)["used"], record.time, said, tuple(_limits(record)),
                 )
             )  # fmt: skip
     return sorted(
@@ -96,6 +94,24 @@ def lines(bridge: Bridge) -> list[Line]:
             URGENCY.index(line.status), -line.percent, line.printer, line.task,
         ),
     )  # fmt: skip
+
+
+def _units(record: Record) -> dict[str, str]:
+    """The fields' units, in the contract's words."""
+    units = {
+        field.name: str(field.description.get("units", ""))
+        for field in record.shape.fields
+    }
+    return {name: SHORT.get(unit, unit) for name, unit in units.items()}
+
+
+def _limits(record: Record) -> Iterator[Limit]:
+    """All limits; a task with one alone has its numbers as its own."""
+    said, units = record.named(), _units(record)
+    below = {f"{slug}.": meter for slug, meter in record.shape.meters.items()}
+    for prefix, meter in (below or {"": str(said["trigger"])}).items():
+        numbers = [float(said[prefix + name] or 0) for name in Limit._fields[2:]]
+        yield Limit(meter, units[prefix + "used"], *numbers)
 
 
 SHORT = {"hour": "h", "meter": "m"}

@@ -139,7 +139,11 @@ def table(lines: Sequence[Line], told: str = "", chosen: int | None = None) -> T
 def _day(moment: Any) -> str:
     if moment is None:
         return "-"
-    return datetime.fromtimestamp(float(moment), UTC).astimezone().strftime("%Y-%m-%d")
+    try:
+        when = datetime.fromtimestamp(float(moment), UTC)
+    except (ValueError, OverflowError, OSError):
+        return "?"  # beyond the calendar: a clock that is wrong
+    return when.astimezone().strftime("%Y-%m-%d")
 
 
 def _live(watch: Watch, console: Any) -> None:

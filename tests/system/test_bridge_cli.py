@@ -18,6 +18,7 @@ import time
 
 import pytest
 
+from klippy_extra.orders import MOST_LISTED
 from mqtt_bridge import contract, settings
 from mqtt_bridge.contract import Entry, Result
 from tests.fakes.mosquitto import Mosquitto
@@ -231,24 +232,72 @@ def test_export_writes_every_task(run, broker, printer):
 
     assert [row["task"] for row in rows] == ["belt", "rods"], "overdue first"
     assert float(rows[1]["used"]) == 37.5
+    assert rows[1]["time"] == "1970-01-01T00:16:40Z"
     assert json.loads(run("export", "--format", "json", port=broker.port).stdout)[0][
         "status"
     ] == "due"  # fmt: skip
 
 
+def test_export_writes_every_limit_of_a_task(run, broker):
+    limits = (m.limit(), m.limit("filament", "m", 30.0, 40.0))
+    rods = m.state(limits=limits, trigger="filament")
+    with ScriptedPrinter(broker.port, "voron", rods):
+        done = run("export", "--format", "json", port=broker.port)
+
+    rows = json.loads(done.stdout)
+    assert [
+        (row["meter"], row["unit"], row["used"], row["decides"]) for row in rows
+    ] == [
+        ("print_time", "h", 37.5, False),
+        ("filament", "m", 30.0, True),
+    ]
+
+
+def test_export_writes_the_printers_meters(run, broker, printer):
+    done = run("export", "--meters", port=broker.port)
+
+    [row] = csv.DictReader(io.StringIO(done.stdout))
+    assert (row["meter"], row["reading"], row["unit"]) == ("print_time", "12.5", "h")
+
+
+def test_export_survives_a_clock_beyond_the_calendar(run, broker):
+    with ScriptedPrinter(broker.port, "voron", m.state(time=1e300)):
+        done = run("export", port=broker.port)
+
+    assert done.returncode == 0, done.stderr
+    [row] = csv.DictReader(io.StringIO(done.stdout))
+    assert row["time"] == ""
+
+
+def test_export_tells_of_a_file_that_cannot_be_written(run, broker, printer, tmp_path):
+    done = run("export", "-o", f"{tmp_path}/none/there.csv", port=broker.port)
+
+    assert done.returncode == 1
+    assert "none/there.csv is not written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_export_asks_the_printers_for_their_logs(run, broker, printer):
+    """What it does not get it names, and it ends with an error."""
     entry = Entry(1000, "rods", "done", "anna", "=1+1", {"print_time": 149.5})
+    logs = {"rods": (entry,), "belt": ()}
     printer.answer = lambda command, task: printer.result(
-        Result(
-            command.transaction, task, seq=99, log=(entry,) if task == "rods" else ()
-        )
+        Result(command.transaction, task, seq=99, log=logs[task])
     )
     done = run("export", "--log", port=broker.port)
     [row] = csv.DictReader(io.StringIO(done.stdout))
+    assert done.returncode == 0, done.stderr
 
     assert row["time"] == "1970-01-01T00:16:40Z"
     assert row["used"] == "print_time=149.5"
     assert row["note"] == "'=1+1", "no formula for a spreadsheet"
+
+    logs["belt"] = (entry._replace(task="belt"),) * MOST_LISTED
+    cut = run("export", "--log", port=broker.port)
+    assert len(cut.stdout.splitlines()) == 1 + MOST_LISTED + 1
+    assert "voron.belt: only the newest 100 entries" in cut.stderr
+    assert "voron.rods" not in cut.stderr
+    assert cut.returncode == 1
 
 
 def test_watch_shows_the_fleet_once_where_there_is_no_terminal(run, broker, printer):
