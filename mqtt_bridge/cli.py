@@ -91,7 +91,7 @@ def serve(loaded: settings.Settings) -> int:
             continue
         except (OSError, RuntimeError, ValueError) as error:
             print(f"upkeep-bridge: {error}", file=sys.stderr)
-            return 1
+            return 2 if isinstance(error, settings.SettingsError) else 1
         daemon = daemons[0]
         try:
             systemd.tell("READY=1")

@@ -14,7 +14,6 @@ from mqtt_bridge.buttons import LinkError, Press
 from mqtt_bridge.contract import Command
 from mqtt_bridge.core import Bridge
 from mqtt_bridge.mirror import Record
-from mqtt_bridge.settings import SettingsError
 from mqtt_bridge.web import Answer, Routes, Web
 
 logger = logging.getLogger(__name__)
@@ -78,12 +77,12 @@ class Doors:
 
 
 def serve(bridge: Bridge, address: tuple[str, int], secret: bytes) -> Web:
-    """Serve the links. SettingsError: it cannot be."""
+    """Serve the links. OSError: the address is not to be had."""
     doors = Doors(bridge, secret)
     try:
         return Web(address, Routes(doors.get, doors.post), "upkeep-doors")
     except OSError as error:
-        raise SettingsError(f"http.listen: {address}: {error}") from None
+        raise OSError(f"http.listen: {address[0]}:{address[1]}: {error}") from None
 
 
 def _ask(press: Press) -> Answer:

@@ -137,7 +137,7 @@ def _log(
         if len(entries) in (MOST, LOG):
             problems.append(
                 f"{name}: only the newest {len(entries)} entries; all that there are "
-                f"writes MAINTENANCE_LOG NAME={line.task} EXPORT=1 in the printer's console"
+                "writes MAINTENANCE_LOG EXPORT=1 in the printer's console"
             )
         rows += [_entry(line, entry) for entry in entries]
     return rows

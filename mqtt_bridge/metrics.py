@@ -132,7 +132,7 @@ class Collector:
 
 
 def serve(bridge: Bridge, address: tuple[str, int], pusher: Pusher | None) -> Web:
-    """Serve ``/metrics``. SettingsError: it cannot be."""
+    """Serve ``/metrics``. OSError: the address is not to be had, now."""
     try:
         from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415
     except ImportError:
@@ -154,7 +154,7 @@ def serve(bridge: Bridge, address: tuple[str, int], pusher: Pusher | None) -> We
     try:
         return Web(address, Routes(get, post), "upkeep-metrics")
     except OSError as error:
-        raise SettingsError(f"metrics.listen: {address}: {error}") from None
+        raise OSError(f"metrics.listen: {address[0]}:{address[1]}: {error}") from None
 
 
 def _look(printer: Printer) -> Look:

@@ -59,6 +59,7 @@ host = "localhost"
 def init(file: str) -> int:
     """Write the template to *file*, which must not be there. Return the exit code."""
     try:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
         with Path(file).open("x", encoding="utf-8") as out:
             out.write(TEXT)
     except OSError as error:

@@ -57,7 +57,7 @@ def run(tmp_path):
 
 
 def test_init_writes_settings_that_load_and_overwrites_nothing(run, tmp_path):
-    file = tmp_path / "bridge.toml"
+    file = tmp_path / "new" / "bridge.toml"
     assert run("init", str(file)).returncode == 0
     assert settings.load(file, {}) == settings.load(None, {})
 

@@ -1,0 +1,119 @@
+"""What is deployed fits the program: the unit, the dashboard."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mqtt_bridge import cli, settings
+from mqtt_bridge.core import Bridge
+from mqtt_bridge.metrics import Collector
+from mqtt_bridge.push import Pusher
+from mqtt_bridge.settings import Broker, Settings
+from tests.mqtt_bridge.processes import ROOT, Community, until
+from tests.mqtt_bridge.scripted import ScriptedPrinter
+from tests.system.test_bridge_broker import Items
+
+pytestmark = pytest.mark.system
+
+DEPLOY = ROOT / "mqtt_bridge" / "deploy"
+UNIT = DEPLOY / "upkeep-bridge.service"
+
+
+@pytest.fixture
+def service():
+    parser = configparser.RawConfigParser(strict=False)
+    parser.optionxform = str
+    parser.read(UNIT)
+    return parser["Service"]
+
+
+def test_the_units_options_are_those_of_the_program(service):
+    _, *arguments = shlex.split(service["ExecStart"])
+    options = cli._parser().parse_args(arguments)
+
+    assert options.command is None
+    assert options.config == "/etc/upkeep-bridge/bridge.toml"
+
+
+def test_copies_of_the_unit_keep_what_they_told_apart(service):
+    """Each under its own alias, as long as no variable names one file for all."""
+    assert not [line for line in UNIT.read_text().splitlines() if "UPKEEP_" in line]
+    environ = {"STATE_DIRECTORY": f"/var/lib/{service['StateDirectory']}"}
+    one, two = (
+        settings.load(None, environ, [f"store.alias={alias}"]).push.state
+        for alias in ("one", "two")
+    )
+    assert Path(one).parent == Path("/var/lib/upkeep-bridge")
+    assert one != two
+
+
+def test_what_stands_in_for_missing_credentials_is_told_as_such(service, tmp_path):
+    name, _, text = service["SetCredential"].partition(":")
+    assert service["LoadCredential"].startswith(f"{name}:")
+    (tmp_path / name).write_text(text)
+    with pytest.raises(settings.SettingsError, match="has no line 'username: NAME'"):
+        settings.credentials(f"$DIR/{name}", {"DIR": str(tmp_path)})
+
+
+def test_wrong_settings_end_it_with_the_code_that_is_not_tried_again(
+    service, broker, tmp_path
+):
+    """A port that is taken may be free later: that one is."""
+    assert service["RestartPreventExitStatus"] == "2"
+    rule = tmp_path / "rule.toml"
+    rule.write_text("[[push.rule]]\nto = 'nobody://token'")
+    with Community(tmp_path) as community, socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        for name, arguments, code in (
+            ("rule", ["--config", str(rule)], 2),
+            ("port", ["--set", f"metrics.listen=127.0.0.1:{port}"], 1),
+        ):
+            process = community.start(
+                name,
+                ["mqtt_bridge", "--set", "broker.host=127.0.0.1", "--set",
+                 f"broker.port={broker.port}", *arguments],
+            )  # fmt: skip
+            until(lambda process=process: process.ended is not None, process.log)
+            assert process.ended == code, process.log
+            assert "Traceback" not in process.log
+
+
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="no systemd-analyze (systemd)"
+)
+def test_systemd_takes_the_unit(tmp_path):
+    unit = tmp_path / UNIT.name
+    text = UNIT.read_text().replace("/opt/upkeep/bin/upkeep-bridge --", "/bin/true --")
+    unit.write_text(text)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_metric_of_the_dashboard_is_there(broker):
+    """Counters end in _total where they are asked for, and not in their family."""
+    given = Settings(broker=Broker(host="127.0.0.1", port=broker.port))
+    bridge = Bridge(given, Items())
+    bridge.start()
+    try:
+        with ScriptedPrinter(broker.port):
+            until(lambda: bridge.fleet.printers, "the printer")
+            found = set()
+            for family in Collector(bridge, Pusher(given)).collect():
+                suffix = "_total" if family.type == "counter" else ""
+                found.add(family.name + suffix)
+    finally:
+        bridge.close()
+    shown = set(re.findall(r"upkeep_\w+", (DEPLOY / "grafana.json").read_text()))
+
+    assert shown
+    assert shown <= found
