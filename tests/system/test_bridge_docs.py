@@ -10,6 +10,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from klippy_extra import discovery
 from mqtt_bridge import settings
 from tests.fakes.mosquitto import Mosquitto
 
@@ -27,6 +28,7 @@ def guarded(tmp_path):
     acl = tmp_path / "acl"
     acl.write_text(rights)
     broker = Mosquitto(tmp_path, f"acl_file {acl}").start()
+    broker.rights = rights
     yield broker
     broker.kill()
 
@@ -45,7 +47,7 @@ class User:
     def __enter__(self):
         self._client.connect("127.0.0.1", self._port)
         self._client.loop_start()
-        self._client.subscribe(f"{BASE}/#", 1)
+        self._client.subscribe([(f"{BASE}/#", 1), ("homeassistant/#", 1)])
         assert self._subscribed.wait(10)
         return self
 
@@ -81,6 +83,29 @@ def test_a_printer_writes_only_its_own_topics(guarded):
             f"{BASE}/voron/tasks/rods",
             f"{BASE}/voron/availability",
         ]
+
+
+def test_a_printer_describes_itself_to_home_assistant_and_no_other(guarded):
+    """Each line names the printer's uuid: no pattern of mosquitto's holds it."""
+    [own] = re.findall(r"topic write (homeassistant/device/\S+)", guarded.rights)
+    other = "homeassistant/device/klipper_upkeep_1/config"
+    port = guarded.port
+    with (
+        User(port, "voron") as voron,
+        User(port, "ender") as ender,
+        User(port, "homeassistant") as home,
+    ):
+        ender.say(own)
+        ender.say(other)
+        ender.say(f"{BASE}/ender/availability")
+        home.hears(f"{BASE}/ender/availability")
+        voron.say(other)
+        voron.say(own)
+
+        heard = home.hears(own)
+        assert [each for each in heard if each.startswith("homeassistant/")] == [own]
+    uuid = re.search(r"klipper_upkeep_(\w+)", own)[1]
+    assert own == discovery.topic(uuid)
 
 
 def test_the_bridge_writes_commands_and_nothing_a_printer_says(guarded):
