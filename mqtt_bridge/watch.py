@@ -72,7 +72,7 @@ class Watch:
 
     def _ask(self, key: str) -> None:
         assert self._chosen is not None  # noqa: S101 - the caller looked
-        word, hours = _COMMANDS[key]
+        word, hours, past = _COMMANDS[key]
 
         def make(_record: Record, transaction: str) -> Command:
             return Command(word, transaction, _user(), hours=hours)
@@ -82,12 +82,17 @@ class Watch:
         try:
             asked.result(WITHIN)
         except Exception as error:  # noqa: BLE001 - whoever pressed is told
-            self._told = f"{name}: not {word}: {error}"
+            self._told = f"{name}: not {past}: {error}"
         else:
-            self._told = f"{name}: {word}"
+            self._told = f"{name}: {past}"
 
 
-_COMMANDS = {"d": ("done", None), "s": ("snooze", LATER), "u": ("unsnooze", None)}
+# Of each key the command, its hours, and what is told afterwards.
+_COMMANDS = {
+    "d": ("done", None, "done"),
+    "s": ("snooze", LATER, "snoozed"),
+    "u": ("unsnooze", None, "unsnoozed"),
+}
 
 
 def main(settings: Settings, options: Namespace) -> int:
