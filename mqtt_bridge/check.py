@@ -66,7 +66,7 @@ def _broker(settings: Settings) -> Iterator[Finding]:
         found = socket.getaddrinfo(broker.host, broker.port, type=socket.SOCK_STREAM)
     except OSError as error:
         yield Finding(
-            "name", f"{broker.host} is not found: {error}",
+            "name", f"{broker.host} is not found: {_words(error)}",
             "Set broker.host to a name or an address that this machine can find.",
         )  # fmt: skip
         return
@@ -75,7 +75,7 @@ def _broker(settings: Settings) -> Iterator[Finding]:
         plain = socket.create_connection((broker.host, broker.port), WITHIN)
     except OSError as error:
         yield Finding(
-            "port", f"{broker.address} does not answer: {error}",
+            "port", f"{broker.address} does not answer: {_words(error)}",
             "Is the broker running, is broker.port right, does a firewall let us?",
         )  # fmt: skip
         return
@@ -173,8 +173,8 @@ def _reading(settings: Settings, asked: Probe) -> Iterator[Finding]:
     if not infos and not refused:
         yield Finding(
             "printers", "none found",
-            f"Has a printer connected once, with the same base topic ({base})? If it "
-            f"has: {fix}",
+            f"Has a printer connected once, with the same base topic ({base})? If "
+            f"so, {fix[0].lower()}{fix[1:]}",
         )  # fmt: skip
         return
     if infos:
@@ -218,6 +218,11 @@ def _missing(info: Info, prefix: str, messages: dict[str, bytes]) -> list[str]:
     ]
 
 
+def _words(error: OSError) -> str:
+    """What went wrong, without the number and the path."""
+    return error.strerror or str(error)
+
+
 # This machine
 
 
@@ -229,21 +234,22 @@ def _home() -> Finding:
             pass
     except OSError as error:
         return Finding(
-            "MKTL_HOME", f"{home} cannot be written: {error}",
+            "MKTL_HOME", f"{home} cannot be written: {_words(error)}",
             "Set MKTL_HOME to a folder of this user.",
         )  # fmt: skip
     return Finding("MKTL_HOME", home)
 
 
 def _port(name: str, address: tuple[str, int]) -> Finding:
+    where = f"{address[0]}:{address[1]}"
     try:
         socket.create_server(address).close()
     except OSError as error:
         return Finding(
-            f"{name}.listen", f"{address[0]}:{address[1]} cannot be had: {error}",
+            f"{name}.listen", f"{where} cannot be had: {_words(error)}",
             "Set another port, or stop what has it: a bridge that runs already?",
         )  # fmt: skip
-    return Finding(f"{name}.listen", f"{address[0]}:{address[1]} is free")
+    return Finding(f"{name}.listen", f"{where} is free")
 
 
 def _interface(settings: Settings) -> Finding:
@@ -252,7 +258,7 @@ def _interface(settings: Settings) -> Finding:
         socket.create_server((interface, 0)).close()
     except OSError as error:
         return Finding(
-            "store.interface", f"{interface} is not ours: {error}",
+            "store.interface", f"{interface} is not ours: {_words(error)}",
             "Set an address of this machine, or 0.0.0.0 for all.",
         )  # fmt: skip
     return Finding("store.interface", f"{interface} can be bound")
@@ -269,7 +275,7 @@ def _discovery() -> Finding:
         )  # fmt: skip
     except OSError as error:
         return Finding(
-            "registry", f"UDP discovery fails: {error}",
+            "registry", f"UDP discovery fails: {_words(error)}",
             "Let UDP 10103 and 10111 through the firewall.",
         )  # fmt: skip
     return Finding("registry", "one answers")

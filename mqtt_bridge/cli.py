@@ -22,16 +22,25 @@ AGAIN = 5.0  # seconds until a registry that refused is asked again
 # Each command's module, with `main(settings, options) -> int`, and its help.
 COMMANDS = {
     "check": ("check", "try everything the settings name and say what is wrong"),
-    "watch": ("watch", "show the fleet in the terminal"),
+    "watch": ("watch", "show the fleet in the terminal; keys mark tasks done"),
     "export": ("export", "write tasks, meters or log as CSV or JSON"),
 }
+
+EXAMPLES = """\
+To begin with:
+
+    upkeep-bridge init bridge.toml
+    upkeep-bridge -c bridge.toml check
+    upkeep-bridge -c bridge.toml
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code: 0 done, 1 something failed, 2 wrong settings."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(
-        level=logging.INFO,
+        # A command has an output of its own.
+        level=logging.WARNING if options.command else logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
         stream=sys.stderr,
     )
@@ -116,7 +125,10 @@ def start(loaded: settings.Settings) -> BridgeDaemon:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="upkeep-bridge",
-        description="Mirror printers' maintenance from MQTT to mKTL, and tell people.",
+        description="Mirror printers' maintenance from MQTT to mKTL, and tell people.\n"
+        "Without a command it does so until it is told to end.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[_common(None, "before", verbose=False)],
     )
     parser.set_defaults(before=[], behind=[])
@@ -124,13 +136,20 @@ def _parser() -> argparse.ArgumentParser:
     unsaid = argparse.SUPPRESS
     behind = [_common(unsaid, "behind", verbose=unsaid)]
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    init = commands.add_parser("init", help="write a commented settings file")
-    init.add_argument("file", nargs="?", default="bridge.toml")
+    text = "write a commented settings file"
+    init = commands.add_parser("init", help=text, description=_sentence(text))
+    init.add_argument(
+        "file", nargs="?", default="bridge.toml", help="%(default)s unless named"
+    )
     made: dict[str, argparse.ArgumentParser] = {
-        name: commands.add_parser(name, help=text, parents=behind)
+        name: commands.add_parser(
+            name, help=text, description=_sentence(text), parents=behind
+        )
         for name, (_, text) in COMMANDS.items()
     }
-    made["watch"].add_argument("--once", action="store_true", help="print it and end")
+    made["watch"].add_argument(
+        "--once", action="store_true", help="print it and end, as without a terminal"
+    )
     export = made["export"]
     export.add_argument("--format", choices=("csv", "json"), default="csv")
     what = export.add_mutually_exclusive_group()
@@ -144,11 +163,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def _common(config: Any, flags: str, *, verbose: Any) -> argparse.ArgumentParser:
     """The options of every command; *flags* is where `--set` collects."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
-        "-c", "--config", metavar="FILE", default=config, help="settings (TOML)"
+        "-c", "--config", metavar="FILE", default=config, help="the settings (TOML)"
     )
     common.add_argument(
         "--set",

@@ -22,7 +22,7 @@ LOG = 10_000  # entries that a printer is asked for
 MOST = 100  # entries that a printer tells, however many it is asked for
 WITHIN = 7.0  # seconds
 
-COUNTERS = ("enabled", "done_count", "last_by")
+COUNTERS = ("done_count", "last_by")
 MOMENTS = ("last_done", "due_at", "snoozed_until")
 
 
@@ -40,7 +40,8 @@ def main(settings: Settings, options: Namespace) -> int:
     except TimeoutError as error:
         problems = [f"{error}"]
     except OSError as error:
-        problems.append(f"{options.output or 'stdout'} is not written: {error}")
+        told = error.strerror or error
+        problems.append(f"{options.output or 'stdout'} is not written: {told}")
     for each in problems:
         print(f"upkeep-bridge: {each}", file=sys.stderr)
     return 1 if problems else 0
@@ -91,6 +92,7 @@ def _limits(line: Line) -> Iterable[dict[str, Any]]:
             **limit._asdict(),
             "decides": limit.meter == line.said["trigger"],
             "time": _moment(line.time),
+            "enabled": bool(line.said["enabled"]),
             **{name: line.said[name] for name in COUNTERS},
             **{name: _moment(line.said[name]) for name in MOMENTS},
         }

@@ -174,7 +174,7 @@ def credentials(path: str, environ: Mapping[str, str] = os.environ) -> tuple[str
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
-            f"broker.credentials: {file} cannot be read ({error}); "
+            f"broker.credentials: {file} cannot be read ({_words(error)}); "
             "it should hold two lines, 'username: NAME' and 'password: WORD'"
         ) from None
     found = {
@@ -397,10 +397,12 @@ _VARIABLES = {ENVIRONMENT + name.replace(".", "_").upper(): name for name in _NA
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+    except FileNotFoundError:
         raise SettingsError(
-            f"{path} cannot be read ({error}); 'upkeep-bridge init' writes one"
+            f"{path} is not there; 'upkeep-bridge init {path}' writes one"
         ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {_words(error)}") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is no TOML: {error}") from None
 
@@ -505,7 +507,7 @@ def _tls(paths: Mapping[str, str | None], where: Mapping[str, str]) -> Tls:
             if path:
                 Path(path).open("rb").close()
         except OSError as error:
-            _refuse(where, f"broker.{name}", f"cannot be read: {error}")
+            _refuse(where, f"broker.{name}", f"cannot be read: {path}: {_words(error)}")
     for name, tls in (
         ("ca", Tls(ca=ca)),
         ("certificate", Tls(certificate=certificate, key=key)),
@@ -518,6 +520,11 @@ def _tls(paths: Mapping[str, str | None], where: Mapping[str, str]) -> Tls:
             )
             _refuse(where, f"broker.{name}", f"is no good: {files}: {error}")
     return Tls(ca=ca, certificate=certificate, key=key)
+
+
+def _words(error: OSError | ValueError) -> str:
+    """What went wrong, without the number and the path."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _refuse(where: Mapping[str, str], name: str, told: str) -> NoReturn:

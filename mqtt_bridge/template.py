@@ -7,8 +7,8 @@ from pathlib import Path
 
 TEXT = """\
 # Settings of upkeep-bridge. What is commented out shows the default.
-# Each may be set in the environment (UPKEEP_BROKER_HOST) or by a flag
-# (--set broker.host=10.0.0.5), too. "upkeep-bridge check" tries them.
+# Each but the rules may be set in the environment (UPKEEP_BROKER_HOST) or by a
+# flag (--set broker.host=10.0.0.5), too. "upkeep-bridge check" tries them.
 
 [broker]
 host = "localhost"
@@ -63,7 +63,8 @@ def init(file: str) -> int:
         with Path(file).open("x", encoding="utf-8") as out:
             out.write(TEXT)
     except OSError as error:
-        print(f"upkeep-bridge: {file} is not written: {error}", file=sys.stderr)
+        told = error.strerror or error
+        print(f"upkeep-bridge: {file} is not written: {told}", file=sys.stderr)
         return 1
     print(f"{file} is written; edit it, then: upkeep-bridge -c {file} check")
     return 0

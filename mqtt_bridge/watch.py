@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import select
@@ -28,6 +29,12 @@ TICK = 0.5  # seconds between looks at the fleet
 WITHIN = 7.0  # seconds
 LATER = 24.0  # hours
 COLOURS = {"due": "red", "soon": "yellow", "ok": "green"}
+# How the columns share the room that those without a number leave.
+COLUMNS = {
+    "printer": 2, "task": 4, "status": None, "": 2, "remaining": None, "due": None,
+    "last done": None,
+}  # fmt: skip
+EMPTY = "no printer is known: upkeep-bridge check tells more"
 KEYS = "↑↓ choose   d done   s snooze a day   u unsnooze   q quit"
 UP, DOWN = ("\x1b[A", "k"), ("\x1b[B", "j")
 
@@ -39,7 +46,7 @@ class Watch:
         self._bridge = bridge
         self._lines: list[Line] = []
         self._chosen: tuple[str, str] | None = None
-        self._told = KEYS
+        self._told = ""
 
     def look(self) -> None:
         self._lines = self._bridge.call(lambda: look.lines(self._bridge)).result(WITHIN)
@@ -49,7 +56,14 @@ class Watch:
         chosen = self._number()
         first = max(0, min(chosen - rows // 2, len(self._lines) - rows))
         shown = self._lines[first : first + rows]
-        return table(shown, self._told, chosen - first if self._chosen else None)
+        told = self._told if self._lines else EMPTY
+        if not self._bridge.link.connected:
+            told = f"no connection to {self._bridge.settings.broker.address}"
+        return table(shown, told, chosen - first if self._chosen else None)
+
+    def begin(self) -> None:
+        """Take keys from now on, and say which."""
+        self._told = KEYS
 
     def key(self, key: str) -> bool:
         """Do what *key* means; False: leave."""
@@ -122,8 +136,8 @@ def table(lines: Sequence[Line], told: str = "", chosen: int | None = None) -> T
     from rich.text import Text  # noqa: PLC0415
 
     made = Table(expand=True, caption=Text(told))
-    for name in ("printer", "task", "status", "", "remaining", "due", "last done"):
-        made.add_column(name, no_wrap=True, ratio=2 if name in ("task", "") else 1)
+    for name, ratio in COLUMNS.items():
+        made.add_column(name, no_wrap=True, ratio=ratio)
     for number, line in enumerate(lines):
         colour = COLOURS.get(line.status, "bright_black")
         done = min(100.0, max(0.0, line.percent))
@@ -154,7 +168,12 @@ def _day(moment: Any) -> str:
 def _live(watch: Watch, console: Any) -> None:
     from rich.live import Live  # noqa: PLC0415
 
-    with _keys(), Live(console=console, screen=True, auto_refresh=False) as live:
+    watch.begin()
+    with (
+        _silence(),
+        _keys(),
+        Live(console=console, screen=True, auto_refresh=False) as live,
+    ):
         while True:
             watch.look()
             live.update(watch.table(max(1, console.height - 6)), refresh=True)
@@ -163,6 +182,16 @@ def _live(watch: Watch, console: Any) -> None:
                 # An arrow is three bytes that come at once.
                 if not all(map(watch.key, re.findall(r"\x1b\[.|.", typed, re.DOTALL))):
                     return
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Log nothing: it would go across the table, which tells of the connection."""
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 @contextlib.contextmanager

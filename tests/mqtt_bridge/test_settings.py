@@ -119,7 +119,7 @@ def test_files_that_tls_cannot_use_are_told_by_name(load, tmp_path):
 
 
 def test_a_missing_file_is_told_with_the_fix(tmp_path):
-    with pytest.raises(SettingsError, match="'upkeep-bridge init' writes one"):
+    with pytest.raises(SettingsError, match=r"'upkeep-bridge init \S+toml' writes one"):
         settings.load(tmp_path / "none.toml", {})
 
 

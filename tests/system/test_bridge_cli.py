@@ -148,7 +148,7 @@ def test_check_tells_of_missing_rights(run, community, tmp_path):
         broker.kill()
 
     assert "ok   reading" not in nobody.stdout + done.stdout
-    assert f"If it has: Give this user the right to read {m.BASE}/#" in nobody.stdout
+    assert f"If so, give this user the right to read {m.BASE}/#" in nobody.stdout
     assert (
         "FAIL reading: of voron came its info, and no availability, meters, summary, "
         f"tasks/+\n     Give this user the right to read {m.BASE}/#." in done.stdout
@@ -304,6 +304,12 @@ def test_watch_shows_the_fleet_once_where_there_is_no_terminal(run, broker, prin
     done = run("watch", "--once", port=broker.port)
 
     assert done.stdout.index("Belt") < done.stdout.index("Oil the rods")
+    assert "quit" not in done.stdout, "it takes no keys"
+    assert done.stderr == ""
+
+
+def test_watch_tells_where_to_look_if_there_is_nothing_to_show(run, broker):
+    assert "upkeep-bridge check tells more" in run("watch", port=broker.port).stdout
 
 
 def test_watch_takes_keys(broker, printer):
@@ -345,6 +351,8 @@ def test_watch_takes_keys(broker, printer):
             ("belt", "unsnooze", None),
             ("belt", "done", None),
         ]
+        broker.kill()
+        shows("no connection to")
         os.write(here, b"q")
         until(lambda: drained(here, process), "its end")
         assert process.returncode == 0
