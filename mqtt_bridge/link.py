@@ -11,7 +11,6 @@ import logging
 import random
 import selectors
 import socket
-import ssl
 import threading
 import time
 import uuid
@@ -183,7 +182,8 @@ class Link:
         client.max_inflight_messages_set(IN_FLIGHT)
         if broker.username:
             client.username_pw_set(broker.username, broker.password)
-        client.tls_set_context(Context(_tls(broker), five=five))
+        tls = None if broker.tls is None else broker.tls.context()
+        client.tls_set_context(Context(tls, five=five))
         client.on_connect = self._greeted
         client.on_disconnect = self._ended
         client.on_subscribe = self._subscribed
@@ -389,12 +389,3 @@ class Link:
 def _flush(client: paho.Client, connection: Burst) -> None:
     client.loop_write()
     connection.flush()
-
-
-def _tls(broker: Broker) -> ssl.SSLContext | None:
-    if broker.tls is None:
-        return None
-    context = ssl.create_default_context(cafile=broker.tls.ca)
-    if broker.tls.certificate is not None:
-        context.load_cert_chain(broker.tls.certificate, broker.tls.key)
-    return context
