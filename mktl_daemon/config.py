@@ -184,15 +184,17 @@ class Configuration:
     def encoded(self) -> bytes:
         """Return the JSON of all blocks, by UUID."""
         blocks = (
-            wire.dumps(identity) + b":" + self.encoded_block(identity)
-            for identity in self.uuids()
+            wire.dumps(identity) + b":" + self._encoded(block)
+            for identity, block in self._blocks.items()
         )
         return b"{" + b",".join(blocks) + b"}"
 
     def encoded_block(self, identity: str, **more: Any) -> bytes:
         """Return the JSON of one block, with *more* fields beside its own."""
-        block = self._blocks[identity]
-        if identity != self.authoritative_uuid:
+        return self._encoded(self._blocks[identity], **more)
+
+    def _encoded(self, block: Block, **more: Any) -> bytes:
+        if block["uuid"] != self.authoritative_uuid:
             return wire.dumps({**block, **more})
         head = {name: value for name, value in block.items() if name != "items"}
         return (
@@ -383,6 +385,8 @@ class _Items:
     def _add(self, key: str, description: Description) -> None:
         if key in self.by_key:
             raise ValueError(f"item {key!r} is there twice")
+        if description.get("persist"):
+            paths.file_name(key)  # refused here, not when there is a value to be kept
         encoded = wire.dumps(description)
         kind = self._kinds.setdefault(encoded, description)
         self._json[id(kind)] = encoded

@@ -30,6 +30,7 @@ from .catalog import split
 from .config import Configuration
 from .errors import RefusedError, RemoteError
 from .item import Item
+from .saver import Saver
 from .wire import GET, Buffer, Payload
 from .workers import Pool
 
@@ -38,14 +39,14 @@ Row = tuple[str, Any, float | None]
 
 _logger = logging.getLogger(__name__)
 
-_WORKERS = 32
+_WORKERS = 32  # threads for what users' methods do
+_OWN_WORKERS = 4  # threads for what the daemon itself does, whatever users' methods do
 _TARGETS = 100_000  # items that are found without taking their name apart
 _REGISTRY = 60.0  # seconds that a registry may take for a catalog, be it large
 _TRIES = 10  # at the port that the daemon had
-_SAVE = 0.2  # seconds that changes of persistent values are collected
-_SAVE_AGAIN = 10.0  # seconds until the disk is tried again
 _ANNOUNCE = 0.5  # seconds that changes of the catalog are collected
 _AGAIN = (1.0, 2.0, 5.0, 10.0)  # seconds until a registry that refused is asked again
+_TOO_MANY = "too many requests wait here already"
 _CATALOGS = (
     "_catalog",
     "_config",
@@ -93,13 +94,14 @@ class Daemon:
         self._cleanup_lock = threading.Lock()
         self._user_cleanup = self.cleanup
         self.cleanup = self._cleanup_once  # type: ignore[method-assign]
+        self._restored = False
         self._on_air = False
         self._depth = 0
         self._lock = threading.RLock()
         self._desk = _Desk(self)
         self._workers = Pool("mktl-worker", _WORKERS)
+        self._jobs = Pool("mktl-daemon", _OWN_WORKERS)
         self._loop = loop.shared()
-        self._dirty: dict[str, Item] = {}
         self._telling = False  # the network is about to be told of the catalog
         self._refusals = 0  # since a registry last accepted all items
         self._retry: loop.Timer | None = None
@@ -112,6 +114,9 @@ class Daemon:
         self.catalog = config.get(store, alias)
         self.uuid = self.catalog.uuids(authoritative=True)[0]
         self._kept = paths.Kept(self.uuid)
+        self._saver = Saver(
+            self._kept, self._loop, lambda job: self._soon("persist", job)
+        )
         self._mine = self._take_lock()
         self._open_ports()
         atexit.register(self.cleanup)
@@ -172,7 +177,7 @@ class Daemon:
                     raise KeyError(f"nothing describes the item {key!r}")
                 self.catalog.add({name: kwargs.pop("description")})
             item = self._make(item_class, name, *args, **kwargs)
-        if self._on_air:
+        if self._restored:
             self._give_value(name)
         return item
 
@@ -189,7 +194,7 @@ class Daemon:
             keys = self.catalog.add(descriptions)
             for key in keys:
                 self._make(item_class, key)
-        if self._on_air:
+        if self._restored:
             for key in keys:
                 self._give_value(key)
 
@@ -302,9 +307,10 @@ class Daemon:
                 if item is not None and item._custom_get:
                     item.poll(None)
         self._workers.close()
+        self._jobs.close()
         self.rep.close()
         self.pub.close()
-        self._save_values()
+        self._saver.close()
         self._mine.release()
         client.forget(self.catalog.store)
         config.forget(self.catalog.store)
@@ -369,8 +375,11 @@ class Daemon:
         self.setup_final()
         self.rep.start()
         self._listen()
+        told = self._hash()
         self._announce()
         self._on_air = True
+        if self._hash() != told:
+            self._tell_later()
         self.started()
         self._loop.later(0, self._save_catalog_soon)
 
@@ -392,6 +401,20 @@ class Daemon:
         if self.is_local and not discovery.is_local(host):
             return False
         return access.is_allowed(host, self._allowed)
+
+    def answer(self, ticket: Ticket, lane: str, make: Callable[[], bytes]) -> None:
+        """Answer with the payload that a thread of the daemon's own makes."""
+
+        def job() -> None:
+            try:
+                ticket.reply(make())
+            except Exception as error:
+                if not isinstance(error, ValueError):
+                    _logger.exception("unable to answer %s", ticket.request.target)
+                ticket.fail(error)
+
+        if not self._jobs.submit(lane, job):
+            raise RuntimeError(_TOO_MANY)
 
     def accept(self, ticket: Ticket) -> None:
         """Take in an announcement; only registries do."""
@@ -430,40 +453,41 @@ class Daemon:
 
     def changed(self, item: Item) -> None:
         """Keep the value that a persistent item took."""
-        if not self._on_air:
-            return
-        first = not self._dirty
-        self._dirty[item.key] = item
-        if first:
-            self._loop.later(_SAVE, self._save_values_soon)
-
-    def _save_values_soon(self) -> None:
-        self._workers.submit("persist", self._save_values)
-
-    def _save_values(self) -> None:
-        dirty, self._dirty = self._dirty, {}
-        try:
-            for key, item in dirty.items():
-                self._kept.save(key, *item._answer())
-        except OSError:
-            _logger.exception("the values of persistent items are not on disk")
-            self._dirty = {**dirty, **self._dirty}
-            if self._on_air:
-                self._loop.later(_SAVE_AGAIN, self._save_values_soon)
+        self._saver.changed(item)
 
     def _restore(self) -> None:
         """Give the items their initial values, and over these the kept ones."""
-        for key, description in self.catalog.authoritative_items.items():
-            if description.get("initial") is not None:
-                self._initialize(self.store[key], description["initial"])
+        items = self.store._items
+        # From here on items that are added see to their values themselves.
+        self._restored = True
+        for key in list(self.catalog.authoritative_items):
+            item = items.get(key)
+            if item is not None:
+                self._give_initial_value(item)
         for key, payload, bulk in self._kept.load():
-            if key in self.catalog.authoritative_items:
-                self._restore_value(self.store[key], payload, bulk)
+            item = items.get(key)
+            if item is not None and item._persists:
+                self._restore_value(item, payload, bulk)
+        self._saver.begin()
 
     def _give_value(self, key: str) -> None:
-        initial = self.catalog.description(key).get("initial")
-        if initial is not None and self.store[key]._state.time is None:
-            self._initialize(self.store[key], initial)
+        """Give an item that came late the value that it would have had."""
+        item = self.store[key]
+        if item._state.time is not None:
+            return
+        if item._persists:
+            # What had this key before may have taken a value a moment ago.
+            self._saver.save()
+            kept = self._kept.read(key)
+            if kept is not None and self._restore_value(item, *kept):
+                return
+        self._give_initial_value(item)
+
+    def _give_initial_value(self, item: Item) -> None:
+        initial = item._description().get("initial")
+        if initial is not None:
+            self._initialize(item, initial)
+            self._saver.forget(item.key)
 
     def _initialize(self, item: Item, value: Any) -> None:
         asked = wire.Request(
@@ -476,15 +500,24 @@ class Daemon:
                 f"the initial value of {item.full_key}: {error}"
             ) from error
 
-    def _restore_value(self, item: Item, payload: bytes, bulk: Buffer | None) -> None:
-        asked = Incoming(wire.Request(b"", wire.SET, item.full_key, 0, payload, bulk))
+    def _restore_value(self, item: Item, payload: bytes, bulk: Buffer | None) -> bool:
+        """Return whether the item took the value."""
         try:
-            if item._description().get("settable", True):
-                item.req_set(asked)
+            asked = wire.Request(b"", wire.SET, item.full_key, 0, payload, bulk)
+            if item._custom_set and item._description().get("settable", True):
+                item.req_set(Incoming(asked))
             else:
-                item.req_initialize(asked)
+                item.req_initialize(Incoming(asked))
         except Exception:
             _logger.exception("the kept value of %s is lost", item.full_key)
+            return False
+        self._saver.forget(item.key)
+        return True
+
+    def _soon(self, lane: str, job: Callable[[], Any]) -> None:
+        """Have a thread of the daemon's own do *job*; later, if too many wait."""
+        if not self._jobs.submit(lane, job) and not self._cleaned:
+            self._loop.later(_AGAIN[-1], lambda: self._soon(lane, job))
 
     # The catalog
 
@@ -498,7 +531,7 @@ class Daemon:
     def _tell_soon(self) -> None:
         if not self._telling:
             self._telling = True
-            self._workers.submit("announce", self._tell)
+            self._soon("announce", self._tell)
 
     def _tell(self) -> None:
         self._telling = False
@@ -532,10 +565,10 @@ class Daemon:
                 self.announced(True, "")
 
     def _announce_soon(self) -> None:
-        self._workers.submit("announce", self._announce_again)
+        self._soon("announce", self._announce_again)
 
     def _save_catalog_soon(self) -> None:
-        self._workers.submit("catalog", self._save_catalog)
+        self._soon("catalog", self._save_catalog)
 
     def _save_catalog(self) -> None:
         # Nobody's clients but this home's look there; the wire has it, too.
@@ -661,17 +694,14 @@ class _Desk:
             key == "catalog" and key not in daemon.store
         ):
             known = config.get(store)
-            self._daemon._workers.submit(
-                "catalog", lambda: ticket.reply(_value(known.encoded()))
-            )
+            daemon.answer(ticket, "catalog", lambda: _value(known.encoded()))
         else:
             return False
         return True
 
     def _work(self, lane: Any, ticket: Ticket, act: Handler) -> None:
-        submitted = self._daemon._workers.submit(lane, lambda: _carry_out(ticket, act))
-        if not submitted:
-            raise RuntimeError("too many requests wait here already")
+        if not self._daemon._workers.submit(lane, lambda: _carry_out(ticket, act)):
+            raise RuntimeError(_TOO_MANY)
 
 
 def _remember(items: dict[bytes, Item], target: str, item: Item) -> None:

@@ -406,10 +406,11 @@ class Item(ByValue):
         return self._carried_out(value, response, request)
 
     def req_initialize(self, request: Any) -> None:
-        """Take a value past `validate` and `perform_set`."""
+        """Take a value past `validate` and `perform_set`; it may have its time."""
         value = self.from_payload(request.payload)
         if value is not None:
-            self.publish(self.validate_type(value))
+            when = getattr(request.payload, "time", None)
+            self.publish(self.validate_type(value), when)
 
     def reject_get(self, *_args: Any) -> None:
         raise TypeError(f"{self.full_key} cannot be read")

@@ -21,6 +21,9 @@ LOOPBACK = "127.0.0.1"
 REGISTRY_PORT = 10103  # UDP, from the protocol
 DAEMON_PORT = 10111  # UDP, from the protocol
 
+_BULK = "bulk:"  # begins the names of files with arrays
+_LONGEST = 230  # of the 255 bytes of a file's name, less what an array's has beside it
+
 _chosen: Path | None = None
 
 
@@ -190,6 +193,19 @@ class Lock:
         os.close(self._descriptor)
 
 
+def file_name(key: str) -> str:
+    """Return the name of the file that keeps the value of *key*.
+
+    ValueError: it is too long, for itself or for that of its array.
+    """
+    name = quote(key, safe=" :!$&'()*+,;=@[]")
+    if name.startswith(_BULK):
+        name = name.replace(":", "%3A", 1)  # the other is the array of another key
+    if len(name) > _LONGEST:
+        raise ValueError(f"item {key!r:.80}: the key is too long to persist")
+    return name
+
+
 class Kept:
     """The persistent values of one daemon: payload JSON and bulk, by key.
 
@@ -204,25 +220,36 @@ class Kept:
     def load(self) -> Iterator[tuple[str, bytes, bytes | None]]:
         """Yield key, payload and bulk."""
         for path in sorted(self._folder.glob("*")):
-            if path.name.startswith(("bulk:", ".")):
+            if path.name.startswith((_BULK, ".")):
                 continue
-            payload = path.read_bytes()
-            if payload:
-                yield unquote(path.name), payload, self._bulk(path.name, payload)
+            kept = self._read(path.name)
+            if kept is not None:
+                yield unquote(path.name), *kept
+
+    def read(self, key: str) -> tuple[bytes, bytes | None] | None:
+        """Return the payload and the bulk of *key*, if it has a value."""
+        return self._read(file_name(key))
 
     def save(self, key: str, payload: bytes, bulk: Buffer | None) -> None:
         """Replace the value of *key*: after a power cut the old or the new is there."""
-        name = quote(key, safe=" :!$&'()*+,;=@[]")
-        own = self._folder / f"bulk:{name}"
+        name = file_name(key)
+        own = self._folder / f"{_BULK}{name}"
         if bulk is None:
             write(self._folder / name, payload)
             own.unlink(missing_ok=True)
             return
         digest = hashlib.blake2b(bulk, digest_size=8).hexdigest()
-        fresh = self._folder / f"bulk:{name}.{digest}"
+        fresh = self._folder / f"{_BULK}{name}.{digest}"
         write(fresh, bulk)
         write(self._folder / name, payload[:-1] + b',"_digest":"%b"}' % digest.encode())
         fresh.replace(own)
+
+    def _read(self, name: str) -> tuple[bytes, bytes | None] | None:
+        try:
+            payload = (self._folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        return (payload, self._bulk(name, payload)) if payload else None
 
     def _bulk(self, name: str, payload: bytes) -> bytes | None:
         described = wire.fields(payload)
@@ -230,8 +257,8 @@ class Kept:
             return None  # an array that was there before, and not yet taken away
         digest = described.get("_digest")
         for path in (
-            self._folder / f"bulk:{name}.{digest}",
-            self._folder / f"bulk:{name}",
+            self._folder / f"{_BULK}{name}.{digest}",
+            self._folder / f"{_BULK}{name}",
         ):
             with contextlib.suppress(FileNotFoundError):
                 return path.read_bytes()

@@ -43,7 +43,7 @@ class Registry(Daemon):
 
     def accept(self, ticket: Ticket) -> None:
         """Take in an announcement, or refuse it."""
-        self._workers.submit("accept", lambda: self._accept(ticket))
+        self.answer(ticket, "accept", lambda: self._accept(ticket.request.payload))
 
     def reconcile(self, announced: Any) -> None:
         """Take in a catalog block, from its daemon or from another registry.
@@ -72,18 +72,13 @@ class Registry(Daemon):
         known.update(block)
         _logger.info("remembered: %s", _name(block))
 
-    def _accept(self, ticket: Ticket) -> None:
+    def _accept(self, payload: bytes) -> bytes:
         try:
-            asked = wire.fields(ticket.request.payload)
-            self.reconcile(asked.get("value"))
+            self.reconcile(wire.fields(payload).get("value"))
         except ValueError as error:
             _logger.warning("refused an announcement: %s", error)
-            ticket.fail(error)
-        except Exception as error:
-            _logger.exception("unable to take in an announcement")
-            ticket.fail(error)
-        else:
-            ticket.reply(wire.dumps({"value": True}))
+            raise
+        return wire.dumps({"value": True})
 
     def _ask(self, host: str, port: int) -> None:
         for store in client.hashes_at(host, port):

@@ -13,7 +13,7 @@ import pytest
 import zmq
 
 import mktl_daemon as mktl
-from mktl_daemon import config, poll, publish
+from mktl_daemon import config, paths, poll, publish
 from tests.mktl_daemon.core.conftest import forget
 
 ITEMS = {
@@ -171,6 +171,21 @@ def test_many_changes_are_one_announcement(start, monkeypatch, box):
     assert box.wait(1) == [len(ITEMS) + 8 + 99]
 
 
+def test_an_item_that_comes_while_the_daemon_announces_itself_is_announced(start, box):
+    """And has its value."""
+
+    class Daemon(mktl.Daemon):
+        def _announce(self):
+            if not box.things:
+                described = {"type": "numeric", "initial": 3}
+                self.add_item(mktl.Item, "late", description=described)
+            box.put(self.store["late"].value)
+            return super()._announce()
+
+    start(Daemon, ITEMS)
+    assert box.wait(2) == [3, 3]
+
+
 def test_no_item_is_added_twice_or_without_a_description(start):
     daemon = start(items=ITEMS)
     with pytest.raises(RuntimeError, match="number"):
@@ -288,6 +303,67 @@ def test_initial_values_give_way_to_kept_ones(start, ask):
     assert again.store["image"].value.tolist() == [[1, 0], [0, 1]]
     assert again.store["number"].value is None
     assert again.store["fixed"].value == 7
+
+
+def test_what_is_published_before_the_daemon_is_on_the_air_is_kept(start):
+    """In setup too, if nothing was kept before."""
+
+    class Daemon(mktl.Daemon):
+        def setup(self):
+            self.store["image"].publish(np.eye(2))
+            self.store["kept"].publish(4)
+
+        def setup_final(self):
+            self.store["_fruitdev"].publish("bakes")
+
+    start(Daemon, ITEMS).cleanup()
+    again = start(items=ITEMS).store
+    assert again["image"].value.tolist() == [[1, 0], [0, 1]]
+    assert again["_fruitdev"].value == "bakes"
+    assert again["kept"].value == 1  # its initial value came after
+
+
+def test_a_kept_value_keeps_its_time(start):
+    daemon = start(items=ITEMS)
+    daemon.store["kept"].publish(23, 1000.5)
+    daemon.store["image"].publish(np.eye(2), 2000.5)
+    daemon.cleanup()
+    again = start(items=ITEMS).store
+    assert (again["kept"].value, again["kept"].timestamp) == (23, 1000.5)
+    assert again["image"].timestamp == 2000.5
+
+
+def test_what_need_not_persist_any_more_begins_anew(start):
+    daemon = start(items=ITEMS)
+    daemon.store["kept"].publish(23)
+    daemon.cleanup()
+    items = {**ITEMS, "kept": {"type": "numeric", "initial": 1}}
+    assert start(items=items).store["kept"].value == 1
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_an_item_that_is_added_on_the_air_gets_its_kept_value(start, restart):
+    """Also if it was removed a moment ago."""
+    described = {"type": "numeric", "persist": True, "initial": 1}
+    daemon = start(items=ITEMS)
+    daemon.add_item(mktl.Item, "late", description=described).publish(5, 1000.5)
+    daemon.remove_item("late")
+    if restart:
+        daemon.cleanup()
+        daemon = start(items=ITEMS)
+    daemon.add_items({"late": described})
+    assert (daemon.store["late"].value, daemon.store["late"].timestamp) == (5, 1000.5)
+
+
+def test_a_value_that_cannot_be_kept_does_not_keep_others_from_disk(start, community):
+    daemon = start(items=ITEMS)
+    # Nothing can be put in place of a folder.
+    (community / "daemon" / "persist" / daemon.uuid / "image").mkdir(parents=True)
+    daemon.store["image"].publish(np.eye(2))
+    daemon.store["kept"].publish(23)
+    daemon.cleanup()
+    (community / "daemon" / "persist" / daemon.uuid / "image").rmdir()
+    assert start(items=ITEMS).store["kept"].value == 23
 
 
 def test_an_initial_value_that_does_not_fit_is_refused_by_its_key(start):
@@ -495,6 +571,27 @@ def test_a_blocked_method_delays_nobody_else(start, ask):
     assert peer.set("pie.text", "pear")["value"] is True
     gate.set()
     assert peer.reply(first) == {"value": True}
+
+
+def test_methods_that_block_do_not_stop_the_daemons_own_work(start, ask, until):
+    """It answers for its catalog and keeps values, however many of them there are."""
+    gate = threading.Event()
+
+    class Stuck(mktl.Item):
+        def perform_set(self, value):
+            gate.wait(20)
+
+    daemon = start(items=ITEMS)
+    stuck = {f"stuck{number}": {} for number in range(40)}
+    daemon.add_items(stuck, Stuck)
+    peer = ask(daemon)
+    for key in stuck:
+        peer.send(b"SET", f"pie.{key}", b'{"value":1}')
+    assert daemon.uuid in peer.reply(peer.send(b"GET", "pie._catalog"))["value"]
+    peer.set("pie.kept", 23)
+    kept = paths.Kept(daemon.uuid)
+    until(lambda: kept.read("kept"), "the value is on disk")
+    gate.set()
 
 
 def test_an_address_that_is_not_on_the_list_gets_no_answer(start, ask, caplog):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import mktl_daemon as mktl
-from mktl_daemon import paths
+from mktl_daemon import config, paths
 
 ARRAYS = [
     (b'{"time":1,"shape":[3],"dtype":"uint8"}', b"abc"),
@@ -70,11 +70,27 @@ def test_a_file_is_replaced_whole(tmp_path):
 
 def test_keys_of_all_kinds_are_file_names(community):
     kept = paths.Kept("uuid")
-    for key in ("a.b", "percent%25", "_fruitdev", "ünïcode"):
+    keys = {"a.b", "percent%25", "_fruitdev", "ünïcode", "bulk:x", "a:b"}
+    for key in keys:
         kept.save(key, b'{"value":1}', None)
-    assert {key for key, _, _ in kept.load()} == {
-        "a.b", "percent%25", "_fruitdev", "ünïcode",
-    }  # fmt: skip
+        assert kept.read(key) == (b'{"value":1}', None)
+    assert {key for key, _, _ in kept.load()} == keys
+
+
+def test_no_key_has_the_file_of_anothers_array(community):
+    kept = paths.Kept("uuid")
+    kept.save("x", *ARRAYS[0])
+    kept.save("bulk:x", b'{"value":1}', None)
+    assert kept.read("x")[1] == b"abc"
+
+
+def test_a_key_whose_file_could_have_no_name_is_refused(community):
+    """Only where it is to persist, and before it has a value."""
+    long = "ü" * 100
+    config.authoritative("pie", "fruit", {long: {}})
+    with pytest.raises(ValueError, match="too long"):
+        config.authoritative("pie", "fruit", {long: {"persist": True}})
+    paths.Kept("uuid").save("x" * 200, *ARRAYS[0])
 
 
 def test_home_is_made_where_it_is_told(tmp_path, community):
