@@ -103,7 +103,8 @@ class Daemon:
         self._jobs = Pool("mktl-daemon", _OWN_WORKERS)
         self._loop = loop.shared()
         self._telling = False  # the network is about to be told of the catalog
-        self._refusals = 0  # since a registry last accepted all items
+        self._tries = 0  # since all registries last accepted all items
+        self._is_refused = False
         self._retry: loop.Timer | None = None
         self._listeners: list[discovery.Listener] = []
 
@@ -376,7 +377,10 @@ class Daemon:
         self.rep.start()
         self._listen()
         told = self._hash()
-        self._announce()
+        failures = self._announce()
+        for failure in failures:
+            if isinstance(failure, RefusedError):
+                raise failure
         self._on_air = True
         if self._hash() != told:
             self._tell_later()
@@ -407,6 +411,7 @@ class Daemon:
 
         def job() -> None:
             try:
+        self._take_stock(failures)
                 ticket.reply(make())
             except Exception as error:
                 if not isinstance(error, ValueError):
@@ -549,20 +554,26 @@ class Daemon:
     def _announce_again(self) -> None:
         if self._retry is not None:
             self._retry.cancel()
-        try:
-            self._announce()
-        except RefusedError as error:
-            pause = _AGAIN[min(self._refusals, len(_AGAIN) - 1)]
-            self._refusals += 1
+        self._take_stock(self._announce())
+
+    def _take_stock(self, failures: list[Exception]) -> None:
+        """Announce again what some registry has not taken; say so once."""
+        refused = [each for each in failures if isinstance(each, RefusedError)]
+        if failures:
+            pause = _AGAIN[min(self._tries, len(_AGAIN) - 1)]
             self._retry = self._loop.later(pause, self._announce_soon)
-            if self._refusals == 1:
-                _logger.warning("%s; it is asked again until it accepts", error)
-                self.announced(False, str(error))
-        else:
-            if self._refusals:
-                self._refusals = 0
-                _logger.info("%s is accepted again", self.alias)
-                self.announced(True, "")
+            is_news = bool(refused and not self._is_refused) or not self._tries
+            if is_news:
+                reason = (refused or failures)[0]
+                _logger.warning("%s; it is asked again until it accepts", reason)
+        self._tries = self._tries + 1 if failures else 0
+        if refused and not self._is_refused:
+            self._is_refused = True
+            self.announced(False, str(refused[0]))
+        elif self._is_refused and not failures:
+            self._is_refused = False
+            _logger.info("%s is accepted again", self.alias)
+            self.announced(True, "")
 
     def _announce_soon(self) -> None:
         self._soon("announce", self._announce_again)
@@ -577,22 +588,28 @@ class Daemon:
         except OSError as error:
             _logger.warning("the catalog is not saved: %s", error)
 
-    def _announce(self) -> None:
-        registries = discovery.registries(wait=True, local=self.is_local)
-        if not registries:
-            return
+    def _announce(self) -> list[Exception]:
+        """Tell all registries; return why some of them have not taken it."""
+        failures: list[Exception] = []
+        try:
+            registries = discovery.registries(wait=True, local=self.is_local)
+        except OSError as error:
+            return [error]
         more = {"override": True} if self.override else {}
-        block = self.catalog.encoded_block(self.uuid, **more)
-        refused: RefusedError | None = None
+        block = self.catalog.encoded_block(self.uuid, **more) if registries else b""
         for host, port in registries:
-            if port == self.rep.port:
+            if self._is_here(host, port):
                 continue
             try:
                 _announce_to(host, port, self.catalog.store, block)
-            except RefusedError as error:
-                refused = refused or error
-        if refused is not None:
-            raise refused
+            except (RefusedError, TimeoutError, ValueError) as error:
+                failures.append(error)
+        return failures
+
+    def _is_here(self, host: str, port: int) -> bool:
+        """Tell whether this daemon itself is at an address."""
+        # Others have the same port, each on its machine.
+        return port == self.rep.port and discovery.is_local(host)
 
 
 class _Desk:
@@ -767,16 +784,16 @@ def _reachable(host: str) -> str:
 
 
 def _announce_to(host: str, port: int, store: str, block: bytes) -> None:
-    """Tell a registry of a block. RefusedError: it knows something that disagrees."""
+    """Tell a registry of a block. RefusedError: it knows something that disagrees.
+
+    TimeoutError: it does not answer.
+    """
     registry = request.client(host, port)
     names = [(wire.SET, "_catalog"), (wire.SET, "_config"), (wire.CONFIG, store)]
     while names:
         kind, target = names.pop(0)
         try:
             registry.call(kind, target, _value(block), timeout=_REGISTRY)
-        except TimeoutError as error:
-            _logger.warning("registry %s:%d: %s", host, port, error)
-            return
         except RemoteError as error:
             unknown = target == "_catalog" and _is_unknown(error)
             if unknown or (registry.early and kind == wire.SET):

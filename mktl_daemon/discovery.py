@@ -120,7 +120,10 @@ def registries(
     hosts = [] if local else [*targets, *paths.known_registries()]
     udp, _ = paths.discovery_ports()
     found = search(udp, hosts, wait=wait, local=local)
-    paths.remember_registries({host for host, _ in found})
+    try:
+        paths.remember_registries({host for host, _ in found})
+    except OSError as error:
+        _logger.info("the registries are not remembered: %s", error)
     return found
 
 

@@ -34,7 +34,7 @@ class Registry(Daemon):
 
     def started(self) -> None:
         for host, port in discovery.daemons(local=self.is_local):
-            if port == self.rep.port:
+            if self._is_here(host, port):
                 continue
             try:
                 self._ask(host, port)
