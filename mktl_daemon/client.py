@@ -190,6 +190,24 @@ def blocks_at(host: str, port: int, store: str) -> dict[str, Any]:
     return _asked(host, port, names)
 
 
+def uuid_at(host: str, port: int, store: str, alias: str) -> str | None:
+    """Return the UUID of the daemon *alias* at an address, None where there is none."""
+    if not _is_open(host, port):
+        return None
+    with contextlib.closing(request.Client(host, port)) as asked:
+        try:
+            told = asked.get(f"{store}._{alias}uuid".lower(), timeout=_TIMEOUT)
+        except (TimeoutError, RemoteError, ValueError):
+            return None
+    return told if isinstance(told, str) else None
+
+
+def is_own(store: str) -> bool:
+    """Tell whether a daemon of this process has *store*."""
+    found = _stores.get(store)
+    return found is not None and found._daemon is not None
+
+
 def own(store: str) -> Store:
     """Return the store of a daemon of this process.
 

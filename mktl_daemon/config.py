@@ -143,6 +143,13 @@ class Configuration:
         if path.exists():
             self.declare(_read_items(path))
 
+    def disclaim(self) -> None:
+        """Be a client's again: the daemon that this process was to be is not here."""
+        mine, self.alias, self.authoritative_uuid = self.authoritative_uuid, None, None
+        if mine is not None:
+            self._drop_block(mine)
+            self._load()
+
     def declare(self, items: Mapping[str, Any]) -> None:
         """Replace the items of this process's own block."""
         before = self.authoritative_block
@@ -425,6 +432,14 @@ def get(store: str, alias: str | None = None) -> Configuration:
     if alias is not None:
         configuration.claim(alias)
     elif not len(configuration):
+        raise KeyError(f"nothing is known here of a store {store!r}")
+    return configuration
+
+
+def here(store: str) -> Configuration:
+    """Return the configuration of *store* if there is one in memory, or KeyError."""
+    configuration = _known.get(store.lower())
+    if configuration is None or not len(configuration):
         raise KeyError(f"nothing is known here of a store {store!r}")
     return configuration
 

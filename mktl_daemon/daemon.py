@@ -47,6 +47,7 @@ _TRIES = 10  # at the port that the daemon had
 _ANNOUNCE = 0.5  # seconds that changes of the catalog are collected
 _AGAIN = (1.0, 2.0, 5.0, 10.0)  # seconds until a registry that refused is asked again
 _TOO_MANY = "too many requests wait here already"
+_ANYWHERE = ("*", "0.0.0.0", "[::]")  # noqa: S104 - compared, not bound
 _CATALOGS = (
     "_catalog",
     "_config",
@@ -119,9 +120,9 @@ class Daemon:
             self._kept, self._loop, lambda job: self._soon("persist", job)
         )
         self._mine = self._take_lock()
-        self._open_ports()
         atexit.register(self.cleanup)
         try:
+            self._open_ports()
             self._begin()
         except BaseException:
             self.cleanup()
@@ -173,11 +174,17 @@ class Daemon:
         """
         name = key.lower()
         with self.changing():
-            if name not in self.catalog.authoritative_items:
+            is_new = name not in self.catalog.authoritative_items
+            if is_new:
                 if "description" not in kwargs:
                     raise KeyError(f"nothing describes the item {key!r}")
                 self.catalog.add({name: kwargs.pop("description")})
-            item = self._make(item_class, name, *args, **kwargs)
+            try:
+                item = self._make(item_class, name, *args, **kwargs)
+            except BaseException:
+                if is_new:
+                    self.catalog.drop([name])
+                raise
         if self._restored:
             self._give_value(name)
         return item
@@ -193,8 +200,12 @@ class Daemon:
         """
         with self.changing():
             keys = self.catalog.add(descriptions)
-            for key in keys:
-                self._make(item_class, key)
+            try:
+                for key in keys:
+                    self._make(item_class, key)
+            except BaseException:
+                self.remove_items(keys)
+                raise
         if self._restored:
             for key in keys:
                 self._give_value(key)
@@ -212,11 +223,8 @@ class Daemon:
         with self.changing():
             self.catalog.drop(names)
             for name in names:
-                item = self.store._items.get(name)
-                if item is not None:
-                    item.poll(None)
-                self.store._leave(name)
-            self._desk.forget()
+                self._unmake(name)
+            self._desk.forget(f"{self.store.name}.{name}" for name in names)
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
@@ -267,8 +275,7 @@ class Daemon:
         if kind not in ("get", "set"):
             raise ValueError(f"a request is 'get' or 'set', not {request!r}")
         target = self._own(key).full_key
-        self._desk.handlers[kind.upper().encode(), target] = method
-        self._desk.forget()
+        self._desk.add_handler(kind.upper().encode(), target, method)
 
     def add_handlers(self, handlers: Iterable[tuple[str, str, Handler]]) -> None:
         for key, asked, method in handlers:
@@ -309,10 +316,15 @@ class Daemon:
                     item.poll(None)
         self._workers.close()
         self._jobs.close()
-        self.rep.close()
-        self.pub.close()
+        for name in ("rep", "pub"):
+            server = getattr(self, name, None)
+            if server is not None:
+                server.close()
         self._saver.close()
         self._mine.release()
+        if store is None:
+            self.catalog.disclaim()
+            return
         client.forget(self.catalog.store)
         config.forget(self.catalog.store)
 
@@ -322,6 +334,8 @@ class Daemon:
         host = getattr(self.options, "interface", None) or paths.interface()
         store = self.catalog.store
         rep, pub = paths.ports(store, self.uuid)
+        if rep is not None:
+            self._look_for_twin(host, rep)
         domain = self._guard()
         avoid = paths.taken_ports()
         self.pub = _open(
@@ -339,6 +353,20 @@ class Daemon:
         self.is_local = self.hostname.startswith("127.")
         self._mine.say(f"{self.hostname}:{self.rep.port}")
 
+    def _look_for_twin(self, host: str, port: int) -> None:
+        """RefusedError: this daemon answers at its port already.
+
+        It was started from a copy of this home, or from another machine.
+        """
+        where = paths.LOOPBACK if host in _ANYWHERE else host
+        if client.uuid_at(where, port, self.catalog.store, self.alias) == self.uuid:
+            raise self._twin(f"{where}:{port}")
+
+    def _twin(self, where: str) -> RefusedError:
+        return RefusedError(
+            f"{self.alias!r} of {self.catalog.store!r} runs already, at {where}"
+        )
+
     def _guard(self) -> str:
         """Return the ZAP domain of the daemon's ports; without a list there is none."""
         told = getattr(self.options, "allow", None) or paths.allowed()
@@ -352,10 +380,10 @@ class Daemon:
         try:
             return paths.Lock(self.catalog.store, self.alias)
         except paths.Taken as taken:
+            if not client.is_own(self.catalog.store):
+                self.catalog.disclaim()
             where = str(taken) or "an address that it is about to choose"
-            raise RefusedError(
-                f"{self.alias!r} of {self.catalog.store!r} runs already, at {where}"
-            ) from None
+            raise self._twin(where) from None
 
     def _begin(self) -> None:
         self.catalog.add({})
@@ -370,11 +398,12 @@ class Daemon:
         ]
         self.store = client.own(self.catalog.store)
         self.store._daemon = self
+        self.rep.start()
         self.setup()
         self._add_missing()
         self._restore()
         self.setup_final()
-        self.rep.start()
+        self._desk.open()
         self._listen()
         told = self._hash()
         failures = self._announce()
@@ -382,6 +411,7 @@ class Daemon:
             if isinstance(failure, RefusedError):
                 raise failure
         self._on_air = True
+        self._take_stock(failures)
         if self._hash() != told:
             self._tell_later()
         self.started()
@@ -411,7 +441,6 @@ class Daemon:
 
         def job() -> None:
             try:
-        self._take_stock(failures)
                 ticket.reply(make())
             except Exception as error:
                 if not isinstance(error, ValueError):
@@ -441,11 +470,24 @@ class Daemon:
         existing = self.store._items.get(key)
         if existing is not None and existing.authoritative:
             raise RuntimeError(f"{existing.full_key} is there already")
+        was_there = key in self.store._items
         self.store._leave(key)
-        item = item_class(self.store, key, *args, **kwargs)
+        try:
+            item = item_class(self.store, key, *args, **kwargs)
+        except BaseException:
+            self._unmake(key)
+            if was_there:
+                self.store._items[key] = existing
+            raise
         for callback in existing.callbacks if existing is not None else ():
             item.register(callback)
         return item
+
+    def _unmake(self, key: str) -> None:
+        item = self.store._items.get(key)
+        if item is not None:
+            item.poll(None)
+        self.store._leave(key)
 
     def _own(self, key: str) -> Item:
         name = key.strip().lower()
@@ -617,14 +659,31 @@ class _Desk:
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
+        self._is_open = False
         # Items by the bytes of their names, once these have been looked at slowly.
         self._readable: dict[bytes, Item] = {}
         self._settable: dict[bytes, Item] = {}
-        self.handlers: dict[tuple[bytes, str], Handler] = {}
+        self._handlers: dict[tuple[bytes, str], Handler] = {}
+        self._lock = threading.Lock()  # of these three; held for a moment only
 
-    def forget(self) -> None:
-        self._readable.clear()
-        self._settable.clear()
+    def open(self) -> None:
+        """Answer everybody from now on, not only who this is."""
+        self._is_open = True
+
+    def add_handler(self, kind: bytes, target: str, method: Handler) -> None:
+        with self._lock:
+            self._handlers[kind, target] = method
+            self._readable.clear()
+            self._settable.clear()
+
+    def forget(self, targets: Iterable[str]) -> None:
+        """Look at names anew; behind *targets* there is nothing any more."""
+        with self._lock:
+            for target in targets:
+                self._handlers.pop((GET, target), None)
+                self._handlers.pop((wire.SET, target), None)
+            self._readable.clear()
+            self._settable.clear()
 
     def at_once(self, kind: bytes, target: bytes, payload: bytes) -> Answered | None:
         if kind == GET:
@@ -645,7 +704,10 @@ class _Desk:
 
     def handle(self, ticket: Ticket) -> None:
         asked = ticket.request
-        handler = self.handlers.get((asked.kind, asked.target))
+        if not self._is_open and not _is_ours(asked):
+            self._put_off(ticket)
+            return
+        handler = self._handlers.get((asked.kind, asked.target))
         if handler is not None:
             self._work(asked.target, ticket, handler)
             return
@@ -657,6 +719,18 @@ class _Desk:
             self._get(ticket, item)
         else:
             self._set(ticket, item)
+
+    def _put_off(self, ticket: Ticket) -> None:
+        """Tell who asks before the daemon is ready that there is one, and which."""
+        daemon, asked = self._daemon, ticket.request
+        store = daemon.catalog.store
+        if (asked.kind, asked.target) == (GET, f"{store}._{daemon.alias}uuid".lower()):
+            ticket.reply(wire.dumps({"value": daemon.uuid}))
+            return
+        error = RuntimeError(
+            f"{daemon.alias!r} of {store!r} is starting; not ready yet"
+        )
+        ticket.reply(error_payload(error, debug=False))
 
     def _item(self, store: str, key: str) -> Item:
         mine = self._daemon.store
@@ -676,7 +750,7 @@ class _Desk:
         if custom or (refresh and item._custom_get):
             self._work(("get", item.key), ticket, item.req_get)
             return
-        _remember(self._readable, asked.target, item)
+        self._remember(self._readable, asked, item)
         ticket.reply(*item._answer())
 
     def _set(self, ticket: Ticket, item: Item) -> None:
@@ -686,8 +760,7 @@ class _Desk:
             self._work(item.key, ticket, item.req_set)
             return
         asked = ticket.request
-        if (wire.SET, asked.target) not in self.handlers:
-            _remember(self._settable, asked.target, item)
+        self._remember(self._settable, asked, item)
         ticket.reply(item._set_plainly(asked.payload, asked.bulk))
         self.answered()
 
@@ -710,21 +783,39 @@ class _Desk:
         elif key in ("_catalog", "_config") or (
             key == "catalog" and key not in daemon.store
         ):
-            known = config.get(store)
+            known = config.here(store)
             daemon.answer(ticket, "catalog", lambda: _value(known.encoded()))
         else:
             return False
         return True
+
+    def _remember(
+        self, items: dict[bytes, Item], asked: wire.Request, item: Item
+    ) -> None:
+        with self._lock:
+            # Since it was looked up it may have been removed, or got a handler.
+            gone = not item.store._has(item)
+            if (
+                gone
+                or not self._is_open
+                or (asked.kind, asked.target) in self._handlers
+            ):
+                return
+            if len(items) >= _TARGETS:
+                items.clear()
+            items[asked.target.encode()] = item
 
     def _work(self, lane: Any, ticket: Ticket, act: Handler) -> None:
         if not self._daemon._workers.submit(lane, lambda: _carry_out(ticket, act)):
             raise RuntimeError(_TOO_MANY)
 
 
-def _remember(items: dict[bytes, Item], target: str, item: Item) -> None:
-    if len(items) >= _TARGETS:
-        items.clear()
-    items[target.encode()] = item
+def _is_ours(asked: wire.Request) -> bool:
+    """Tell whether a SET comes from this process: items set each other in `setup`."""
+    if asked.kind != wire.SET:
+        return False
+    fields = wire.fields(asked.payload)
+    return all(fields.get(name) == told for name, told in wire.origin().items())
 
 
 def _carry_out(ticket: Ticket, act: Handler) -> None:
@@ -768,7 +859,7 @@ def _open(make: Callable[[int | None], Any], port: int | None) -> Any:
 
 def _reachable(host: str) -> str:
     """Return an address that answers for something bound to *host*."""
-    if host not in ("*", "0.0.0.0", "[::]"):  # noqa: S104 - compared, not bound
+    if host not in _ANYWHERE:
         return host
     name = socket.getfqdn()
     with contextlib.suppress(OSError):

@@ -28,11 +28,9 @@ class Registry(Daemon):
         name = "registry:" + socket.gethostname().replace(".", "_").lower()
         super().__init__(name, name, override=True, options=options)
 
-    def setup_final(self) -> None:
+    def started(self) -> None:
         udp, _ = paths.discovery_ports()
         self.answer_calls(udp)
-
-    def started(self) -> None:
         for host, port in discovery.daemons(local=self.is_local):
             if self._is_here(host, port):
                 continue
@@ -147,11 +145,12 @@ def _is_running(block: Block) -> bool:
 def _is(block: Block, daemon: request.Client) -> bool:
     """Tell whether *daemon* is that of a block, and not another of its name."""
     builtin = f"{block['store']}._{block['alias']}".lower()
-    clock = daemon.get(f"{builtin}clk", timeout=_TIMEOUT, refresh=True)
     with contextlib.suppress(RemoteError):
+        # A daemon that is starting answers this and nothing else.
         who = daemon.get(f"{builtin}uuid", timeout=_TIMEOUT)
-        return clock is not None and who in (None, block["uuid"])
-    return clock is not None
+        if who is not None:
+            return bool(who == block["uuid"])
+    return daemon.get(f"{builtin}clk", timeout=_TIMEOUT, refresh=True) is not None
 
 
 def _address(block: Block) -> str:

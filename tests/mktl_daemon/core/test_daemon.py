@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 from concurrent.futures import Future
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 import zmq
 
 import mktl_daemon as mktl
-from mktl_daemon import config, paths, poll, publish
+from mktl_daemon import config, discovery, paths, poll, publish
+from mktl_daemon import daemon as daemon_module
 from tests.mktl_daemon.core.conftest import forget
 
 ITEMS = {
@@ -98,6 +100,79 @@ def test_a_daemon_that_runs_is_not_started_twice(start):
     forget()
     with pytest.raises(mktl.RefusedError, match=f"127.0.0.1:{daemon.rep.port}"):
         start(items=ITEMS)
+
+
+def test_a_daemon_that_answers_under_a_copied_home_is_not_started_twice(
+    start, community, tmp_path, monkeypatch
+):
+    """The copy has no lock; who answers at the port that it names is asked."""
+    daemon = start(items=ITEMS)
+    shutil.copytree(community, tmp_path / "copy")
+    forget()
+    monkeypatch.setenv("MKTL_HOME", str(tmp_path / "copy"))
+    with pytest.raises(mktl.RefusedError, match=f"127.0.0.1:{daemon.rep.port}"):
+        start(items=ITEMS)
+
+
+def test_who_may_not_be_a_daemon_can_be_its_client(start):
+    """And the daemon can be started once the other has ended."""
+    daemon = start(items=ITEMS)
+    block = dict(daemon.catalog["fruit"])
+    forget()
+    config.known("pie").update(block)
+    with pytest.raises(mktl.RefusedError):
+        start(items=ITEMS)
+    assert not mktl.get("pie.fixed").authoritative
+    assert mktl.get("pie.fixed").value == 7
+
+
+def test_a_daemon_whose_ports_cannot_be_opened_can_be_started_again(start):
+    class Options:
+        interface = "192.0.2.1"
+
+    for _ in range(2):
+        with pytest.raises(ConnectionError):
+            start(items=ITEMS, options=Options())
+    assert start(items=ITEMS).rep.port
+
+
+def test_who_asks_before_the_daemon_is_ready_is_told_so(start, ask, box):
+    """What they asked for is not done later. Whether it is there they may ask."""
+
+    class Daemon(mktl.Daemon):
+        def setup(self):
+            peer = ask(self)
+            box.put(peer.get("pie.text")["error"])
+            box.put(peer.set("pie.text", "plum")["error"])
+            box.put(peer.get("pie._fruituuid")["value"])
+
+    daemon = start(Daemon, ITEMS)
+    get, set_, uuid = box.things
+    for error in (get, set_):
+        assert error["type"] == "RuntimeError"
+        assert "not ready" in error["text"]
+    assert uuid == daemon.uuid
+    assert ask(daemon).get("pie.text")["value"] == "apple"
+
+
+def test_items_can_be_set_by_the_daemon_itself_before_it_is_ready(start, box):
+    """Each once, and by whatever way."""
+
+    class Noted(mktl.Item):
+        def perform_set(self, value):
+            box.put(value)
+
+    class Daemon(mktl.Daemon):
+        def setup(self):
+            item = self.add_item(Noted, "number")
+            item.set(5)
+            item += 1
+            item.set(item.value + 1, wait=False).wait(20)
+            self.store["list"].set([1])
+
+    daemon = start(Daemon, ITEMS)
+    assert box.things == [5, 6, 7]
+    assert daemon.store["list"].value == [1]
 
 
 def test_two_daemons_share_a_process_each_with_its_store(start, ask):
@@ -206,6 +281,97 @@ def test_items_that_were_added_can_be_removed_after_a_restart(start):
         daemon.remove_item("one")
         daemon.catalog.save()
         daemon.cleanup()
+
+
+class Broken(mktl.Item):
+    def __init__(self, store, key):
+        super().__init__(store, key)
+        self.poll(0.01)
+        raise OSError("no controller")
+
+
+def test_an_item_that_could_not_be_made_is_not_there(start, ask):
+    """It can be made another time; of many either all are there or none."""
+    daemon = start(items=ITEMS)
+    hashes = ask(daemon).get("pie._hash")["value"]
+    with pytest.raises(OSError, match="controller"):
+        daemon.add_item(Broken, "late", description={})
+    with pytest.raises(OSError, match="controller"):
+        daemon.add_items({"late": {}, "later": {}}, Broken)
+    assert ask(daemon).get("pie._hash")["value"] == hashes
+    assert ask(daemon).get("pie.late")["error"]["type"] == "KeyError"
+    daemon.add_items({"late": {"initial": 3}, "later": {}})
+    assert ask(daemon).get("pie.late")["value"] == 3
+
+
+def test_a_described_item_that_could_not_be_made_can_be_made_otherwise(start, ask):
+    class Daemon(mktl.Daemon):
+        def setup(self):
+            with pytest.raises(OSError, match="controller"):
+                self.add_item(Broken, "text")
+
+    assert ask(start(Daemon, ITEMS)).get("pie.text")["value"] == "apple"
+
+
+def test_an_item_that_is_removed_while_it_is_asked_for_is_gone(start, ask):
+    """Not remembered as what answers the next request."""
+
+    class Leaving(mktl.Item):
+        def _description(self):
+            described = super()._description()
+            if leave := vars(self).pop("leave", None):
+                leave()
+            return described
+
+    daemon = start(items=ITEMS)
+    peer = ask(daemon)
+    for act in (lambda: peer.get("pie.late"), lambda: peer.set("pie.late", 1)):
+        item = daemon.add_item(Leaving, "late", description={"initial": 1})
+
+        def leave():
+            removing = threading.Thread(target=daemon.remove_item, args=("late",))
+            removing.start()
+            removing.join(20)
+
+        item.leave = leave
+        act()
+        assert act()["error"]["type"] == "KeyError"
+
+
+def test_a_handler_goes_with_its_item(start, ask):
+    daemon = start(items=ITEMS)
+    daemon.add_item(mktl.Item, "late", description={})
+    daemon.add_get_handler("late", lambda request: 5)
+    assert ask(daemon).get("pie.late")["value"] == 5
+    daemon.remove_item("late")
+    assert ask(daemon).get("pie.late")["error"]["type"] == "KeyError"
+    daemon.add_item(mktl.Item, "late", description={"initial": 6})
+    assert ask(daemon).get("pie.late")["value"] == 6
+
+
+def test_a_daemon_announces_itself_at_its_own_port_elsewhere(start, monkeypatch, box):
+    """There it is a registry's."""
+    daemon = start(items=ITEMS)
+    port = daemon.rep.port
+    found = [("127.0.0.1", port), ("192.0.2.1", port)]
+    monkeypatch.setattr(discovery, "registries", lambda **_: found)
+    monkeypatch.setattr(daemon_module, "_announce_to", lambda host, *_: box.put(host))
+    daemon._announce()
+    assert box.things == ["192.0.2.1"]
+
+
+def test_a_registry_that_does_not_answer_is_asked_again(start, monkeypatch, box):
+    """The daemon is on the air all the same."""
+
+    def announce_to(*_):
+        box.put("asked")
+        if len(box.things) == 1:
+            raise TimeoutError("silence")
+
+    monkeypatch.setattr(discovery, "registries", lambda **_: [("192.0.2.1", 1)])
+    monkeypatch.setattr(daemon_module, "_announce_to", announce_to)
+    start(items=ITEMS)
+    box.wait(2)
 
 
 def test_a_polled_item_that_is_removed_is_polled_no_more(start, box):
