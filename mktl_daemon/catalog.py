@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Callable, Mapping
@@ -25,7 +26,8 @@ NAMED = frozenset({"boolean", "enumerated", "mask"})  # types that need enumerat
 BOOLEAN_NAMES = {"0": "False", "1": "True"}
 
 # Stores, aliases, UUIDs and keys become names of files.
-_FILE_NAME = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,199}")
+_FILE_NAME = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*")
+_NAME_LENGTH = 200  # bytes, of the 255 of a file's name
 _KEY = re.compile(r"[^./\\\x00-\x20\x7f]+(?:\.[^./\\\x00-\x20\x7f]+)*")
 _KEY_LENGTH = 200
 
@@ -70,8 +72,10 @@ def digest(items: Mapping[str, Any]) -> int:
 def check_name(name: Any) -> str:
     """Return *name* if it can be that of a store, an alias or a UUID, or ValueError."""
     if isinstance(name, str) and _FILE_NAME.fullmatch(name):
-        return name
-    raise ValueError(f"{name!r} cannot be used as a name")
+        with contextlib.suppress(UnicodeEncodeError):
+            if len(name.encode()) <= _NAME_LENGTH:
+                return name
+    raise ValueError(f"{name!r:.80} cannot be used as a name")
 
 
 def _checked(items: Any, schema: vol.Schema) -> dict[str, dict[str, Any]]:

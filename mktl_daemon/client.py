@@ -12,7 +12,7 @@ from typing import Any
 from . import config, discovery, request, wire
 from .catalog import check_block, split
 from .config import Block, Configuration
-from .errors import RemoteError
+from .errors import MalformedError, RemoteError
 from .follow import Place
 from .item import Item
 from .store import Store
@@ -58,7 +58,7 @@ def discover(*targets: str) -> None:
         try:
             for store in hashes_at(host, port):
                 _fetch(config.known(store), host, port)
-        except (TimeoutError, RemoteError) as error:
+        except (TimeoutError, RemoteError, ValueError) as error:
             _logger.warning("registry %s:%d: %s", host, port, error)
 
 
@@ -77,7 +77,7 @@ def refresh(catalog: Configuration, keys: Iterable[str] = ()) -> set[str]:
         for host, port in _registries(catalog):
             try:
                 told = blocks_at(host, port, catalog.store)
-            except (TimeoutError, RemoteError) as error:
+            except (TimeoutError, RemoteError, ValueError) as error:
                 _logger.info("registry %s:%d: %s", host, port, error)
                 continue
             for block in told.values():
@@ -181,7 +181,8 @@ def _word_of(block: Block, place: Place) -> Block:
 def hashes_at(host: str, port: int, store: str = "") -> dict[str, Any]:
     """Return ``{store: {uuid: hash}}`` of what somebody has, whatever its edition."""
     names = ((GET, f"{store}._hash" if store else "_hash"), (HASH, store))
-    return _asked(host, port, names)
+    told = _asked(host, port, names)
+    return {name: each for name, each in told.items() if isinstance(each, dict)}
 
 
 def blocks_at(host: str, port: int, store: str) -> dict[str, Any]:
@@ -282,7 +283,10 @@ def _asked(host: str, port: int, names: Iterable[tuple[bytes, str]]) -> dict[str
             except RemoteError as error:
                 refused = refused or error
                 continue
-            return wire.fields(answer.payload).get("value") or {}
+            told = wire.fields(answer.payload).get("value") or {}
+            if not isinstance(told, dict):
+                raise MalformedError(f"{target} is {told!r:.80}")
+            return told
     raise refused or RuntimeError(f"{host}:{port} is asked for nothing")
 
 

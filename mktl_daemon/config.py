@@ -170,13 +170,18 @@ class Configuration:
     def add(self, items: Mapping[str, Any]) -> list[str]:
         """Add items to the own block; return their keys, in lower case.
 
-        ValueError: a bad description, a key that is there (nothing is added then).
+        Whether another daemon has one of them is its registry's to say: its block is
+        forgotten here. ValueError: a bad description, a key that is there (nothing is
+        added then).
         """
         block = self._own_block()
         for key in items:
-            if any(key.lower() in each["items"] for each in self._blocks.values()):
+            if key.lower() in block["items"]:
                 raise ValueError(f"store {self.store!r} already has {key!r}")
         keys = self._own.add(items)
+        for identity, other in self.blocks().items():
+            if other is not block and not other["items"].keys().isdisjoint(keys):
+                self.remove(identity)
         block["hash"] = self._own.hash
         block["time"] = time.time()
         return keys

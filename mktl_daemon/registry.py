@@ -28,6 +28,12 @@ class Registry(Daemon):
         name = "registry:" + socket.gethostname().replace(".", "_").lower()
         super().__init__(name, name, override=True, options=options)
 
+    def setup(self) -> None:
+        # What it knew before it ended it knows again, whoever is away meanwhile.
+        for store in paths.cached_stores():
+            with contextlib.suppress(ValueError):  # some folder
+                config.known(store)
+
     def started(self) -> None:
         udp, _ = paths.discovery_ports()
         self.answer_calls(udp)
@@ -36,22 +42,24 @@ class Registry(Daemon):
                 continue
             try:
                 self._ask(host, port)
-            except (TimeoutError, RemoteError) as error:
+            except (TimeoutError, RemoteError, ValueError) as error:
                 _logger.warning("daemon at %s:%d: %s", host, port, error)
 
     def accept(self, ticket: Ticket) -> None:
         """Take in an announcement, or refuse it."""
         self.answer(ticket, "accept", lambda: self._accept(ticket.request.payload))
 
-    def reconcile(self, announced: Any) -> None:
+    def reconcile(self, announced: Any, override: bool = False) -> None:
         """Take in a catalog block, from its daemon or from another registry.
+
+        With *override*, also if the block says so, it takes the place of another whose
+        daemon does not answer.
 
         ValueError: it is not a block, or disagrees with one that is known and whose
         daemon may still be there; the message says where.
         """
-        override = isinstance(announced, dict) and announced.get("override") is True
         block = catalog.check_block(announced)
-        block.pop("override", None)
+        override = block.pop("override", None) is True or override
         provenance = block.get("provenance")
         if not provenance:
             raise ValueError("a catalog block without provenance is nobody's")
@@ -82,7 +90,7 @@ class Registry(Daemon):
         for store in client.hashes_at(host, port):
             for block in client.blocks_at(host, port, store).values():
                 try:
-                    self.reconcile({**block, "override": True})
+                    self.reconcile(block, override=True)
                 except ValueError as error:
                     _logger.warning("daemon at %s:%d: %s", host, port, error)
 
@@ -110,7 +118,7 @@ class Registry(Daemon):
 
 
 def _is_news(block: Block, old: Block) -> bool:
-    if block["provenance"][0] != old["provenance"][0]:
+    if _address(block) != _address(old):
         return True
     same = block.get("hash") == old.get("hash")
     return not (same and (old.get("time") or 0) >= (block.get("time") or 0))
@@ -128,7 +136,7 @@ def _conflict(block: Block, old: Block) -> str | None:
 
 def _is_running(block: Block) -> bool:
     """Tell whether the daemon of a block answers, at any address it has given."""
-    for stratum in block["provenance"]:
+    for stratum in block.get("provenance") or ():
         if "pub" not in stratum:
             continue
         try:
@@ -137,7 +145,7 @@ def _is_running(block: Block) -> bool:
             with contextlib.closing(daemon):
                 if _is(block, daemon):
                     return True
-        except (TimeoutError, RemoteError):
+        except (TimeoutError, RemoteError, ValueError):
             continue
     return False
 
@@ -154,8 +162,10 @@ def _is(block: Block, daemon: request.Client) -> bool:
 
 
 def _address(block: Block) -> str:
-    first = block["provenance"][0]
-    return f"{first['hostname']}:{first['rep']}"
+    provenance = block.get("provenance")
+    if not provenance:
+        return "an address that it does not tell"
+    return f"{provenance[0]['hostname']}:{provenance[0]['rep']}"
 
 
 def _name(block: Block) -> str:

@@ -142,7 +142,6 @@ class BridgeDaemon(Daemon):
         for key, place in placed.items():
             kind = settable if place.description["settable"] else plain
             kind[key] = place.description
-        self._forget_others(placed)
         with self.changing():
             if gone:
                 self.remove_items(gone)
@@ -153,15 +152,6 @@ class BridgeDaemon(Daemon):
 
     def connected(self, *, up: bool, when: float) -> None:
         super().publish([(self._broker, int(up), when)])
-
-    def _forget_others(self, placed: dict[str, Place]) -> None:
-        """Drop what this home remembers of bridges that had these printers.
-
-        Whether one of them still has them is the registry's to say.
-        """
-        for identity, block in self.catalog.blocks().items():
-            if identity != self.uuid and not placed.keys().isdisjoint(block["items"]):
-                self.catalog.remove(identity)
 
 
 def _settings(options: Any) -> settings.Settings:

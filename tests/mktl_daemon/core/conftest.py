@@ -148,7 +148,8 @@ class Puppet:
             for socket in (self.router, self.pub)
         )
         self.reply = {"value": True}  # to the next SET
-        self.current = {"value": 1, "time": 1.0}  # for any GET
+        self.current = {"value": 1, "time": 1.0}  # for any other GET
+        self.hashes = {"value": {"puppet": {PUPPET: 1}}}
         self._is_over = False
         self._thread = threading.Thread(target=self._answer)
         self._thread.start()
@@ -164,7 +165,7 @@ class Puppet:
             routing, _, ident, kind, target, *_ = self.router.recv_multipart()
             told = self.reply if kind == b"SET" else self.current
             if target.endswith(b"_hash"):
-                told = {"value": {"puppet": {PUPPET: 1}}}
+                told = self.hashes
             for word, payload in ((b"ACK", b""), (b"REP", json.dumps(told).encode())):
                 self.router.send_multipart(
                     [routing, b"a", ident, word, target, b"", payload]

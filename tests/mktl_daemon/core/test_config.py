@@ -136,10 +136,9 @@ def test_every_change_of_an_item_changes_the_hash(pie):
 
 
 def test_a_key_that_is_taken_is_not_added_nor_is_what_came_with_it(pie):
-    pie.update(block())
     before = pie["fruit"]["hash"]
-    with pytest.raises(ValueError, match="CRUST"):
-        pie.add({"new": {}, "CRUST": {}})
+    with pytest.raises(ValueError, match="DOOR"):
+        pie.add({"new": {}, "DOOR": {}})
     with pytest.raises(ValueError, match="bad"):
         pie.add({"new": {}, "bad": {"type": "vegetable"}})
     assert pie["fruit"]["hash"] == before
@@ -239,3 +238,29 @@ def test_a_bad_item_among_very_many_leaves_none_behind(pie, monkeypatch):
         pie.add(items)
     assert pie["fruit"]["hash"] == before
     assert "item0" not in pie
+
+
+def test_a_key_of_ones_own_wins_over_what_is_remembered_of_another(pie):
+    """That one's block is forgotten, on disk too; whose the key is a registry says."""
+    pie.update(block(time=2e9))
+    pie.update(block("u-2", "third", {"cream": {}}))
+    pie.add({"Crust": {"type": "numeric"}})
+    assert pie["crust"]["type"] == "numeric"
+    assert pie.blocks().keys() == {pie.authoritative_uuid, "u-2"}
+    assert [name for name, _ in paths.cached_blocks("pie")] == ["u-2"]
+    with pytest.raises(ValueError, match="crust"):
+        pie.add({"crust": {}})
+
+
+def test_the_catalog_is_told_while_it_changes(pie, monkeypatch):
+    """A block that goes meanwhile is told or not, and does no harm."""
+    pie.update(block())
+    pie.update(block("u-2", "third", {"cream": {}}))
+    encode = pie._encoded
+
+    def going(told, **more):
+        pie.remove("u-2")
+        return encode(told, **more)
+
+    monkeypatch.setattr(pie, "_encoded", going)
+    assert json.loads(pie.encoded())["u-1"]["alias"] == "other"

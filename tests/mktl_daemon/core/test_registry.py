@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mktl_daemon import config, registry
+import mktl_daemon as mktl
+from mktl_daemon import config, discovery, registry
 
 ITEMS = {"number": {"type": "numeric", "initial": 1}}
 
@@ -78,3 +79,66 @@ def test_another_daemon_at_the_old_port_is_not_the_old_one(start, known):
     known.reconcile({**usurper, "override": True})
     assert "u-9" in config.known("cake")
     assert "u-old" not in config.known("cake")
+
+
+def test_a_daemon_that_is_starting_is_not_overridden(start, known, box):
+    class Slow(mktl.Daemon):
+        def setup(self):
+            known.reconcile(dict(self.catalog["fruit"]))
+            with pytest.raises(ValueError, match=f"{self.rep.port} is running"):
+                known.reconcile(block("u-9", store="cake", override=True))
+            box.put("tried")
+
+    start(Slow, ITEMS, store="cake")
+    assert box.things == ["tried"]
+
+
+def test_what_a_registry_knew_it_knows_after_a_restart(start, known):
+    """Its hashes tell of it, too."""
+    known.reconcile(block())
+    known.cleanup()
+    config.forget("pie")
+    start(lambda *_: registry.Registry())
+    assert config.get_hashes()["pie"] == {"u-1": 1}
+
+
+def test_a_cached_block_that_tells_no_address_gives_way(known):
+    config.known("pie").update(block(provenance=None))
+    known.reconcile(block(time=2.0))
+    assert config.known("pie")["u-1"]["provenance"][0]["rep"] == 9
+
+
+def test_a_name_that_no_file_can_have_is_refused(known):
+    """It counts in bytes. Nothing is remembered of it."""
+    long = "\N{CROISSANT}" * 150
+    for fields in ({"uuid": long}, {"alias": long}, {"store": long}):
+        with pytest.raises(ValueError, match="name"):
+            known.reconcile(block(**fields))
+    assert "pie" not in config.get_hashes()
+
+
+def test_looking_for_a_store_makes_none(known, ask):
+    peer = ask(known)
+    for number in range(5):
+        assert peer.get(f"nowhere{number}._catalog")["error"]["type"] == "KeyError"
+    assert not any(store.startswith("nowhere") for store in config._known)
+
+
+SHAPES = [None, [], 3, "text", [None], {"puppet": None}, {"puppet": []}]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=repr)
+def test_daemons_and_registries_may_tell_anything(puppet, start, monkeypatch, shape):
+    """What is of no use is passed over."""
+    there = [("127.0.0.1", puppet.rep_port)]
+    monkeypatch.setattr(discovery, "daemons", lambda **_: there)
+    monkeypatch.setattr(discovery, "registries", lambda *_, **__: there)
+    before = config.known("puppet").blocks()
+    puppet.hashes = {"value": shape}
+    start(lambda *_: registry.Registry()).cleanup()
+    mktl.discover()
+    puppet.hashes = {"value": {"puppet": {}, "../../evil": {}}}
+    puppet.current = {"value": shape}
+    start(lambda *_: registry.Registry())
+    mktl.discover()
+    assert config.known("puppet").blocks() == before
