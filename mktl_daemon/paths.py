@@ -8,9 +8,11 @@ import hashlib
 import os
 import re
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
 from . import wire
@@ -23,6 +25,12 @@ DAEMON_PORT = 10111  # UDP, from the protocol
 
 _BULK = "bulk:"  # begins the names of files with arrays
 _LONGEST = 230  # of the 255 bytes of a file's name, less what an array's has beside it
+
+_DIGEST = re.compile(r"[0-9a-f]{16}")
+_TEMPORARY = re.compile(
+    r"\.[a-z0-9_]{8}"
+)  # what `write` calls a file that is not whole
+_STALE = 60.0  # seconds after which nobody is writing any more
 
 _chosen: Path | None = None
 
@@ -84,6 +92,7 @@ def allowed() -> tuple[str, ...]:
 
 def cached_blocks(store: str) -> Iterator[tuple[str, bytes]]:
     """Yield the UUID and the JSON of every catalog block kept for *store*."""
+    _sweep(_cache(store))
     for path in sorted(_cache(store).glob("*.json")):
         with contextlib.suppress(FileNotFoundError):
             yield path.stem, path.read_bytes()
@@ -145,6 +154,7 @@ def identity(store: str, alias: str) -> str:
 def ports(store: str, identity: str) -> tuple[int | None, int | None]:
     """Return the request and publish ports that a daemon had, None where unknown."""
     folder = _ports(store)
+    _sweep(folder)
     return (
         _number(folder / f"{check_name(identity)}.req"),
         _number(folder / f"{check_name(identity)}.pub"),
@@ -218,7 +228,9 @@ class Kept:
         self._folder = Path(home(), "daemon", "persist", check_name(identity))
 
     def load(self) -> Iterator[tuple[str, bytes, bytes | None]]:
-        """Yield key, payload and bulk."""
+        """Yield key, payload and bulk. What a power cut left over is removed."""
+        _sweep(self._folder)
+        self._sweep_arrays()
         for path in sorted(self._folder.glob("*")):
             if path.name.startswith((_BULK, ".")):
                 continue
@@ -251,8 +263,18 @@ class Kept:
             return None
         return (payload, self._bulk(name, payload)) if payload else None
 
+    def _sweep_arrays(self) -> None:
+        for path in self._folder.glob(f"{_BULK}*.*"):
+            whole = path.name.removeprefix(_BULK)
+            name, _, digest = whole.rpartition(".")
+            if not _DIGEST.fullmatch(digest) or (self._folder / whole).exists():
+                continue  # the array of a key that only looks so
+            kept = self._read(name)
+            if kept is None or _described(kept[0]).get("_digest") != digest:
+                path.unlink(missing_ok=True)
+
     def _bulk(self, name: str, payload: bytes) -> bytes | None:
-        described = wire.fields(payload)
+        described = _described(payload)
         if "shape" not in described:
             return None  # an array that was there before, and not yet taken away
         digest = described.get("_digest")
@@ -279,6 +301,23 @@ def write(path: Path, data: Buffer) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes left behind that were killed while they wrote."""
+    for path in folder.glob(".*"):
+        with contextlib.suppress(FileNotFoundError):
+            age = time.time() - path.stat().st_mtime
+            if age > _STALE and path.is_file() and _TEMPORARY.fullmatch(path.name):
+                path.unlink()
+
+
+def _described(payload: bytes) -> dict[str, Any]:
+    """Return a kept payload's fields; one that cannot be read has none."""
+    try:
+        return wire.fields(payload)
+    except ValueError:
+        return {}
 
 
 def _cache(store: str) -> Path:

@@ -60,6 +60,29 @@ def test_after_a_power_cut_the_old_value_or_the_new_one_is_there(
         assert loaded(paths.Kept("uuid")) == after
 
 
+def test_what_a_power_cut_left_over_is_removed(community):
+    """Arrays that no payload names, and files that never got their names."""
+    kept = paths.Kept("uuid")
+    for key in ("image", "image.0123456789abcdef"):
+        kept.save(key, *ARRAYS[0])
+    folder = community / "daemon" / "persist" / "uuid"
+    whole = {path.name for path in folder.iterdir()}
+    for name in ("bulk:image.fedcba9876543210", "bulk:gone.fedcba9876543210"):
+        (folder / name).write_bytes(b"old")
+    for name in (".abcd_123", ".fresh_12"):
+        (folder / name).write_bytes(b"half")
+    os.utime(folder / ".abcd_123", (1, 1))
+    assert len(list(kept.load())) == 2
+    assert {path.name for path in folder.iterdir()} == {*whole, ".fresh_12"}
+
+
+def test_a_kept_payload_that_cannot_be_read_is_told_as_it_is(community):
+    """Whoever takes it knows what to say."""
+    kept = paths.Kept("uuid")
+    kept.save("number", b"{", None)
+    assert list(kept.load()) == [("number", b"{", None)]
+
+
 def test_a_file_is_replaced_whole(tmp_path):
     path = tmp_path / "folder" / "file"
     paths.write(path, b"one")
