@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a daemon until it is told to end; return the exit code."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
+    end_when_told()
     try:
         daemon = _started(options)
     except (ImportError, OSError, LookupError, RuntimeError, ValueError) as error:
@@ -39,6 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     count = len(daemon.store.catalog.keys(authoritative=True))
     items = "1 item" if count == 1 else f"{count} items"
     return run(daemon, f"{daemon.store.name}.{daemon.alias}: {items}")
+
+
+def end_when_told() -> None:
+    """Let SIGINT and SIGTERM end a daemon that is being set up; it cleans up then."""
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: sys.exit())
 
 
 def run(daemon: Daemon, what: str) -> int:

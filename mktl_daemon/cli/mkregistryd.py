@@ -7,13 +7,14 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from mktl_daemon.cli.mkd import add_network_options, run
+from mktl_daemon.cli.mkd import add_network_options, end_when_told, run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a registry until it is told to end; return the exit code."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
+    end_when_told()
     try:
         from mktl_daemon import registry  # noqa: PLC0415
 

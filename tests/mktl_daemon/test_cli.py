@@ -342,6 +342,43 @@ def test_an_item_file_in_a_folder_is_a_running_store(own_kitchen):
         assert running.process.wait(20) == 0
 
 
+def test_a_daemon_binds_where_it_is_told_and_lets_in_who_is_on_the_list(own_kitchen):
+    """What the options say goes before the environment."""
+    items = own_kitchen.folder / "items.json"
+    items.write_text('{"loaves": {"initial": 4}}')
+    own_kitchen.registry()
+    line = f"bread rye -c {items} --interface 127.0.0.2 --allow 192.0.2.7"
+    on_the_list = f"{line} --allow 127.0.0.0/8"
+    daemon = own_kitchen.start("mkd", *on_the_list.split(), home="baker")
+    assert "requests at 127.0.0.2:" in daemon.said
+    assert own_kitchen.mk("get", "bread.loaves").out == "loaves: 4\n"
+
+
+def test_a_daemon_that_is_being_set_up_can_be_told_to_end(own_kitchen):
+    """It cleans up."""
+    (own_kitchen.folder / "bakery.py").write_text(
+        "import mktl_daemon, time\n"
+        "class Baker(mktl_daemon.Daemon):\n"
+        "    def setup(self):\n"
+        "        print('waiting', flush=True)\n"
+        "        time.sleep(60)\n"
+        "    def cleanup(self):\n"
+        "        print('cleaned', flush=True)\n"
+    )
+    line = "pie fruit --module bakery --subclass Baker"
+    with subprocess.Popen(
+        [sys.executable, "-m", "mktl_daemon.cli.mkd", *line.split()],
+        env=own_kitchen.environment("daemon"),
+        cwd=own_kitchen.folder,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout.readline() == "waiting\n"
+        running.send_signal(signal.SIGTERM)
+        assert running.communicate(timeout=20)[0] == "cleaned\n"
+        assert running.returncode == 0
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
