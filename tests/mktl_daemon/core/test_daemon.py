@@ -14,7 +14,7 @@ import pytest
 import zmq
 
 import mktl_daemon as mktl
-from mktl_daemon import config, discovery, paths, poll, publish
+from mktl_daemon import config, discovery, paths, poll, publish, request
 from mktl_daemon import daemon as daemon_module
 from tests.mktl_daemon.core.conftest import forget
 
@@ -777,6 +777,27 @@ def test_an_address_that_is_on_the_list_gets_one(start, ask):
     assert (
         ask(start(items=ITEMS, options=Options())).get("pie.text")["value"] == "apple"
     )
+
+
+def test_loopback_is_the_default(start, monkeypatch):
+    monkeypatch.delenv("MKTL_INTERFACE")
+    daemon = start(items=ITEMS)
+    assert (daemon.rep.host, daemon.pub.host) == ("127.0.0.1", "127.0.0.1")
+    assert daemon.is_local
+
+
+@pytest.mark.parametrize("interface", ["127.0.0.1", "127.0.0.2", "0.0.0.0", "*", "lo"])
+def test_the_provenance_names_an_address_that_answers_there(start, interface):
+    class Options:
+        pass
+
+    Options.interface = interface
+    daemon = start(items=ITEMS, options=Options())
+    [place] = daemon.catalog["fruit"]["provenance"]
+    asked = request.Client(place["hostname"], place["rep"])
+    assert asked.get("pie.text") == "apple"
+    asked.close()
+    assert interface[0] not in "127" or place["hostname"] == interface
 
 
 def test_a_list_that_is_none_is_refused(start, monkeypatch):
