@@ -436,7 +436,7 @@ class Daemon:
             return False
         return access.is_allowed(host, self._allowed)
 
-    def answer(self, ticket: Ticket, lane: str, make: Callable[[], bytes]) -> None:
+    def _answer(self, ticket: Ticket, lane: str, make: Callable[[], bytes]) -> None:
         """Answer with the payload that a thread of the daemon's own makes."""
 
         def job() -> None:
@@ -784,7 +784,7 @@ class _Desk:
             key == "catalog" and key not in daemon.store
         ):
             known = config.here(store)
-            daemon.answer(ticket, "catalog", lambda: _value(known.encoded()))
+            daemon._answer(ticket, "catalog", lambda: _value(known.encoded()))
         else:
             return False
         return True

@@ -47,7 +47,7 @@ class Registry(Daemon):
 
     def accept(self, ticket: Ticket) -> None:
         """Take in an announcement, or refuse it."""
-        self.answer(ticket, "accept", lambda: self._accept(ticket.request.payload))
+        self._answer(ticket, "accept", lambda: self._accept(ticket.request.payload))
 
     def reconcile(self, announced: Any, override: bool = False) -> None:
         """Take in a catalog block, from its daemon or from another registry.

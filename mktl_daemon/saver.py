@@ -29,6 +29,8 @@ class Saver:
         self._failing: set[str] = set()  # keys of which it has been said
         # Somebody will look at what is dirty; in the beginning that is `begin`.
         self._planned = True
+        # Until then what is on disk is yet to be read, and nothing is written over it.
+        self._begun = False
         self._closed = False
         self._lock = threading.Lock()  # of the above
         self._writing = threading.Lock()  # or an older value might be written last
@@ -36,6 +38,7 @@ class Saver:
     def begin(self) -> None:
         """Write what has changed until now, and from now on what changes."""
         with self._lock:
+            self._begun = True
             self._planned = bool(self._dirty)
             waits = self._planned
         if waits:
@@ -56,6 +59,8 @@ class Saver:
 
     def save(self) -> None:
         """Write what has changed; what cannot be written is tried again."""
+        if not self._begun:
+            return
         with self._writing:
             with self._lock:
                 dirty, self._dirty = self._dirty, {}

@@ -489,6 +489,20 @@ def test_what_is_published_before_the_daemon_is_on_the_air_is_kept(start):
     assert again["kept"].value == 1  # its initial value came after
 
 
+def test_a_daemon_that_does_not_get_far_leaves_what_was_kept(start):
+    class Broken(mktl.Daemon):
+        def setup(self):
+            self.store["kept"].publish(4)
+            raise OSError("no controller")
+
+    daemon = start(items=ITEMS)
+    daemon.store["kept"].publish(23)
+    daemon.cleanup()
+    with pytest.raises(OSError, match="controller"):
+        start(Broken, ITEMS)
+    assert start(items=ITEMS).store["kept"].value == 23
+
+
 def test_a_kept_value_keeps_its_time(start):
     daemon = start(items=ITEMS)
     daemon.store["kept"].publish(23, 1000.5)

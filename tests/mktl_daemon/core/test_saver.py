@@ -112,3 +112,10 @@ def test_the_end_writes_what_is_left_and_nothing_comes_after(saver, disk, clock)
     assert disk.written == ["a"]
     saver.changed(Thing("b"))
     assert clock.planned == []
+
+
+def test_nothing_is_written_over_what_has_not_been_read(saver, disk):
+    saver.changed(Thing("a"))
+    saver.save()
+    saver.close()
+    assert disk.written == []
