@@ -84,11 +84,16 @@ def _checked(items: Any, schema: vol.Schema) -> dict[str, dict[str, Any]]:
     result: dict[str, dict[str, Any]] = {}
     # A store may have a million items of a few kinds: each kind is checked once.
     kinds: dict[Any, dict[str, Any]] = {}
+    same: dict[int, dict[str, Any]] = {}  # by the id of what was given for several
     for given, description in items.items():
         key = _key(given)
         if key in result:
             raise ValueError(f"item {given!r}: the key is there twice, but for case")
-        result[key] = _description(given, description, schema, kinds)
+        checked = same.get(id(description))
+        if checked is None:
+            checked = _description(given, description, schema, kinds)
+            same[id(description)] = checked
+        result[key] = checked
     return result
 
 

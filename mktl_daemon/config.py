@@ -386,24 +386,32 @@ class _Items:
         rows = iter(items.items())
         try:
             while batch := dict(itertools.islice(rows, _BATCH)):
-                for key, description in catalog.check_items(batch).items():
-                    self._add(key, description)
+                checked = catalog.check_items(batch)
+                kinds: dict[int, Description] = {}  # what several share is one object
+                for key, description in checked.items():
+                    kind = kinds.get(id(description))
+                    if kind is None:
+                        kind = kinds[id(description)] = self._kind_of(description)
+                    self._add(key, kind)
                     keys.append(key)
         except ValueError:
             self.drop(keys)
             raise
         return keys
 
-    def _add(self, key: str, description: Description) -> None:
-        if key in self.by_key:
-            raise ValueError(f"item {key!r} is there twice")
-        if description.get("persist"):
-            paths.file_name(key)  # refused here, not when there is a value to be kept
+    def _kind_of(self, description: Description) -> Description:
         encoded = wire.dumps(description)
         kind = self._kinds.setdefault(encoded, description)
         self._json[id(kind)] = encoded
+        return kind
+
+    def _add(self, key: str, kind: Description) -> None:
+        if key in self.by_key:
+            raise ValueError(f"item {key!r} is there twice")
+        if kind.get("persist"):
+            paths.file_name(key)  # refused here, not when there is a value to be kept
         self.by_key[key] = kind
-        self._sum += _digest(key, encoded)
+        self._sum += _digest(key, self._json[id(kind)])
 
     def drop(self, keys: Iterable[str]) -> None:
         for key in keys:
