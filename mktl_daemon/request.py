@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import threading
@@ -34,6 +35,7 @@ class Pending:
     __slots__ = (
         "_error",
         "_lock",
+        "_on_ack",
         "_then",
         "acked",
         "answer",
@@ -50,6 +52,7 @@ class Pending:
         then: Callable[[Pending], Any] | None = None,
     ) -> None:
         self._then = then
+        self._on_ack: threading.Lock | None = None  # of who waits for the ACK
         self.request = request
         self.name = name  # who is asked, for messages
         self.timeout = timeout
@@ -77,12 +80,16 @@ class Pending:
 
     def wait_ack(self, timeout: float | None = None) -> bool:
         """Tell whether the request was acknowledged within *timeout* seconds."""
-        until = None if timeout is None else time.monotonic() + timeout
-        while not self.acked and not self.poll():
-            if until is not None and time.monotonic() >= until:
-                break
-            time.sleep(0.001)
+        waiting = threading.Lock()
+        waiting.acquire()
+        self._on_ack = waiting
+        if not self.acked and not self.poll():  # else it was over before
+            waiting.acquire(timeout=-1 if timeout is None else timeout)
         return self.acked
+
+    def acknowledge(self) -> None:
+        self.acked = True
+        self._wake()
 
     def answered(self) -> wire.Answer:
         """Wait for the answer. TimeoutError; RemoteError: the daemon refused."""
@@ -102,11 +109,17 @@ class Pending:
         self.answer, self._error = answer, error
         self.acked = self.acked or answer is not None
         self._lock.release()
+        self._wake()
         if self._then is not None:
             try:
                 self._then(self)
             except Exception:
                 _logger.exception("dropped the answer to %s", self.request.target)
+
+    def _wake(self) -> None:
+        waiting, self._on_ack = self._on_ack, None
+        if waiting is not None:
+            waiting.release()
 
 
 class Reply:
@@ -186,10 +199,18 @@ class Client:
         self._loop.step_aside()
         if mine.line is None:
             mine.line = _Line(self.connect())
+        if self.early is None and kind != GET:
+            self._introduce(mine.line)
         ident = b"%08x" % (next(self._names) & 0xFFFFFFFF)
         early = bool(self.early)
         asked = wire.Request(ident, kind, target, 0, payload, bulk, early)
         return _checked(asked, mine.line.call(self, asked, timeout))
+
+    def _introduce(self, line: _Line) -> None:
+        """Learn by a GET how the other side speaks: a SET is never sent twice."""
+        ident = b"%08x" % (next(self._names) & 0xFFFFFFFF)
+        with contextlib.suppress(NoReplyError):  # its ACK told as much
+            line.call(self, wire.Request(ident, GET, "_hash"), ACK_TIMEOUT)
 
     def get(self, target: str, timeout: float = TIMEOUT, **fields: Any) -> Any:
         """GET *target* and return the value of the answer."""
@@ -273,17 +294,24 @@ class Client:
             frames = receive(socket)
             if frames is None:
                 return
-            try:
-                answer = _answer(frames)
-            except MalformedError as error:
-                _logger.warning("%s:%s answers: %s", self.host, self.port, error)
+            answer = self.understood(frames)
+            if answer is None:
                 continue
-            self.early = answer.early
             pending = self._exchange.asked(answer.ident)
-            if pending is not None:
-                pending.acked = True
+            if pending is not None and not pending.acked:
+                pending.acknowledge()
             if self._exchange.received(answer) is pending is not None:
                 pending.settle(answer, None)
+
+    def understood(self, frames: list[zmq.Frame]) -> wire.Answer | None:
+        """Return the answer in a message; None, and a line in the log: it is none."""
+        try:
+            answer = _answer(frames)
+        except MalformedError as error:
+            _logger.warning("%s:%s answers: %s", self.host, self.port, error)
+            return None
+        self.early = answer.early
+        return answer
 
     def _sweep_later(self) -> None:
         if not self._sweeping:
@@ -350,7 +378,8 @@ class _Line:
             frames = receive(self._socket, 0)
             if frames is None:
                 if time.monotonic() >= deadline:
-                    if acked or asked.early or client.early is not None:
+                    is_known = client.early is not None or asked.early
+                    if acked or is_known or asked.kind != GET:
                         raise client.failure(asked, acked, "in time")
                     # Somebody is there and does not hear us.
                     asked = asked._replace(early=True)
@@ -360,9 +389,8 @@ class _Line:
                     when = "before the connection was lost"
                     raise client.failure(asked, acked, when)
                 continue
-            answer = _answer(frames)
-            client.early = answer.early
-            if answer.ident != asked.ident:
+            answer = client.understood(frames)
+            if answer is None or answer.ident != asked.ident:
                 continue  # late: its asker has given up
             if answer.kind == REP:
                 return answer
