@@ -229,8 +229,9 @@ class Item(ByValue):
     ) -> Pending | None:
         """Ask the daemon to set the item, and wait until it has.
 
-        Without *wait* return what can be waited for. Without *reply* ask for no answer
-        at all. TimeoutError: the daemon is away. RuntimeError: it refused.
+        Without *wait* return, once the daemon has taken it, what can be waited for.
+        Without *reply* ask for no answer at all. TimeoutError: the daemon is away.
+        RuntimeError: it refused.
         """
         if quantity:
             new_value = self.from_quantity(new_value)
@@ -241,7 +242,10 @@ class Item(ByValue):
         if not (wait and reply):
             flags = 0 if reply else NO_ACK | NO_REP
             asked = (SET, self.full_key, payload, bulk, flags, self.timeout)
-            return self._client().ask(*asked)
+            pending = self._client().ask(*asked)
+            if reply and not loop.shared().is_here() and not pending.wait_ack():
+                pending.answered()  # raises
+            return pending
         answer = self._call(SET, payload, bulk)
         if self.subscribed and not self.authoritative:
             self._follow(before, new_value, answer.payload)

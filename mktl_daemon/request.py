@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import itertools
 import logging
@@ -145,6 +146,7 @@ class Client:
         self._sweeping = False
         self._names = itertools.count()
         self._mine = _Mine()
+        self._is_untold = False  # something was sent for which there is no answer
         self.losses = 0  # how often the connection was lost
         # Whether the other side is of before June 2026; None until it has answered.
         self.early: bool | None = None
@@ -169,6 +171,7 @@ class Client:
         request = wire.Request(ident, kind, target, flags, payload, bulk, early)
         pending = Pending(request, f"{self.host}:{self.port}", timeout, then)
         self._mine.is_behind = True
+        self._is_untold = self._is_untold or bool(flags & NO_REP)
         if self._loop.closing:
             pending.settle(None, self.failure(request, False, "in time"))
             return pending
@@ -211,6 +214,12 @@ class Client:
         ident = b"%08x" % (next(self._names) & 0xFFFFFFFF)
         with contextlib.suppress(NoReplyError):  # its ACK told as much
             line.call(self, wire.Request(ident, GET, "_hash"), ACK_TIMEOUT)
+
+    def see_through(self) -> Pending | None:
+        """Return what is acknowledged after all that was sent without an answer."""
+        if not self._is_untold or self.socket.closed:
+            return None
+        return self.ask(GET, "_hash", timeout=ACK_TIMEOUT)
 
     def get(self, target: str, timeout: float = TIMEOUT, **fields: Any) -> Any:
         """GET *target* and return the value of the answer."""
@@ -417,6 +426,18 @@ def client(host: str, port: int) -> Client:
         if found is None or found.socket.closed:
             found = _clients[host, port] = Client(host, port)
         return found
+
+
+def _see_through() -> None:
+    """Have a program's last words delivered; who is away is not waited for long."""
+    with _clients_lock:
+        asked = [each.see_through() for each in _clients.values()]
+    for pending in asked:
+        if pending is not None:
+            pending.wait_ack(ACK_TIMEOUT)
+
+
+atexit.register(_see_through)
 
 
 def _answer(frames: list[zmq.Frame]) -> wire.Answer:

@@ -28,7 +28,6 @@ examples:
     mk discover 192.0.2.7
 """
 
-ACK_TIMEOUT = 5.0  # seconds; a daemon that is there acknowledges at once
 
 # What a peer, the network or a description may do to a request.
 TROUBLE = (LookupError, OSError, RuntimeError, TypeError, ValueError)
@@ -102,15 +101,9 @@ def _set(options: argparse.Namespace) -> bool:
             _show_set(options, _Set(name, item, value))
         else:
             sent.append(_Set(name, item, value, request))
-    for each in sent:
-        well &= _wait(options, each) if options.wait else _is_sent(each)
+    for each in sent if options.wait else ():
+        well &= _wait(options, each)
     return well
-
-
-def _is_sent(sent: _Set) -> bool:
-    if sent.request.wait_ack(ACK_TIMEOUT):
-        return True
-    return _failed(sent.name, TimeoutError("no daemon acknowledges it"))
 
 
 def _wait(options: argparse.Namespace, sent: _Set) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -140,6 +142,34 @@ def test_a_set_need_not_be_waited_for(pie):
     assert pending.wait(DEADLINE).payload.value is True
     assert pending.poll()
     assert pending.wait_ack(DEADLINE)
+
+
+LAST_WORDS = """
+import mktl_daemon as mktl
+mktl.get("pie.number").set(77, {how}=False)
+"""
+
+
+@pytest.mark.parametrize("how", ["wait", "reply"])
+def test_a_programs_last_set_arrives(pie, own_kitchen, how, until):
+    """Although it ends at once and waits for no answer."""
+    subprocess.run(
+        [sys.executable, "-c", LAST_WORDS.format(how=how)],
+        env=own_kitchen.environment("client"),
+        timeout=DEADLINE,
+        check=True,
+    )
+    number = mktl.get("pie.number")
+    until(lambda: number.get(refresh=True) == 77, "the SET arrives")
+
+
+def test_a_set_that_is_not_waited_for_is_acknowledged_all_the_same(pie, own_kitchen):
+    """Or raises: who is told nothing may believe that the daemon has it."""
+    number = mktl.get("pie.number")
+    assert number.set(5, wait=False).acked
+    own_kitchen.stop(pie)
+    with pytest.raises(TimeoutError, match="nobody"):
+        number.set(6, wait=False)
 
 
 def test_many_threads_share_a_client(pie):
