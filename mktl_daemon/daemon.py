@@ -826,7 +826,7 @@ def _carry_out(ticket: Ticket, act: Handler) -> None:
             result.add_done_callback(lambda done: _carry_out(ticket, _result_of(done)))
         else:
             _reply(ticket, result)
-    except Exception as error:
+    except BaseException as error:
         _logger.debug("%s is refused", ticket.request.target, exc_info=True)
         ticket.fail(error)
 

@@ -632,7 +632,7 @@ class Item(ByValue):
                 continue
             try:
                 callback(self, state.value, state.time or 0.0)
-            except Exception:
+            except BaseException:
                 _logger.exception("a callback of %s failed", self.full_key)
 
 

@@ -319,7 +319,7 @@ class Loop:
             return
         try:
             function()
-        except Exception:
+        except BaseException:
             _logger.exception("the loop dropped %r", function)
 
 

@@ -269,7 +269,7 @@ class Client:
         for receiver in receivers:
             try:
                 is_news = receiver(publication) is not False or is_news
-            except Exception:
+            except BaseException:
                 _logger.exception("dropped a value of %r", publication.topic)
         return is_news
 

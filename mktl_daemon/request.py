@@ -114,7 +114,7 @@ class Pending:
         if self._then is not None:
             try:
                 self._then(self)
-            except Exception:
+            except BaseException:
                 _logger.exception("dropped the answer to %s", self.request.target)
 
     def _wake(self) -> None:

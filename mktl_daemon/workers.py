@@ -133,7 +133,7 @@ class Pool:
 def _run(lane: Hashable, job: Job) -> None:
     try:
         job()
-    except Exception:
+    except BaseException:  # sys.exit() in it would end the thread, and its lane
         _logger.exception("a worker dropped a job of %r", lane)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import threading
 from concurrent.futures import Future
 from pathlib import Path
@@ -583,6 +584,35 @@ def test_what_perform_set_raises_the_client_is_told(start, ask):
     assert peer.set("pie.number", 7)["value"] == "said"
     assert peer.get("pie.number")["value"] == 14
     assert peer.set("pie.number", 2) == {"value": True}
+
+
+class Leaving(mktl.Item):
+    def perform_set(self, value):
+        if value == 1:
+            sys.exit("enough")
+
+
+def test_a_method_that_means_to_end_the_program_ends_only_itself(start, ask, box):
+    """The client is told, and the next SET and the next value find who takes them."""
+
+    class Daemon(mktl.Daemon):
+        def setup(self):
+            self.add_item(Leaving, "number")
+
+    def leave(item, value, when):
+        box.put(value)
+        sys.exit("me, too")
+
+    daemon = start(Daemon, ITEMS)
+    daemon.store["text"].register(leave)
+    peer = ask(daemon)
+    error = peer.set("pie.number", 1)["error"]
+    assert (error["type"], error["text"]) == ("SystemExit", "enough")
+    for number in range(40):  # more than there are threads to lose
+        assert peer.set("pie.number", 1)["error"]
+        assert peer.set("pie.text", str(number))["value"]
+    assert peer.set("pie.number", 2)["value"]
+    assert box.wait(40) == [str(number) for number in range(40)]
 
 
 class Deferred(mktl.Item):

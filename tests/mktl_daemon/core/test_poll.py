@@ -1,0 +1,92 @@
+"""Polling: catching up, going on whatever a method does, and ending."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+
+import pytest
+
+from mktl_daemon import poll
+
+DEADLINE = 20.0
+
+
+@pytest.fixture
+def polled():
+    """Poll functions with a short period until the test ends."""
+    started = []
+
+    def begin(method, period=0.01):
+        started.append(method)
+        poll.start(method, period)
+
+    yield begin
+    for method in started:
+        poll.stop(method)
+
+
+def test_a_function_is_called_until_that_is_ended(polled, box):
+    """At once and again and again; the period can be asked for."""
+    calls = itertools.count()
+    tick = lambda: box.put(next(calls))  # noqa: E731 - a lambda can be polled, too
+    polled(tick)
+    assert box.wait(3)[:3] == [0, 1, 2]
+    assert poll.period(tick) == 0.01
+    poll.start(tick, None)
+    assert poll.period(tick) is None
+
+
+def test_what_is_not_polled_can_be_stopped():
+    poll.stop(print)
+    assert poll.period(print) is None
+
+
+@pytest.mark.parametrize("end", [ValueError, SystemExit, KeyboardInterrupt])
+def test_a_method_that_raises_is_called_again(polled, box, caplog, end):
+    """Even if it means to end the program."""
+
+    def broken():
+        box.put("called")
+        raise end("on purpose")
+
+    polled(broken)
+    box.wait(3)
+    assert "on purpose" in caplog.text
+
+
+def test_fast_polls_catch_up_and_slow_ones_do_not_pile_up(box, until):
+    """A second's worth is made up for; one call at a time."""
+    gate = threading.Event()
+
+    def slow():
+        box.put("called")
+        gate.wait(DEADLINE)
+
+    scheduler = poll.Scheduler()
+    for period, owed in ((0.2, 5), (10.0, 1)):
+        gate.clear()
+        before = len(box.things)
+        entry = poll._Entry(("test", period), slow, period)
+        with scheduler._changed:
+            for _ in range(9):
+                scheduler._ring(entry)
+        box.wait(before + 1)
+        gate.set()
+        until(lambda entry=entry: not entry.running, "it has caught up")
+        assert len(box.things) - before == 1 + owed
+    scheduler._pool.close()
+
+
+def test_what_was_stopped_owes_nothing(box, until):
+    gate = threading.Event()
+    scheduler = poll.Scheduler()
+    entry = poll._Entry("test", lambda: (box.put("called"), gate.wait(DEADLINE)), 0.1)
+    with scheduler._changed:
+        for _ in range(5):
+            scheduler._ring(entry)
+        entry.stopped = True
+    gate.set()
+    until(lambda: not entry.running, "it is over")
+    assert box.things in ([], ["called"])
+    scheduler._pool.close()
