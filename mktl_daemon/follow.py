@@ -85,11 +85,17 @@ class Follower:
         self._hearing: dict[Place, _Ear] = {}
         self.closed = False
 
-    def follow(self, item: Subscriber) -> None:
-        """Subscribe an item at its daemon. KeyError: none has it."""
+    def follow(self, item: Subscriber) -> bool:
+        """Subscribe an item at its daemon, once; tell whether this was the time.
+
+        KeyError: no daemon has it.
+        """
         with self._lock:
+            if self._followed.get(item.key, (None,))[0] is item:
+                return False
             place = Place.of(self._catalog.block_of(item.key))
             self._register(place, [item])
+        return True
 
     def place_of(self, key: str) -> Place:
         """Return where the daemon of *key* is, or was. KeyError: there was none."""

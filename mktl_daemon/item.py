@@ -127,8 +127,11 @@ class Item(ByValue):
     @property
     def value(self) -> Any:
         """The value. Setting it is `set` at a client's end, `publish` at a daemon's."""
-        if not self.authoritative and self._state.value is None:
-            self.get(refresh=True)
+        if not self.authoritative:
+            if not self.subscribed:
+                self.subscribe()
+            if self._state.value is None:
+                self.get(refresh=True)
         return self._state.value
 
     @value.setter
@@ -272,10 +275,9 @@ class Item(ByValue):
 
         Clients' items do this by themselves.
         """
-        if self.subscribed:
-            return
+        if self.subscribed or not self.store.follower.follow(self):
+            return  # or another thread is at it
         self.subscribed = True
-        self.store.follower.follow(self)
         if prime:
             try:
                 self._fetch(refresh=True)
@@ -316,7 +318,8 @@ class Item(ByValue):
                 return
             self._state = state
             send(wire.topic(self.full_key), state.payload or b"", state.bulk)
-        self._propagate(state)
+            # Here, so that the last value is the last that a callback hears, too.
+            self._propagate(state)
         if self._persists:
             self.store._changed(self)
 
