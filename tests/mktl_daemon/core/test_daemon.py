@@ -730,6 +730,35 @@ def test_callbacks_hear_every_value_in_order(start, box):
     assert box.wait(51) == [("text", "apple"), *(("text", str(n)) for n in range(50))]
 
 
+def test_callbacks_hear_values_in_the_order_in_which_they_are_published(start, box):
+    """Whichever threads publish: a callback does not end with an older value."""
+    daemon = start(items=ITEMS)
+    number = daemon.store["number"]
+    number.register(lambda item, value, when: box.put(value))
+    published, put = [], daemon.pub._put
+
+    def note(topic, payload, bulk):
+        if topic == b"pie.number.":
+            published.append(json.loads(payload)["value"])
+        put(topic, payload, bulk)
+
+    daemon.pub._put = note
+
+    def work(first):
+        for value in range(first, first + 500):
+            number.value = value
+
+    threads = [threading.Thread(target=work, args=(n * 1000,)) for n in range(4)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    sys.setswitchinterval(interval)
+    assert box.wait(2000) == published
+
+
 def test_a_bound_callback_goes_with_its_object(start, box):
     class Listener:
         def hear(self, item, value, when):
