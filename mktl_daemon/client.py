@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 import threading
 from collections.abc import Iterable, Iterator
@@ -229,6 +230,20 @@ def forget(store: str) -> None:
         found = _stores.pop(store, None)
     if found is not None:
         found.close()
+
+
+def _forked() -> None:
+    global _lock  # noqa: PLW0603 - it may have been held
+    _lock = threading.RLock()
+    for name, found in list(_stores.items()):
+        if found.catalog.authoritative_uuid is not None:
+            # The parent's daemon is a daemon like any other, to be found.
+            del _stores[name]
+            config.forget(name)
+        found.forked()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _store(name: str) -> Store:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
+import os
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any
@@ -121,6 +123,7 @@ class Daemon:
         )
         self._mine = self._take_lock()
         atexit.register(self.cleanup)
+        _daemons.add(self)
         try:
             self._open_ports()
             self._begin()
@@ -327,6 +330,12 @@ class Daemon:
             return
         client.forget(self.catalog.store)
         config.forget(self.catalog.store)
+
+    def _forked(self) -> None:
+        """Leave all to the parent, whose daemon it is."""
+        self._cleaned = True
+        atexit.unregister(self.cleanup)
+        self._mine.release()
 
     # The beginning
 
@@ -652,6 +661,18 @@ class Daemon:
         """Tell whether this daemon itself is at an address."""
         # Others have the same port, each on its machine.
         return port == self.rep.port and discovery.is_local(host)
+
+
+_daemons: weakref.WeakSet[Daemon] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    for daemon in _daemons:
+        if not daemon._cleaned:
+            daemon._forked()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 class _Desk:

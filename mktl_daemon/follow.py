@@ -75,6 +75,11 @@ class Follower:
     def __init__(self, catalog: Configuration, look: Look | None) -> None:
         self._catalog = catalog
         self._look_around = look
+        self.closed = False
+        self.begin()
+
+    def begin(self) -> None:
+        """Follow nothing; also for a process that was forked."""
         self._followed: dict[str, tuple[Subscriber, Place]] = {}
         self._lock = threading.RLock()  # of what is followed; never on the loop
         self._looking = threading.RLock()
@@ -83,7 +88,6 @@ class Follower:
         self._planning = threading.Lock()
         self._planned: tuple[float, loop.Timer] | None = None
         self._hearing: dict[Place, _Ear] = {}
-        self.closed = False
 
     def follow(self, item: Subscriber) -> bool:
         """Subscribe an item at its daemon, once; tell whether this was the time.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -638,6 +639,13 @@ class Item(ByValue):
             except BaseException:
                 _logger.exception("a callback of %s failed", self.full_key)
 
+    def _forked(self) -> None:
+        """Forget what the parent heard, and for whom."""
+        if not self.authoritative:
+            self._state, self._ahead, self._waiting = _NOTHING, None, None
+            self._callbacks = None
+            self.subscribed = False
+
 
 _GET_HOOKS = ("perform_get", "perform_poll", "req_get", "to_payload", "publish")
 _SET_HOOKS = (
@@ -652,6 +660,14 @@ _SET_HOOKS = (
 _callers = Pool("mktl-client-callback")
 _told_lock = threading.Lock()  # for values that clients' items are told
 _to_quantity = units.to_quantity
+
+
+def _forked() -> None:
+    global _told_lock  # noqa: PLW0603 - it may have been held
+    _told_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _overrides(cls: type[Item], names: tuple[str, ...]) -> bool:

@@ -63,6 +63,7 @@ class Loop:
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self.closing = False
+        self.is_anothers = False  # this process was forked, and has not its thread
         self._rung = False
         self._hears, self._bell = os.pipe()
         os.set_blocking(self._hears, False)
@@ -93,9 +94,14 @@ class Loop:
                 os.write(self._bell, b"\0")
 
     def run(self, function: Callable[[], T]) -> T:
-        """Run *function* on the loop's thread and return what it returns."""
+        """Run *function* on the loop's thread and return what it returns.
+
+        RuntimeError: that thread is in the process that this one was forked from.
+        """
         if self.is_here():
             return function()
+        if self.is_anothers:
+            raise RuntimeError("this is the parent's: a forked process begins anew")
         outcome: list[T] = []
         failure: list[BaseException] = []
         done = threading.Event()
@@ -425,8 +431,10 @@ def close() -> None:
 
 def _forked() -> None:
     # The child has the memory, not the thread; ZeroMQ's sockets are not the child's.
-    global _shared  # noqa: PLW0603
-    _shared = None
+    global _shared, _shared_lock
+    if _shared is not None:
+        _shared.closing = _shared.is_anothers = True
+    _shared, _shared_lock = None, threading.Lock()
 
 
 os.register_at_fork(after_in_child=_forked)

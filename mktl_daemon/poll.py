@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import os
 import threading
 import time
 import weakref
@@ -143,3 +144,12 @@ def _key(method: Method) -> Hashable:
 
 
 _scheduler = Scheduler()
+
+
+def _forked() -> None:
+    # What is polled is polled by the parent.
+    global _scheduler  # noqa: PLW0603
+    _scheduler = Scheduler()
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -298,3 +299,12 @@ def client(host: str, port: int) -> Client:
         if found is None or found.socket.closed:
             found = _clients[host, port] = Client(host, port)
         return found
+
+
+def _forked() -> None:
+    global _clients_lock  # noqa: PLW0603 - it may have been held
+    _clients_lock = threading.Lock()
+    _clients.clear()
+
+
+os.register_at_fork(after_in_child=_forked)

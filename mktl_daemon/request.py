@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import itertools
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -426,6 +427,15 @@ def client(host: str, port: int) -> Client:
         if found is None or found.socket.closed:
             found = _clients[host, port] = Client(host, port)
         return found
+
+
+def _forked() -> None:
+    global _clients_lock  # noqa: PLW0603 - it may have been held
+    _clients_lock = threading.Lock()
+    _clients.clear()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _see_through() -> None:

@@ -129,6 +129,15 @@ class Store:
     def close(self) -> None:
         self.follower.close()
 
+    def forked(self) -> None:
+        """Begin anew as a client: sockets, threads and the daemon are the parent's."""
+        self._daemon = None
+        self._lock = threading.RLock()
+        self.follower.begin()
+        for item in self._items.values():
+            if item is not None:
+                item._forked()
+
     def _update_catalog(self) -> None:
         """Make room for the items of a catalog that has changed."""
         with self._lock:

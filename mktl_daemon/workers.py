@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -26,6 +28,11 @@ class Pool:
         self._name = name
         self._size = size
         self._limit = limit
+        self.begin()
+        _pools.add(self)
+
+    def begin(self) -> None:
+        """Be new: no thread, no job; also for a process that was forked."""
         self._lock = threading.Lock()
         self._lanes: dict[Hashable, deque[Job]] = {}
         self._turns: queue.SimpleQueue[Hashable] = queue.SimpleQueue()
@@ -135,6 +142,18 @@ def _run(lane: Hashable, job: Job) -> None:
         job()
     except BaseException:  # sys.exit() in it would end the thread, and its lane
         _logger.exception("a worker dropped a job of %r", lane)
+
+
+_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    # The child has the queues, and none of the threads.
+    for pool in _pools:
+        pool.begin()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _nothing() -> None:
