@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -25,6 +26,7 @@ _DIRECTIVE = re.compile(
     r"(?P<after>(?:[^%]|%%)*)",
     re.DOTALL,
 )
+_WHOLE = "diuoxX"  # letters that print no fraction
 
 
 class UnknownNameError(ValueError, KeyError):
@@ -125,19 +127,27 @@ def _write_mask(description: Description, value: Any) -> str:
 
 def _read_mask(description: Description, text: Any) -> int:
     wanted = str(text).strip().lower()
-    if wanted in {"", "none", _none_name(description).lower()}:
-        return 0
     names = _names(description)
     bits = {name.lower(): 1 << bit for bit, name in names.items()}
-    number = _number_or_none(wanted)
-    if number is not None and wanted not in bits:
-        return _check_mask(description, number)
+    if wanted not in bits:
+        if wanted in {"", "none", _none_name(description).lower()}:
+            return 0
+        number = _number_or_none(wanted)
+        if number is not None:
+            return _check_mask(description, number)
     result = 0
-    for name in wanted.split(","):
-        try:
-            result |= bits[name.strip()]
-        except KeyError:
-            raise _unknown(name.strip(), names) from None
+    pieces = wanted.split(",")
+    longest = 1 + max((name.count(",") for name in bits), default=0)
+    while pieces:
+        # Names may have commas themselves.
+        for count in range(longest, 0, -1):
+            name = ",".join(pieces[:count]).strip()
+            if name in bits:
+                break
+        else:
+            raise _unknown(name, names)
+        result |= bits[name]
+        del pieces[:count]
     return result
 
 
@@ -166,7 +176,7 @@ def _read_number(description: Description, text: Any) -> int | float:
     form = description.get("format") or "%s"
     if ":" in form:
         return _read_sexagesimal(description, str(text))
-    number = _scan(form, text) if isinstance(text, str) else _number(text)
+    number = _scan(text, form) if isinstance(text, str) else _number(text)
     own, shown = units.pair(description)
     if own and shown and own != shown:
         number = units.convert(number, shown, own)
@@ -189,22 +199,31 @@ def _write_sexagesimal(
     if own and shown:
         number = _as_shown(number, own, shown)
 
-    # Round once, in units of the last field, and carry from there: fields that are
+    # Round once, as the last field will, and carry from there: fields that are
     # rounded one by one show 59:60.0.
     last = _directive(fields[-1])
     smallest = abs(number) * 60 ** (len(fields) - 1)
-    if last.letter in "di":
+    if last.letter in _WHOLE:
         smallest = math.floor(smallest + 1e-6)  # whole, but for the noise of floats
-    else:
-        smallest = round(smallest, last.precision)
+    rest, part = divmod(smallest, 60)
+    part = _rounded(last, part)
+    if part >= 60:
+        rest, part = rest + 1, 0
 
-    parts: list[int | float] = []
-    for _ in fields[1:]:
-        smallest, part = divmod(smallest, 60)
+    parts: list[int | float] = [part]
+    for _ in fields[1:-1]:
+        rest, part = divmod(rest, 60)
         parts.insert(0, part)
-    negative = number < 0 and bool(smallest or any(parts))
+    negative = number < 0 and bool(rest or any(parts))
     texts = [_printf(form, part) for form, part in zip(fields[1:], parts, strict=True)]
-    return ":".join([_with_sign(fields[0], int(smallest), negative), *texts])
+    return ":".join([_with_sign(fields[0], int(rest), negative), *texts])
+
+
+def _rounded(directive: _Directive, part: int | float) -> int | float:
+    """Return what is left of *part* once it is printed."""
+    if directive.letter in _WHOLE or directive.letter == "s":
+        return round(part, 6)
+    return float(f"%.{directive.precision}{directive.letter}" % part)
 
 
 def _with_sign(form: str, whole: int, negative: bool) -> str:
@@ -212,16 +231,24 @@ def _with_sign(form: str, whole: int, negative: bool) -> str:
         return _printf(form, whole)
     if whole:
         return _printf(form, -whole)
-    return _printf(form, -1).replace("1", "0")  # there is no integer -0
+    before, _, _, after, number = _directive(form)
+    zero = _printf(number, -1).replace("1", "0")  # there is no integer -0
+    return (before + zero + after).replace("%%", "%")
 
 
 def _read_sexagesimal(description: Description, text: str) -> float:
-    first, *rest = text.strip().split(":")
+    forms = (description.get("format") or "").split(":")
+    fields = text.split(":")
+    first, *rest = itertools.zip_longest(fields, forms[: len(fields)], fillvalue="%s")
     # The sign is the text's: -0:30:00 is half a degree below zero.
-    negative = first.strip().startswith("-")
-    result = abs(float(_number(first)))
+    negative = _bare(*first).startswith("-")
+    result = abs(float(_scan(*first)))
     for place, field in enumerate(rest, start=1):
-        result += float(_number(field)) / 60**place
+        part = float(_scan(*field))
+        # Who rounds field by field writes 60; 1:-2:3 is what the reference takes.
+        if abs(part) > 60:
+            raise ValueError(f"{field[0].strip()!r} in {text!r} is not below 60")
+        result += part / 60**place
     if negative:
         result = -result
     own, shown = units.pair(description)
@@ -321,6 +348,7 @@ class _Directive(NamedTuple):
     letter: str
     precision: int
     after: str
+    number: str  # from the percent sign to the letter
 
 
 def _directive(form: str) -> _Directive:
@@ -328,7 +356,9 @@ def _directive(form: str) -> _Directive:
     if match is None:
         raise ValueError(f"{form!r} is not a printf format of one number")
     precision = 6 if match["precision"] is None else int(match["precision"])
-    return _Directive(match["before"], match["letter"], precision, match["after"])
+    before, after = match["before"], match["after"]
+    number = form[len(before) : len(form) - len(after)]
+    return _Directive(before, match["letter"], precision, after, number)
 
 
 def check_format(form: str) -> str:
@@ -341,7 +371,7 @@ def check_format(form: str) -> str:
 def _printf(form: str, number: int | float) -> str:
     if form == "%s":
         return str(number)
-    if _directive(form).letter in "diuoxX":
+    if _directive(form).letter in _WHOLE:
         if not _is_finite(number):
             return str(number)
         # 34.999999 is meant as 35.
@@ -349,12 +379,17 @@ def _printf(form: str, number: int | float) -> str:
     return form % (number,)
 
 
-def _scan(form: str, text: str) -> int | float:
+def _bare(text: str, form: str) -> str:
+    """Return *text* without what *form* has around its number."""
     directive = _directive(form)
     bare = text.strip()
     bare = bare.removeprefix(directive.before.strip().replace("%%", "%"))
-    bare = bare.removesuffix(directive.after.strip().replace("%%", "%"))
-    base = {"x": 16, "X": 16, "o": 8}.get(directive.letter)
+    return bare.removesuffix(directive.after.strip().replace("%%", "%")).strip()
+
+
+def _scan(text: str, form: str) -> int | float:
+    bare = _bare(text, form)
+    base = {"x": 16, "X": 16, "o": 8}.get(_directive(form).letter)
     if base is None:
         return _number(bare)
     try:

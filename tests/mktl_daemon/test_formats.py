@@ -139,6 +139,7 @@ def test_a_format_prints_exactly_one_number(form):
         ("+1:30", 1.5),
         ("1:-30:0", 0.5),
         ("1:0:-36", 0.99),
+        ("1:59:60.0", 2),
         (" 12 ", 12),
         ("2:30:0.36", 2.5001),
     ],
@@ -184,6 +185,55 @@ def test_sexagesimal_units_are_degrees_or_hours():
     assert formats.from_format(HOUR_ANGLE, "6:0:0") == pytest.approx(right)
     assert formats.to_format(time, 5400) == "1:30"
     assert formats.from_format(time, "1:30") == 5400
+
+
+@pytest.mark.parametrize("text", ["1:75:0", "1:-75:0", "1:0:60.1", "--1:0", "1:", ""])
+def test_sexagesimal_text_has_no_field_above_sixty(text):
+    """Who rounds field by field writes sixty, and nobody means more."""
+    with pytest.raises(ValueError, match="not"):
+        formats.from_format(DEGREES, text)
+
+
+@pytest.mark.parametrize(
+    ("form", "hours", "text"),
+    [
+        ("%d:%02d:%.3g", 59.96 / 3600, "0:01:0"),
+        ("%d:%02d:%.3g", 5.678 / 3600, "0:00:5.68"),
+        ("%d:%02d:%.1e", 59.96 / 3600, "0:01:0.0e+00"),
+        ("%d:%02d:%s", 1.1, "1:06:0.0"),
+        ("%d:%02d:%02u", 59.7 / 3600, "0:00:59"),
+        ("%d:%02x", 59.7 / 60, "0:3b"),
+        ("RA1 %d:%02d:%02d", -0.5, "RA1 -0:30:00"),
+        ("%d°:%02d':%04.1f\"", -1.51, "-1°:30':36.0\""),
+        ("%d%%:%02d of 11", -0.5, "-0%:30 of 11"),
+    ],
+)
+def test_a_sexagesimal_field_is_any_printf_of_a_number(form, hours, text):
+    """It carries by what is printed, and is read back with the text around it."""
+    description = {"type": "numeric", "format": form}
+    assert formats.to_format(description, hours) == text
+    read = formats.from_format(description, text)
+    assert formats.to_format(description, read) == text
+
+
+def test_a_mask_is_read_back_though_its_names_have_commas():
+    """Longer names first; a name goes before what stands for nothing."""
+    mask = {
+        "type": "mask",
+        "enumerators": {
+            "None": "Idle",
+            "0": "Busy",
+            "1": "A, B",
+            "2": "none",
+            "3": "B",
+        },
+    }
+    for value in range(16):
+        text = formats.to_format(mask, value)
+        assert formats.from_format(mask, text) == value
+    assert formats.from_format(mask, "idle") == 0
+    with pytest.raises(ValueError, match="'a' is not one of"):
+        formats.from_format(mask, "busy, A")
 
 
 def test_a_clock_does_not_round_up():
