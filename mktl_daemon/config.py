@@ -39,7 +39,20 @@ class Configuration:
     that alias, whose items come from ``daemon/store/<store>/<alias>.json``.
     """
 
-    def __init__(self, store: str, alias: str | None = None) -> None:
+    def __new__(cls, store: str, alias: str | None = None) -> Configuration:  # noqa: ARG004
+        with _lock:
+            found = _known.get(store.lower())
+            if found is None:
+                found = super().__new__(cls)
+                found._begin(store)
+                _known[found.store] = found
+        return found
+
+    def __init__(self, store: str, alias: str | None = None) -> None:  # noqa: ARG002
+        if alias is not None:
+            self.claim(alias)
+
+    def _begin(self, store: str) -> None:
         self.store = catalog.check_name(store.lower())
         self.alias: str | None = None
         self.authoritative_uuid: str | None = None
@@ -49,8 +62,6 @@ class Configuration:
         self._own = _Items()
         self._callbacks: list[weakref.ref[Any]] = []
         self._load()
-        if alias is not None:
-            self.claim(alias)
 
     # A dictionary of keys, UUIDs and aliases
 
@@ -482,13 +493,9 @@ def get_hashes(store: str | None = None) -> dict[str, dict[str, int]]:
 
 
 def _get(store: str) -> Configuration:
-    name = store.lower()
-    if not name:
+    if not store:
         raise ValueError("a store has a name")
-    with _lock:
-        if name not in _known:
-            _known[name] = Configuration(name)
-        return _known[name]
+    return Configuration(store)
 
 
 def _within(block: Block, description: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,17 @@ def test_there_is_one_configuration_of_a_store(pie):
     assert isinstance(pie, mktl.meta.Catalog)
 
 
+def test_the_class_gives_the_one_configuration_too(community):
+    """With an alias it is made the daemon's; a bad name leaves nothing behind."""
+    made = config.Configuration("cake")
+    config.authoritative("cake", "layer", {"x": {}})
+    assert made is config.Configuration("Cake", "layer") is config.get("cake")
+    assert made.alias == "layer"
+    with pytest.raises(ValueError, match="name"):
+        config.Configuration("../cake")
+    assert set(config._known) == {"cake"}
+
+
 def test_nothing_is_known_of_a_store_until_something_is(community):
     with pytest.raises(KeyError):
         config.get("cake")
