@@ -137,7 +137,8 @@ class Payload:
     omit: set[str]  # names of attributes that do not travel
     value: Any
 
-    def __init__(self, **fields: Any) -> None:
+    # What comes from a peer may have a field of any name, "self" too.
+    def __init__(self, /, **fields: Any) -> None:
         if "omit" in fields:
             raise ValueError("'omit' is not a field of a payload")
         self.omit = {"bulk", "omit"}

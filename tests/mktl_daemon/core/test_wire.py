@@ -103,6 +103,11 @@ def test_a_payload_leaves_out_what_is_none_or_omitted():
     assert json.loads(payload.encapsulate()) == {"value": None, "more": 1}
 
 
+def test_a_payload_has_fields_of_any_name_that_a_peer_thinks_of():
+    payload = mktl.Payload(self=2, value=1)
+    assert (payload.self, payload.value) == (2, 1)
+
+
 def test_a_set_says_who_sends_it():
     payload = mktl.Payload(value=1)
     payload.add_origin()
