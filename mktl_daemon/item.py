@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import MethodType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from . import arrays, follow, formats, loop, poll, publish, request, units, wire
 from .arithmetic import ByValue
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 
 Callback = Callable[["Item", Any, float], Any]
 Performer = Callable[..., Any]
+F = TypeVar("F", bound=Callable[..., Any])
 
 _logger = logging.getLogger(__name__)
+_DEBUG = logging.DEBUG
 
 _DONE = wire.dumps({"value": True})  # a SET's reply that has nothing to add
 _REFRESH = wire.dumps({"refresh": True})
@@ -40,6 +43,39 @@ _LAG = 1.0  # seconds that a publication may come after the reply that told of i
 _MUTABLE = (list, dict, set, tuple)
 # What most values are: neither arrays nor mutable, and JSON says them as they are.
 _PLAIN = frozenset({bool, float, int, str, type(None)})
+
+
+class _Hook:
+    """A method of `Item` that user code may take the place of, for one item, too.
+
+    An assignment to ``item.perform_set`` and the like is noted here, so that requests
+    are not answered past it. Subclasses that override the method are noted when they
+    are made.
+    """
+
+    def __init__(self, method: Callable[..., Any], mark: str) -> None:
+        self.__doc__ = method.__doc__
+        self._method = method
+        self._mark = mark  # what is true of an item with a method of its own
+        self._own = f"_own_{method.__name__}"
+
+    def __get__(self, item: Item | None, kind: type[Item]) -> Any:
+        if item is None:
+            return self._method
+        own = item.__dict__.get(self._own)
+        return MethodType(self._method, item) if own is None else own
+
+    def __set__(self, item: Item, method: Callable[..., Any]) -> None:
+        item.__dict__[self._own] = method
+        item.__dict__[self._mark] = True
+
+
+def _get_hook(method: F) -> F:
+    return cast("F", _Hook(method, "_custom_get"))
+
+
+def _set_hook(method: F) -> F:
+    return cast("F", _Hook(method, "_custom_set"))
 
 
 class State(NamedTuple):
@@ -332,6 +368,7 @@ class Item(ByValue):
         """Call `perform_poll` whenever *item* takes a value."""
         item.register(self.perform_poll)
 
+    @_get_hook
     def perform_get(self) -> Any:
         """Return the newest value, or None if there is nothing new.
 
@@ -340,6 +377,7 @@ class Item(ByValue):
         """
         return self.to_payload()
 
+    @_set_hook
     def perform_set(self, new_value: Any) -> Any:  # noqa: ARG002 - for subclasses
         """Do what a SET to *new_value* asks for; raise what the client is to be told.
 
@@ -350,6 +388,7 @@ class Item(ByValue):
         """
         return None
 
+    @_get_hook
     def perform_poll(self, *_args: Any, repeat: bool = False) -> Payload:
         """Publish what `perform_get` returns; a callback for other items, too."""
         response = self.perform_get()
@@ -363,10 +402,12 @@ class Item(ByValue):
             self.publish(value, getattr(payload, "time", None), repeat)
         return payload
 
+    @_set_hook
     def validate(self, value: Any) -> Any:
         """Return *value* as `perform_set` is to get it, or raise. For subclasses."""
         return value
 
+    @_set_hook
     def validate_type(self, value: Any) -> Any:
         """Return *value* in the item's type. ValueError: it does not fit."""
         return formats.coerce(self._description(), value)
@@ -385,14 +426,12 @@ class Item(ByValue):
         if not callable(method):
             raise TypeError("a performer can be called")
         self.perform_get = method  # type: ignore[method-assign]
-        self._custom_get = True
 
     def add_set_performer(self, method: Performer) -> None:
         """Let ``method(value)`` stand in for `perform_set`."""
         if not callable(method):
             raise TypeError("a performer can be called")
         self.perform_set = method  # type: ignore[method-assign]
-        self._custom_set = True
 
     def req_get(self, request: Any) -> Payload:
         """Answer a GET: look the value up if it asks for a refresh."""
@@ -402,8 +441,7 @@ class Item(ByValue):
 
     def req_set(self, request: Any) -> Any:
         """Carry a SET out; return the payload of its reply, or a Future of it."""
-        if self.log_on_set and _logger.isEnabledFor(logging.DEBUG):
-            _logger.debug("SET of %s: %r", self.full_key, request.payload)
+        self._log(request.payload)
         value = self.from_payload(request.payload)
         value = self.validate(self.validate_type(value))
         response = self.perform_set(value)
@@ -481,6 +519,7 @@ class Item(ByValue):
         Who asks to be told what it brought is told before the subscribers are: the
         caller answers, and then has the publisher `release` what it holds.
         """
+        self._log(payload)
         fields = wire.fields(payload)
         value = formats.coerce(self._description(), _decode(fields, bulk))
         asks = fields.get("now") is True
@@ -490,6 +529,10 @@ class Item(ByValue):
             self._take(_state(value, time.time()), server, send)
         told = self._told() if asks else None
         return _DONE if told is None else b'{"value":true,"now":%b}' % told
+
+    def _log(self, payload: Any) -> None:
+        if self.log_on_set and _logger.isEnabledFor(_DEBUG):
+            _logger.debug("SET of %s: %r", self.full_key, payload)
 
     def _carried_out(self, value: Any, response: Any, request: Any) -> Payload:
         if self.publish_on_set:

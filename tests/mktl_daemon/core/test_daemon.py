@@ -586,6 +586,58 @@ def test_what_perform_set_raises_the_client_is_told(start, ask):
     assert peer.set("pie.number", 2) == {"value": True}
 
 
+def test_a_method_can_be_given_to_one_item(start, ask):
+    """By assignment, whenever; it may call what it takes the place of."""
+    daemon = start(items=ITEMS)
+    number, peer = daemon.store["number"], ask(daemon)
+    assert peer.set("pie.number", 1)["value"] is True
+    performed = []
+    number.perform_set = performed.append
+    number.validate = lambda value: value + 1
+    assert peer.set("pie.number", 2)["value"] is True
+    assert performed == [3]
+    assert peer.get("pie.number", refresh=True)["value"] == 3
+
+    get = number.perform_get
+    number.perform_get = lambda: get().value * 2
+    assert peer.get("pie.number", refresh=True)["value"] == 6
+    text = daemon.store["text"]
+    assert text.validate(1) == 1
+    assert text.perform_set(1) is None
+
+
+def test_every_set_leaves_a_line_for_who_looks(start, ask, caplog):
+    """Of plain items and of others; `log_on_set` ends it for one item."""
+
+    class Daemon(mktl.Daemon):
+        def setup(self):
+            self.add_item(Careful, "number")
+            self.store["list"].log_on_set = False
+
+    peer = ask(start(Daemon, ITEMS))
+    caplog.set_level("DEBUG", "mktl_daemon.item")
+    for key, value in (("number", 2), ("text", "a"), ("text", "b"), ("list", [1])):
+        assert peer.set(f"pie.{key}", value)["value"] is True
+    lines = [line for line in caplog.messages if line.startswith("SET of")]
+    assert [line.split(":")[0] for line in lines] == [
+        "SET of pie.number",
+        "SET of pie.text",
+        "SET of pie.text",
+    ]
+
+
+def test_a_field_that_nobody_knows_is_no_trouble(start, ask):
+    """Whatever its name; in a SET that user code takes part in, too."""
+
+    class Daemon(mktl.Daemon):
+        def setup(self):
+            self.add_item(Careful, "number")
+
+    peer = ask(start(Daemon, ITEMS))
+    ident = peer.send(b"SET", "pie.number", b'{"value":1,"self":2,"omit":3,"cls":4}')
+    assert peer.reply(ident) == {"value": True}
+
+
 class Leaving(mktl.Item):
     def perform_set(self, value):
         if value == 1:
