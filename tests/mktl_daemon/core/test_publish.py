@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 
 import zmq
@@ -65,6 +66,22 @@ def test_who_asks_what_a_set_brought_is_told_before_the_subscribers(start, ask):
     assert steps[1:3] == ["published", "answered"]
     peer.get("pie.number")
     assert steps[3:7] == ["answered", "published"] * 2
+
+
+def test_a_value_is_heard_after_whatever_nonsense(puppet, box, caplog):
+    """What cannot be read is logged; what can be and is no value is dropped."""
+    chance = random.Random(5)
+    number = mktl.get("puppet.number")
+    assert puppet.pub.recv() == b"\1puppet.number."
+    # Bytes behind an empty description are an array, and no nonsense.
+    number.register(lambda item, value, when: isinstance(value, int) and box.put(value))
+    noise = (b"a", b"b", b"", b"\xff", b"{", b"{}", b"[1]", b'{"value":NaN}', b"x" * 99)
+    for _ in range(300):
+        frames = chance.choices(noise, k=chance.randrange(6))
+        puppet.pub.send_multipart([b"puppet.number.", *frames])
+    puppet.publish(7, 7.0)
+    assert box.wait(1) == [7]
+    assert "publishes" in caplog.text
 
 
 def test_a_subscriber_that_rests_reads_on(puppet):
