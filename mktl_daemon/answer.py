@@ -13,13 +13,17 @@ import zmq
 
 from . import wire
 from .errors import MalformedError, RemoteError
-from .loop import SNDMORE, ZERO_COPY, Loop, bind, receive, send, send_frame
+from .loop import SNDMORE, Backlog, Loop, bind, receive, send, send_frame
 from .wire import ACK, GET, NO_ACK, NO_REP, REP, VERSION, Buffer
 
 FIRST_PORT, LAST_PORT = 10079, 13679  # from the protocol
 
 _BURST = 256  # messages before other sockets get their turn
-_QUEUE = 100_000  # answers that may wait for a client that does not read
+# Messages that may wait for a client that does not read: two for each request.
+_QUEUE = 100_000
+_LARGE = 1024  # bytes from which answers are counted
+_WAITING = 2**28  # bytes of these that may wait for one client
+_CLIENTS = 64  # from which on those for whom nothing waits are forgotten
 
 _logger = logging.getLogger(__name__)
 
@@ -90,7 +94,8 @@ class Server:
         self._loop = loop
         self._desk = desk
         self._open: set[Ticket] = set()
-        self._outbox: deque[list[Buffer]] = deque()
+        self._outbox: deque[tuple[Ticket, bytes, Buffer | None]] = deque()
+        self._backlogs: dict[bytes, Backlog] = {}  # by routing frame
         self._flushing = False
         self._complained = 0.0
         self.socket, self.port, self.host = loop.run(
@@ -115,6 +120,7 @@ class Server:
         # its messages would never be read.
         socket.set(zmq.ROUTER_HANDOVER, 1)
         socket.set(zmq.SNDHWM, _QUEUE)
+        socket.copy_threshold = 0
         if domain:
             socket.set(zmq.ZAP_DOMAIN, domain.encode())
         ports = (port, port) if port else (FIRST_PORT, LAST_PORT)
@@ -161,17 +167,17 @@ class Server:
         put(socket, b"", more)
         put(socket, b"", more)
         put(socket, b"")
+        if bulk is not None or len(payload) >= _LARGE:
+            head: list[Buffer] = [routing, VERSION, ident, REP, target, b""]
+            self._send_large(head, payload, bulk)
+            return
         put(socket, routing, more)
         put(socket, VERSION, more)
         put(socket, ident, more)
         put(socket, REP, more)
         put(socket, target, more)
         put(socket, b"", more)
-        if bulk is None:
-            put(socket, payload)
-        else:
-            put(socket, payload, more)
-            put(socket, bulk, 0, len(bulk) < ZERO_COPY)
+        put(socket, payload)
 
     def _take_slowly(self, frames: list[zmq.Frame]) -> None:
         routing, *rest = frames
@@ -212,11 +218,10 @@ class Server:
         self._open.discard(ticket)
         if ticket.request.flags & NO_REP:
             return
-        frames = ticket.frames(REP, payload, bulk)
         if self._loop.is_here():
-            self._send(frames)
+            self._reply(ticket, payload, bulk)
             return
-        self._outbox.append(frames)
+        self._outbox.append((ticket, payload, bulk))
         if not self._flushing:
             self._flushing = True
             self._loop.call(self._flush)
@@ -225,11 +230,49 @@ class Server:
         # Lowered first: what is put into the outbox from here on asks again.
         self._flushing = False
         while self._outbox:
-            self._send(self._outbox.popleft())
+            self._reply(*self._outbox.popleft())
+
+    def _reply(self, ticket: Ticket, payload: bytes, bulk: Buffer | None) -> None:
+        frames = ticket.frames(REP, payload, bulk)
+        if bulk is not None or len(payload) >= _LARGE:
+            self._send_large(frames[: -1 if bulk is None else -2], payload, bulk)
+        else:
+            self._send(frames)
+
+    def _send_large(
+        self, head: list[Buffer], payload: bytes, bulk: Buffer | None
+    ) -> None:
+        """Send an answer with *head*, or say that too many wait for its client."""
+        frames = [*head, payload] if bulk is None else [*head, payload, bulk]
+        size = len(payload) + (0 if bulk is None else len(bulk))
+        backlog = self._backlog(bytes(head[0]))
+        if not backlog.has_room(size):
+            self._send([*head, _TOO_MUCH])
+            return
+        for frame in frames[:-1]:
+            send_frame(self.socket, frame, SNDMORE)
+        backlog.send(self.socket, frames[-1], size)
+
+    def _backlog(self, routing: bytes) -> Backlog:
+        found = self._backlogs.get(routing)
+        if found is None:
+            if len(self._backlogs) >= _CLIENTS:
+                self._backlogs = {
+                    client: backlog
+                    for client, backlog in self._backlogs.items()
+                    if not backlog.has_room(_WAITING)
+                }
+            found = self._backlogs[routing] = Backlog(_WAITING)
+        return found
 
     def _send(self, frames: list[Buffer]) -> None:
         # A ROUTER drops what it cannot deliver, it does not wait.
         send(self.socket, frames)
+
+
+_TOO_MUCH = wire.error_fields(
+    "RuntimeError", "too many answers wait for this client to read them"
+)
 
 
 def error_payload(error: BaseException, debug: bool = True) -> bytes:

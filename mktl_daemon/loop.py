@@ -365,6 +365,47 @@ def send(socket: zmq.Socket[bytes], frames: Sequence[Buffer]) -> None:
         send_frame(socket, frame, flags, len(frame) < ZERO_COPY)
 
 
+class Backlog:
+    """Counts the bytes that were sent to one peer and have not left yet.
+
+    Of small frames some are counted with the next: to follow each would take longer
+    than to send it, and what a peer is sent leaves in order.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._sent: deque[tuple[zmq.MessageTracker, int]] = deque()
+        self._waiting = 0
+        self._uncounted = 0
+        self._last: Buffer | None = None
+
+    def has_room(self, size: int) -> bool:
+        """Tell whether *size* bytes more may wait; always, if nothing else does."""
+        while self._sent and self._sent[0][0].done:
+            self._waiting -= self._sent.popleft()[1]
+        if not self._sent:
+            self._last = None
+        return not self._sent or self._waiting + size <= self._limit
+
+    def send(self, socket: zmq.Socket[bytes], frame: Buffer, size: int) -> None:
+        """Send the last frame of a message that has *size* bytes.
+
+        The socket's `copy_threshold` is 0. The bytes stay the sender's until they
+        have left, so those that are sent again and again are there once.
+        """
+        if frame is self._last and len(frame) >= ZERO_COPY:
+            send_frame(socket, frame, 0, False)
+            return
+        self._uncounted += size
+        if self._uncounted < ZERO_COPY:
+            send_frame(socket, frame)
+            return
+        tracker = send_frame(socket, frame, 0, False, True)
+        self._sent.append((tracker, self._uncounted))
+        self._waiting += self._uncounted
+        self._uncounted, self._last = 0, frame
+
+
 def bind(
     socket: zmq.Socket[bytes], host: str, ports: tuple[int, int], avoid: set[int]
 ) -> tuple[int, str]:

@@ -7,7 +7,6 @@ import logging
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -16,7 +15,7 @@ import zmq
 
 from . import loop as _loop
 from .errors import MalformedError
-from .loop import SNDMORE, ZERO_COPY, Loop, bind, receive, send_frame
+from .loop import SNDMORE, Backlog, Loop, bind, receive, send_frame
 from .wire import VERSION, Buffer, Publication
 
 FIRST_PORT, LAST_PORT = 10139, 13679  # from the protocol
@@ -48,14 +47,14 @@ class Server:
         avoid: Iterable[int] = (),
         domain: str = "",
     ) -> None:
-        self._arrays: deque[tuple[zmq.MessageTracker, int]] = deque()
-        self._waiting = 0  # bytes of arrays that have not gone out
+        self._arrays = Backlog(_ARRAYS)
         self._held: list[tuple[bytes, bytes]] = []
         # It also joins a value with its publication: the last one that went out is
         # the one that a GET reads.
         self.lock = threading.Lock()
         self.socket: zmq.Socket[bytes] = loop.context.socket(zmq.PUB)
         self.socket.set(zmq.SNDHWM, _QUEUE)
+        self.socket.copy_threshold = 0
         if domain:
             self.socket.set(zmq.ZAP_DOMAIN, domain.encode())
         # A subscriber that stands still is cut off, and what waits for it is freed.
@@ -95,7 +94,7 @@ class Server:
         socket = self.socket
         if socket.closed:
             return  # the daemon has ended, and a thread of its user has not
-        if bulk is not None and not self._has_room(len(bulk)):
+        if bulk is not None and not self._arrays.has_room(len(bulk)):
             _logger.warning("%r is not published: arrays wait for subscribers", topic)
             return
         send_frame(socket, topic, SNDMORE)
@@ -104,18 +103,7 @@ class Server:
             send_frame(socket, payload)
             return
         send_frame(socket, payload, SNDMORE)
-        if len(bulk) < ZERO_COPY:
-            send_frame(socket, bulk)
-            return
-        # Sent without a copy: the bytes stay ours until the last subscriber has them.
-        tracker = send_frame(socket, bulk, 0, False, True)
-        self._arrays.append((tracker, len(bulk)))
-        self._waiting += len(bulk)
-
-    def _has_room(self, size: int) -> bool:
-        while self._arrays and self._arrays[0][0].done:
-            self._waiting -= self._arrays.popleft()[1]
-        return not self._arrays or self._waiting + size <= _ARRAYS
+        self._arrays.send(socket, bulk, len(bulk))
 
     def close(self) -> None:
         with self.lock:
