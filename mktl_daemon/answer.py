@@ -13,7 +13,7 @@ import zmq
 
 from . import wire
 from .errors import MalformedError, RemoteError
-from .loop import SNDMORE, Backlog, Loop, bind, receive, send, send_frame
+from .loop import SNDMORE, ZERO_COPY, Backlog, Loop, bind, receive, send, send_frame
 from .wire import ACK, GET, NO_ACK, NO_REP, REP, VERSION, Buffer
 
 FIRST_PORT, LAST_PORT = 10079, 13679  # from the protocol
@@ -262,7 +262,7 @@ class Server:
                     for client, backlog in self._backlogs.items()
                     if not backlog.has_room(_WAITING)
                 }
-            found = self._backlogs[routing] = Backlog(_WAITING)
+            found = self._backlogs[routing] = Backlog(_WAITING, ZERO_COPY)
         return found
 
     def _send(self, frames: list[Buffer]) -> None:

@@ -366,26 +366,27 @@ def send(socket: zmq.Socket[bytes], frames: Sequence[Buffer]) -> None:
 
 
 class Backlog:
-    """Counts the bytes that were sent to one peer and have not left yet.
+    """Counts the bytes that were sent and have not left yet.
 
-    Of small frames some are counted with the next: to follow each would take longer
-    than to send it, and what a peer is sent leaves in order.
+    What goes to one peer leaves in order, so frames may be counted together when they
+    come to *stride* bytes: to follow each would take longer than to send it.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, stride: int = 0) -> None:
         self._limit = limit
+        self._stride = stride
         self._sent: deque[tuple[zmq.MessageTracker, int]] = deque()
-        self._waiting = 0
+        self.waiting = 0
         self._uncounted = 0
         self._last: Buffer | None = None
 
     def has_room(self, size: int) -> bool:
         """Tell whether *size* bytes more may wait; always, if nothing else does."""
         while self._sent and self._sent[0][0].done:
-            self._waiting -= self._sent.popleft()[1]
+            self.waiting -= self._sent.popleft()[1]
         if not self._sent:
             self._last = None
-        return not self._sent or self._waiting + size <= self._limit
+        return not self._sent or self.waiting + size <= self._limit
 
     def send(self, socket: zmq.Socket[bytes], frame: Buffer, size: int) -> None:
         """Send the last frame of a message that has *size* bytes.
@@ -397,12 +398,12 @@ class Backlog:
             send_frame(socket, frame, 0, False)
             return
         self._uncounted += size
-        if self._uncounted < ZERO_COPY:
+        if self._uncounted < self._stride:
             send_frame(socket, frame)
             return
         tracker = send_frame(socket, frame, 0, False, True)
         self._sent.append((tracker, self._uncounted))
-        self._waiting += self._uncounted
+        self.waiting += self._uncounted
         self._uncounted, self._last = 0, frame
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import itertools
 import logging
 import os
+import socket
+import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import zmq
@@ -25,7 +31,14 @@ _BURST = 1024  # messages before other sockets get their turn
 _QUEUE = 100_000
 _CALM = 0.0005  # seconds between values that come one by one
 _REST = 0.002  # seconds between looks at values that are known already
-_ARRAYS = 2**30  # bytes of arrays that may wait for subscribers
+_LARGE = (
+    8192  # bytes from which values are counted, which costs as much as to send them
+)
+_WAITING = 2**30  # bytes of these that may wait, before who is slowest is cut off
+_MOST = _WAITING + 2**29  # bytes that may wait at all
+_PAUSE = 0.1  # seconds that it takes until what was cut off is freed
+
+_DESCRIPTORS = Path("/proc/self/fd")  # on Linux; elsewhere nobody is cut off
 
 _logger = logging.getLogger(__name__)
 
@@ -47,7 +60,8 @@ class Server:
         avoid: Iterable[int] = (),
         domain: str = "",
     ) -> None:
-        self._arrays = Backlog(_ARRAYS)
+        self._backlog = Backlog(_MOST)
+        self._cut_at = 0.0
         self._held: list[tuple[bytes, bytes]] = []
         # It also joins a value with its publication: the last one that went out is
         # the one that a GET reads.
@@ -94,16 +108,32 @@ class Server:
         socket = self.socket
         if socket.closed:
             return  # the daemon has ended, and a thread of its user has not
-        if bulk is not None and not self._arrays.has_room(len(bulk)):
-            _logger.warning("%r is not published: arrays wait for subscribers", topic)
+        size = len(payload) if bulk is None else len(payload) + len(bulk)
+        if size >= _LARGE and not self._make_room(size):
+            _logger.warning("%r is not published: values wait for subscribers", topic)
             return
         send_frame(socket, topic, SNDMORE)
         send_frame(socket, VERSION, SNDMORE)
-        if bulk is None:
-            send_frame(socket, payload)
-            return
-        send_frame(socket, payload, SNDMORE)
-        self._arrays.send(socket, bulk, len(bulk))
+        if bulk is not None:
+            send_frame(socket, payload, SNDMORE)
+        last = payload if bulk is None else bulk
+        if size < _LARGE:
+            send_frame(socket, last)
+        else:
+            self._backlog.send(socket, last, size)
+
+    def _make_room(self, size: int) -> bool:
+        """Tell whether a large value may be sent.
+
+        ZeroMQ counts what waits for a subscriber in messages, and bytes only all
+        together: one that is slow would keep arrays from everybody.
+        """
+        if self._backlog.has_room(size) and self._backlog.waiting <= _WAITING:
+            return True
+        if time.monotonic() - self._cut_at > _PAUSE:
+            self._cut_at = time.monotonic()
+            _cut_off_the_slowest(self.port)
+        return self._backlog.has_room(size)
 
     def close(self) -> None:
         with self.lock:
@@ -269,6 +299,39 @@ class Client:
             if topic.startswith(prefix)
             for receiver in receivers
         ]
+
+
+def _cut_off_the_slowest(port: int) -> None:
+    """End the connection to a port of this process for which the system has most.
+
+    Its subscriber may come back, and reads what it has missed.
+    """
+    waiting: dict[int, int] = {}
+    for path in _DESCRIPTORS.glob("*"):
+        with contextlib.suppress(OSError), _socket(int(path.name)) as each:
+            if each.getsockname()[1] == port:
+                unsent = fcntl.ioctl(each, termios.TIOCOUTQ, bytes(4))
+                waiting[int.from_bytes(unsent, sys.byteorder)] = int(path.name)
+    if not waiting:
+        return
+    with contextlib.suppress(OSError), _socket(waiting[max(waiting)]) as slowest:
+        if slowest.getsockname()[1] == port:
+            _logger.warning("%s does not keep up: cut off", slowest.getpeername())
+            slowest.shutdown(socket.SHUT_RDWR)
+
+
+def _socket(descriptor: int) -> socket.socket:
+    """Return another handle of a connection. OSError: it is none by now."""
+    copy = os.dup(descriptor)
+    try:
+        made = socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        raise
+    if made.family not in (socket.AF_INET, socket.AF_INET6):
+        made.close()
+        raise OSError("no connection to another machine")
+    return made
 
 
 def _starmap(act: Callable[..., Any], rows: Iterable[tuple[Any, ...]]) -> None:

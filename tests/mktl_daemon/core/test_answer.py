@@ -98,7 +98,7 @@ def test_large_answers_wait_up_to_a_limit_for_who_does_not_read(
     until(lambda: server._desk.asked == 200, "all are looked at")
     ask(other, "pie.large")
     assert len(b"".join(reply(other))) > 1_000_000
-    assert all(each._waiting <= LIMIT for each in server._backlogs.values())
+    assert all(each.waiting <= LIMIT for each in server._backlogs.values())
 
     refused = 0
     for _ in range(200):

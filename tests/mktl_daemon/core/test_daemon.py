@@ -980,6 +980,37 @@ def test_a_subscriber_that_never_reads_costs_bounded_memory_and_no_value(
         reader.close()
 
 
+@pytest.mark.parametrize("key", ["image", "text"])
+def test_a_subscriber_that_never_reads_costs_nobody_an_array(
+    start, monkeypatch, caplog, key
+):
+    """Nor a long text: it is cut off when too much waits for it."""
+    limit = 8_000_000
+    monkeypatch.setattr(publish, "_WAITING", limit)
+    monkeypatch.setattr(publish, "_MOST", 4 * limit)
+    daemon = start(items=ITEMS)
+    item = daemon.store[key]
+    with zmq.Context() as context:
+        idle, reader = context.socket(zmq.SUB), context.socket(zmq.SUB)
+        for socket in (idle, reader):
+            socket.linger, socket.rcvhwm = 0, 1
+            socket.connect(f"tcp://127.0.0.1:{daemon.pub.port}")
+            socket.subscribe(b"pie.%b." % key.encode())
+            while not socket.poll(20):
+                item.publish(b"first" if key == "image" else "first", repeat=True)
+        while reader.poll(200):
+            reader.recv_multipart()
+        for number in range(120):
+            value = b"%04d" % number * 250_000
+            item.publish(value if key == "image" else value.decode())
+            assert reader.poll(20_000), number
+            assert value in reader.recv_multipart()[-1]
+            assert daemon.pub._backlog.waiting <= 4 * limit
+        idle.close()
+        reader.close()
+    assert "does not keep up" in caplog.text
+
+
 def megabytes():
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGESIZE") / 1e6
