@@ -31,9 +31,7 @@ _BURST = 1024  # messages before other sockets get their turn
 _QUEUE = 100_000
 _CALM = 0.0005  # seconds between values that come one by one
 _REST = 0.002  # seconds between looks at values that are known already
-_LARGE = (
-    8192  # bytes from which values are counted, which costs as much as to send them
-)
+_LARGE = 8192  # bytes from which to count a value costs no more than to send it
 _WAITING = 2**30  # bytes of these that may wait, before who is slowest is cut off
 _MOST = _WAITING + 2**29  # bytes that may wait at all
 _PAUSE = 0.1  # seconds that it takes until what was cut off is freed

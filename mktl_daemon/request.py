@@ -203,18 +203,24 @@ class Client:
         self._loop.step_aside()
         if mine.line is None:
             mine.line = _Line(self.connect())
-        if self.early is None and kind != GET:
-            self._introduce(mine.line)
         ident = b"%08x" % (next(self._names) & 0xFFFFFFFF)
         early = bool(self.early)
         asked = wire.Request(ident, kind, target, 0, payload, bulk, early)
+        if self.early is None and kind != GET:
+            asked = self._introduced(mine.line, asked)
         return _checked(asked, mine.line.call(self, asked, timeout))
 
-    def _introduce(self, line: _Line) -> None:
-        """Learn by a GET how the other side speaks: a SET is never sent twice."""
+    def _introduced(self, line: _Line, asked: wire.Request) -> wire.Request:
+        """Return a SET, which is never sent twice, in the form that is heard.
+
+        A GET finds out which one that is.
+        """
         ident = b"%08x" % (next(self._names) & 0xFFFFFFFF)
-        with contextlib.suppress(NoReplyError):  # its ACK told as much
+        with contextlib.suppress(NoAckError, NoReplyError):  # an ACK tells as much
             line.call(self, wire.Request(ident, GET, "_hash"), ACK_TIMEOUT)
+        if self.early is None:
+            raise self.failure(asked, False, "in time")
+        return asked._replace(early=bool(self.early))
 
     def see_through(self) -> Pending | None:
         """Return what is acknowledged after all that was sent without an answer."""

@@ -81,6 +81,7 @@ def test_a_set_that_nobody_took_was_never_sent(client, stub):
     """Whoever is too slow to say which edition it is gets two GETs, and no SET."""
     error = asking(client.call, b"SET", "pie.x", b'{"value":1}')()
     assert isinstance(error, NoAckError)
+    assert "SET of pie.x" in str(error)
     kinds = []
     while stub.socket.poll(300):
         kinds.append(stub.receive()[1][2])
