@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import json
 import logging
+import os
 import threading
 import time
 import weakref
@@ -62,6 +63,10 @@ class Configuration:
         self._own = _Items()
         self._callbacks: list[weakref.ref[Any]] = []
         self._load()
+
+    def forked(self) -> None:
+        """Be nobody's to change; another thread of the parent may have been at it."""
+        self._changing = threading.RLock()
 
     # A dictionary of keys, UUIDs and aliases
 
@@ -496,6 +501,17 @@ def _get(store: str) -> Configuration:
     if not store:
         raise ValueError("a store has a name")
     return Configuration(store)
+
+
+def _forked() -> None:
+    # Another thread of the parent may have held them.
+    global _lock  # noqa: PLW0603
+    _lock = threading.RLock()
+    for configuration in _known.values():
+        configuration.forked()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _within(block: Block, description: Mapping[str, Any]) -> dict[str, Any]:

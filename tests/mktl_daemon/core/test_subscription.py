@@ -36,6 +36,7 @@ def test_many_threads_that_subscribe_an_item_subscribe_it_once(puppet, box):
     """One publication is one call, whoever asked first."""
     store = mktl.get("puppet")
     item = mktl.Item(store, "number")  # it does not subscribe itself
+    assert item.get() == 1  # else that would be news, once there is a connection
     item._callbacks = [lambda: lambda item, value, when: box.put(value)]
     start = threading.Barrier(8)
     threads = [
