@@ -5,6 +5,8 @@ The catalog, the values and the commands come from the same rows. Pure.
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -17,6 +19,9 @@ Description = dict[str, Any]
 
 # In pint's words.
 UNITS = {"h": "hour", "m": "meter", "%": "percent", "s": "second"}
+# A part of a key: with a printer, a task and a field of its limit it makes at most the
+# 200 characters that mKTL allows.
+LONGEST = 60
 STATUS = {str(code): name for code, name in enumerate(contract.STATUSES)}
 
 
@@ -215,15 +220,17 @@ _LIMIT_ORDER = tuple(
 
 
 def slugs(names: Iterable[str], taken: frozenset[str] = frozenset()) -> dict[str, str]:
-    """Each name as a part of a key, no two alike."""
+    """Each name as a part of a key, no two alike and none too long."""
     made: dict[str, str] = {}
     used = set(taken)
     for name in names:
         slug = contract.slug(name)
         if slug in taken:
             slug = f"meter_{slug}"
-        while slug in used:
-            slug += "_"
+        apart = name
+        while slug in used or len(slug) > LONGEST:
+            apart = hashlib.sha256(apart.encode("utf-8", "replace")).hexdigest()[:8]
+            slug = f"{slug[: LONGEST - 9]}_{apart}"
         used.add(slug)
         made[name] = slug
     return made
@@ -252,6 +259,8 @@ def command(
     if last == "enabled":
         return Command("enable" if value else "disable", ident, by)
     number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{last!r} cannot be {number}")
     if number < 0 or (number == 0 and last not in ("snooze", "used")):
         raise ValueError(f"{last!r} cannot be {number:g}")
     if last == "snooze":

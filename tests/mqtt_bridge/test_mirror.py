@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mktl_daemon.catalog import check_items
 from mqtt_bridge import contract, facets, mirror, quick
 from mqtt_bridge.contract import Limit, Topic
+from mqtt_bridge.facets import PRINTER
 from mqtt_bridge.mirror import Changes, Fleet
 from tests.mqtt_bridge import messages as m
 
@@ -234,7 +235,23 @@ def test_meters_of_any_name_are_keys():
     assert made["voron.meter_due"] == 1.0
     described = {key: place.description for key, place in made.items.items()}
     assert len(check_items(described)) == len(made.items)
-    assert made["voron.fan_on"] == made["voron.fan_on_"] == 1.0
+    assert sum(key.startswith("voron.fan_on") for key in made.items) == 2
+
+
+def test_no_name_makes_a_key_that_a_catalog_refuses():
+    """Neither many that give one slug, nor the longest ones."""
+    names = [f"a{'!' * number}" for number in range(1, 250)] + ["z" * 63]
+    limits = tuple(m.limit(name) for name in names)
+    long = "t" * 63
+    made = Mirror()
+    said = m.printer("p" * 63, tasks=(m.state(long, limits=limits),), meters=names)
+    said[m.topic("p" * 63, "meters")] = m.meters(**dict.fromkeys(names, 1.0)).encode()
+    made.hear(said)
+
+    described = {key: place.description for key, place in made.items.items()}
+    assert len(check_items(described)) == len(made.items)
+    assert sum(key.endswith(".used") for key in made.items) == 1 + len(names)
+    assert sum(key.count(".") == 1 for key in made.items) == len(names) + len(PRINTER)
 
 
 def test_read_only_items_are_described_so():
@@ -398,8 +415,11 @@ def test_with_several_limits_a_command_names_the_one_that_is_meant():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("done", 0), ("unsnooze", False), ("snooze", -1), ("threshold", 0), ("used", -1)],
-)
+    [
+        ("done", 0), ("unsnooze", False), ("snooze", -1), ("threshold", 0),
+        ("used", -1), ("threshold", float("nan")), ("used", float("inf")),
+    ],
+)  # fmt: skip
 def test_a_value_that_makes_no_sense_is_refused(mirrored, field, value):
     with pytest.raises(ValueError, match=field):
         ask(mirrored, "rods", field, value)
