@@ -288,6 +288,13 @@ def test_what_is_no_finite_number_or_no_object_is_refused(payload):
         Meters.decode(payload)
 
 
+@pytest.mark.parametrize("log", [5, True, "done", {"time": 1}, [5], [[]]])
+def test_a_log_that_is_no_list_of_entries_is_refused(log):
+    fields = json.loads(Result("3f2a", "rods", seq=1).encode())
+    with pytest.raises(ContractError):
+        Result.of({**fields, "log": log})
+
+
 def test_a_newer_schema_is_refused_and_unknown_fields_are_not():
     fields = json.loads(RODS.encode())
     assert State.of({**fields, "colour": "blue"}) == RODS

@@ -467,6 +467,7 @@ class Result(NamedTuple):
         if transaction is None:
             raise ContractError("'transaction' is missing")
         task = _slug(fields.get("task"))
+        log = [] if fields.get("log") is None else _list(fields, "log")
         if not _flag(fields, "ok"):
             error = _dict(fields.get("error"))
             code, text = _one_of(error, "code", CODES), _text(error, "text", "")
@@ -475,7 +476,7 @@ class Result(NamedTuple):
             transaction,
             task,
             seq=_count(fields, "seq"),
-            log=tuple(map(Entry.of, fields.get("log") or ())),
+            log=tuple(map(Entry.of, log)),
         )
 
 
