@@ -133,17 +133,13 @@ class Bridge:
         switch, several times.
         """
         with self._lock:
-            try:
-                self._take(self.inbox.take())
-            # The thread must live on: with it would go every later message.
-            except Exception:
-                logger.exception("a batch of messages was dropped")
+            self._take(self.inbox.take())
 
     def _take(self, batch: Batch) -> None:
         for call in batch.calls:
-            call()
+            _guarded(call)
         if batch.states:
-            self._mirror(batch.states)
+            _guarded(lambda: self._mirror(batch.states))
             self.delay = time.monotonic() - batch.since
         for topic, payload in batch.messages:
             self._message(topic, payload)
@@ -151,24 +147,49 @@ class Bridge:
         if batch.last and self._then:
             waiting, self._then = self._then, []
             for each in waiting:
-                each()
+                _guarded(each)
 
     def _mirror(self, states: dict[str, bytes]) -> None:
         changes, now = Changes(), time.time()
         for topic, payload in states.items():
-            self.fleet.receive(topic, payload, now, changes)
+            try:
+                self.fleet.receive(topic, payload, now, changes)
+            except Exception:
+                logger.exception("%.200s: message dropped", topic)
         self._apply(changes)
 
     def _apply(self, changes: Changes) -> None:
+        try:
+            self._hand_over(changes)
+        except Exception:
+            logger.exception(
+                "items are refused; each printer's are tried by themselves"
+            )
+            for slug, part in changes.parts().items():
+                self._try(slug, part, changes)
+        for printer in changes.gone:
+            self._end(self._pending.gone(printer))
+        self._end(self._pending.seen(changes.states))
+
+    def _hand_over(self, changes: Changes) -> None:
         if changes.removed or changes.placed:
             self._sink.change(changes.removed, changes.placed)
         rows = changes.rows
         if changes.removed:
             rows = [row for row in rows if row[0] not in changes.removed]
         self._sink.publish(rows)
-        for printer in changes.gone:
-            self._end(self._pending.gone(printer))
-        self._end(self._pending.seen(changes.states))
+
+    def _try(self, slug: str, part: Changes, changes: Changes) -> None:
+        """Hand over what one printer changed, or drop the printer."""
+        try:
+            self._hand_over(part)
+        except Exception:
+            logger.exception("printer %s is dropped until it says all again", slug)
+            changes.gone.add(slug)
+            if slug in self.fleet.printers:
+                left = Changes()
+                self.fleet.forget(slug, left)
+                _guarded(lambda: self._sink.change(left.removed, {}))
 
     def _message(self, topic: str, payload: bytes) -> None:
         try:
@@ -179,6 +200,8 @@ class Bridge:
                 self._happened(where.printer, Event.decode(payload))
         except ContractError as error:
             self.fleet.complain(topic, str(error))
+        except Exception:
+            logger.exception("%.200s: message dropped", topic)
 
     def _answered(self, slug: str, result: Result) -> None:
         printer = self.fleet.printers.get(slug)
@@ -235,6 +258,7 @@ class Bridge:
         ident = uuid.uuid4().hex
         try:
             command = make(self._reachable(slug, task), ident)
+            payload = command.encode()
             changes = command.command != "log"
             self._pending.open(ident, slug, task, time.monotonic(), changes=changes)
         except Exception as error:  # noqa: BLE001 - the asker is told
@@ -243,7 +267,7 @@ class Bridge:
             return
         self._futures[ident] = future
         topic = Topic(slug, "command", task).format(self.settings.broker.base)
-        self.link.publish(topic, command.encode())
+        self.link.publish(topic, payload)
 
     def _reachable(self, slug: str, task: str) -> mirror.Record:
         """Return the task's record. The errors are those of the contract's table."""
@@ -328,6 +352,14 @@ class Bridge:
 
     def _close(self) -> None:
         self._closing = True
+
+
+def _guarded(act: Callable[[], object]) -> None:
+    """The thread must live on: with it would go every later message."""
+    try:
+        act()
+    except Exception:
+        logger.exception("something was dropped")
 
 
 def _cached(

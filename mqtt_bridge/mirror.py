@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import compress
 from operator import ne
@@ -96,6 +97,17 @@ class Changes:
     def remove(self, key: str) -> None:
         self.removed.add(key)
         self.placed.pop(key, None)
+
+    def parts(self) -> dict[str, Changes]:
+        """What changed of the items of each printer, by its slug."""
+        parts: defaultdict[str, Changes] = defaultdict(Changes)
+        for key, place in self.placed.items():
+            parts[key.partition(".")[0]].placed[key] = place
+        for key in self.removed:
+            parts[key.partition(".")[0]].removed.add(key)
+        for row in self.rows:
+            parts[row[0].partition(".")[0]].rows.append(row)
+        return parts
 
 
 class Printer:
