@@ -45,10 +45,10 @@ class Bridge:
     def __init__(self, settings: Settings, sink: Sink) -> None:
         self.settings = settings
         self.inbox = Inbox()
+        # Asked for each message, twice; with many parts or a long list it takes long.
+        owns = _Known(settings.store.owns).__getitem__
         self.fleet = Fleet(
-            settings.broker.base,
-            settings.store.owns,
-            read_only=settings.store.read_only,
+            settings.broker.base, owns, read_only=settings.store.read_only
         )
         self.ready = threading.Event()  # everything retained has been mirrored
         self.listeners: list[Callable[[Told], None]] = []
@@ -63,12 +63,11 @@ class Bridge:
         self._complete = -1
         self._closing = False
         self._connected_at = 0.0
-        owned: dict[str, bool] = {}
         self.link = Link(
             settings.broker,
             self.inbox,
             settings.store.printers or ("+",),
-            lambda printer: _cached(owned, settings.store.owns, printer),
+            owns,
             self._turn,
             self._connected,
             lambda: self._then.append(self._settled),
@@ -310,6 +309,7 @@ class Bridge:
 
     def _lost(self, _reason: str) -> None:
         self._settling = None
+        self._then.clear()
         self._connection(up=False)
         self._end(self._pending.lost("the broker was lost"))
 
@@ -321,9 +321,11 @@ class Bridge:
 
     def _settled(self) -> None:
         """Ask again for what is missing: brokers drop parts of a large answer."""
+        if not self.link.connected:
+            return  # the next connection settles anew
         missing = [p.slug for p in self.fleet.printers.values() if not p.whole]
         complete = len(self.fleet.printers) - len(missing)
-        if missing and self.link.connected and complete != self._complete:
+        if missing and complete != self._complete:
             self._complete = complete
             self._settling = missing
             self._fetch()
@@ -362,12 +364,15 @@ def _guarded(act: Callable[[], object]) -> None:
         logger.exception("something was dropped")
 
 
-def _cached(
-    known: dict[str, bool], decide: Callable[[str], bool], printer: str
-) -> bool:
-    found = known.get(printer)
-    if found is None:
-        if len(known) > mirror.MAX_PRINTERS:
-            known.clear()
-        found = known[printer] = decide(printer)
-    return found
+class _Known(dict[str, bool]):
+    """What *decide* said of a text, once asked for it."""
+
+    def __init__(self, decide: Callable[[str], bool]) -> None:
+        super().__init__()
+        self._decide = decide
+
+    def __missing__(self, text: str) -> bool:
+        if len(self) > mirror.MAX_PRINTERS:
+            self.clear()
+        found = self[text] = self._decide(text)
+        return found

@@ -9,9 +9,10 @@ from concurrent.futures import Future
 import pytest
 
 from mktl_daemon.catalog import check_items
+from mqtt_bridge import core
 from mqtt_bridge.contract import Command, Event, Result
 from mqtt_bridge.core import Bridge
-from mqtt_bridge.settings import Settings
+from mqtt_bridge.settings import Settings, Store
 from tests.mqtt_bridge import messages as m
 
 
@@ -173,3 +174,40 @@ def test_fuzzed_events_and_results_raise_nothing(turns, caplog):
 
     assert not [record for record in caplog.records if record.exc_info]
     assert isinstance(turns.ask(), Future)
+
+
+def test_what_settles_after_the_link_was_lost_is_not_settled(turns, monkeypatch):
+    """Nobody is forgotten, and nobody told that everything is there."""
+    monkeypatch.setattr(core, "FORGET", -1.0)
+    turns.hear(m.printer())
+    turns.bridge.link.connected = False
+    turns.settle()
+    assert "voron" in turns.bridge.fleet.printers
+    assert not turns.bridge.ready.is_set()
+
+    turns.bridge.link.connected = True
+    turns.bridge._then.append(turns.bridge._settled)
+    turns.lose()
+    turns.bridge.link.connected = True
+    turns.turn()
+    assert not turns.bridge.ready.is_set(), "that was another connection"
+    turns.settle()
+    assert turns.bridge.ready.is_set()
+
+
+def test_which_printers_are_its_own_is_decided_once(monkeypatch):
+    asked = []
+
+    def owns(store, printer):
+        asked.append(printer)
+        return printer == "a"
+
+    monkeypatch.setattr(Store, "owns", owns)
+    turns = Turns()
+    for _ in range(3):
+        turns.hear(m.printer("a") | m.printer("b"))
+    assert asked == ["a", "b"]
+    assert turns.bridge.link._wanted("a")
+    assert not turns.bridge.link._wanted("b")
+    assert asked == ["a", "b"]
+    turns.bridge.close()
