@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 FULL = 64 << 20  # bytes; beyond it the link stops reading, and TCP tells the broker
+OVERHEAD = 250  # bytes that one takes beside what it says
 PORTION = 100  # states read at once: neither a command nor the first waits for a flood
 
 
@@ -38,6 +39,7 @@ class Inbox:
         self._states: OrderedDict[str, bytes] = OrderedDict()
         self._messages: list[tuple[str, bytes]] = []
         self._bytes = 0
+        self._closed = False
         self._since = 0.0  # when the first of what waits came
         self.received = 0
         self.superseded = 0  # states of which a newer one came before they were read
@@ -62,23 +64,35 @@ class Inbox:
             # would never be read. Only "online" stays behind what it promises.
             if topic.endswith("/availability"):
                 self._states.move_to_end(topic)
-            self._bytes += len(payload)
             self.received += 1
-            if before is not None:
-                self._bytes -= len(before)
+            if before is None:
+                self._bytes += _size(topic, payload)
+            else:
+                self._bytes += len(payload) - len(before)
                 self.superseded += 1
 
     def message(self, topic: str, payload: bytes) -> None:
         with self._lock:
             self._messages.append((topic, payload))
-            self._bytes += len(payload)
+            self._bytes += _size(topic, payload)
             self.received += 1
 
     def call(self, function: Callable[[], None]) -> None:
         """Have the reader run *function*."""
+        self.offer(function)
+
+    def offer(self, function: Callable[[], None]) -> bool:
+        """Do as `call`; False if the reader has ended."""
         with self._lock:
-            self._calls.append(function)
-            self._lock.notify()
+            if not self._closed:
+                self._calls.append(function)
+                self._lock.notify()
+            return not self._closed
+
+    def close(self) -> None:
+        """Take no more calls: what waits is read once more, and then nothing."""
+        with self._lock:
+            self._closed = True
 
     def wait(self, timeout: float) -> None:
         """Wait for a call, at most *timeout* seconds."""
@@ -96,8 +110,8 @@ class Inbox:
             for _ in range(min(PORTION, len(self._states))):
                 topic, payload = self._states.popitem(last=False)
                 states[topic] = payload
-            self._bytes -= sum(map(len, states.values()))
-            self._bytes -= sum(len(payload) for _, payload in messages)
+            self._bytes -= sum(_size(*each) for each in states.items())
+            self._bytes -= sum(_size(*each) for each in messages)
             last = not self._states
         return Batch(calls, states, messages, last, self._since)
 
@@ -105,4 +119,8 @@ class Inbox:
         """Drop the states whose topic ends in */level*: they are of another time."""
         with self._lock:
             for topic in [each for each in self._states if each.endswith("/" + level)]:
-                self._bytes -= len(self._states.pop(topic))
+                self._bytes -= _size(topic, self._states.pop(topic))
+
+
+def _size(topic: str, payload: bytes) -> int:
+    return len(topic) + len(payload) + OVERHEAD

@@ -49,6 +49,7 @@ def test_a_flood_is_read_in_portions(monkeypatch):
 
 def test_it_is_full_until_it_is_read(monkeypatch):
     monkeypatch.setattr(inbox, "FULL", 10)
+    monkeypatch.setattr(inbox, "OVERHEAD", 0)
     box = Inbox()
     box.state("a", b"x" * 8)
     box.state("a", b"y" * 8)
@@ -67,3 +68,24 @@ def test_states_of_another_time_can_be_forgotten():
     box.forget("availability")
 
     assert list(box.take().states) == ["p/info"]
+
+
+def test_what_says_nothing_takes_room_too():
+    """Empty payloads on ever new topics fill it as any others."""
+    box = Inbox()
+    for number in range(inbox.FULL // inbox.OVERHEAD):
+        box.state(f"{number}", b"")
+    assert box.full
+
+    while box.waiting:
+        box.take()
+    assert box._bytes == 0
+
+
+def test_nobody_waits_for_a_reader_that_has_ended():
+    box = Inbox()
+    assert box.offer(list)
+    box.close()
+
+    assert not box.offer(list)
+    assert box.take().calls == [list]
