@@ -6,10 +6,12 @@ import base64
 import hashlib
 import hmac
 import json
-from typing import NamedTuple
+from collections import OrderedDict
+from typing import Any, NamedTuple
 
 ACTIONS = {"done": "Done", "later": "Later"}
 LATER = 24.0  # hours
+REMEMBERED = 10_000  # links that are known to have been used
 
 
 class Press(NamedTuple):
@@ -19,7 +21,7 @@ class Press(NamedTuple):
     task: str
     action: str  # one of ACTIONS
     until: int
-    event: int  # the seq of the event that it came with
+    number: int  # makes it another than every other link
 
 
 class LinkError(ValueError):
@@ -44,6 +46,39 @@ def verify(text: str, secret: bytes, now: float) -> Press:
     if press.until < now:
         raise LinkError("this link is too old")
     return press
+
+
+class Used:
+    """Links that were used and are still good: each works once."""
+
+    def __init__(self, kept: Any = None) -> None:
+        """*kept* is what `kept` gave; what cannot be read is left out."""
+        self._presses: OrderedDict[Press, None] = OrderedDict()
+        for row in kept if isinstance(kept, list) else ():
+            try:
+                printer, task, action, until, number = row
+                press = Press(str(printer), str(task), str(action), int(until),
+                              int(number))  # fmt: skip
+            except (TypeError, ValueError):
+                continue
+            self._presses[press] = None
+
+    def take(self, press: Press, now: float) -> bool:
+        """Use *press*; False if that was done before."""
+        if press in self._presses:
+            return False
+        for each in [each for each in self._presses if each.until < now]:
+            del self._presses[each]
+        self._presses[press] = None
+        if len(self._presses) > REMEMBERED:
+            self._presses.popitem(last=False)
+        return True
+
+    def free(self, press: Press) -> None:
+        self._presses.pop(press, None)
+
+    def kept(self) -> list[Press]:
+        return list(self._presses)
 
 
 def _mac(body: bytes, secret: bytes) -> bytes:

@@ -15,9 +15,10 @@ from typing import Any, Protocol
 
 from mqtt_bridge import contract, mirror, pending
 from mqtt_bridge.contract import Command, ContractError, Event, Result, Topic
+from mqtt_bridge.facets import STATUS_AT
 from mqtt_bridge.inbox import Batch, Inbox
 from mqtt_bridge.link import Link
-from mqtt_bridge.mirror import Changes, Fleet, Place, Row
+from mqtt_bridge.mirror import Changes, Fleet, Place, Printer, Row
 from mqtt_bridge.notifier import Told
 from mqtt_bridge.pending import Outcome, Pending
 from mqtt_bridge.settings import Settings
@@ -52,6 +53,10 @@ class Bridge:
         )
         self.ready = threading.Event()  # everything retained has been mirrored
         self.listeners: list[Callable[[Told], None]] = []
+        # Told of printers and of what stands of their tasks: of all once what the
+        # broker retains is here, and of one when it comes online. What happened before
+        # that nobody heard.
+        self.watchers: list[Callable[[frozenset[str], list[Told]], None]] = []
         self.commands: dict[str, int] = {}  # outcomes by name
         self.delay = 0.0  # seconds from arrival to publication, of the last batch
         self._sink = sink
@@ -61,8 +66,10 @@ class Bridge:
         self._settling: list[str] | None = None  # printers still to be asked for
         self._then: list[Callable[[], None]] = []  # once no state waits
         self._complete = -1
-        self._closing = False
-        self._connected_at = 0.0
+        # Events that came before what the broker retains of their tasks did.
+        self._early: list[tuple[str, Event]] | None = []
+        self._closing = False  # it is asked to end
+        self._closed = False
         self.link = Link(
             settings.broker,
             self.inbox,
@@ -85,10 +92,16 @@ class Bridge:
 
     def close(self) -> None:
         """Answer whoever waits, say goodbye to the broker, end the threads."""
+        self.end()
+        self.link.close()
+
+    def end(self) -> None:
+        """Answer whoever waits; nothing is told or published afterwards."""
         self.inbox.call(self._close)
         if self._thread.is_alive():
             self._thread.join(2.0)
-        self.link.close()
+        else:
+            self._finish()
 
     def ask(
         self, printer: str, task: str, make: Callable[[mirror.Record, str], Command]
@@ -98,7 +111,8 @@ class Bridge:
         *make* gets the task's record and a transaction.
         """
         future: Future[Result | None] = Future()
-        self.inbox.call(lambda: self._ask(printer, task, make, future))
+        if not self.inbox.offer(lambda: self._ask(printer, task, make, future)):
+            future.set_exception(_stopped())
         return future
 
     def call(self, function: Callable[[], Any]) -> Future[Any]:
@@ -111,7 +125,8 @@ class Bridge:
             except BaseException as error:  # noqa: BLE001 - it is the Future's outcome
                 future.set_exception(error)
 
-        self.inbox.call(act)
+        if not self.inbox.offer(act):
+            future.set_exception(_stopped())
         return future
 
     # In turn
@@ -122,7 +137,14 @@ class Bridge:
             left = DOZE if deadline is None else deadline - time.monotonic()
             self.inbox.wait(min(DOZE, max(0.0, left)))
             self._turn()
+        self._finish()
+
+    def _finish(self) -> None:
+        self.inbox.close()
+        self._turn()
         with self._lock:
+            self._closed = True
+            self._tell_early()
             self._end(self._pending.lost("the bridge stopped"))
 
     def _turn(self) -> None:
@@ -132,7 +154,9 @@ class Bridge:
         switch, several times.
         """
         with self._lock:
-            self._take(self.inbox.take())
+            batch = self.inbox.take()
+            if not self._closed:
+                self._take(batch)
 
     def _take(self, batch: Batch) -> None:
         for call in batch.calls:
@@ -169,6 +193,8 @@ class Bridge:
         for printer in changes.gone:
             self._end(self._pending.gone(printer))
         self._end(self._pending.seen(changes.states))
+        if changes.come and self._early is None:
+            self._look(changes.come)
 
     def _hand_over(self, changes: Changes) -> None:
         if changes.removed or changes.placed:
@@ -209,6 +235,9 @@ class Bridge:
         self._end(self._pending.answered(slug, result, seq))
 
     def _happened(self, slug: str, event: Event) -> None:
+        if self._early is not None:
+            self._early.append((slug, event))
+            return
         told = self._told(slug, event)
         for listener in self.listeners:
             try:
@@ -229,21 +258,34 @@ class Bridge:
             int(count or 0),
         )
 
-    def standing(self) -> list[Told]:
-        """What was to be told of every task as it stands, in the bridge's turn."""
-        found = []
-        for slug, printer in self.fleet.printers.items():
-            for task, record in printer.tasks.items():
+    def _tell_early(self) -> None:
+        early, self._early = self._early or [], None
+        for slug, event in early:
+            self._happened(slug, event)
+
+    def _look(self, slugs: Iterable[str]) -> None:
+        if not self.watchers:
+            return
+        printers = [self.fleet.printers[s] for s in slugs if s in self.fleet.printers]
+        standing = [told for printer in printers for told in self._standing(printer)]
+        for watcher in self.watchers:
+            try:
+                watcher(frozenset(printer.slug for printer in printers), standing)
+            except Exception:
+                logger.exception("what stands was not told")
+
+    def _standing(self, printer: Printer) -> Iterable[Told]:
+        """What was to be told of every task as it stands."""
+        for task, record in printer.tasks.items():
+            status = contract.STATUSES[int(record.values[STATUS_AT] or 0)]
+            if record.shown and status in (contract.SOON, contract.DUE):
                 said = record.named()
-                status = contract.STATUSES[int(said["status"] or 0)]
-                if record.shown and status in (contract.SOON, contract.DUE):
-                    texts = {
-                        name: str(said[name] or "")
-                        for name in ("label", "message", "guide")
-                    }
-                    event = Event(record.seq, record.time, task, status, **texts)
-                    found.append(self._told(slug, event))
-        return found
+                texts = {
+                    name: str(said[name] or "")
+                    for name in ("label", "message", "guide")
+                }
+                event = Event(record.seq, record.time, task, status, **texts)
+                yield self._told(printer.slug, event)
 
     # Commands
 
@@ -304,12 +346,13 @@ class Bridge:
     # The connection
 
     def _connected(self) -> None:
-        self._connected_at = time.time()
+        self._early = self._early or []
         self._connection(up=True)
 
     def _lost(self, _reason: str) -> None:
         self._settling = None
         self._then.clear()
+        self._tell_early()
         self._connection(up=False)
         self._end(self._pending.lost("the broker was lost"))
 
@@ -334,6 +377,9 @@ class Bridge:
             self._settling = None
             self._forget()
             self.ready.set()
+            # Events first: what they told is not told again as what stands.
+            self._tell_early()
+            self._look(self.fleet.printers)
 
     def _fetch(self) -> None:
         if self._settling is None:
@@ -354,6 +400,10 @@ class Bridge:
 
     def _close(self) -> None:
         self._closing = True
+
+
+def _stopped() -> Exception:
+    return pending.error(contract.NOT_READY, "the bridge has stopped")
 
 
 def _guarded(act: Callable[[], object]) -> None:

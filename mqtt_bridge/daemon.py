@@ -20,8 +20,6 @@ from mqtt_bridge.web import Web
 
 logger = logging.getLogger(__name__)
 
-WITHIN = 30.0  # seconds for a look at a whole fleet
-
 _BROKER: Description = {
     "type": "boolean",
     "description": "Whether the bridge has its broker",
@@ -109,22 +107,23 @@ class BridgeDaemon(Daemon):
 
     def setup_final(self) -> None:
         given = self.bridge.settings
-        if self._pusher is not None:
-            bridge = self.bridge
-            self._pusher.catch_up(bridge.call(bridge.standing).result(WITHIN))
-            self._pusher.start()
         if given.metrics is not None:
             self._webs.append(metrics.serve(self.bridge, given.metrics, self._pusher))
         if given.http.listen is not None and self._pusher is not None:
-            self._webs.append(
-                doors.serve(self.bridge, given.http.listen, self._pusher.secret)
-            )
+            self._webs.append(doors.serve(self.bridge, given.http.listen, self._pusher))
 
     def started(self) -> None:
+        # Not before: a bridge that is refused tells nobody, another one does.
+        if self._pusher is not None:
+            self._pusher.start()
         count = len(self.bridge.fleet.printers)
         logger.info("on the air with %d printers", count)
 
     def cleanup(self, *_args: Any, **_kwargs: Any) -> None:
+        # All are asked to end before any is waited for.
+        self.bridge.end()
+        if self._pusher is not None:
+            self._pusher.end()
         for web in self._webs:
             web.close()
         self.bridge.close()
@@ -174,4 +173,5 @@ def _pusher(given: settings.Settings, bridge: Bridge) -> Pusher | None:
         return None
     pusher = Pusher(given)
     bridge.listeners.append(pusher.tell)
+    bridge.watchers.append(pusher.look)
     return pusher

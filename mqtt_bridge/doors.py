@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import html
 import logging
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 
 from mqtt_bridge import buttons
@@ -14,6 +12,7 @@ from mqtt_bridge.buttons import LinkError, Press
 from mqtt_bridge.contract import Command
 from mqtt_bridge.core import Bridge
 from mqtt_bridge.mirror import Record
+from mqtt_bridge.push import Pusher
 from mqtt_bridge.web import Answer, Routes, Web
 
 logger = logging.getLogger(__name__)
@@ -22,17 +21,14 @@ HTML = "text/html; charset=utf-8"
 PATH = "/do/"
 BY = "push"
 WITHIN = 7.0  # seconds: the bridge itself gives up after 5
-USED = 10_000  # links that are remembered as used
 
 
 class Doors:
     """Answers ``/do/<signed>``: a GET asks, a POST does, and only once."""
 
-    def __init__(self, bridge: Bridge, secret: bytes) -> None:
+    def __init__(self, bridge: Bridge, pusher: Pusher) -> None:
         self._bridge = bridge
-        self._secret = secret
-        self._lock = threading.Lock()
-        self._used: OrderedDict[Press, None] = OrderedDict()
+        self._pusher = pusher
 
     def get(self, path: str) -> Answer:
         # Mail programs and messengers fetch links to show what is behind: a GET
@@ -46,23 +42,25 @@ class Doors:
         if not path.startswith(PATH):
             return _page(404, "Nothing is here.")
         try:
-            press = buttons.verify(path.removeprefix(PATH), self._secret, time.time())
+            text = path.removeprefix(PATH)
+            press = buttons.verify(text, self._pusher.secret, time.time())
         except LinkError as error:
             return _page(403, html.escape(str(error)))
         return act(press)
 
     def _press(self, press: Press) -> Answer:
-        with self._lock:
-            if press in self._used:
-                return _page(409, "This was done already.")
-            self._used[press] = None
-            if len(self._used) > USED:
-                self._used.popitem(last=False)
+        if not self._pusher.use(press):
+            return _page(409, "This was done already.")
         try:
             self._do(press)
+        except TimeoutError as error:
+            # It stays used: whoever pressed again might have it done twice.
+            logger.info("a button was not answered: %s", error)
+            return _page(
+                504, f"It is not known whether it was done: {html.escape(str(error))}"
+            )
         except Exception as error:  # noqa: BLE001 - whoever pressed is told
-            with self._lock:
-                self._used.pop(press, None)
+            self._pusher.free(press)
             logger.info("a button had no effect: %s", error)
             return _page(502, f"Not done: {html.escape(str(error))}")
         return _page(200, "Done." if press.action == "done" else "Later, then.")
@@ -76,9 +74,9 @@ class Doors:
         self._bridge.ask(press.printer, press.task, make).result(WITHIN)
 
 
-def serve(bridge: Bridge, address: tuple[str, int], secret: bytes) -> Web:
+def serve(bridge: Bridge, address: tuple[str, int], pusher: Pusher) -> Web:
     """Serve the links. OSError: the address is not to be had."""
-    doors = Doors(bridge, secret)
+    doors = Doors(bridge, pusher)
     try:
         return Web(address, Routes(doors.get, doors.post), "upkeep-doors")
     except OSError as error:

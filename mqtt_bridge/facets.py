@@ -84,6 +84,7 @@ TASK = (
 )  # fmt: skip
 
 
+STATUS_AT = [facet.field for facet in TASK].index("status")  # in a task's values
 _TRIGGER = [facet.field for facet in TASK].index("trigger")
 
 

@@ -85,7 +85,8 @@ class Changes:
         self.removed: set[str] = set()
         self.rows: list[Row] = []
         self.states: list[tuple[str, str, int]] = []  # printer, task, seq
-        self.gone: set[str] = set()  # printers that went offline
+        self.come: set[str] = set()  # printers that came online
+        self.gone: set[str] = set()  # and that went offline
 
     def place(self, record: Record, index: int) -> None:
         field = record.shape.fields[index]
@@ -235,6 +236,8 @@ class Fleet:
     ) -> None:
         if printer.online and not online:
             changes.gone.add(printer.slug)
+        elif online and not printer.online:
+            changes.come.add(printer.slug)
         printer.face = printer.face._replace(online=online)
         self._show_printer(printer, now, changes)
 

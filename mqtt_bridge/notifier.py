@@ -6,8 +6,9 @@ Pure: the caller brings the clock, keeps what is to be kept, and sends.
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -66,7 +67,10 @@ class Waiting(NamedTuple):
 
 
 class Notifier:
-    """What has been told, and what waits. *local* turns UNIX seconds to local time."""
+    """What has been told, and what waits.
+
+    *local* turns UNIX seconds to local time; its `timestamp` must turn it back.
+    """
 
     def __init__(
         self, push: Push, local: Callable[[float], datetime] = datetime.fromtimestamp
@@ -74,6 +78,7 @@ class Notifier:
         self._push = push
         self._local = local
         self._told: OrderedDict[str, None] = OrderedDict()
+        self._printers: set[str] = set()  # those that have been looked at
         self._waiting: list[Waiting] = []
         self._sending: list[Waiting] = []
 
@@ -87,13 +92,21 @@ class Notifier:
         ident = f"{told.printer}/{event.seq}/{event.task}/{event.event}"
         return self._take(told, ident, now)
 
-    def stands(self, told: Told, now: float) -> bool:
-        """As `happened`, of a task that became so while nobody listened."""
-        return self._take(told, _standing(told), now)
+    def look(self, printers: Set[str], standing: Iterable[Told], now: float) -> bool:
+        """Take how the tasks of *printers* stand; True if something is to be kept.
 
-    def known(self, told: Told) -> None:
-        """Take note of how a task stands without telling anybody."""
-        self._remember(_standing(told))
+        What became due while nobody listened is told. Of a printer that is seen for
+        the first time it is only noted: it is no news to somebody who begins, and of
+        a printer that moved here another bridge has told it.
+        """
+        changed = not printers <= self._printers
+        for told in standing:
+            if told.printer not in self._printers:
+                self._remember(_standing(told))
+            elif self._take(told, _standing(told), now):
+                changed = True
+        self._printers |= printers
+        return changed
 
     def _take(self, told: Told, ident: str, now: float) -> bool:
         notes = list(self._notes(told))
@@ -133,10 +146,10 @@ class Notifier:
         self._sending.remove(waiting)
         if now - waiting.since > GIVE_UP:
             return False
-        pause = RETRY[min(waiting.failures, len(RETRY) - 1)]
-        failures = waiting.failures + 1
+        then = now + RETRY[min(waiting.failures, len(RETRY) - 1)]
+        due = self._loud(then)
         self._waiting.append(
-            waiting._replace(due=now + pause, held=False, failures=failures)
+            waiting._replace(due=due, held=due > then, failures=waiting.failures + 1)
         )
         return True
 
@@ -149,27 +162,33 @@ class Notifier:
     def kept(self) -> dict[str, Any]:
         return {
             "told": list(self._told),
+            "printers": sorted(self._printers),
             "waiting": [
-                [*each.note, each.due, each.since, each.held]
+                [self._digest(each.note), *each.note, each.due, each.since, each.held]
                 for each in self._waiting + self._sending
             ],
         }
 
-    def restore(self, kept: Any) -> None:
-        """Take back what `kept` gave; what cannot be read is left out."""
+    def restore(self, kept: Any, owns: Callable[[str], bool] = lambda _: True) -> None:
+        """Take back what `kept` gave; what cannot be read is left out.
+
+        So is a note whose address is not where it was in the settings, and a printer
+        that is not ours any more: when it comes back, another bridge has looked at it.
+        """
         if not isinstance(kept, dict):
             return
-        told = kept.get("told")
-        if isinstance(told, list):
-            self._told.update(dict.fromkeys(str(each) for each in told))
-        for row in kept.get("waiting") or ():
+        self._told.update(dict.fromkeys(map(str, _list(kept, "told"))))
+        self._printers.update(filter(owns, map(str, _list(kept, "printers"))))
+        for row in _list(kept, "waiting"):
             try:
-                rule, address, *texts, due, since, held = row
+                digest, rule, address, *texts, due, since, held = row
                 note = Note(int(rule), int(address), *map(str, texts))
-                self._push.rules[note.rule].to[note.address]  # still there?
+                if digest != self._digest(note):
+                    continue
+                waiting = Waiting(note, float(due), float(since), bool(held))
             except (TypeError, ValueError, IndexError):
                 continue
-            self._waiting.append(Waiting(note, float(due), float(since), bool(held)))
+            self._waiting.append(waiting)
 
     # Helpers
 
@@ -179,30 +198,44 @@ class Notifier:
                 for address in range(len(rule.to)):
                     yield _note(number, address, rule, told)
 
+    def _digest(self, note: Note) -> str:
+        """Tell the note's address from any other, without giving it away."""
+        address = self._push.rules[note.rule].to[note.address]
+        return hashlib.sha256(address.encode()).hexdigest()[:16]
+
     def _when(self, now: float) -> float:
         """When something that happens now may be told: UNIX seconds."""
+        if self._push.digest is not None:
+            return self._next(now, self._push.digest)
+        return self._loud(now)
+
+    def _loud(self, now: float) -> float:
+        """*now*, or the end of the quiet hours that it is in."""
+        if self._push.quiet is None:
+            return now
+        begin, end = self._push.quiet
         here = self._local(now)
         minute = here.hour * 60 + here.minute
-        if self._push.digest is not None:
-            return self._next(now, here, self._push.digest)
-        if self._push.quiet is not None:
-            begin, end = self._push.quiet
-            inside = (
-                begin <= minute < end
-                if begin <= end
-                else minute >= begin or minute < end
-            )
-            if inside:
-                return self._next(now, here, end)
-        return now
-
-    def _next(self, now: float, here: datetime, minute: int) -> float:
-        then = here.replace(
-            hour=minute // 60, minute=minute % 60, second=0, microsecond=0
+        inside = (
+            begin <= minute < end if begin <= end else minute >= begin or minute < end
         )
-        if then <= here:
-            then += timedelta(days=1)
-        return now + (then - here).total_seconds()
+        return self._next(now, end) if inside else now
+
+    def _next(self, now: float, minute: int) -> float:
+        """When the clock on the wall shows *minute* of a day next."""
+        hour, minute = divmod(minute, 60)
+        here = self._local(now).replace(
+            hour=hour, minute=minute, second=0, microsecond=0, fold=0
+        )
+        # Where clocks are put back the hour comes twice in one day.
+        again, tomorrow = here.replace(fold=1), here + timedelta(days=1)
+        times = [each.timestamp() for each in (here, again, tomorrow)]
+        return next((each for each in times if each > now), times[-1])
+
+
+def _list(kept: dict[str, Any], name: str) -> list[Any]:
+    found = kept.get(name)
+    return found if isinstance(found, list) else []
 
 
 def _standing(told: Told) -> str:

@@ -1,4 +1,4 @@
-"""Sends notes by Apprise, from a thread of its own, and keeps what was told."""
+"""Sends notes by Apprise, from threads of its own, and keeps what was told."""
 
 from __future__ import annotations
 
@@ -10,24 +10,33 @@ import secrets
 import tempfile
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from mqtt_bridge import buttons
-from mqtt_bridge.buttons import Press
+from mqtt_bridge.buttons import Press, Used
 from mqtt_bridge.notifier import Note, Notifier, Told, Waiting
 from mqtt_bridge.settings import Settings, SettingsError
 
 logger = logging.getLogger(__name__)
 
+Address = tuple[int, int]  # a rule's number, and the address's in it
+
 DOZE = 5.0  # seconds between looks at the clock
-CLOSE_WITHIN = 1.0  # seconds
+CLOSE_WITHIN = 1.0  # seconds for what is being sent at the end
+SENDERS = 16  # addresses that are sent to at once
 NTFY = ("ntfy://", "ntfys://")  # the services that have buttons
 
 
 class Pusher:
-    """Takes events from any thread. SettingsError: addresses that cannot be used."""
+    """Takes events from any thread. SettingsError: addresses that cannot be used.
+
+    One thread has the notifier. Each address that there is something for has another,
+    until it is sent: one that is slow keeps no other waiting.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -46,13 +55,17 @@ class Pusher:
             Path(settings.push.state).expanduser() if settings.push.state else None
         )
         kept = self._load()
-        self._first = not kept
-        self.secret = bytes.fromhex(kept.get("secret") or secrets.token_hex(32))
+        self.secret = _secret(kept)
+        self._used = Used(kept.get("used"))
         self._notifier = Notifier(settings.push)
-        self._notifier.restore(kept)
+        self._notifier.restore(kept, settings.store.owns)
         self._bell = threading.Condition()
-        self._events: list[Told] = []
+        # What is to be done with the notifier; true if it is to be kept.
+        self._news: list[Callable[[float], bool]] = []
         self._closing = False
+        self._end_by = 0.0  # monotonic
+        self._ready: dict[Address, list[Waiting]] = {}
+        self._busy: set[Address] = set()
         self.sent = 0
         self.failed = 0
         self._thread = threading.Thread(
@@ -60,83 +73,131 @@ class Pusher:
         )
 
     def start(self) -> None:
+        """Begin to send: what was told before waits until then."""
         self._thread.start()
 
-    def catch_up(self, standing: list[Told]) -> None:
-        """Tell what came to be while the bridge was away; call it before `start`.
-
-        The very first time nobody is told: nothing is new to somebody who begins.
-        """
-        for told in standing:
-            if self._first:
-                self._notifier.known(told)
-            else:
-                self._notifier.stands(told, time.time())
-        self._save()
-
     def tell(self, told: Told) -> None:
+        self._ring(lambda now: self._notifier.happened(told, now))
+
+    def look(self, printers: frozenset[str], standing: list[Told]) -> None:
+        """Take how tasks stand, as `Bridge.watchers` get it."""
+        self._ring(lambda now: self._notifier.look(printers, standing, now))
+
+    def use(self, press: Press) -> bool:
+        """Take note that a link was used; False if it was before."""
         with self._bell:
-            self._events.append(told)
+            fresh = self._used.take(press, time.time())
+        self._ring(lambda _: True)
+        return fresh
+
+    def free(self, press: Press) -> None:
+        """Let a link be used again: it had no effect."""
+        with self._bell:
+            self._used.free(press)
+        self._ring(lambda _: True)
+
+    def end(self) -> None:
+        """Have it end, without waiting."""
+        with self._bell:
+            if not self._closing:
+                self._closing = True
+                self._end_by = time.monotonic() + CLOSE_WITHIN
             self._bell.notify()
 
     def close(self) -> None:
         """End; what has not been sent is kept for the next start."""
-        with self._bell:
-            self._closing = True
-            self._bell.notify()
+        self.end()
         if self._thread.is_alive():
-            self._thread.join(CLOSE_WITHIN)
+            self._thread.join(max(0.0, self._end_by - time.monotonic()) + 0.2)
+
+    def _ring(self, act: Callable[[float], bool]) -> None:
+        with self._bell:
+            self._news.append(act)
+            self._bell.notify()
 
     # The thread
 
     def _run(self) -> None:
-        while not self._closing:
+        over = False
+        while not over:
             with self._bell:
-                if not (self._events or self._closing):
+                if not self._news:
                     self._bell.wait(self._pause())
-                events, self._events = self._events, []
-            try:
-                self._turn(events)
-            # The thread must live on: with it would go every later message.
-            except Exception:
-                logger.exception("push: %d events were dropped", len(events))
+                news, self._news = self._news, []
+                closing = self._closing
+            self._turn(news, closing=closing)
+            over = closing and self._pause() <= 0
 
     def _pause(self) -> float:
+        if self._closing:
+            return self._end_by - time.monotonic() if self._busy else 0.0
         due = self._notifier.next()
         return DOZE if due is None else min(DOZE, max(0.0, due - time.time()))
 
-    def _turn(self, events: list[Told]) -> None:
+    def _turn(self, news: list[Callable[[float], bool]], *, closing: bool) -> None:
         now = time.time()
-        news = [told for told in events if self._notifier.happened(told, now)]
-        ready = self._notifier.due(now)
-        if news:
+        took = [_took(act, now) for act in news]
+        if any(took):
             # Kept before it is sent: after a crash it is told once more rather
             # than never, and after a stop not twice.
             self._save()
-        for waiting in ready:
-            if self._closing:
-                return
-            self._send(waiting)
-            self._save()
+        if closing:
+            return
+        for waiting in self._notifier.due(now):
+            address = waiting.note.rule, waiting.note.address
+            self._ready.setdefault(address, []).append(waiting)
+        for address in list(self._ready):
+            if address not in self._busy and len(self._busy) < SENDERS:
+                self._busy.add(address)
+                threading.Thread(
+                    target=self._deliver,
+                    args=(address, self._ready.pop(address)),
+                    name="upkeep-push-sender",
+                    daemon=True,
+                ).start()
 
-    def _send(self, waiting: Waiting) -> None:
-        note = waiting.note
-        # The service itself: Apprise's own notify() would take other threads, and
-        # Python waits for those at its end.
-        service = self._apprise.Apprise.instantiate(self._address(note))
-        if service is not None and service.notify(title=note.title, body=_body(note)):
+    def _tried(self, waiting: Waiting, now: float, *, taken: bool) -> bool:
+        if taken:
             self.sent += 1
             self._notifier.sent(waiting)
-            return
+            return True
         self.failed += 1
+        note = waiting.note
         scheme = self._rules[note.rule].to[note.address].partition("://")[0]
-        again = self._notifier.failed(waiting, time.time())
+        again = self._notifier.failed(waiting, now)
         if not waiting.failures or not again:
             logger.warning(
                 "push: %s:// took no message; %s",
                 scheme,
                 "trying again" if again else "given up",
             )
+        return True
+
+    def _free(self, address: Address, _now: float) -> bool:
+        self._busy.discard(address)
+        return False
+
+    # A sender's thread
+
+    def _deliver(self, address: Address, several: list[Waiting]) -> None:
+        for waiting in several:
+            if self._closing:
+                break  # it is kept
+            try:
+                taken = self._send(waiting.note)
+            except Exception:
+                logger.exception("push: a message was not sent")
+                taken = False
+            self._ring(partial(self._tried, waiting, taken=taken))
+        self._ring(partial(self._free, address))
+
+    def _send(self, note: Note) -> bool:
+        # The service itself: Apprise's own notify() would take other threads, and
+        # Python waits for those at its end.
+        service = self._apprise.Apprise.instantiate(self._address(note))
+        # Apprise takes no message without a body.
+        body = _body(note) or note.title
+        return service is not None and bool(service.notify(title=note.title, body=body))
 
     def _address(self, note: Note) -> str:
         address = self._rules[note.rule].to[note.address]
@@ -185,11 +246,31 @@ class Pusher:
     def _save(self) -> None:
         if self._file is None:
             return
-        text = json.dumps({**self._notifier.kept(), "secret": self.secret.hex()})
+        with self._bell:
+            used = self._used.kept()
+        kept = {**self._notifier.kept(), "used": used, "secret": self.secret.hex()}
+        text = json.dumps(kept)
         try:
             _write(self._file, text)
         except OSError as error:
             logger.error("push.state: %s is not written: %s", self._file, error)  # noqa: TRY400
+
+
+def _took(act: Callable[[float], bool], now: float) -> bool:
+    try:
+        return act(now)
+    # The thread must live on: with it would go every later message.
+    except Exception:
+        logger.exception("push: an event was dropped")
+        return False
+
+
+def _secret(kept: dict[str, Any]) -> bytes:
+    try:
+        secret = bytes.fromhex(kept.get("secret") or "")
+    except (TypeError, ValueError):
+        secret = b""
+    return secret or secrets.token_bytes(32)
 
 
 def _write(file: Path, text: str) -> None:

@@ -452,6 +452,11 @@ def _build(
     push = checked.get("push", {})
     rules = tuple(_rules(push.pop("rule", ()), http, where))
     push.setdefault("state", _state(store, environ))
+    if store.read_only and any(rule.buttons for rule in rules):
+        _refuse(
+            where, "store.read_only",
+            "is true and a push.rule has buttons, which set: leave one of them out",
+        )  # fmt: skip
     return Settings(
         broker=_broker(checked.get("broker", {}), where, environ),
         store=store,

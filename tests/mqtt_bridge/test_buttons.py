@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mqtt_bridge import buttons
-from mqtt_bridge.buttons import LinkError, Press
+from mqtt_bridge.buttons import LinkError, Press, Used
 
 SECRET = b"s" * 32
 PRESS = Press("voron", "rods", "done", 2000, 7)
@@ -41,3 +43,29 @@ def test_a_changed_link_is_refused(where, character):
         assert buttons.verify(changed, SECRET, 0.0) == PRESS
     except LinkError:
         assert changed != link
+
+
+def test_a_link_works_once_over_restarts_too():
+    used = Used()
+    assert used.take(PRESS, 0.0)
+    assert not used.take(PRESS, 0.0)
+
+    again = Used(json.loads(json.dumps(used.kept())))
+    assert not again.take(PRESS, 0.0)
+    again.free(PRESS)
+    assert again.take(PRESS, 0.0), "it had no effect"
+
+
+def test_a_used_link_is_forgotten_once_it_is_too_old():
+    used = Used()
+    used.take(PRESS, 0.0)
+    used.take(PRESS._replace(until=5000), 3000.0)
+
+    assert [press.until for press in used.kept()] == [5000]
+
+
+@pytest.mark.parametrize(
+    "kept", [None, 5, {}, [5], [[1, 2]], [["a", "b", "c", "d", 1]]]
+)
+def test_damaged_memories_of_links_are_left_out(kept):
+    assert Used(kept).kept() == []

@@ -84,6 +84,15 @@ class Turns:
         self.turn()
         return asked
 
+    def watch(self):
+        """What is told from now on: events, and what stands."""
+        told = []
+        self.bridge.listeners.append(told.append)
+        self.bridge.watchers.append(
+            lambda printers, standing: told.append((sorted(printers), standing))
+        )
+        return told
+
 
 @pytest.fixture
 def turns():
@@ -211,3 +220,68 @@ def test_which_printers_are_its_own_is_decided_once(monkeypatch):
     assert not turns.bridge.link._wanted("b")
     assert asked == ["a", "b"]
     turns.bridge.close()
+
+
+DUE = m.state(seq=4, status="due", done_count=3)
+
+
+def test_what_stands_is_told_on_each_connection_once_all_is_here(turns):
+    told = turns.watch()
+    turns.hear(m.printer(tasks=(DUE, m.state("belt"))))
+    assert told == []
+
+    turns.settle()
+    [(printers, [standing])] = told
+    assert printers == ["voron"]
+    assert (standing.event.task, standing.event.event) == ("rods", "due")
+    assert (standing.done_count, standing.name) == (3, "Voron")
+
+    turns.lose()
+    turns.connect()
+    turns.settle()
+    assert told[1] == told[0]
+
+
+def test_an_event_that_comes_before_its_tasks_state_waits_for_it(turns):
+    """It is told before what stands, and as of the same time between two times done."""
+    told = turns.watch()
+    turns.happen("voron", "events", Event(4, 1000.0, "rods", "due").encode())
+    turns.turn()
+    turns.hear(m.printer(tasks=(DUE,)))
+    assert told == []
+
+    turns.settle()
+    event, (_, [standing]) = told
+    assert (event.event.event, event.done_count, event.name) == ("due", 3, "Voron")
+    assert standing.done_count == 3
+
+
+def test_no_event_is_lost_with_the_connection(turns):
+    told = turns.watch()
+    turns.happen("voron", "events", Event(4, 1000.0, "rods", "due").encode())
+    turns.turn()
+    turns.lose()
+    assert [one.event.event for one in told] == ["due"]
+
+
+def test_what_stands_of_a_printer_is_told_when_it_comes_online(turns):
+    """What became due while it had no connection nobody heard."""
+    told = turns.watch()
+    turns.settle()
+    turns.hear(m.printer())
+    assert told == [([], []), (["voron"], [])]
+
+    turns.hear({m.topic("voron", "availability"): b"offline"})
+    turns.hear(m.printer(tasks=(DUE,)))
+    [_, _, (printers, [standing])] = told
+    assert (printers, standing.event.event) == (["voron"], "due")
+
+
+def test_whoever_asks_a_bridge_that_has_ended_is_answered(turns):
+    turns.hear(m.printer())
+    waiting = turns.ask()
+    turns.bridge.close()
+
+    assert isinstance(waiting.exception(0), TimeoutError)
+    assert "has stopped" in str(turns.ask().exception(0))
+    assert "has stopped" in str(turns.bridge.call(list).exception(0))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -20,10 +22,10 @@ def told(event="due", seq=1, task="rods", printer="voron", done_count=0, **field
     return Told(printer, "Voron", "http://voron", made, done_count)
 
 
-def notifier(*rules, **push):
+def notifier(*rules, zone=UTC, **push):
     return Notifier(
         Push(rules=rules or (Rule(to=("a://",)),), **push),
-        lambda when: datetime.fromtimestamp(when, UTC),
+        lambda when: datetime.fromtimestamp(when, zone),
     )
 
 
@@ -72,7 +74,13 @@ def test_what_was_being_sent_at_a_stop_is_sent_after_it():
     assert len(sent(again, NOON)) == 1
 
 
-@pytest.mark.parametrize("kept", [None, [], {"told": 5}, {"waiting": [[1], 2, None]}])
+@pytest.mark.parametrize(
+    "kept",
+    [
+        None, [], {"told": 5}, {"waiting": [[1], 2, None]}, {"waiting": 5},
+        {"printers": 5}, {"waiting": {"a": 1}},
+    ],
+)  # fmt: skip
 def test_a_damaged_memory_is_left_out(kept):
     made = notifier()
     made.restore(kept)
@@ -130,6 +138,81 @@ def test_a_digest_is_sent_once_a_day():
     assert len(sent(made, NOON + 20 * 3600)) == 1
 
 
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def berlin(*moment):
+    return datetime(*moment, tzinfo=BERLIN).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("setting", "now", "then"),
+    [
+        # Clocks are put back from 3 to 2 on 25 October, and forward on 29 March.
+        ({"quiet": "22-7"}, (2026, 10, 24, 23), (2026, 10, 25, 7)),
+        ({"quiet": "22-7"}, (2026, 3, 28, 23), (2026, 3, 29, 7)),
+        ({"digest": "8"}, (2026, 10, 24, 9), (2026, 10, 25, 8)),
+        ({"digest": "8"}, (2026, 3, 28, 9), (2026, 3, 29, 8)),
+        ({"digest": "8"}, (2026, 7, 1, 8), (2026, 7, 2, 8)),
+        # There is no half past two: it is half past three then.
+        ({"digest": "2:30"}, (2026, 3, 28, 9), (2026, 3, 29, 3, 30)),
+    ],
+)
+def test_the_clock_on_the_wall_counts_when_clocks_are_changed(setting, now, then):
+    times = {
+        "22-7": (22 * 60, 7 * 60),
+        "8": 8 * 60,
+        "2:30": 150,
+    }
+    made = notifier(
+        zone=BERLIN, **{name: times[text] for name, text in setting.items()}
+    )
+    made.happened(told(), berlin(*now))
+
+    assert made.next() == berlin(*then)
+
+
+def test_what_comes_in_an_hour_that_comes_twice_waits_for_its_second_end():
+    """Quiet until half past two: it is a quarter past two for the second time."""
+    made = notifier(zone=BERLIN, quiet=(22 * 60, 150))
+    now = datetime(2026, 10, 25, 2, 15, tzinfo=BERLIN, fold=1).timestamp()
+    made.happened(told(), now)
+
+    assert made.next() == now + 900
+
+
+def test_what_is_tried_again_keeps_the_quiet_hours():
+    made = notifier(quiet=(22 * 60, 7 * 60))
+    late = 22 * 3600.0 - 1
+    for seq in range(2):
+        made.happened(told(seq=seq), late)
+    for each in made.due(late):
+        assert made.failed(each, late)
+
+    assert made.next() == 31 * 3600
+    assert len(made.due(31 * 3600.0)) == 1, "both in one"
+
+
+def test_a_digest_that_fails_is_tried_again_on_the_same_day():
+    made = notifier(digest=8 * 60)
+    made.happened(told(), 0.0)
+    [waiting] = made.due(8 * 3600.0)
+    made.failed(waiting, 8 * 3600.0)
+
+    assert made.next() < 9 * 3600
+
+
+def test_what_waits_goes_to_no_other_address_than_it_was_for():
+    made = notifier(Rule(to=("a://", "b://")))
+    made.happened(told(), NOON)
+    kept = json.loads(json.dumps(made.kept()))
+    assert "a://" not in str(kept), "addresses hold tokens"
+
+    again = notifier(Rule(to=("c://", "b://")))
+    again.restore(kept)
+    assert [note.address for note in sent(again, NOON)] == [1]
+
+
 def test_each_address_is_tried_again_by_itself():
     made = notifier(Rule(to=("a://", "b://")))
     made.happened(told(), NOON)
@@ -161,23 +244,56 @@ def test_only_what_asks_for_work_gets_buttons():
     assert [note.task for note in sent(made, NOON)] == ["rods", ""]
 
 
-def test_what_became_due_while_nobody_listened_is_told_once():
+VORON = frozenset(["voron"])
+
+
+def looked():
+    """A notifier that knows the printer."""
     made = notifier()
-    assert made.stands(told(seq=5), NOON)
-    assert not made.stands(told(seq=6), NOON), "it still stands so"
-    assert made.stands(told(seq=7, done_count=1), NOON), "it was done in between"
+    made.look(VORON, [], NOON)
+    return made
+
+
+def test_what_became_due_while_nobody_listened_is_told_once():
+    made = looked()
+    assert made.look(VORON, [told(seq=5)], NOON)
+    assert not made.look(VORON, [told(seq=6)], NOON), "it still stands so"
+    assert made.look(VORON, [told(seq=7, done_count=1)], NOON), "done in between"
+    assert made.waiting == 2
 
 
 def test_what_was_told_when_it_happened_is_not_told_as_standing():
-    made = notifier()
+    made = looked()
     made.happened(told(seq=5), NOON)
 
-    assert not made.stands(told(seq=9), NOON)
+    assert not made.look(VORON, [told(seq=9)], NOON)
 
 
-def test_what_is_known_from_the_beginning_is_not_told():
+def test_what_a_printer_has_due_at_first_sight_is_not_told():
+    """Nor later; what happens from then on is."""
     made = notifier()
-    made.known(told())
+    made.look(VORON, [told()], NOON)
+    made.look(VORON, [told()], NOON)
+    assert made.waiting == 0
 
-    assert not made.stands(told(), NOON)
-    assert made.happened(told(), NOON), "a reminder is"
+    assert made.happened(told(), NOON), "a reminder"
+    assert made.look(VORON, [told(done_count=1)], NOON)
+
+
+def test_a_printer_that_was_here_before_is_known_after_a_restart():
+    again = notifier()
+    again.restore(looked().kept())
+
+    assert again.look(VORON, [told()], NOON)
+    assert again.waiting == 1
+
+
+def test_a_printer_that_moved_away_is_new_when_it_comes_back():
+    """Another bridge had it meanwhile, and told what became due."""
+    away = notifier()
+    away.restore(looked().kept(), owns=lambda printer: False)
+    back = notifier()
+    back.restore(away.kept())
+    back.look(VORON, [told()], NOON)
+
+    assert back.waiting == 0

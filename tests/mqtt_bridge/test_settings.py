@@ -38,6 +38,12 @@ def test_the_environment_is_over_the_file_and_flags_over_both(load):
     assert (made.host, made.port, made.keepalive) == ("a", 2, 7)
 
 
+BUTTONS = """
+http = { listen = 1, url = "http://a" }
+push.rule = [{ to = "a", buttons = true }]
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -65,6 +71,7 @@ def test_the_environment_is_over_the_file_and_flags_over_both(load):
         ("[[push.rule]]\nto = 'a'\ntitle = '{label.upper}'", "none but {printer}"),
         ("[[push.rule]]\nto = 'a'\ntitle = '{label[x]}'", "none but {printer}"),
         ("[[push.rule]]\nto = 'a'\nbuttons = true", "http.listen"),
+        (f"store.read_only = true\n{BUTTONS}", "store.read_only"),
         ("[http]\nurl = 'phone'", "begins with http:// or https://"),
         ("[metrics]\nlisten = 'x:y'", "HOST:PORT"),
         ("[", "is no TOML"),

@@ -20,6 +20,7 @@ from mqtt_bridge.contract import Command
 from mqtt_bridge.core import Bridge
 from mqtt_bridge.doors import Doors
 from mqtt_bridge.metrics import serve as serve_metrics
+from mqtt_bridge.notifier import Note
 from mqtt_bridge.push import Pusher
 from mqtt_bridge.settings import Broker, Http, Push, Rule, Settings, SettingsError, load
 from mqtt_bridge.web import Routes, Web
@@ -42,12 +43,17 @@ class Ntfy:
     def __init__(self):
         self.messages = []
         self.refused = 0
+        self.asked = 0
         self.status = 200
+        self.gate = threading.Event()  # while it is not set nobody is answered
+        self.gate.set()
         ntfy = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                ntfy.asked += 1
+                ntfy.gate.wait(20)
                 if ntfy.status == 200:
                     ntfy.messages.append((json.loads(body), dict(self.headers)))
                 else:
@@ -124,9 +130,9 @@ class People:
         self.bridge = Bridge(self.settings, self.items)
         self.pusher = Pusher(self.settings)
         self.bridge.listeners.append(self.pusher.tell)
+        self.bridge.watchers.append(self.pusher.look)
         self.bridge.start()
         assert self.bridge.ready.wait(20)
-        self.pusher.catch_up(self.bridge.call(self.bridge.standing).result(10))
         self.pusher.start()
         return self
 
@@ -191,6 +197,84 @@ def test_what_became_due_while_the_bridge_was_away_is_told(
     assert len(ntfy.messages) == 1
 
 
+def test_what_became_due_while_the_broker_was_away_is_told(tmp_path, ntfy):
+    server = Mosquitto(tmp_path).start()
+    rule = Rule(to=(ntfy.address,))
+    with ScriptedPrinter(server.port) as printer, People(server.port, rule) as people:
+        until(lambda: people.items.value("voron.online"), "the printer")
+        server.kill()
+        until(lambda: people.items.value("voron.online") == 0, "the loss")
+        state = printer.states["rods"]._replace(seq=99, status="due")
+        printer.states["rods"] = state
+        again = Mosquitto(tmp_path, port=server.port).start()
+        until(lambda: ntfy.messages, "the message")
+        again.kill()
+    assert len(ntfy.messages) == 1
+
+
+def test_printers_that_move_to_a_bridge_are_told_of_no_second_time(
+    broker, printer, ntfy, tmp_path
+):
+    rule, state = Rule(to=(ntfy.address,)), tmp_path / "other.json"
+    printer.change(status="due")
+    with People(broker.port, rule, state=state):
+        printer.happen("done")
+        printer.happen("due")
+        until(lambda: ntfy.messages, "what happens now")
+    assert len(ntfy.messages) == 1
+
+
+def test_an_address_that_is_slow_keeps_no_other_waiting(broker, printer, ntfy):
+    with Ntfy() as slow:
+        slow.gate.clear()
+        with People(broker.port, Rule(to=(slow.address, ntfy.address))):
+            printer.happen("due")
+            printer.happen("due")
+            until(lambda: len(ntfy.messages) == 2, "both at the other")
+            assert slow.messages == []
+            slow.gate.set()
+            until(lambda: len(slow.messages) == 2, "both")
+
+
+def test_what_happens_while_one_is_sent_is_kept_at_a_stop(
+    broker, printer, ntfy, tmp_path
+):
+    rule, state = Rule(to=(ntfy.address,), events=("due", "done")), tmp_path / "s"
+    ntfy.gate.clear()
+    with People(broker.port, rule, state=state) as people:
+        heard = []
+        people.bridge.listeners.append(heard.append)
+        printer.happen("due")
+        until(lambda: ntfy.asked, "the one that hangs")
+        printer.happen("done")
+        until(lambda: len(heard) == 2, "it arrived")
+        people.bridge.end()
+        begin = time.monotonic()
+        people.pusher.close()
+        assert time.monotonic() - begin < 1.8
+    ntfy.gate.set()
+    until(lambda: ntfy.messages, "the first")
+    with People(broker.port, rule, state=state):
+        told = lambda: [each["message"] for each, _ in ntfy.messages]  # noqa: E731
+        until(lambda: any("was done" in text for text in told()), "the other")
+
+
+def test_a_text_may_be_empty(broker, printer, ntfy):
+    rule = Rule(to=(ntfy.address,), text="")
+    with People(broker.port, rule):
+        printer.happen("due")
+        until(lambda: ntfy.messages, "the message")
+    assert ntfy.messages[0][0]["title"] == "Voron: Oil the rods"
+
+
+def test_damaged_files_are_begun_anew(tmp_path):
+    state = tmp_path / "s"
+    for text in ('{"waiting": 5, "secret": 5, "used": 5}', '{"secret": "x"}', "[]"):
+        state.write_text(text)
+        push = Push(rules=(Rule(to=("ntfy://x",)),), state=str(state))
+        assert len(Pusher(Settings(push=push)).secret) == 32
+
+
 def test_it_is_tried_again_until_it_is_taken(
     broker, printer, ntfy, monkeypatch, tmp_path, caplog
 ):
@@ -220,7 +304,7 @@ def press(link, method):
 def test_a_button_marks_the_task_done_once(broker, printer, ntfy, tmp_path):
     rule = Rule(to=(ntfy.address,), buttons=True)
     with People(broker.port, rule, state=tmp_path / "s", url="URL") as people:
-        doors = Doors(people.bridge, people.pusher.secret)
+        doors = Doors(people.bridge, people.pusher)
         web = Web(("127.0.0.1", 0), Routes(doors.get, doors.post), "doors")
         try:
             printer.happen("due")
@@ -240,6 +324,23 @@ def test_a_button_marks_the_task_done_once(broker, printer, ntfy, tmp_path):
             assert len(printer.heard) == 2
         finally:
             web.close()
+    with People(broker.port, rule, state=tmp_path / "s", url="URL") as people:
+        doors = Doors(people.bridge, people.pusher)
+        assert doors.post(done)[0] == 409, "over restarts, too"
+
+
+def test_a_button_that_is_not_answered_is_not_pressed_twice(broker, printer, tmp_path):
+    rule = Rule(to=("ntfy://127.0.0.1:1/x",), buttons=True)
+    with People(broker.port, rule, state=tmp_path / "s", url="") as people:
+        people.bridge._pending._within = 0.2
+        printer.answer = lambda command, task: None
+        doors = Doors(people.bridge, people.pusher)
+        note = Note(0, 0, "", "", printer="voron", task="rods")
+        link = people.pusher.link(note, "done")
+
+        status, _, page = doors.post(link)
+        assert (status, b"not known" in page) == (504, True)
+        assert doors.post(link)[0] == 409
 
 
 def test_no_output_has_a_token_a_topic_or_a_signed_link(
