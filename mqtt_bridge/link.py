@@ -31,7 +31,8 @@ logger = logging.getLogger(__name__)
 BACK_OFF = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds, each +- 30 %
 CONNECT_WITHIN = 10.0  # seconds for DNS, TCP, TLS and the broker's greeting
 CLOSE_WITHIN = 1.5  # seconds
-QUIET = 2.0  # seconds without a message after which no retained one is awaited
+QUIET = 2.0  # seconds without a retained message after which none is awaited
+MARK_WITHIN = 120.0  # seconds after which it is not, whatever comes
 IN_FLIGHT = 1000  # publications that have not been acknowledged
 READS = 128  # packets between turns: in a flood reading comes first
 STATES = ("availability", "info", "meters", "summary", "tasks/+")
@@ -83,6 +84,8 @@ class Link:
         self._mark = f"{broker.base}/_bridge/{uuid.uuid4().hex}"
         self._marks: dict[bytes, Callable[[], None]] = {}
         self._quiet_since = 0.0
+        self._marked_at = 0.0
+        self._unmarked = False  # the log tells that marks do not come back
         self._in_flight = 0  # publications that wait for their PUBACK
         self._most = IN_FLIGHT
         self._subscribing: set[int] = set()
@@ -322,12 +325,13 @@ class Link:
 
     def _hear(self, said: Publication) -> None:
         try:
+            if said.retained:
+                self._quiet_since = time.monotonic()
             self._sort(*said)
         except Exception:
             logger.exception("a message was dropped")
 
     def _sort(self, topic: str, payload: bytes, retained: bool) -> None:
-        self._quiet_since = time.monotonic()
         printer, _, rest = topic[self._below :].partition("/")
         if topic == self._mark:
             then = self._marks.pop(payload, None)
@@ -355,15 +359,25 @@ class Link:
     def _await_mark(self, then: Callable[[], None]) -> None:
         mark = uuid.uuid4().hex.encode()
         self._marks[mark] = then
-        self._quiet_since = time.monotonic()
+        self._quiet_since = self._marked_at = time.monotonic()
         self._outbox.append(lambda client: self._send(client, self._mark, mark))
 
     def _give_up_marks(self, now: float) -> None:
         """Go on without marks: the broker may forbid them, or drop them."""
-        if self._marks and now - self._quiet_since > QUIET and not self._inbox.full:
-            waiting, self._marks = self._marks, {}
-            for then in waiting.values():
-                then()
+        quiet = now - self._quiet_since > QUIET and not self._inbox.full
+        if not self._marks or not (quiet or now - self._marked_at > MARK_WITHIN):
+            return
+        if not self._unmarked:
+            self._unmarked = True
+            logger.warning(
+                "%s does not send back what goes to %s/_bridge/: give this user the "
+                "right to write there, or all that is retained may not have come",
+                self._broker.address,
+                self._broker.base,
+            )
+        waiting, self._marks = self._marks, {}
+        for then in waiting.values():
+            then()
 
     def _fetched(
         self, client: paho.Client, filters: list[str], then: Callable[[], None]

@@ -223,6 +223,35 @@ def test_more_than_a_broker_sends_at_once_is_asked_for_again(broker):
             assert sum(each.whole for each in printers) == many // 4 + 1
 
 
+def test_without_the_right_to_mark_a_farm_that_never_is_quiet_is_ready(
+    tmp_path, caplog, monkeypatch
+):
+    """What is retained has come when no more of it does, whatever else comes."""
+    monkeypatch.setattr(link_module, "QUIET", 0.5)
+    acl = tmp_path / "acl"
+    acl.write_text(f"topic read {m.BASE}/#\ntopic write {m.BASE}/voron/#\n")
+    broker = Mosquitto(tmp_path, f"acl_file {acl}").start()
+    over = threading.Event()
+
+    def talk():
+        while not over.wait(0.05):
+            printer.change()
+
+    with ScriptedPrinter(broker.port) as printer:
+        talker = threading.Thread(target=talk)
+        talker.start()
+        try:
+            with Running(broker.port) as running:
+                assert running.bridge.ready.wait(10)
+                assert running.items.value("voron.rods.used") == 37.5
+        finally:
+            over.set()
+            talker.join()
+    broker.kill()
+    told = [each for each in caplog.messages if "_bridge/" in each]
+    assert len(told) == 1
+
+
 def test_commands_in_flight_are_answered_when_the_broker_goes(tmp_path):
     broker = Mosquitto(tmp_path).start()
     with ScriptedPrinter(broker.port) as printer, Running(broker.port) as running:
