@@ -93,17 +93,14 @@ class BridgeDaemon(Daemon):
     def setup(self) -> None:
         """Wait for what the broker retains: no client sees a half-filled store."""
         self.add_item(Mirrored, self._broker, description=_BROKER)
+        gc.collect()  # a bridge that was refused, and its fleet
         # Millions of objects come that stay: to look through them for garbage again
         # and again would take longer than to make them.
         gc.disable()
-        try:
-            self.bridge.start()
-            while not self.bridge.ready.wait(0.2):
-                if self.shutdown.is_set():
-                    raise InterruptedError("stopped before the broker was reached")
-            gc.freeze()
-        finally:
-            gc.enable()
+        self.bridge.start()
+        while not self.bridge.ready.wait(0.2):
+            if self.shutdown.is_set():
+                raise InterruptedError("stopped before the broker was reached")
 
     def setup_final(self) -> None:
         given = self.bridge.settings
@@ -113,6 +110,9 @@ class BridgeDaemon(Daemon):
             self._webs.append(doors.serve(self.bridge, given.http.listen, self._pusher))
 
     def started(self) -> None:
+        # What is frozen is never garbage: not before a registry has accepted it all.
+        gc.freeze()
+        gc.enable()
         # Not before: a bridge that is refused tells nobody, another one does.
         if self._pusher is not None:
             self._pusher.start()
@@ -120,6 +120,7 @@ class BridgeDaemon(Daemon):
         logger.info("on the air with %d printers", count)
 
     def cleanup(self, *_args: Any, **_kwargs: Any) -> None:
+        gc.enable()
         # All are asked to end before any is waited for.
         self.bridge.end()
         if self._pusher is not None:
@@ -134,16 +135,21 @@ class BridgeDaemon(Daemon):
 
     def change(self, removed: Iterable[str], placed: dict[str, Place]) -> None:
         known = self.catalog.authoritative_items
-        # What is described anew is taken away and put back in one change.
-        gone = [key for key in (*removed, *placed) if key in known]
+        gone = [key for key in removed if key in known]
+        anew: dict[str, Description] = {}
         plain: dict[str, Description] = {}
         settable: dict[str, Description] = {}
         for key, place in placed.items():
             kind = settable if place.description["settable"] else plain
+            kind = anew if key in known else kind
             kind[key] = place.description
         with self.changing():
             if gone:
                 self.remove_items(gone)
+            if anew:
+                # The items stay, with their values: a GET meanwhile is answered.
+                self.catalog.drop(anew)
+                self.catalog.add(anew)
             if plain:
                 self.add_items(plain, Mirrored)
             if settable:
