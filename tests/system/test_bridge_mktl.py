@@ -54,9 +54,10 @@ def test_printers_and_tasks_come_and_go_on_the_air(community, broker, printer):
             other._client.publish(topic, b"", qos=1, retain=True)
         until(lambda: "ender.rods.used" not in community.listed(), "it is gone")
 
-    assert "KeyError" in community.set("ender.rods.done=1") or "ender" in (
-        community.mk("get", "upkeep.ender.rods.used").stderr
-    )
+    # In mk's words for a KeyError.
+    assert "has no 'ender.rods.done'" in community.set("ender.rods.done=1")
+    told = community.mk("get", "upkeep.ender.rods.used").stderr
+    assert "has no 'ender.rods.used'" in told
     assert community.get("voron.rods.used") == 37.5
 
 
@@ -70,14 +71,22 @@ def test_an_answered_set_can_be_read(community, broker, printer):
 
 
 def test_a_refusal_reaches_the_client_in_the_printers_words(community, broker, printer):
+    """Each code as the error that the contract's table has for it."""
     community.bridge(broker.port)
-    printer.answer = lambda command, task: printer.refuse(
-        command, task, contract.NOT_READY, "Klipper is starting"
-    )
-
-    told = community.set("voron.rods.done=1")
-    assert "RuntimeError" in told
-    assert "Klipper is starting" in told
+    expected = {
+        contract.BAD_ARGUMENT: "ValueError",
+        contract.NOT_READY: "RuntimeError",
+        contract.INTERNAL: "RuntimeError",
+        contract.UNKNOWN_TASK: "KeyError",
+    }
+    assert expected.keys() == set(contract.CODES)
+    for code, error in expected.items():
+        printer.answer = lambda command, task, code=code: printer.refuse(
+            command, task, code, "Klipper is starting"
+        )
+        told = community.set("voron.rods.done=1")
+        assert error in told
+        assert "Klipper is starting" in told
 
 
 def test_what_makes_no_sense_is_refused_here(community, broker, printer):
@@ -249,9 +258,21 @@ def test_four_bridges_share_a_store_and_trade_printers(community, broker):
 
 
 def test_a_printer_is_never_mirrored_by_two(community, broker, printer):
-    community.bridge(broker.port, "store.alias=one", name="one")
+    """Whatever the second one says of itself; once the first has left it may."""
+    one = community.bridge(broker.port, "store.alias=one", name="one")
     other = community.bridge(broker.port, "store.alias=two", name="two", wait=False)
-
     other.wait_for("refuses")
     other.wait_for("trying again")
+    other.stop()
+
+    other = community.bridge(
+        broker.port, "store.alias=two", "store.override=true", name="over", wait=False
+    )
+    other.wait_for("one at")
+    other.wait_for("trying again")
     assert community.get("voron.rods.used") == 37.5
+
+    one.stop()
+    other.wait_for("on the air")
+    printer.change(limits=(m.limit(used=40.0),))
+    until(lambda: community.get("voron.rods.used") == 40.0, "its own value")
