@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 from mqtt_bridge import contract
 from mqtt_bridge.contract import Amount, Command, Info, Limit, State, Summary
@@ -125,30 +127,35 @@ PRINTER = (
 _TAKEN = frozenset(facet.field for facet in PRINTER)
 
 
-class Field(NamedTuple):
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class Field:
     """An item below its record's prefix."""
 
     name: str
     description: Description
 
 
-class Shape(NamedTuple):
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class Shape:
     """The items of a record, in the order of its values.
 
     *meters* has the limits' own names, where there are several.
     """
 
     fields: tuple[Field, ...]
-    meters: dict[str, str] = {}  # noqa: RUF012 - never changed
+    meters: dict[str, str] = field(default_factory=dict)  # never changed
 
 
 class Shapes:
-    """Descriptions and values of tasks, meters and printers, shared where equal."""
+    """Descriptions and values of tasks, meters and printers, shared where equal.
+
+    What no record has any more is forgotten: units and names may be anything.
+    """
 
     def __init__(self, *, read_only: bool) -> None:
         self._read_only = read_only
-        self._known: dict[Any, Shape] = {}
-        self._fields: dict[Any, Field] = {}
+        self._known: WeakValueDictionary[Any, Shape] = WeakValueDictionary()
+        self._fields: WeakValueDictionary[Any, Field] = WeakValueDictionary()
         self.printer = Shape(tuple(self._field(facet, "") for facet in PRINTER))
 
     def task(self, state: State) -> tuple[Shape, Values]:
@@ -200,8 +207,8 @@ class Shapes:
     def _field(self, facet: Facet, unit: str, prefix: str = "") -> Field:
         units = unit if facet.units == "?" else facet.units
         key = (facet.field, units, prefix)
-        field = self._fields.get(key)
-        if field is None:
+        made = self._fields.get(key)
+        if made is None:
             settable = facet.settable and not self._read_only
             if prefix:
                 bare = self._field(facet, unit)
@@ -209,8 +216,8 @@ class Shapes:
             else:
                 description = _describe(facet.text, facet.kind, units)
                 description["settable"] = settable
-            field = self._fields[key] = Field(prefix + facet.field, description)
-        return field
+            made = self._fields[key] = Field(prefix + facet.field, description)
+        return made
 
 
 # A limit's amounts stand in the order of contract.Limit.

@@ -123,6 +123,23 @@ def test_tasks_of_one_shape_share_their_descriptions():
     assert a.description is b.description
 
 
+def test_shapes_that_nobody_has_any_more_are_forgotten():
+    """A printer may call its units and meters anything, and each time anew."""
+    made = Mirror()
+    made.hear(m.printer("a") | m.printer("b"))
+    shapes = made.fleet._shapes
+    before = len(shapes._known), len(shapes._fields)
+    for number in range(100):
+        limits = (m.limit(f"m{number}", f"u{number}"), m.limit(f"n{number}"))
+        task = m.state(seq=2 + number, limits=limits)
+        made.hear({m.topic("a", "tasks/rods"): task.encode()})
+    made.hear({m.topic("a", "tasks/rods"): m.state(seq=200).encode()})
+
+    assert (len(shapes._known), len(shapes._fields)) == before
+    a, b = made.items["a.rods.used"], made.items["b.rods.used"]
+    assert a.description is b.description
+
+
 def test_a_task_that_info_does_not_list_is_not_shown(mirrored):
     """A broker keeps the state of a task that its printer has lost."""
     mirrored.hear({m.topic("voron", "tasks/old"): m.state("old").encode()})
