@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -303,8 +304,8 @@ def test_it_ends_within_two_seconds_whatever_the_broker_does(broker):
         with running:
             running.until_online()
             relay.silent.set()
-            begin = datetime.now(UTC)
-        assert datetime.now(UTC) - begin < timedelta(seconds=4)
+            begin = time.monotonic()
+        assert time.monotonic() - begin < 2.5, "and a half for a busy machine"
 
 
 def done(running):

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import gc
+import socket
+import time
 import weakref
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from mktl_daemon import Daemon, RefusedError
+from mqtt_bridge import link
 from mqtt_bridge.daemon import BridgeDaemon
-from mqtt_bridge.settings import Broker, Settings
+from mqtt_bridge.settings import Broker, Push, Rule, Settings
 from tests.mktl_daemon.conftest import free_udp
 from tests.mktl_daemon.core.conftest import forget
 from tests.mqtt_bridge import messages as m
 from tests.mqtt_bridge.processes import until
 from tests.mqtt_bridge.scripted import ScriptedPrinter
+from tests.system.test_bridge_broker import Relay
+from tests.system.test_bridge_people import Ntfy
 
 pytestmark = pytest.mark.system
 
+STOP_WITHIN = 2.0 + 0.5  # seconds: two, and a half for a machine that is busy
 TWO = (m.limit(), m.limit("filament", "m", 100.0, 1000.0, 50.0))
 
 
@@ -30,8 +37,8 @@ def start(tmp_path, monkeypatch, broker):
     forget()
     started = []
 
-    def begin():
-        settings = Settings(broker=Broker(host="127.0.0.1", port=broker.port))
+    def begin(port=broker.port, **more):
+        settings = Settings(broker=Broker(host="127.0.0.1", port=port), **more)
         options = SimpleNamespace(settings=settings)
         started.append(BridgeDaemon("upkeep", "mqtt", False, options))
         return started[-1]
@@ -85,3 +92,54 @@ def test_a_bridge_that_is_refused_leaves_nothing_behind(start, broker, monkeypat
         until(lambda: "voron.rods.used" in daemon.store, "the printer")
         assert left[2]() is None
         assert gc.isenabled()
+
+
+# Apprise loads all its services, and one of them an old module.
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+def test_it_stops_within_two_seconds_whoever_hangs(
+    start, broker, monkeypatch, tmp_path, request
+):
+    """A receiver that never answers, and a broker that no connection comes to."""
+    monkeypatch.setattr(link, "BACK_OFF", (0.1,))
+    with (
+        ScriptedPrinter(broker.port) as printer,
+        Ntfy() as ntfy,
+        Relay(broker.port) as relay,
+    ):
+        ntfy.gate.clear()
+        request.addfinalizer(ntfy.gate.set)
+        push = Push(rules=(Rule(to=(ntfy.address,)),), state=str(tmp_path / "s"))
+        daemon = start(relay.port, push=push, metrics=("127.0.0.1", 0))
+        until(lambda: daemon.bridge.fleet.printers, "the printer")
+        printer.happen("due")
+        until(lambda: ntfy.asked, "the message that hangs")
+        relay.__exit__()
+        with Full(relay.port) as full:
+            until(full.is_waited_for, "the connection that hangs")
+            begin = time.monotonic()
+            daemon.cleanup()
+            assert time.monotonic() - begin < STOP_WITHIN
+        ntfy.gate.set()
+        daemon.bridge.link._thread.join(10)
+        daemon.bridge.link.close()  # what it left to the thread that hung
+    assert "rods" in (tmp_path / "s").read_text(), "it is sent the next time"
+
+
+class Full:
+    """A port whose queue of connections is full: one more hangs."""
+
+    def __init__(self, port):
+        self._port = port
+
+    def __enter__(self):
+        self._server = socket.create_server(("127.0.0.1", self._port), backlog=0)
+        self._first = socket.create_connection(("127.0.0.1", self._port))
+        return self
+
+    def __exit__(self, *error):
+        self._first.close()
+        self._server.close()
+
+    def is_waited_for(self):
+        said = Path("/proc/net/tcp").read_text()
+        return f":{self._port:04X} 02 " in said  # SYN_SENT
