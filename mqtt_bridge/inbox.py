@@ -66,7 +66,7 @@ class Inbox:
                 self._states.move_to_end(topic)
             self.received += 1
             if before is None:
-                self._bytes += _size(topic, payload)
+                self._bytes += len(topic) + len(payload) + OVERHEAD
             else:
                 self._bytes += len(payload) - len(before)
                 self.superseded += 1
@@ -74,7 +74,7 @@ class Inbox:
     def message(self, topic: str, payload: bytes) -> None:
         with self._lock:
             self._messages.append((topic, payload))
-            self._bytes += _size(topic, payload)
+            self._bytes += len(topic) + len(payload) + OVERHEAD
             self.received += 1
 
     def call(self, function: Callable[[], None]) -> None:
@@ -110,8 +110,9 @@ class Inbox:
             for _ in range(min(PORTION, len(self._states))):
                 topic, payload = self._states.popitem(last=False)
                 states[topic] = payload
-            self._bytes -= sum(_size(*each) for each in states.items())
-            self._bytes -= sum(_size(*each) for each in messages)
+            self._bytes -= sum(map(len, states)) + sum(map(len, states.values()))
+            self._bytes -= sum(len(topic) + len(said) for topic, said in messages)
+            self._bytes -= OVERHEAD * (len(states) + len(messages))
             last = not self._states
         return Batch(calls, states, messages, last, self._since)
 
@@ -119,8 +120,5 @@ class Inbox:
         """Drop the states whose topic ends in */level*: they are of another time."""
         with self._lock:
             for topic in [each for each in self._states if each.endswith("/" + level)]:
-                self._bytes -= _size(topic, self._states.pop(topic))
-
-
-def _size(topic: str, payload: bytes) -> int:
-    return len(topic) + len(payload) + OVERHEAD
+                payload = self._states.pop(topic)
+                self._bytes -= len(topic) + len(payload) + OVERHEAD
