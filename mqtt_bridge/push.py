@@ -125,7 +125,11 @@ class Pusher:
                     self._bell.wait(self._pause())
                 news, self._news = self._news, []
                 closing = self._closing
-            self._turn(news, closing=closing)
+            try:
+                self._turn(news, closing=closing)
+            # The thread must live on: with it would go every later message.
+            except Exception:
+                logger.exception("push: messages wait for the next one")
             over = closing and self._pause() <= 0
 
     def _pause(self) -> float:
@@ -259,7 +263,6 @@ class Pusher:
 def _took(act: Callable[[float], bool], now: float) -> bool:
     try:
         return act(now)
-    # The thread must live on: with it would go every later message.
     except Exception:
         logger.exception("push: an event was dropped")
         return False
