@@ -202,6 +202,17 @@ class Configuration:
         block["time"] = time.time()
         return keys
 
+    def describe(self, items: Mapping[str, Any]) -> None:
+        """Describe items of the own block anew: whoever reads it always finds them.
+
+        ValueError: a bad description (nothing is changed then). KeyError: one that it
+        does not have.
+        """
+        block = self._own_block()
+        self._own.describe(items)
+        block["hash"] = self._own.hash
+        block["time"] = time.time()
+
     def drop(self, keys: Iterable[str]) -> None:
         """Remove items from the own block. KeyError: one that it does not have."""
         block = self._own_block()
@@ -390,6 +401,7 @@ class _Items:
         self.by_key: dict[str, Description] = {}
         self._kinds: dict[bytes, Description] = {}
         self._json: dict[int, bytes] = {}  # by the id of a kind
+        self._users: dict[int, int] = {}  # how many items, likewise
         self._sum = 0
 
     @property
@@ -427,16 +439,36 @@ class _Items:
         if kind.get("persist"):
             paths.file_name(key)  # refused here, not when there is a value to be kept
         self.by_key[key] = kind
-        self._sum += _digest(key, self._json[id(kind)])
+        self._count(key, kind)
+
+    def describe(self, items: Mapping[str, Any]) -> None:
+        checked = catalog.check_items(items)
+        old = {key: self.by_key[key] for key in checked}
+        for key, description in checked.items():
+            kind = self._kind_of(description)
+            self.by_key[key] = kind
+            self._count(key, kind)
+            self._discount(key, old[key])
 
     def drop(self, keys: Iterable[str]) -> None:
         for key in keys:
-            kind = self.by_key.pop(key)
-            self._sum -= _digest(key, self._json[id(kind)])
+            self._discount(key, self.by_key.pop(key))
+
+    def _count(self, key: str, kind: Description) -> None:
+        self._sum += _digest(key, self._json[id(kind)])
+        self._users[id(kind)] = self._users.get(id(kind), 0) + 1
+
+    def _discount(self, key: str, kind: Description) -> None:
+        self._sum -= _digest(key, self._json[id(kind)])
+        self._users[id(kind)] -= 1
+        if not self._users[id(kind)]:
+            del self._users[id(kind)]
+            del self._kinds[self._json.pop(id(kind))]
 
     def json(self) -> bytes:
         items = [
-            b"%b:%b" % (wire.dumps(key), self._json[id(kind)])
+            # A kind that went meanwhile has no JSON any more.
+            b"%b:%b" % (wire.dumps(key), self._json.get(id(kind)) or wire.dumps(kind))
             for key, kind in self.by_key.copy().items()
         ]
         return b"{" + b",".join(items) + b"}"

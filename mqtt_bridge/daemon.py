@@ -148,8 +148,7 @@ class BridgeDaemon(Daemon):
                 self.remove_items(gone)
             if anew:
                 # The items stay, with their values: a GET meanwhile is answered.
-                self.catalog.drop(anew)
-                self.catalog.add(anew)
+                self.catalog.describe(anew)
             if plain:
                 self.add_items(plain, Mirrored)
             if settable:

@@ -118,16 +118,23 @@ def test_a_file_that_cannot_be_read_is_named(community):
     )
 )
 def test_the_hash_tells_what_the_items_are_and_not_how_they_came(changes):
-    """Adding and removing leads to the hash of the same items declared at once."""
+    """Changes lead to the hash of the same items declared at once.
+
+    And what no item is described by any more is forgotten.
+    """
     items = config._Items()
     wanted = {}
     for key, kind in changes:
-        if key in wanted:
-            items.drop([key])
-            del wanted[key]
-        else:
+        if key not in wanted:
             items.add({key: {"type": kind}})
             wanted[key] = {"type": kind}
+        elif wanted[key]["type"] != kind:
+            items.describe({key: {"type": kind}})
+            wanted[key] = {"type": kind}
+        else:
+            items.drop([key])
+            del wanted[key]
+    assert len(items._kinds) == len({each["type"] for each in wanted.values()})
     fresh = config._Items()
     fresh.add(dict(sorted(wanted.items())))
     assert items.hash == fresh.hash
@@ -144,6 +151,19 @@ def test_every_change_of_an_item_changes_the_hash(pie):
     hashes.append(pie["fruit"]["hash"])
     assert len(set(hashes)) == 3
     assert config.get_hashes("pie") == {"pie": pie.hashes()}
+
+
+def test_what_is_described_anew_never_misses(pie):
+    """A bad description, or one of an item that is not there, changes nothing."""
+    before = pie["fruit"]["hash"]
+    with pytest.raises(ValueError, match="bad"):
+        pie.describe({"door": {"type": "string"}, "bad": {"type": "vegetable"}})
+    with pytest.raises(KeyError, match="absent"):
+        pie.describe({"door": {"type": "string"}, "absent": {}})
+    assert pie["fruit"]["hash"] == before
+    pie.describe({"DOOR": {"type": "string"}})
+    assert pie["door"]["type"] == "string"
+    assert pie["fruit"]["hash"] != before
 
 
 def test_a_key_that_is_taken_is_not_added_nor_is_what_came_with_it(pie):
