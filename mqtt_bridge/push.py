@@ -189,8 +189,9 @@ class Pusher:
                 break  # it is kept
             try:
                 taken = self._send(waiting.note)
-            except Exception:
-                logger.exception("push: a message was not sent")
+            # Its words may have the address, and that the token.
+            except Exception as error:  # noqa: BLE001
+                logger.error("push: a message was not sent: %s", type(error).__name__)  # noqa: TRY400
                 taken = False
             self._ring(partial(self._tried, waiting, taken=taken))
         self._ring(partial(self._free, address))
