@@ -189,6 +189,37 @@ def test_an_unknown_host_is_tried_again(caplog):
         assert not running.bridge.ready.is_set()
 
 
+def test_a_name_that_nobody_can_tell_for_a_while(tmp_path, caplog, monkeypatch):
+    """DNS goes with the broker and comes back after it: one line lost, one back."""
+    told, asked, look_up = threading.Event(), [], socket.getaddrinfo
+
+    def name_service(host, *question, **more):
+        if host != "broker.example":
+            return look_up(host, *question, **more)
+        asked.append(told.is_set())
+        if not told.is_set():
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure")
+        return look_up("127.0.0.1", *question, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", name_service)
+    told.set()
+    broker = Mosquitto(tmp_path).start()
+    with (
+        ScriptedPrinter(broker.port),
+        Running(broker.port, host="broker.example") as running,
+    ):
+        running.until_online()
+        told.clear()
+        broker.kill()
+        again = Mosquitto(tmp_path, port=broker.port).start()
+        until(lambda: asked.count(False) > 3, "some look-ups in vain")
+        assert running.items.value("voron.online") == 0
+        told.set()
+        running.until_online()
+        assert lost_and_back(caplog) == (1, 1)
+        again.kill()
+
+
 # paho leaves the socket of a failed handshake to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_expired_certificate_is_refused_until_it_is_renewed(tmp_path, caplog):
