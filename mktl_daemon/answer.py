@@ -27,7 +27,8 @@ _CLIENTS = 64  # from which on those for whom nothing waits are forgotten
 
 _logger = logging.getLogger(__name__)
 
-Answered = tuple[bytes, Buffer | None]  # a payload, and what it describes
+# A payload, what it describes, and whether it is to be sent without an ACK.
+Answered = tuple[bytes, Buffer | None, bool]
 
 
 class Desk(Protocol):
@@ -158,15 +159,17 @@ class Server:
         target: bytes,
         payload: bytes,
         bulk: Buffer | None,
+        alone: bool,
     ) -> None:
         socket, put, more = self.socket, send_frame, SNDMORE
-        put(socket, routing, more)
-        put(socket, VERSION, more)
-        put(socket, ident, more)
-        put(socket, ACK, more)
-        put(socket, b"", more)
-        put(socket, b"", more)
-        put(socket, b"")
+        if not alone:
+            put(socket, routing, more)
+            put(socket, VERSION, more)
+            put(socket, ident, more)
+            put(socket, ACK, more)
+            put(socket, b"", more)
+            put(socket, b"", more)
+            put(socket, b"")
         if bulk is not None or len(payload) >= _LARGE:
             head: list[Buffer] = [routing, VERSION, ident, REP, target, b""]
             self._send_large(head, payload, bulk)

@@ -711,14 +711,16 @@ class _Desk:
             item = self._readable.get(target)
             if item is None or (payload and item._custom_get):
                 return None
-            return item._answer()
+            return *item._answer(), False
         item = self._settable.get(target)
         if item is None or item._custom_set:
             return None
         try:
-            return item._set_plainly(payload, None), None
+            reply, asks = item._set_plainly(payload, None)
         except (KeyError, ValueError, TypeError) as error:
-            return error_payload(error, debug=False), None
+            return error_payload(error, debug=False), None, False
+        # Who asks what a SET brought takes a reply for the ACK that did not come.
+        return reply, None, asks
 
     def answered(self) -> None:
         self._daemon.pub.release()
@@ -782,7 +784,8 @@ class _Desk:
             return
         asked = ticket.request
         self._remember(self._settable, asked, item)
-        ticket.reply(item._set_plainly(asked.payload, asked.bulk))
+        reply, _ = item._set_plainly(asked.payload, asked.bulk)
+        ticket.reply(reply)
         self.answered()
 
     def _handle_catalog(self, ticket: Ticket, store: str, key: str) -> bool:

@@ -513,11 +513,12 @@ class Item(ByValue):
             return wire.dumps({"value": None, "time": self.timestamp}), None
         return state.payload, state.bulk
 
-    def _set_plainly(self, payload: bytes, bulk: Buffer | None) -> bytes:
+    def _set_plainly(self, payload: bytes, bulk: Buffer | None) -> tuple[bytes, bool]:
         """Carry a SET out that no user code takes part in.
 
-        Who asks to be told what it brought is told before the subscribers are: the
-        caller answers, and then has the publisher `release` what it holds.
+        Return the reply, and whether it asks to be told what it brought. Who does is
+        told before the subscribers are: the caller answers, and then has the publisher
+        `release` what it holds.
         """
         self._log(payload)
         fields = wire.fields(payload)
@@ -528,7 +529,7 @@ class Item(ByValue):
             send = server.hold if asks else server.send
             self._take(_state(value, time.time()), server, send)
         told = self._told() if asks else None
-        return _DONE if told is None else b'{"value":true,"now":%b}' % told
+        return (_DONE if told is None else b'{"value":true,"now":%b}' % told), asks
 
     def _log(self, payload: Any) -> None:
         if self.log_on_set and _logger.isEnabledFor(_DEBUG):

@@ -44,6 +44,16 @@ def test_the_answer_to_a_set_tells_what_a_get_would_be_told(peer, key, value):
     assert peer.set(key, value).payload == {"value": True}
 
 
+def test_an_answer_to_who_asks_what_a_set_brought_may_come_alone(peer):
+    """A REP before the ACK counts as both; there is none after it either."""
+    peer.set("pie.number", 1, now=True)  # from now on it is answered at once
+    assert peer.set("pie.number", 2, now=True).kinds == [b"REP"]
+    assert peer.set("pie.number", "no number", now=True).error["type"] == "ValueError"
+    assert peer.set("pie.number", 3).kinds == WHOLE
+    assert peer.set("pie.gate", "ajar", now=True).kinds == WHOLE
+    assert peer.is_quiet()
+
+
 def test_the_answer_to_a_set_does_not_send_much_back(peer):
     array = peer.set("pie.image", None, b"abc", shape=[3], dtype="uint8", now=True)
     for answer in (peer.set("pie.text", "x" * 5000, now=True), array):
