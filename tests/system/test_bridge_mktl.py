@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import itertools
 import re
 
@@ -106,6 +107,41 @@ def test_many_clients_set_at_once_and_none_starves(community, broker, printer):
         ]
         assert {each.result() for each in asked} == {""}
     assert {each.threshold for each in printer.heard} == {100.0 + n for n in range(8)}
+
+
+def test_hundreds_of_clients_set_and_nobody_waits_for_them(community, broker, printer):
+    """While all their SETs wait for the printer GETs are answered; then each SET is."""
+    community.bridge(broker.port)
+    [file] = (community.folder / "mktl/daemon/port/upkeep").glob("*.req")
+    waiting = []
+    printer.answer = lambda *asked: waiting.append(asked)
+    with zmq.Context() as context, contextlib.ExitStack() as sockets:
+
+        def client():
+            socket = sockets.enter_context(context.socket(zmq.DEALER))
+            socket.rcvtimeo, socket.linger = 20_000, 0
+            socket.connect(f"tcp://127.0.0.1:{int(file.read_text())}")
+            return socket
+
+        def ask(socket, kind, key, payload=b""):
+            target = f"upkeep.voron.rods.{key}".encode()
+            socket.send_multipart([b"a", b"1", kind, target, b"", payload])
+
+        clients = [client() for _ in range(300)]
+        for number, each in enumerate(clients):
+            ask(each, b"SET", "threshold", b'{"value":%d}' % (100 + number))
+        assert {each.recv_multipart()[2] for each in clients} == {b"ACK"}
+        until(lambda: len(waiting) == len(clients), "all commands")
+        reader = client()
+        ask(reader, b"GET", "used")
+        assert [reader.recv_multipart()[2] for _ in range(2)] == [b"ACK", b"REP"]
+        assert not any(each.poll(0) for each in clients)
+        for asked in waiting:
+            printer.carry_out(*asked)
+        answers = {bytes(each.recv_multipart()[5]) for each in clients}
+    assert answers == {b'{"value":true}'}
+    assert {each.threshold for each in printer.heard} == set(range(100, 400))
+    assert len(printer.heard) == len(clients)
 
 
 def test_a_get_does_not_wait_for_a_set(community, broker, printer):
