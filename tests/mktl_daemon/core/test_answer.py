@@ -27,13 +27,13 @@ class Desk:
 
     def at_once(self, kind, target, payload):
         if target == b"pie.small":
-            return b'{"value":1}', None
+            return b'{"value":1}', None, False
         if target == b"pie.same":
-            return self.same, None
+            return self.same, None, False
         if self._way == "at once":
-            return self._payload(), None
+            return self._payload(), None, False
         if self._way == "bulk":
-            return b"{}", self._payload()
+            return b"{}", self._payload(), False
         return None
 
     def answered(self):

@@ -93,7 +93,7 @@ class AtOnce:
         self._told = told
 
     def at_once(self, kind, target, payload):
-        return self._told.payload, self._told.bulk
+        return self._told.payload, self._told.bulk, False
 
     def answered(self):
         pass
