@@ -575,7 +575,9 @@ class Item(ByValue):
 
     def _expected(self) -> float:
         """Return the time of the value that a reply told and nobody published yet."""
-        when, until = self._ahead or (-math.inf, 0.0)
+        if self._ahead is None:
+            return -math.inf
+        when, until = self._ahead
         return when if time.monotonic() < until else -math.inf
 
     def _follow(self, before: State, value: Any, payload: bytes) -> None:
