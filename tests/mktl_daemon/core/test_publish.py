@@ -84,20 +84,25 @@ def test_a_value_is_heard_after_whatever_nonsense(puppet, box, caplog):
     assert "publishes" in caplog.text
 
 
-def test_a_subscriber_that_rests_reads_on(puppet):
-    """Whatever comes after a value that was known already arrives, too."""
+def brought_to_rest(puppet, act):
+    """Have the item's subscriber read what is known already; *act* when it rests."""
     number = mktl.get("puppet.number")
     assert puppet.pub.recv() == b"\1puppet.number."
     subscriber = publish.client("127.0.0.1", puppet.pub_port)
-    rests = threading.Event()
     rest = subscriber._rest
-    subscriber._rest = lambda: (rest(), rests.set())
+    subscriber._rest = lambda: (rest(), act(subscriber))
     puppet.current = {"value": 2, "time": 2.0}
     puppet.reply = {"value": True, "now": puppet.current}
     number.set(2)
     puppet.publish(2, 2.0)
+    return number, subscriber
+
+
+def test_a_subscriber_that_rests_reads_on(puppet):
+    """Whatever comes after a value that was known already arrives, too."""
+    rests, came = threading.Event(), threading.Event()
+    number, _ = brought_to_rest(puppet, lambda _: rests.set())
     assert rests.wait(DEADLINE)
-    came = threading.Event()
     number.register(lambda item, value, when: value == 3 and came.set())
     puppet.publish(3, 3.0)
     assert came.wait(DEADLINE)
@@ -105,22 +110,13 @@ def test_a_subscriber_that_rests_reads_on(puppet):
 
 def test_a_subscriber_that_is_closed_while_it_rests_stays_closed(puppet):
     """Its socket is gone: nobody may read it."""
-    number = mktl.get("puppet.number")
-    assert puppet.pub.recv() == b"\1puppet.number."
-    subscriber = publish.client("127.0.0.1", puppet.pub_port)
     closed = threading.Event()
-    rest = subscriber._rest
 
-    def close_at_once():
-        rest()
+    def close(subscriber):
         subscriber.close()
         # Behind the end of the rest.
         loop.shared().later(2 * publish._REST, closed.set)
 
-    subscriber._rest = close_at_once
-    puppet.current = {"value": 2, "time": 2.0}
-    puppet.reply = {"value": True, "now": puppet.current}
-    number.set(2)
-    puppet.publish(2, 2.0)
+    _, subscriber = brought_to_rest(puppet, close)
     assert closed.wait(DEADLINE)
     assert subscriber.socket not in [each for each, _ in loop.shared()._watched]
