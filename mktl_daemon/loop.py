@@ -14,6 +14,7 @@ import itertools
 import logging
 import os
 import queue
+import select
 import threading
 import time
 from collections import deque
@@ -58,6 +59,9 @@ class Loop:
         self.tenants: dict[type, object] = {}  # what there is once for each loop
         self._ready: dict[Source, Call] = {}
         self._watched: list[tuple[Source, int]] = []
+        self._sleeper = select.poll()
+        self._descriptors: dict[Source, int] = {}  # that wake us
+        self._waking: dict[int, Call] = {}
         self._monitors: dict[zmq.Socket[bytes], zmq.Socket[bytes]] = {}
         self._calls: deque[Call] = deque()
         self._timers: list[tuple[float, int, Timer]] = []
@@ -153,13 +157,25 @@ class Loop:
 
     def watch(self, source: Source, ready: Call, writable: bool = False) -> None:
         """Call *ready* whenever *source* can be read (*writable*: or written)."""
-        self._ready[source] = ready
-        self._watched = [entry for entry in self._watched if entry[0] is not source]
+        self.unwatch(source)
+        descriptor = source if isinstance(source, int) else int(source.get(zmq.FD))
+        wakes = select.POLLIN  # for a ZeroMQ socket, whatever has happened to it
+        if writable and descriptor is source:
+            wakes |= select.POLLOUT
+        self._ready[source] = self._waking[descriptor] = ready
+        self._descriptors[source] = descriptor
         self._watched.append((source, _READ | _WRITE if writable else _READ))
+        self._sleeper.register(descriptor, wakes)
 
     def unwatch(self, source: Source) -> None:
-        self._ready.pop(source, None)
-        self._watched = [entry for entry in self._watched if entry[0] is not source]
+        ready = self._ready.pop(source, None)
+        if ready is None:
+            return
+        self._watched = [entry for entry in self._watched if entry[0] in self._ready]
+        descriptor = self._descriptors.pop(source)
+        if self._waking.get(descriptor) is ready:  # else it is another socket's by now
+            del self._waking[descriptor]
+            self._sleeper.unregister(descriptor)
 
     def follow(
         self,
@@ -293,12 +309,21 @@ class Loop:
             turn.acquire()
 
     def _turn(self) -> None:
+        """Hand out what has come, or else sleep until something may have."""
         try:
-            for source, _ in zmq_poll(self._watched, self._patience()):
-                self._dispatch(self._ready.get(source))
+            come = zmq_poll(self._watched, 0)
         except zmq.ZMQError:
             _logger.exception("a socket was closed without being unwatched")
-            self._watched = [each for each in self._watched if _is_open(each[0])]
+            for source in [each for each in self._ready if not _is_open(each)]:
+                self.unwatch(source)
+            return
+        for source, _ in come:
+            self._dispatch(self._ready.get(source))
+        if not come:
+            # Nobody touched a socket since that look, so each has something to tell
+            # when its descriptor wakes us, and the others need not be asked.
+            for descriptor, _ in self._sleeper.poll(self._patience()):
+                self._dispatch(self._waking.get(descriptor))
         self._ring_timers()
 
     def _patience(self) -> int:

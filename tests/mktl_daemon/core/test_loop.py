@@ -1,6 +1,9 @@
 """The loop: one thread for sockets, timers, and calls from other threads."""
 
+import fcntl
+import os
 import threading
+import time
 from functools import partial
 
 import pytest
@@ -70,6 +73,46 @@ def test_a_call_that_calls_again_and_again_leaves_sockets_their_turn(loop, box):
     assert box.wait(1) == [b"hello"]
     over.set()
     loop.run(lambda: (loop.unwatch(inside), inside.close(), outside.close()))
+
+
+def test_a_message_that_a_call_has_looked_at_is_read_all_the_same(loop, box):
+    """The descriptor of a ZeroMQ socket tells of a message once, to who looks first."""
+
+    def open_pair():
+        inside, outside = (loop.context.socket(zmq.PAIR) for _ in range(2))
+        inside.bind("inproc://test")
+        outside.connect("inproc://test")
+        loop.watch(inside, lambda: box.put(loops.receive(inside)[0].bytes))
+        return inside, outside
+
+    def send_and_look():
+        outside.send(b"hello")
+        assert inside.poll(DEADLINE * 1000)
+        assert inside.get(zmq.EVENTS) & zmq.POLLIN
+
+    inside, outside = loop.run(open_pair)
+    loop.run(send_and_look)
+    assert box.wait(1) == [b"hello"]
+    loop.run(lambda: (loop.unwatch(inside), inside.close(), outside.close()))
+
+
+def test_a_descriptor_of_any_number_can_be_unwatched(loop, box):
+    reads, writes = os.pipe()
+    high = fcntl.fcntl(reads, fcntl.F_DUPFD, 900)
+    try:
+        loop.run(lambda: loop.watch(int(str(high)), lambda: box.put(os.read(high, 1))))
+        os.write(writes, b"a")
+        assert box.wait(1) == [b"a"]
+        loop.run(lambda: loop.unwatch(int(str(high))))
+        os.write(writes, b"b")
+        # The loop sleeps, rather than look at it again and again.
+        began, busy = time.monotonic(), time.process_time()
+        loop.later(0.2, lambda: box.put("nothing else"))
+        assert box.wait(2) == [b"a", "nothing else"]
+        assert time.process_time() - busy < (time.monotonic() - began) / 2
+    finally:
+        for descriptor in (reads, writes, high):
+            os.close(descriptor)
 
 
 def test_a_closed_socket_does_not_end_the_loop(loop, box, caplog):
