@@ -39,8 +39,11 @@ _SETTLE = 0.01  # seconds that a SET leaves its own publication to arrive
 _TOLD = 1000  # bytes of a value that the reply to a SET tells
 _LAG = 1.0  # seconds that a publication may come after the reply that told of it
 
+_NOBODY_TOLD = (-math.inf, math.inf)
+
 # A value that changes while it is kept would be compared with itself.
 _MUTABLE = (list, dict, set, tuple)
+_NUMBERS = frozenset({int, float})
 # What most values are: neither arrays nor mutable, and JSON says them as they are.
 _PLAIN = frozenset({bool, float, int, str, type(None)})
 
@@ -116,7 +119,7 @@ class Item(ByValue):
     _waiting: Any = None  # held while a SET waits for its own publication
     # The time of a value that a reply told before it was published, and until when
     # (`time.monotonic`) that publication is expected.
-    _ahead: tuple[float, float] | None = None
+    _ahead = _NOBODY_TOLD
 
     # Whether user code takes part in a GET with refresh, and in a SET.
     _custom_get = False
@@ -356,7 +359,8 @@ class Item(ByValue):
             self._state = state
             send(wire.topic(self.full_key), state.payload or b"", state.bulk)
             # Here, so that the last value is the last that a callback hears, too.
-            self._propagate(state)
+            if self._callbacks:
+                self._propagate(state)
         if self._persists:
             self.store._changed(self)
 
@@ -564,21 +568,16 @@ class Item(ByValue):
 
     def _published(self, publication: wire.Publication) -> bool:
         """Take a value; return whether it was news."""
-        state = State(*self._read(publication.payload, publication.bulk))
-        when = state.time or 0.0
+        value, when = self._read(publication.payload, publication.bulk)
+        state = State(value, when)
         with _told_lock:
-            expected = self._expected()
+            expected, until = self._ahead
+            if when < expected and time.monotonic() > until:
+                expected = -math.inf
             if when >= expected:
-                self._ahead, self._state = None, state
+                self._ahead, self._state = _NOBODY_TOLD, state
         self._pass_on(state)
         return when > expected or bool(self._callbacks)
-
-    def _expected(self) -> float:
-        """Return the time of the value that a reply told and nobody published yet."""
-        if self._ahead is None:
-            return -math.inf
-        when, until = self._ahead
-        return when if time.monotonic() < until else -math.inf
 
     def _follow(self, before: State, value: Any, payload: bytes) -> None:
         """See to it that what a SET to *value* brought can be read."""
@@ -608,16 +607,16 @@ class Item(ByValue):
             value = _decode(fields, bulk)
         else:
             value = self.from_payload(Payload(**{**fields, "bulk": bulk}))
-        when = fields.get("time")
-        return value, when if isinstance(when, int | float) else time.time()
+        when: Any = fields.get("time")
+        return value, when if type(when) in _NUMBERS else time.time()
 
     def _pass_on(self, state: State) -> None:
-        self._propagate(state)
-        self._release()
+        if self._callbacks:
+            self._propagate(state)
+        if self._waiting is not None:
+            self._release()
 
     def _release(self) -> None:
-        if self._waiting is None:
-            return
         waiting = self.__dict__.pop("_waiting", None)
         if waiting is None:
             return  # another thread was first
@@ -670,9 +669,7 @@ class Item(ByValue):
         self._pass_on(fresh)
 
     def _propagate(self, state: State) -> None:
-        if self._callbacks:
-            job = partial(self._call_back, state)
-            loop.defer(_callers, id(self), job)
+        loop.defer(_callers, id(self), partial(self._call_back, state))
 
     def _call_back(self, state: State) -> None:
         for reference in list(self._callbacks or ()):
@@ -688,7 +685,7 @@ class Item(ByValue):
     def _forked(self) -> None:
         """Forget what the parent heard, and for whom."""
         if not self.authoritative:
-            self._state, self._ahead, self._waiting = _NOTHING, None, None
+            self._state, self._ahead, self._waiting = _NOTHING, _NOBODY_TOLD, None
             self._callbacks = None
             self.subscribed = False
 

@@ -75,7 +75,8 @@ class Loop:
         self.watch(self._hears, self._answer_bell)
         self._name = name
         self._reader: int | None = None  # the thread that has the sockets
-        self._deferred: list[tuple[Pool, Hashable, Call]] = []
+        # Jobs that wait for the reader to be through with reading.
+        self.deferred: list[tuple[Pool, Hashable, Call]] = []
         self._spare: list[threading.Lock] = []  # of threads that could read on
         self._threads: list[threading.Thread] = []
         self._acting: int | None = None  # the thread that has a job, while nobody reads
@@ -127,14 +128,10 @@ class Loop:
         """Tell whether this is the loop's thread."""
         return threading.get_ident() == self._reader
 
-    def has_deferred(self) -> bool:
-        """Tell whether a job waits for the reader to be through with reading."""
-        return bool(self._deferred)
-
     def defer(self, pool: Pool, lane: Hashable, job: Call) -> None:
         """Run *job* in the turn of its lane, by whoever can do it first."""
         if self.is_here() and pool.claim(lane):
-            self._deferred.append((pool, lane, job))
+            self.deferred.append((pool, lane, job))
         else:
             pool.submit(lane, job)
 
@@ -228,9 +225,9 @@ class Loop:
     def _run(self) -> None:
         while not self.closing:
             self._reader = threading.get_ident()
-            while not self._deferred and not self.closing:
+            while not self.deferred and not self.closing:
                 self._turn()
-            deferred, self._deferred = self._deferred, []
+            deferred, self.deferred = self.deferred, []
             self._reader = None
             mine = deferred[:1] if self._could_be_relieved() else []
             # One job may take for ever, and must not keep the others waiting.

@@ -253,15 +253,13 @@ class Client:
                 if known:
                     self._rest()
                 return
-            parts: list[Buffer] = [frame.bytes for frame in frames[:3]]
-            parts += [frame.buffer for frame in frames[3:]]
             try:
-                publication = Publication.decode(parts)
+                publication = _publication(frames)
             except MalformedError as error:
                 _logger.warning("%s:%s publishes: %s", self.host, self.port, error)
                 continue
             known = not self._hand_out(publication)
-            if is_calm and self._loop.has_deferred():
+            if is_calm and self._loop.deferred:
                 return  # rather call back than look for more
 
     def _rest(self) -> None:
@@ -297,6 +295,14 @@ class Client:
             if topic.startswith(prefix)
             for receiver in receivers
         ]
+
+
+def _publication(frames: list[zmq.Frame]) -> Publication:
+    if len(frames) == 3 and frames[1].bytes == VERSION:  # as nearly all are
+        return Publication(frames[0].bytes, frames[2].bytes)
+    parts: list[Buffer] = [frame.bytes for frame in frames[:3]]
+    parts += [frame.buffer for frame in frames[3:]]
+    return Publication.decode(parts)
 
 
 def _cut_off_the_slowest(port: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -97,17 +97,23 @@ def topic(full_key: str) -> bytes:
     return full_key.encode() + b"."
 
 
+def _plain(value: Any) -> Any:
+    """Numpy's scalars and arrays of a few numbers, for JSON."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"JSON has no {type(value).__name__}")
+
+
+# Python to JSON; TypeError for what JSON cannot say. NaN becomes null.
+dumps: Callable[[Any], bytes] = msgspec.json.Encoder(enc_hook=_plain).encode
+
+
 def loads(data: bytes) -> Any:
     """JSON to Python; MalformedError for what is not JSON (NaN is not)."""
     try:
         return _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedError(f"not JSON: {error}") from error
-
-
-def dumps(value: Any) -> bytes:
-    """Python to JSON; TypeError for what JSON cannot say. NaN becomes null."""
-    return _encode(value)
 
 
 def fields(payload: bytes) -> dict[str, Any]:
@@ -246,14 +252,6 @@ def _flags(flags: bytes) -> int:
     return int.from_bytes(flags, "big")
 
 
-def _plain(value: Any) -> Any:
-    """Numpy's scalars and arrays of a few numbers, for JSON."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"JSON has no {type(value).__name__}")
-
-
 Raw = msgspec.Raw  # JSON in what is to become JSON
 
-_encode = msgspec.json.Encoder(enc_hook=_plain).encode
 _decode = msgspec.json.Decoder().decode
