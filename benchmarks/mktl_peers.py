@@ -13,7 +13,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -132,12 +133,24 @@ def _publish(pub: zmq.Socket[bytes], line: list[str], bulk: dict[bytes, bytes]) 
         for number in range(count):
             value = b'{"value":%d,"time":1791000000.123}' % number
             pub.send_multipart([topic, b"a", value])
+    elif act == "clock":
+        text = b'{"value":%r,"time":1.5}'
+        _tick(count, lambda now: pub.send_multipart([topic, b"a", text % now]))
     elif act == "arrays":
         data = os.urandom(int(line[3]))
         for number in range(count):
             described = b'{"time":%d,"shape":[%d],"dtype":"uint8"}'
             pub.send_multipart([topic, b"a", described % (number, len(data)), data])
     print("done", flush=True)
+
+
+def _tick(count: int, put: Callable[[float], Any]) -> None:
+    """Put the time, *count* times, once a millisecond."""
+    due = time.monotonic()
+    for _ in range(count):
+        due += 0.001
+        time.sleep(max(0.0, due - time.monotonic()))
+        put(time.monotonic())
 
 
 def _daemon(kind: str, count: str = "0") -> None:
@@ -174,6 +187,8 @@ def _act(store: Any, line: list[str]) -> None:
     elif act == "burst":
         for number in range(count):
             item.publish(number, repeat=True)
+    elif act == "clock":
+        _tick(count, item.publish)
     elif act == "arrays":
         data = np.frombuffer(os.urandom(int(line[3])), dtype="uint8")
         for _ in range(count):

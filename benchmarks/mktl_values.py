@@ -1,29 +1,21 @@
-"""Published values: a burst, one at a time to a callback, and arrays."""
+"""Published values: a burst, and arrays."""
 
 from __future__ import annotations
 
-import importlib
-import os
 import statistics
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import zmq
 
-from benchmarks.mktl_peers import REFERENCE, STORE, Peer, environment, peer
+from benchmarks.mktl_peers import REFERENCE, STORE, Peer, peer
 from benchmarks.mktl_requests import drain
-from benchmarks.table import Row, at_least, at_most
+from benchmarks.table import Row, at_least
 
 _ROUNDS = 5
 _BURST = 50_000
-_CALLBACKS = 1000
-_PERIOD = 0.001
 
 
 def run() -> Iterator[Row]:
@@ -32,7 +24,6 @@ def run() -> Iterator[Row]:
         peers = {kind: stack.enter_context(peer(kind)) for kind in kinds}
         yield from _bursts(peers)
         yield from _arrays(peers)
-    yield from _callbacks()
 
 
 def _bursts(peers: dict[str, Peer]) -> Iterator[Row]:
@@ -108,100 +99,6 @@ def _read(each: Peer, size: int, count: int) -> float:
         return size * count / (time.perf_counter() - started)
 
 
-def _callbacks() -> Iterator[Row]:
-    """Publish at 1 kHz in one process, be called back in another.
-
-    The floor does the same with a PUB and a SUB in the same two processes.
-    """
-    found: dict[str, list[float]] = {"floor": [], "ours": []}
-    for _ in range(_ROUNDS):
-        for kind, delays in found.items():
-            with tempfile.TemporaryDirectory() as home:
-                delays.append(_callback(kind, home))
-    ours, floor = (statistics.median(found[kind]) for kind in ("ours", "floor"))
-    measure = "publish to a subscriber's callback at 1 kHz, p50"
-    yield at_most(measure, f"{ours * 1e6:.0f} us", ours / floor, 1.3)
-
-
-def _callback(kind: str, home: str) -> float:
-    settings = {**os.environ, **environment(home)}
-    with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.mktl_values", kind],
-        env=settings,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as publisher:
-        assert publisher.stdout is not None
-        rep, pub = publisher.stdout.readline().split()
-        told = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "benchmarks.mktl_values",
-                f"{kind}-subscriber",
-                rep,
-                pub,
-            ],
-            env=settings,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-        publisher.terminate()
-    return float(told.stdout)
-
-
-def _publish(kind: str) -> None:
-    """Publish the time, once a millisecond, until somebody ends this."""
-    put: Callable[[float], Any]
-    if kind == "floor":
-        pub = zmq.Context().socket(zmq.PUB)
-        port = pub.bind_to_random_port("tcp://127.0.0.1")
-        print(0, port, flush=True)
-        topic = f"{STORE}.number.".encode()
-
-        def put(value: float) -> None:
-            pub.send_multipart([topic, b"a", b'{"value":%r,"time":1.5}' % value])
-    else:
-        mktl: Any = importlib.import_module("mktl_daemon")
-        mktl.config.authoritative(STORE, "bench", {"number": {"type": "numeric"}})
-        daemon = mktl.Daemon(STORE, "bench")
-        print(daemon.rep.port, daemon.pub.port, flush=True)
-        put = daemon.store["number"].publish
-    due = time.monotonic()
-    while True:
-        due += _PERIOD
-        time.sleep(max(0.0, due - time.monotonic()))
-        put(time.monotonic())
-
-
-def _subscribe(kind: str, rep: int, pub: int) -> None:
-    delays: list[float] = []
-    enough = threading.Event()
-
-    def called(_item: Any, value: float, _time: float) -> None:
-        delays.append(time.monotonic() - value)
-        if len(delays) == _CALLBACKS:
-            enough.set()
-
-    if kind == "floor":
-        socket = zmq.Context().socket(zmq.SUB)
-        socket.connect(f"tcp://127.0.0.1:{pub}")
-        socket.subscribe(f"{STORE}.number.".encode())
-        while len(delays) < _CALLBACKS:
-            value = socket.recv_multipart()[2].split(b",")[0].split(b":")[1]
-            called(None, float(value), 0.0)
-    else:
-        mktl: Any = importlib.import_module("mktl_daemon")
-        request: Any = importlib.import_module("mktl_daemon.request")
-        for block in request.client("127.0.0.1", rep).get(f"{STORE}._catalog").values():
-            mktl.config.known(STORE).update(block)
-        mktl.get(STORE, "number").register(called)
-        enough.wait()
-    print(statistics.median(delays[100:]))
-
-
 def _subscribed(
     context: zmq.Context[zmq.Socket[bytes]], each: Peer, key: str
 ) -> zmq.Socket[bytes]:
@@ -226,10 +123,3 @@ def _by_turns(
         for name, each in peers.items():
             found[name].append(measure(each))
     return {name: statistics.median(rates) for name, rates in found.items()}
-
-
-if __name__ == "__main__":
-    if sys.argv[1].endswith("-subscriber"):
-        _subscribe(sys.argv[1].split("-")[0], int(sys.argv[2]), int(sys.argv[3]))
-    else:
-        _publish(sys.argv[1])

@@ -1,0 +1,126 @@
+"""A value that is published in one process and calls back in another, at 1 kHz.
+
+The floor does the same with a PUB and a SUB. All these processes are there all the
+time and take short turns, so that what disturbs one disturbs the others; what a process
+happens to get when it starts, as its place in memory, is evened out by starting anew.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from benchmarks.mktl_peers import REFERENCE, STORE, Peer, environment, peer
+from benchmarks.table import Row, at_most
+
+_STARTS = 5
+_TURNS = 10
+_VALUES = 200  # in a turn
+
+
+def run() -> Iterator[Row]:
+    kinds = ["floor", "ours", *(["reference"] if REFERENCE else [])]
+    found: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for _ in range(_STARTS):
+        with ExitStack() as stack:
+            turns = {kind: stack.enter_context(_subscribed(kind)) for kind in kinds}
+            for _ in range(_TURNS):
+                for kind, turn in turns.items():
+                    found[kind].append(turn())
+    floor = statistics.median(found.pop("floor"))
+    measure = "publish to a subscriber's callback at 1 kHz, p50"
+    for kind, delays in found.items():
+        delay = statistics.median(delays)
+        if kind == "ours":
+            yield at_most(measure, f"{delay * 1e6:.0f} us", delay / floor, 1.3)
+        else:
+            yield Row(f"{measure} ({kind})", f"{delay * 1e6:.0f} us", delay / floor)
+
+
+@contextmanager
+def _subscribed(kind: str) -> Iterator[Callable[[], float]]:
+    """Run both ends; what is given takes a turn, and returns its median in seconds."""
+    with peer(kind) as publisher, _subscriber(kind, publisher) as subscriber:
+        told = subscriber.stdout
+        assert told is not None
+        told.readline()
+
+        def turn() -> float:
+            publisher.tell(f"clock number {_VALUES}")
+            return float(told.readline())
+
+        yield turn
+
+
+@contextmanager
+def _subscriber(kind: str, publisher: Peer) -> Iterator[subprocess.Popen[str]]:
+    module = "benchmarks.mktl_callback"
+    ports = [str(publisher.rep), str(publisher.pub)]
+    with (
+        tempfile.TemporaryDirectory() as home,
+        subprocess.Popen(
+            [sys.executable, "-m", module, kind, *ports],
+            env={**os.environ, **environment(home)},
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _subscribe(kind: str, rep: int, pub: int) -> None:
+    """Say for each turn how long its values took, in the median."""
+    delays: list[float] = []
+
+    def called(_item: Any, value: float, _time: float) -> None:
+        now = time.monotonic()
+        if not 0 < now - value < 1:
+            return  # it is what the item had before the first turn
+        delays.append(now - value)
+        if len(delays) == _VALUES:
+            print(statistics.median(delays), flush=True)
+            delays.clear()
+
+    if kind == "floor":
+        socket = zmq.Context().socket(zmq.SUB)
+        socket.connect(f"tcp://127.0.0.1:{pub}")
+        socket.subscribe(f"{STORE}.number.".encode())
+    elif kind == "ours":
+        _register("mktl_daemon", rep, called)
+    else:
+        sys.path.append(str(Path(REFERENCE or "", "src")))
+        _register("mktl", rep, called)
+    time.sleep(1.5)  # nobody is told that a subscription has arrived
+    print("ready", flush=True)
+    while kind == "floor":
+        text = socket.recv_multipart()[2]
+        called(None, float(text.split(b",")[0].split(b":")[1]), 0.0)
+    threading.Event().wait()
+
+
+def _register(package: str, rep: int, callback: Callable[..., None]) -> None:
+    mktl: Any = importlib.import_module(package)
+    from mktl_daemon import request  # noqa: PLC0415
+
+    for block in request.client("127.0.0.1", rep).get(f"{STORE}._catalog").values():
+        mktl.meta.catalog(STORE).update(block)
+    mktl.get(STORE, "number").register(callback)
+
+
+if __name__ == "__main__":
+    _subscribe(sys.argv[1], *map(int, sys.argv[2:]))
