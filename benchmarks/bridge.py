@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import threading
 import time
@@ -15,7 +16,9 @@ from benchmarks.table import Row, at_least
 from mqtt_bridge import contract
 
 _PRINTERS, _TASKS, _ROUNDS = 200, 10, 15
-_PINGS, _EVERY, _TIMED = 2000, 19, 100
+# One in twenty messages is timed, of these tasks in turn. A disturbance of the machine
+# spoils one stream of several.
+_STREAMS, _PINGS, _EVERY, _TIMED = 7, 400, 19, 100
 _LAST = f"{contract.BASE}/last/tasks/t"
 
 
@@ -51,7 +54,7 @@ def run() -> Iterator[Row]:
             f"{1e6 * mine / count:.0f} us, {1e6 * theirs / count:.0f} us",
             theirs / count / (mine / count),
         )
-        yield from _delay(rig, subscriber, count / ours / 2)
+        yield from _delays(rig, subscriber, count / ours / 2)
 
 
 def _flood(
@@ -85,7 +88,7 @@ def _flood(
     return len(packets), end - begin
 
 
-def _delay(rig: Rig, subscriber: zmq.Socket[bytes], rate: float) -> Iterator[Row]:
+def _delays(rig: Rig, subscriber: zmq.Socket[bytes], rate: float) -> Iterator[Row]:
     """How much later than at a bare MQTT subscriber a value is at an mKTL one.
 
     Of a stream at *rate* messages a second one in some is timed. The bare one, in a
@@ -93,35 +96,53 @@ def _delay(rig: Rig, subscriber: zmq.Socket[bytes], rate: float) -> Iterator[Row
     and does not take the processor from what is measured.
     """
     bare = rig.bare("", "ping/tasks/+")
-    sender = threading.Thread(target=_stream, args=(rig, rate))
+    found = [
+        _added(rig, subscriber, bare, rate, first)
+        for first in range(0, _STREAMS * _PINGS, _PINGS)
+    ]
+    timed = sum(len(each) for each in found)
+    measure = (
+        f"PUB after a bare subscriber's arrival, at {rate:.0f}/s, half of that, "
+        f"{timed} of {_STREAMS * _PINGS} timed, median of {_STREAMS}"
+    )
+    for name, share, goal in (("p50", 0.5, 1), ("p99", 0.99, 5)):
+        delay = statistics.median(each[int(len(each) * share)] for each in found)
+        yield Row(
+            f"{measure}: {name}", f"{delay:.2f} ms", None, f"< {goal} ms", delay < goal
+        )
+
+
+def _added(
+    rig: Rig,
+    subscriber: zmq.Socket[bytes],
+    bare: subprocess.Popen[bytes],
+    rate: float,
+    first: int,
+) -> list[float]:
+    """Return the delays of a stream that counts from *first*, in ms, sorted."""
+    sender = threading.Thread(target=_stream, args=(rig, rate, first))
     sender.start()
+    last = first + _PINGS - 1
     ours: dict[int, float] = {}
-    while _PINGS - 1 not in ours:
+    while last not in ours:
         frames = subscriber.recv_multipart()
         if frames[0].startswith(b"upkeep.ping."):
             ours[int(json.loads(frames[2])["value"])] = time.monotonic()
     sender.join()
     assert bare.stdout is not None
     theirs: dict[int, float] = {}
-    while _PINGS - 1 not in theirs:
+    while last not in theirs:
         when, seq = bare.stdout.readline().split()
         theirs[int(seq)] = float(when)
-    added = sorted(1000 * (ours[ping] - theirs[ping]) for ping in ours.keys() & theirs)
-    p50, p99 = added[len(added) // 2], added[int(len(added) * 0.99)]
-    measure = (
-        f"PUB after a bare subscriber's arrival, at {rate:.0f}/s, half of that, "
-        f"{len(added)} of {_PINGS} timed"
-    )
-    yield Row(f"{measure}: p50", f"{p50:.2f} ms", None, "< 1 ms", p50 < 1)
-    yield Row(f"{measure}: p99", f"{p99:.2f} ms", None, "< 5 ms", p99 < 5)
+    return sorted(1000 * (ours[ping] - theirs[ping]) for ping in ours.keys() & theirs)
 
 
-def _stream(rig: Rig, rate: float) -> None:
+def _stream(rig: Rig, rate: float, first: int) -> None:
     # Made before: this process has to read the clock, and must not be busy.
     packets: list[bytes] = []
-    for ping in range(_PINGS):
+    for ping in range(first, first + _PINGS):
         for _ in range(_EVERY):
-            number = len(packets)
+            number = first * (_EVERY + 1) + len(packets)  # each its own
             topic = f"{contract.BASE}/p{number % _PRINTERS}/tasks/t{number % _TASKS}"
             said = state(f"t{number % _TASKS}", number + 100, 5.0 + number % 97)
             packets.append(rig.publisher.packet(topic, said.encode()))
