@@ -20,6 +20,7 @@ from typing import Any
 import zmq
 
 from . import loop as _loop
+from .addresses import PerAddress
 from .errors import MalformedError
 from .loop import SNDMORE, Backlog, Loop, bind, receive, send_frame
 from .wire import VERSION, Buffer, Publication
@@ -343,23 +344,5 @@ def _starmap(act: Callable[..., Any], rows: Iterable[tuple[Any, ...]]) -> None:
         act(*row)
 
 
-_clients: dict[tuple[str, int], Client] = {}
-_clients_lock = threading.Lock()
-
-
-def client(host: str, port: int) -> Client:
-    """Return this process's subscriber to a daemon; there is one for each address."""
-    with _clients_lock:
-        found = _clients.get((host, port))
-        if found is None or found.socket.closed:
-            found = _clients[host, port] = Client(host, port)
-        return found
-
-
-def _forked() -> None:
-    global _clients_lock  # noqa: PLW0603 - it may have been held
-    _clients_lock = threading.Lock()
-    _clients.clear()
-
-
-os.register_at_fork(after_in_child=_forked)
+# This process's subscriber to a daemon; there is one for each address.
+client = PerAddress(Client)

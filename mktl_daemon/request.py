@@ -6,7 +6,6 @@ import atexit
 import contextlib
 import itertools
 import logging
-import os
 import threading
 import time
 from collections import deque
@@ -17,6 +16,7 @@ import zmq
 
 from . import loop as _loop
 from . import wire
+from .addresses import PerAddress
 from .errors import MalformedError, NoAckError, NoReplyError, RemoteError
 from .exchange import Exchange, Late
 from .loop import Loop, receive, send
@@ -422,32 +422,13 @@ class _Line:
             send(self._socket, frames)
 
 
-_clients: dict[tuple[str, int], Client] = {}
-_clients_lock = threading.Lock()
-
-
-def client(host: str, port: int) -> Client:
-    """Return this process's client of a daemon; there is one for each address."""
-    with _clients_lock:
-        found = _clients.get((host, port))
-        if found is None or found.socket.closed:
-            found = _clients[host, port] = Client(host, port)
-        return found
-
-
-def _forked() -> None:
-    global _clients_lock  # noqa: PLW0603 - it may have been held
-    _clients_lock = threading.Lock()
-    _clients.clear()
-
-
-os.register_at_fork(after_in_child=_forked)
+# This process's client of a daemon; there is one for each address.
+client = PerAddress(Client)
 
 
 def _see_through() -> None:
     """Have a program's last words delivered; who is away is not waited for long."""
-    with _clients_lock:
-        asked = [each.see_through() for each in _clients.values()]
+    asked = [each.see_through() for each in client.all()]
     for pending in asked:
         if pending is not None:
             pending.wait_ack(ACK_TIMEOUT)

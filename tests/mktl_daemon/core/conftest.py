@@ -32,10 +32,10 @@ def forget():
     config._known.clear()
     for name in list(client._stores):
         client.forget(name)
-    for clients in (request._clients, publish._clients):
-        for each in clients.values():
+    for clients in (request.client, publish.client):
+        for each in clients.all():
             each.close()
-        clients.clear()
+        clients.begin()
 
 
 @pytest.fixture

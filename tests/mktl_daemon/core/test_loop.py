@@ -23,6 +23,22 @@ def loop():
     made.close()
 
 
+@pytest.fixture
+def pair(loop, box):
+    """Two sockets on the loop's thread; what comes to the first is put into the box."""
+
+    def begin():
+        inside, outside = (loop.context.socket(zmq.PAIR) for _ in range(2))
+        inside.bind("inproc://test")
+        outside.connect("inproc://test")
+        loop.watch(inside, lambda: box.put(loops.receive(inside)[0].bytes))
+        return inside, outside
+
+    inside, outside = loop.run(begin)
+    yield inside, outside
+    loop.run(lambda: (loop.unwatch(inside), inside.close(), outside.close()))
+
+
 def test_calls_run_on_the_loops_thread_in_order(loop, box):
     for number in range(1000):
         loop.call(lambda number=number: box.put((number, loop.is_here())))
@@ -52,7 +68,7 @@ def test_timers_run_when_they_are_due_and_not_if_they_were_cancelled(loop, box):
     assert box.wait(3) == ["first", "second", "third"]
 
 
-def test_a_call_that_calls_again_and_again_leaves_sockets_their_turn(loop, box):
+def test_a_call_that_calls_again_and_again_leaves_sockets_their_turn(loop, pair, box):
     """A message is read although there is always another call."""
     over = threading.Event()
 
@@ -60,40 +76,24 @@ def test_a_call_that_calls_again_and_again_leaves_sockets_their_turn(loop, box):
         if not over.is_set():
             loop.call(again)
 
-    def open_pair():
-        inside, outside = (loop.context.socket(zmq.PAIR) for _ in range(2))
-        inside.bind("inproc://test")
-        outside.connect("inproc://test")
-        loop.watch(inside, lambda: box.put(loops.receive(inside)[0].bytes))
-        return inside, outside
-
-    inside, outside = loop.run(open_pair)
+    _, outside = pair
     loop.call(again)
     loop.run(lambda: outside.send(b"hello"))
     assert box.wait(1) == [b"hello"]
     over.set()
-    loop.run(lambda: (loop.unwatch(inside), inside.close(), outside.close()))
 
 
-def test_a_message_that_a_call_has_looked_at_is_read_all_the_same(loop, box):
+def test_a_message_that_a_call_has_looked_at_is_read_all_the_same(loop, pair, box):
     """The descriptor of a ZeroMQ socket tells of a message once, to who looks first."""
-
-    def open_pair():
-        inside, outside = (loop.context.socket(zmq.PAIR) for _ in range(2))
-        inside.bind("inproc://test")
-        outside.connect("inproc://test")
-        loop.watch(inside, lambda: box.put(loops.receive(inside)[0].bytes))
-        return inside, outside
+    inside, outside = pair
 
     def send_and_look():
         outside.send(b"hello")
         assert inside.poll(DEADLINE * 1000)
         assert inside.get(zmq.EVENTS) & zmq.POLLIN
 
-    inside, outside = loop.run(open_pair)
     loop.run(send_and_look)
     assert box.wait(1) == [b"hello"]
-    loop.run(lambda: (loop.unwatch(inside), inside.close(), outside.close()))
 
 
 def test_a_descriptor_of_any_number_can_be_unwatched(loop, box):
