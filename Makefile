@@ -68,7 +68,7 @@ HA_LATEST ?= $(HOMES)/latest
 
 test-ha: $(VENV)/ready $(HA_STABLE)/ready $(HA_LATEST)/ready
 	HA_STABLE='$(HA_STABLE)' HA_LATEST='$(HA_LATEST)' $(PY) -m pytest --no-skips tests/ha
-	$(HA_LATEST)/pytest -m pytest $(INTEGRATION)
+	COVERAGE_FILE=.coverage.latest $(HA_LATEST)/pytest -m pytest $(INTEGRATION)
 
 $(HOMES)/%/ready:
 	PYTHON313='$(PYTHON313)' tests/ha/install $(HOMES) $*
