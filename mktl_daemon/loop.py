@@ -40,6 +40,7 @@ _NOBLOCK = int(zmq.NOBLOCK)
 _THREADS = 3  # that take turns at reading
 _SHORT = 0.001  # seconds that a job may take each time while nobody reads
 _LONG = 0.005  # seconds between looks at whether a job takes its time
+_DAY = 86400.0  # seconds: the system's poll cannot wait for a month
 _PATIENCE = 2.0  # seconds for a thread to end
 ZERO_COPY = 32 * 1024  # bytes from which sending without a copy pays
 
@@ -324,10 +325,11 @@ class Loop:
         self._ring_timers()
 
     def _patience(self) -> int:
-        """Return how many milliseconds the next timer leaves; -1 for no timer."""
+        """Return for how many milliseconds to sleep at most; -1: there is no timer."""
         if not self._timers:
             return -1
-        return max(0, int((self._timers[0][0] - time.monotonic()) * 1000 + 0.999))
+        delay = self._timers[0][0] - time.monotonic()
+        return int(min(max(0.0, delay), _DAY) * 1000 + 0.999)
 
     def _ring_timers(self) -> None:
         while self._timers and self._timers[0][0] <= time.monotonic():

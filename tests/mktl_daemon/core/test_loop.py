@@ -68,6 +68,14 @@ def test_timers_run_when_they_are_due_and_not_if_they_were_cancelled(loop, box):
     assert box.wait(3) == ["first", "second", "third"]
 
 
+def test_a_timer_may_be_due_in_years(loop, box):
+    """The system's poll counts milliseconds in 32 bits, which is 25 days."""
+    loop.run(lambda: loop.later(1e9, lambda: box.put("in years")))
+    loop.later(0.05, lambda: box.put("soon"))
+    assert box.wait(1) == ["soon"]
+    assert loop.run(loop.is_here)
+
+
 def test_a_call_that_calls_again_and_again_leaves_sockets_their_turn(loop, pair, box):
     """A message is read although there is always another call."""
     over = threading.Event()
