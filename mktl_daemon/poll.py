@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import os
 import threading
 import time
@@ -15,17 +16,26 @@ from .workers import Pool
 
 Method = Callable[[], Any]
 
+_SHORTEST = 1e-6  # seconds
+_DAY = 86400.0  # seconds: a thread cannot be told to wait for centuries
+
 
 def start(method: Method, period: float | None) -> None:
     """Call *method* now and every *period* seconds; None or 0 ends it.
 
     One call at a time: a method that takes longer than its period is called again as
-    soon as it is done. A bound method does not keep its object alive.
+    soon as it is done. A bound method does not keep its object alive. ValueError: the
+    period is negative, infinite, or too short for any clock.
     """
-    if period:
+    if not period:
+        _scheduler.stop(method)
+    elif _SHORTEST <= period < math.inf:
         _scheduler.start(method, float(period))
     else:
-        _scheduler.stop(method)
+        raise ValueError(
+            f"a period is {_SHORTEST} seconds or more, or None for no polling:"
+            f" not {period!r}"
+        )
 
 
 def stop(method: Method) -> None:
@@ -94,7 +104,7 @@ class Scheduler:
                 due, _, entry = self._heap[0]
                 left = due - time.monotonic()
                 if left > 0:
-                    self._changed.wait(left)
+                    self._changed.wait(min(left, _DAY))
                     continue
                 heapq.heappop(self._heap)
                 if not entry.stopped:

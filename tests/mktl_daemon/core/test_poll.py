@@ -90,3 +90,19 @@ def test_what_was_stopped_owes_nothing(box, until):
     until(lambda: not entry.running, "it is over")
     assert box.things in ([], ["called"])
     scheduler._pool.close()
+
+
+@pytest.mark.parametrize("period", [-1.0, float("nan"), float("inf"), 1e-9])
+def test_a_period_that_is_none_is_refused_and_others_go_on(polled, box, period):
+    with pytest.raises(ValueError, match="period"):
+        polled(print, period)
+    assert poll.period(print) is None
+    polled(lambda: box.put("called"))
+    box.wait(2)
+
+
+def test_a_period_of_years_does_not_keep_others_from_theirs(polled, box):
+    polled(lambda: box.put("first"), 1e11)
+    assert box.wait(1) == ["first"]
+    polled(lambda: box.put("other"))
+    assert box.wait(3)[1:3] == ["other", "other"]
