@@ -42,6 +42,7 @@ _SHORT = 0.001  # seconds that a job may take each time while nobody reads
 _LONG = 0.005  # seconds between looks at whether a job takes its time
 _DAY = 86400.0  # seconds: the system's poll cannot wait for a month
 _PATIENCE = 2.0  # seconds for a thread to end
+_UNCOUNTED = 2**26  # bytes
 ZERO_COPY = 32 * 1024  # bytes from which sending without a copy pays
 
 # pyzmq's own methods below the ones that look at every argument: a message of seven
@@ -392,8 +393,9 @@ def send(socket: zmq.Socket[bytes], frames: Sequence[Buffer]) -> None:
 class Backlog:
     """Counts the bytes that were sent and have not left yet.
 
-    What goes to one peer leaves in order, so frames may be counted together when they
-    come to *stride* bytes: to follow each would take longer than to send it.
+    What goes one way, to the same peers, leaves in order, so frames of one way may be
+    counted together when they come to *stride* bytes: to follow each would take longer
+    than to send it. There are never more than _UNCOUNTED bytes that are not counted.
     """
 
     def __init__(self, limit: int, stride: int = 0) -> None:
@@ -401,7 +403,8 @@ class Backlog:
         self._stride = stride
         self._sent: deque[tuple[zmq.MessageTracker, int]] = deque()
         self.waiting = 0
-        self._uncounted = 0
+        self._uncounted: dict[bytes, int] = {}  # by way
+        self._all_uncounted = 0
         self._last: Buffer | None = None
 
     def has_room(self, size: int) -> bool:
@@ -412,7 +415,9 @@ class Backlog:
             self._last = None
         return not self._sent or self.waiting + size <= self._limit
 
-    def send(self, socket: zmq.Socket[bytes], frame: Buffer, size: int) -> None:
+    def send(
+        self, socket: zmq.Socket[bytes], frame: Buffer, size: int, way: bytes = b""
+    ) -> None:
         """Send the last frame of a message that has *size* bytes.
 
         The socket's `copy_threshold` is 0. The bytes stay the sender's until they
@@ -421,14 +426,18 @@ class Backlog:
         if frame is self._last and len(frame) >= ZERO_COPY:
             send_frame(socket, frame, 0, False)
             return
-        self._uncounted += size
-        if self._uncounted < self._stride:
+        uncounted = self._uncounted.pop(way, 0)
+        self._all_uncounted -= uncounted
+        uncounted += size
+        if uncounted < self._stride and self._all_uncounted + uncounted < _UNCOUNTED:
+            self._uncounted[way] = uncounted
+            self._all_uncounted += uncounted
             send_frame(socket, frame)
             return
         tracker = send_frame(socket, frame, 0, False, True)
-        self._sent.append((tracker, self._uncounted))
-        self.waiting += self._uncounted
-        self._uncounted, self._last = 0, frame
+        self._sent.append((tracker, uncounted))
+        self.waiting += uncounted
+        self._last = frame
 
 
 def bind(

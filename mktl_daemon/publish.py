@@ -35,6 +35,7 @@ _REST = 0.002  # seconds between looks at values that are known already
 _LARGE = 8192  # bytes from which to count a value costs no more than to send it
 _WAITING = 2**30  # bytes of these that may wait, before who is slowest is cut off
 _MOST = _WAITING + 2**29  # bytes that may wait at all
+_STRIDE = 2**22  # bytes of one topic that are counted together
 _PAUSE = 0.1  # seconds that it takes until what was cut off is freed
 
 _DESCRIPTORS = Path("/proc/self/fd")  # on Linux; elsewhere nobody is cut off
@@ -59,7 +60,7 @@ class Server:
         avoid: Iterable[int] = (),
         domain: str = "",
     ) -> None:
-        self._backlog = Backlog(_MOST)
+        self._backlog = Backlog(_MOST, _STRIDE)
         self._cut_at = 0.0
         self._held: list[tuple[bytes, bytes]] = []
         # It also joins a value with its publication: the last one that went out is
@@ -119,7 +120,7 @@ class Server:
         if size < _LARGE:
             send_frame(socket, last)
         else:
-            self._backlog.send(socket, last, size)
+            self._backlog.send(socket, last, size, topic)
 
     def _make_room(self, size: int) -> bool:
         """Tell whether a large value may be sent.

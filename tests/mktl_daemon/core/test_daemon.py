@@ -1011,6 +1011,35 @@ def test_a_subscriber_that_never_reads_costs_nobody_an_array(
     assert "does not keep up" in caplog.text
 
 
+def test_what_waits_on_one_topic_is_counted_while_another_is_read(
+    start, monkeypatch, caplog
+):
+    """A topic's values are counted some at a time: never with those of another."""
+    monkeypatch.setattr(publish, "_WAITING", 8_000_000)
+    monkeypatch.setattr(publish, "_MOST", 32_000_000)
+    daemon = start(items=ITEMS)
+    image, text = daemon.store["image"], daemon.store["text"]
+    with zmq.Context() as context:
+        idle, reader = context.socket(zmq.SUB), context.socket(zmq.SUB)
+        for socket, item in ((idle, image), (reader, text)):
+            socket.linger, socket.rcvhwm = 0, 1
+            socket.connect(f"tcp://127.0.0.1:{daemon.pub.port}")
+            socket.subscribe(item.full_key.encode())
+            while not socket.poll(20):
+                item.publish(b"first" if item is image else "first", repeat=True)
+        while reader.poll(200):
+            reader.recv_multipart()
+        for number in range(60):
+            value = b"%04d" % number * 250_000
+            image.publish(value)
+            text.publish(value.decode())
+            assert reader.poll(20_000), number
+            assert value in reader.recv_multipart()[-1]
+        idle.close()
+        reader.close()
+    assert "does not keep up" in caplog.text
+
+
 def megabytes():
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGESIZE") / 1e6
