@@ -7,7 +7,6 @@ happens to get when it starts, as its place in memory, is evened out by starting
 
 from __future__ import annotations
 
-import importlib
 import os
 import statistics
 import subprocess
@@ -17,12 +16,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 import zmq
 
-from benchmarks.mktl_peers import REFERENCE, STORE, Peer, environment, peer
+from benchmarks.mktl_peers import KINDS, STORE, Peer, environment, package, peer
 from benchmarks.table import Row, at_most
 
 _STARTS = 5
@@ -31,11 +29,10 @@ _VALUES = 200  # in a turn
 
 
 def run() -> Iterator[Row]:
-    kinds = ["floor", "ours", *(["reference"] if REFERENCE else [])]
-    found: dict[str, list[float]] = {kind: [] for kind in kinds}
+    found: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for _ in range(_STARTS):
         with ExitStack() as stack:
-            turns = {kind: stack.enter_context(_subscribed(kind)) for kind in kinds}
+            turns = {kind: stack.enter_context(_subscribed(kind)) for kind in KINDS}
             for _ in range(_TURNS):
                 for kind, turn in turns.items():
                     found[kind].append(turn())
@@ -100,11 +97,8 @@ def _subscribe(kind: str, rep: int, pub: int) -> None:
         socket = zmq.Context().socket(zmq.SUB)
         socket.connect(f"tcp://127.0.0.1:{pub}")
         socket.subscribe(f"{STORE}.number.".encode())
-    elif kind == "ours":
-        _register("mktl_daemon", rep, called)
     else:
-        sys.path.append(str(Path(REFERENCE or "", "src")))
-        _register("mktl", rep, called)
+        _register(package(kind), rep, called)
     time.sleep(1.5)  # nobody is told that a subscription has arrived
     print("ready", flush=True)
     while kind == "floor":
@@ -113,8 +107,7 @@ def _subscribe(kind: str, rep: int, pub: int) -> None:
     threading.Event().wait()
 
 
-def _register(package: str, rep: int, callback: Callable[..., None]) -> None:
-    mktl: Any = importlib.import_module(package)
+def _register(mktl: Any, rep: int, callback: Callable[..., None]) -> None:
     from mktl_daemon import request  # noqa: PLC0415
 
     for block in request.client("127.0.0.1", rep).get(f"{STORE}._catalog").values():

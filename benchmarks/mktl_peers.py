@@ -29,6 +29,7 @@ ITEMS = {
 } | {f"lane{number}": {"type": "numeric"} for number in range(16)}
 
 REFERENCE = os.environ.get("MKTL_REFERENCE")
+KINDS = ("floor", "ours", "reference") if REFERENCE else ("floor", "ours")
 
 
 class Peer(NamedTuple):
@@ -88,6 +89,14 @@ def environment(home: str) -> dict[str, str]:
         "MKTL_INTERFACE": "127.0.0.1",
         "MKTL_DISCOVERY": "29103,29111",
     }
+
+
+def package(kind: str) -> Any:
+    """Import ``ours`` or the ``reference``."""
+    if kind == "ours":
+        return importlib.import_module("mktl_daemon")
+    sys.path.append(str(Path(REFERENCE or "", "src")))
+    return importlib.import_module("mktl")
 
 
 def main() -> None:
@@ -154,13 +163,13 @@ def _tick(count: int, put: Callable[[float], Any]) -> None:
 
 
 def _daemon(kind: str, count: str = "0") -> None:
-    package: Any = importlib.import_module("mktl_daemon" if kind == "ours" else "mktl")
+    mktl = package(kind)
 
-    class Worked(package.Item):  # type: ignore[misc]
+    class Worked(mktl.Item):  # type: ignore[misc]
         def perform_set(self, value: Any) -> None:
             pass
 
-    class Daemon(package.Daemon):  # type: ignore[misc]
+    class Daemon(mktl.Daemon):  # type: ignore[misc]
         def describe_items(self) -> dict[str, Any]:
             more = {
                 f"item{number}": {"type": "numeric"} for number in range(int(count))
@@ -196,6 +205,4 @@ def _act(store: Any, line: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    if REFERENCE:
-        sys.path.append(str(Path(REFERENCE, "src")))
     main()

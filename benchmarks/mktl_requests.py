@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import zmq
 
-from benchmarks.mktl_peers import REFERENCE, STORE, Peer, environment, peer
+from benchmarks.mktl_peers import KINDS, STORE, Peer, environment, peer
 from benchmarks.table import Row, at_least, at_most
 
 _ROUNDS = 5
@@ -33,8 +33,7 @@ class Pace(NamedTuple):
 
 def run() -> Iterator[Row]:
     with ExitStack() as stack:
-        kinds = ["floor", "ours", *(["reference"] if REFERENCE else [])]
-        peers = {kind: stack.enter_context(peer(kind)) for kind in kinds}
+        peers = {kind: stack.enter_context(peer(kind)) for kind in KINDS}
         yield from _one_at_a_time(peers)
         yield from _own_client(peers)
         yield from _in_flight(peers)

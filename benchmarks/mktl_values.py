@@ -12,7 +12,7 @@ from functools import partial
 
 import zmq
 
-from benchmarks.mktl_peers import REFERENCE, STORE, Peer, peer
+from benchmarks.mktl_peers import KINDS, STORE, Peer, peer
 from benchmarks.mktl_requests import drain
 from benchmarks.table import Row, at_least
 
@@ -25,11 +25,10 @@ _ARRAYS = ((1_000_000, 200), (32_000_000, 12))  # bytes, and how many
 
 
 def run() -> Iterator[Row]:
-    kinds = ["floor", "ours", *(["reference"] if REFERENCE else [])]
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for _ in range(_STARTS):
         with ExitStack() as stack:
-            peers = {kind: stack.enter_context(peer(kind)) for kind in kinds}
+            peers = {kind: stack.enter_context(peer(kind)) for kind in KINDS}
             for measure, act in _measures(peers):
                 for _ in range(_ROUNDS):
                     for name, each in peers.items():

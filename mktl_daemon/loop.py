@@ -42,7 +42,7 @@ _SHORT = 0.001  # seconds that a job may take each time while nobody reads
 _LONG = 0.005  # seconds between looks at whether a job takes its time
 _DAY = 86400.0  # seconds: the system's poll cannot wait for a month
 _PATIENCE = 2.0  # seconds for a thread to end
-_UNCOUNTED = 2**26  # bytes
+_UNCOUNTED = 2**26  # bytes that a backlog may not have counted yet, of all its ways
 ZERO_COPY = 32 * 1024  # bytes from which sending without a copy pays
 
 # pyzmq's own methods below the ones that look at every argument: a message of seven
@@ -395,7 +395,7 @@ class Backlog:
 
     What goes one way, to the same peers, leaves in order, so frames of one way may be
     counted together when they come to *stride* bytes: to follow each would take longer
-    than to send it. There are never more than _UNCOUNTED bytes that are not counted.
+    than to send it.
     """
 
     def __init__(self, limit: int, stride: int = 0) -> None:

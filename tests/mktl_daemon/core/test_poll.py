@@ -93,7 +93,7 @@ def test_what_was_stopped_owes_nothing(box, until):
 
 
 @pytest.mark.parametrize("period", [-1.0, float("nan"), float("inf"), 1e-9])
-def test_a_period_that_is_none_is_refused_and_others_go_on(polled, box, period):
+def test_a_period_that_no_clock_keeps_is_refused_and_others_go_on(polled, box, period):
     with pytest.raises(ValueError, match="period"):
         polled(print, period)
     assert poll.period(print) is None
