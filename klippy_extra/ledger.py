@@ -254,6 +254,22 @@ class Ledger:
             after, then = when, before
         return max(0.0, reading - then)
 
+    def history(self, task: str, now: float) -> dict[str, list[tuple[float, float]]]:
+        """By limit: moments (UNIX seconds) and its counter's readings, the last is *now*.
+
+        The calendar passes by itself: it has no readings that would tell anything.
+        """
+        marks = [*self._marks, (now, self.readings)]
+        return {
+            limit.name: [
+                (when, readings[limit.counter.key])
+                for when, readings in marks
+                if limit.counter.key in readings and when <= now
+            ]
+            for limit in self.plans[task].limits
+            if limit.counter.key != CALENDAR
+        }
+
     def used(self, task: str) -> Amounts:
         """What was used of each limit, in its unit."""
         record = self.records[task]

@@ -236,6 +236,48 @@ def test_the_endpoints_list_tasks_and_log(printer):
     assert log["csv"].startswith("time,task")
 
 
+def test_a_command_over_the_endpoint_is_answered_when_it_is_on_disk(printer):
+    answers = []
+    command = {"command": "done", "note": "two drops", "by": "anna"}
+
+    def ask(eventtime):
+        answers.append(
+            printer.request("maintain/command", {"task": "rods", "command": command})
+        )
+
+    printer.reactor.register_callback(ask)
+    printer.wait_for(lambda: answers)
+
+    assert answers == [{"text": "is marked done; counting starts again."}]
+    entry = printer.request("maintain/log", {"task": "rods"})["log"][0]
+    assert (entry["by"], entry["note"]) == ("anna", "two drops")
+
+
+@pytest.mark.parametrize(
+    ("params", "text"),
+    [
+        ({"task": "x", "command": "done"}, "no maintenance task 'x'"),
+        ({"task": "rods", "command": "explode"}, "not JSON"),
+        ({"task": "rods", "command": {"command": "done", "used": -1}}, "at least 0"),
+        ({"task": "rods"}, "command"),
+    ],
+)
+def test_a_wrong_command_over_the_endpoint_is_refused_in_words(printer, params, text):
+    with pytest.raises(printer.printer.command_error, match=text):
+        printer.request("maintain/command", params)
+    assert printer.state == "ready"
+
+
+def test_the_history_has_the_readings_of_each_limit_up_to_now(printer):
+    history = printer.request("maintain/history", {"task": "rods"})
+
+    assert history["task"] == "rods"
+    (points,) = history["limits"].values()
+    moments = [when for when, _ in points]
+    assert moments == sorted(moments)
+    assert points[-1][1] == printer.request("maintain/tasks")["meters"]["print_time"]
+
+
 @pytest.mark.parametrize("limit", [2, "2"])
 def test_the_log_is_as_long_as_was_asked_for(printer, limit):
     """Moonraker hands on what stands in an address as words."""
