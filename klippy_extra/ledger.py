@@ -255,7 +255,7 @@ class Ledger:
         return max(0.0, reading - then)
 
     def history(self, task: str, now: float) -> dict[str, list[tuple[float, float]]]:
-        """By limit: moments (UNIX seconds) and its counter's readings, the last is *now*.
+        """Each limit's counter: pairs of UNIX seconds and reading, up to *now*.
 
         The calendar passes by itself: it has no readings that would tell anything.
         """

@@ -84,7 +84,7 @@ class Web:
 
     def _task(self, request) -> Task:
         name = str(request.get("task"))
-        task = self._manager.find(name)
+        task: Task | None = self._manager.find(name)
         if task is None:
             raise request.error(f"There is no maintenance task '{name}'.")
         return task
