@@ -6,6 +6,7 @@ from typing import Any, Callable, Mapping
 
 from .contract import DISABLED, DUE, SNOOZED, SOON, Limit, State, Summary
 from .ledger import Ledger, View
+from .problems import Problems
 from .task import Task
 
 
@@ -13,11 +14,16 @@ class Board:
     """Reads tasks and ledger; changes nothing. *wall* is the clock of the house."""
 
     def __init__(
-        self, tasks: Mapping[str, Task], book: Ledger, wall: Callable[[], float]
+        self,
+        tasks: Mapping[str, Task],
+        book: Ledger,
+        wall: Callable[[], float],
+        problems: Problems,
     ) -> None:
         self._tasks = tasks
         self._book = book
         self._wall = wall
+        self._problems = problems
         self._latest: dict[str, State] = {}
         self._exact: dict[str, Limit] = {}
 
@@ -46,6 +52,7 @@ class Board:
             last_by=record.last_by,
             done_count=record.done_count,
             due_at=view.due_at,
+            problem=self._problems.task(task),
         )
         return state
 
@@ -73,6 +80,7 @@ class Board:
             next_label=None if following is None else following.label,
             next_due_at=None if following is None else following.due_at,
             due_labels=tuple(each.label for each in due),
+            problem=self._problems.summary,
         )
 
     def status(self, task: str) -> dict[str, Any]:
@@ -96,6 +104,7 @@ class Board:
             "last_by": state.last_by,
             "done_count": state.done_count,
             "due_at": state.due_at,
+            "problem": state.problem,
         }
 
 

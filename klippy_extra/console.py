@@ -51,17 +51,17 @@ class Console:
 
     def status(self, gcmd) -> None:
         self._manager.count_now()
-        states = self._manager.board.states()
-        if not states:
-            gcmd.respond_info(
-                "There is no maintenance task yet. Write a section [maintain NAME]."
-            )
-            return
-        lines = []
+        lines = list(self._manager.problems.texts)
+        # Where the extra could not be started there is no board.
+        states = self._manager.board.states() if self._manager.running else []
         for state in states:
             lines.append(words.standing(state.label, state))
-            if state.status == DUE and state.message:
-                lines.append(state.message)
+            lines += [state.message] if state.status == DUE and state.message else []
+            lines += [state.problem] if state.problem else []
+        if not self._manager.tasks:
+            lines.append(
+                "There is no maintenance task yet. Write a section [maintain NAME]."
+            )
         gcmd.respond_info("\n".join(lines))
 
     def check(self, gcmd) -> None:
@@ -78,6 +78,7 @@ class Console:
         if state.last_done is not None:
             by = f" by {state.last_by}" if state.last_by else ""
             lines.append(f"Last done {words.day(state.last_done)}{by}.")
+        lines += [state.problem] if state.problem else []
         gcmd.respond_info("\n".join(lines + words.details(state)))
 
     def log(self, gcmd) -> None:

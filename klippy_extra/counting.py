@@ -106,19 +106,22 @@ class Counting:
         """What belongs into the store together: else a count could be taken twice."""
         return {"meters": self._book.document(), "memory": self._sources.memory}
 
-    def missing(self, tasks: Iterable[Task]) -> list[str]:
-        """What the tasks ask for and this printer does not have, in sentences."""
-        said = []
-        for task in tasks:
-            wanted = {limit.counter.meter for limit in task.plan.limits}
-            for meter in sorted(wanted - set(self.meters)):
-                names = ", ".join(sorted(self.meters))
-                said.append(
-                    f"[maintain {task.name}] counts '{meter}', which this printer does"
-                    f" not have. It has: {names}."
-                )
-            for condition, _ in task.weights.values():
-                text = self._conditions.missing(condition)
-                if text:
-                    said.append(f"[maintain {task.name}]: {text}")
-        return said
+    def missing(self, tasks: Iterable[Task]) -> dict[str, list[str]]:
+        """What a task asks for and this printer does not have: sentences by slug."""
+        return {
+            task.slug: texts
+            for task in tasks
+            for texts in [self._missing(task)]
+            if texts
+        }
+
+    def _missing(self, task: Task) -> list[str]:
+        wanted = {limit.counter.meter for limit in task.plan.limits}
+        texts = [
+            f"The meter '{meter}' is not counted: this printer has no such meter."
+            for meter in sorted(wanted - set(self.meters))
+        ]
+        conditions = (
+            self._conditions.missing(each) for each, _ in task.weights.values()
+        )
+        return texts + [text for text in conditions if text]

@@ -194,9 +194,12 @@ TASK_ATTRIBUTES = (
     "dict(task=it.get('task'), label=it.get('label'), message=it.get('message'),"
     " guide=it.get('guide'), parts=it.get('parts'), status=it.get('status'),"
     " snoozed_until=it.get('snoozed_until'), last_by=it.get('last_by'),"
-    " done_count=it.get('done_count'), command_topic=%s) | to_json"
+    " done_count=it.get('done_count'), problem=it.get('problem'),"
+    " command_topic=%s) | to_json"
 )
-SUMMARY_ATTRIBUTES = "dict(due_tasks=it.get('due_labels')) | to_json"
+SUMMARY_ATTRIBUTES = (
+    "dict(due_tasks=it.get('due_labels'), problem=it.get('problem')) | to_json"
+)
 
 # Worth an entity on every printer. The other meters are there too, disabled
 # until somebody wants them, unless a task counts by them.

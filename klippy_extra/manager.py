@@ -24,6 +24,7 @@ from .ledger import Ledger, Record
 from .memory import Memory
 from .orders import Orders, event_of
 from .past import Past
+from .problems import COUNTING, Problems
 from .publisher import Publisher, Sight
 from .reminders import Reminders
 from .task import Task
@@ -48,6 +49,7 @@ class Manager:
     def __init__(self, config, wall: Callable[[], float] | None = None) -> None:
         self.settings = settings.read(config)
         self.tasks: dict[str, Task] = {}
+        self.problems = Problems()
         self.wall = wall or time.time
         self._printer = printer = config.get_printer()
         self._reactor = printer.get_reactor()
@@ -100,7 +102,7 @@ class Manager:
             self.memory.lost("The maintenance store makes no sense: all starts anew.")
             self.book = Ledger(plans)
             desk = Desk(self.book)
-        self.board = Board(self.tasks, self.book, self.wall)
+        self.board = Board(self.tasks, self.book, self.wall, self.problems)
         self.orders = Orders(self, desk)
         self._past = Past(
             self.settings,
@@ -139,11 +141,20 @@ class Manager:
         self._start_timers()
         if self._connection is not None:
             self._connection.link.start()
-        missing = self.counting.missing(self.tasks.values())
-        for text in [self.memory.problem, *self._notes, *missing]:
-            if text:
-                self.reminders.say(text)
+        self._say_what_is_wrong()
         self._past.start(self.counting, self._post)
+
+    def _say_what_is_wrong(self) -> None:
+        missing = self.counting.missing(self.tasks.values())
+        texts = [self.memory.problem, *self._notes]
+        for task, problems in missing.items():
+            self.problems.report_task(task, " ".join(problems))
+            section = f"[maintain {self.tasks[task].name}]"
+            texts += [f"{section}: {problem}" for problem in problems]
+        if missing:
+            texts.append(f"This printer has {', '.join(self.counting.meters)}.")
+        for text in filter(None, texts):
+            self.reminders.say(text)
 
     def _start_timers(self) -> None:
         now = self._reactor.monotonic()
@@ -158,9 +169,11 @@ class Manager:
         self._reactor.register_timer(look, now + COUNT_EVERY + LOOK_EVERY / 2)
 
     def _lame(self) -> None:
-        self.reminders.say(
+        text = (
             "Maintenance is not counted: it could not be started. klippy.log tells why."
         )
+        self.problems.report(COUNTING, text)
+        self.reminders.say(text)
 
     def _shutdown(self) -> None:
         if self.running:
@@ -346,12 +359,13 @@ class Manager:
 
     def _tell_status(self) -> dict[str, Any]:
         if not self.running:
-            return {}
+            return {"problem": self.problems.summary}
         summary = self.board.summary()
         return {
             "due": summary.due,
             "soon": summary.soon,
             "next_task": summary.next_task,
+            "problem": summary.problem,
             "tasks": list(self.tasks),
             "connected": self._connection is not None
             and self._connection.link.connected,

@@ -39,7 +39,13 @@ class Web:
     def _tasks(self, request) -> None:
         self._refuse_unless_ready(request)
         tasks = [json.loads(each.encode()) for each in self._manager.board.states()]
-        request.send({"tasks": tasks, "meters": self._manager.counting.readings()})
+        request.send(
+            {
+                "tasks": tasks,
+                "meters": self._manager.counting.readings(),
+                "problem": self._manager.problems.summary,
+            }
+        )
 
     def _log(self, request) -> None:
         self._refuse_unless_ready(request)

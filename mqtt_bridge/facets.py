@@ -77,6 +77,8 @@ TASK = (
     Facet("done_count", "How often it was done", "numeric", lambda s: s.done_count),
     Facet("due_at", "When it will be due, as a forecast (UNIX time)", "numeric",
           lambda s: s.due_at, "s"),
+    Facet("problem", "Why it is not counted; empty where it is", "string",
+          lambda s: s.problem),
     Facet("done", "Set to 1: it was done, counting starts again", "boolean",
           lambda _: 0, "", True),
     Facet("snooze", "Time that reminders wait from now on; 0 ends it", "numeric",
@@ -123,6 +125,8 @@ PRINTER = (
     Facet("next_task", "The task that comes next", "string", _summary("next_task")),
     Facet("next_due_at", "When it will be due (UNIX time)", "numeric",
           _summary("next_due_at"), "s"),
+    Facet("problem", "What does not work on the printer; empty where all does",
+          "string", _summary("problem")),
 )  # fmt: skip
 _TAKEN = frozenset(facet.field for facet in PRINTER)
 

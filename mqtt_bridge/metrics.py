@@ -179,6 +179,11 @@ def _tasks(looks: Sequence[Look]) -> Iterator[Any]:
         "1 for the status it has",
         labels=["printer", "task", "status"],
     )
+    problem = GaugeMetricFamily(
+        "upkeep_task_problem",
+        "1 where it, or a part of it, is not counted",
+        labels=["printer", "task"],
+    )
     seen = GaugeMetricFamily(
         "upkeep_task_last_seen_seconds",
         "When its newest numbers were read (UNIX)",
@@ -197,9 +202,10 @@ def _tasks(looks: Sequence[Look]) -> Iterator[Any]:
                 status.add_metric(
                     [look.slug, task.name, name], float(said["status"] == code)
                 )
+            problem.add_metric([look.slug, task.name], float(bool(said["problem"])))
             seen.add_metric([look.slug, task.name], task.time)
     yield from numbers.values()
-    yield from (status, seen)
+    yield from (status, problem, seen)
 
 
 def _printers(looks: Sequence[Look]) -> Iterator[Any]:
@@ -215,6 +221,9 @@ def _printers(looks: Sequence[Look]) -> Iterator[Any]:
     silent = family(
         "upkeep_printer_silent_seconds", "How long it has not said anything"
     )
+    problem = family(
+        "upkeep_printer_problem", "1 where it says that something does not work"
+    )
     meters = family("upkeep_meter", "A meter's reading", "meter", "unit")
     now = time.time()
     for look in looks:
@@ -223,9 +232,11 @@ def _printers(looks: Sequence[Look]) -> Iterator[Any]:
         online.add_metric([look.slug], float(look.face.online))
         seen.add_metric([look.slug], look.said)
         silent.add_metric([look.slug], max(0.0, now - look.said))
+        summary = look.face.summary
+        problem.add_metric([look.slug], float(bool(summary and summary.problem)))
         if look.readings is not None:
             for name, meter in look.face.info.meters.items():
                 reading = look.readings.meters.get(name)
                 if reading is not None:
                     meters.add_metric([look.slug, name, meter.unit], reading)
-    yield from (online, seen, silent, meters)
+    yield from (online, seen, silent, problem, meters)

@@ -47,6 +47,7 @@ class _State(Struct, gc=False):
     last_done: str | None = None
     last_by: str = ""
     due_at: str | None = None
+    problem: str | None = None
 
 
 _decoder = msgspec.json.Decoder(_State)
@@ -73,7 +74,7 @@ def state(payload: bytes, task: str) -> State | None:
             _optional(said.snoozed_until),
             _optional(said.last_done),
             said.last_by, said.done_count,
-            _optional(said.due_at),
+            _optional(said.due_at), said.problem,
         )  # fmt: skip
     # A deeply nested text is a RecursionError.
     except (ValueError, RecursionError):

@@ -58,6 +58,7 @@ MESSAGES = {
         snoozed_until=1795305600,
         match="all",
         due_at=None,
+        problem="'jobs_complete' is no meter of this printer.",
     ),
     "info.json": Info(
         uuid="0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
@@ -74,6 +75,9 @@ MESSAGES = {
     "meters.json": Meters(4712, 1795219201.0, {"print_time": 812.25, "jobs": 97.0}),
     "summary.json": Summary(
         4713, 1795219201.0, 1, 2, "rods", "Rods", 1796803200, ("Rods",)
+    ),
+    "summary_problem.json": Summary(
+        4714, 1795219201.0, 0, 0, None, None, None, problem="The disk is full."
     ),
     "event.json": Event(
         4711, 1795219200.0, "rods", "done", "Rods", by="anna", note="two drops"
@@ -150,6 +154,7 @@ def states(draw):
         last_by=draw(texts),
         done_count=draw(counts),
         due_at=draw(moments),
+        problem=draw(st.none() | texts),
     )
 
 
@@ -208,6 +213,7 @@ messages = st.one_of(
         st.none() | texts,
         moments,
         st.lists(texts, max_size=3).map(tuple),
+        st.none() | texts,
     ),
     made(Event, counts, numbers, slugs, happenings, *[texts] * 5),
     made(

@@ -449,6 +449,7 @@ def test_the_attributes_of_due_are_what_a_reminder_needs() -> None:
         "last_by": "anna",
         "done_count": 0,
         "snoozed_until": None,
+        "problem": None,
         "command_topic": "klipper_upkeep/voron/tasks/rods/command",
     }
 

@@ -277,5 +277,6 @@ def test_a_meter_that_this_printer_lacks_is_said_and_klippy_starts(bench):
     printer = bench(TASK.format("heater_on_chamber", 5))
 
     said = " ".join(printer.console)
-    assert "counts 'heater_on_chamber', which this printer does not have" in said
+    assert "[maintain" in said
+    assert "'heater_on_chamber' is not counted: this printer has no such meter" in said
     assert printer.task("rods")["used"] == 0.0

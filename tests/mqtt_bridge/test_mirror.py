@@ -69,6 +69,18 @@ def test_a_printer_becomes_items(mirrored):
     assert mirrored["voron.rods.done"] == 0
 
 
+def test_what_does_not_work_is_an_item_of_the_task_and_of_the_printer(mirrored):
+    assert mirrored["voron.problem"] is None
+    assert mirrored["voron.rods.problem"] is None
+
+    summary = m.summary()._replace(problem="The disk is full.")
+    mirrored.hear(m.printer(tasks=(m.state(problem="It has no such meter."),)))
+    mirrored.hear({m.topic("voron", "summary"): summary.encode()})
+
+    assert mirrored["voron.problem"] == "The disk is full."
+    assert mirrored["voron.rods.problem"] == "It has no such meter."
+
+
 def test_the_order_of_retained_messages_does_not_matter():
     """Brokers send what they retain in any order."""
     orders = random.Random(7)

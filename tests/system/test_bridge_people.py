@@ -432,10 +432,16 @@ def test_metrics_follow_the_fleet(broker, printer):
         assert found["upkeep_messages_total"] >= len(m.printer())
         assert found["upkeep_messages_superseded_total"] >= 0.0
 
-        printer.change(status="due", limits=(m.limit(used=151.0),), time=2000.0)
+        problem = 'upkeep_task_problem{printer="voron",task="rods"}'
+        assert found[problem] == found['upkeep_printer_problem{printer="voron"}'] == 0.0
+
+        printer.change(
+            status="due", limits=(m.limit(used=151.0),), time=2000.0, problem="No."
+        )
         due = 'upkeep_task_status{printer="voron",status="due",task="rods"}'
         until(lambda: scraped()[due], "it is due")
         found = scraped()
+        assert found[problem] == 1.0
         assert found[f"upkeep_task_remaining{labels}"] == -1.0
         assert found['upkeep_printer_last_seen_seconds{printer="voron"}'] == 2000.0
 

@@ -219,6 +219,7 @@ class Summary(NamedTuple):
     next_label: str | None
     next_due_at: int | None  # UNIX seconds
     due_labels: tuple[str, ...] = ()  # the most overdue first
+    problem: str | None = None  # what does not work on the printer as a whole
 
     def encode(self) -> bytes:
         return _dump(dict(self._asdict(), next_due_at=iso(self.next_due_at)))
@@ -240,6 +241,7 @@ class Summary(NamedTuple):
             next_label=_text_or_none(fields, "next_label"),
             next_due_at=_moment(fields, "next_due_at"),
             due_labels=_texts(fields, "due_labels"),
+            problem=_text_or_none(fields, "problem"),
         )
 
 
@@ -288,6 +290,7 @@ class State(NamedTuple):
     last_by: str = ""
     done_count: int = 0
     due_at: int | None = None  # a forecast
+    problem: str | None = None  # why the task, or a part of it, is not counted
 
     @property
     def deciding(self) -> Limit:
@@ -329,6 +332,7 @@ class State(NamedTuple):
             last_by=_text(fields, "last_by", ""),
             done_count=_count(fields, "done_count"),
             due_at=_moment(fields, "due_at"),
+            problem=_text_or_none(fields, "problem"),
         )
 
 

@@ -1,0 +1,52 @@
+"""What does not work at present, for everything that shows it. Pure.
+
+Each part of the extra reports a problem under its own name, as a complete sentence,
+and clears it when it works again. The reactor's thread alone uses this.
+"""
+
+from __future__ import annotations
+
+# The parts that report a problem of the printer as a whole, in the order of the text.
+COUNTING, STORE, BROKER = "counting", "store", "broker"
+SOURCES = (COUNTING, STORE, BROKER)
+
+
+class Problems:
+    """The problems of the printer as a whole, by source, and those of its tasks."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+        self._tasks: dict[str, str] = {}
+
+    def report(self, source: str, text: str) -> None:
+        """Keep *text*, a sentence, as the problem of *source*; "" clears it."""
+        _keep(self._texts, source, text)
+
+    def clear(self, source: str) -> None:
+        """Forget the problem of *source*, which works again."""
+        self.report(source, "")
+
+    def report_task(self, task: str, text: str) -> None:
+        """Keep why *task*, a slug, is not counted, or not all of it; "" clears it."""
+        _keep(self._tasks, task, text)
+
+    @property
+    def texts(self) -> list[str]:
+        """The sentences about the printer as a whole."""
+        return [self._texts[source] for source in SOURCES if source in self._texts]
+
+    @property
+    def summary(self) -> str | None:
+        """All that is wrong with the printer as a whole; None where nothing is."""
+        return " ".join(self.texts) or None
+
+    def task(self, task: str) -> str | None:
+        """Why *task* is not counted; None where it is."""
+        return self._tasks.get(task)
+
+
+def _keep(texts: dict[str, str], name: str, text: str) -> None:
+    if text:
+        texts[name] = text
+    else:
+        texts.pop(name, None)

@@ -1,0 +1,61 @@
+"""What does not work is said by everything that shows how the tasks stand."""
+
+from __future__ import annotations
+
+from klippy_extra.problems import BROKER, STORE, Problems
+
+MISSPELT = """
+[maintain chamber]
+trigger: heater_on_chamber
+threshold: 100
+
+[maintain rods]
+trigger: print_time, travel_u
+threshold: 150, 900
+
+[maintain fine]
+trigger: print_time
+threshold: 150
+"""
+
+
+def test_a_task_without_its_meter_says_so_in_the_console_and_in_its_status(bench):
+    printer = bench(MISSPELT)
+
+    assert "'heater_on_chamber' is not counted" in printer.say("MAINTAIN_STATUS")
+    assert "'travel_u' is not counted" in printer.say("CHECK_MAINTENANCE NAME=rods")
+    assert "'travel_u' is not counted" in printer.task("rods")["problem"]
+    assert printer.task("fine")["problem"] is None
+
+
+def test_a_task_without_its_meter_says_so_in_the_message_that_is_published(bench):
+    printer = bench(MISSPELT)
+
+    states = {state.task: state for state in printer.manager.board.states()}
+
+    assert "'travel_u' is not counted" in states["rods"].problem
+    assert states["fine"].problem is None
+
+
+def test_a_problem_of_the_printer_is_said_until_it_is_cleared(bench):
+    printer = bench(MISSPELT)
+    text = "Nothing is saved since 10:00: the disk is full."
+
+    printer.manager.problems.report(STORE, text)
+
+    assert printer.say("MAINTAIN_STATUS").splitlines()[0].endswith(text)
+    assert printer.status("maintain")["problem"] == text
+    assert printer.manager.board.summary().problem == text
+    printer.manager.problems.clear(STORE)
+    assert text not in printer.say("MAINTAIN_STATUS")
+    assert printer.status("maintain")["problem"] is None
+    assert printer.manager.board.summary().problem is None
+
+
+def test_problems_of_several_parts_are_said_in_one_text():
+    problems = Problems()
+
+    problems.report(BROKER, "The broker refuses the password.")
+    problems.report(STORE, "The disk is full.")
+
+    assert problems.summary == "The disk is full. The broker refuses the password."
