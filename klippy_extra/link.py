@@ -11,7 +11,6 @@ import logging
 import random
 import select
 import socket
-import ssl
 import threading
 import time
 from pathlib import Path
@@ -56,7 +55,7 @@ def credentials(path: str) -> tuple[str, str | None]:
     """Read ``username:`` and ``password:`` lines; ValueError tells the fix."""
     where = Path(path).expanduser()
     try:
-        text = where.read_text(encoding="utf-8")
+        text = where.read_text(encoding="utf-8-sig")  # Windows writes a mark first
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{where} cannot be read ({error})") from None
     found: dict[str, str] = {}
@@ -69,6 +68,22 @@ def credentials(path: str) -> tuple[str, str | None]:
             f"{where} has no line 'username: NAME' (and one 'password: WORD')"
         )
     return found["username"], found.get("password")
+
+
+def _tls_context(broker: Broker) -> Any:
+    """The TLS settings. OSError where this Python knows no TLS."""
+    try:
+        # A Python for a small system may lack it, and only TLS needs it.
+        import ssl  # noqa: PLC0415
+    except ImportError as error:
+        raise OSError(
+            f"the Python that runs Klippy has no 'ssl' ({error}), which 'mqtt_tls'"
+            " needs: install it, or use a broker without TLS"
+        ) from None
+    context = ssl.create_default_context(cafile=broker.ca)
+    if broker.certificate is not None:
+        context.load_cert_chain(broker.certificate, broker.key)
+    return context
 
 
 class _Message(NamedTuple):
@@ -227,10 +242,7 @@ class Link:
         if broker.username is not None:
             client.username_pw_set(broker.username, broker.password)
         if broker.tls:
-            context = ssl.create_default_context(cafile=broker.ca)
-            if broker.certificate is not None:
-                context.load_cert_chain(broker.certificate, broker.key)
-            client.tls_set_context(context)
+            client.tls_set_context(_tls_context(broker))
         client.will_set(self._will_topic, b"offline", qos=1, retain=True)
         client.on_connect = self._greeted
         client.on_disconnect = self._ended

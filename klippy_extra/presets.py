@@ -73,7 +73,9 @@ def starter(machine: str) -> str:
 
 
 def _read(machine: str) -> Any:
-    return json.loads((FOLDER / f"{machine}.json").read_text(encoding="utf-8"))
+    # An editor on Windows puts a mark before the first letter.
+    text = (FOLDER / f"{machine}.json").read_text(encoding="utf-8-sig")
+    return json.loads(text)
 
 
 def main(arguments: list[str]) -> int:

@@ -6,6 +6,7 @@ import queue
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -288,6 +289,19 @@ def test_a_server_nobody_vouches_for_is_refused(authority, links, reactor):
     secure.kill()
 
 
+def test_without_ssl_a_broker_is_reached(broker, links, reactor, monkeypatch):
+    """A Python for a small system may lack the module."""
+    monkeypatch.setitem(sys.modules, "ssl", None)
+    links(at(broker))
+    reactor.until("connected")
+
+
+def test_without_ssl_tls_is_refused_with_the_fix(links, reactor, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ssl", None)
+    links(Broker("127.0.0.1", "test-client", 9, tls=True))
+    assert "has no 'ssl'" in reactor.until("lost")[1]
+
+
 def test_an_exception_in_the_thread_does_not_end_it(
     broker, links, reactor, monkeypatch
 ):
@@ -326,6 +340,12 @@ def test_credentials_come_from_a_file_of_their_own(tmp_path):
     secrets = tmp_path / "upkeep.secrets"
     secrets.write_text("# mine\nusername: anna\npassword: a:b #c\n")
     assert credentials(str(secrets)) == ("anna", "a:b #c")
+
+
+def test_credentials_may_be_written_by_an_editor_on_windows(tmp_path):
+    secrets = tmp_path / "upkeep.secrets"
+    secrets.write_bytes(b"\xef\xbb\xbfusername: anna\r\npassword: a b\r\n")
+    assert credentials(str(secrets)) == ("anna", "a b")
 
 
 def test_credentials_without_a_name_tell_the_fix(tmp_path):
