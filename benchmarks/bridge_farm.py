@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from benchmarks.bridge_rig import Rig, cpu, megabytes, threads
 from benchmarks.table import Row
-from mqtt_bridge.facets import LIMIT, PRINTER, TASK
+from mqtt_bridge.fleet.items import LIMIT, PRINTER, TASK
 
 _PRINTERS, _TASKS = 10_000, 10
 

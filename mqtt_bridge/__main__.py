@@ -2,6 +2,6 @@
 
 import sys
 
-from mqtt_bridge.cli import main
+from mqtt_bridge.cli.main import main
 
 sys.exit(main())

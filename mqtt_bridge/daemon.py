@@ -10,13 +10,15 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from mktl_daemon import Daemon, Item, Payload
-from mqtt_bridge import doors, facets, metrics, settings
+from mqtt_bridge import metrics, settings
+from mqtt_bridge.bridge import Bridge
 from mqtt_bridge.contract import Command
-from mqtt_bridge.core import Bridge
-from mqtt_bridge.facets import Description
-from mqtt_bridge.mirror import Place, Record
-from mqtt_bridge.push import Pusher
-from mqtt_bridge.web import Web
+from mqtt_bridge.fleet import items
+from mqtt_bridge.fleet.fleet import ItemSource, Record
+from mqtt_bridge.fleet.items import Description
+from mqtt_bridge.http_server import HttpServer
+from mqtt_bridge.push import link_server
+from mqtt_bridge.push.sender import PushSender
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ class Settable(Item):
         by = _origin(request.payload)
 
         def make(record: Record, transaction: str) -> Command:
-            return facets.command(
+            return items.command(
                 record.shape, record.values, field, value, by, transaction
             )
 
@@ -82,7 +84,7 @@ class BridgeDaemon(Daemon):
         )
         self.bridge = Bridge(given, self)
         self._pusher = _pusher(given, self.bridge)
-        self._webs: list[Web] = []
+        self._webs: list[HttpServer] = []
         self._settable = type("Settable", (Settable,), {"bridge": self.bridge})
 
     @property
@@ -107,7 +109,9 @@ class BridgeDaemon(Daemon):
         if given.metrics is not None:
             self._webs.append(metrics.serve(self.bridge, given.metrics, self._pusher))
         if given.http.listen is not None and self._pusher is not None:
-            self._webs.append(doors.serve(self.bridge, given.http.listen, self._pusher))
+            self._webs.append(
+                link_server.serve(self.bridge, given.http.listen, self._pusher)
+            )
 
     def started(self) -> None:
         # What is frozen is never garbage: not before a registry has accepted it all.
@@ -133,7 +137,7 @@ class BridgeDaemon(Daemon):
 
     # What the bridge hands over, in its turn
 
-    def change(self, removed: Iterable[str], placed: dict[str, Place]) -> None:
+    def change(self, removed: Iterable[str], placed: dict[str, ItemSource]) -> None:
         known = self.catalog.authoritative_items
         gone = [key for key in removed if key in known]
         anew: dict[str, Description] = {}
@@ -173,10 +177,10 @@ def _origin(payload: Payload) -> str:
     return "@".join(str(each) for each in (user, host) if each)[:200] or "mKTL"
 
 
-def _pusher(given: settings.Settings, bridge: Bridge) -> Pusher | None:
+def _pusher(given: settings.Settings, bridge: Bridge) -> PushSender | None:
     if not given.push.rules:
         return None
-    pusher = Pusher(given)
+    pusher = PushSender(given)
     bridge.listeners.append(pusher.tell)
     bridge.watchers.append(pusher.look)
     return pusher

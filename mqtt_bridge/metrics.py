@@ -8,15 +8,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mqtt_bridge import contract
+from mqtt_bridge.bridge import Bridge
 from mqtt_bridge.contract import Meters
-from mqtt_bridge.core import Bridge
-from mqtt_bridge.facets import Face, Shape, Values
-from mqtt_bridge.mirror import Printer
+from mqtt_bridge.fleet.fleet import Printer
+from mqtt_bridge.fleet.items import PrinterState, Shape, Values
+from mqtt_bridge.http_server import PLAIN, HttpReply, HttpServer, Routes
 from mqtt_bridge.settings import SettingsError
-from mqtt_bridge.web import PLAIN, Answer, Routes, Web
 
 if TYPE_CHECKING:
-    from mqtt_bridge.push import Pusher
+    from mqtt_bridge.push.sender import PushSender
 
 WITHIN = 5.0  # seconds for the bridge's thread to look at a part of the fleet
 PART = 50  # printers that are looked at in one turn
@@ -40,11 +40,11 @@ class Task(NamedTuple):
     values: Values
 
 
-class Look(NamedTuple):
+class PrinterSnapshot(NamedTuple):
     """A printer's, so."""
 
     slug: str
-    face: Face
+    face: PrinterState
     readings: Meters | None
     tasks: tuple[Task, ...]
 
@@ -59,7 +59,7 @@ class Look(NamedTuple):
 class Collector:
     """What prometheus_client asks at each scrape."""
 
-    def __init__(self, bridge: Bridge, pusher: Pusher | None) -> None:
+    def __init__(self, bridge: Bridge, pusher: PushSender | None) -> None:
         self._bridge = bridge
         self._pusher = pusher
 
@@ -73,16 +73,16 @@ class Collector:
         yield from _printers(looks)
         yield from self._bridges()
 
-    def _looks(self) -> list[Look]:
+    def _looks(self) -> list[PrinterSnapshot]:
         """Copy the fleet, a part in each turn: nobody waits for all of it."""
-        bridge, looks = self._bridge, list[Look]()
+        bridge, looks = self._bridge, list[PrinterSnapshot]()
         slugs = bridge.call(lambda: list(bridge.fleet.printers)).result(WITHIN)
         for first in range(0, len(slugs), PART):
             part = slugs[first : first + PART]
             looks += bridge.call(partial(self._part, part)).result(WITHIN)
         return looks
 
-    def _part(self, slugs: Sequence[str]) -> list[Look]:
+    def _part(self, slugs: Sequence[str]) -> list[PrinterSnapshot]:
         printers = self._bridge.fleet.printers
         return [_look(printers[slug]) for slug in slugs if slug in printers]
 
@@ -131,7 +131,9 @@ class Collector:
         yield commands
 
 
-def serve(bridge: Bridge, address: tuple[str, int], pusher: Pusher | None) -> Web:
+def serve(
+    bridge: Bridge, address: tuple[str, int], pusher: PushSender | None
+) -> HttpServer:
     """Serve ``/metrics``. OSError: the address is not to be had, now."""
     try:
         from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415
@@ -143,30 +145,30 @@ def serve(bridge: Bridge, address: tuple[str, int], pusher: Pusher | None) -> We
     registry = CollectorRegistry()
     registry.register(Collector(bridge, pusher))
 
-    def get(path: str) -> Answer:
+    def get(path: str) -> HttpReply:
         if path.partition("?")[0] != "/metrics":
             return 404, PLAIN, b"see /metrics\n"
         return 200, PLAIN, generate_latest(registry)
 
-    def post(_path: str) -> Answer:
+    def post(_path: str) -> HttpReply:
         return 405, PLAIN, b"metrics are read\n"
 
     try:
-        return Web(address, Routes(get, post), "upkeep-metrics")
+        return HttpServer(address, Routes(get, post), "upkeep-metrics")
     except OSError as error:
         raise OSError(f"metrics.listen: {address[0]}:{address[1]}: {error}") from None
 
 
-def _look(printer: Printer) -> Look:
+def _look(printer: Printer) -> PrinterSnapshot:
     tasks = tuple(
         Task(name, record.time, record.shape, record.values)
         for name, record in printer.tasks.items()
         if record.shown
     )
-    return Look(printer.slug, printer.face, printer.readings, tasks)
+    return PrinterSnapshot(printer.slug, printer.face, printer.readings, tasks)
 
 
-def _tasks(looks: Sequence[Look]) -> Iterator[Any]:
+def _tasks(looks: Sequence[PrinterSnapshot]) -> Iterator[Any]:
     from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415
 
     labels = ["printer", "task", "label", "unit"]
@@ -208,7 +210,7 @@ def _tasks(looks: Sequence[Look]) -> Iterator[Any]:
     yield from (status, problem, seen)
 
 
-def _printers(looks: Sequence[Look]) -> Iterator[Any]:
+def _printers(looks: Sequence[PrinterSnapshot]) -> Iterator[Any]:
     from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415
 
     def family(name: str, text: str, *more: str) -> Any:

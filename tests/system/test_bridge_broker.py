@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mqtt_bridge import link as link_module
+from mqtt_bridge.bridge import Bridge
+from mqtt_bridge.broker import link as link_module
 from mqtt_bridge.contract import Command
-from mqtt_bridge.core import Bridge
 from mqtt_bridge.settings import Broker, Settings, Store, Tls
 from tests.fakes.mosquitto import Mosquitto, free_port
 from tests.fakes.strict import Strict

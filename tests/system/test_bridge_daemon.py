@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from mktl_daemon import Daemon, RefusedError
-from mqtt_bridge import link
+from mqtt_bridge.broker import link
 from mqtt_bridge.daemon import BridgeDaemon
 from mqtt_bridge.settings import Broker, Push, Rule, Settings
 from tests.mktl_daemon.conftest import free_udp

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from mqtt_bridge import cli, settings
-from mqtt_bridge.core import Bridge
+from mqtt_bridge import settings
+from mqtt_bridge.bridge import Bridge
+from mqtt_bridge.cli import main
 from mqtt_bridge.metrics import Collector
-from mqtt_bridge.push import Pusher
+from mqtt_bridge.push.sender import PushSender
 from mqtt_bridge.settings import Broker, Settings
 from tests.mqtt_bridge.processes import ROOT, Community, until
 from tests.mqtt_bridge.scripted import ScriptedPrinter
@@ -37,7 +38,7 @@ def service():
 
 def test_the_units_options_are_those_of_the_program(service):
     _, *arguments = shlex.split(service["ExecStart"])
-    options = cli._parser().parse_args(arguments)
+    options = main._parser().parse_args(arguments)
 
     assert options.command is None
     assert options.config == "/etc/upkeep-bridge/bridge.toml"
@@ -108,7 +109,7 @@ def test_every_metric_of_the_dashboard_is_there(broker):
         with ScriptedPrinter(broker.port):
             until(lambda: bridge.fleet.printers, "the printer")
             found = set()
-            for family in Collector(bridge, Pusher(given)).collect():
+            for family in Collector(bridge, PushSender(given)).collect():
                 suffix = "_total" if family.type == "counter" else ""
                 found.add(family.name + suffix)
     finally:

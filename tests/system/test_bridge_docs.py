@@ -12,6 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from klippy_extra import discovery
 from mqtt_bridge import settings
+from mqtt_bridge.settings.checks import SECTIONS
 from tests.fakes.mosquitto import Mosquitto
 
 pytestmark = pytest.mark.system
@@ -134,7 +135,7 @@ def test_the_documents_settings_load(tmp_path):
 
 def test_every_setting_is_in_the_document():
     text = (DOCS / "bridge.md").read_text()
-    for section, keys in settings._SECTIONS.items():
+    for section, keys in SECTIONS.items():
         for key in keys:
             known = (
                 f"{section}.{key}" in text or f"`{key}`" in text or f"{key} =" in text

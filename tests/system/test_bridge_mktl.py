@@ -10,7 +10,8 @@ import re
 import pytest
 import zmq
 
-from mqtt_bridge import contract, share
+from mqtt_bridge import contract
+from mqtt_bridge.fleet import sharding
 from tests.mqtt_bridge import messages as m
 from tests.mqtt_bridge.processes import Community, until
 from tests.mqtt_bridge.scripted import ScriptedPrinter
@@ -260,11 +261,11 @@ def test_four_bridges_share_a_store_and_trade_printers(community, broker):
             "all printers",
         )
         assert community.get(*(f"{slug}.rods.used" for slug in slugs)) == [37.5] * 8
-        used = {share.index(slug, 4) for slug in slugs}
+        used = {sharding.index(slug, 4) for slug in slugs}
         assert len(used) > 1, "several of them have some"
 
-        moved = next(slug for slug in slugs if share.index(slug, 4) > 1)
-        stays = next(slug for slug in slugs if share.index(slug, 2) == 0)
+        moved = next(slug for slug in slugs if sharding.index(slug, 4) > 1)
+        stays = next(slug for slug in slugs if sharding.index(slug, 2) == 0)
         watched = [f"upkeep.{slug}.rods.threshold" for slug in (moved, stays)]
         watch = community.start("watch", ["mktl_daemon.cli.mk", "watch", *watched])
         for each in watched:

@@ -15,15 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from mqtt_bridge import metrics, notifier
+from mqtt_bridge import metrics
+from mqtt_bridge.bridge import Bridge
 from mqtt_bridge.contract import Command
-from mqtt_bridge.core import Bridge
-from mqtt_bridge.doors import Doors
+from mqtt_bridge.http_server import HttpServer, Routes
 from mqtt_bridge.metrics import serve as serve_metrics
-from mqtt_bridge.notifier import Note
-from mqtt_bridge.push import Pusher
+from mqtt_bridge.push import rules
+from mqtt_bridge.push.link_server import LinkServer
+from mqtt_bridge.push.rules import PushMessage
+from mqtt_bridge.push.sender import PushSender
 from mqtt_bridge.settings import Broker, Http, Push, Rule, Settings, SettingsError, load
-from mqtt_bridge.web import Routes, Web
 from tests.fakes.mosquitto import Mosquitto, free_port
 from tests.mqtt_bridge import messages as m
 from tests.mqtt_bridge.processes import Community, until
@@ -128,7 +129,7 @@ class People:
 
     def __enter__(self):
         self.bridge = Bridge(self.settings, self.items)
-        self.pusher = Pusher(self.settings)
+        self.pusher = PushSender(self.settings)
         self.bridge.listeners.append(self.pusher.tell)
         self.bridge.watchers.append(self.pusher.look)
         self.bridge.start()
@@ -272,13 +273,13 @@ def test_damaged_files_are_begun_anew(tmp_path):
     for text in ('{"waiting": 5, "secret": 5, "used": 5}', '{"secret": "x"}', "[]"):
         state.write_text(text)
         push = Push(rules=(Rule(to=("ntfy://x",)),), state=str(state))
-        assert len(Pusher(Settings(push=push)).secret) == 32
+        assert len(PushSender(Settings(push=push)).secret) == 32
 
 
 def test_it_is_tried_again_until_it_is_taken(
     broker, printer, ntfy, monkeypatch, tmp_path, caplog
 ):
-    monkeypatch.setattr(notifier, "RETRY", (0.1,))
+    monkeypatch.setattr(rules, "RETRY", (0.1,))
     ntfy.status = 503
     with People(broker.port, Rule(to=(ntfy.address,)), state=tmp_path / "s"):
         printer.happen("due")
@@ -304,8 +305,8 @@ def press(link, method):
 def test_a_button_marks_the_task_done_once(broker, printer, ntfy, tmp_path):
     rule = Rule(to=(ntfy.address,), buttons=True)
     with People(broker.port, rule, state=tmp_path / "s", url="URL") as people:
-        doors = Doors(people.bridge, people.pusher)
-        web = Web(("127.0.0.1", 0), Routes(doors.get, doors.post), "doors")
+        doors = LinkServer(people.bridge, people.pusher)
+        web = HttpServer(("127.0.0.1", 0), Routes(doors.get, doors.post), "doors")
         try:
             printer.happen("due")
             until(lambda: ntfy.messages, "the message")
@@ -325,7 +326,7 @@ def test_a_button_marks_the_task_done_once(broker, printer, ntfy, tmp_path):
         finally:
             web.close()
     with People(broker.port, rule, state=tmp_path / "s", url="URL") as people:
-        doors = Doors(people.bridge, people.pusher)
+        doors = LinkServer(people.bridge, people.pusher)
         assert doors.post(done)[0] == 409, "over restarts, too"
 
 
@@ -334,8 +335,8 @@ def test_a_button_that_is_not_answered_is_not_pressed_twice(broker, printer, tmp
     with People(broker.port, rule, state=tmp_path / "s", url="") as people:
         people.bridge._pending._within = 0.2
         printer.answer = lambda command, task: None
-        doors = Doors(people.bridge, people.pusher)
-        note = Note(0, 0, "", "", printer="voron", task="rods")
+        doors = LinkServer(people.bridge, people.pusher)
+        note = PushMessage(0, 0, "", "", printer="voron", task="rods")
         link = people.pusher.link(note, "done")
 
         status, _, page = doors.post(link)
@@ -502,5 +503,5 @@ def test_an_address_that_apprise_does_not_know_is_told_without_its_secret(
     caplog, address
 ):
     with pytest.raises(SettingsError, match=r"push\.rule\.0\.to") as error:
-        Pusher(Settings(push=Push(rules=(Rule(to=(address,)),))))
+        PushSender(Settings(push=Push(rules=(Rule(to=(address,)),))))
     assert "token" not in str(error.value) + caplog.text

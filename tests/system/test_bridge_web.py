@@ -9,8 +9,8 @@ import urllib.request
 
 import pytest
 
-from mqtt_bridge import web as module
-from mqtt_bridge.web import PLAIN, Routes, Web
+from mqtt_bridge import http_server as module
+from mqtt_bridge.http_server import PLAIN, HttpServer, Routes
 
 pytestmark = pytest.mark.system
 
@@ -22,7 +22,7 @@ def serve(monkeypatch):
 
     def serve(idle, get=lambda path: (200, PLAIN, b"here")):
         monkeypatch.setattr(module, "IDLE", idle)
-        started.append(Web(("127.0.0.1", 0), Routes(get, get), "test-web"))
+        started.append(HttpServer(("127.0.0.1", 0), Routes(get, get), "test-web"))
         return started[-1].port
 
     yield serve

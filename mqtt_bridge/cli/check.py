@@ -1,0 +1,308 @@
+"""`upkeep-bridge check`: try what the settings name, and say how to mend what fails."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+import tempfile
+import uuid
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mktl_daemon
+from mqtt_bridge.broker import link
+from mqtt_bridge.cli.probe import Probe
+from mqtt_bridge.contract import ContractError, Info, Topic
+from mqtt_bridge.settings import Broker, Settings, SettingsError
+
+WITHIN = 5.0  # seconds for each answer
+
+
+class CheckResult(NamedTuple):
+    """How one look went; *fix* is "" where nothing is wrong."""
+
+    what: str
+    told: str
+    fix: str = ""
+
+
+def main(settings: Settings, _options: Namespace) -> int:
+    """Print one line for each look; 1 if something is to be mended."""
+    wrong = 0
+    for finding in findings(settings):
+        mark = "FAIL" if finding.fix else "ok  "
+        print(f"{mark} {finding.what}: {finding.told}", flush=True)
+        if finding.fix:
+            wrong += 1
+            print(f"     {finding.fix}", flush=True)
+    print(f"{wrong} to mend." if wrong else "All is well.")
+    return 1 if wrong else 0
+
+
+def findings(settings: Settings) -> Iterator[CheckResult]:
+    yield from _broker(settings)
+    yield _home()
+    for name, address in (
+        ("http", settings.http.listen),
+        ("metrics", settings.metrics),
+    ):
+        if address is not None:
+            yield _port(name, address)
+    yield _interface(settings)
+    yield _discovery()
+    yield from _push(settings)
+
+
+# The broker
+
+
+def _broker(settings: Settings) -> Iterator[CheckResult]:
+    broker = settings.broker
+    try:
+        found = socket.getaddrinfo(broker.host, broker.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        yield CheckResult(
+            "name", f"{broker.host} is not found: {_words(error)}",
+            "Set broker.host to a name or an address that this machine can find.",
+        )  # fmt: skip
+        return
+    yield CheckResult("name", f"{broker.host} is {found[0][4][0]}")
+    try:
+        plain = socket.create_connection((broker.host, broker.port), WITHIN)
+    except OSError as error:
+        yield CheckResult(
+            "port", f"{broker.address} does not answer: {_words(error)}",
+            "Is the broker running, is broker.port right, does a firewall let us?",
+        )  # fmt: skip
+        return
+    with plain:
+        yield CheckResult("port", f"{broker.address} answers")
+        if broker.tls is not None:
+            tls = _tls(settings, plain)
+            yield tls
+            if tls.fix:
+                return
+    yield from _connection(settings)
+
+
+def _tls(settings: Settings, plain: socket.socket) -> CheckResult:
+    broker = settings.broker
+    assert broker.tls is not None  # noqa: S101 - the caller looked
+    try:
+        with broker.tls.context().wrap_socket(
+            plain, server_hostname=broker.host
+        ) as secure:
+            certificate: Any = secure.getpeercert() or {}
+            until = certificate.get("notAfter", "?")
+            return CheckResult("TLS", f"{secure.version()}, certificate until {until}")
+    except ssl.SSLCertVerificationError as error:
+        return CheckResult(
+            "TLS", f"the broker's certificate is refused: {error.verify_message}",
+            "Renew it, name its authority in broker.ca, or use its own name for it.",
+        )  # fmt: skip
+    except (OSError, ValueError) as error:
+        return CheckResult(
+            "TLS", f"no TLS: {error}",
+            "Is broker.port the broker's TLS port? Else set broker.tls = false.",
+        )  # fmt: skip
+
+
+def _connection(settings: Settings) -> Iterator[CheckResult]:
+    broker = settings.broker
+    with Probe(broker, WITHIN) as asked:
+        if asked.refused:
+            yield _refusal(broker, asked.refused)
+            return
+        who = f"as {broker.username}" if broker.username else "without a username"
+        yield CheckResult("credentials", f"taken {who}, MQTT {broker.version}")
+        yield from _reading(settings, asked)
+        # No printer is called so: no slug begins with an underscore.
+        base = broker.base
+        rights = {f"{base}/_bridge/#": f"{base}/_bridge/{uuid.uuid4().hex}"}
+        if not settings.store.read_only:
+            rights[f"{base}/+/tasks/+/command"] = f"{base}/_check/tasks/none/command"
+        for right, topic in rights.items():
+            if asked.echo(topic):
+                yield CheckResult("writing", f"{right} may be written")
+            else:
+                yield CheckResult(
+                    "writing", f"nothing came back that was written to {topic}",
+                    f"Give this user the right to write {right}.",
+                )  # fmt: skip
+
+
+def _refusal(broker: Broker, reason: str) -> CheckResult:
+    """What to do differs by what the broker says, in the words of MQTT 5."""
+    told = f"{broker.address}: {reason}"
+    if reason in ("Bad user name or password", "Not authorized", "Banned"):
+        if not broker.username:
+            told += ", and we told no username"
+        return CheckResult(
+            "credentials", told,
+            "Put the right username and password into the file that "
+            "broker.credentials names.",
+        )  # fmt: skip
+    if reason == "Unsupported protocol version":
+        other = "5" if broker.version == "3.1.1" else "3.1.1"
+        return CheckResult("MQTT", told, f'Set broker.version = "{other}".')
+    if reason == "Client identifier not valid":
+        return CheckResult(
+            "MQTT", told, "Set a broker.client_id that the broker takes."
+        )
+    return CheckResult(
+        "MQTT", told,
+        "Is broker.port its port for MQTT, and not for TLS, a web page or websockets? "
+        "Its log may tell more.",
+    )  # fmt: skip
+
+
+def _reading(settings: Settings, asked: Probe) -> Iterator[CheckResult]:
+    """Look at what one printer retains: that a subscription is granted tells little."""
+    base = settings.broker.base
+    fix = f"Give this user the right to read {base}/#."
+    refused = asked.subscribe(
+        [
+            f"{base}/{printer}/{kind}"
+            for printer in settings.store.printers or ("+",)
+            for kind in ("info", "events", "results")
+        ]
+    )
+    infos = _infos(base, asked.listen())
+    if not infos and not refused:
+        yield CheckResult(
+            "printers", "none found",
+            f"Has a printer connected once, with the same base topic ({base})? If "
+            f"so, {fix[0].lower()}{fix[1:]}",
+        )  # fmt: skip
+        return
+    if infos:
+        yield CheckResult("printers", f"{len(infos)} found")
+        slug, info = max(infos.items(), key=lambda each: len(each[1].tasks))
+        refused += asked.subscribe([f"{base}/{slug}/{kind}" for kind in link.STATES])
+        missing = _missing(info, f"{base}/{slug}/", asked.listen())
+        if missing and not refused:
+            told = f"of {slug} came its info, and no {', '.join(missing)}"
+            yield CheckResult("reading", told, fix)
+            return
+    if refused:
+        yield CheckResult("reading", f"no right to read {', '.join(refused)}", fix)
+        return
+    yield CheckResult(
+        "reading",
+        f"all that {slug} retains came (events and results are not retained: whether "
+        "they may be read shows when they come)",
+    )
+
+
+def _infos(base: str, messages: dict[str, bytes]) -> dict[str, Info]:
+    found = {}
+    for topic, payload in messages.items():
+        with contextlib.suppress(ContractError):
+            where = Topic.parse(base, topic)
+            if where.kind == "info":
+                found[where.printer] = Info.decode(payload)
+    return found
+
+
+def _missing(info: Info, prefix: str, messages: dict[str, bytes]) -> list[str]:
+    """The kinds of topics below *prefix* that a printer has and that did not come."""
+    expected = {"availability": True, "meters": info.meters, "summary": True,
+                "tasks/+": info.tasks}  # fmt: skip
+    return [
+        kind
+        for kind, wanted in expected.items()
+        if wanted
+        and not any(each.startswith(prefix + kind.rstrip("+")) for each in messages)
+    ]
+
+
+def _words(error: OSError) -> str:
+    """What went wrong, without the number and the path."""
+    return error.strerror or str(error)
+
+
+# This machine
+
+
+def _home() -> CheckResult:
+    home = mktl_daemon.home()
+    try:
+        Path(home).mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=home):
+            pass
+    except OSError as error:
+        return CheckResult(
+            "MKTL_HOME", f"{home} cannot be written: {_words(error)}",
+            "Set MKTL_HOME to a folder of this user.",
+        )  # fmt: skip
+    return CheckResult("MKTL_HOME", home)
+
+
+def _port(name: str, address: tuple[str, int]) -> CheckResult:
+    where = f"{address[0]}:{address[1]}"
+    try:
+        socket.create_server(address).close()
+    except OSError as error:
+        return CheckResult(
+            f"{name}.listen", f"{where} cannot be had: {_words(error)}",
+            "Set another port, or stop what has it: a bridge that runs already?",
+        )  # fmt: skip
+    return CheckResult(f"{name}.listen", f"{where} is free")
+
+
+def _interface(settings: Settings) -> CheckResult:
+    interface = settings.store.interface
+    try:
+        socket.create_server((interface, 0)).close()
+    except OSError as error:
+        return CheckResult(
+            "store.interface", f"{interface} is not ours: {_words(error)}",
+            "Set an address of this machine, or 0.0.0.0 for all.",
+        )  # fmt: skip
+    return CheckResult("store.interface", f"{interface} can be bound")
+
+
+def _discovery() -> CheckResult:
+    try:
+        mktl_daemon.discover()
+    except RuntimeError as error:
+        return CheckResult(
+            "registry", f"{error}",
+            "Start mkregistryd on this network, or name its host in "
+            f"{mktl_daemon.home()}/client/registries.",
+        )  # fmt: skip
+    except OSError as error:
+        return CheckResult(
+            "registry", f"UDP discovery fails: {_words(error)}",
+            "Let UDP 10103 and 10111 through the firewall.",
+        )  # fmt: skip
+    return CheckResult("registry", "one answers")
+
+
+def _push(settings: Settings) -> Iterator[CheckResult]:
+    if not settings.push.rules:
+        return
+    from mqtt_bridge.push.sender import PushSender  # noqa: PLC0415
+
+    try:
+        PushSender(settings)
+    except SettingsError as error:
+        yield CheckResult(
+            "push", str(error), "Mend the rule; 'apprise' knows the services."
+        )
+        return
+    yield CheckResult("push", f"{len(settings.push.rules)} rules")
+    state = settings.push.state
+    if state:
+        folder = Path(state).expanduser().parent
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            yield CheckResult(
+                "push.state", f"{folder} cannot be written",
+                "Name a file in a folder of this user.",
+            )  # fmt: skip

@@ -1,0 +1,187 @@
+"""`upkeep-bridge`: run the bridge, and what helps to set it up and look at it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from types import FrameType, SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from mqtt_bridge import settings, systemd
+
+if TYPE_CHECKING:
+    from mqtt_bridge.daemon import BridgeDaemon
+
+AGAIN = 5.0  # seconds until a registry that refused is asked again
+
+# Each command's module, with `main(settings, options) -> int`, and its help.
+COMMANDS = {
+    "check": ("check", "try everything the settings name and say what is wrong"),
+    "watch": ("watch", "show the fleet in the terminal; keys mark tasks done"),
+    "export": ("export", "write tasks, meters or log as CSV or JSON"),
+}
+
+EXAMPLES = """\
+To begin with:
+
+    upkeep-bridge init bridge.toml
+    upkeep-bridge -c bridge.toml check
+    upkeep-bridge -c bridge.toml
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Return the exit code: 0 done, 1 something failed, 2 wrong settings."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        # A command has an output of its own.
+        level=logging.WARNING if options.command else logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        stream=sys.stderr,
+    )
+    if options.verbose:
+        # Ours alone: in the details of others are addresses with tokens.
+        for name in ("mqtt_bridge", "mktl_daemon"):
+            logging.getLogger(name).setLevel(logging.DEBUG)
+    try:
+        return _run(options)
+    except settings.SettingsError as error:
+        print(f"upkeep-bridge: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "init":
+        from mqtt_bridge.cli.init import init  # noqa: PLC0415
+
+        return init(options.file)
+    flags = [*options.before, *options.behind]
+    loaded = settings.load(options.config, flags=flags)
+    if options.command is None:
+        return serve(loaded)
+    module = importlib.import_module(f"mqtt_bridge.cli.{COMMANDS[options.command][0]}")
+    code: int = module.main(loaded, options)
+    return code
+
+
+def serve(loaded: settings.Settings) -> int:
+    """Run the bridge until SIGINT or SIGTERM; 0 if it was asked to end."""
+    from mktl_daemon import RefusedError  # noqa: PLC0415
+
+    # The link's thread reads while the bridge's works: with the usual 5 ms between
+    # switches each would keep the other waiting.
+    sys.setswitchinterval(0.0005)
+    stop = threading.Event()
+    daemons: list[BridgeDaemon] = []
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+        if daemons:
+            daemons[0].stop()
+        else:
+            raise SystemExit(0)  # still being set up: the constructor cleans up
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, leave)
+    while not stop.is_set():
+        try:
+            daemons.append(start(loaded))
+        except RefusedError as error:
+            # Another bridge still has some of these printers: it may be leaving.
+            logging.getLogger(__name__).error("%s; trying again", error)  # noqa: TRY400
+            stop.wait(AGAIN)
+            continue
+        except (OSError, RuntimeError, ValueError) as error:
+            print(f"upkeep-bridge: {error}", file=sys.stderr)
+            return 2 if isinstance(error, settings.SettingsError) else 1
+        daemon = daemons[0]
+        try:
+            systemd.tell("READY=1")
+            while not daemon.shutdown.wait(systemd.pause()):
+                # Proof of life: the bridge's own thread has to answer.
+                daemon.bridge.call(lambda: systemd.tell("WATCHDOG=1"))
+        finally:
+            systemd.tell("STOPPING=1")
+            daemon.cleanup()
+        break
+    return 0
+
+
+def start(loaded: settings.Settings) -> BridgeDaemon:
+    """Return the bridge on the air. RefusedError: other bridges have its printers."""
+    from mqtt_bridge.daemon import BridgeDaemon  # noqa: PLC0415
+
+    store, options = loaded.store, SimpleNamespace(settings=loaded)
+    return BridgeDaemon(store.name, store.alias, options=options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="upkeep-bridge",
+        description="Mirror printers' maintenance from MQTT to mKTL, and tell people.\n"
+        "Without a command it does so until it is told to end.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[_common(None, "before", verbose=False)],
+    )
+    parser.set_defaults(before=[], behind=[])
+    # Behind the command, too; there nothing is said where nothing is written.
+    unsaid = argparse.SUPPRESS
+    behind = [_common(unsaid, "behind", verbose=unsaid)]
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    text = "write a commented settings file"
+    init = commands.add_parser("init", help=text, description=_sentence(text))
+    init.add_argument(
+        "file", nargs="?", default="bridge.toml", help="%(default)s unless named"
+    )
+    made: dict[str, argparse.ArgumentParser] = {
+        name: commands.add_parser(
+            name, help=text, description=_sentence(text), parents=behind
+        )
+        for name, (_, text) in COMMANDS.items()
+    }
+    made["watch"].add_argument(
+        "--once", action="store_true", help="print it and end, as without a terminal"
+    )
+    export = made["export"]
+    export.add_argument("--format", choices=("csv", "json"), default="csv")
+    what = export.add_mutually_exclusive_group()
+    what.add_argument(
+        "--meters", action="store_true", help="the printers' meters, not the tasks"
+    )
+    what.add_argument(
+        "--log", action="store_true", help="what was done, when and by whom"
+    )
+    export.add_argument("-o", "--output", metavar="FILE", help="in place of stdout")
+    return parser
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _common(config: Any, flags: str, *, verbose: Any) -> argparse.ArgumentParser:
+    """The options of every command; *flags* is where `--set` collects."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "-c", "--config", metavar="FILE", default=config, help="the settings (TOML)"
+    )
+    common.add_argument(
+        "--set",
+        action="append",
+        dest=flags,
+        default=argparse.SUPPRESS,
+        metavar="KEY=VALUE",
+        help="a setting over the file's, as broker.host=10.0.0.5",
+    )
+    common.add_argument(
+        "-v", "--verbose", action="store_true", default=verbose, help="log more"
+    )
+    return common

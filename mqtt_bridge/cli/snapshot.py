@@ -1,0 +1,117 @@
+"""A look at the fleet without a daemon: for the commands that show and export it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from mqtt_bridge import contract
+from mqtt_bridge.bridge import Bridge
+from mqtt_bridge.contract import Limit
+from mqtt_bridge.fleet.fleet import Record
+from mqtt_bridge.fleet.items import Value
+from mqtt_bridge.settings import Settings
+
+WITHIN = 15.0  # seconds for the broker to tell what it retains
+
+# Overdue first: this is the order in which somebody has to act.
+URGENCY = (
+    contract.DUE,
+    contract.SOON,
+    contract.OK,
+    contract.SNOOZED,
+    contract.DISABLED,
+)
+
+
+class TaskRow(NamedTuple):
+    """A task as it is shown: *said* has its values by field, *unit* is short."""
+
+    printer: str
+    name: str
+    online: bool
+    task: str
+    status: str
+    unit: str
+    time: float
+    said: dict[str, Value]
+    limits: tuple[Limit, ...]
+
+    @property
+    def percent(self) -> float:
+        return float(self.said["percent"] or 0.0)
+
+
+class _Nowhere:
+    """Items of nobody."""
+
+    def change(self, removed: Iterable[str], placed: Any) -> None:
+        pass
+
+    def publish(self, rows: Iterable[Any]) -> None:
+        pass
+
+    def connected(self, *, up: bool, when: float) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def fleet(settings: Settings) -> Iterator[Bridge]:
+    """A bridge without items that has heard everything. TimeoutError: it has not."""
+    # Another client id than the daemon's, which would be thrown out.
+    broker = dataclasses.replace(settings.broker, client_id="")
+    bridge = Bridge(dataclasses.replace(settings, broker=broker), _Nowhere())
+    bridge.start()
+    try:
+        if not bridge.ready.wait(WITHIN):
+            raise TimeoutError(f"nothing came from {broker.address} in {WITHIN:g} s")
+        yield bridge
+    finally:
+        bridge.close()
+
+
+def lines(bridge: Bridge) -> list[TaskRow]:
+    """Every task, the most urgent first. Called in the bridge's turn."""
+    found = []
+    for printer in bridge.fleet.printers.values():
+        info = printer.face.info
+        for task, record in printer.tasks.items():
+            if info is None or not record.shown:
+                continue
+            said = record.named()
+            status = contract.STATUSES[int(said["status"] or 0)]
+            found.append(
+                TaskRow(
+                    printer.slug, info.name, printer.online, task, status,
+                    _units(record)["used"], record.time, said, tuple(_limits(record)),
+                )
+            )  # fmt: skip
+    return sorted(
+        found,
+        key=lambda line: (
+            URGENCY.index(line.status), -line.percent, line.printer, line.task,
+        ),
+    )  # fmt: skip
+
+
+def _units(record: Record) -> dict[str, str]:
+    """The fields' units, in the contract's words."""
+    units = {
+        field.name: str(field.description.get("units", ""))
+        for field in record.shape.fields
+    }
+    return {name: SHORT.get(unit, unit) for name, unit in units.items()}
+
+
+def _limits(record: Record) -> Iterator[Limit]:
+    """All limits; a task with one alone has its numbers as its own."""
+    said, units = record.named(), _units(record)
+    below = {f"{slug}.": meter for slug, meter in record.shape.meters.items()}
+    for prefix, meter in (below or {"": str(said["trigger"])}).items():
+        numbers = [float(said[prefix + name] or 0) for name in Limit._fields[2:]]
+        yield Limit(meter, units[prefix + "used"], *numbers)
+
+
+SHORT = {"hour": "h", "meter": "m"}

@@ -1,0 +1,293 @@
+"""The items of a task, of a printer and of its meters: one table, and its inverse.
+
+The catalog, the values and the commands come from the same rows. Pure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
+
+from mqtt_bridge import contract
+from mqtt_bridge.contract import Amount, Command, Info, Limit, State, Summary
+
+Value = float | int | str | None
+Values = tuple[Value, ...]
+Description = dict[str, Any]
+
+# In pint's words.
+UNITS = {"h": "hour", "m": "meter", "%": "percent", "s": "second"}
+# A part of a key: with a printer, a task and a field of its limit it makes at most the
+# 200 characters that mKTL allows.
+LONGEST = 60
+STATUS = {str(code): name for code, name in enumerate(contract.STATUSES)}
+
+
+class Facet(NamedTuple):
+    """One item of a task or a printer.
+
+    *units* is "" or a unit of the contract; "?" takes that of the limit.
+    """
+
+    field: str
+    text: str
+    kind: str
+    read: Callable[[Any], Value]
+    units: str = ""
+    settable: bool = False
+
+
+def _left(state: State) -> float:
+    if state.snoozed_until is None:
+        return 0.0
+    return round(max(0.0, state.snoozed_until - state.time) / 3600, 2)
+
+
+LIMIT = (
+    Facet("threshold", "Wear allowed between two times it is done", "numeric",
+          lambda limit: limit.threshold, "?", True),
+    Facet("used", "Wear since it was last done", "numeric",
+          lambda limit: limit.used, "?", True),
+    Facet("remaining", "Wear left until it is due; below zero it is overdue",
+          "numeric", lambda limit: limit.remaining, "?"),
+    Facet("percent", "Used, of the threshold", "numeric",
+          lambda limit: limit.percent, "%"),
+    Facet("warn_at", "Remaining wear from which on it is due soon", "numeric",
+          lambda limit: limit.warn_at, "?", True),
+)  # fmt: skip
+TASK = (
+    Facet("label", "What is to be done", "string", lambda s: s.label),
+    Facet("message", "How it is done", "string", lambda s: s.message),
+    Facet("guide", "Address of a guide", "string", lambda s: s.guide),
+    Facet("status", "Whether it is due", "enumerated",
+          lambda s: contract.STATUSES.index(s.status)),
+    Facet("enabled", "Whether wear is counted", "boolean",
+          lambda s: int(s.enabled), "", True),
+    Facet("trigger", "Meter of the limit that decides now", "string",
+          lambda s: s.trigger),
+    Facet("snoozed_until", "No reminders until then (UNIX time)", "numeric",
+          lambda s: s.snoozed_until, "s"),
+    Facet("last_done", "When it was last done (UNIX time)", "numeric",
+          lambda s: s.last_done, "s"),
+    Facet("last_by", "Who did it last", "string", lambda s: s.last_by),
+    Facet("done_count", "How often it was done", "numeric", lambda s: s.done_count),
+    Facet("due_at", "When it will be due, as a forecast (UNIX time)", "numeric",
+          lambda s: s.due_at, "s"),
+    Facet("problem", "Why it is not counted; empty where it is", "string",
+          lambda s: s.problem),
+    Facet("done", "Set to 1: it was done, counting starts again", "boolean",
+          lambda _: 0, "", True),
+    Facet("snooze", "Time that reminders wait from now on; 0 ends it", "numeric",
+          _left, "h", True),
+    Facet("unsnooze", "Set to 1: reminders wait no longer", "boolean",
+          lambda _: 0, "", True),
+)  # fmt: skip
+
+
+STATUS_AT = [facet.field for facet in TASK].index("status")  # in a task's values
+_TRIGGER = [facet.field for facet in TASK].index("trigger")
+
+
+class PrinterState(NamedTuple):
+    """What a printer's own items are read from."""
+
+    online: bool = False
+    info: Info | None = None
+    summary: Summary | None = None
+
+
+def _info(name: str) -> Callable[[PrinterState], Value]:
+    return lambda face: getattr(face.info, name, None)
+
+
+def _summary(name: str) -> Callable[[PrinterState], Value]:
+    return lambda face: getattr(face.summary, name, None)
+
+
+PRINTER = (
+    Facet("online", "Whether the printer answers", "boolean",
+          lambda face: int(face.online)),
+    Facet("name", "The printer's name", "string", _info("name")),
+    Facet("model", "Its model", "string", _info("model")),
+    Facet("host", "The host that Klipper runs on", "string", _info("host")),
+    Facet("url", "Its web page", "string", _info("url")),
+    Facet("version", "Version of Klipper Upkeep", "string", _info("version")),
+    Facet("klipper_version", "Version of Klipper", "string",
+          _info("klipper_version")),
+    Facet("klipper_state", "What Klipper says of itself", "string",
+          _info("klipper_state")),
+    Facet("due", "Tasks that are due", "numeric", _summary("due")),
+    Facet("soon", "Tasks that are due soon", "numeric", _summary("soon")),
+    Facet("next_task", "The task that comes next", "string", _summary("next_task")),
+    Facet("next_due_at", "When it will be due (UNIX time)", "numeric",
+          _summary("next_due_at"), "s"),
+    Facet("problem", "What does not work on the printer; empty where all does",
+          "string", _summary("problem")),
+)  # fmt: skip
+_TAKEN = frozenset(facet.field for facet in PRINTER)
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class Field:
+    """An item below its record's prefix."""
+
+    name: str
+    description: Description
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class Shape:
+    """The items of a record, in the order of its values.
+
+    *meters* has the limits' own names, where there are several.
+    """
+
+    fields: tuple[Field, ...]
+    meters: dict[str, str] = field(default_factory=dict)  # never changed
+
+
+class Shapes:
+    """Descriptions and values of tasks, meters and printers, shared where equal.
+
+    What no record has any more is forgotten: units and names may be anything.
+    """
+
+    def __init__(self, *, read_only: bool) -> None:
+        self._read_only = read_only
+        self._known: WeakValueDictionary[Any, Shape] = WeakValueDictionary()
+        self._fields: WeakValueDictionary[Any, Field] = WeakValueDictionary()
+        self.printer = Shape(tuple(self._field(facet, "") for facet in PRINTER))
+
+    def task(self, state: State) -> tuple[Shape, Values]:
+        """A task with several limits has each one's numbers, too."""
+        if len(state.limits) > 1:
+            deciding, limits = state.deciding, state.limits
+        else:
+            (deciding,), limits = state.limits, ()
+        values = [facet.read(state) for facet in TASK]
+        values += deciding[2:]
+        for limit in limits:
+            values += limit[2:]
+        key = (deciding.unit, *((limit.meter, limit.unit) for limit in limits))
+        shape = self._known.get(key)
+        if shape is None:
+            names = slugs(limit.meter for limit in limits)
+            fields = tuple(self._task(deciding, limits, names))
+            meters = {slug: meter for meter, slug in names.items()}
+            shape = self._known[key] = Shape(fields, meters)
+        return shape, tuple(values)
+
+    def _task(
+        self, deciding: Limit, limits: tuple[Limit, ...], names: dict[str, str]
+    ) -> Iterable[Field]:
+        for facet in TASK:
+            yield self._field(facet, "")
+        for each in _LIMIT_ORDER:
+            yield self._field(each, deciding.unit)
+        for limit in limits:
+            for each in _LIMIT_ORDER:
+                yield self._field(each, limit.unit, f"{names[limit.meter]}.")
+
+    def meters(self, info: Info) -> Shape:
+        key = tuple((name, meter) for name, meter in info.meters.items())
+        shape = self._known.get(key)
+        if shape is None:
+            names = slugs(info.meters, _TAKEN)
+            shape = self._known[key] = Shape(
+                tuple(
+                    Field(
+                        names[name],
+                        _describe(meter.label or name, "numeric", meter.unit),
+                    )
+                    for name, meter in info.meters.items()
+                )
+            )
+        return shape
+
+    def _field(self, facet: Facet, unit: str, prefix: str = "") -> Field:
+        units = unit if facet.units == "?" else facet.units
+        key = (facet.field, units, prefix)
+        made = self._fields.get(key)
+        if made is None:
+            settable = facet.settable and not self._read_only
+            if prefix:
+                bare = self._field(facet, unit)
+                description = bare.description
+            else:
+                description = _describe(facet.text, facet.kind, units)
+                description["settable"] = settable
+            made = self._fields[key] = Field(prefix + facet.field, description)
+        return made
+
+
+# A limit's amounts stand in the order of contract.Limit.
+_LIMIT_ORDER = tuple(
+    next(facet for facet in LIMIT if facet.field == field)
+    for field in Limit._fields[2:]
+)
+
+
+def slugs(names: Iterable[str], taken: frozenset[str] = frozenset()) -> dict[str, str]:
+    """Each name as a part of a key, no two alike and none too long."""
+    made: dict[str, str] = {}
+    used = set(taken)
+    for name in names:
+        slug = contract.slug(name)
+        if slug in taken:
+            slug = f"meter_{slug}"
+        apart = name
+        while slug in used or len(slug) > LONGEST:
+            apart = hashlib.sha256(apart.encode("utf-8", "replace")).hexdigest()[:8]
+            slug = f"{slug[: LONGEST - 9]}_{apart}"
+        used.add(slug)
+        made[name] = slug
+    return made
+
+
+def _describe(text: str, kind: str, units: str) -> Description:
+    description: Description = {"type": kind, "description": text, "settable": False}
+    if units:
+        description["units"] = UNITS.get(units, units)
+    if kind == "enumerated":
+        description["enumerators"] = STATUS
+    if kind == "numeric":
+        description["format"] = "%.2f" if units in ("h", "m", "%") else "%.10g"
+    return description
+
+
+def command(
+    shape: Shape, values: Values, field: str, value: Any, by: str, ident: str
+) -> Command:
+    """Return what a SET of a task's item asks for. ValueError: it cannot be asked."""
+    limit, _, last = field.rpartition(".")
+    if last in ("done", "unsnooze"):
+        if not value:
+            raise ValueError(f"{last!r} can only be set to 1")
+        return Command(last, ident, by)
+    if last == "enabled":
+        return Command("enable" if value else "disable", ident, by)
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{last!r} cannot be {number}")
+    if number < 0 or (number == 0 and last not in ("snooze", "used")):
+        raise ValueError(f"{last!r} cannot be {number:g}")
+    if last == "snooze":
+        word = "snooze" if number else "unsnooze"
+        return Command(word, ident, by, hours=number or None)
+    amount: Amount = number
+    if shape.meters:
+        # The deciding limit may have changed on the way: say which one is meant.
+        amount = {shape.meters.get(limit, str(values[_TRIGGER])): number}
+    return _amount(last, amount, by, ident)
+
+
+def _amount(field: str, amount: Amount, by: str, ident: str) -> Command:
+    if field == "used":
+        return Command("adjust", ident, by, used=amount)
+    if field == "threshold":
+        return Command("set", ident, by, threshold=amount)
+    return Command("set", ident, by, warn_at=amount)

@@ -1,0 +1,1 @@
+"""Messages to people: the rules, the senders, and the links behind buttons."""

@@ -1,0 +1,95 @@
+"""The links behind buttons, served over HTTP: a signature is the only key."""
+
+from __future__ import annotations
+
+import html
+import logging
+import time
+from collections.abc import Callable
+
+from mqtt_bridge.bridge import Bridge
+from mqtt_bridge.contract import Command
+from mqtt_bridge.fleet.fleet import Record
+from mqtt_bridge.http_server import HttpReply, HttpServer, Routes
+from mqtt_bridge.push import signed_links
+from mqtt_bridge.push.sender import PushSender
+from mqtt_bridge.push.signed_links import ButtonPress, LinkError
+
+logger = logging.getLogger(__name__)
+
+HTML = "text/html; charset=utf-8"
+PATH = "/do/"
+BY = "push"
+WITHIN = 7.0  # seconds: the bridge itself gives up after 5
+
+
+class LinkServer:
+    """Answers ``/do/<signed>``: a GET asks, a POST does, and only once."""
+
+    def __init__(self, bridge: Bridge, pusher: PushSender) -> None:
+        self._bridge = bridge
+        self._pusher = pusher
+
+    def get(self, path: str) -> HttpReply:
+        # Mail programs and messengers fetch links to show what is behind: a GET
+        # must not change anything.
+        return self._answer(path, _ask)
+
+    def post(self, path: str) -> HttpReply:
+        return self._answer(path, self._press)
+
+    def _answer(self, path: str, act: Callable[[ButtonPress], HttpReply]) -> HttpReply:
+        if not path.startswith(PATH):
+            return _page(404, "Nothing is here.")
+        try:
+            text = path.removeprefix(PATH)
+            press = signed_links.verify(text, self._pusher.secret, time.time())
+        except LinkError as error:
+            return _page(403, html.escape(str(error)))
+        return act(press)
+
+    def _press(self, press: ButtonPress) -> HttpReply:
+        if not self._pusher.use(press):
+            return _page(409, "This was done already.")
+        try:
+            self._do(press)
+        except TimeoutError as error:
+            # It stays used: whoever pressed again might have it done twice.
+            logger.info("a button was not answered: %s", error)
+            return _page(
+                504, f"It is not known whether it was done: {html.escape(str(error))}"
+            )
+        except Exception as error:  # noqa: BLE001 - whoever pressed is told
+            self._pusher.free(press)
+            logger.info("a button had no effect: %s", error)
+            return _page(502, f"Not done: {html.escape(str(error))}")
+        return _page(200, "Done." if press.action == "done" else "Later, then.")
+
+    def _do(self, press: ButtonPress) -> None:
+        def make(_record: Record, transaction: str) -> Command:
+            if press.action == "later":
+                return Command("snooze", transaction, BY, hours=signed_links.LATER)
+            return Command("done", transaction, BY)
+
+        self._bridge.ask(press.printer, press.task, make).result(WITHIN)
+
+
+def serve(bridge: Bridge, address: tuple[str, int], pusher: PushSender) -> HttpServer:
+    """Serve the links. OSError: the address is not to be had."""
+    doors = LinkServer(bridge, pusher)
+    try:
+        return HttpServer(address, Routes(doors.get, doors.post), "upkeep-doors")
+    except OSError as error:
+        raise OSError(f"http.listen: {address[0]}:{address[1]}: {error}") from None
+
+
+def _ask(press: ButtonPress) -> HttpReply:
+    name = html.escape(f"{press.printer}: {press.task}")
+    label = signed_links.ACTIONS[press.action]
+    form = f'<form method="post"><button>{label}</button></form>'
+    return _page(200, f"<h1>{name}</h1>{form}")
+
+
+def _page(status: int, body: str) -> HttpReply:
+    page = f"<!doctype html><title>Klipper Upkeep</title>{body}\n"
+    return status, HTML, page.encode()

@@ -1,0 +1,93 @@
+"""Links that mark a task done, or put it off: signed, and good for a while. Pure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
+ACTIONS = {"done": "Done", "later": "Later"}
+LATER = 24.0  # hours
+REMEMBERED = 10_000  # links that are known to have been used
+
+
+class ButtonPress(NamedTuple):
+    """What a link asks for; *until* is in UNIX seconds."""
+
+    printer: str
+    task: str
+    action: str  # one of ACTIONS
+    until: int
+    number: int  # makes it another than every other link
+
+
+class LinkError(ValueError):
+    """A link that is not ours, or not good any more."""
+
+
+def sign(press: ButtonPress, secret: bytes) -> str:
+    """Return *press* as a text for the end of an address."""
+    body = json.dumps(list(press), separators=(",", ":")).encode()
+    return f"{_encode(body)}.{_encode(_mac(body, secret))}"
+
+
+def verify(text: str, secret: bytes, now: float) -> ButtonPress:
+    """Return what *text* asks for; LinkError if nobody may ask for it."""
+    try:
+        body, mac = (_decode(part) for part in text.split("."))
+    except ValueError:
+        raise LinkError("this is no link of ours") from None
+    if not hmac.compare_digest(mac, _mac(body, secret)):
+        raise LinkError("this is no link of ours")
+    press = ButtonPress(*json.loads(body))
+    if press.until < now:
+        raise LinkError("this link is too old")
+    return press
+
+
+class UsedLinks:
+    """Links that were used and are still good: each works once."""
+
+    def __init__(self, kept: Any = None) -> None:
+        """*kept* is what `kept` gave; what cannot be read is left out."""
+        self._presses: OrderedDict[ButtonPress, None] = OrderedDict()
+        for row in kept if isinstance(kept, list) else ():
+            try:
+                printer, task, action, until, number = row
+                press = ButtonPress(str(printer), str(task), str(action), int(until),
+                              int(number))  # fmt: skip
+            except (TypeError, ValueError):
+                continue
+            self._presses[press] = None
+
+    def take(self, press: ButtonPress, now: float) -> bool:
+        """Use *press*; False if that was done before."""
+        if press in self._presses:
+            return False
+        for each in [each for each in self._presses if each.until < now]:
+            del self._presses[each]
+        self._presses[press] = None
+        if len(self._presses) > REMEMBERED:
+            self._presses.popitem(last=False)
+        return True
+
+    def free(self, press: ButtonPress) -> None:
+        self._presses.pop(press, None)
+
+    def kept(self) -> list[ButtonPress]:
+        return list(self._presses)
+
+
+def _mac(body: bytes, secret: bytes) -> bytes:
+    return hmac.new(secret, body, hashlib.sha256).digest()[:16]
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _decode(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)

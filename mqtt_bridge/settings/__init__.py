@@ -1,0 +1,30 @@
+"""The settings of the bridge: their types, what is allowed, and how they are read."""
+
+from mqtt_bridge.settings.checks import TEMPLATE
+from mqtt_bridge.settings.loader import credentials, load
+from mqtt_bridge.settings.model import (
+    Broker,
+    Http,
+    Push,
+    Rule,
+    Settings,
+    SettingsError,
+    Share,
+    Store,
+    Tls,
+)
+
+__all__ = [
+    "TEMPLATE",
+    "Broker",
+    "Http",
+    "Push",
+    "Rule",
+    "Settings",
+    "SettingsError",
+    "Share",
+    "Store",
+    "Tls",
+    "credentials",
+    "load",
+]

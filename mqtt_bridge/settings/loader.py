@@ -1,0 +1,239 @@
+"""The bridge's settings: a TOML file, the environment over it, flags over both.
+
+Checked once, here; a wrong one is a SettingsError that names the key, its
+value, what is allowed and where it was set.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import voluptuous as vol
+
+from mqtt_bridge.settings.checks import NAMES, SCHEMA
+from mqtt_bridge.settings.errors import SECRETS, describe, error_text, refuse, source_of
+from mqtt_bridge.settings.model import (
+    Broker,
+    Http,
+    Push,
+    Rule,
+    Settings,
+    SettingsError,
+    Share,
+    Store,
+    Tls,
+)
+
+ENVIRONMENT = "UPKEEP_"  # UPKEEP_BROKER_HOST is broker.host
+_VARIABLES = {ENVIRONMENT + name.replace(".", "_").upper(): name for name in NAMES}
+
+
+def load(
+    path: str | os.PathLike[str] | None,
+    environ: Mapping[str, str] = os.environ,
+    flags: Iterable[str] = (),
+) -> Settings:
+    """Return the settings of the file *path*, *environ* and *flags* (``KEY=VALUE``)."""
+    tree = _read(Path(path)) if path is not None else {}
+    where = dict.fromkeys(_names(tree), f"{path}")
+    if "broker.password" in where:
+        raise SettingsError(
+            f"{path}: broker.password stands in the settings, which are shown around; "
+            "put it into a file of its own and name that in broker.credentials, or "
+            "into the environment as UPKEEP_BROKER_PASSWORD"
+        )
+    for variable in sorted(environ):
+        if variable.startswith(ENVIRONMENT):
+            name = _VARIABLES.get(variable) or _unknown(variable, _VARIABLES)
+            _put(tree, name, environ[variable])
+            where[name] = f"the environment's {variable}"
+    for flag in flags:
+        name, equals, value = flag.partition("=")
+        if not equals or name in SECRETS:
+            told = "passwords do not belong there" if equals else "it is no KEY=VALUE"
+            raise SettingsError(f"--set {name}: {told}")
+        if name not in NAMES:
+            _unknown(f"--set {name}", [f"--set {each}" for each in NAMES])
+        _put(tree, name, value)
+        where[name] = f"--set {name}"
+    return _build(tree, where, environ)
+
+
+def credentials(path: str, environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
+    """Read ``username:`` and ``password:`` lines; SettingsError tells the fix."""
+    file = Path(_expand(path, environ))
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"broker.credentials: {file} cannot be read ({error_text(error)}); "
+            "it should hold two lines, 'username: NAME' and 'password: WORD'"
+        ) from None
+    found = {
+        name.strip().lower(): word.strip()
+        for name, colon, word in (line.partition(":") for line in lines)
+        if colon and not name.lstrip().startswith("#")
+    }
+    if not found.get("username"):
+        raise SettingsError(
+            f"broker.credentials: {file} has no line 'username: NAME' "
+            "(and none 'password: WORD')"
+        )
+    return found["username"], found.get("password", "")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(
+            f"{path} is not there; 'upkeep-bridge init {path}' writes one"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error_text(error)}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is no TOML: {error}") from None
+
+
+def _unknown(name: str, known: Iterable[str]) -> NoReturn:
+    near = difflib.get_close_matches(name, known, 1, 0.0)
+    told = f"did you mean {near[0].removeprefix('--set ')}?"
+    if "push.rule" in name:
+        told = "rules stand in the file alone"
+    raise SettingsError(f"{name}: there is no such setting; {told}")
+
+
+def _names(tree: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
+    for name, value in tree.items():
+        yield prefix + name
+        if isinstance(value, dict):
+            yield from _names(value, f"{prefix}{name}.")
+
+
+def _put(tree: dict[str, Any], name: str, value: str) -> None:
+    *sections, key = name.split(".")
+    for section in sections:
+        below = tree.setdefault(section, {})
+        if not isinstance(below, dict):
+            return
+        tree = below
+    tree[key] = value
+
+
+def _build(
+    tree: dict[str, Any], where: Mapping[str, str], environ: Mapping[str, str]
+) -> Settings:
+    try:
+        checked = SCHEMA(tree)
+    except vol.MultipleInvalid as errors:
+        raise SettingsError(describe(tree, where, errors.errors[0])) from None
+    fields = checked.get("store", {})
+    part = Share(**fields.pop("share", {}))
+    if part.index >= part.of:
+        refuse(
+            where, "store.share.index",
+            f"is {part.index}: of {part.of} bridges the first is 0 and the last "
+            f"{part.of - 1}",
+        )  # fmt: skip
+    store = Store(share=part, **fields)
+    http = Http(**checked.get("http", {}))
+    push = checked.get("push", {})
+    rules = tuple(_rules(push.pop("rule", ()), http, where))
+    push.setdefault("state", _state(store, environ))
+    if store.read_only and any(rule.buttons for rule in rules):
+        refuse(
+            where, "store.read_only",
+            "is true and a push.rule has buttons, which set: leave one of them out",
+        )  # fmt: skip
+    return Settings(
+        broker=_broker(checked.get("broker", {}), where, environ),
+        store=store,
+        push=Push(rules=rules, **push),
+        http=http,
+        metrics=checked.get("metrics", {}).get("listen"),
+    )
+
+
+def _rules(
+    rules: Iterable[dict[str, Any]], http: Http, where: Mapping[str, str]
+) -> Iterable[Rule]:
+    for number, rule in enumerate(rules):
+        name = f"push.rule.{number}"
+        if not rule.get("to"):
+            refuse(where, f"{name}.to", "is missing: Apprise addresses")
+        if rule.get("buttons") and not (http.listen and http.url):
+            refuse(
+                where, f"{name}.buttons",
+                "is true: buttons need http.listen (HOST:PORT that the bridge serves) "
+                "and http.url (what a phone reaches it by)",
+            )  # fmt: skip
+        yield Rule(**rule)
+
+
+def _broker(
+    fields: dict[str, Any], where: Mapping[str, str], environ: Mapping[str, str]
+) -> Broker:
+    given = {name: fields.pop(name, None) for name in ("ca", "certificate", "key")}
+    paths = {name: path and _expand(path, environ) for name, path in given.items()}
+    wanted = fields.pop("tls", any(paths.values()))
+    tls = _tls(paths, where) if wanted else None
+    file = fields.pop("credentials", None)
+    if file is not None:
+        try:
+            username, password = credentials(file, environ)
+        except SettingsError as error:
+            raise SettingsError(
+                f"{source_of(where, 'broker.credentials')}{error}"
+            ) from None
+        fields = {"username": username, "password": password, **fields}
+    fields.setdefault("port", 8883 if wanted else 1883)
+    return Broker(tls=tls, **fields)
+
+
+def _tls(paths: Mapping[str, str | None], where: Mapping[str, str]) -> Tls:
+    """Read them once: the link would fail for ever, and not name them."""
+    ca, certificate, key = paths["ca"], paths["certificate"], paths["key"]
+    if key and not certificate:
+        refuse(where, "broker.key", "is set without broker.certificate")
+    for name, path in paths.items():
+        try:
+            if path:
+                Path(path).open("rb").close()
+        except OSError as error:
+            refuse(
+                where, f"broker.{name}", f"cannot be read: {path}: {error_text(error)}"
+            )
+    for name, tls in (
+        ("ca", Tls(ca=ca)),
+        ("certificate", Tls(certificate=certificate, key=key)),
+    ):
+        try:
+            tls.context()
+        except OSError as error:
+            files = " with ".join(
+                path for path in (tls.ca, tls.certificate, tls.key) if path
+            )
+            refuse(where, f"broker.{name}", f"is no good: {files}: {error}")
+    return Tls(ca=ca, certificate=certificate, key=key)
+
+
+def _state(store: Store, environ: Mapping[str, str]) -> str:
+    """Where a bridge keeps what it told, unless it is told otherwise; "" is nowhere."""
+    folder = environ.get("STATE_DIRECTORY", "").partition(":")[0]  # systemd's
+    if not folder:
+        home = environ.get("HOME")
+        above = environ.get("XDG_STATE_HOME") or (home and f"{home}/.local/state")
+        folder = f"{above}/upkeep-bridge" if above else ""
+    return f"{folder}/push-{store.name}-{store.alias}.json" if folder else ""
+
+
+def _expand(path: str, environ: Mapping[str, str]) -> str:
+    """Put variables in: systemd names the folder of credentials in one."""
+    filled = re.sub(r"\$(\w+)", lambda m: environ.get(m[1], m[0]), path)
+    return str(Path(filled).expanduser())

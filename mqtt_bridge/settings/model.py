@@ -1,0 +1,118 @@
+"""The settings as the bridge uses them: frozen types with their defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+import ssl
+
+from mqtt_bridge import contract
+from mqtt_bridge.fleet import sharding
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used, in words for whoever wrote it."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tls:
+    """Paths; without *ca* the system's authorities are trusted."""
+
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """Read the files. OSError: one is not what it should be."""
+        context = ssl.create_default_context(cafile=self.ca)
+        if self.certificate is not None:
+            # Without a password OpenSSL would ask for one at the terminal.
+            context.load_cert_chain(self.certificate, self.key, password="")
+        return context
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Broker:
+    """Where the broker is and how we present ourselves."""
+
+    host: str = "localhost"
+    port: int = 1883
+    version: str = "3.1.1"
+    base: str = contract.BASE
+    client_id: str = ""
+    keepalive: int = 30  # seconds
+    username: str = ""
+    password: str = dataclasses.field(default="", repr=False)
+    tls: Tls | None = None
+
+    @property
+    def address(self) -> str:
+        return f"mqtt{'s' if self.tls else ''}://{self.host}:{self.port}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Share:
+    """This bridge is number *index*, from 0 up, *of* several."""
+
+    of: int = 1
+    index: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Store:
+    """The mKTL side: which items, and who may reach them."""
+
+    name: str = "upkeep"
+    alias: str = "mqtt"
+    share: Share = dataclasses.field(default_factory=Share)
+    printers: tuple[str, ...] = ()
+    read_only: bool = False
+    interface: str = "127.0.0.1"
+    allow: tuple[str, ...] = ()
+    override: bool = False
+
+    def owns(self, printer: str) -> bool:
+        """Tell whether this bridge mirrors *printer*."""
+        if self.printers:
+            return printer in self.printers
+        return sharding.index(printer, self.share.of) == self.share.index
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rule:
+    """Which events go to which addresses, and in which words."""
+
+    to: tuple[str, ...] = dataclasses.field(repr=False)
+    printers: tuple[str, ...] = ("*",)  # patterns, as the tasks
+    tasks: tuple[str, ...] = ("*",)
+    events: tuple[str, ...] = ("due",)
+    title: str = "{printer}: {label}"
+    text: str = "{what}. {message}"
+    buttons: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Push:
+    """*quiet* and *digest* are local times, minutes since midnight."""
+
+    rules: tuple[Rule, ...] = ()
+    quiet: tuple[int, int] | None = None
+    digest: int | None = None
+    state: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Http:
+    """The links behind buttons; off without *listen*."""
+
+    listen: tuple[str, int] | None = None
+    url: str = ""  # what phones reach it by
+    expire: float = 48.0  # hours
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    broker: Broker = dataclasses.field(default_factory=Broker)
+    store: Store = dataclasses.field(default_factory=Store)
+    push: Push = dataclasses.field(default_factory=Push)
+    http: Http = dataclasses.field(default_factory=Http)
+    metrics: tuple[str, int] | None = None

@@ -1,0 +1,91 @@
+"""The inbox: under a flood the newest state wins, and no event is lost."""
+
+from __future__ import annotations
+
+from mqtt_bridge.broker import inbox
+from mqtt_bridge.broker.inbox import Inbox
+
+
+def test_the_newest_state_of_a_topic_wins():
+    box = Inbox()
+    for number in range(1000):
+        box.state("a", b"%d" % number)
+        box.message("events", b"%d" % number)
+
+    batch = box.take()
+    assert batch.states == {"a": b"999"}
+    assert len(batch.messages) == 1000
+    assert box.superseded == 999
+
+
+def test_what_says_online_stays_behind_the_values_that_it_promises():
+    box = Inbox()
+    box.state("p/availability", b"online")
+    box.state("p/tasks/rods", b"1")
+    box.state("p/availability", b"online")
+
+    assert list(box.take().states) == ["p/tasks/rods", "p/availability"]
+
+
+def test_a_task_that_is_told_again_and_again_keeps_its_turn():
+    box = Inbox()
+    box.state("p/tasks/rods", b"1")
+    box.state("p/tasks/belt", b"1")
+    box.state("p/tasks/rods", b"2")
+
+    assert list(box.take().states) == ["p/tasks/rods", "p/tasks/belt"]
+
+
+def test_a_flood_is_read_in_portions(monkeypatch):
+    monkeypatch.setattr(inbox, "PORTION", 2)
+    box = Inbox()
+    for number in range(3):
+        box.state(f"{number}", b"")
+
+    assert [(len(b.states), b.last) for b in (box.take(), box.take())] == [
+        (2, False), (1, True),
+    ]  # fmt: skip
+
+
+def test_it_is_full_until_it_is_read(monkeypatch):
+    monkeypatch.setattr(inbox, "FULL", 10)
+    monkeypatch.setattr(inbox, "OVERHEAD", 0)
+    box = Inbox()
+    box.state("a", b"x" * 8)
+    box.state("a", b"y" * 8)
+    assert not box.full, "the older one is not there any more"
+
+    box.message("events", b"z" * 8)
+    assert box.full
+    box.take()
+    assert not box.full
+
+
+def test_states_of_another_time_can_be_forgotten():
+    box = Inbox()
+    box.state("p/availability", b"online")
+    box.state("p/info", b"x")
+    box.forget("availability")
+
+    assert list(box.take().states) == ["p/info"]
+
+
+def test_what_says_nothing_takes_room_too():
+    """Empty payloads on ever new topics fill it as any others."""
+    box = Inbox()
+    for number in range(inbox.FULL // inbox.OVERHEAD):
+        box.state(f"{number}", b"")
+    assert box.full
+
+    while box.waiting:
+        box.take()
+    assert box._bytes == 0
+
+
+def test_nobody_waits_for_a_reader_that_has_ended():
+    box = Inbox()
+    assert box.offer(list)
+    box.close()
+
+    assert not box.offer(list)
+    assert box.take().calls == [list]

@@ -1,0 +1,191 @@
+"""What comes in bursts is what was sent, whoever reads it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mqtt_bridge.broker import buffered_socket
+from mqtt_bridge.broker.buffered_socket import BufferedSocket
+from mqtt_bridge.broker.packets import Publication
+
+PING = b"\xd0\x00"
+
+
+class Cable:
+    """A socket's other side: brings *chunks*, takes *room* bytes at a time."""
+
+    def __init__(self, *chunks, room=10**9, end=False):
+        self.chunks = [chunk for chunk in chunks if chunk]
+        self.room = room
+        self.end = end
+        self.sent = b""
+        self.closed = False
+
+    def recv(self, size):
+        if self.chunks:
+            return self.chunks.pop(0)
+        if self.end:
+            return b""
+        raise BlockingIOError
+
+    def send(self, data):
+        if not self.room:
+            raise BlockingIOError
+        taken = bytes(data[: self.room])
+        self.room -= len(taken)
+        self.sent += taken
+        return len(taken)
+
+    def close(self):
+        self.closed = True
+
+    def fileno(self):
+        return -1
+
+    settimeout = setblocking = None
+
+
+def publish(topic, payload, mid=1, qos=1, retained=False, properties=b""):
+    name = topic.encode()
+    body = len(name).to_bytes(2, "big") + name
+    if qos:
+        body += mid.to_bytes(2, "big")
+    body += properties + payload
+    return bytes([0x30 | qos << 1 | retained]) + length(len(body)) + body
+
+
+def length(number):
+    out = b""
+    while True:
+        number, digit = divmod(number, 128)
+        out += bytes([digit | (0x80 if number else 0)])
+        if not number:
+            return out
+
+
+def read_all(connection):
+    """Return what was published, and the bytes that are left to paho."""
+    said, left = [], b""
+    while True:
+        connection.fill()
+        while True:
+            publication = connection.packets.publication()
+            if publication is not None:
+                said.append(publication)
+                continue
+            try:
+                came = connection.recv(7)
+            except BlockingIOError:
+                break
+            if not came:
+                return said, left
+            left += came
+        if not connection._connection.chunks and not connection._connection.end:
+            return said, left
+
+
+publications = st.builds(
+    publish,
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200),
+    st.binary(max_size=300) | st.integers(0, 20_000).map(bytes),
+    st.integers(1, 65535),
+    st.integers(0, 2),
+    st.booleans(),
+)
+
+
+@given(st.lists(publications | st.just(PING), max_size=8), st.data())
+def test_a_stream_cut_anywhere_is_the_same_packets(packets, data):
+    """Publications at QoS 1 are read and acknowledged; paho gets the others whole."""
+    stream = b"".join(packets)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
+    chunks = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, None], strict=True)]
+    connection = BufferedSocket(Cable(*chunks), five=False)
+    said, left = read_all(connection)
+
+    taken = [each for each in packets if each[0] & 0xF6 == 0x32]
+    assert left == b"".join(each for each in packets if each[0] & 0xF6 != 0x32)
+    assert [rebuilt(*each) for each in zip(said, taken, strict=True)] == taken
+    mids = b"".join(b"\x40\x02" + mid_of(each) for each in taken)
+    connection.flush()
+    assert connection._connection.sent == mids
+
+
+def mid_of(packet):
+    at = 1
+    while packet[at] > 127:
+        at += 1
+    at += 3 + int.from_bytes(packet[at + 1 : at + 3], "big")
+    return packet[at : at + 2]
+
+
+def rebuilt(said, packet):
+    mid = int.from_bytes(mid_of(packet), "big")
+    return publish(said.topic, said.payload, mid, retained=said.retained)
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_whatever_bytes_come_reading_them_raises_nothing(garbage, five):
+    """What is no packet is paho's to complain about."""
+    connection = BufferedSocket(Cable(garbage, end=True), five=five)
+    said, left = read_all(connection)
+    assert all(isinstance(each, Publication) for each in said)
+    assert len(left) <= len(garbage)
+
+
+def test_a_length_that_never_ends_reaches_paho():
+    """It would wait for ever for the rest."""
+    garbage = b"\x32" + b"\xff" * 8
+    assert read_all(BufferedSocket(Cable(garbage), five=False)) == ([], garbage)
+
+
+def test_properties_of_mqtt_5_are_passed_over():
+    """Few of them; a publication with many is paho's to read."""
+    short = publish("a/b", b"1", properties=b"\x02\x01\x01")
+    none = publish("a/b", b"2", properties=b"\x00")
+    many = publish("a/b", b"3", properties=b"\x80\x01" + bytes(128))
+    said, left = read_all(BufferedSocket(Cable(short + none + many), five=True))
+    assert [each.payload for each in said] == [b"1", b"2"]
+    assert left == many
+
+
+def test_a_topic_that_is_not_utf_8_is_left_to_paho():
+    packet = publish("ab", b"1").replace(b"ab", b"\xff\xfe")
+    assert read_all(BufferedSocket(Cable(packet), five=False)) == ([], packet)
+
+
+def test_what_the_system_does_not_take_waits():
+    """And too much of it is told, so that nobody reads what wants more answers."""
+    cable = Cable(room=3)
+    connection = BufferedSocket(cable, five=False)
+    assert connection.send(b"12345") == 5
+    connection.flush()
+    assert (cable.sent, connection.has_unsent, connection.clogged) == (
+        b"123", True, False,
+    )  # fmt: skip
+    connection.send(bytes(buffered_socket.CLOGGED))
+    assert connection.clogged
+    cable.room = 10**9
+    connection.flush()
+    assert cable.sent[:5] == b"12345"
+    assert not connection.has_unsent
+
+
+def test_a_farewell_is_sent_before_the_end():
+    cable = Cable()
+    connection = BufferedSocket(cable, five=False)
+    connection.send(b"\xe0\x00")
+    connection.close()
+    assert (cable.sent, cable.closed) == (b"\xe0\x00", True)
+
+
+def test_the_end_comes_after_all_that_came_before_it():
+    """As a socket says it: no bytes. Half a packet is never seen."""
+    packet = publish("a", b"1")
+    connection = BufferedSocket(Cable(packet + packet[:4], end=True), five=False)
+    assert read_all(connection) == ([Publication("a", b"1", False)], b"")
+    assert connection.ended
+    with pytest.raises(BlockingIOError):
+        BufferedSocket(Cable(packet[:4]), five=False).recv(1)

@@ -1,0 +1,467 @@
+"""The mirror: what printers say becomes items, and nothing else does."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mktl_daemon.catalog import check_items
+from mqtt_bridge import contract
+from mqtt_bridge.contract import Limit, Topic
+from mqtt_bridge.fleet import decode, fleet, items
+from mqtt_bridge.fleet.fleet import Changes, Fleet
+from mqtt_bridge.fleet.items import PRINTER
+from tests.mqtt_bridge import messages as m
+
+NOW = 5000.0
+
+
+class Mirror:
+    """A fleet with the items that a daemon would have of it."""
+
+    def __init__(self, **options):
+        self.fleet = Fleet(**options)
+        self.items = {}
+        self.changes = Changes()
+
+    def hear(self, said):
+        changes = self.changes = Changes()
+        for topic, payload in said.items():
+            self.fleet.receive(topic, payload, NOW, changes)
+        self._apply(changes)
+
+    def _apply(self, changes):
+        for key in changes.removed:
+            del self.items[key]
+        self.items.update(changes.placed)
+
+    def connection(self, up):
+        changes = self.changes = Changes()
+        self.fleet.connection(up=up, now=NOW, changes=changes)
+        self._apply(changes)
+
+    def __getitem__(self, key):
+        return self.items[key].value
+
+    def rows(self):
+        return {key: (value, time) for key, value, time in self.changes.rows}
+
+
+@pytest.fixture
+def mirrored():
+    made = Mirror()
+    made.hear(m.printer())
+    return made
+
+
+def test_a_printer_becomes_items(mirrored):
+    assert mirrored["voron.online"] == 1
+    assert mirrored["voron.name"] == "Voron"
+    assert mirrored["voron.print_time"] == 12.5
+    assert mirrored["voron.rods.used"] == 37.5
+    assert mirrored["voron.rods.remaining"] == 112.5
+    assert mirrored["voron.rods.status"] == contract.STATUSES.index("ok")
+    assert mirrored["voron.rods.done"] == 0
+
+
+def test_what_does_not_work_is_an_item_of_the_task_and_of_the_printer(mirrored):
+    assert mirrored["voron.problem"] is None
+    assert mirrored["voron.rods.problem"] is None
+
+    summary = m.summary()._replace(problem="The disk is full.")
+    mirrored.hear(m.printer(tasks=(m.state(problem="It has no such meter."),)))
+    mirrored.hear({m.topic("voron", "summary"): summary.encode()})
+
+    assert mirrored["voron.problem"] == "The disk is full."
+    assert mirrored["voron.rods.problem"] == "It has no such meter."
+
+
+def test_the_order_of_retained_messages_does_not_matter():
+    """Brokers send what they retain in any order."""
+    orders = random.Random(7)
+    expected = None
+    for _ in range(20):
+        said = list(m.printer(tasks=(m.state(), m.state("belt"))).items())
+        orders.shuffle(said)
+        made = Mirror()
+        made.hear(dict(said))
+        values = {key: made[key] for key in made.items}
+        expected = expected or values
+        assert values == expected
+
+
+def test_every_description_is_one_that_a_catalog_takes(mirrored):
+    described = {key: place.description for key, place in mirrored.items.items()}
+
+    assert check_items(described).keys() == described.keys()
+
+
+def test_units_are_those_of_pint(mirrored):
+    def units(key):
+        return mirrored.items[key].description.get("units")
+
+    assert units("voron.rods.used") == "hour"
+    assert units("voron.rods.percent") == "percent"
+    assert units("voron.rods.last_done") == "second"
+    assert units("voron.rods.done_count") is None
+
+
+def test_the_time_of_a_value_is_that_of_the_reading(mirrored):
+    mirrored.hear({m.topic("voron", "tasks/rods"): m.state(
+        seq=2, time=2000.0, limits=(m.limit(used=40.0),)).encode()})  # fmt: skip
+
+    assert mirrored.rows()["voron.rods.used"] == (40.0, 2000.0)
+
+
+def test_only_what_changed_is_published(mirrored):
+    mirrored.hear({m.topic("voron", "tasks/rods"): m.state(
+        seq=2, time=2000.0, limits=(m.limit(used=40.0),)).encode()})  # fmt: skip
+
+    assert set(mirrored.rows()) == {
+        "voron.rods.used", "voron.rods.remaining", "voron.rods.percent",
+    }  # fmt: skip
+
+
+def test_tasks_of_one_shape_share_their_descriptions():
+    made = Mirror()
+    made.hear(m.printer("a") | m.printer("b"))
+
+    a, b = made.items["a.rods.used"], made.items["b.rods.used"]
+    assert a.description is b.description
+
+
+def test_shapes_that_nobody_has_any_more_are_forgotten():
+    """A printer may call its units and meters anything, and each time anew."""
+    made = Mirror()
+    made.hear(m.printer("a") | m.printer("b"))
+    shapes = made.fleet._shapes
+    before = len(shapes._known), len(shapes._fields)
+    for number in range(100):
+        limits = (m.limit(f"m{number}", f"u{number}"), m.limit(f"n{number}"))
+        task = m.state(seq=2 + number, limits=limits)
+        made.hear({m.topic("a", "tasks/rods"): task.encode()})
+    made.hear({m.topic("a", "tasks/rods"): m.state(seq=200).encode()})
+
+    assert (len(shapes._known), len(shapes._fields)) == before
+    a, b = made.items["a.rods.used"], made.items["b.rods.used"]
+    assert a.description is b.description
+
+
+def test_a_task_that_info_does_not_list_is_not_shown(mirrored):
+    """A broker keeps the state of a task that its printer has lost."""
+    mirrored.hear({m.topic("voron", "tasks/old"): m.state("old").encode()})
+    assert "voron.old.used" not in mirrored.items
+
+    mirrored.hear({m.topic("voron", "info"): m.info("rods", "old").encode()})
+    assert mirrored["voron.old.used"] == 37.5
+
+    mirrored.hear({m.topic("voron", "info"): m.info("old").encode()})
+    assert "voron.rods.used" not in mirrored.items
+
+
+def test_an_empty_payload_removes_the_task(mirrored):
+    mirrored.hear({m.topic("voron", "tasks/rods"): b""})
+
+    assert not [key for key in mirrored.items if key.startswith("voron.rods.")]
+
+
+def test_a_printer_that_clears_everything_is_gone(mirrored):
+    mirrored.hear(dict.fromkeys(m.printer(), b""))
+
+    assert mirrored.items == {}
+    assert mirrored.fleet.printers == {}
+
+
+def test_an_offline_printer_keeps_values_and_times(mirrored):
+    mirrored.hear({m.topic("voron", "availability"): b"offline"})
+
+    assert mirrored["voron.online"] == 0
+    assert mirrored["voron.rods.used"] == 37.5
+    assert mirrored.items["voron.rods.used"].record.time == 1000.0
+    assert mirrored.changes.gone == {"voron"}
+
+
+def test_without_a_broker_nobody_is_online(mirrored):
+    mirrored.connection(up=False)
+    assert mirrored["voron.online"] == 0
+
+    # It was on its way when the broker was lost.
+    mirrored.hear({m.topic("voron", "availability"): b"online"})
+    assert mirrored["voron.online"] == 0
+
+    mirrored.connection(up=True)
+    assert mirrored["voron.online"] == 0
+    mirrored.hear({m.topic("voron", "availability"): b"online"})
+    assert mirrored["voron.online"] == 1
+
+
+def test_a_printer_whose_info_comes_back_is_whole_again(mirrored):
+    """Its readings were not said again: they are still the newest."""
+    before = {key: mirrored[key] for key in mirrored.items}
+    mirrored.hear({m.topic("voron", "info"): b""})
+    assert mirrored.items == {}
+
+    mirrored.hear({m.topic("voron", "info"): m.info("rods").encode()})
+    assert {key: mirrored[key] for key in mirrored.items} == before
+
+
+def test_meters_that_changed_unseen_are_shown_as_they_are(mirrored):
+    mirrored.hear({m.topic("voron", "info"): b""})
+    mirrored.hear(
+        {m.topic("voron", "info"): m.info("rods", meters=("filament",)).encode()}
+    )
+
+    assert "voron.print_time" not in mirrored.items
+    assert mirrored["voron.filament"] is None
+
+
+def test_the_same_complaint_about_other_values_is_logged_once(mirrored, caplog):
+    for number in range(20):
+        where = m.topic("voron", "availability")
+        mirrored.hear({where: b"here %d" % number})
+
+    assert len(caplog.records) == 1
+
+
+TWO = (m.limit(), m.limit("filament", "m", 100.0, 1000.0, 50.0))
+
+
+def test_each_of_several_limits_has_its_own_items():
+    made = Mirror()
+    made.hear(m.printer(tasks=(m.state(limits=TWO),)))
+
+    assert made["voron.rods.used"] == 37.5
+    assert made["voron.rods.print_time.used"] == 37.5
+    assert made["voron.rods.filament.used"] == 100.0
+    assert made.items["voron.rods.filament.used"].description["units"] == "meter"
+
+
+def test_when_another_limit_decides_the_units_follow():
+    made = Mirror()
+    made.hear(m.printer(tasks=(m.state(limits=TWO),)))
+    made.hear({m.topic("voron", "tasks/rods"): m.state(
+        seq=2, limits=TWO, trigger="filament").encode()})  # fmt: skip
+
+    assert made["voron.rods.used"] == 100.0
+    assert made.items["voron.rods.used"].description["units"] == "meter"
+    assert made["voron.rods.trigger"] == "filament"
+
+
+def test_meters_of_any_name_are_keys():
+    """A meter may be called as one of the printer's own items, or as nobody would."""
+    made = Mirror()
+    names = ("due", "fan on", "fan.on")
+    said = m.printer(meters=names)
+    said[m.topic("voron", "meters")] = m.meters(**dict.fromkeys(names, 1.0)).encode()
+    made.hear(said)
+
+    assert made["voron.due"] == 0
+    assert made["voron.meter_due"] == 1.0
+    described = {key: place.description for key, place in made.items.items()}
+    assert len(check_items(described)) == len(made.items)
+    assert sum(key.startswith("voron.fan_on") for key in made.items) == 2
+
+
+def test_no_name_makes_a_key_that_a_catalog_refuses():
+    """Neither many that give one slug, nor the longest ones."""
+    names = [f"a{'!' * number}" for number in range(1, 250)] + ["z" * 63]
+    limits = tuple(m.limit(name) for name in names)
+    long = "t" * 63
+    made = Mirror()
+    said = m.printer("p" * 63, tasks=(m.state(long, limits=limits),), meters=names)
+    said[m.topic("p" * 63, "meters")] = m.meters(**dict.fromkeys(names, 1.0)).encode()
+    made.hear(said)
+
+    described = {key: place.description for key, place in made.items.items()}
+    assert len(check_items(described)) == len(made.items)
+    assert sum(key.endswith(".used") for key in made.items) == 1 + len(names)
+    assert sum(key.count(".") == 1 for key in made.items) == len(names) + len(PRINTER)
+
+
+def test_read_only_items_are_described_so():
+    made = Mirror(read_only=True)
+    made.hear(m.printer())
+
+    assert not any(place.description["settable"] for place in made.items.values())
+
+
+def test_only_owned_printers_are_mirrored():
+    made = Mirror(owns=lambda printer: printer == "a")
+    made.hear(m.printer("a") | m.printer("b"))
+
+    assert {key.split(".")[0] for key in made.items} == {"a"}
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"{", b"[]", b"null", b"\xff", b"{}", b"[" * 100_000,
+        m.state().encode().replace(b"37.5", b"NaN"),
+        m.state().encode().replace(b"37.5", b"true"),
+        m.state().encode().replace(b"37.5", b"1e999"),
+        m.state().encode().replace(b'"schema": 1', b'"schema": 2'),
+        m.state("another").encode(),
+        b'{"a": "' + b"x" * contract.MAX_PAYLOAD + b'"}',
+    ],
+    ids=lambda payload: repr(payload[:20]),
+)  # fmt: skip
+def test_a_bad_message_changes_no_good_value(mirrored, payload, caplog):
+    before = {key: mirrored[key] for key in mirrored.items}
+    mirrored.hear({m.topic("voron", "tasks/rods"): payload})
+    mirrored.hear({m.topic("voron", "tasks/rods"): payload})
+
+    assert {key: mirrored[key] for key in mirrored.items} == before
+    assert mirrored.fleet.refused == 2
+    assert len(caplog.records) == 1, "it is logged once"
+
+
+@given(st.binary(max_size=300) | st.text().map(str.encode))
+def test_any_bytes_are_read_as_the_contract_reads_them(payload):
+    def outcome(read):
+        try:
+            return read(payload)
+        except contract.ContractError:
+            return None
+
+    ours, theirs = outcome(fleet.parse), outcome(contract.parse)
+    assert ours is None or theirs is None or ours == theirs
+
+
+@given(st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20)
+    | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.text(), inner, max_size=4),
+))  # fmt: skip
+def test_json_is_read_as_the_contract_reads_it(value):
+    payload = msgspec.json.encode({"a": value})
+
+    assert fleet.parse(payload) == contract.parse(payload)
+
+
+def test_the_quick_decoder_accepts_only_what_the_contract_accepts():
+    """And reads the same of it."""
+    read = 0
+    for _, payload in fuzzed(20_000, seed=7):
+        state = decode.state(payload, "rods")
+        if state is not None:
+            assert state == contract.State.decode(payload)
+            read += 1
+    assert read > 500
+
+
+@pytest.mark.parametrize("field", contract.State._fields)
+@pytest.mark.parametrize(
+    "value", [None, True, -1, 1.5, 10**400, "", "x", [], {}, "2026-08-02T17:20:11Z"]
+)
+def test_the_quick_decoder_takes_no_field_that_the_contract_refuses(field, value):
+    fields = msgspec.json.decode(m.state().encode())
+    fields[field] = value
+    payload = json.dumps(fields).encode()
+    try:
+        expected = contract.State.decode(payload)
+    except contract.ContractError:
+        expected = None
+
+    state = decode.state(payload, "rods")
+    assert state is None or state == expected
+
+
+def fuzzed(count, seed):
+    """Topics and payloads that are nearly right."""
+    chance = random.Random(seed)
+    good = list(m.printer(tasks=(m.state(limits=TWO), m.state("belt"))).items())
+    for _ in range(count):
+        topic, payload = chance.choice(good)
+        payload = bytearray(payload)
+        for _ in range(chance.randrange(4)):
+            if payload:
+                payload[chance.randrange(len(payload))] = chance.randrange(256)
+        if chance.random() < 0.2:
+            payload = payload[: chance.randrange(len(payload) + 1)]
+        if chance.random() < 0.3:
+            where = chance.randrange(len(topic))
+            topic = topic[:where] + chance.choice("/+#.é\0 a") + topic[where + 1 :]
+        yield topic, bytes(payload)
+
+
+@pytest.mark.timeout(3600)
+def test_fuzzed_messages_crash_nothing_and_touch_no_other_printer():
+    """By default some thousands; a million with FUZZ=1000000 in the environment."""
+    made = Mirror()
+    made.hear(m.printer("other"))
+    before = {key: made[key] for key in made.items}
+
+    for topic, payload in fuzzed(int(os.environ.get("FUZZ", "3000")), seed=20261121):
+        made.hear({topic: payload})
+
+    after = {key: made[key] for key in made.items if key.startswith("other.")}
+    assert after == before
+    described = {key: place.description for key, place in made.items.items()}
+    assert check_items(described)
+
+
+def ask(mirrored, task, field, value):
+    record = mirrored.fleet.printers["voron"].tasks[task]
+    return items.command(record.shape, record.values, field, value, "anna", "t-1")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("done", True, {"command": "done"}),
+        ("unsnooze", 1, {"command": "unsnooze"}),
+        ("snooze", 24, {"command": "snooze", "for": 24.0}),
+        ("snooze", 0, {"command": "unsnooze"}),
+        ("enabled", False, {"command": "disable"}),
+        ("enabled", True, {"command": "enable"}),
+        ("threshold", 200, {"command": "set", "threshold": 200.0}),
+        ("warn_at", 5, {"command": "set", "warn_at": 5.0}),
+        ("used", 0, {"command": "adjust", "used": 0.0}),
+    ],
+)
+def test_a_set_becomes_a_command(mirrored, field, value, expected):
+    command = ask(mirrored, "rods", field, value)
+
+    expected |= {"transaction": "t-1", "by": "anna"}
+    assert msgspec.json.decode(command.encode()) == expected
+    assert contract.Command.decode(command.encode()) == command
+
+
+def test_with_several_limits_a_command_names_the_one_that_is_meant():
+    made = Mirror()
+    made.hear(m.printer(tasks=(m.state(limits=TWO),)))
+
+    assert ask(made, "rods", "threshold", 9).threshold == {"print_time": 9.0}
+    assert ask(made, "rods", "filament.threshold", 9).threshold == {"filament": 9.0}
+    assert ask(made, "rods", "filament.used", 9).used == {"filament": 9.0}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("done", 0), ("unsnooze", False), ("snooze", -1), ("threshold", 0),
+        ("used", -1), ("threshold", float("nan")), ("used", float("inf")),
+    ],
+)  # fmt: skip
+def test_a_value_that_makes_no_sense_is_refused(mirrored, field, value):
+    with pytest.raises(ValueError, match=field):
+        ask(mirrored, "rods", field, value)
+
+
+def test_a_limits_amounts_are_all_items():
+    """The values of a limit are taken in the order of the contract."""
+    assert {facet.field for facet in items.LIMIT} == set(Limit._fields[2:])
+
+
+def test_every_retained_kind_is_mirrored():
+    assert all(
+        kind == "task" or hasattr(Fleet, f"_on_{kind}") for kind in contract.RETAINED
+    )
+    assert Topic("a", "task", "b").format("x") == "x/a/tasks/b"

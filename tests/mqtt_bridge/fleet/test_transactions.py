@@ -1,0 +1,102 @@
+"""Commands under way: each ends once, with what became of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from mqtt_bridge import contract
+from mqtt_bridge.contract import Result
+from mqtt_bridge.fleet import transactions
+from mqtt_bridge.fleet.transactions import Transactions
+
+
+@pytest.fixture
+def waiting():
+    made = Transactions()
+    made.open("t", "voron", "rods", now=0.0)
+    return made
+
+
+def test_the_answer_waits_for_the_state_that_carries_the_change(waiting):
+    assert waiting.answered("voron", Result("t", "rods", seq=7), seq=6) == []
+    assert waiting.seen([("voron", "rods", 6), ("ender", "rods", 9)]) == []
+
+    [outcome] = waiting.seen([("voron", "rods", 8)])
+    assert (outcome.transaction, outcome.error) == ("t", None)
+    assert len(waiting) == 0
+
+
+def test_a_state_that_came_first_counts(waiting):
+    [outcome] = waiting.answered("voron", Result("t", "rods", seq=7), seq=7)
+    assert outcome.error is None
+
+
+def test_a_refusal_needs_no_state(waiting):
+    refused = Result("t", "rods", code=contract.BAD_ARGUMENT, text="no such hour")
+    [outcome] = waiting.answered("voron", refused, seq=-1)
+
+    error = outcome.error
+    assert isinstance(error, ValueError)
+    assert str(error) == "no such hour"
+
+
+@pytest.mark.parametrize("code", contract.CODES)
+def test_every_code_has_its_exception(code):
+    assert code in transactions.ERRORS
+
+
+def test_another_printer_cannot_answer(waiting):
+    assert waiting.answered("ender", Result("t", "rods", seq=1), seq=1) == []
+    assert len(waiting) == 1
+
+
+def test_a_repeated_result_is_nothing(waiting):
+    waiting.answered("voron", Result("t", "rods", seq=1), seq=1)
+
+    assert waiting.answered("voron", Result("t", "rods", seq=1), seq=1) == []
+
+
+def test_who_gets_no_answer_is_told_so(waiting):
+    waiting.open("later", "voron", "rods", now=1.0)
+    assert waiting.expired(4.9) == []
+    assert waiting.deadline == 5.0
+
+    [(transaction, error, _)] = waiting.expired(5.0)
+    assert transaction == "t"
+    assert isinstance(error, TimeoutError)
+    assert waiting.deadline == 6.0
+
+
+def test_when_a_printer_goes_only_its_commands_end(waiting):
+    waiting.open("other", "ender", "rods", now=0.0)
+
+    [(transaction, error, _)] = waiting.gone("voron")
+    assert transaction == "t"
+    assert "voron" in str(error)
+    assert len(waiting) == 1
+
+
+def test_when_the_broker_goes_all_are_answered(waiting):
+    waiting.open("other", "ender", "rods", now=0.0)
+
+    outcomes = waiting.lost("the broker was lost")
+    assert {outcome.transaction for outcome in outcomes} == {"t", "other"}
+    assert all(isinstance(outcome.error, TimeoutError) for outcome in outcomes)
+    assert len(waiting) == 0
+
+
+def test_there_is_an_end_to_what_may_wait(monkeypatch):
+    monkeypatch.setattr(transactions, "MAX_PENDING", 1)
+    made = Transactions()
+    made.open("t", "voron", "rods", now=0.0)
+
+    with pytest.raises(RuntimeError, match="wait for an answer"):
+        made.open("u", "voron", "rods", now=0.0)
+
+
+def test_what_changes_nothing_waits_for_no_state():
+    made = Transactions()
+    made.open("t", "voron", "rods", now=0.0, changes=False)
+
+    [outcome] = made.answered("voron", Result("t", "rods", seq=99), seq=1)
+    assert outcome.result.seq == 99

@@ -1,0 +1,73 @@
+"""Links behind buttons: nobody else can make one, and none lasts."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mqtt_bridge.push import signed_links
+from mqtt_bridge.push.signed_links import ButtonPress, LinkError, UsedLinks
+
+SECRET = b"s" * 32
+PRESS = ButtonPress("voron", "rods", "done", 2000, 7)
+
+
+def test_a_link_tells_what_was_signed():
+    assert (
+        signed_links.verify(signed_links.sign(PRESS, SECRET), SECRET, 1999.0) == PRESS
+    )
+
+
+def test_a_link_expires():
+    with pytest.raises(LinkError, match="too old"):
+        signed_links.verify(signed_links.sign(PRESS, SECRET), SECRET, 2001.0)
+
+
+def test_another_secret_signs_nothing():
+    with pytest.raises(LinkError):
+        signed_links.verify(signed_links.sign(PRESS, b"t" * 32), SECRET, 0.0)
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_refused(text):
+    with pytest.raises(LinkError):
+        signed_links.verify(text, SECRET, 0.0)
+
+
+@given(st.integers(0, 200), st.characters(codec="ascii"))
+def test_a_changed_link_is_refused(where, character):
+    link = signed_links.sign(PRESS, SECRET)
+    changed = link[: where % len(link)] + character + link[where % len(link) + 1 :]
+    try:
+        assert signed_links.verify(changed, SECRET, 0.0) == PRESS
+    except LinkError:
+        assert changed != link
+
+
+def test_a_link_works_once_over_restarts_too():
+    used = UsedLinks()
+    assert used.take(PRESS, 0.0)
+    assert not used.take(PRESS, 0.0)
+
+    again = UsedLinks(json.loads(json.dumps(used.kept())))
+    assert not again.take(PRESS, 0.0)
+    again.free(PRESS)
+    assert again.take(PRESS, 0.0), "it had no effect"
+
+
+def test_a_used_link_is_forgotten_once_it_is_too_old():
+    used = UsedLinks()
+    used.take(PRESS, 0.0)
+    used.take(PRESS._replace(until=5000), 3000.0)
+
+    assert [press.until for press in used.kept()] == [5000]
+
+
+@pytest.mark.parametrize(
+    "kept", [None, 5, {}, [5], [[1, 2]], [["a", "b", "c", "d", 1]]]
+)
+def test_damaged_memories_of_links_are_left_out(kept):
+    assert UsedLinks(kept).kept() == []

@@ -1,0 +1,287 @@
+"""The bridge's turn, without a broker: what one says costs nobody else anything."""
+
+from __future__ import annotations
+
+import json
+import random
+from concurrent.futures import Future
+
+import pytest
+
+from mktl_daemon.catalog import check_items
+from mqtt_bridge import bridge
+from mqtt_bridge.bridge import Bridge
+from mqtt_bridge.contract import Command, Event, Result
+from mqtt_bridge.settings import Settings, Store
+from tests.mqtt_bridge import messages as m
+
+
+class Items(dict):
+    """Takes what a daemon takes, and refuses what *bad* printers have."""
+
+    def __init__(self):
+        self.bad = set()
+        self.rows = []
+
+    def change(self, removed, placed):
+        for key in removed:
+            self.pop(key, None)
+        check_items({key: place.description for key, place in placed.items()})
+        for key, place in placed.items():
+            if key.split(".")[0] in self.bad:
+                raise ValueError(f"{key} cannot be")
+            self[key] = place
+
+    def publish(self, rows):
+        for row in rows:
+            assert row[0] in self, row
+            self.rows.append(row)
+
+    def connected(self, *, up, when):
+        pass
+
+
+class Turns:
+    """A bridge whose turns the test takes; what it sends goes into `sent`."""
+
+    def __init__(self, settings=None):
+        self.items = Items()
+        self.bridge = Bridge(settings or Settings(), self.items)
+        self.sent = []
+        self.bridge.link.publish = lambda *said: self.sent.append(said)
+
+    def connect(self):
+        self.bridge.link.connected = True
+        self.bridge.inbox.call(self.bridge._connected)
+        self.turn()
+
+    def lose(self):
+        self.bridge.link.connected = False
+        self.bridge.inbox.call(lambda: self.bridge._lost("it went"))
+        self.turn()
+
+    def settle(self):
+        self.bridge.inbox.call(lambda: self.bridge._then.append(self.bridge._settled))
+        self.turn()
+
+    def hear(self, said):
+        for topic, payload in said.items():
+            self.bridge.inbox.state(topic, payload)
+        self.turn()
+
+    def happen(self, slug, rest, payload):
+        self.bridge.inbox.message(m.topic(slug, rest), payload)
+
+    def turn(self):
+        while True:
+            waits = self.bridge.inbox.waiting
+            self.bridge._turn()
+            if not waits:
+                return
+
+    def ask(self, slug="voron", make=lambda record, ident: Command("done", ident)):
+        asked = self.bridge.ask(slug, "rods", make)
+        self.turn()
+        return asked
+
+    def watch(self):
+        """What is told from now on: events, and what stands."""
+        told = []
+        self.bridge.listeners.append(told.append)
+        self.bridge.watchers.append(
+            lambda printers, standing: told.append((sorted(printers), standing))
+        )
+        return told
+
+
+@pytest.fixture
+def turns():
+    made = Turns()
+    made.connect()
+    yield made
+    made.bridge.close()
+
+
+def test_a_printer_whose_items_are_refused_costs_no_other_its_own(turns, caplog):
+    turns.items.bad.add("bad")
+    turns.hear(m.printer("a") | m.printer("bad") | m.printer("z"))
+
+    assert {key.split(".")[0] for key in turns.items} == {"a", "z"}
+    assert turns.items["a.rods.used"].value == 37.5
+    assert "printer bad is dropped" in caplog.text
+
+    rods = m.state(seq=2, limits=(m.limit(used=40.0),)).encode()
+    turns.hear({m.topic(slug, "tasks/rods"): rods for slug in ("a", "bad", "z")})
+    assert ("z.rods.used", 40.0, 1000.0) in turns.items.rows
+
+    turns.items.bad.clear()
+    turns.hear(m.printer("bad"))
+    assert turns.items["bad.rods.used"].value == 37.5, "it said all again"
+
+
+def test_events_and_results_of_a_batch_with_a_bad_printer_are_heard(turns):
+    turns.hear(m.printer())
+    asked = turns.ask()
+    ident = Command.decode(turns.sent[0][1]).transaction
+    told = []
+    turns.bridge.listeners.append(told.append)
+
+    turns.items.bad.add("bad")
+    turns.bridge.inbox.call(lambda: 1 / 0)
+    turns.happen("voron", "events", Event(5, 1000.0, "rods", "due").encode())
+    turns.happen("voron", "results", Result(ident, "rods", seq=1).encode())
+    turns.hear(m.printer("bad"))
+    assert asked.result(0).ok
+    turns.settle()
+    assert [each.event.event for each in told] == ["due"]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda record, ident: Command("set", ident, threshold=float("nan")),
+        lambda record, ident: 1 / 0,
+    ],
+)
+def test_whoever_asks_what_cannot_be_sent_is_answered_at_once(turns, make):
+    turns.hear(m.printer())
+
+    assert isinstance(turns.ask(make=make).exception(0), ValueError | ArithmeticError)
+    assert turns.sent == []
+
+
+def test_a_result_of_any_kind_drops_no_other(turns):
+    turns.hear(m.printer())
+    asked = turns.ask()
+    ident = Command.decode(turns.sent[0][1]).transaction
+    result = json.loads(Result(ident, "rods", seq=1).encode())
+    turns.happen("voron", "results", json.dumps({**result, "log": 5}).encode())
+    turns.happen("voron", "results", json.dumps(result).encode())
+    turns.turn()
+
+    assert asked.result(0).ok
+
+
+def test_fuzzed_events_and_results_raise_nothing(turns, caplog):
+    chance = random.Random(20261125)
+    turns.hear(m.printer())
+    good = [
+        ("events", json.loads(Event(5, 1000.0, "rods", "due").encode())),
+        ("results", json.loads(Result("t", "rods", seq=1).encode())),
+        ("results", json.loads(Result("t", "rods", code="internal").encode())),
+    ]
+    junk = [None, True, -1, 5, 1.5, 1e308, 10**30, "", "x", "\ud800", [], [5], {}]
+    names = ["log", "error", "seq", "time", "task", "event", "transaction", "ok"]
+    for _ in range(3000):
+        kind, fields = chance.choice(good)
+        spoiled = {**fields, chance.choice(names): chance.choice(junk)}
+        payload = bytearray(json.dumps(spoiled).encode())
+        if chance.random() < 0.3:
+            payload[chance.randrange(len(payload))] = chance.randrange(256)
+        turns.happen("voron", kind, bytes(payload))
+    turns.turn()
+
+    assert not [record for record in caplog.records if record.exc_info]
+    assert isinstance(turns.ask(), Future)
+
+
+def test_what_settles_after_the_link_was_lost_is_not_settled(turns, monkeypatch):
+    """Nobody is forgotten, and nobody told that everything is there."""
+    monkeypatch.setattr(bridge, "FORGET", -1.0)
+    turns.hear(m.printer())
+    turns.bridge.link.connected = False
+    turns.settle()
+    assert "voron" in turns.bridge.fleet.printers
+    assert not turns.bridge.ready.is_set()
+
+    turns.bridge.link.connected = True
+    turns.bridge._then.append(turns.bridge._settled)
+    turns.lose()
+    turns.bridge.link.connected = True
+    turns.turn()
+    assert not turns.bridge.ready.is_set(), "that was another connection"
+    turns.settle()
+    assert turns.bridge.ready.is_set()
+
+
+def test_which_printers_are_its_own_is_decided_once(monkeypatch):
+    asked = []
+
+    def owns(store, printer):
+        asked.append(printer)
+        return printer == "a"
+
+    monkeypatch.setattr(Store, "owns", owns)
+    turns = Turns()
+    for _ in range(3):
+        turns.hear(m.printer("a") | m.printer("b"))
+    assert asked == ["a", "b"]
+    assert turns.bridge.link._wanted("a")
+    assert not turns.bridge.link._wanted("b")
+    assert asked == ["a", "b"]
+    turns.bridge.close()
+
+
+DUE = m.state(seq=4, status="due", done_count=3)
+
+
+def test_what_stands_is_told_on_each_connection_once_all_is_here(turns):
+    told = turns.watch()
+    turns.hear(m.printer(tasks=(DUE, m.state("belt"))))
+    assert told == []
+
+    turns.settle()
+    [(printers, [standing])] = told
+    assert printers == ["voron"]
+    assert (standing.event.task, standing.event.event) == ("rods", "due")
+    assert (standing.done_count, standing.name) == (3, "Voron")
+
+    turns.lose()
+    turns.connect()
+    turns.settle()
+    assert told[1] == told[0]
+
+
+def test_an_event_that_comes_before_its_tasks_state_waits_for_it(turns):
+    """It is told before what stands, and as of the same time between two times done."""
+    told = turns.watch()
+    turns.happen("voron", "events", Event(4, 1000.0, "rods", "due").encode())
+    turns.turn()
+    turns.hear(m.printer(tasks=(DUE,)))
+    assert told == []
+
+    turns.settle()
+    event, (_, [standing]) = told
+    assert (event.event.event, event.done_count, event.name) == ("due", 3, "Voron")
+    assert standing.done_count == 3
+
+
+def test_no_event_is_lost_with_the_connection(turns):
+    told = turns.watch()
+    turns.happen("voron", "events", Event(4, 1000.0, "rods", "due").encode())
+    turns.turn()
+    turns.lose()
+    assert [one.event.event for one in told] == ["due"]
+
+
+def test_what_stands_of_a_printer_is_told_when_it_comes_online(turns):
+    """What became due while it had no connection nobody heard."""
+    told = turns.watch()
+    turns.settle()
+    turns.hear(m.printer())
+    assert told == [([], []), (["voron"], [])]
+
+    turns.hear({m.topic("voron", "availability"): b"offline"})
+    turns.hear(m.printer(tasks=(DUE,)))
+    [_, _, (printers, [standing])] = told
+    assert (printers, standing.event.event) == (["voron"], "due")
+
+
+def test_whoever_asks_a_bridge_that_has_ended_is_answered(turns):
+    turns.hear(m.printer())
+    waiting = turns.ask()
+    turns.bridge.close()
+
+    assert isinstance(waiting.exception(0), TimeoutError)
+    assert "has stopped" in str(turns.ask().exception(0))
+    assert "has stopped" in str(turns.bridge.call(list).exception(0))
