@@ -90,6 +90,7 @@ class Board:
             return {}
         limit = self._exact[task]
         return {
+            "task": state.task,
             "label": state.label,
             "status": state.status,
             "enabled": state.enabled,

@@ -1,0 +1,94 @@
+// Texts and numbers in the language of the reader.
+
+export const LANGUAGES = ["en", "de"];
+// Meters of which a printer has several: what follows names the part.
+const FAMILIES = [
+  "travel_",
+  "filament_",
+  "extruded_",
+  "heater_on_",
+  "fan_on_",
+  "homings_",
+  "tool_changes_",
+  "count_",
+];
+let texts = {};
+let fallback = {};
+let language = "en";
+
+/** Load the catalogue of *wanted*, or of the browser's first language that we have. */
+export async function choose(wanted) {
+  const names = [wanted, ...navigator.languages].filter(Boolean);
+  const short = names.map((name) => name.toLowerCase().split("-")[0]);
+  language = short.find((name) => LANGUAGES.includes(name)) || "en";
+  fallback = await load("en");
+  texts = language === "en" ? fallback : await load(language);
+  document.documentElement.lang = language;
+}
+
+async function load(name) {
+  const answer = await fetch(`languages/${name}.json`);
+  return answer.json();
+}
+
+/** The text of *key*, with {names} replaced. */
+export function t(key, values = {}) {
+  const text = texts[key] ?? fallback[key] ?? key;
+  return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+}
+
+/** A number at the precision of its size. */
+export function number(value, digits) {
+  const size = Math.abs(value);
+  const places = digits ?? (size >= 100 ? 0 : size >= 10 ? 1 : 2);
+  const options = { maximumFractionDigits: places };
+  return new Intl.NumberFormat(language, options).format(value);
+}
+
+/** An amount with its unit; hours of the calendar as days where they are many. */
+export function quantity(value, unit, meter = "") {
+  if (unit === "h" && meter === "time" && Math.abs(value) >= 48) {
+    return `${number(value / 24, Math.abs(value) >= 240 ? 0 : 1)} ${t("days")}`;
+  }
+  return unit ? `${number(value)} ${unit}` : number(value, 0);
+}
+
+export function day(seconds) {
+  const options = { year: "numeric", month: "short", day: "numeric" };
+  return new Date(seconds * 1000).toLocaleDateString(language, options);
+}
+
+export function moment(seconds) {
+  const options = { dateStyle: "medium", timeStyle: "short" };
+  return new Date(seconds * 1000).toLocaleString(language, options);
+}
+
+/** "in 3 days", "2 hours ago". */
+export function relative(seconds, now = Date.now() / 1000) {
+  const distance = seconds - now;
+  const units = [
+    ["year", 31557600],
+    ["month", 2629800],
+    ["week", 604800],
+    ["day", 86400],
+    ["hour", 3600],
+    ["minute", 60],
+  ];
+  const [unit, size] =
+    units.find(([, each]) => Math.abs(distance) >= each) || units[units.length - 1];
+  const format = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
+  return format.format(Math.round(distance / size), unit);
+}
+
+/** The name of a meter, for people: `travel_x` is "Travel of X". */
+export function meterName(meter) {
+  const exact = texts[`meter.${meter}`] ?? fallback[`meter.${meter}`];
+  if (exact) return exact;
+  for (const family of FAMILIES) {
+    if (meter.startsWith(family)) {
+      const name = meter.slice(family.length).replaceAll("_", " ");
+      return t(`meter.${family}`, { name });
+    }
+  }
+  return meter.replaceAll("_", " ");
+}

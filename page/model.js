@@ -1,0 +1,187 @@
+// What the page shows, computed from what the printers say. Pure: no DOM, no network.
+
+export const STATUSES = ["due", "soon", "ok", "snoozed", "disabled"];
+const HOUR = 3600;
+const DAY = 24 * HOUR;
+
+/** The key of a task among all printers. */
+export const keyOf = (printer, task) => `${printer}/${task}`;
+
+/** All tasks of all printers as rows, what needs doing first. */
+export function rowsOf(printers) {
+  const rows = [];
+  for (const printer of printers) {
+    for (const task of printer.tasks) {
+      rows.push({ key: keyOf(printer.slug, task.task), printer, task });
+    }
+  }
+  return rows.sort(byUrgency);
+}
+
+/** Due before soon before ok; then the fullest; then by name. */
+export function byUrgency(one, other) {
+  const rank = (row) => STATUSES.indexOf(row.task.status);
+  return (
+    rank(one) - rank(other) ||
+    other.task.percent - one.task.percent ||
+    one.task.label.localeCompare(other.task.label)
+  );
+}
+
+/** The rows that the filter lets through. An empty field lets everything through. */
+export function filtered(rows, { text = "", status = "", printer = "" }) {
+  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  return rows.filter((row) => {
+    if (status && row.task.status !== status) return false;
+    if (printer && row.printer.slug !== printer) return false;
+    const { label, message = "", parts = "" } = row.task;
+    const haystack = `${label} ${message} ${parts} ${row.printer.name}`.toLowerCase();
+    return words.every((word) => haystack.includes(word));
+  });
+}
+
+/** How many tasks have each status. */
+export function countsOf(rows) {
+  const counts = Object.fromEntries(STATUSES.map((status) => [status, 0]));
+  for (const { task } of rows) counts[task.status] += 1;
+  return counts;
+}
+
+/** The newest numbers of tasks, merged into a printer without changing it. */
+export function withNumbers(printer, statuses) {
+  const tasks = printer.tasks.map((task) => {
+    const newest = statuses[task.task];
+    if (!newest || newest.trigger !== task.trigger) return task;
+    const { used, remaining, percent, due_at } = newest;
+    const limits = (task.limits || []).map((limit) =>
+      limit.meter === task.trigger ? { ...limit, used, remaining, percent } : limit,
+    );
+    return { ...task, used, remaining, percent, due_at: momentOf(due_at), limits };
+  });
+  return { ...printer, tasks };
+}
+
+/** UNIX seconds of an ISO time or of seconds; null stays null. */
+export function momentOf(value) {
+  if (value === null || value === undefined) return null;
+  return typeof value === "number" ? value : Date.parse(value) / 1000;
+}
+
+/**
+ * The use of one limit over time as a saw-tooth, for the plot.
+ *
+ * *points* are pairs of UNIX seconds and the counter's reading, oldest first; *used*
+ * is what is used now. *log* has the completions, in any order. The result is two
+ * arrays: moments, and the use at each; a completion stands there twice, with the use
+ * before and after it.
+ */
+export function sawtooth(points, used, log) {
+  if (!points.length) return [[], []];
+  const events = log
+    .filter((entry) => entry.event === "done" || entry.event === "skipped")
+    .map((entry) => momentOf(entry.time))
+    .sort((one, other) => one - other);
+  const now = points[points.length - 1][0];
+  const last = events.filter((moment) => moment <= now).pop();
+  const moments = [];
+  const uses = [];
+  const put = (moment, use) => {
+    moments.push(moment);
+    uses.push(Math.max(0, use));
+  };
+  // Backwards from now: the present reading less the use is where counting began.
+  const present = points[points.length - 1][1] - used;
+  const inside = events.filter((moment) => moment > points[0][0] && moment <= now);
+  const starts = inside.map((moment) => readingAt(points, moment));
+  const startFor = (moment) => {
+    if (last === undefined || moment >= last) return present;
+    const index = inside.findLastIndex((event) => event <= moment);
+    return index < 0 ? null : starts[index];
+  };
+  const times = [...new Set([...points.map(([moment]) => moment), ...inside])];
+  for (const moment of times.sort((one, other) => one - other)) {
+    const reading = readingAt(points, moment);
+    const isCompletion = inside.includes(moment);
+    if (isCompletion) {
+      const before = startFor(moment - 0.001);
+      if (before !== null) put(moment, reading - before);
+    }
+    const start = startFor(moment);
+    if (start !== null) put(moment, reading - start);
+  }
+  return [moments, uses];
+}
+
+/** The counter's reading at a moment, between two points in proportion. */
+export function readingAt(points, moment) {
+  const after = points.findIndex(([when]) => when >= moment);
+  if (after < 0) return points[points.length - 1][1];
+  if (after === 0) return points[0][1];
+  const [t0, r0] = points[after - 1];
+  const [t1, r1] = points[after];
+  return t1 > t0 ? r0 + ((moment - t0) / (t1 - t0)) * (r1 - r0) : r1;
+}
+
+/** The line from now to the forecast, as two points; empty where there is none. */
+export function forecastLine(task, limit, now) {
+  const due = momentOf(task.due_at);
+  if (due === null || due <= now || limit.meter !== task.trigger) return [];
+  return [
+    [now, limit.used],
+    [due, limit.threshold],
+  ];
+}
+
+/** Days between the completions of a task, newest first, from its log. */
+export function intervals(log) {
+  const moments = log
+    .filter((entry) => entry.event === "done")
+    .map((entry) => momentOf(entry.time))
+    .sort((one, other) => other - one);
+  return moments.slice(0, -1).map((moment, index) => ({
+    at: moment,
+    days: (moment - moments[index + 1]) / DAY,
+  }));
+}
+
+/** The log as a text of comma-separated values, as a spreadsheet takes it. */
+export function csvOf(entries) {
+  const lines = [["time", "printer", "task", "event", "by", "note", "used"]];
+  for (const entry of entries) {
+    const used = Object.entries(entry.used || {});
+    lines.push([
+      entry.time,
+      entry.printer || "",
+      entry.task,
+      entry.event,
+      entry.by,
+      entry.note,
+      used.map(([meter, amount]) => `${meter}=${amount}`).join(" "),
+    ]);
+  }
+  return lines.map((line) => line.map(cell).join(",")).join("\r\n") + "\r\n";
+}
+
+// A cell that begins like a formula would be carried out by a spreadsheet.
+function cell(value) {
+  const text = String(value ?? "");
+  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+/** An address that may become a link, or null: only http and https. */
+export function linkOf(text) {
+  try {
+    const url = new URL(text);
+    return url.protocol === "http:" || url.protocol === "https:" ? url.href : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Which rows of a long list are in sight: first and end, with some to spare. */
+export function windowOf(count, height, top, visible, spare = 8) {
+  const first = Math.max(0, Math.floor(top / height) - spare);
+  const end = Math.min(count, Math.ceil((top + visible) / height) + spare);
+  return [Math.min(first, count), Math.max(first, end)];
+}

@@ -1,0 +1,256 @@
+"""Klipper Upkeep in Moonraker: it serves the maintenance page and rings the bell.
+
+`install.sh` links this file into Moonraker's components, and `[upkeep]` in
+moonraker.conf loads it. It stores nothing but which announcement belongs to which
+task: the printer has the counts, and carries the commands out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from pathlib import Path
+from typing import Any, Iterable, Mapping
+
+import tornado.web
+
+from ..common import RequestType, WebRequest
+
+PAGE = Path(__file__).resolve().parents[1]
+WHERE = "/server/upkeep"
+# Only files of the page: everything else below WHERE is an endpoint.
+FILES = (
+    WHERE
+    + r"/((?:[a-z0-9_-]+/)?[A-Za-z0-9_.-]+\.(?:html|js|mjs|css|json|svg|webmanifest)|)"
+)
+FEED = "maintenance-"  # and the task: two announcements of one second would collide
+CHANGED = "upkeep:changed"  # clients hear of it as notify_upkeep_changed
+QUIET = 2.0  # seconds between two notifications
+# A change of one of these is more than a number that grew.
+SETTLED = ("status", "enabled", "threshold", "snoozed_until", "done_count", "problem")
+NOBODY = ("", "_TRUSTED_USER_", "_API_KEY_USER_")
+HOUR = 3600.0
+
+
+class Upkeep:
+    """The component `[upkeep]`."""
+
+    def __init__(self, config: Any) -> None:
+        self._server = server = config.get_server()
+        self._name = config.get("name", "")
+        self._bell = config.getboolean("announcements", True)
+        self._language = config.get("language", "")
+        self._klippy = server.lookup_component("klippy_connection")
+        self._apis = server.lookup_component("klippy_apis")
+        database = server.lookup_component("database")
+        database.register_local_namespace("upkeep")
+        self._database = database.wrap_namespace("upkeep")
+        self._snapshot: dict[str, Any] = {"tasks": [], "meters": {}}
+        self._statuses: dict[str, dict[str, Any]] = {}  # by task, what Klippy pushes
+        self._slugs: dict[str, str] = {}  # of tasks, by Klippy's object
+        self._ready = False
+        self._stale = True  # the snapshot is older than a settled change
+        self._notifying: asyncio.Task[None] | None = None
+        self._ringing = asyncio.Lock()
+        for name, methods, handler in (
+            ("status", RequestType.GET, self._answer_status),
+            ("log", RequestType.GET, self._answer_log),
+            ("history", RequestType.GET, self._answer_history),
+            ("command", RequestType.POST, self._answer_command),
+        ):
+            server.register_endpoint(f"{WHERE}/{name}", methods, handler)
+        server.register_notification(CHANGED)
+        for event, listener in (
+            ("server:klippy_ready", self._klippy_ready),
+            ("server:klippy_shutdown", self._klippy_left),
+            ("server:klippy_disconnect", self._klippy_left),
+            ("announcements:dismissed", self._dismissed),
+        ):
+            server.register_event_handler(event, listener)
+        router = server.lookup_component("application").mutable_router
+        router.add_handler(FILES, Files, {"path": str(PAGE)})
+        router.add_handler(WHERE, tornado.web.RedirectHandler, {"url": f"{WHERE}/"})
+
+    async def close(self) -> None:
+        if self._notifying is not None:
+            self._notifying.cancel()
+
+    # Klippy
+
+    async def _klippy_ready(self) -> None:
+        names = await self._apis.get_object_list(default=[])
+        wanted = {n: None for n in names if n == "maintain" or is_task(n)}
+        self._ready = "maintain" in wanted
+        self._statuses = {}
+        if self._ready:
+            status = await self._apis.subscribe_objects(wanted, self._pushed, {})
+            self._pushed(status, 0.0)
+        self._notify(settled=True)
+
+    def _klippy_left(self) -> None:
+        self._ready = False
+        self._notify(settled=True)
+
+    def _pushed(self, status: Mapping[str, Any], _eventtime: float) -> None:
+        """Take over what changed of the tasks' statuses."""
+        changed = {n: each for n, each in status.items() if is_task(n)}
+        if not changed:
+            return
+        for name, fields in changed.items():
+            self._slugs[name] = slug = fields.get("task") or self._slugs.get(name, "")
+            self._statuses.setdefault(slug, {}).update(fields)
+        self._notify(any(name in f for f in changed.values() for name in SETTLED))
+
+    def _notify(self, settled: bool) -> None:
+        """Tell the clients, at most once in QUIET seconds."""
+        self._stale = self._stale or settled
+        if self._notifying is None or self._notifying.done():
+            self._notifying = asyncio.ensure_future(self._notify_soon())
+
+    async def _notify_soon(self) -> None:
+        try:
+            await asyncio.sleep(QUIET / 10)
+            if self._bell and self._ready:
+                await self._ring()
+            stale = self._stale
+            self._server.send_event(
+                CHANGED,
+                {"ready": self._ready, "settled": stale, "tasks": self._statuses},
+            )
+            await asyncio.sleep(QUIET)
+        except Exception:
+            logging.exception("upkeep: a notification failed")
+
+    async def _ask(self, method: str, **arguments: Any) -> Any:
+        return await self._klippy.request(WebRequest(f"maintain/{method}", arguments))
+
+    # What the page asks for
+
+    async def _answer_status(self, _request: Any) -> dict[str, Any]:
+        """Every task as it stands, or as it stood when Klippy left."""
+        if self._ready and self._stale:
+            self._stale = False
+            try:
+                self._snapshot = await self._ask("tasks")
+            except self._server.error as error:
+                self._stale = True
+                logging.info("upkeep: Klippy did not list its tasks: %s", error)
+        return {
+            "name": self._name or self._server.get_host_info()["hostname"],
+            "ready": self._ready,
+            "language": self._language,
+            "tasks": merged(self._snapshot["tasks"], self._statuses),
+            "meters": self._snapshot["meters"],
+        }
+
+    async def _answer_log(self, request: Any) -> Any:
+        arguments: dict[str, Any] = {"limit": request.get_int("limit", 100)}
+        task = request.get("task", None)
+        if task is not None:
+            arguments["task"] = task
+        return await self._ask("log", **arguments)
+
+    async def _answer_history(self, request: Any) -> Any:
+        return await self._ask("history", task=request.get("task"))
+
+    async def _answer_command(self, request: Any) -> Any:
+        """Carry out a command in the name of who is logged in."""
+        command = request.get("command")
+        if isinstance(command, str) and command.startswith("{"):
+            command = json.loads(command)  # a form of an older client
+        if isinstance(command, dict):
+            user = name_of(request.get_current_user())
+            command = dict(command, by=command.get("by") or user or "browser")
+        return await self._ask("command", task=request.get("task"), command=command)
+
+    # The bell
+
+    async def _ring(self) -> None:
+        """Announce what is due, and take back what is not any more."""
+        async with self._ringing:
+            due = {t: s for t, s in self._statuses.items() if s.get("status") == "due"}
+            bell = self._server.lookup_component("announcements")
+            known = dict(await self._database.items())
+            standing = {e["entry_id"] for e in await bell.entry_mgr.list_entries()}
+            for task, entry_id in known.items():
+                if task not in due or entry_id not in standing:
+                    await self._database.pop(task, None)
+                    if entry_id in standing:
+                        await bell.remove_announcement(entry_id)
+            for task, status in due.items():
+                if known.get(task) not in standing:
+                    label = status.get("label") or task
+                    entry = bell.add_internal_announcement(
+                        f"Maintenance is due: {label}",
+                        described(status),
+                        f"{WHERE}/#/task/{task}",
+                        "normal",
+                        FEED + task,
+                    )
+                    await self._database.insert(task, entry["entry_id"])
+
+    async def _dismissed(self, event: Mapping[str, Any]) -> None:
+        """The bell's snooze is a snooze of the task."""
+        entry_id = event["entry_id"]
+        known = {each: task for task, each in await self._database.items()}
+        if entry_id not in known or not self._ready:
+            return
+        bell = self._server.lookup_component("announcements")
+        entries = {e["entry_id"]: e for e in await bell.entry_mgr.list_entries()}
+        entry = entries.get(entry_id, {})
+        wake, since = entry.get("dismiss_wake"), entry.get("date_dismissed")
+        if wake is None or since is None:
+            return  # put away for good: that says nothing about the task
+        command = {"command": "snooze", "for": (wake - since) / HOUR, "by": "bell"}
+        try:
+            await self._ask("command", task=known[entry_id], command=command)
+        except self._server.error as error:
+            logging.info("upkeep: the bell's snooze was refused: %s", error)
+
+
+class Files(tornado.web.StaticFileHandler):
+    """The page's files. They hold no data: what they ask for asks who they are."""
+
+    def initialize(self, path: str) -> None:
+        super().initialize(path, "index.html")
+
+    def set_extra_headers(self, path: str) -> None:
+        self.set_header("Cache-Control", "no-cache")
+        self.set_header("X-Content-Type-Options", "nosniff")
+
+
+def is_task(name: str) -> bool:
+    return name.startswith("maintain ")
+
+
+def name_of(user: Any) -> str:
+    """The name of a Moonraker user, "" for one that has none."""
+    name = user.get("username") if isinstance(user, dict) else None
+    name = str(name or getattr(user, "username", "") or "")
+    return "" if name in NOBODY else name
+
+
+def merged(
+    tasks: Iterable[Mapping[str, Any]], statuses: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Each task with the newest numbers of the limit that decides."""
+    result = []
+    for task in tasks:
+        newest = statuses.get(task["task"], {})
+        if newest.get("trigger") == task.get("trigger"):
+            names = ("used", "remaining", "percent", "due_at")
+            task = dict(task, **{n: newest[n] for n in names if n in newest})
+        result.append(dict(task))
+    return result
+
+
+def described(status: Mapping[str, Any]) -> str:
+    """A sentence for the bell."""
+    unit = f" {status['unit']}" if status.get("unit") else ""
+    used, threshold = status.get("used", 0.0), status.get("threshold", 0.0)
+    return f"{used:.0f} of {threshold:.0f}{unit} are used."
+
+
+def load_component(config: Any) -> Upkeep:
+    return Upkeep(config)

@@ -1,0 +1,246 @@
+// Where the data comes from: one printer behind Moonraker, or a fleet behind the bridge.
+//
+// Both sources have the same methods. `start(listener)` calls `listener(printers,
+// connected)` at each change; `command`, `log` and `history` answer or throw an Error
+// whose message is a sentence for the reader.
+
+import { withNumbers } from "./model.js";
+import { t } from "./language.js";
+
+const RETRY = [500, 1000, 2000, 5000, 10000]; // milliseconds between two attempts
+
+/** Nobody is logged in, and the server wants somebody to be. */
+export class LoginNeeded extends Error {}
+
+/** Find out who serves this page, and return its source. */
+export async function findSource() {
+  const answer = await fetch("page.json", { cache: "no-store" }).catch(() => null);
+  const type = answer?.headers.get("Content-Type") || "";
+  const options = answer?.ok && type.includes("json") ? await answer.json() : {};
+  return options.source === "bridge" ? new Bridge(options) : new Moonraker();
+}
+
+async function readAnswer(answer) {
+  const body = await answer.json().catch(() => ({}));
+  if (answer.ok) return body.result ?? body;
+  if (answer.status === 401) throw new LoginNeeded(t("login.needed"));
+  const message = body.error?.message ?? body.error ?? "";
+  throw new Error(message || t("error.status", { status: answer.status }));
+}
+
+async function request(address, options) {
+  let answer;
+  try {
+    answer = await fetch(address, { cache: "no-store", ...options });
+  } catch {
+    throw new Error(t("error.unreachable"));
+  }
+  return readAnswer(answer);
+}
+
+const delay = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
+/** One printer. Moonraker knows who is logged in, and tells at once what changed. */
+class Moonraker {
+  constructor() {
+    const path = location.pathname;
+    this.root = path.slice(0, path.indexOf("/server/upkeep"));
+    this.fleet = false;
+    this.readOnly = false;
+    this.tokens = JSON.parse(localStorage.getItem("upkeep-login") || "null");
+  }
+
+  async start(listener) {
+    this.listener = listener;
+    await this.refresh();
+    this.listen();
+  }
+
+  async refresh() {
+    const status = await this.ask("status");
+    const { name, ready, tasks, meters, language } = status;
+    this.language = language;
+    this.printer = { slug: "printer", name, online: ready, tasks, meters };
+    this.listener([this.printer], true);
+  }
+
+  /** Follow the notifications for as long as the page is open. */
+  async listen() {
+    for (let attempt = 0; ; attempt += 1) {
+      const opened = await this.follow().catch(() => false);
+      if (opened) attempt = 0;
+      if (this.printer) this.listener([{ ...this.printer, online: false }], false);
+      await delay(RETRY[Math.min(attempt, RETRY.length - 1)]);
+      await this.refresh().catch(() => null);
+    }
+  }
+
+  async follow() {
+    const once = this.tokens ? await this.fetch("/access/oneshot_token") : "";
+    const address = new URL(`${this.root}/websocket`, location.href);
+    address.protocol = address.protocol.replace("http", "ws");
+    if (once) address.searchParams.set("token", once);
+    const socket = new WebSocket(address);
+    return new Promise((resolve) => {
+      let opened = false;
+      socket.onopen = () => {
+        opened = true;
+      };
+      socket.onmessage = (event) => this.heard(JSON.parse(event.data));
+      socket.onclose = () => resolve(opened);
+    });
+  }
+
+  heard({ method, params }) {
+    if (method === "notify_upkeep_changed") {
+      const [{ settled, tasks }] = params;
+      if (settled) this.refresh().catch(() => null);
+      else if (this.printer) {
+        this.printer = withNumbers(this.printer, tasks);
+        this.listener([this.printer], true);
+      }
+    } else if (/^notify_klippy_/.test(method)) this.refresh().catch(() => null);
+  }
+
+  command(_printer, task, command) {
+    return this.ask("command", { method: "POST", body: { task, command } });
+  }
+
+  async log(_printer, task, limit = 100) {
+    const query = new URLSearchParams({ limit, ...(task ? { task } : {}) });
+    return (await this.ask(`log?${query}`)).log;
+  }
+
+  async history(_printer, task) {
+    return (await this.ask(`history?${new URLSearchParams({ task })}`)).limits;
+  }
+
+  ask(what, options) {
+    return this.fetch(`/server/upkeep/${what}`, options);
+  }
+
+  /** Ask Moonraker; a login that ran out is renewed once. */
+  async fetch(path, options = {}) {
+    const ask = () => request(this.root + path, this.optionsFor(options));
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof LoginNeeded) || !this.tokens) throw error;
+      await this.renew();
+      return ask();
+    }
+  }
+
+  optionsFor({ method = "GET", body }) {
+    const headers = {};
+    if (this.tokens) headers.Authorization = `Bearer ${this.tokens.token}`;
+    if (body) headers["Content-Type"] = "application/json";
+    return { method, headers, body: body && JSON.stringify(body) };
+  }
+
+  async renew() {
+    const body = { refresh_token: this.tokens.refresh_token };
+    const options = this.optionsFor({ method: "POST", body });
+    delete options.headers.Authorization;
+    try {
+      this.keep(await request(`${this.root}/access/refresh_jwt`, options));
+    } catch (error) {
+      this.tokens = null;
+      localStorage.removeItem("upkeep-login");
+      throw new LoginNeeded(error.message);
+    }
+  }
+
+  async login(username, password) {
+    const body = { username, password };
+    const options = this.optionsFor({ method: "POST", body });
+    delete options.headers.Authorization;
+    this.keep(await request(`${this.root}/access/login`, options));
+  }
+
+  keep({ token, refresh_token }) {
+    this.tokens = { token, refresh_token: refresh_token ?? this.tokens?.refresh_token };
+    localStorage.setItem("upkeep-login", JSON.stringify(this.tokens));
+  }
+}
+
+/** A fleet. The bridge sends whole printers whenever something of them changes. */
+class Bridge {
+  constructor({ read_only: readOnly = false, language = "" }) {
+    this.fleet = true;
+    this.readOnly = readOnly;
+    this.language = language;
+    this.printers = new Map();
+    this.token = sessionStorage.getItem("upkeep-token") || "";
+  }
+
+  async start(listener) {
+    this.listener = listener;
+    await this.refresh();
+    this.listen();
+  }
+
+  async refresh() {
+    const { printers } = await this.ask("printers");
+    this.printers = new Map(printers.map((each) => [each.slug, each]));
+    this.tell(true);
+  }
+
+  tell(connected) {
+    this.listener([...this.printers.values()], connected);
+  }
+
+  listen() {
+    const address = new URL("api/events", location.href);
+    if (this.token) address.searchParams.set("token", this.token);
+    const events = new EventSource(address);
+    let failed = false;
+    events.onopen = () => {
+      if (failed) this.refresh().catch(() => null);
+      failed = false;
+    };
+    events.onmessage = (event) => {
+      const { changed, gone } = JSON.parse(event.data);
+      for (const each of changed) this.printers.set(each.slug, each);
+      for (const slug of gone) this.printers.delete(slug);
+      this.tell(true);
+    };
+    events.onerror = () => {
+      failed = true;
+      this.tell(false);
+      if (events.readyState === EventSource.CLOSED) {
+        setTimeout(() => this.listen(), RETRY[2]);
+      }
+    };
+  }
+
+  command(printer, task, command) {
+    return this.ask("command", { printer, task, command });
+  }
+
+  async log(printer, task, limit = 100) {
+    const query = new URLSearchParams({ limit });
+    if (printer) query.set("printer", printer);
+    if (task) query.set("task", task);
+    return (await this.ask(`log?${query}`)).log;
+  }
+
+  async history(printer, task) {
+    const query = new URLSearchParams({ printer, task });
+    return (await this.ask(`history?${query}`)).limits;
+  }
+
+  ask(what, body) {
+    const headers = {};
+    if (this.token) headers.Authorization = `Bearer ${this.token}`;
+    if (body) headers["Content-Type"] = "application/json";
+    const method = body ? "POST" : "GET";
+    return request(`api/${what}`, { method, headers, body: body && JSON.stringify(body) });
+  }
+
+  async login(_username, password) {
+    this.token = password;
+    await this.ask("printers");
+    sessionStorage.setItem("upkeep-token", password);
+  }
+}
