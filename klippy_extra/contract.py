@@ -11,7 +11,7 @@ import math
 import re
 import unicodedata
 from datetime import datetime, timezone
-from typing import Any, Dict, Mapping, NamedTuple, Union
+from typing import Any, Dict, Mapping, NamedTuple, Tuple, Union
 
 SCHEMA = 1
 BASE = "klipper_upkeep"
@@ -55,13 +55,14 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "disable": (),
     "set": ("threshold", "warn_at"),
     "adjust": ("used",),
-    "log": ("limit",),
+    "log": ("limit", "history"),
 }
 REQUIRED = {"snooze": "for", "adjust": "used"}
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 
 Amount = Union[float, Dict[str, float]]
+Point = Tuple[float, float]  # UNIX seconds, and a counter's reading in its unit
 
 
 class ContractError(ValueError):
@@ -349,12 +350,13 @@ class Command(NamedTuple):
     threshold: Amount | None = None
     warn_at: Amount | None = None
     limit: int | None = None
+    history: bool = False  # with `log`: the readings of 90 days, too
 
     def encode(self) -> bytes:
         fields = {
             "for" if name == "hours" else name: value
             for name, value in self._asdict().items()
-            if value is not None and value != ""
+            if value is not None and value is not False and value != ""
         }
         if self.at is not None:
             fields["at"] = iso(self.at)
@@ -399,6 +401,7 @@ class Command(NamedTuple):
             threshold=_amount(fields, "threshold", above=0.0),
             warn_at=_amount(fields, "warn_at", above=0.0),
             limit=_count(fields, "limit") if "limit" in fields else None,
+            history=_flag(fields, "history", False),
         )
 
 
@@ -441,6 +444,7 @@ class Result(NamedTuple):
     code: str | None = None
     text: str = ""
     log: tuple[Entry, ...] = ()  # the answer to `log`, newest first
+    history: Mapping[str, tuple[Point, ...]] = {}  # by limit, oldest first
 
     @property
     def ok(self) -> bool:
@@ -458,6 +462,8 @@ class Result(NamedTuple):
             fields["seq"] = self.seq
         if self.log:
             fields["log"] = [dict(e._asdict(), time=iso(e.time)) for e in self.log]
+        if self.history:
+            fields["history"] = {n: list(each) for n, each in self.history.items()}
         return _dump(fields)
 
     @classmethod
@@ -481,6 +487,7 @@ class Result(NamedTuple):
             task,
             seq=_count(fields, "seq"),
             log=tuple(map(Entry.of, log)),
+            history=_history(fields),
         )
 
 
@@ -646,6 +653,22 @@ def _count(fields: Mapping[str, Any], name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise _wrong(name, value, "a whole number from 0 up")
     return value
+
+
+def _history(fields: Mapping[str, Any]) -> dict[str, tuple[Point, ...]]:
+    """Points by limit, in the order of their moments."""
+    if fields.get("history") is None:
+        return {}
+    history = {}
+    for name, points in _dict(fields["history"]).items():
+        pairs = _list({"history": points}, "history")
+        if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+            raise _wrong("history", points, "pairs of a moment and a reading")
+        history[name] = tuple(
+            (_number({"time": when}, "time"), _number({"reading": reading}, "reading"))
+            for when, reading in pairs
+        )
+    return history
 
 
 def _amount(

@@ -61,7 +61,7 @@ class Desk:
         self._remember(result)
 
     def _remember(self, result: Result) -> None:
-        self._answers[result.transaction] = result._replace(log=())
+        self._answers[result.transaction] = result._replace(log=(), history={})
         if len(self._answers) > REMEMBERED:
             forgotten, _ = self._answers.popitem(last=False)
             self._open.discard(forgotten)

@@ -262,7 +262,7 @@ class Ledger:
         marks = [*self._marks, (now, self.readings)]
         return {
             limit.name: [
-                (when, readings[limit.counter.key])
+                (round(when), round(readings[limit.counter.key], 4))
                 for when, readings in marks
                 if limit.counter.key in readings and when <= now
             ]

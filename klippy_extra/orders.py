@@ -102,12 +102,15 @@ class Orders:
             manager.show(manager.reminders.settled(task))
 
     def _result(self, command: Command, transaction: str, state: State) -> Result:
-        log = ()
+        log, history = (), {}
         if command.command == "log":
             limit = LISTED if command.limit is None else command.limit
             entries = self._manager.memory.log(state.task, min(limit, MOST_LISTED))
             log = tuple(entries)
-        return Result(transaction, state.task, seq=state.seq, log=log)
+        if command.history:
+            points = self._manager.book.history(state.task, self._manager.wall())
+            history = {name: tuple(each) for name, each in points.items()}
+        return Result(transaction, state.task, seq=state.seq, log=log, history=history)
 
     def _written(
         self,

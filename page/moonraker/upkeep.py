@@ -29,6 +29,7 @@ CHANGED = "upkeep:changed"  # clients hear of it as notify_upkeep_changed
 QUIET = 2.0  # seconds between two notifications
 # A change of one of these is more than a number that grew.
 SETTLED = ("status", "enabled", "threshold", "snoozed_until", "done_count", "problem")
+NUMBERS = ("used", "remaining", "percent", "due_at")
 NOBODY = ("", "_TRUSTED_USER_", "_API_KEY_USER_")
 HOUR = 3600.0
 
@@ -215,7 +216,7 @@ class Files(tornado.web.StaticFileHandler):
     def initialize(self, path: str) -> None:
         super().initialize(path, "index.html")
 
-    def set_extra_headers(self, path: str) -> None:
+    def set_extra_headers(self, path: str) -> None:  # noqa: ARG002 - tornado's
         self.set_header("Cache-Control", "no-cache")
         self.set_header("X-Content-Type-Options", "nosniff")
 
@@ -238,10 +239,9 @@ def merged(
     result = []
     for task in tasks:
         newest = statuses.get(task["task"], {})
-        if newest.get("trigger") == task.get("trigger"):
-            names = ("used", "remaining", "percent", "due_at")
-            task = dict(task, **{n: newest[n] for n in names if n in newest})
-        result.append(dict(task))
+        same = newest.get("trigger") == task.get("trigger")
+        fresh = {n: newest[n] for n in NUMBERS if n in newest} if same else {}
+        result.append(dict(task, **fresh))
     return result
 
 

@@ -294,6 +294,23 @@ def test_what_is_no_finite_number_or_no_object_is_refused(payload):
         Meters.decode(payload)
 
 
+def test_a_history_comes_back_as_it_was_sent():
+    points = {"print_time": ((1785600000.0, 10.5), (1785686400.0, 12.0))}
+    result = Result("t1", "rods", seq=5, history=points)
+    assert Result.decode(result.encode()) == result
+    assert Command.decode(Command("log", "t1", history=True).encode()).history
+    assert not Command.decode(b"log").history
+
+
+@pytest.mark.parametrize(
+    "history", [5, [], {"a": 5}, {"a": [5]}, {"a": [[1]]}, {"a": [[1, "x"]]}]
+)
+def test_a_history_that_is_no_list_of_points_is_refused(history):
+    fields = json.loads(Result("t1", "rods", seq=5).encode())
+    with pytest.raises(ContractError):
+        Result.of({**fields, "history": history})
+
+
 @pytest.mark.parametrize("log", [5, True, "done", {"time": 1}, [5], [[]]])
 def test_a_log_that_is_no_list_of_entries_is_refused(log):
     fields = json.loads(Result("3f2a", "rods", seq=1).encode())

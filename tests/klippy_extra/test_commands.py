@@ -175,6 +175,16 @@ def test_the_log_is_an_answer_as_well(online):
     assert [entry["by"] for entry in result["log"]] == ["anna"]
 
 
+def test_the_log_brings_the_readings_of_the_past_where_they_are_asked_for(online):
+    printer = online()
+    plain = send(printer, "log", transaction="a")[-1][1]
+    full = send(printer, "log", transaction="b", history=True)[-1][1]
+
+    assert "history" not in plain
+    moment, reading = full["history"]["print_time"][-1]
+    assert (moment, reading) == (round(moment), 0.0)
+
+
 def test_an_adjusted_task_that_is_due_says_that_as_well(online):
     printer = online()
     told = send(printer, "adjust", used=151.0)
