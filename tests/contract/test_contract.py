@@ -169,6 +169,7 @@ def commands(draw):
         "threshold": amounts,
         "warn_at": amounts,
         "limit": counts,
+        "history": st.just(True),
     }
     needed = contract.REQUIRED.get(command)
     given_arguments = {
@@ -224,6 +225,9 @@ messages = st.one_of(
         st.none(),
         st.just(""),
         st.lists(entries, max_size=3).map(tuple),
+        st.dictionaries(
+            slugs, st.lists(st.tuples(numbers, numbers), max_size=3).map(tuple)
+        ),
     ),
     made(
         Result, transactions, slugs, st.none(), st.sampled_from(contract.CODES), texts
