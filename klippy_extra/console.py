@@ -12,8 +12,9 @@ from typing import Any
 
 from . import prompts, words
 from .contract import DUE, MAX_TEXT, SOON, Command
-from .guard import guarded
+from .guard import guarded, unharmed
 from .task import Task
+from .ui.print_start import ANSWERS, PrintStart
 
 BY = "console"
 SHOWN = 10  # entries of the log
@@ -23,12 +24,12 @@ PATIENCE, PATIENCE_IN_PRINT = 5.0, 0.25  # seconds
 class Console:
     """Registers the commands; what they ask for is carried out by the manager."""
 
-    def __init__(self, printer, manager) -> None:
+    def __init__(self, printer, manager, print_start: PrintStart) -> None:
         self._printer = printer
         self._manager = manager
         self._reactor = printer.get_reactor()
         self._gcode = printer.lookup_object("gcode")
-        self._answer: Any = None  # a print start that waits
+        self._print_start = print_start
         for name, (method, description) in _COMMANDS.items():
             entry = guarded(
                 getattr(self, method),
@@ -37,10 +38,6 @@ class Console:
                 through=(printer.command_error,),
             )
             self._gcode.register_command(name, entry, desc=description)
-        for event in ("klippy:shutdown", "klippy:disconnect"):
-            printer.register_event_handler(
-                event, guarded(lambda: self._answered("stop"), "a waiting print start")
-            )
 
     def _sorry(self, gcmd) -> None:
         gcmd.respond_info(
@@ -90,11 +87,11 @@ class Console:
             return
         entries = self._manager.memory.log(task, limit)
         lines = [
-            f"{words.day(entry.time)} {entry.task} {entry.event}"
+            f"{words.day(entry.time)} {self._label(entry.task)} {entry.event}"
             + (f" by {entry.by}" if entry.by else "")
             + ", used "
             + ", ".join(
-                words.quantity(used, self._unit(entry.task, meter))
+                f"{meter} {words.quantity(used, self._unit(entry.task, meter))}"
                 for meter, used in entry.used.items()
             )
             + (f": {entry.note}" if entry.note else "")
@@ -163,14 +160,12 @@ class Console:
     def gate(self, gcmd) -> None:
         """MAINTENANCE_CHECK, for PRINT_START: warn, ask, or refuse."""
         answer = gcmd.get("ANSWER", None)
-        if answer in ("print", "stop"):
-            if self._answer is None:
-                gcmd.respond_info("No print start waits for an answer.")
-            self._answered(answer)
+        if answer in ANSWERS:
+            self._print_start.answer(gcmd, answer)
         elif answer is not None:
             raise gcmd.error(f"ANSWER={answer} must be 'print' or 'stop'.")
         else:
-            self._pass(gcmd, self._due(gcmd))
+            self._print_start.check(gcmd, self._due(gcmd))
 
     def _due(self, gcmd) -> dict[str, list[str]]:
         """What is due, in sentences, by what is to happen then."""
@@ -186,55 +181,11 @@ class Console:
                 due.setdefault(action, []).append(words.standing(state.label, state))
         return due
 
-    def _pass(self, gcmd, due: dict[str, list[str]]) -> None:
-        for text in due.get("warn", []):
-            gcmd.respond_info(f"Maintenance: {text}")
-        if "block" in due:
-            raise gcmd.error(
-                "The print is not started, maintenance comes first: "
-                + " ".join(due["block"])
-            )
-        if "confirm" in due:
-            self._confirm(gcmd, due["confirm"])
-
-    def _confirm(self, gcmd, texts: list[str]) -> None:
-        """Ask, and go on without an answer after a while.
-
-        The buttons' G-code has to come in while this command waits, so the mutex
-        that keeps others out is given back meanwhile.
-        """
-        seconds = self._manager.settings.confirm_timeout
-        self._answer = waiting = self._reactor.completion()
-        wait = f"Printing goes on by itself in {words.amount(seconds)} s."
-        for line in prompts.question(
-            "Print although maintenance is due?", [*texts, wait]
-        ):
-            gcmd.respond_raw(line)
-        gcmd.respond_info("\n".join(["Maintenance is due.", *texts, wait]))
-        mutex = self._gcode.get_mutex()
-        held = mutex.test()
-        if held:
-            mutex.unlock()
-        try:
-            answer = waiting.wait(self._reactor.monotonic() + seconds, "print")
-        finally:
-            if held:
-                mutex.lock()
-            self._answer = None
-        gcmd.respond_raw(prompts.END)
-        if answer == "stop":
-            raise gcmd.error("The print is not started: maintenance is due.")
-
-    def _answered(self, answer: str) -> None:
-        waiting, self._answer = self._answer, None
-        if waiting is not None:
-            waiting.complete(answer)
-
     # Dialogs
 
     def prompt(self, gcmd) -> None:
         if gcmd.get("CLOSE", "0") not in ("0", ""):
-            self._manager.show(self._manager.reminders.close())
+            self._manager.reminders.close()
             return
         if gcmd.get("NAME", None) is not None:
             state = self._manager.board.state(self._task(gcmd).slug)
@@ -270,7 +221,13 @@ class Console:
             raise gcmd.error(f'"{task.label}": {refused[0]}')
         now = self._reactor.monotonic()
         busy = self._manager.reminders.busy(now)
-        written.wait(now + (PATIENCE_IN_PRINT if busy else PATIENCE))
+        until = now + (PATIENCE_IN_PRINT if busy else PATIENCE)
+        unharmed(lambda: written.wait(until, ""))
+
+    def _label(self, task: str) -> str:
+        """The label of a task, and its slug where it is configured no more."""
+        made = self._manager.tasks.get(task)
+        return task if made is None else made.label
 
     def _unit(self, task: str, meter: str) -> str:
         """The unit of a limit, "" where the task is configured no more."""
@@ -339,7 +296,10 @@ def _note(gcmd) -> str:
 
 _COMMANDS: dict[str, tuple[str, str]] = {
     "MAINTAIN_STATUS": ("status", "Show how all maintenance tasks stand"),
-    "CHECK_MAINTENANCE": ("check", "Show how one maintenance task stands: NAME="),
+    "CHECK_MAINTENANCE": (
+        "check",
+        "Show how one maintenance task stands: NAME= (MAINTENANCE_CHECK is another)",
+    ),
     "UPDATE_MAINTENANCE": (
         "done",
         "Mark a maintenance task done: NAME= [NOTE=] [BY=] [AT=] [HOURS=|USED=]",
@@ -374,7 +334,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "MAINTENANCE_CHECK": (
         "gate",
-        "For PRINT_START: warn, ask or refuse where maintenance is due: [NAME=]",
+        "For PRINT_START alone: warn, ask or refuse if maintenance is due: [NAME=]",
     ),
     "MAINTENANCE_PROMPT": ("prompt", "Show the maintenance dialog: [NAME=]"),
 }

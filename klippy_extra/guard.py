@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import functools
 import logging
-from typing import Any, Callable
+from typing import Any, Callable, TypeVar
+
+Result = TypeVar("Result")
 
 
 def guarded(
@@ -43,3 +45,17 @@ def guarded(
         return result
 
     return entry
+
+
+def unharmed(wait: Callable[[], Result]) -> Result | None:
+    """Return what *wait* returns, or None if Klipper ends meanwhile.
+
+    Klipper throws GreenletExit into whoever waits when it ends. A macro through which
+    that passes ends in "Internal error" and a shutdown, whatever is at work.
+    """
+    try:
+        return wait()
+    except Exception:
+        raise
+    except BaseException:  # noqa: BLE001 - greenlet's, which is no part of the extra
+        return None

@@ -311,7 +311,10 @@ class Ledger:
         """Return the record that follows from *view*, and the events to tell."""
         record, events = self.records[task], []
         if record.snoozed_to is not None and self.calendar >= record.snoozed_to:
-            record = record._replace(snoozed_until=None, snoozed_to=None)
+            # A snooze that ends reminds at its end, whatever the interval is.
+            record = record._replace(
+                snoozed_until=None, snoozed_to=None, reminded=None, ran=None
+            )
             events.append("unsnoozed")
         level = _level(view.deciding) if record.enabled else OK
         if (level == DUE) != (record.due_since is not None):

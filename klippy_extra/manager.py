@@ -28,6 +28,9 @@ from .problems import COUNTING, Problems
 from .publisher import Publisher, Sight
 from .reminders import Reminders
 from .task import Task
+from .ui.dialogs import Dialogs
+from .ui.display import Display
+from .ui.print_start import PrintStart
 from .version import VERSION
 from .web import Web
 
@@ -54,7 +57,12 @@ class Manager:
         self._printer = printer = config.get_printer()
         self._reactor = printer.get_reactor()
         self.memory = Memory(str(self.settings.store), self._post)
-        self.reminders = Reminders(printer, self.settings, self.tasks)
+        dialogs, display = Dialogs(printer), Display(printer)
+        self.reminders = Reminders(printer, self.settings, self.tasks, dialogs, display)
+        print_start = PrintStart(
+            printer, dialogs, display, self.settings.confirm_timeout
+        )
+        self.reminders.is_asking = lambda: print_start.is_asking
         self.running = False
         self._prepared = False  # the store was read
         self._notes: list[str] = []  # for the console, once somebody can hear it
@@ -63,7 +71,7 @@ class Manager:
         self._status: Callable[[], dict[str, Any]] = guarded(
             self._tell_status, "the status of [maintain]", dict
         )
-        Console(printer, self)
+        Console(printer, self, print_start)
         Web(printer, self)
         for event, handler in (
             ("klippy:connect", self._connect),
@@ -142,6 +150,7 @@ class Manager:
         if self._connection is not None:
             self._connection.link.start()
         self._say_what_is_wrong()
+        self.reminders.start(self.board.state)
         self._past.start(self.counting, self._post)
 
     def _say_what_is_wrong(self) -> None:
@@ -186,6 +195,7 @@ class Manager:
         if self.running:
             self.counting.flush(self._reactor.monotonic())
             self._save()
+            self.reminders.leave()
 
     def _disconnect(self) -> None:
         """Leave nothing behind: this is the last that an extra is told."""
@@ -196,6 +206,7 @@ class Manager:
             guarded(self.counting.flush, "the last counting")(now)
             documents = guarded(self._everything, "the last save", {})()
             guarded(self._past.close, "leaving Moonraker")()
+            guarded(self.reminders.leave, "the open dialog")()
         if connection is not None:
             silent = connection.publisher.silent
             guarded(connection.link.close, "leaving the broker")(say_offline=not silent)
@@ -345,11 +356,6 @@ class Manager:
             self._export.write(entries, self.reminders.say)
 
         self.memory.whole_log(task, write)
-
-    def show(self, task: str | None) -> None:
-        """Show a task's dialog, if there is one to show."""
-        if task is not None:
-            self.reminders.show(self.board.state(task))
 
     def _note(self, text: str) -> None:
         if self.running:

@@ -99,7 +99,7 @@ class Orders:
         entries = [] if change.entry is None else [change.entry]
         manager.memory.save(documents, entries, written)
         if change.event:
-            manager.show(manager.reminders.settled(task))
+            manager.reminders.settled(task, command.by)
 
     def _result(self, command: Command, transaction: str, state: State) -> Result:
         log, history = (), {}

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import NamedTuple, Sequence
 
 LATER = 24  # hours
+TITLE = 28  # letters that Mainsail shows of a title
+SCREEN = "screen"  # who pressed a button, for the log
 END = "// action:prompt_end"
 
 
@@ -17,15 +19,19 @@ class Button(NamedTuple):
     style: str = "primary"
 
 
+CLOSE = Button("Close", "MAINTENANCE_PROMPT CLOSE=1", "info")
+
+
 def dialog(
     title: str,
     texts: Sequence[str],
     buttons: Sequence[Button],
     footer: Sequence[Button],
 ) -> list[str]:
-    """Return the lines that show a dialog."""
-    lines = [END, _line("begin", title)]
-    lines += [_line("text", text) for text in texts]
+    """Return the lines that show a dialog. KlipperScreen keeps one text only."""
+    if len(title) > TITLE:
+        title = title[: TITLE - 1].rstrip() + "…"
+    lines = [END, _line("begin", title), _line("text", " ".join(texts))]
     lines += [_button("button", each) for each in buttons]
     lines += [_button("footer_button", each) for each in footer]
     return [*lines, "// action:prompt_show"]
@@ -33,12 +39,13 @@ def dialog(
 
 def reminder(task: str, title: str, texts: Sequence[str]) -> list[str]:
     """Return the dialog for a task, named by its slug: done, later, or close."""
-    done = Button("Done", f"UPDATE_MAINTENANCE NAME={task} BY=screen")
+    done = Button("Done", f"UPDATE_MAINTENANCE NAME={task} BY={SCREEN}")
     later = Button(
-        "Later", f"SNOOZE_MAINTENANCE NAME={task} HOURS={LATER} BY=screen", "secondary"
+        "Later",
+        f"SNOOZE_MAINTENANCE NAME={task} HOURS={LATER} BY={SCREEN}",
+        "secondary",
     )
-    close = Button("Close", "MAINTENANCE_PROMPT CLOSE=1", "info")
-    return dialog(title, texts, [done, later], [close])
+    return dialog(title, texts, [done, later], [CLOSE])
 
 
 def question(title: str, texts: Sequence[str]) -> list[str]:
@@ -46,6 +53,11 @@ def question(title: str, texts: Sequence[str]) -> list[str]:
     go = Button("Print anyway", "MAINTENANCE_CHECK ANSWER=print", "warning")
     stop = Button("Do not print", "MAINTENANCE_CHECK ANSWER=stop", "error")
     return dialog(title, texts, [], [go, stop])
+
+
+def notice(title: str, texts: Sequence[str]) -> list[str]:
+    """Return a dialog that only tells."""
+    return dialog(title, texts, [], [CLOSE])
 
 
 def _button(kind: str, button: Button) -> str:

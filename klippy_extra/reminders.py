@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping
 
 from . import prompts, words
 from .contract import DUE, SOON, State
@@ -11,45 +11,72 @@ from .guard import guarded
 from .ledger import Ledger, Record
 from .settings import Settings
 from .task import Task
+from .ui.dialogs import Dialogs
+from .ui.display import Display
 
 HOUR = 3600.0
-OPEN = 600.0  # seconds for which a dialog is taken to be open
+PAUSED = ("printing", "paused")
 
 
 class Reminders:
     """Tells of what is due: at once, then at the interval, never into a print."""
 
-    def __init__(self, printer, settings: Settings, tasks: Mapping[str, Task]) -> None:
+    def __init__(
+        self,
+        printer,
+        settings: Settings,
+        tasks: Mapping[str, Task],
+        dialogs: Dialogs,
+        display: Display,
+    ) -> None:
         self._printer = printer
         self._reactor = printer.get_reactor()
         self._gcode = printer.lookup_object("gcode")
         self._settings = settings
         self._tasks = tasks
-        self._shown: str | None = None  # the task whose dialog is open
-        self._shown_at = 0.0
+        self._dialogs, self._display = dialogs, display
+        self._state_of: Callable[[str], State] | None = None
         self._waiting: list[str] = []  # tasks whose dialogs follow
         self._failed: set[str] = set()  # tasks whose expired_gcode failed
+        self._missed: set[str] = set()  # tasks whose expired_gcode had no turn
+        self.is_asking: Callable[[], bool] = lambda: False  # at a print start
+
+    def start(self, state_of: Callable[[str], State]) -> None:
+        """Begin to show dialogs; *state_of* tells how a task stands."""
+        self._state_of = state_of
+        self._dialogs.tidy()
+
+    def leave(self) -> None:
+        """Close what is open: nobody else will, when Klipper is gone."""
+        self._waiting.clear()
+        if self._dialogs.key:
+            self._dialogs.close()
 
     def busy(self, eventtime: float) -> bool:
-        """Whether the printer prints, from its card or from elsewhere."""
-        stats = self._printer.lookup_object("print_stats", None)
-        state = "" if stats is None else stats.get_status(eventtime)["state"]
-        if state in ("printing", "paused"):
+        """Whether the printer prints, from its card or from elsewhere, or pauses."""
+        stats = self._status("print_stats", eventtime)
+        if stats.get("state") in PAUSED or self.is_asking():
             return True
-        idle = self._printer.lookup_object("idle_timeout", None)
-        return idle is not None and idle.get_status(eventtime)["state"] == "Printing"
+        if self._status("pause_resume", eventtime).get("is_paused"):
+            return True
+        return self._status("idle_timeout", eventtime).get("state") == "Printing"
+
+    def _status(self, name: str, eventtime: float) -> Mapping[str, Any]:
+        found = self._printer.lookup_object(name, None)
+        return {} if found is None else found.get_status(eventtime)
 
     def look(self, book: Ledger, state: State, busy: bool) -> Record:
         """Remind of one task if it is time to; return its record with that noted."""
         record = book.records[state.task]
         if state.status not in (SOON, DUE) or not self._settings.remind:
+            self._missed.discard(state.task)
             return record
         calendar = book.calendar
         quiet = busy and not self._settings.remind_while_printing
         if not quiet and self._is_time(record.reminded, calendar, state.status):
             self._remind(state)
             record = record._replace(reminded=calendar)
-        return self._expired(state, record, calendar, busy)
+        return self._expired(state, record, calendar)
 
     def _is_time(self, last: float | None, calendar: float, status: str) -> bool:
         if last is None:
@@ -62,83 +89,91 @@ class Reminders:
         self.say("\n".join(["Maintenance: " + title, *words.details(state)]))
         if state.status != DUE:
             return
-        if self._printer.lookup_object("display_status", None) is not None:
-            self._run(f"M117 Maintenance: {_plain(state.label)}", "the display")
-        # A screen may close a dialog without a word: so it is not open for ever.
-        forgotten = self._reactor.monotonic() - self._shown_at > OPEN
-        if forgotten or self._shown in (None, state.task):
+        self._display.show(f"Maintenance: {state.label}")
+        if self._dialogs.key in ("", state.task):
             self.show(state)
         elif state.task not in self._waiting:
             self._waiting.append(state.task)
 
-    def _expired(
-        self, state: State, record: Record, calendar: float, busy: bool
-    ) -> Record:
+    def _expired(self, state: State, record: Record, calendar: float) -> Record:
         """Run the task's own G-code, which does not replace the message."""
         task = self._tasks[state.task]
         if task.expired_gcode is None or state.status != DUE:
             return record
-        if not self._is_time(record.ran, calendar, DUE):
+        again = task.slug in self._missed
+        if not (again or self._is_time(record.ran, calendar, DUE)):
             return record
-        # A command that waits for a temperature holds the mutex for minutes.
-        occupied = busy or self._gcode.get_mutex().test()
-        if occupied and not task.expired_gcode_while_printing:
+        if self._occupied(task, self._reactor.monotonic()):
             return record
-        self._run(task, task.slug)
+        self._missed.discard(task.slug)
+        self._run(task.slug, task, task.expired_gcode)
         return record._replace(ran=calendar)
 
-    def _run(self, script: Any, who: str) -> None:
-        """Run G-code in a callback of its own: there it may wait for its turn."""
+    def _occupied(self, task: Task, eventtime: float) -> bool:
+        """Whether G-code of ours would come between what somebody else does.
+
+        A command that waits for a temperature holds the mutex for minutes; who adjusts
+        a nozzle by hand does not hold it, and a jumping nozzle would hurt.
+        """
+        if self._printer.is_shutdown():
+            return True
+        if task.expired_gcode_while_printing:
+            return False
+        if self.busy(eventtime) or self._gcode.get_mutex().test():
+            return True
+        return bool(self._status("manual_probe", eventtime).get("is_active"))
+
+    def _run(self, slug: str, task: Task, template: Any) -> None:
+        """Run a task's G-code in a callback of its own: there it may wait.
+
+        What began between the decision and the turn of the callback comes first.
+        """
 
         def run(eventtime: float) -> None:
+            if self._occupied(task, eventtime):
+                self._missed.add(slug)
+                return
             try:
-                text = (
-                    script if isinstance(script, str) else script.expired_gcode.render()
-                )
-                self._gcode.run_script(text)
-                self._failed.discard(who)
+                self._gcode.run_script(template.render())
+                self._failed.discard(slug)
             except self._printer.command_error as error:
-                if who not in self._failed:
-                    self._failed.add(who)
-                    self.say(f"Maintenance: the G-code for '{who}' failed: {error}")
+                if slug not in self._failed:
+                    self._failed.add(slug)
+                    self.say(f"Maintenance: the G-code for '{slug}' failed: {error}")
 
-        self._reactor.register_callback(guarded(run, f"the G-code for {who!r}"))
+        self._reactor.register_callback(guarded(run, f"the G-code for {slug!r}"))
 
     # Dialogs
 
     def show(self, state: State) -> None:
         """Show the dialog for a task."""
-        self._shown = state.task
         self._waiting = [task for task in self._waiting if task != state.task]
-        self._shown_at = self._reactor.monotonic()
-        title = f"Maintenance: {state.label}"
-        texts = [words.standing(state.label, state), *words.details(state)]
-        self.lines(prompts.reminder(state.task, title, texts))
+        texts = [*words.details(state), words.standing(state.label, state)]
+        lines = prompts.reminder(state.task, state.label, texts)
+        self._dialogs.show(state.task, lines, self._show_next)
 
-    def settled(self, task: str) -> str | None:
-        """Close the task's dialog; return the task whose turn is next."""
+    def settled(self, task: str, by: str) -> None:
+        """Close the task's dialog, in whichever life it was opened; show the next."""
         if task in self._waiting:
             self._waiting.remove(task)
-        return self.close() if self._shown == task else None
+        self._display.clear()
+        if by == prompts.SCREEN or self._dialogs.key == task:
+            self.close()
 
-    def close(self) -> str | None:
-        """Close the dialog; return the task whose turn is next."""
-        if self._shown is not None:
-            self._shown = None
-            self.lines([prompts.END])
-        return self._waiting.pop(0) if self._waiting else None
+    def close(self) -> None:
+        """Close the dialog, whichever it is, and show the next."""
+        self._dialogs.close()
+        self._show_next()
 
-    def lines(self, lines: list[str]) -> None:
-        for line in lines:
-            self._gcode.respond_raw(line)
+    def _show_next(self) -> None:
+        while self._waiting and self._state_of is not None:
+            state = self._state_of(self._waiting.pop(0))
+            if state.status == DUE:
+                self.show(state)
+                return
 
     def say(self, text: str) -> None:
         try:
             self._gcode.respond_info(text)
         except Exception:
             logging.exception("maintain: unable to say %r", text)
-
-
-def _plain(text: str) -> str:
-    """Text that ends no G-code line early."""
-    return " ".join(text.replace(";", ",").replace("#", " ").split())

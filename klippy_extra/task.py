@@ -32,7 +32,8 @@ class Task:
         read = _with_preset(config)
         self.label = read("label", self.name) or self.name
         self.message = read("message", "")
-        self.guide = read("guide", "")
+        # A value of printer.cfg ends at "#", so an anchor is written as %23.
+        self.guide = read("guide", "").replace("%23", "#")
         self.parts = read("parts", "")
         self.at_print_start = choice(
             config, "at_print_start", AT_PRINT_START, read("at_print_start", "warn")

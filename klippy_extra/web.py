@@ -11,7 +11,7 @@ import json
 from . import contract
 from .contract import Command, ContractError
 from .export import table
-from .guard import guarded
+from .guard import guarded, unharmed
 from .task import Task
 
 LISTED = 100  # entries of the log, unless asked for more
@@ -85,8 +85,9 @@ class Web:
         if refused:
             raise request.error(refused[0])
         # Requests are handled in greenlets of their own: waiting holds nobody up.
-        text = written.wait(self._reactor.monotonic() + PATIENCE, UNSAVED)
-        request.send({"text": text})
+        until = self._reactor.monotonic() + PATIENCE
+        text = unharmed(lambda: written.wait(until, UNSAVED))
+        request.send({"text": text or UNSAVED})
 
     def _task(self, request) -> Task:
         name = str(request.get("task"))

@@ -101,7 +101,7 @@ def test_done_is_in_the_log_with_note_and_name(printer):
 
     assert 'Maintenance "Clean the rods" is marked done' in said
     line = printer.say("MAINTENANCE_LOG NAME=rods")
-    assert "rods done by anna, used 12 h: one drop" in line
+    assert "Clean the rods done by anna, used print_time 12 h: one drop" in line
     assert printer.task("rods")["last_by"] == "anna"
 
 

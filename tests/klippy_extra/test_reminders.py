@@ -16,6 +16,10 @@ LATER = (
     "// action:prompt_button Later"
     "|SNOOZE_MAINTENANCE NAME=rods HOURS=24 BY=screen|secondary"
 )
+TEXT = (
+    "Wipe, then one drop of oil. Guide: https://example.org/rods"
+    " Clean the rods is due: 151 h used, 1 h over of 150 h."
+)
 OFTEN = "[maintain]\nremind_interval: 60\n"  # seconds
 
 
@@ -47,10 +51,8 @@ def test_what_is_due_is_told_on_console_display_and_dialog(due):
     dialog = [line for line in said if line.startswith("// action:prompt_")]
     assert dialog == [
         "// action:prompt_end",
-        "// action:prompt_begin Maintenance: Clean the rods",
-        "// action:prompt_text Clean the rods is due: 151 h used, 1 h over of 150 h.",
-        "// action:prompt_text Wipe, then one drop of oil.",
-        "// action:prompt_text Guide: https://example.org/rods",
+        "// action:prompt_begin Clean the rods",
+        f"// action:prompt_text {TEXT}",
         "// action:prompt_button Done|UPDATE_MAINTENANCE NAME=rods BY=screen|primary",
         LATER,
         "// action:prompt_footer_button Close|MAINTENANCE_PROMPT CLOSE=1|info",
@@ -74,7 +76,7 @@ def test_soon_is_told_once_and_in_no_dialog(bench):
     printer.advance(150)
 
     assert count(printer, "due soon") == 1
-    assert count(printer, "action:prompt") == 0
+    assert count(printer, "action:prompt_show") == 0
 
 
 def test_the_buttons_work_and_close_the_dialog(due):
@@ -91,12 +93,12 @@ def test_dialogs_follow_one_another(bench):
     printer = bench(RODS + belts)
     printer.use(print_time=151.0)
     shown = [line for line in printer.console if "prompt_begin" in line]
-    assert shown == ["// action:prompt_begin Maintenance: Clean the rods"]
+    assert shown == ["// action:prompt_begin Clean the rods"]
 
     printer.say("SNOOZE_MAINTENANCE NAME=rods")
 
     shown = [line for line in printer.console if "prompt_begin" in line]
-    assert shown[1:] == ["// action:prompt_begin Maintenance: Clean the belts"]
+    assert shown[1:] == ["// action:prompt_begin Clean the belts"]
     printer.say("MAINTENANCE_PROMPT CLOSE=1")
     assert printer.console[-2:] == ["// action:prompt_end", "ok"]
 
@@ -110,6 +112,95 @@ def test_a_dialog_that_a_screen_closed_by_itself_holds_up_no_other(bench):
 
     shown = [line for line in printer.console if "prompt_begin" in line]
     assert shown[-1].endswith("Clean the belts")
+
+
+def shown(printer):
+    return [line for line in printer.console if "prompt_begin" in line]
+
+
+def test_the_x_is_heard_and_the_next_dialog_comes(bench):
+    printer = bench(RODS + RODS.replace("rods", "belts"))
+    printer.use(print_time=151.0)
+    printer.lookup("gcode").respond_raw("// action:prompt_end")
+    printer.advance(1)
+
+    assert shown(printer)[1:] == ["// action:prompt_begin Clean the belts"]
+
+
+def test_what_was_done_elsewhere_is_not_shown_when_its_turn_comes(bench):
+    printer = bench(RODS + RODS.replace("rods", "belts"))
+    printer.use(print_time=151.0)
+    printer.say("UPDATE_MAINTENANCE NAME=belts")
+    printer.say("UPDATE_MAINTENANCE NAME=rods")
+
+    assert len(shown(printer)) == 1
+    assert printer.console.count("// action:prompt_end") == 2
+
+
+def test_a_dialog_of_an_earlier_life_is_closed_at_the_start(due):
+    """Web interfaces keep it until somebody says that it has ended."""
+    printer = due()
+    begin = len(printer.console)
+    printer.restart()
+    printer.advance(3)
+    heard = printer.console[begin:]
+    again = heard.index("// Klipper state: Ready")
+    assert heard[:again].count("// action:prompt_end") == 1
+    assert heard[again:].count("// action:prompt_end") == 1
+
+
+def test_a_button_closes_a_dialog_of_an_earlier_life(due):
+    printer = due()
+    printer.restart()
+    printer.advance(3)
+    begin = len(printer.console)
+    printer.say("SNOOZE_MAINTENANCE NAME=rods HOURS=24 BY=screen")
+
+    assert "// action:prompt_end" in printer.console[begin:]
+
+
+def test_the_display_is_cleared_while_it_still_says_what_was_written(due):
+    printer = due()
+    printer.say("UPDATE_MAINTENANCE NAME=rods")
+    printer.advance(1)
+    assert not printer.status("display_status")["message"]
+
+
+def test_what_others_write_on_the_display_stays(due):
+    printer = due()
+    printer.gcode("M117 Hello")
+    printer.say("UPDATE_MAINTENANCE NAME=rods")
+    printer.advance(1)
+    assert printer.status("display_status")["message"] == "Hello"
+
+
+def test_a_long_label_is_cut_where_mainsail_cuts_titles(bench):
+    printer = bench(RODS.replace("Clean the rods", "Clean and grease the linear rods"))
+    printer.use(print_time=151.0)
+    title = shown(printer)[0][len("// action:prompt_begin ") :]
+    assert title == "Clean and grease the linear…"
+    assert len(title) <= 28
+
+
+def test_a_guide_keeps_its_anchor(due):
+    """A value in printer.cfg ends at a number sign."""
+    printer = due(
+        "[maintain guided]\ntrigger: count_x\nthreshold: 1\n"
+        "guide: https://example.org/a%23oil\n"
+    )
+    assert "Guide: https://example.org/a#oil" in printer.say(
+        "CHECK_MAINTENANCE NAME=guided"
+    )
+
+
+def test_a_snooze_that_ends_reminds_at_its_end_whatever_the_interval(due):
+    printer = due(main="[maintain]\nremind_interval: 86400\n")
+    printer.say("SNOOZE_MAINTENANCE NAME=rods HOURS=0.05")
+    before = count(printer, "rods is due")
+    printer.advance(170)
+    assert count(printer, "rods is due") == before
+    printer.advance(20)
+    assert count(printer, "rods is due") == before + 2
 
 
 def test_none_while_snoozed_and_snoozes_survive_restarts(due):
@@ -218,6 +309,51 @@ def test_expired_gcode_waits_for_nobody(bench):
     assert count(printer, "spread") == 1
 
 
+def test_expired_gcode_waits_while_somebody_adjusts_a_height_by_hand(bench):
+    """Klipper's manual probe does not hold the mutex between two commands."""
+
+    class ManualProbe:
+        is_active = True
+
+        def get_status(self, eventtime):
+            return {"is_active": self.is_active}
+
+    printer = bench(RODS + EXPIRED)
+    probe = printer.printer._objects["manual_probe"] = ManualProbe()
+    printer.use(print_time=151.0)
+    printer.advance(60)
+    assert count(printer, "spread") == 0
+
+    probe.is_active = False
+    printer.advance(1)
+    assert count(printer, "spread") == 1
+
+
+def test_expired_gcode_waits_for_the_end_of_a_pause_without_a_file(bench):
+    printer = bench(RODS + EXPIRED)
+    printer.gcode("PAUSE")
+    printer.use(print_time=151.0)
+    printer.advance(60)
+    assert count(printer, "spread") == 0
+
+    printer.gcode("RESUME")
+    printer.advance(10)
+    assert count(printer, "spread") == 1
+
+
+def test_expired_gcode_comes_after_what_begins_as_its_turn_comes(bench):
+    """The decision is a moment before the turn."""
+    printer = bench(RODS + EXPIRED)
+    printer.use(print_time=151.0)
+    task = printer.lookup("maintain rods")
+    with printer.lookup("gcode").get_mutex():
+        printer.manager.reminders._run("rods", task, task.expired_gcode)
+        printer.advance(10)
+        assert count(printer, "spread") == 1
+    printer.advance(1)
+    assert count(printer, "spread") == 2
+
+
 @pytest.mark.parametrize(
     "script",
     [
@@ -242,96 +378,4 @@ def test_expired_gcode_that_errors_is_said_once_and_the_printer_goes_on(due, scr
 def test_the_dialog_comes_when_asked_for(bench):
     printer = bench(RODS)
     assert "No maintenance is due." in printer.say("MAINTENANCE_PROMPT")
-    assert "prompt_begin Maintenance: Clean the rods" in printer.say(
-        "MAINTENANCE_PROMPT NAME=rods"
-    )
-
-
-# MAINTENANCE_CHECK
-
-
-def test_nothing_due_lets_the_print_start(bench):
-    assert bench(RODS).say("MAINTENANCE_CHECK") == ""
-
-
-def test_warn_is_the_default(due):
-    said = due().say("MAINTENANCE_CHECK")
-    assert (
-        said == "// Maintenance: Clean the rods is due: 151 h used, 1 h over of 150 h."
-    )
-
-
-def test_off_says_nothing(due):
-    assert due("at_print_start: off\n").say("MAINTENANCE_CHECK") == ""
-
-
-def test_block_refuses_the_print_until_it_is_done_or_snoozed(due):
-    printer = due("at_print_start: block\n")
-    assert printer.say("MAINTENANCE_CHECK").startswith("!! The print is not started")
-    assert printer.say("MAINTENANCE_CHECK NAME=rods").startswith("!! ")
-
-    printer.say("SNOOZE_MAINTENANCE NAME=rods")
-    assert printer.say("MAINTENANCE_CHECK") == ""
-
-
-START = """
-[gcode_macro PRINT_START]
-gcode:
-    MAINTENANCE_CHECK
-    STARTED
-[gcode_macro STARTED]
-gcode:
-    {action_respond_info('off we go')}
-"""
-
-
-@pytest.fixture
-def asking(due):
-    """A printer whose print start waits for an answer."""
-    printer = due("at_print_start: confirm\n" + START)
-    printer.gcode("PRINT_START")
-    printer.advance(5)
-    assert count(printer, "Print anyway") == 1
-    assert count(printer, "off we go") == 0
-    return printer
-
-
-def test_confirm_goes_on_by_itself_after_a_while(asking):
-    asking.advance(110)
-    assert count(asking, "off we go") == 0
-    asking.advance(10)
-    assert count(asking, "off we go") == 1
-
-
-def test_confirm_takes_a_yes(asking):
-    """The button's command gets through although a command is waiting."""
-    asking.gcode("MAINTENANCE_CHECK ANSWER=print")
-    assert count(asking, "off we go") == 1
-    assert not asking.lookup("gcode").get_mutex().test()
-
-
-def test_confirm_takes_a_no(asking):
-    asking.gcode("MAINTENANCE_CHECK ANSWER=stop")
-    asking.advance(200)
-
-    assert count(asking, "off we go") == 0
-    assert count(asking, "!! The print is not started: maintenance is due.") > 0
-    assert not asking.lookup("gcode").get_mutex().test()
-
-
-def test_an_emergency_stop_ends_the_question(asking):
-    asking.emergency_stop()
-    asking.advance(200)
-
-    assert asking.state == "shutdown"
-    assert count(asking, "off we go") == 0
-
-
-def test_a_no_ends_a_print_from_the_card(due, tmp_path):
-    printer = due("at_print_start: confirm\n" + START)
-    (tmp_path / "job.gcode").write_text("PRINT_START\nG28\n")
-    printer.lookup("virtual_sdcard").sdcard_dirname = str(tmp_path)
-    printer.gcode("MAINTENANCE_CHECK", 1)
-    printer.gcode("MAINTENANCE_CHECK ANSWER=stop", 1)
-
-    assert count(printer, "!! The print is not started") == 1
+    assert "prompt_begin Clean the rods" in printer.say("MAINTENANCE_PROMPT NAME=rods")

@@ -26,7 +26,7 @@ threshold: 2
 at_print_start: block
 expired_gcode: G1 X5
 """
-PROMPT = "// action:prompt_begin Maintenance: Change the nozzle"
+PROMPT = "// action:prompt_begin Change the nozzle"
 OWN_WORDS = "the nozzle's own words"
 
 
@@ -55,7 +55,7 @@ def test_a_task_that_comes_due_in_a_print_is_told_after_it(printer):
     until(lambda: heard(printer, OWN_WORDS), "the task's own G-code")
 
     assert not while_printing
-    assert "// action:prompt_text Heat it first." in printer.responses
+    assert heard(printer, "// action:prompt_text Heat it first.")
     assert "nozzle" in printer.status("display_status")["message"]
 
 

@@ -146,7 +146,7 @@ class VirtualSD:
         self._file: BinaryIO | None = None
         self._position = self._size = 0
         self._work: Timer | None = None
-        self._must_stop = False
+        self.must_pause_work = False
         self._in_line = False
         gcode = printer.lookup_object("gcode")
         self._gcode = gcode
@@ -183,12 +183,12 @@ class VirtualSD:
             raise self._gcode.error("The card is busy")
         if self._file is None:
             raise self._gcode.error("No file is selected")
-        self._must_stop = False
+        self.must_pause_work = False
         self._work = self._reactor.register_timer(self._print, self._reactor.NOW)
 
     def do_pause(self) -> None:
         """Return when the line that is being carried out is done."""
-        self._must_stop = self._must_stop or self._work is not None
+        self.must_pause_work = self.must_pause_work or self._work is not None
         # A pause that stands in the file itself cannot wait for its own line.
         while self._work is not None and not self._in_line:
             self._reactor.pause(self._reactor.monotonic() + 0.001)
@@ -206,7 +206,7 @@ class VirtualSD:
         self._file = self._path = None
 
     def _handle_shutdown(self) -> None:
-        self._must_stop = self._must_stop or self._work is not None
+        self.must_pause_work = self.must_pause_work or self._work is not None
 
     # Printing
 
@@ -228,7 +228,7 @@ class VirtualSD:
         """Print until told to stop, or to the end. Returns what went wrong."""
         if self._file is not None:
             self._file.seek(self._position)
-        while self._file is not None and not self._must_stop:
+        while self._file is not None and not self.must_pause_work:
             if self._gcode.get_mutex().test():
                 # Somebody else commands: they go first.
                 self._reactor.pause(self._reactor.monotonic() + 0.05)
@@ -254,7 +254,7 @@ class VirtualSD:
         except Exception:
             # It has shut the printer down already: that is what will be told.
             logger.exception("a line of the file failed")
-            self._must_stop = True
+            self.must_pause_work = True
         finally:
             self._in_line = False
         return None

@@ -1,0 +1,79 @@
+"""The one dialog that screens show at a time.
+
+Web interfaces keep a dialog over reloads and restarts until somebody says that it has
+ended. Whoever closes it by its X says so on the console, as we do.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Sequence
+
+from ..guard import guarded
+from ..prompts import END
+
+OPEN = 600.0  # seconds for which a dialog is taken to be open: some close silently
+STALE_AFTER = 2.0  # seconds from the start until what an earlier life left is closed
+
+
+class Dialogs:
+    """Knows which dialog is open, by a key of whoever shows it."""
+
+    def __init__(self, printer: Any) -> None:
+        self._reactor = printer.get_reactor()
+        self._gcode = printer.lookup_object("gcode")
+        self._key = ""
+        self._since = 0.0
+        self._closed: Callable[[], None] | None = None
+        self._is_speaking = False
+        self._has_spoken = False
+        self._gcode.register_output_handler(guarded(self._heard, "the console"))
+
+    def tidy(self) -> None:
+        """Close soon what was left open before this start, if nothing is shown then."""
+
+        def close(eventtime: float) -> None:
+            if not self._has_spoken:
+                self._say([END])
+
+        close = guarded(close, "the dialogs of an earlier life")
+        self._reactor.register_callback(close, self._reactor.monotonic() + STALE_AFTER)
+
+    @property
+    def key(self) -> str:
+        """Whose dialog is open, or ""."""
+        if self._key and self._reactor.monotonic() - self._since > OPEN:
+            self._key = ""
+        return self._key
+
+    def show(
+        self,
+        key: str,
+        lines: Sequence[str],
+        closed: Callable[[], None] | None = None,
+    ) -> None:
+        """Show a dialog; *closed* is called when somebody closes it by its X."""
+        self._key, self._closed = key, closed
+        self._since = self._reactor.monotonic()
+        self._say(lines)
+
+    def close(self, key: str = "") -> None:
+        """Close the dialog of *key*, or whichever there may be."""
+        if not key or key == self._key:
+            self._key, self._closed = "", None
+            self._say([END])
+
+    def _say(self, lines: Sequence[str]) -> None:
+        self._has_spoken = self._is_speaking = True
+        try:
+            for line in lines:
+                self._gcode.respond_raw(line)
+        finally:
+            self._is_speaking = False
+
+    def _heard(self, text: str) -> None:
+        if self._is_speaking or not self._key or END not in text:
+            return
+        closed, self._key, self._closed = self._closed, "", None
+        if closed is not None:
+            call = guarded(lambda eventtime: closed(), "a dialog that was closed")
+            self._reactor.register_callback(call)

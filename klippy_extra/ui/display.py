@@ -1,0 +1,56 @@
+"""The one line of the display (M117), cleared while it still says what we wrote."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from ..guard import guarded
+
+
+class Display:
+    def __init__(self, printer: Any) -> None:
+        self._printer = printer
+        self._reactor = printer.get_reactor()
+        self._gcode = printer.lookup_object("gcode")
+        self._ours = ""
+        self._failed = False
+
+    def show(self, text: str) -> None:
+        """Show *text* when G-code has its turn; without a display, do nothing."""
+        self._ours = plain(text)
+        self._later(lambda: f"M117 {self._ours}" if self._ours else "")
+
+    def clear(self) -> None:
+        """Clear the line, unless somebody else has written meanwhile."""
+        ours, self._ours = self._ours, ""
+        if ours:
+            self._later(lambda: "M117" if self._shown() == ours else "")
+
+    def _shown(self) -> str:
+        display = self._printer.lookup_object("display_status", None)
+        if display is None:
+            return ""
+        status = display.get_status(self._reactor.monotonic())
+        return str(status.get("message") or "")
+
+    def _later(self, script: Any) -> None:
+        if self._printer.lookup_object("display_status", None) is None or self._failed:
+            return
+
+        def run(eventtime: float) -> None:
+            text = script()
+            if not text:
+                return
+            try:
+                self._gcode.run_script(text)
+            except self._printer.command_error as error:
+                self._failed = True  # a macro of that name; once is enough
+                logging.warning("maintain: M117 failed: %s", error)
+
+        self._reactor.register_callback(guarded(run, "the display"))
+
+
+def plain(text: str) -> str:
+    """Text that ends no G-code line early."""
+    return " ".join(text.replace(";", ",").replace("#", " ").split())

@@ -1,0 +1,96 @@
+"""MAINTENANCE_CHECK in PRINT_START: warn, ask, or refuse where maintenance is due."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Sequence
+
+from .. import prompts
+from ..guard import guarded
+from .dialogs import Dialogs
+from .display import Display
+from .question import PRINT, STOP, Question
+from .refusal import Refusal
+from .start import Start
+
+ANSWERS = (PRINT, STOP)
+
+
+class PrintStart:
+    """Lets a print start, or ends it in order."""
+
+    def __init__(
+        self, printer: Any, dialogs: Dialogs, display: Display, seconds: float
+    ) -> None:
+        self._printer = printer
+        self._dialogs, self._display = dialogs, display
+        self._seconds = seconds
+        gcode = printer.lookup_object("gcode")
+        self._refusal = Refusal(gcode)
+        self._question: Question | None = None
+        self._start: Start | None = None
+        gcode.register_output_handler(guarded(self._heard, "the console"))
+        for event, handler in (
+            ("klippy:shutdown", self._shut_down),
+            ("gcode:request_restart", self._restarting),
+        ):
+            printer.register_event_handler(event, guarded(handler, event))
+
+    @property
+    def is_asking(self) -> bool:
+        return self._question is not None
+
+    def check(self, gcmd: Any, due: Mapping[str, Sequence[str]]) -> None:
+        """Let pass, or raise what ends the macro; *due* is by `at_print_start`."""
+        for text in due.get("warn", ()):
+            gcmd.respond_info(f"Maintenance: {text}")
+        texts = [*due.get("block", ()), *due.get("confirm", ())]
+        if texts and self._question is not None:
+            why = "Another print start waits for an answer already."
+            raise self._refusal.error(gcmd, why)
+        if "block" in due:
+            self._block(gcmd, due["block"])
+        if "confirm" in due:
+            self._confirm(gcmd, due["confirm"])
+
+    def _block(self, gcmd: Any, texts: Sequence[str]) -> None:
+        lines = prompts.notice("Maintenance comes first", texts)
+        self._dialogs.show("block", lines)
+        why = "maintenance comes first. " + " ".join(texts)
+        raise self._refuse(gcmd, Start(self._printer), why)
+
+    def _confirm(self, gcmd: Any, texts: Sequence[str]) -> None:
+        start = self._start = Start(self._printer)
+        self._question = Question(
+            self._printer, start, self._dialogs, self._display, texts, self._seconds
+        )
+        try:
+            ended = self._question.ask()
+        finally:
+            self._question = self._start = None
+        if ended:
+            raise self._refuse(gcmd, start, ended + ".")
+
+    def answer(self, gcmd: Any, answer: str) -> None:
+        """Take a person's answer, from a button or typed."""
+        self._dialogs.close()
+        if self._question is None:
+            gcmd.respond_info("No print start waits for an answer.")
+        else:
+            self._question.answer(answer)
+
+    def _refuse(self, gcmd: Any, start: Start, why: str) -> Exception:
+        return self._refusal.end(gcmd, start, f"The print is not started: {why}")
+
+    # What happens meanwhile
+
+    def _heard(self, text: str) -> None:
+        if self._start is not None:
+            self._start.heard(text)
+
+    def _shut_down(self) -> None:
+        if self._question is not None:
+            self._question.end("the printer has shut down")
+
+    def _restarting(self, print_time: float) -> None:
+        if self._question is not None:
+            self._question.hand_over()

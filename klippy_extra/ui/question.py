@@ -1,0 +1,173 @@
+"""The question at a print's start: print although maintenance is due?
+
+The buttons' G-code has to come in while the macro waits, so the mutex that keeps
+others out is given back meanwhile. Whatever they did, it is looked at before the
+start goes on.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Sequence
+
+from .. import prompts, words
+from ..guard import unharmed
+from .dialogs import Dialogs
+from .display import Display
+from .start import Start
+
+PRINT, STOP = "print", "stop"
+KEY = "question"
+TICK = 0.25  # seconds between two looks at the printer
+SHOWN_AFTER = 2.0  # seconds: KlipperScreen drops what is shown as a print begins
+AGAIN_AFTER = 3.0  # seconds after the dialog was closed by its X
+COUNT_EVERY = 5.0  # seconds between two numbers on the display
+AWAKE_EVERY = 10.0  # seconds, or a third of a short idle timeout
+HAND_OVER_WITHIN = 2.0  # seconds
+TITLE = "Print with care overdue?"
+
+
+class Question:
+    """One question: `ask` waits in the greenlet of the macro."""
+
+    def __init__(
+        self,
+        printer: Any,
+        start: Start,
+        dialogs: Dialogs,
+        display: Display,
+        texts: Sequence[str],
+        seconds: float,
+    ) -> None:
+        self._printer = printer
+        self._reactor = printer.get_reactor()
+        self._mutex = printer.lookup_object("gcode").get_mutex()
+        self._say: Callable[[str], None] = printer.lookup_object("gcode").respond_info
+        self._start, self._dialogs, self._display = start, dialogs, display
+        self._texts, self._seconds = texts, seconds
+        self._bell = self._reactor.completion()
+        self._answer = ""
+        self._ended = ""  # why there is nothing to ask any more
+        self._without_mutex = False
+        now = self._reactor.monotonic()
+        self._deadline = now + seconds
+        self._show_at: float | None = now + SHOWN_AFTER
+        self._count_at = self._awake_at = now
+
+    # What others tell
+
+    def answer(self, answer: str) -> None:
+        self._answer = answer
+        if answer == PRINT and self._start.paused():
+            self._say("The print is paused: it starts when it is resumed.")
+        self._ring()
+
+    def end(self, why: str) -> None:
+        self._ended = self._ended or why
+        self._ring()
+
+    def hand_over(self) -> None:
+        """End the question with the mutex of the command that restarts Klipper.
+
+        That command holds the mutex until Klipper is gone: who waited for it here
+        would be thrown out of the middle of a macro, as a fault.
+        """
+        held = self._without_mutex = self._mutex.test()
+        self.end("Klipper restarts")
+        until = self._reactor.monotonic() + HAND_OVER_WITHIN
+        while self._mutex.test() or self._start.active():
+            now = self._reactor.monotonic()
+            if now >= until:
+                return
+            self._reactor.pause(now + 0.02)
+        if held:
+            self._mutex.lock()
+
+    def _ring(self) -> None:
+        self._bell.complete(True)
+
+    # The macro's greenlet
+
+    def ask(self) -> str:
+        """Return why the start is to end, as the end of a sentence, or ""."""
+        wait = f"Printing goes on by itself in {words.amount(self._seconds)} s."
+        self._say("\n".join(["Maintenance is due.", *self._texts, wait]))
+        self._start.hold()
+        try:
+            while True:
+                self._wait_outside()
+                ended = self._why_not()
+                # Somebody may have paused while the mutex was waited for.
+                if ended or not self._start.paused():
+                    return ended
+        finally:
+            self._start.release()
+            self._dialogs.close(KEY)
+            self._display.clear()
+
+    def _why_not(self) -> str:
+        if self._answer == STOP:
+            return "maintenance is due"
+        return self._ended or self._start.over()
+
+    def _wait_outside(self) -> None:
+        """Give the mutex back until the question is settled."""
+        held = self._mutex.test()
+        if held:
+            self._mutex.unlock()
+        try:
+            while not self._is_settled(self._reactor.monotonic()):
+                self._sleep()
+        finally:
+            if held and not self._without_mutex:
+                self._mutex.lock()
+
+    def _sleep(self) -> None:
+        """Wait for a bell, or until it is time to look at the printer again."""
+        bell = self._bell = self._reactor.completion()
+        until = self._reactor.monotonic() + TICK
+        if unharmed(lambda: bell.wait(until, False)) is None:
+            # Klipper is gone: nobody will ever give us the mutex.
+            self._ended, self._without_mutex = "Klipper ends", True
+
+    def _is_settled(self, now: float) -> bool:
+        if self._why_not():
+            return True
+        if self._start.paused():
+            # A paused printer may go idle as any other: nobody may be near.
+            self._deadline = now + self._seconds
+        elif self._answer or now >= self._deadline:
+            return True
+        else:
+            self._keep_awake(now)
+        self._show(now)
+        return False
+
+    # Meanwhile
+
+    def _keep_awake(self, now: float) -> None:
+        """Keep the idle timeout from switching heaters and motors off."""
+        if now < self._awake_at or self._mutex.test():
+            return
+        idle = self._printer.lookup_object("idle_timeout", None)
+        timeout = getattr(idle, "idle_timeout", 0.0) or 3 * AWAKE_EVERY
+        self._awake_at = now + min(AWAKE_EVERY, timeout / 3)
+        with self._mutex:
+            self._printer.lookup_object("toolhead").dwell(0.001)
+
+    def _show(self, now: float) -> None:
+        if self._show_at is not None and now >= self._show_at:
+            self._show_at = None
+            lines = prompts.question(TITLE, [*self._texts, self._rest(now)])
+            self._dialogs.show(KEY, lines, self._closed)
+        if now >= self._count_at:
+            self._count_at = now + COUNT_EVERY
+            self._display.show(f"Maintenance due. {self._rest(now)}")
+
+    def _rest(self, now: float) -> str:
+        if self._start.paused():
+            return "The print is paused."
+        return f"The print starts in {max(0.0, self._deadline - now):.0f} s."
+
+    def _closed(self) -> None:
+        """The dialog was closed by its X, and the question stands."""
+        self._show_at = self._reactor.monotonic() + AGAIN_AFTER

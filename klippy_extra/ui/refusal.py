@@ -1,0 +1,46 @@
+"""How a print start ends in order: said to people, and never as an alarm.
+
+Only an error ends a macro. Klipper shows each as a line with `!!`, and OctoPrint
+answers such a line with an emergency stop. So the lines of our own errors are held
+back, and what they say is said as an information.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from .start import CANCEL, Start
+
+
+class Refusal:
+    """Makes the errors that end a print start."""
+
+    def __init__(self, gcode: Any) -> None:
+        self._gcode = gcode
+        self._respond: Callable[[str], None] | None = None
+        self._muted = ""
+
+    def end(self, gcmd: Any, start: Start, text: str) -> Exception:
+        """End the job of *start* as cancelled; the caller raises what this returns."""
+        if start.of_stream:
+            self._gcode.respond_raw(CANCEL)
+        start.cancel()
+        return self.error(gcmd, text)
+
+    def error(self, gcmd: Any, text: str) -> Exception:
+        """Say *text*, and return the error that ends the macro without an alarm."""
+        text = " ".join(text.split())
+        gcmd.respond_info(text)
+        self._mute(text)
+        error: Exception = gcmd.error(text)
+        return error
+
+    def _mute(self, text: str) -> None:
+        self._muted = f"!! {text}"
+        if self._respond is None:
+            self._respond = self._gcode.respond_raw
+            self._gcode.respond_raw = self._filtered
+
+    def _filtered(self, line: str) -> None:
+        if line != self._muted and self._respond is not None:
+            self._respond(line)

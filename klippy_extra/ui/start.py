@@ -1,0 +1,123 @@
+"""The start of a print, and whether the printer is still as it was then.
+
+Whoever waits inside a macro with the G-code mutex given back lets others command
+meanwhile: they cancel, pause, and switch heaters off.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Callable
+
+CANCEL = "// action:cancel"
+
+
+class Start:
+    """A print start that runs, as it was when this was made."""
+
+    def __init__(self, printer: Any) -> None:
+        self._printer = printer
+        self._now: Callable[[], float] = printer.get_reactor().monotonic
+        card = printer.lookup_object("virtual_sdcard", None)
+        of_file = card is not None and card.is_active() and card.is_cmd_from_sd()
+        self._card = card if of_file else None
+        self._file = self._open_file()
+        self.of_stream = not of_file and _comes_from_stream(printer)
+        self._heated = self._heated_now()
+        self._homed = self._homed_now()
+        self._is_cancelled = False
+
+    # The world
+
+    def over(self) -> str:
+        """Why this start is not to go on, as the end of a sentence, or ""."""
+        if self._printer.is_shutdown():
+            return "the printer has shut down"
+        if self._is_cancelled or self._open_file() != self._file:
+            return "it was cancelled"
+        if self._heated - self._heated_now():
+            return "a heater was switched off meanwhile"
+        if self._homed - self._homed_now():
+            return "the motors were switched off meanwhile"
+        return ""
+
+    def paused(self) -> bool:
+        """Whether somebody has paused the print that starts."""
+        pauses = self._printer.lookup_object("pause_resume", None)
+        if pauses is not None and pauses.get_status(self._now())["is_paused"]:
+            return True
+        return self._card is not None and bool(
+            getattr(self._card, "must_pause_work", False)
+        )
+
+    def heard(self, text: str) -> None:
+        """Notice what the console says: a stream's job is cancelled by a word."""
+        if not self._card and CANCEL in text:
+            self._is_cancelled = True
+
+    def active(self) -> bool:
+        """Whether the file's line, or its end, is still being carried out."""
+        return self._card is not None and bool(self._card.is_active())
+
+    # What is done to it
+
+    def hold(self) -> None:
+        """Let a print that is paused meanwhile be resumed, too.
+
+        The file waits inside one of its lines. Klipper refuses to resume it there:
+        "SD busy". To lift the order to stop after this line is all that is needed.
+        """
+        card = self._card
+        if card is not None:
+
+            def resume() -> None:
+                card.must_pause_work = False
+
+            card.do_resume = resume
+
+    def release(self) -> None:
+        if self._card is not None:
+            vars(self._card).pop("do_resume", None)
+
+    def cancel(self) -> None:
+        """End the job as cancelled: an error would end it as failed."""
+        if self._card is not None:
+            self._card.do_cancel()
+
+    # What is compared
+
+    def _open_file(self) -> Any:
+        if self._card is None:
+            return None
+        return self._card.get_status(self._now())["file_path"]
+
+    def _heated_now(self) -> frozenset[str]:
+        heaters = self._printer.lookup_object("heaters", None)
+        names = () if heaters is None else heaters.get_all_heaters()
+        found = ((name, self._printer.lookup_object(name, None)) for name in names)
+        return frozenset(
+            name
+            for name, heater in found
+            if heater is not None and heater.get_status(self._now()).get("target")
+        )
+
+    def _homed_now(self) -> frozenset[str]:
+        toolhead = self._printer.lookup_object("toolhead", None)
+        if toolhead is None:
+            return frozenset()
+        return frozenset(toolhead.get_status(self._now()).get("homed_axes", ""))
+
+
+def _comes_from_stream(printer: Any) -> bool:
+    """Whether this command stands in a line that came over the pseudo-terminal.
+
+    Klipper tells no command where it comes from. That the terminal has lines in work
+    does not say so: they may be waiting for the command of somebody else.
+    """
+    terminal = printer.lookup_object("gcode_io", None)
+    frame = inspect.currentframe()
+    while terminal is not None and frame is not None:
+        if frame.f_locals.get("self") is terminal:
+            return True
+        frame = frame.f_back
+    return False

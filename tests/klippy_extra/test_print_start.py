@@ -1,0 +1,269 @@
+"""MAINTENANCE_CHECK at a print's start: warn, ask, or end the start in order."""
+
+from __future__ import annotations
+
+import pytest
+
+RODS = """
+[maintain rods]
+label: Clean the rods
+message: Wipe, then one drop of oil.
+trigger: print_time
+threshold: 150
+"""
+START = """
+[gcode_macro PRINT_START]
+gcode:
+    SET_HEATER_TEMPERATURE HEATER=heater_bed TARGET=50
+    MAINTENANCE_CHECK
+    SET_HEATER_TEMPERATURE HEATER=extruder TARGET=200
+    STARTED
+[gcode_macro STARTED]
+gcode:
+    {action_respond_info('off we go')}
+"""
+CONFIRM = "at_print_start: confirm\n" + START
+
+
+def count(printer, text):
+    return sum(text in line for line in printer.console)
+
+
+def target(printer, heater="extruder"):
+    return printer.status(heater)["target"]
+
+
+@pytest.fixture
+def due(bench):
+    """A printer with a task that has just come due."""
+
+    def start(more="", main="[maintain]\n"):
+        printer = bench(main + RODS + more)
+        printer.use(print_time=151.0)
+        return printer
+
+    return start
+
+
+def test_nothing_due_lets_the_print_start(bench):
+    assert bench(RODS).say("MAINTENANCE_CHECK") == ""
+
+
+def test_warn_is_the_default(due):
+    said = due().say("MAINTENANCE_CHECK")
+    assert (
+        said == "// Maintenance: Clean the rods is due: 151 h used, 1 h over of 150 h."
+    )
+
+
+def test_off_says_nothing(due):
+    assert due("at_print_start: off\n").say("MAINTENANCE_CHECK") == ""
+
+
+def test_block_refuses_the_print_until_it_is_done_or_snoozed(due):
+    printer = due("at_print_start: block\n")
+    assert "// The print is not started" in printer.say("MAINTENANCE_CHECK")
+    assert "not started" in printer.say("MAINTENANCE_CHECK NAME=rods")
+
+    printer.say("SNOOZE_MAINTENANCE NAME=rods")
+    assert printer.say("MAINTENANCE_CHECK") == ""
+
+
+@pytest.fixture
+def asking(due):
+    """A printer whose print start waits for an answer."""
+    printer = due(CONFIRM)
+    printer.gcode("PRINT_START")
+    printer.advance(5)
+    assert count(printer, "Print anyway") == 1
+    assert count(printer, "off we go") == 0
+    return printer
+
+
+def test_confirm_goes_on_by_itself_after_a_while(asking):
+    asking.advance(110)
+    assert count(asking, "off we go") == 0
+    asking.advance(10)
+    assert count(asking, "off we go") == 1
+
+
+def test_confirm_takes_a_yes(asking):
+    """The button's command gets through although a command is waiting."""
+    asking.gcode("MAINTENANCE_CHECK ANSWER=print")
+    assert count(asking, "off we go") == 1
+    assert not asking.lookup("gcode").get_mutex().test()
+
+
+def test_confirm_takes_a_no(asking):
+    asking.gcode("MAINTENANCE_CHECK ANSWER=stop")
+    asking.advance(200)
+
+    assert count(asking, "off we go") == 0
+    assert count(asking, "// The print is not started: maintenance is due.") > 0
+    assert not asking.lookup("gcode").get_mutex().test()
+
+
+def test_an_emergency_stop_ends_the_question(asking):
+    asking.emergency_stop()
+    asking.advance(200)
+
+    assert asking.state == "shutdown"
+    assert count(asking, "off we go") == 0
+
+
+@pytest.fixture
+def asking_file(due, tmp_path):
+    """A file whose start waits for an answer."""
+    printer = due(CONFIRM)
+    (tmp_path / "job.gcode").write_text("PRINT_START\nG28\n")
+    printer.lookup("virtual_sdcard")._folder = tmp_path
+    printer.print_file("job.gcode")
+    printer.advance(5)
+    assert count(printer, "prompt_begin Print with care overdue?") == 1
+    assert printer.status("print_stats")["state"] == "printing"
+    return printer
+
+
+def test_a_no_ends_a_file_as_cancelled_and_no_alarm_is_heard(asking_file):
+    """OctoPrint answers a line with `!!` with an emergency stop."""
+    asking_file.gcode("MAINTENANCE_CHECK ANSWER=stop", 2)
+
+    stats = asking_file.status("print_stats")
+    assert (stats["state"], stats["message"]) == ("cancelled", "")
+    assert count(asking_file, "!!") == 0
+    assert count(asking_file, "off we go") == 0
+    assert target(asking_file) == 0
+    assert asking_file.state == "ready"
+
+
+def test_a_block_ends_a_file_as_cancelled_and_says_why(due, tmp_path):
+    printer = due("at_print_start: block\n" + START)
+    (tmp_path / "job.gcode").write_text("PRINT_START\nG28\n")
+    printer.lookup("virtual_sdcard")._folder = tmp_path
+    printer.print_file("job.gcode")
+    printer.advance(5)
+
+    assert printer.status("print_stats")["state"] == "cancelled"
+    assert count(printer, "!!") == 0
+    assert count(printer, "prompt_begin Maintenance comes first") == 1
+    assert target(printer) == 0
+    readings = printer.manager.counting.readings()
+    assert readings["jobs_failed"] == 0
+
+
+def test_a_start_that_was_cancelled_meanwhile_heats_nothing(asking_file):
+    asking_file.gcode("CANCEL_PRINT", 2)
+    asking_file.advance(200)
+
+    assert count(asking_file, "off we go") == 0
+    assert target(asking_file) == 0
+    assert asking_file.status("print_stats")["state"] == "cancelled"
+    assert asking_file.console.count("// action:prompt_end") >= 2
+
+
+def test_a_start_whose_file_was_put_away_meanwhile_heats_nothing(asking_file):
+    """A file cannot put itself away, but somebody else can."""
+    asking_file.lookup("virtual_sdcard").close()
+    asking_file.advance(2)
+
+    assert count(asking_file, "off we go") == 0
+    assert target(asking_file) == 0
+
+
+def test_a_start_without_a_file_that_was_cancelled_meanwhile_heats_nothing(asking):
+    asking.gcode("CANCEL_PRINT", 2)
+
+    assert count(asking, "off we go") == 0
+    assert target(asking) == 0
+
+
+def test_a_start_that_was_paused_waits_on_until_it_is_resumed(asking_file):
+    asking_file.gcode("PAUSE")
+    asking_file.advance(400)
+    assert count(asking_file, "off we go") == 0
+    asking_file.gcode("MAINTENANCE_CHECK ANSWER=print", 100)
+    assert "// The print is paused: it starts when it is resumed." in (
+        asking_file.console
+    )
+    assert count(asking_file, "off we go") == 0
+
+    asking_file.gcode("RESUME", 1)
+    assert count(asking_file, "off we go") == 1
+    assert count(asking_file, "busy") == 0
+    asking_file.advance(60)
+    assert asking_file.status("print_stats")["state"] == "complete"
+
+
+def test_a_start_whose_heaters_were_switched_off_does_not_go_on_cold(asking_file):
+    asking_file.gcode("TURN_OFF_HEATERS", 2)
+
+    assert count(asking_file, "off we go") == 0
+    assert target(asking_file) == 0
+
+
+def test_the_idle_timeout_does_not_fire_during_the_question(due):
+    long = "[maintain]\nconfirm_timeout: 600\n"
+    printer = due(CONFIRM + "[idle_timeout]\ntimeout: 30\n", long)
+    printer.gcode("PRINT_START")
+    printer.advance(500)
+    assert target(printer, "heater_bed") == 50
+
+    printer.gcode("MAINTENANCE_CHECK ANSWER=print")
+    assert count(printer, "off we go") == 1
+
+
+@pytest.mark.parametrize("command", ["RESTART", "FIRMWARE_RESTART"])
+def test_a_restart_ends_the_question_in_order(asking_file, command, caplog):
+    before = asking_file.printer
+    asking_file.gcode(command, 10)
+
+    assert asking_file.printer is not before
+    assert asking_file.state == "ready"
+    assert count(asking_file, "off we go") == 0
+    assert "Internal error" not in caplog.text
+    assert "GreenletExit" not in caplog.text
+
+
+def test_an_exit_ends_the_question_in_order(asking_file, caplog):
+    asking_file.close()
+
+    assert count(asking_file, "off we go") == 0
+    assert "Internal error" not in caplog.text
+
+
+def test_a_second_start_is_refused_while_the_first_one_waits(asking_file):
+    said = "\n".join(asking_file.gcode("MAINTENANCE_CHECK", 1))
+
+    assert "Another print start waits" in said
+    assert asking_file.status("print_stats")["state"] == "printing"
+    asking_file.gcode("MAINTENANCE_CHECK ANSWER=print", 1)
+    assert count(asking_file, "off we go") == 1
+
+
+def test_the_question_comes_after_screens_have_shown_that_a_print_begins(due):
+    """KlipperScreen drops every dialog at that moment."""
+    printer = due(CONFIRM)
+    printer.gcode("PRINT_START", 1)
+    assert count(printer, "prompt_begin Print with") == 0
+    printer.advance(2)
+    assert count(printer, "prompt_begin Print with") == 1
+
+
+def test_the_question_is_asked_again_when_it_was_closed_by_its_x(asking):
+    asking.lookup("gcode").respond_raw("// action:prompt_end")
+    asking.advance(5)
+
+    assert count(asking, "prompt_begin Print with") == 2
+    asking.gcode("MAINTENANCE_CHECK ANSWER=print")
+    assert count(asking, "off we go") == 1
+
+
+def test_the_question_counts_down_on_the_display_which_is_cleared(asking):
+    first = asking.status("display_status")["message"]
+    asking.advance(10)
+    second = asking.status("display_status")["message"]
+    assert first.startswith("Maintenance due. The print starts in 11")
+    assert second.startswith("Maintenance due. The print starts in 10")
+
+    asking.gcode("MAINTENANCE_CHECK ANSWER=print", 1)
+    assert not asking.status("display_status")["message"]
