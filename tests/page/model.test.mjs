@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as model from "../../page/model.js";
+import * as model from "../../mqtt_bridge/web/page/model.js";
 
 const task = (fields) => ({
   task: "rails",

@@ -171,7 +171,6 @@ class Bridge {
     this.readOnly = readOnly;
     this.language = language;
     this.printers = new Map();
-    this.token = sessionStorage.getItem("upkeep-token") || "";
   }
 
   async start(listener) {
@@ -191,9 +190,7 @@ class Bridge {
   }
 
   listen() {
-    const address = new URL("api/events", location.href);
-    if (this.token) address.searchParams.set("token", this.token);
-    const events = new EventSource(address);
+    const events = new EventSource("api/events");
     let failed = false;
     events.onopen = () => {
       if (failed) this.refresh().catch(() => null);
@@ -231,16 +228,13 @@ class Bridge {
   }
 
   ask(what, body) {
-    const headers = {};
-    if (this.token) headers.Authorization = `Bearer ${this.token}`;
-    if (body) headers["Content-Type"] = "application/json";
-    const method = body ? "POST" : "GET";
-    return request(`api/${what}`, { method, headers, body: body && JSON.stringify(body) });
+    if (!body) return request(`api/${what}`);
+    const headers = { "Content-Type": "application/json" };
+    return request(`api/${what}`, { method: "POST", headers, body: JSON.stringify(body) });
   }
 
-  async login(_username, password) {
-    this.token = password;
-    await this.ask("printers");
-    sessionStorage.setItem("upkeep-token", password);
+  /** The server answers with a cookie: the page does not keep the token. */
+  login(_username, password) {
+    return this.ask("login", { token: password });
   }
 }

@@ -17,7 +17,7 @@ import tornado.web
 
 from ..common import RequestType, WebRequest
 
-PAGE = Path(__file__).resolve().parents[1]
+PAGE = Path(__file__).resolve().parents[2] / "mqtt_bridge" / "web" / "page"
 WHERE = "/server/upkeep"
 # Only files of the page: everything else below WHERE is an endpoint.
 FILES = (

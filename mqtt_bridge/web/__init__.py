@@ -1,0 +1,31 @@
+"""The page for people: the fleet in a browser. It needs the extra `web`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mqtt_bridge.settings.model import SettingsError, Web
+
+if TYPE_CHECKING:
+    from mqtt_bridge.web.server import Source, WebServer
+
+
+def serve(source: Source, given: Web) -> WebServer:
+    """Serve the page of *source* as the settings say, until it is closed.
+
+    SettingsError: a package is missing. OSError: the address is not to be had.
+    """
+    try:
+        from mqtt_bridge.web.server import WebServer  # noqa: PLC0415
+    except ImportError as error:
+        raise SettingsError(
+            f"web.listen: the page needs {error.name}:"
+            " pip install 'klipper-upkeep[web]'"
+        ) from None
+    server = WebServer(source, given)
+    try:
+        server.start()
+    except OSError as error:
+        host, port = given.listen or ("", 0)
+        raise OSError(f"web.listen: {host}:{port}: {error}") from None
+    return server

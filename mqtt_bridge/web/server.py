@@ -1,0 +1,378 @@
+"""Serves the page, and what it asks for, in a thread with a loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from mqtt_bridge.contract import Command, ContractError, Result
+from mqtt_bridge.fleet.fleet import Fleet, Record
+from mqtt_bridge.settings.model import Web
+from mqtt_bridge.web import views
+from mqtt_bridge.web.access import COOKIE, Access
+
+logger = logging.getLogger(__name__)
+
+PAGE = Path(__file__).parent / "page"  # its files
+
+QUIET = 1.0  # seconds between two messages to a browser
+WITHIN = 7.0  # seconds: the bridge itself gives up after 5
+PART = 50  # printers that are read in one turn of the bridge
+BEHIND = 20  # messages that a slow browser may be behind
+STREAMS = 100  # browsers that follow at once
+MOST_BODY = 16 * 1024  # bytes of a command
+LOG = 100  # entries of a task's log
+TOGETHER = 20  # tasks that are asked for their logs at once
+WRONG = 1.0  # seconds that a wrong token waits for its answer
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Make = Callable[[Record, str], Command]
+
+
+class Source(Protocol):
+    """The bridge, as far as the page needs it."""
+
+    @property
+    def fleet(self) -> Fleet: ...
+
+    @property
+    def observers(self) -> list[Callable[[frozenset[str]], None]]: ...
+
+    def call(self, function: Callable[[], Any]) -> Future[Any]: ...
+
+    def ask(self, printer: str, task: str, make: Make) -> Future[Result | None]: ...
+
+
+class WebServer:
+    """Serves the page where *given* says, from `start` to `close`."""
+
+    def __init__(self, source: Source, given: Web) -> None:
+        self._source = source
+        self._address = given.listen or ("127.0.0.1", 0)
+        self._access = Access(token=given.token, hosts=given.hosts)
+        self._read_only = given.read_only
+        self._tls = given.tls()
+        self._prefix = given.prefix
+        self._loop = asyncio.new_event_loop()
+        self._changed: set[str] = set()
+        self._ring = asyncio.Event()
+        self._streams: set[asyncio.Queue[bytes | None]] = set()
+        self._started: Future[int] = Future()
+        self._thread = threading.Thread(
+            target=self._run, name="upkeep-web", daemon=True
+        )
+
+    def start(self) -> int:
+        """Return the port. OSError: the address is not to be had."""
+        self._thread.start()
+        port = self._started.result()
+        self._source.observers.append(self._observe)
+        return port
+
+    def close(self) -> None:
+        with suppress(ValueError):
+            self._source.observers.remove(self._observe)
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5.0)
+
+    # The thread
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        runner = web.AppRunner(self._application(), access_log=None)
+        try:
+            self._loop.run_until_complete(self._serve(runner))
+        except OSError as error:
+            self._started.set_exception(error)
+        else:
+            teller = self._loop.create_task(self._tell())
+            self._loop.run_forever()
+            teller.cancel()
+            for stream in self._streams:
+                stream.put_nowait(None)
+        finally:
+            self._loop.run_until_complete(runner.cleanup())
+            self._loop.close()
+
+    async def _serve(self, runner: web.AppRunner) -> None:
+        await runner.setup()
+        host, port = self._address
+        site = web.TCPSite(
+            runner, host, port, ssl_context=self._tls, shutdown_timeout=1.0
+        )
+        await site.start()
+        self._started.set_result(runner.addresses[0][1])
+
+    def _application(self) -> web.Application:
+        application = web.Application(
+            middlewares=[self._guard], client_max_size=MOST_BODY
+        )
+        add = application.router
+        for method, path, handler in (
+            ("GET", "/page.json", self._options),
+            ("GET", "/api/printers", self._printers),
+            ("GET", "/api/events", self._events),
+            ("GET", "/api/log", self._log),
+            ("GET", "/api/history", self._history),
+            ("POST", "/api/command", self._command),
+            ("POST", "/api/login", self._login),
+        ):
+            add.add_route(method, self._prefix + path, handler)
+        add.add_get(f"{self._prefix}/", self._index)
+        add.add_static(f"{self._prefix}/", PAGE)
+        return application
+
+    @web.middleware
+    async def _guard(
+        self, request: web.Request, handler: Handler
+    ) -> web.StreamResponse:
+        if not self._access.is_ours(request.host):
+            return _refused(403, f"This page is not {request.host}: see web.hosts.")
+        path = request.path.removeprefix(self._prefix)
+        if path.startswith("/api/") and path != "/api/login":
+            cookie = request.cookies.get(COOKIE, "")
+            header = request.headers.get("Authorization", "")
+            if not self._access.admits(cookie, header):
+                return _refused(401, "Please log in.")
+        try:
+            answer = await handler(request)
+        except web.HTTPException:
+            raise
+        except (TimeoutError, asyncio.CancelledError):
+            raise
+        except Exception:
+            logger.exception("a request of the page failed")
+            return _refused(500, "It failed; the log of the bridge tells why.")
+        answer.headers.setdefault("Cache-Control", "no-cache")
+        answer.headers.setdefault("X-Content-Type-Options", "nosniff")
+        answer.headers.setdefault("Referrer-Policy", "no-referrer")
+        return answer
+
+    async def _index(self, _request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(PAGE / "index.html")
+
+    async def _options(self, _request: web.Request) -> web.Response:
+        return web.json_response({"source": "bridge", "read_only": self._read_only})
+
+    async def _login(self, request: web.Request) -> web.Response:
+        fields = await _fields(request)
+        if not self._access.knows(str(fields.get("token", ""))):
+            await asyncio.sleep(WRONG)
+            return _refused(403, "This is not the token.")
+        answer = web.json_response({})
+        answer.set_cookie(
+            COOKIE,
+            self._access.cookie,
+            httponly=True,
+            samesite="Strict",
+            secure=self._tls is not None,
+            path=f"{self._prefix}/",
+            max_age=90 * 86400,
+        )
+        return answer
+
+    # What the page shows
+
+    async def _printers(self, _request: web.Request) -> web.Response:
+        slugs = await self._in_turn(lambda: list(self._source.fleet.printers))
+        answer = web.json_response({"printers": await self._views(slugs)})
+        answer.enable_compression()
+        return answer
+
+    async def _views(self, slugs: list[str]) -> list[views.Json]:
+        """Read the printers, a part in each turn: the bridge waits for nobody."""
+        found: list[views.Json] = []
+        for first in range(0, len(slugs), PART):
+            part = slugs[first : first + PART]
+            found += await self._in_turn(partial(self._part, part))
+        return found
+
+    def _part(self, slugs: list[str]) -> list[views.Json]:
+        printers = self._source.fleet.printers
+        return [views.printer(printers[slug]) for slug in slugs if slug in printers]
+
+    async def _in_turn(self, function: Callable[[], Any]) -> Any:
+        async with asyncio.timeout(WITHIN):
+            return await asyncio.wrap_future(self._source.call(function))
+
+    # What changes
+
+    def _observe(self, printers: frozenset[str]) -> None:
+        """In the bridge's turn: note what changed, and ring once."""
+        if not self._streams:
+            return
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._note, printers)
+
+    def _note(self, printers: frozenset[str]) -> None:
+        self._changed |= printers
+        self._ring.set()
+
+    async def _tell(self) -> None:
+        while True:
+            await self._ring.wait()
+            self._ring.clear()
+            slugs, self._changed = sorted(self._changed), set()
+            try:
+                changed = await self._views(slugs)
+            except TimeoutError:
+                self._changed |= set(slugs)
+                self._ring.set()
+            else:
+                self._send(slugs, changed)
+            await asyncio.sleep(QUIET)
+
+    def _send(self, slugs: list[str], changed: list[views.Json]) -> None:
+        present = {each["slug"] for each in changed}
+        gone = [slug for slug in slugs if slug not in present]
+        text = json.dumps({"changed": changed, "gone": gone})
+        message = f"data: {text}\n\n".encode()
+        for stream in list(self._streams):
+            if stream.qsize() < BEHIND:
+                stream.put_nowait(message)
+            else:
+                # It asks for everything anew when it is back.
+                self._streams.discard(stream)
+                stream.put_nowait(None)
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        if len(self._streams) >= STREAMS:
+            return _refused(503, "Too many browsers follow this page already.")
+        answer = web.StreamResponse(
+            headers={
+                "Content-Type": "text/event-stream",
+                "Cache-Control": "no-store",
+                "X-Accel-Buffering": "no",
+            }
+        )
+        await answer.prepare(request)
+        stream: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._streams.add(stream)
+        try:
+            await answer.write(b"retry: 2000\n\n")
+            while True:
+                message = await _next(stream)
+                if message is None:
+                    break
+                await answer.write(message)
+        except ConnectionError:
+            pass
+        finally:
+            self._streams.discard(stream)
+        return answer
+
+    # What the page asks printers
+
+    async def _command(self, request: web.Request) -> web.Response:
+        if self._read_only:
+            return _refused(403, "This page shows everything and changes nothing.")
+        fields = await _fields(request)
+        try:
+            payload = json.dumps(fields.get("command")).encode()
+            command = Command.decode(payload)
+        except ContractError as error:
+            return _refused(400, str(error))
+        command = command._replace(by=command.by or "web")
+        outcome = await self._ask(
+            str(fields.get("printer", "")), str(fields.get("task", "")), command
+        )
+        if isinstance(outcome, web.Response):
+            return outcome
+        return web.json_response({"text": ""})
+
+    async def _ask(
+        self, printer: str, task: str, command: Command
+    ) -> Result | web.Response:
+        """Ask a printer; what went wrong becomes the answer to the browser."""
+
+        def make(_record: Record, transaction: str) -> Command:
+            return command._replace(transaction=transaction)
+
+        try:
+            async with asyncio.timeout(WITHIN):
+                future = self._source.ask(printer, task, make)
+                result = await asyncio.wrap_future(future)
+        except TimeoutError:
+            return _refused(504, "The printer did not answer: look whether it is done.")
+        except KeyError:
+            return _refused(404, f"There is no task {printer}/{task}.")
+        except ValueError as error:
+            return _refused(400, str(error))
+        except (RuntimeError, OSError) as error:
+            return _refused(409, f"{error} Nothing was changed.")
+        # Only a bridge that stops ends a question without a result.
+        return result or _refused(503, "The bridge stops. Nothing was changed.")
+
+    async def _log(self, request: web.Request) -> web.Response:
+        """A task's log, or those of all tasks of a printer, newest first."""
+        slug = request.query.get("printer", "")
+        task = request.query.get("task")
+        name, tasks = await self._in_turn(partial(self._tasks_of, slug))
+        wanted = [task] if task else tasks
+        entries: list[views.Json] = []
+        for first in range(0, len(wanted), TOGETHER):
+            command = Command("log", limit=LOG)
+            part = wanted[first : first + TOGETHER]
+            asked = [self._ask(slug, each, command) for each in part]
+            for outcome in await asyncio.gather(*asked):
+                if isinstance(outcome, web.Response):
+                    return outcome
+                entries += [views.entry(each, name) for each in outcome.log]
+        entries.sort(key=lambda each: -int(each["time"]))
+        return web.json_response({"log": entries})
+
+    def _tasks_of(self, slug: str) -> tuple[str, list[str]]:
+        printer = self._source.fleet.printers.get(slug)
+        if printer is None:
+            return slug, []
+        info = printer.face.info
+        shown = [task for task, record in printer.tasks.items() if record.shown]
+        return info.name if info else slug, shown
+
+    async def _history(self, request: web.Request) -> web.Response:
+        command = Command("log", limit=1, history=True)
+        query = request.query
+        outcome = await self._ask(
+            query.get("printer", ""), query.get("task", ""), command
+        )
+        if isinstance(outcome, web.Response):
+            return outcome
+        return web.json_response({"limits": outcome.history})
+
+
+async def _next(stream: asyncio.Queue[bytes | None]) -> bytes | None:
+    """The next message; a comment where there is none for long, so that a proxy and
+    the browser know that the stream lives."""
+    try:
+        async with asyncio.timeout(20.0):
+            return await stream.get()
+    except TimeoutError:
+        return b": \n\n"
+
+
+async def _fields(request: web.Request) -> dict[str, Any]:
+    """The JSON object of a request. A form of a foreign page has another type."""
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(text="Send application/json.")
+    try:
+        fields = await request.json()
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        raise web.HTTPBadRequest(text="Send a JSON object.")
+    return fields
+
+
+def _refused(status: int, text: str) -> web.Response:
+    return web.json_response({"error": text}, status=status)

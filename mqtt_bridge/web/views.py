@@ -1,0 +1,70 @@
+"""What the page is told of printers and tasks, as JSON. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mqtt_bridge import contract
+from mqtt_bridge.contract import Entry
+from mqtt_bridge.fleet.fleet import Printer, Record
+from mqtt_bridge.fleet.items import UNITS
+
+Json = dict[str, Any]
+
+_UNIT = {word: unit for unit, word in UNITS.items()}
+_LIMIT = ("threshold", "used", "remaining", "percent", "warn_at")
+_TASK = (
+    "label", "message", "guide", "trigger", "snoozed_until", "last_done", "last_by",
+    "done_count", "due_at", "problem",
+)  # fmt: skip
+
+
+def printer(one: Printer) -> Json:
+    """A printer with its tasks; moments are UNIX seconds, amounts in their units."""
+    info, summary = one.face.info, one.face.summary
+    return {
+        "slug": one.slug,
+        "name": info.name if info else one.slug,
+        "online": one.online,
+        "commands": info.commands if info else True,
+        "url": info.url if info else "",
+        "problem": summary.problem if summary else None,
+        "tasks": [
+            task(slug, record) for slug, record in one.tasks.items() if record.shown
+        ],
+        "meters": one.readings.meters if one.readings else {},
+    }
+
+
+def task(slug: str, record: Record) -> Json:
+    values = record.named()
+    view: Json = {name: values[name] for name in _TASK}
+    view.update((name, values[name]) for name in _LIMIT)
+    view["task"] = slug
+    view["status"] = contract.STATUSES[int(values["status"] or 0)]
+    view["enabled"] = bool(values["enabled"])
+    view["unit"] = _unit(record, "used")
+    view["limits"] = list(_limits(record, view))
+    return view
+
+
+def _limits(record: Record, view: Json) -> Iterator[Json]:
+    """Each limit's numbers; a task with one limit has them as its own."""
+    meters, values = record.shape.meters, record.named()
+    if not meters:
+        yield {n: view[n] for n in (*_LIMIT, "unit")} | {"meter": view["trigger"]}
+    for slug, meter in meters.items():
+        numbers = {name: values[f"{slug}.{name}"] for name in _LIMIT}
+        yield {**numbers, "meter": meter, "unit": _unit(record, f"{slug}.used")}
+
+
+def _unit(record: Record, name: str) -> str:
+    field = next(each for each in record.shape.fields if each.name == name)
+    word = str(field.description.get("units", ""))
+    return _UNIT.get(word, word)
+
+
+def entry(one: Entry, printer_name: str = "") -> Json:
+    """An entry of a log."""
+    return {**one._asdict(), "printer": printer_name}

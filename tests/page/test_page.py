@@ -1,0 +1,66 @@
+"""The page's sources: its core by Node, its catalogues by each other."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from tests.page.page import HERE, PAGE, needs_node
+
+LANGUAGES = sorted((PAGE / "languages").glob("*.json"))
+ENGLISH = json.loads((PAGE / "languages" / "en.json").read_text(encoding="utf-8"))
+SOURCES = {file.name: file.read_text(encoding="utf-8") for file in PAGE.glob("*.js")}
+
+
+@needs_node
+def test_the_core_passes_its_own_tests():
+    done = subprocess.run(
+        ["node", "--test", str(HERE)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"^# pass [1-9]\d", done.stdout, re.M), done.stdout
+
+
+@pytest.mark.parametrize("file", LANGUAGES, ids=lambda file: file.stem)
+def test_every_language_has_every_text_with_the_same_names(file):
+    catalogue = json.loads(file.read_text(encoding="utf-8"))
+    assert set(catalogue) == set(ENGLISH)
+    for key, text in catalogue.items():
+        assert text.strip(), key
+        names = re.findall(r"\{(\w+)\}", text)
+        assert sorted(names) == sorted(re.findall(r"\{(\w+)\}", ENGLISH[key])), key
+
+
+def test_the_page_knows_every_catalogue():
+    known = re.search(r"LANGUAGES = (\[.*?\])", SOURCES["language.js"])[1]
+    assert sorted(json.loads(known)) == [file.stem for file in LANGUAGES]
+
+
+def test_every_text_that_the_page_asks_for_is_there():
+    asked = {
+        key
+        for source in SOURCES.values()
+        for key in re.findall(r"\bt\(\s*\"([\w.]+)\"", source)
+    }
+    assert asked
+    assert asked - set(ENGLISH) == set()
+
+
+def test_no_text_is_there_that_the_page_never_asks_for():
+    code = "\n".join(SOURCES.values())
+    computed = ("status.", "view.", "form.", "event.", "meter.")
+    unused = [
+        key
+        for key in ENGLISH
+        if not key.startswith(computed) and f'"{key}"' not in code
+    ]
+    assert unused == []
+
+
+def test_every_module_that_is_imported_is_there():
+    for name, source in SOURCES.items():
+        for imported in re.findall(r"from \"\./([\w./-]+)\"", source):
+            assert (PAGE / imported).exists(), f"{name} imports {imported}"
