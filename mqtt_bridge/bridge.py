@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Protocol
 
 from mqtt_bridge import contract
@@ -58,6 +59,8 @@ class Bridge:
         # broker retains is here, and of one when it comes online. What happened before
         # that nobody heard.
         self.watchers: list[Callable[[frozenset[str], list[PrinterEvent]], None]] = []
+        # Told, in the bridge's turn, of which printers something changed.
+        self.observers: list[Callable[[frozenset[str]], None]] = []
         self.commands: dict[str, int] = {}  # outcomes by name
         self.delay = 0.0  # seconds from arrival to publication, of the last batch
         self._sink = sink
@@ -196,6 +199,10 @@ class Bridge:
         self._end(self._pending.seen(changes.states))
         if changes.come and self._early is None:
             self._look(changes.come)
+        if self.observers:
+            printers = changes.printers()
+            for observer in self.observers:
+                _guarded(partial(observer, printers))
 
     def _hand_over(self, changes: Changes) -> None:
         if changes.removed or changes.placed:

@@ -7,16 +7,15 @@ import logging
 from collections.abc import Iterable
 from concurrent.futures import Future
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from mktl_daemon import Daemon, Item, Payload
-from mqtt_bridge import metrics, settings
+from mqtt_bridge import metrics, settings, web
 from mqtt_bridge.bridge import Bridge
 from mqtt_bridge.contract import Command
 from mqtt_bridge.fleet import items
 from mqtt_bridge.fleet.fleet import ItemSource, Record
 from mqtt_bridge.fleet.items import Description
-from mqtt_bridge.http_server import HttpServer
 from mqtt_bridge.push import link_server
 from mqtt_bridge.push.sender import PushSender
 
@@ -64,6 +63,12 @@ class Settable(Item):
         return answer
 
 
+class Server(Protocol):
+    """What serves people and programs beside mKTL."""
+
+    def close(self) -> None: ...
+
+
 class BridgeDaemon(Daemon):
     """Mirrors the printers of a broker.
 
@@ -84,7 +89,7 @@ class BridgeDaemon(Daemon):
         )
         self.bridge = Bridge(given, self)
         self._pusher = _pusher(given, self.bridge)
-        self._webs: list[HttpServer] = []
+        self._webs: list[Server] = []
         self._settable = type("Settable", (Settable,), {"bridge": self.bridge})
 
     @property
@@ -112,6 +117,8 @@ class BridgeDaemon(Daemon):
             self._webs.append(
                 link_server.serve(self.bridge, given.http.listen, self._pusher)
             )
+        if given.web.listen is not None:
+            self._webs.append(web.serve(self.bridge, given.web))
 
     def started(self) -> None:
         # What is frozen is never garbage: not before a registry has accepted it all.
@@ -129,8 +136,8 @@ class BridgeDaemon(Daemon):
         self.bridge.end()
         if self._pusher is not None:
             self._pusher.end()
-        for web in self._webs:
-            web.close()
+        for server in self._webs:
+            server.close()
         self.bridge.close()
         if self._pusher is not None:
             self._pusher.close()

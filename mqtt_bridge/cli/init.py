@@ -51,6 +51,16 @@ host = "localhost"
 # url = "https://upkeep.example.org"       # what a phone reaches it by
 # expire = 48                  # hours
 
+# [web]                        # pip install 'klipper-upkeep[web]'
+# listen = "127.0.0.1:8128"    # the page for people; "0.0.0.0:8128" for the network
+# token_file = "/etc/upkeep-bridge/web-token"  # the word that people enter
+# open = false                 # true: no token, everybody who reaches it is let in
+# read_only = false            # true: the page changes nothing
+# hosts = ["upkeep.local"]     # names that an open page is reached by
+# prefix = "/upkeep"           # where a proxy has it
+# certificate = "/etc/upkeep-bridge/web.pem"   # https, without a proxy
+# key = "/etc/upkeep-bridge/web.key"
+
 # [metrics]                    # pip install 'klipper-upkeep[metrics]'
 # listen = "127.0.0.1:9763"
 """

@@ -100,6 +100,11 @@ class Changes:
         self.removed.add(key)
         self.placed.pop(key, None)
 
+    def printers(self) -> frozenset[str]:
+        """The printers of which something changed."""
+        keys = {row[0] for row in self.rows} | self.removed | set(self.placed)
+        return frozenset(key.partition(".")[0] for key in keys)
+
     def parts(self) -> dict[str, Changes]:
         """What changed of the items of each printer, by its slug."""
         parts: defaultdict[str, Changes] = defaultdict(Changes)

@@ -12,6 +12,7 @@ from mqtt_bridge.settings.model import (
     Share,
     Store,
     Tls,
+    Web,
 )
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Share",
     "Store",
     "Tls",
+    "Web",
     "credentials",
     "load",
 ]

@@ -115,6 +115,12 @@ def _url(value: Any) -> str:
     return str(value).rstrip("/")
 
 
+def _prefix(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", value):
+        raise vol.Invalid("a path as /upkeep")
+    return value.rstrip("/")
+
+
 def _minutes(value: Any) -> int:
     match = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", str(value))
     if match is None:
@@ -183,6 +189,16 @@ RULE = {
 PUSH = {"quiet": _span, "digest": _minutes, "state": _filled}
 HTTP = {"listen": _listen, "url": _url, "expire": _number(0.1, 8760, float)}
 METRICS = {"listen": _listen}
+WEB = {
+    "listen": _listen,
+    "token_file": _filled,
+    "open": _switch,
+    "hosts": _texts(),
+    "prefix": _prefix,
+    "read_only": _switch,
+    "certificate": _filled,
+    "key": _filled,
+}
 
 
 def _optional(fields: Mapping[str, Any]) -> dict[Any, Any]:
@@ -201,6 +217,7 @@ SCHEMA = vol.Schema(
             vol.Optional("rule"): [_optional(RULE)],
         },
         vol.Optional("http"): _optional(HTTP),
+        vol.Optional("web"): _optional(WEB),
         vol.Optional("metrics"): _optional(METRICS),
     }
 )
@@ -209,6 +226,7 @@ SECTIONS: dict[str, Mapping[str, Any]] = {
     "store": STORE,
     "push": PUSH,
     "http": HTTP,
+    "web": WEB,
     "metrics": METRICS,
 }
 NAMES = [

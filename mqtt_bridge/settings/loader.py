@@ -28,6 +28,7 @@ from mqtt_bridge.settings.model import (
     Share,
     Store,
     Tls,
+    Web,
 )
 
 ENVIRONMENT = "UPKEEP_"  # UPKEEP_BROKER_HOST is broker.host
@@ -156,8 +157,54 @@ def _build(
         store=store,
         push=Push(rules=rules, **push),
         http=http,
+        web=_web(checked.get("web", {}), store, where, environ),
         metrics=checked.get("metrics", {}).get("listen"),
     )
+
+
+def _web(
+    fields: dict[str, Any],
+    store: Store,
+    where: Mapping[str, str],
+    environ: Mapping[str, str],
+) -> Web:
+    """The token is read here, once: a page that nobody can enter is no page."""
+    file, is_open = fields.pop("token_file", None), fields.pop("open", False)
+    for name in ("certificate", "key"):
+        if name in fields:
+            fields[name] = _expand(fields[name], environ)
+    fields["read_only"] = fields.get("read_only", False) or store.read_only
+    if file is not None:
+        fields["token"] = _token(_expand(file, environ), where)
+    elif fields.get("listen") and not is_open:
+        refuse(
+            where, "web.token_file",
+            "is missing: name the file with the token that people enter, or set "
+            "web.open = true to let everybody in who reaches web.listen",
+        )  # fmt: skip
+    web = Web(**fields)
+    try:
+        web.tls()
+    except OSError as error:
+        refuse(where, "web.certificate", f"is no good: {web.certificate}: {error}")
+    return web
+
+
+def _token(path: str, where: Mapping[str, str]) -> str:
+    remedy = f"'head -c 18 /dev/urandom | base64 > {path}' writes one"
+    try:
+        token = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        refuse(
+            where, "web.token_file",
+            f"cannot be read: {path}: {error_text(error)}; {remedy}",
+        )  # fmt: skip
+    if len(token) < 8:
+        refuse(
+            where, "web.token_file",
+            f"has no token of 8 characters or more: {path}; {remedy}",
+        )  # fmt: skip
+    return token
 
 
 def _rules(

@@ -110,9 +110,31 @@ class Http:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Web:
+    """The page for people; off without *listen*. Without *token* it is open to all."""
+
+    listen: tuple[str, int] | None = None
+    token: str = dataclasses.field(default="", repr=False)
+    hosts: tuple[str, ...] = ()  # names that the page is reached by
+    prefix: str = ""
+    read_only: bool = False
+    certificate: str | None = None
+    key: str | None = None
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Read the files. OSError: one is not what it should be."""
+        if self.certificate is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.certificate, self.key, password="")
+        return context
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
     broker: Broker = dataclasses.field(default_factory=Broker)
     store: Store = dataclasses.field(default_factory=Store)
     push: Push = dataclasses.field(default_factory=Push)
     http: Http = dataclasses.field(default_factory=Http)
+    web: Web = dataclasses.field(default_factory=Web)
     metrics: tuple[str, int] | None = None

@@ -1,0 +1,160 @@
+"""A headless Chromium with one tab, spoken to by the DevTools protocol."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tests.ha.websocket import WebSocket
+
+BINARY = shutil.which("chromium") or shutil.which("google-chrome")
+MISSING = "no chromium (Debian: apt-get install chromium)"
+PATIENCE = 60.0  # seconds
+
+Found = TypeVar("Found")
+
+
+def until(what: Callable[[], Found], text: str, seconds: float = PATIENCE) -> Found:
+    """Ask until *what* is true, and return it; fail with *text* after *seconds*."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = what()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"not within {seconds} s: {text}"
+        time.sleep(0.05)  # between two questions to another process
+
+
+class Tab:
+    """One tab. Used in a `with`."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        flags = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            "--no-first-run",
+            "--no-proxy-server",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--remote-debugging-port=0",
+            f"--user-data-dir={self._profile.name}",
+        ]
+        assert BINARY is not None
+        self._process = subprocess.Popen(
+            [BINARY, *flags, "about:blank"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        file = Path(self._profile.name) / "DevToolsActivePort"
+        until(lambda: file.exists() and "\n" in file.read_text(), "chromium")
+        port = file.read_text().splitlines()[0]
+        self._socket = WebSocket(until(lambda: _tab(port), "a tab of chromium"))
+
+    def __enter__(self) -> Tab:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._socket.close()
+        self._profile.cleanup()
+
+    def open(self, address: str) -> None:
+        self.call("Page.navigate", url=address)
+        until(lambda: self.run("document.readyState") == "complete", address)
+
+    def resize(self, width: int, height: int) -> None:
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+
+    def text(self) -> str:
+        """What the page shows."""
+        return self.run("document.body.innerText") or ""
+
+    def wait_for(self, *texts: str) -> None:
+        until(lambda: all(each in self.text() for each in texts), f"{texts} on a page")
+
+    def click(self, text: str, selector: str = "button, a, summary") -> None:
+        """Click what shows *text*."""
+        search = f"""
+            [...document.querySelectorAll({json.dumps(selector)})]
+                .find((each) => each.innerText.includes({json.dumps(text)}))
+        """
+        until(lambda: self.run(f"!!({search})"), f"{text!r} to click")
+        self.run(f"({search}).click()")
+
+    def fill(self, selector: str, text: str) -> None:
+        """Type into an input."""
+        script = f"""
+            (() => {{
+                const input = document.querySelector({json.dumps(selector)});
+                input.value = {json.dumps(text)};
+                input.dispatchEvent(new Event("input", {{ bubbles: true }}));
+            }})()
+        """
+        self.run(script)
+
+    def picture(self, file: Path) -> None:
+        """What is seen now, once it has stopped moving."""
+        last = b""
+
+        def still() -> bool:
+            nonlocal last
+            before, last = last, self._shoot()
+            return before == last
+
+        until(still, "the page to stand still")
+        file.write_bytes(last)
+
+    def _shoot(self) -> bytes:
+        time.sleep(0.5)  # an animation may move for so long
+        return base64.b64decode(
+            self.call("Page.captureScreenshot", format="png")["data"]
+        )
+
+    def run(self, script: str) -> Any:
+        """The value of an expression; of a promise, what it becomes."""
+        answer = self.call(
+            "Runtime.evaluate",
+            expression=script,
+            returnByValue=True,
+            awaitPromise=True,
+        )
+        return answer["result"].get("value")
+
+    def call(self, method: str, **arguments: Any) -> Any:
+        """A command of the DevTools protocol."""
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": arguments}
+        self._socket.send(message)
+        while True:
+            answer = self._socket.receive()
+            if answer.get("id") == self._number:
+                assert "error" not in answer, answer
+                return answer["result"]
+
+
+def _tab(port: str) -> str | None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"http://127.0.0.1:{port}/json", timeout=10) as answer:
+        tabs = json.load(answer)
+    pages = [each["webSocketDebuggerUrl"] for each in tabs if each["type"] == "page"]
+    return pages[0] if pages else None

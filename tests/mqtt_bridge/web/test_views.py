@@ -1,0 +1,55 @@
+"""What the page is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from mqtt_bridge.fleet.fleet import Changes, Fleet
+from mqtt_bridge.web import views
+from tests.mqtt_bridge import messages as m
+
+
+@pytest.fixture
+def show():
+    """The view of a printer that has said *messages*."""
+
+    def show(messages):
+        fleet, changes = Fleet(), Changes()
+        for topic, payload in messages.items():
+            fleet.receive(topic, payload, 1.0, changes)
+        assert changes.printers() == {"voron"}
+        return views.printer(fleet.printers["voron"])
+
+    return show
+
+
+def test_a_printer_is_shown_with_its_tasks_and_meters(show):
+    view = show(m.printer(tasks=(m.state(status="due", done_count=3),)))
+
+    assert (view["slug"], view["name"], view["online"]) == ("voron", "Voron", True)
+    assert view["meters"] == {"print_time": 12.5}
+    (task,) = view["tasks"]
+    assert (task["task"], task["status"], task["enabled"]) == ("rods", "due", True)
+    assert (task["used"], task["unit"], task["done_count"]) == (37.5, "h", 3)
+
+
+def test_a_task_with_one_limit_has_it_in_its_list_of_limits(show):
+    (task,) = show(m.printer())["tasks"]
+    (limit,) = task["limits"]
+    assert (limit["meter"], limit["unit"]) == ("print_time", "h")
+    assert (limit["used"], limit["threshold"], limit["percent"]) == (37.5, 150.0, 25.0)
+
+
+def test_every_limit_has_its_own_numbers_and_unit(show):
+    limits = (m.limit(), m.limit("filament", "m", 100.0, 900.0))
+    (task,) = show(m.printer(tasks=(m.state(limits=limits),)))["tasks"]
+
+    assert [each["meter"] for each in task["limits"]] == ["print_time", "filament"]
+    assert [each["unit"] for each in task["limits"]] == ["h", "m"]
+    assert [each["remaining"] for each in task["limits"]] == [112.5, 800.0]
+
+
+def test_what_left_is_shown_no_more(show):
+    said = m.printer(tasks=(m.state(), m.state("belts")))
+    view = show({**said, m.topic("voron", "info"): m.info("rods").encode()})
+    assert [task["task"] for task in view["tasks"]] == ["rods"]

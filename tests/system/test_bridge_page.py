@@ -1,0 +1,211 @@
+"""The fleet in a browser, by the bridge: a real broker, a real bridge, Chromium."""
+
+from __future__ import annotations
+
+import http.cookiejar
+import json
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests.fakes.chromium import Tab, until
+from tests.fakes.mosquitto import free_port
+from tests.mqtt_bridge import messages as m
+from tests.mqtt_bridge.processes import Community
+from tests.mqtt_bridge.scripted import ScriptedPrinter
+from tests.page.page import (
+    DESK,
+    PHONE,
+    complaints,
+    keep_picture,
+    needs_axe,
+    needs_chromium,
+)
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+
+TOKEN = "a-long-word"  # noqa: S105 - of this test alone
+
+
+class Web:
+    """The bridge's page, as a program sees it."""
+
+    def __init__(self, port):
+        self.url = f"http://127.0.0.1:{port}/"
+        self._jar = http.cookiejar.CookieJar()
+        self._opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}),
+            urllib.request.HTTPCookieProcessor(self._jar),
+        )
+
+    def ask(self, path, body=None, **headers):
+        """The status and the JSON of an answer."""
+        data = None
+        if body is not None:
+            data = json.dumps(body).encode()
+            headers.setdefault("Content-Type", "application/json")
+        request = urllib.request.Request(self.url + path, data, headers)
+        try:
+            with self._opener.open(request, timeout=20) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            text = error.read()
+            return error.code, json.loads(text) if text.startswith(b"{") else text
+
+
+@pytest.fixture
+def community(tmp_path):
+    with Community(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def voron(broker):
+    states = (
+        m.state(status="due", limits=(m.limit(used=180.0),), message="One drop each."),
+        m.state("belts", label="Check the belts", guide="https://example.org/#belts"),
+    )
+    with ScriptedPrinter(broker.port, "voron", *states) as printer:
+        printer.say_everything()
+        yield printer
+
+
+@pytest.fixture
+def serve(community, broker, voron):
+    """Start the bridge with its page; more settings as flags."""
+
+    def serve(*flags):
+        port = free_port()
+        where = f"web.listen=127.0.0.1:{port}"
+        community.bridge(broker.port, where, *flags)
+        return Web(port)
+
+    return serve
+
+
+def test_a_done_over_the_page_reaches_the_printer_and_comes_back(serve, voron):
+    web = serve("web.open=true")
+    command = {"command": "done", "note": "two drops", "by": "anna"}
+
+    status, _ = web.ask(
+        "api/command", {"printer": "voron", "task": "rods", "command": command}
+    )
+
+    assert status == 200
+    heard = voron.heard[-1]
+    assert (heard.command, heard.note, heard.by) == ("done", "two drops", "anna")
+    _, answer = web.ask("api/printers")
+    (printer,) = answer["printers"]
+    rods = next(task for task in printer["tasks"] if task["task"] == "rods")
+    assert rods["done_count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "text"),
+    [
+        ({"printer": "voron", "task": "x", "command": {"command": "done"}}, 404, "x"),
+        ({"printer": "x", "task": "rods", "command": {"command": "done"}}, 404, "x"),
+        (
+            {"printer": "voron", "task": "rods", "command": {"command": "melt"}},
+            400,
+            "one of",
+        ),
+        ({"printer": "voron", "task": "rods"}, 400, "object"),
+    ],
+)
+def test_a_wrong_command_is_refused_in_words(serve, voron, body, status, text):
+    web = serve("web.open=true")
+    code, answer = web.ask("api/command", body)
+    assert (code, text in answer["error"]) == (status, True), answer
+    assert voron.heard == []
+
+
+def test_nothing_is_told_without_the_token(serve, tmp_path):
+    file = tmp_path / "token"
+    file.write_text(TOKEN + "\n")
+    web = serve(f"web.token_file={file}")
+    command = {"printer": "voron", "task": "rods", "command": {"command": "done"}}
+    for path, body in (
+        ("api/printers", None),
+        ("api/log?printer=voron", None),
+        ("api/events", None),
+        ("api/command", command),
+    ):
+        assert web.ask(path, body)[0] == 401, path
+
+    assert web.ask("api/login", {"token": "wrong"})[0] == 403
+    assert web.ask("api/printers")[0] == 401
+    assert web.ask("api/login", {"token": TOKEN})[0] == 200
+    assert web.ask("api/printers")[0] == 200
+    fresh = Web(int(web.url.split(":")[2].strip("/")))
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    assert fresh.ask("api/printers", **bearer)[0] == 200
+
+
+def test_a_form_of_a_foreign_page_is_refused(serve, voron):
+    """A form can send to any address, but not with this type."""
+    web = serve("web.open=true")
+    body = {"printer": "voron", "task": "rods", "command": {"command": "done"}}
+    assert web.ask("api/command", body, **{"Content-Type": "text/plain"})[0] == 415
+    assert web.ask("api/printers", Host="evil.example")[0] == 403
+    assert voron.heard == []
+
+
+def test_a_page_that_only_shows_changes_nothing(serve, voron):
+    web = serve("web.open=true", "web.read_only=true")
+    body = {"printer": "voron", "task": "rods", "command": {"command": "done"}}
+    assert web.ask("api/command", body)[0] == 403
+    assert web.ask("page.json")[1]["read_only"] is True
+    assert voron.heard == []
+
+
+@needs_chromium
+@needs_axe
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_somebody_marks_a_task_done_in_a_browser(serve, voron, tmp_path, size):
+    web = serve("web.open=true")
+    with Tab() as tab:
+        tab.resize(*size)
+        tab.open(web.url)
+        tab.wait_for("Oil the rods", "Check the belts", "Due 1")
+        assert complaints(tab) == []
+        keep_picture(tab, f"page-fleet-{size[0]}", tmp_path)
+
+        tab.click("Oil the rods")
+        tab.wait_for("One drop each.", "Mark as done")
+        assert complaints(tab) == []
+        keep_picture(tab, f"page-task-{size[0]}", tmp_path)
+        tab.fill("input[name=note]", "two drops")
+        tab.click("Mark as done")
+
+        tab.wait_for("The printer has carried it out.")
+        done = [each for each in voron.heard if each.command == "done"]
+        assert [(each.note, each.by) for each in done] == [("two drops", "web")]
+
+
+@needs_chromium
+def test_the_page_follows_the_printer_and_a_lost_bridge(
+    serve, community, voron, broker
+):
+    web = serve("web.open=true")
+    with Tab() as tab:
+        tab.resize(*DESK)
+        tab.open(web.url)
+        tab.wait_for("Due 1")
+        due = m.state("belts", seq=50, status="due", label="Check the belts")
+        voron.say("tasks/belts", due.encode())
+        tab.wait_for("Due 2")
+
+        bridge = community.processes[-1]
+        bridge.stop()
+        tab.wait_for("The connection is lost.")
+        voron.say("tasks/belts", m.state("belts", seq=60, label="Done").encode())
+        community.bridge(
+            broker.port,
+            f"web.listen={web.url.split('/')[2]}",
+            "web.open=true",
+            name="second",
+        )
+        tab.wait_for("Due 1")
+        until(lambda: "The connection is lost." not in tab.text(), "the bridge is back")
