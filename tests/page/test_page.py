@@ -21,7 +21,7 @@ def test_the_core_passes_its_own_tests():
         ["node", "--test", str(HERE)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
-    assert re.search(r"^# pass [1-9]\d", done.stdout, re.M), done.stdout
+    assert re.search(r"^# pass [1-9]\d", done.stdout, re.MULTILINE), done.stdout
 
 
 @pytest.mark.parametrize("file", LANGUAGES, ids=lambda file: file.stem)

@@ -25,7 +25,7 @@ from tests.page.page import (
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
-TOKEN = "a-long-word"  # noqa: S105 - of this test alone
+TOKEN = "a-long-word"
 
 
 class Web:

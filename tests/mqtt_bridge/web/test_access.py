@@ -6,7 +6,7 @@ import pytest
 
 from mqtt_bridge.web.access import Access
 
-TOKEN = "correct horse"  # noqa: S105 - of this test alone
+TOKEN = "correct horse"
 
 
 def test_a_token_lets_in_by_header_or_by_its_cookie_and_nothing_else_does():
