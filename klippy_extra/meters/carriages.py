@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Any, Sequence
+from typing import Any, List, Mapping, Sequence, Tuple
 
+from .. import klipper
 from ..contract import Meter
 from ..guard import guarded
 from .base import Increments
@@ -17,72 +18,82 @@ TOWERS = {
     "deltesian": ("stepper_left", "stepper_right"),
 }
 EPSILON = 1e-6  # seconds
+Moving = List[Tuple[str, int]]  # meters of carriages that move, each with its axis
 CHORD = 5.0  # mm: a tower rises and falls along a straight move
 
 
 def carriages(printer) -> Any:
     """Return what reads this printer's carriages; one without any has no meters."""
-    if printer.lookup_object("dual_carriage", None) is not None:
-        return DualCarriages(printer)
-    return Towers(printer)
+    rails = klipper.carriages(printer)
+    return DualCarriages(printer, rails) if rails else Towers(printer)
 
 
 class DualCarriages:
-    """Carriages that share an axis: one moves, or both do, as its mode says."""
+    """Carriages that share an axis: one moves, or both do, as their modes say."""
 
-    def __init__(self, printer) -> None:
+    def __init__(self, printer, rails: Mapping[str, klipper.Carriage]) -> None:
         self.moves = MOVES
-        module = printer.lookup_object("dual_carriage")
-        rails = getattr(module, "dc_rails", None)
-        if not isinstance(rails, dict):  # Klipper before 2025
-            rails = {str(n): _OldRail(module, n) for n in (0, 1)}
         named = each("travel_carriage", rails)
         self.meters = dict(named.values())
         self._rails = [(named[name][0], rail) for name, rail in rails.items()]
         self._reactor = printer.get_reactor()
         self._toolhead = printer.lookup_object("toolhead")
         # Until which print time which carriages moved, where that has changed since.
-        self._before: deque[tuple[float, list[tuple[str, int]]]] = deque()
-        event = "dual_carriage:update_kinematics"
-        printer.register_event_handler(event, guarded(self._switch, event))
+        self._before: deque[tuple[float, Moving]] = deque()
+        self._moving = self._active()
+        self._planned = self._print_time()  # moves up to then are of `_moving`
+        # Klipper switches while the last moves of the old mode are still to be carried
+        # out. Newer versions send the first event just before each switch. Older ones
+        # and Kalico send the second one after most of them; a switch that they tell
+        # nothing of is noticed at the next look.
+        for event, handle in (
+            ("dual_carriage:update_kinematics", self._about_to_switch),
+            ("toolhead:set_position", self._has_switched),
+        ):
+            printer.register_event_handler(event, guarded(handle, event))
 
     def read(self, pieces: list[Piece], lengths: Sequence[float]) -> Increments:
+        self._notice()
+        self._planned = self._print_time()
         if not self._before:
-            return {meter: lengths[axis] for meter, axis in self._active()}
+            return {meter: lengths[axis] for meter, axis in self._moving}
         increments = dict.fromkeys(self.meters, 0.0)
         for move, _, _, length in pieces:
             while self._before and move.print_time >= self._before[0][0] - EPSILON:
                 self._before.popleft()
             ratios = (move.x_r, move.y_r, move.z_r)
-            for meter, axis in self._before[0][1] if self._before else self._active():
+            for meter, axis in self._before[0][1] if self._before else self._moving:
                 increments[meter] += abs(length * ratios[axis])
         return increments
 
     def homed(self, ran: dict[str, float], lengths: Sequence[float]) -> Increments:
         return {meter: lengths[axis] for meter, axis in self._active()}
 
-    def _active(self) -> list[tuple[str, int]]:
+    def _active(self) -> Moving:
         """Return each meter whose carriage moves from now on, with its axis."""
         return [(meter, rail.axis) for meter, rail in self._rails if rail.is_active()]
 
-    def _switch(self) -> None:
-        # Klipper tells it before the mode changes, and while the last moves of the
-        # old mode are still to be carried out.
-        until = self._toolhead.check_busy(self._reactor.monotonic())[0]
-        if not self._before or self._before[-1][0] < until:
-            self._before.append((until, self._active()))
+    def _print_time(self) -> float:
+        """Return the print time up to which moves are planned."""
+        planned: float = self._toolhead.check_busy(self._reactor.monotonic())[0]
+        return planned
 
+    def _about_to_switch(self) -> None:
+        self._notice()
+        self._planned = self._print_time()
 
-class _OldRail:
-    """One of two carriages, by what the module's status says of it."""
+    def _has_switched(self) -> None:
+        self._planned = self._print_time()
+        self._notice()
 
-    def __init__(self, module: Any, number: int) -> None:
-        self._module = module
-        self._field = f"carriage_{number}"
-        self.axis = module.axis
-
-    def is_active(self) -> bool:
-        return bool(self._module.get_status()[self._field] != "INACTIVE")
+    def _notice(self) -> None:
+        """Note since when other carriages move, if they do."""
+        active = self._active()
+        if active == self._moving:
+            return
+        if not self._before or self._before[-1][0] < self._planned:
+            self._before.append((self._planned, self._moving))
+        self._moving = active
 
 
 class Towers:
@@ -95,7 +106,9 @@ class Towers:
             .get_kinematics()
             .get_steppers()
         }
-        names = [n for n in TOWERS.get(_kinematics(printer), ()) if n in steppers]
+        names = [
+            n for n in TOWERS.get(klipper.kinematics(printer), ()) if n in steppers
+        ]
         named = each("travel_carriage", [n[len("stepper_") :] for n in names])
         self._meters = dict(zip(names, (name for name, _ in named.values())))
         self._height = [
@@ -133,8 +146,3 @@ def _points(move: Any, begin: float, end: float, length: float) -> list[list[flo
         ]
         for d in along
     ]
-
-
-def _kinematics(printer) -> str:
-    settings = printer.lookup_object("configfile").get_status(0.0)["settings"]
-    return str(settings.get("printer", {}).get("kinematics", ""))

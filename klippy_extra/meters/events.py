@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from .. import klipper
 from ..contract import Meter
 from ..guard import guarded
 from .base import Increments, Options
 from .families import each, meters
-
-AXES = ("x", "y", "z")
 
 
 class Events:
@@ -18,16 +17,21 @@ class Events:
         self._reactor = printer.get_reactor()
         self._pending: Increments = {}
         self._in_rails = False
-        self._axes = each("homings", AXES)
-        self._tools = each("tool_changes", _extruders(printer))
-        self.meters: dict[str, Meter] = meters("homings", "probes", "tool_changes")
-        self.meters.update(self._axes.values())
+        self._touches = klipper.Touches()
+        self._axes = each("homings", klipper.homed_axes(printer))
+        self._tools = each("tool_changes", klipper.extruders(printer))
+        self.meters: dict[str, Meter] = dict(self._axes.values())
+        if klipper.has_axes(printer):
+            self.meters.update(meters("homings"))
+        if klipper.has_probe(printer):
+            self.meters.update(meters("probes"))
         if len(self._tools) > 1:
-            self.meters.update(self._tools.values())
+            self.meters.update(meters("tool_changes"), **dict(self._tools.values()))
         for event, handle in (
             ("homing:home_rails_begin", self._rails_begin),
             ("homing:home_rails_end", self._homed),
             ("homing:homing_move_begin", self._homing_begins),
+            ("homing:homing_move_end", self._homing_ends),
             ("probe:update_results", self._probed),
             ("extruder:activate_extruder", self._changed_tool),
         ):
@@ -48,31 +52,30 @@ class Events:
         if axis in self._axes:
             self._count(self._axes[axis][0])
 
-    def _homing_begins(self, move) -> None:
+    def _homing_begins(self, move: klipper.HomingMove) -> None:
         # Newer Klippers home Z with a probe and tell of no rails. What tells such a
         # move from a probing one: it starts far outside of the axis.
-        if self._in_rails:
-            return
+        if self._in_rails or move.toolhead is not self._toolhead:
+            return  # a manual stepper homes by itself
         z = self._toolhead.get_position()[2]
         status = self._toolhead.get_status(self._reactor.monotonic())
         if not status["axis_minimum"][2] <= z <= status["axis_maximum"][2]:
             self._count("homings")
-            self._count(self._axes["z"][0])
+            if "z" in self._axes:
+                self._count(self._axes["z"][0])
+
+    def _homing_ends(self, move: klipper.HomingMove) -> None:
+        self._count("probes", self._touches.moved(move))
 
     def _probed(self, results) -> None:
-        self._count("probes")
+        self._count("probes", self._touches.updated(results))
 
     def _changed_tool(self) -> None:
         self._count("tool_changes")
         name = self._toolhead.get_extruder().get_name()
-        meter = self._tools[name][0]
-        if meter in self.meters:
-            self._count(meter)
+        if name in self._tools:
+            self._count(self._tools[name][0])
 
-    def _count(self, meter: str) -> None:
-        self._pending[meter] = self._pending.get(meter, 0.0) + 1.0
-
-
-def _extruders(printer) -> list[str]:
-    names = [f"extruder{number or ''}" for number in range(99)]
-    return [name for name in names if printer.lookup_object(name, None) is not None]
+    def _count(self, meter: str, times: float = 1.0) -> None:
+        if times and meter in self.meters:
+            self._pending[meter] = self._pending.get(meter, 0.0) + times

@@ -6,8 +6,9 @@ M221, in volumetric mode, and when extruding by hand.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Mapping
 
+from .. import klipper
 from .base import Increments
 from .families import each, meters
 from .queue import MOVES, Piece
@@ -37,17 +38,10 @@ class Strand:
 class Filament:
     """``filament`` and ``extruded``, and of each extruder where there are several."""
 
-    def __init__(self, printer) -> None:
-        self._extruders = {}
-        for number in range(99):
-            name = f"extruder{number or ''}"
-            extruder = printer.lookup_object(name, None)
-            if extruder is None:
-                break
-            self._extruders[name] = extruder
-        self.queues = tuple(self._extruders)
+    def __init__(self, extruders: Mapping[str, Any]) -> None:
+        self._extruders = extruders
         self.moves = MOVES
-        self.meters = meters("filament", "extruded") if self._extruders else {}
+        self.meters = meters("filament", "extruded")
         self._strands = {name: Strand() for name in self._extruders}
         self._used = each("filament", self._extruders)
         self._extruded = each("extruded", self._extruders)
@@ -69,7 +63,7 @@ class Filament:
                 increments[self._extruded[name][0]] = worked
         return increments
 
-    def homed(self, queue: str, move: Any, eventtime: float) -> Increments:
+    def homed(self, queue: str, move: klipper.HomingMove) -> Increments:
         return {}
 
     def _fed_by(self, queue: str) -> list[str]:
@@ -78,14 +72,5 @@ class Filament:
         return [
             name
             for name, extruder in self._extruders.items()
-            if _followed(extruder) is moved
+            if klipper.queue_moving(extruder) is moved
         ]
-
-
-def _followed(extruder: Any) -> Any:
-    """Return the queue that moves an extruder: SYNC_EXTRUDER_MOTION changes it.
-
-    Its status does not tell: there None means its own queue, and later none at all.
-    """
-    stepper = getattr(extruder, "extruder_stepper", None)
-    return extruder.get_trapq() if stepper is None else stepper.stepper.get_trapq()

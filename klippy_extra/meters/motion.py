@@ -7,8 +7,9 @@ STEPPER_BUZZ move is in no queue and does not count.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Mapping
 
+from .. import klipper
 from ..contract import Meter
 from ..guard import guarded
 from .base import Increments, Options
@@ -32,19 +33,43 @@ class Motion:
         self._pending: Increments = {}
         self._readers: dict[str, Any] = {}  # by the queue's name
         self._queues: dict[str, Queue] = {}
-        report = printer.lookup_object("motion_report", None)
-        if report is None:
-            return
+        self._names: list[tuple[Any, str]] = []  # of what homes, its queue's name
         self._reactor = printer.get_reactor()
         self._mcu = printer.lookup_object("mcu")
+        self._timer: Any = None
+        self._find_queues(klipper.motion_queues(printer))
+        self._find_manual_steppers()
+        if self._queues:
+            self._listen()
+
+    def _find_queues(self, queues: dict[str, klipper.MotionQueue]) -> None:
+        if "toolhead" in queues and klipper.has_axes(self._printer):
+            self._names.append((self._printer.lookup_object("toolhead"), "toolhead"))
+            self._read(Travel(self._printer), {"toolhead": queues["toolhead"]})
+        extruders = {
+            name: extruder
+            for name, extruder in klipper.extruders(self._printer).items()
+            if name in queues
+        }
+        if extruders:
+            mine = {name: queues[name] for name in extruders}
+            self._read(Filament(extruders), mine)
+
+    def _find_manual_steppers(self) -> None:
+        steppers = klipper.manual_steppers(self._printer)
+        if not steppers:
+            return
+        self._names += [(stepper, name) for name, (stepper, _) in steppers.items()]
+        steps = {name: queue for name, (_, queue) in steppers.items()}
+        self._read(ManualSteppers(list(steps)), steps)
+
+    def _read(self, reader: Any, queues: Mapping[str, klipper.MotionQueue]) -> None:
+        """Let *reader* count what *queues* tell from now on."""
         now = self._mcu.estimated_print_time(self._reactor.monotonic())
-        for part in (Travel(printer), ManualSteppers(printer), Filament(printer)):
-            self.meters.update(part.meters)
-            for name in part.queues:
-                if name in report.dtrapqs:
-                    self._readers[name] = part
-                    self._queues[name] = Queue(report.dtrapqs[name], now, part.moves)
-        self._listen()
+        self.meters.update(reader.meters)
+        for name, queue in queues.items():
+            self._readers[name] = reader
+            self._queues[name] = Queue(queue, now, reader.moves)
 
     def _listen(self) -> None:
         for event, handle in (
@@ -101,13 +126,11 @@ class Motion:
         queue = self._queues.get(name)
         if queue is not None:
             queue.close_hole(move.toolhead.get_last_move_time())
-            eventtime = self._reactor.monotonic()
-            self._add(self._readers[name].homed(name, move, eventtime))
+            self._add(self._readers[name].homed(name, move))
 
     def _queue_of(self, toolhead) -> str:
-        if toolhead is self._printer.lookup_object("toolhead"):
-            return "toolhead"
-        return str(toolhead.get_name())  # a manual stepper homes by itself
+        """Return the name of what homes: a manual stepper does so by itself."""
+        return next((name for each, name in self._names if each is toolhead), "")
 
     def _add(self, lengths: Increments) -> None:
         for name, length in lengths.items():

@@ -1,14 +1,16 @@
-"""Hours and jobs of the virtual SD card, as Klipper's own ``print_stats`` tells."""
+"""Hours and jobs of the virtual SD card, by the states of Klipper's ``print_stats``."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..guard import guarded
+from ..klipper import Drawing
 from .base import Increments, Options
 from .families import meters
 from .streaming import Stream
 
 HOUR = 3600.0
-DURATIONS = {"print_duration": "print_time", "total_duration": "busy_time"}
 UNDER_WAY = ("printing", "paused")
 ENDS = {
     "complete": "jobs_completed",
@@ -17,37 +19,27 @@ ENDS = {
 }
 
 
-class Duration:
-    """The length of one job: the highest that a reading of Klipper's was.
+class Printing:
+    """``print_time``, ``busy_time`` and the jobs, from a file or from a stream.
 
-    ``print_duration`` leaves out pauses and what came before the first extrusion, and
-    it can fall early in a print, when a retraction undoes that extrusion: only a new
-    peak is printing.
+    A second of a job is printing if filament was drawn in this job before, whichever
+    extruder did it, and if the job is not paused.
     """
 
-    def __init__(self) -> None:
-        self._peak = 0.0
-
-    def advance(self, reading: float) -> float:
-        """Return the seconds added."""
-        added = max(0.0, reading - self._peak)
-        self._peak += added
-        return added
-
-
-class Printing:
-    """``print_time``, ``busy_time`` and the jobs, from a file or from a stream."""
-
     def __init__(self, printer, options: Options) -> None:
-        self.meters = meters(
-            "print_time", "busy_time", "jobs_started", *sorted(ENDS.values())
-        )
         self._stats = printer.lookup_object("print_stats", None)
+        self.meters = meters(
+            "print_time", "busy_time", "jobs_started", "jobs_completed", "jobs_failed"
+        )
+        if self._stats is not None:  # that a stream was cancelled cannot be told
+            self.meters.update(meters("jobs_cancelled"))
         self._stream = Stream(printer)
+        self._drawing = Drawing(printer)
         self._state = "standby"
+        self._total = 0.0  # seconds of this job that were counted
+        self._printed = False  # whether any of them was printing
         self._seen = printer.get_reactor().monotonic()
         self._pending: Increments = {}
-        self._begin()
         printer.register_event_handler(
             "virtual_sdcard:reset_file", guarded(self._reset, "the end of a print job")
         )
@@ -55,10 +47,8 @@ class Printing:
     def poll(self, eventtime: float) -> Increments:
         passed = max(0.0, eventtime - self._seen)
         self._seen = max(self._seen, eventtime)
-        status = {} if self._stats is None else self._stats.get_status(eventtime)
-        self._follow(status.get("state", "standby"))
-        for name, duration in self._durations.items():
-            self._add(DURATIONS[name], duration.advance(status.get(name, 0.0)) / HOUR)
+        if self._stats is not None:
+            self._read(self._stats.get_status(eventtime))
         if self._state in UNDER_WAY:
             self._stream.pass_over()
         else:
@@ -78,22 +68,40 @@ class Printing:
             increments["jobs_failed"] = increments.get("jobs_failed", 0.0) + 1.0
         return increments
 
-    def _begin(self) -> None:
-        self._durations = {name: Duration() for name in DURATIONS}
-
-    def _follow(self, state: str) -> None:
-        before, self._state = self._state, state
-        if before not in UNDER_WAY and state not in ("standby", before):
+    def _read(self, status: dict[str, Any]) -> None:
+        state = str(status["state"])
+        begins = self._state not in UNDER_WAY and state not in ("standby", self._state)
+        if begins:
             self._begin()
-            self._add("jobs_started", 1.0)
-            before = "printing"
+        before = "printing" if begins else self._state
+        passed = max(0.0, status["total_duration"] - self._total)
+        self._total += passed
+        drawn = self._drawing.look() and before == "printing"
+        self._printed = self._printed or drawn
+        self._add("busy_time", passed / HOUR)
+        if drawn:
+            self._add("print_time", passed / HOUR)
+        elif state == "complete" and before in UNDER_WAY and not self._printed:
+            # So short that no look fell into its printing: Klipper knows it.
+            self._add("print_time", status["print_duration"] / HOUR)
+        self._follow(before, state)
+
+    def _follow(self, before: str, state: str) -> None:
+        self._state = state
         if before in UNDER_WAY and state not in UNDER_WAY:
             # Back to standby: the file was put away before it was printed to its end.
             self._add(ENDS.get(state, "jobs_cancelled"), 1.0)
 
+    def _begin(self) -> None:
+        self._add("jobs_started", 1.0)
+        self._total, self._printed = 0.0, False
+        self._drawing.begin()
+        # Its last moves are made after its end, also where it was shorter than a look.
+        self._stream.pass_over()
+
     def _reset(self) -> None:
-        self._follow("standby")
-        self._begin()
+        self._follow(self._state, "standby")
+        self._total = 0.0
 
     def _add(self, name: str, value: float) -> None:
         if value:

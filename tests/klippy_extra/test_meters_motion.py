@@ -213,7 +213,7 @@ def pieces(*lengths):
 
 def test_several_extruders_count_each_and_together():
     first, second = Gears("a"), Gears("b")
-    filament = Filament(Objects(extruder=first, extruder1=second))
+    filament = Filament({"extruder": first, "extruder1": second})
 
     assert filament.read("extruder1", pieces(10.0, -2.0), 0.0) == {
         "filament": 10.0,
@@ -228,16 +228,13 @@ def test_several_extruders_count_each_and_together():
 
 
 def test_one_extruder_needs_no_meter_beside_the_sum():
-    assert set(Filament(Objects(extruder=Gears("a"))).meters) == {
-        "filament",
-        "extruded",
-    }
+    assert set(Filament({"extruder": Gears("a")}).meters) == {"filament", "extruded"}
 
 
 def test_an_extruder_in_copy_mode_counts_what_its_own_gears_do():
     """SYNC_EXTRUDER_MOTION EXTRUDER=extruder1 MOTION_QUEUE=extruder"""
     first, second = Gears("a"), Gears("b")
-    filament = Filament(Objects(extruder=first, extruder1=second))
+    filament = Filament({"extruder": first, "extruder1": second})
     second.followed = "a"
 
     used = filament.read("extruder", pieces(10.0), 0.0)
@@ -248,14 +245,10 @@ def test_an_extruder_in_copy_mode_counts_what_its_own_gears_do():
 
 def test_a_detached_extruder_moves_nothing():
     gears = Gears("a")
-    filament = Filament(Objects(extruder=gears))
+    filament = Filament({"extruder": gears})
     gears.followed = None
 
     assert filament.read("extruder", pieces(10.0), 0.0)["extruded"] == 0.0
-
-
-def test_a_printer_without_an_extruder_has_no_filament():
-    assert Filament(Objects()).meters == {}
 
 
 # Homing, by a machine whose steps are known
@@ -300,7 +293,9 @@ class CoreXY:
 
 
 def machine(kinematics, **objects):
-    toolhead = SimpleNamespace(get_kinematics=lambda: kinematics)
+    toolhead = SimpleNamespace(
+        get_kinematics=lambda: kinematics, check_busy=lambda eventtime: (0.0, 0.0, True)
+    )
     name = type(kinematics).__name__.lower()
     configured = {"settings": {"printer": {"kinematics": name}}}
     return Objects(
@@ -323,7 +318,7 @@ def test_homing_counts_what_the_steppers_ran_through_the_kinematics():
     a, b, _ = kinematics.steppers
 
     assert Travel(printer).homed(
-        "toolhead", homed(printer, a.ran(-800), b.ran(-800)), 0.0
+        "toolhead", homed(printer, a.ran(-800), b.ran(-800))
     ) == {"travel_x": pytest.approx(10.0), "travel_y": 0.0, "travel_z": 0.0}
 
 
@@ -333,7 +328,7 @@ def test_kinematics_that_cannot_tell_an_axis_count_nothing_of_it():
     printer = machine(kinematics)
     z = kinematics.steppers[2]
 
-    assert Travel(printer).homed("toolhead", homed(printer, z.ran(80)), 0.0) == {
+    assert Travel(printer).homed("toolhead", homed(printer, z.ran(80))) == {
         "travel_x": 0.0,
         "travel_y": 0.0,
         "travel_z": pytest.approx(1.0),
@@ -359,10 +354,7 @@ def test_of_two_carriages_only_those_move_that_are_switched_on(newer):
         names = ["x", "dual_carriage"]
     else:
         module.axis = 0
-        module.get_status = lambda eventtime=None: {
-            "carriage_0": modes["x"],
-            "carriage_1": modes["dual_carriage"],
-        }
+        module.dc = [Rail(modes, name) for name in modes]
         names = ["0", "1"]
     first, second = (f"travel_carriage_{name}" for name in names)
     travel = Travel(machine(CoreXY(), dual_carriage=module))
@@ -460,13 +452,12 @@ def test_an_ordinary_printer_has_no_carriages_beside_its_axes():
 
 def test_a_manual_stepper_has_its_own_travel():
     stepper = Stepper("manual_stepper selector")
-    travel = ManualSteppers(Objects(**{"manual_stepper selector": stepper}))
     name = "manual_stepper selector"
+    travel = ManualSteppers([name])
 
-    assert travel.queues == (name,)
     assert travel.read(name, pieces(10.0, -4.0), 0.0) == {"travel_selector": 14.0}
     ran = SimpleNamespace(stepper_positions=[stepper.ran(-80)])
-    assert travel.homed(name, ran, 0.0) == {"travel_selector": pytest.approx(1.0)}
+    assert travel.homed(name, ran) == {"travel_selector": pytest.approx(1.0)}
 
 
 # A whole printer

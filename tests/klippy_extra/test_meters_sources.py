@@ -147,7 +147,15 @@ class Events:
         self.handlers = {}
         self.tool = "extruder"
         self.z = 5.0
-        self.objects = {"toolhead": self, **objects}
+        self.configured = {"printer": {"kinematics": "cartesian"}, "probe": {}}
+        self.objects = {
+            "toolhead": self,
+            "configfile": SimpleNamespace(
+                get_status=lambda eventtime: {"settings": self.configured}
+            ),
+            "probe": object(),
+            **objects,
+        }
 
     def register_event_handler(self, event, handler):
         self.handlers.setdefault(event, []).append(handler)
@@ -155,6 +163,18 @@ class Events:
     def send(self, event, *arguments):
         for handler in self.handlers[event]:
             handler(*arguments)
+
+    def homes(self, endstop, name):
+        """Make a homing or probing move that this endstop ends."""
+        move = SimpleNamespace(toolhead=self, endstops=[(endstop, name)])
+        self.send("homing:homing_move_begin", move)
+        self.send("homing:homing_move_end", move)
+
+    def probes(self, event):
+        """Touch the bed; newer Klippers send an event of its own as well."""
+        self.homes(SimpleNamespace(), "probe")
+        if event:
+            self.send("probe:update_results", [SimpleNamespace(bed_z=0.0)])
 
     def lookup_object(self, name, default=None):
         return self.objects.get(name, default)
@@ -175,7 +195,7 @@ class Events:
         return {"axis_minimum": [0, 0, -2, 0], "axis_maximum": [235, 235, 250, 0]}
 
     def get_kinematics(self):
-        return SimpleNamespace(get_steppers=list)
+        return SimpleNamespace(get_steppers=lambda: ["x", "y", "z"])
 
     def get_extruder(self):
         return SimpleNamespace(get_name=lambda: self.tool)
@@ -193,18 +213,16 @@ def test_a_z_that_is_homed_with_a_probe_is_a_homing():
     """New Klippers tell of no rails then; it starts far above the axis."""
     printer = Events()
     sources = Sources(printer, Options())
-    hmove = SimpleNamespace()
     for printer.z in (370.0, 10.0):  # the second touch begins near the bed
-        printer.send("homing:homing_move_begin", hmove)
+        printer.probes(event=True)
 
-    assert moved(sources) == {"homings": 1, "homings_z": 1}
+    assert moved(sources) == {"homings": 1, "homings_z": 1, "probes": 2}
 
 
 def test_an_ordinary_probe_is_no_homing():
     printer = Events()
     sources = Sources(printer, Options())
-    printer.send("homing:homing_move_begin", SimpleNamespace())
-    printer.send("probe:update_results", [])
+    printer.probes(event=True)
 
     assert moved(sources) == {"probes": 1}
 
@@ -215,7 +233,7 @@ def test_a_z_that_is_homed_with_a_switch_counts_once():
     rail = SimpleNamespace(get_name=lambda: "stepper_z")
     printer.send("homing:home_rails_begin", None, [rail])
     printer.z = 370.0
-    printer.send("homing:homing_move_begin", SimpleNamespace())
+    printer.homes(SimpleNamespace(), "stepper_z")
     printer.send("homing:home_rails_end", None, [rail])
 
     assert moved(sources) == {"homings": 1, "homings_z": 1}
@@ -229,6 +247,67 @@ def test_a_rail_that_is_no_axis_counts_as_a_homing():
     )
 
     assert moved(sources) == {"homings": 1}
+
+
+@pytest.mark.parametrize("event", [True, False])
+def test_each_touch_of_a_probe_counts_once_in_every_version(event):
+    """Klipper before May 2024, and Kalico, send no event."""
+    printer = Events()
+    sources = Sources(printer, Options())
+    for _ in range(3):
+        printer.probes(event)
+
+    assert moved(sources) == {"probes": 3}
+
+
+def test_a_z_that_is_homed_by_a_probe_as_its_endstop_touches_it():
+    """The older way: the rail's endstop is the probe, and no event is sent."""
+    printer = Events()
+    sources = Sources(printer, Options())
+    printer.homes(SimpleNamespace(get_position_endstop=float), "stepper_z")
+    printer.homes(SimpleNamespace(), "stepper_x")
+
+    assert moved(sources) == {"probes": 1}
+
+
+@pytest.mark.parametrize(
+    ("results", "points"),
+    [([10.0, 20.0, 0.1], 1), ([SimpleNamespace(), SimpleNamespace()], 2)],
+)
+def test_a_scan_without_a_move_counts_its_points(results, points):
+    """Up to v0.13.0 an event is about one position, and later about several."""
+    printer = Events()
+    sources = Sources(printer, Options())
+    printer.send("probe:update_results", results)
+
+    assert moved(sources) == {"probes": points}
+
+
+def test_a_probe_that_tells_nothing_of_its_touches_has_no_meter():
+    """Beacon and the like take the place of Klipper's probe."""
+    printer = Events()
+    printer.configured = {"printer": {"kinematics": "cartesian"}, "beacon": {}}
+
+    assert "probes" not in Sources(printer, Options()).meters
+    del printer.objects["probe"]
+    printer.configured["probe"] = {}
+    assert "probes" not in Sources(printer, Options()).meters
+
+
+@pytest.mark.parametrize(
+    ("kinematics", "axes"),
+    [("corexy", "xyz"), ("delta", ""), ("polar", "z"), ("deltesian", "y")],
+)
+def test_a_meter_that_can_never_move_is_not_offered(kinematics, axes):
+    printer = Events()
+    printer.configured["printer"]["kinematics"] = kinematics
+    found = Sources(printer, Options()).meters
+
+    assert "tool_changes" not in found
+    assert "homings" in found
+    assert {name for name in found if name.startswith("homings_")} == {
+        f"homings_{axis}" for axis in axes
+    }
 
 
 def test_tool_changes_are_counted_by_the_tool_that_was_taken():

@@ -1,0 +1,344 @@
+"""The one place that knows how a version of Klipper names its parts.
+
+The versions that people run are Klipper v0.11 to its head, and Kalico. Where two of
+them differ, both names stand here, and the rest of the extra asks this module.
+
+==========================================  =========================================
+`motion_report.trapqs`                      v0.11 to v0.13.0, Kalico
+`motion_report.dtrapqs`                     Klipper since October 2025
+the event `probe:update_results`            Klipper since May 2024
+only homing moves with a probe's endstop    before, and Kalico
+`dual_carriage.dc`, two rails               v0.11 to v0.13.0, Kalico
+`dual_carriage.dc_rails`, by name           Klipper since 2025, with an event
+`ManualStepper.get_name`                    Klipper since October 2025
+==========================================  =========================================
+
+Klipper has no types; the protocols say what the extra uses of its objects.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, Sequence
+
+from .guard import guarded
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Stepper(Protocol):
+        """A motor (`MCU_stepper`)."""
+
+        def get_name(self, short: bool = ...) -> str: ...
+        def get_step_dist(self) -> float: ...
+        def get_commanded_position(self) -> float: ...
+        def calc_position_from_coord(self, coord: Sequence[float]) -> float: ...
+        def get_trapq(self) -> object: ...
+        def get_mcu(self) -> Mcu: ...
+
+    class Mcu(Protocol):
+        """A micro-controller, with its clock."""
+
+        def estimated_print_time(self, eventtime: float) -> float: ...
+        def print_time_to_clock(self, print_time: float) -> int: ...
+        def clock_to_print_time(self, clock: int) -> float: ...
+
+    class Kinematics(Protocol):
+        def get_steppers(self) -> list[Stepper]: ...
+        def calc_position(
+            self, stepper_positions: Mapping[str, float]
+        ) -> Sequence[float | None]: ...
+
+    class Toolhead(Protocol):
+        """The toolhead, or a manual stepper that homes by itself."""
+
+        def get_kinematics(self) -> Kinematics: ...
+        def get_last_move_time(self) -> float: ...
+        def get_position(self) -> Sequence[float]: ...
+        def get_status(self, eventtime: float) -> dict[str, Any]: ...
+
+    class PlannedMove(Protocol):
+        """A move of a motion queue's history; seconds, mm/s and mm/s²."""
+
+        print_time: float
+        move_t: float
+        start_v: float
+        accel: float
+        start_x: float
+        start_y: float
+        start_z: float
+        x_r: float
+        y_r: float
+        z_r: float
+
+    class MotionQueue(Protocol):
+        """The history of a motion queue (`DumpTrapQ`)."""
+
+        def extract_trapq(
+            self, start_time: float, end_time: float
+        ) -> tuple[Sequence[Any], Any]: ...
+
+    class StepperPosition(Protocol):
+        """Where a motor stood before and after a homing move, in its own steps."""
+
+        stepper_name: str
+        stepper: Stepper
+        start_pos: int
+        halt_pos: int
+
+    class HomingMove(Protocol):
+        toolhead: Toolhead
+        endstops: Sequence[tuple[object, str]]
+        stepper_positions: Sequence[StepperPosition]
+
+    class Carriage(Protocol):
+        """One of two carriages that share an axis; *axis* is 0, 1 or 2."""
+
+        axis: int
+
+        def is_active(self) -> bool: ...
+
+
+# Sections that put one of Klipper's own probes into `probe`. Others (Beacon,
+# Cartographer and the like) measure the bed without a move that anybody is told of.
+PROBES = (
+    "probe",
+    "bltouch",
+    "smart_effector",
+    "probe_eddy_current",
+    "load_cell_probe",
+    "dockable_probe",
+)
+
+# The axes whose homing can be told apart, where these are not all of x, y and z.
+HOMED_AXES = {
+    "none": (),
+    "delta": (),
+    "rotary_delta": (),
+    "winch": (),
+    "deltesian": ("y",),
+    "polar": ("z",),
+}
+AXES = ("x", "y", "z")
+
+DRAWN = 1e-7  # mm of filament that begin the printing of a job, as in Klipper
+
+
+def motion_queues(printer: Any) -> dict[str, MotionQueue]:
+    """The histories of the toolhead's and the extruders' queues, by Klipper's names."""
+    report = printer.lookup_object("motion_report", None)
+    queues = getattr(report, "dtrapqs", None) or getattr(report, "trapqs", None) or {}
+    return dict(queues)
+
+
+def extruders(printer: Any) -> dict[str, Any]:
+    """The extruders by their names in the configuration, in Klipper's order."""
+    found: dict[str, Any] = {}
+    for number in range(99):
+        name = f"extruder{number or ''}"
+        extruder = printer.lookup_object(name, None)
+        if extruder is None:
+            break
+        found[name] = extruder
+    return found
+
+
+def queue_moving(extruder: Any) -> object:
+    """Return the queue that moves an extruder: SYNC_EXTRUDER_MOTION changes it.
+
+    Its status does not tell: there None means its own queue, and later none at all.
+    """
+    stepper = getattr(extruder, "extruder_stepper", None)
+    return extruder.get_trapq() if stepper is None else stepper.stepper.get_trapq()
+
+
+def kinematics(printer: Any) -> str:
+    """The word behind `kinematics:` in the section [printer]."""
+    settings = _settings(printer)
+    return str(settings.get("printer", {}).get("kinematics", ""))
+
+
+def homed_axes(printer: Any) -> tuple[str, ...]:
+    """The axes that a homing can be counted for."""
+    return HOMED_AXES.get(kinematics(printer), AXES)
+
+
+def has_axes(printer: Any) -> bool:
+    """Whether the toolhead moves at all: with `kinematics: none` it does not."""
+    return bool(printer.lookup_object("toolhead").get_kinematics().get_steppers())
+
+
+def _settings(printer: Any) -> Mapping[str, Mapping[str, Any]]:
+    """The sections that Klipper was configured with, and their options."""
+    configured = printer.lookup_object("configfile").get_status(0.0)
+    settings: Mapping[str, Mapping[str, Any]] = configured["settings"]
+    return settings
+
+
+# Homing moves
+
+
+def steps_run(move: HomingMove) -> dict[str, float]:
+    """Return how far each stepper of a homing move turned, in mm, signed."""
+    return {
+        each.stepper_name: (each.halt_pos - each.start_pos)
+        * each.stepper.get_step_dist()
+        for each in move.stepper_positions
+    }
+
+
+def is_probing(move: HomingMove) -> bool:
+    """Whether a probe ends this move: of a homing, or of a touch for its own sake."""
+    return any(
+        name == "probe" or hasattr(endstop, "get_position_endstop")
+        for endstop, name in move.endstops
+    )
+
+
+class Touches:
+    """How often the probe touched the bed, once for each touch on every version.
+
+    A touch is a homing move, and in newer versions an event as well; a scan of an
+    eddy current sensor is an event alone.
+    """
+
+    def __init__(self) -> None:
+        self._counted = False  # the touch that the next event may be about
+
+    def moved(self, move: HomingMove) -> int:
+        """Return the touches that a finished homing move adds."""
+        if not is_probing(move):
+            return 0
+        self._counted = any(name == "probe" for _, name in move.endstops)
+        return 1
+
+    def updated(self, results: Sequence[Any]) -> int:
+        """Return the touches that `probe:update_results` adds to those counted."""
+        # Up to v0.13.0 the argument is one position: three numbers.
+        single = bool(results) and isinstance(results[0], (int, float))
+        touches = 1 if single else len(results)
+        known, self._counted = self._counted, False
+        return max(0, touches - known)
+
+
+def has_probe(printer: Any) -> bool:
+    """Whether there is a probe whose every touch Klipper tells of."""
+    if printer.lookup_object("probe", None) is None:
+        return False
+    return any(name.split()[0] in PROBES for name in _settings(printer))
+
+
+# Manual steppers
+
+
+class Turn(NamedTuple):
+    """A run of steps, as a move of a queue: see `PlannedMove`."""
+
+    print_time: float
+    move_t: float
+    start_v: float
+    accel: float = 0.0
+
+
+class StepQueue:
+    """The steps that were sent to a motor, read like a motion queue.
+
+    No version keeps the motion queue of a manual stepper for long enough, and that
+    queue is not cut where an endstop triggers; the history of its steps is kept.
+    """
+
+    def __init__(self, dumped: Any) -> None:
+        self._steps = dumped.get_step_queue
+        self._stepper: Stepper = dumped.mcu_stepper
+
+    def extract_trapq(
+        self, start_time: float, end_time: float
+    ) -> tuple[Sequence[Turn], None]:
+        mcu = self._stepper.get_mcu()
+        time, clock = mcu.clock_to_print_time, mcu.print_time_to_clock
+        distance = self._stepper.get_step_dist()
+        # A single step begins and ends at one moment: it must take some time.
+        shortest = 1e-7
+        turns = []
+        # One tick more at each end: Klipper leaves out what only touches them.
+        for run in self._steps(clock(start_time) - 1, clock(end_time) + 1)[0]:
+            if not run.step_count:
+                continue
+            begin = time(run.first_clock)
+            lasts = max(time(run.last_clock) - begin, shortest)
+            turns.append(Turn(begin, lasts, run.step_count * distance / lasts))
+        return turns, None
+
+
+def manual_steppers(printer: Any) -> dict[str, tuple[Any, StepQueue]]:
+    """Each `manual_stepper` whose steps can be read, with these, by Klipper's name."""
+    report = printer.lookup_object("motion_report", None)
+    dumped = getattr(report, "steppers", None) or {}
+    return {
+        name: (stepper, StepQueue(dumped[name]))
+        for name, stepper in printer.lookup_objects("manual_stepper")
+        if name in dumped
+    }
+
+
+# Two carriages on one axis
+
+
+class _OldRail:
+    """One of the two carriages of Klipper up to v0.13.0, and of Kalico."""
+
+    def __init__(self, module: Any, rail: Any) -> None:
+        self.axis: int = module.axis
+        self.is_active = rail.is_active
+
+
+def carriages(printer: Any) -> dict[str, Carriage]:
+    """The carriages that share an axis, by name; none on other printers."""
+    module = printer.lookup_object("dual_carriage", None)
+    if module is None:
+        return {}
+    rails = getattr(module, "dc_rails", None)
+    if isinstance(rails, Mapping):
+        return dict(rails)
+    return {str(n): _OldRail(module, rail) for n, rail in enumerate(module.dc)}
+
+
+# What is printed
+
+
+class Drawing:
+    """Whether filament was drawn in this job, by the positions that G-code has set.
+
+    Klipper's own `print_duration` begins with the first extrusion as well. Before May
+    2025, and in Kalico, it falls to 0 where another extruder takes over, since the
+    position of one is subtracted from that of the other.
+    """
+
+    def __init__(self, printer: Any) -> None:
+        self._gcode_move = printer.lookup_object("gcode_move", None)
+        self._needs_none = not extruders(printer)
+        self._position = self._read()
+        self._drawn = 0.0
+        # Klipper's own handler comes before: the position is the new extruder's then.
+        event = "extruder:activate_extruder"
+        printer.register_event_handler(event, guarded(self._other_extruder, event))
+
+    def begin(self) -> None:
+        """Take note that a job has begun since the last look."""
+        self._drawn = 0.0
+
+    def look(self) -> bool:
+        """Whether filament was drawn; a printer without extruders needs none."""
+        before, self._position = self._position, self._read()
+        if self._drawn < DRAWN:
+            self._drawn += self._position - before
+        return self._needs_none or self._drawn >= DRAWN
+
+    def _read(self) -> float:
+        """Return where G-code has sent the active extruder, in mm."""
+        if self._gcode_move is None:
+            return 0.0
+        position: float = self._gcode_move.get_status(0.0)["position"][3]
+        return position
+
+    def _other_extruder(self) -> None:
+        self._position = self._read()
