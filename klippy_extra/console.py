@@ -30,6 +30,7 @@ class Console:
         self._reactor = printer.get_reactor()
         self._gcode = printer.lookup_object("gcode")
         self._print_start = print_start
+        self._refused: set[str] = set()  # counts that a print was told of
         for name, (method, description) in _COMMANDS.items():
             entry = guarded(
                 getattr(self, method),
@@ -66,12 +67,11 @@ class Console:
         self._manager.count_now()
         state = self._manager.board.state(task.slug)
         lines = [words.standing(state.label, state)]
-        if len(state.limits) > 1:
-            lines += [
-                f"{limit.meter}: {words.quantity(limit.used, limit.unit)} used of"
-                f" {words.quantity(limit.threshold, limit.unit)}."
-                for limit in state.limits
-            ]
+        lines += [
+            f"{limit.meter}: {words.quantity(limit.used, limit.unit)} used of"
+            f" {words.quantity(limit.threshold, limit.unit)}."
+            for limit in state.limits
+        ]
         if state.last_done is not None:
             by = f" by {state.last_by}" if state.last_by else ""
             lines.append(f"Last done {words.day(state.last_done)}{by}.")
@@ -139,12 +139,23 @@ class Console:
         self._order(gcmd, "adjust", used=used)
 
     def count(self, gcmd) -> None:
+        by = self._number(gcmd, "BY", 1.0, least=0.0)
+        name, to = gcmd.get("NAME"), gcmd.get("RENAME", None)
         try:
-            by = self._number(gcmd, "BY", 1.0, least=0.0)
-            meter = self._manager.counting.move(gcmd.get("NAME"), by)
+            if to is not None or gcmd.get("REMOVE", "0") not in ("0", ""):
+                text = self._manager.change_count(name, to)
+            else:
+                meter = self._manager.counting.move(name, by)
+                text = f"{meter} counts {words.amount(by)} more."
         except ValueError as error:
-            raise gcmd.error(str(error)) from None
-        gcmd.respond_info(f"{meter} counts {words.amount(by)} more.")
+            # An error would end a print over a macro that counts for nobody.
+            if not self._manager.reminders.busy(self._reactor.monotonic()):
+                raise gcmd.error(str(error)) from None
+            text = str(error)
+            if text in self._refused:
+                return
+            self._refused.add(text)
+        gcmd.respond_info(text)
 
     def material(self, gcmd) -> None:
         name = gcmd.get("MATERIAL").strip()
@@ -327,7 +338,10 @@ _COMMANDS: dict[str, tuple[str, str]] = {
         "log",
         "Show what was done: [NAME=] [LIMIT=10], or write it to a file: EXPORT=1",
     ),
-    "MAINTENANCE_COUNT": ("count", "Move a count meter: NAME= [BY=1]"),
+    "MAINTENANCE_COUNT": (
+        "count",
+        "Move a count meter: NAME= [BY=1], or change it: [REMOVE=1|RENAME=]",
+    ),
     "SET_MAINTENANCE_MATERIAL": (
         "material",
         "Tell which material is loaded: MATERIAL=",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, Mapping
 
 from . import contract, meters
 from .conditions import Conditions, Material
 from .ledger import Counter, Ledger
 from .meters import families
+from .problems import COUNTING, Problems
 from .settings import Settings
 from .task import OF_MOONRAKER, Task
 
@@ -27,8 +28,12 @@ class Counting:
         book: Ledger,
         documents: Mapping[str, Any],
         wall: Callable[[], float],
+        problems: Problems,
     ) -> None:
         self._book = book
+        self._tasks = tasks
+        self._problems = problems
+        self._failing: frozenset[str] = frozenset()
         self._wall = wall
         self._weights = {
             key: weights
@@ -36,11 +41,14 @@ class Counting:
             for key, weights in task.weights.items()
         }
         wanted = {counter.meter for counter in book.counters()}
-        counts = sorted(filter(_is_count, {*book.readings, *wanted}))
+        left = filter(_is_count, set(book.readings) - wanted)
         self._sources = meters.Sources(
             printer,
             meters.Options(
-                wall=wall, memory=documents.get("memory") or {}, counts=tuple(counts)
+                wall=wall,
+                memory=documents.get("memory") or {},
+                counts=tuple(filter(_is_count, wanted)),
+                counts_left=tuple(left),
             ),
         )
         self.meters: dict[str, contract.Meter] = {}
@@ -60,6 +68,10 @@ class Counting:
         self._eventtime = eventtime
         increments = self._sources.poll(eventtime)
         self.add(increments)
+        failing = self._sources.failing
+        if failing != self._failing:
+            self._failing = failing
+            self.report()
         return any(name in increments for name in ENDS)
 
     def flush(self, eventtime: float) -> None:
@@ -86,9 +98,25 @@ class Counting:
 
     def move(self, name: str, by: float) -> str:
         """Move a macro's count meter; return its name. ValueError with the fix."""
-        meter = self._sources.count(name, by)
+        return self._sources.counts.count(name, by)
+
+    def remove(self, name: str) -> str:
+        """Forget a count meter that no task counts, with its reading; or ValueError."""
+        meter = self._sources.counts.take_away(name)
+        self._book.forget(meter)
         self._learn()
         return meter
+
+    def rename(self, name: str, to: str) -> str:
+        """Add the reading of a meter that no task counts to another; or ValueError.
+
+        What the tasks of the other one have used stays as it is.
+        """
+        target = self._sources.counts.target(to)
+        meter = self._sources.counts.take_away(name)
+        self._book.forget(meter, into=target)
+        self._learn()
+        return target
 
     def set_material(self, name: str) -> None:
         self._material.set(name)
@@ -106,22 +134,34 @@ class Counting:
         """What belongs into the store together: else a count could be taken twice."""
         return {"meters": self._book.document(), "memory": self._sources.memory}
 
-    def missing(self, tasks: Iterable[Task]) -> dict[str, list[str]]:
-        """What a task asks for and this printer does not have: sentences by slug."""
-        return {
-            task.slug: texts
-            for task in tasks
-            for texts in [self._missing(task)]
-            if texts
-        }
+    def report(self) -> dict[str, list[str]]:
+        """Report what is not counted, and return these sentences by task."""
+        failing = self._failing
+        texts = {task.slug: self._wrong(task) for task in self._tasks.values()}
+        for task, sentences in texts.items():
+            self._problems.report_task(task, " ".join(sentences))
+        text = ""
+        if failing:
+            names = ", ".join(sorted(failing))
+            text = f"These meters are not counted now: {names}. klippy.log tells why."
+        self._problems.report(COUNTING, text)
+        return {task: sentences for task, sentences in texts.items() if sentences}
 
-    def _missing(self, task: Task) -> list[str]:
+    def _wrong(self, task: Task) -> list[str]:
+        """What of a task is not counted, and why, in sentences."""
         wanted = {limit.counter.meter for limit in task.plan.limits}
+        why = "this printer has no such meter"
+        if self._sources.not_made:
+            why = "it could not be started, and klippy.log tells why"
         texts = [
-            f"The meter '{meter}' is not counted: this printer has no such meter."
+            f"The meter '{meter}' is not counted: {why}."
             for meter in sorted(wanted - set(self.meters))
         ]
-        conditions = (
+        texts += [
+            f"The meter '{meter}' is not counted now, and klippy.log tells why."
+            for meter in sorted(wanted & self._failing)
+        ]
+        conditions = [
             self._conditions.missing(each) for each, _ in task.weights.values()
-        )
+        ]
         return texts + [text for text in conditions if text]

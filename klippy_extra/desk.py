@@ -80,7 +80,7 @@ class Desk:
         if not ready:
             raise RefusedError(NOT_READY, "The printer is not ready for commands.")
         carry_out = _COMMANDS[command.command]
-        record, event, text = carry_out(self._book, task, command, int(now))
+        record, event, text, *log = carry_out(self._book, task, command, int(now))
         entry = None
         if event:
             at = command.at if command.at is not None else int(now)
@@ -89,7 +89,7 @@ class Desk:
                 task=task,
                 event=event,
                 by=command.by,
-                note=command.note,
+                note="; ".join(filter(None, [*log, command.note])),
                 used={n: round(v, 6) for n, v in self._book.used(task).items()},
             )
         return Change(record, event, text, entry)
@@ -171,26 +171,33 @@ def _disable(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
 
 def _set(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
     record, limits = book.records[task], book.plans[task].limits
-    texts = []
+    old = record
+    texts, log = [], []
     if command.threshold is not None:
         asked = _by_limit(limits, command.threshold, "threshold", least=LEAST)
         configured = {each.name: each.threshold for each in limits}
+        before = {each.name: ledger.threshold(old, each) for each in limits}
         record = record._replace(thresholds=_over(record.thresholds, asked, configured))
         texts.append("threshold " + _listed(limits, asked))
+        log.append(_changed("threshold", limits, before, asked))
     if command.warn_at is not None:
         asked = _by_limit(limits, command.warn_at, "warn_at", least=LEAST)
         configured = {each.name: each.warn for each in limits}
+        before = {each.name: ledger.warn_at(old, each) for each in limits}
         record = record._replace(warns=_over(record.warns, asked, configured))
+        log.append(_changed("warning at", limits, before, asked))
         texts.append("warning at " + _listed(limits, asked) + " before the end")
-    return record, "changed", "has now " + " and ".join(texts) + "."
+    text = "has now " + " and ".join(texts) + "."
+    return record, "changed", text, "; ".join(log)
 
 
 def _adjust(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
     limits = book.plans[task].limits
     asked = _by_limit(limits, command.used or 0.0, "used")
-    used = dict(book.used(task), **asked)
+    before = book.used(task)
     text = f"counts {_listed(limits, asked)} as used now."
-    return book.restart(task, used), "changed", text
+    log = _changed("used", limits, before, asked)
+    return book.restart(task, dict(before, **asked)), "changed", text, log
 
 
 def _log(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
@@ -253,6 +260,17 @@ def _over(
 ) -> dict[str, ledger.Override]:
     fresh = {n: ledger.Override(v, configured[n]) for n, v in asked.items()}
     return dict(overrides, **fresh)
+
+
+def _changed(
+    what: str,
+    limits: tuple[ledger.Limit, ...],
+    before: dict[str, float],
+    after: dict[str, float],
+) -> str:
+    """What a value was and is, for the log."""
+    was = {name: before[name] for name in after}
+    return f"{what} {_listed(limits, after)}, before {_listed(limits, was)}"
 
 
 def _listed(limits: tuple[ledger.Limit, ...], amounts: dict[str, float]) -> str:

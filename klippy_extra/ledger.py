@@ -176,6 +176,21 @@ class Ledger:
         for name in names:
             self.readings.setdefault(name, 0.0)
 
+    def forget(self, meter: str, into: str = "") -> None:
+        """Drop a meter that no task counts, its reading perhaps *into* another one.
+
+        What tasks have used of the other one stays.
+        """
+        reading = self.readings.pop(meter, 0.0)
+        self._rates.pop(meter, None)
+        self._recent.pop(meter, None)
+        if not into:
+            return
+        used = {task: self.used(task) for task in self.plans}
+        self.readings[into] = self.readings.get(into, 0.0) + reading
+        for task, amounts in used.items():
+            self.records[task] = self.restart(task, amounts)
+
     def advance(
         self,
         increments: Mapping[str, float],

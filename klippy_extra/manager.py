@@ -135,6 +135,7 @@ class Manager:
             self.book,
             self.memory.documents,
             self.wall,
+            self.problems,
         )
         self.memory.start()
         self.running = True
@@ -154,13 +155,12 @@ class Manager:
         self._past.start(self.counting, self._post)
 
     def _say_what_is_wrong(self) -> None:
-        missing = self.counting.missing(self.tasks.values())
+        wrong = self.counting.report()
         texts = [self.memory.problem, *self._notes]
-        for task, problems in missing.items():
-            self.problems.report_task(task, " ".join(problems))
+        for task, problems in wrong.items():
             section = f"[maintain {self.tasks[task].name}]"
             texts += [f"{section}: {problem}" for problem in problems]
-        if missing:
+        if wrong:
             texts.append(f"This printer has {', '.join(self.counting.meters)}.")
         for text in filter(None, texts):
             self.reminders.say(text)
@@ -344,6 +344,18 @@ class Manager:
     def sum_up(self) -> None:
         if self.publisher is not None:
             self.publisher.summary(self.board.summary())
+
+    def change_count(self, name: str, to: str | None) -> str:
+        """Remove a count meter, or rename it; return a sentence. Or ValueError."""
+        if to is None:
+            text = f"{self.counting.remove(name)} is removed."
+        else:
+            meter = self.counting.rename(name, to)
+            text = f"The reading of '{name}' is part of '{meter}' now."
+        self.memory.save(self._everything())
+        if self.publisher is not None:
+            self.publisher.info()
+        return text
 
     def set_material(self, name: str) -> None:
         self.counting.set_material(name)

@@ -7,6 +7,8 @@ from datetime import datetime, timezone
 from . import contract
 from .contract import DISABLED, DUE, SNOOZED, SOON
 
+LEAST = 0.005  # an amount below it is none to a person
+
 
 def amount(number: float) -> str:
     """A number as people write it: at most two digits behind the point."""
@@ -29,12 +31,14 @@ def standing(label: str, state: contract.State) -> str:
     used = quantity(limit.used, limit.unit)
     if state.status == DISABLED:
         return f"{label} is disabled, with {used} used."
+    threshold = quantity(limit.threshold, limit.unit)
     if limit.remaining <= 0.0:
-        over = quantity(abs(limit.remaining), limit.unit)
-        text = f"{label} is due: {used} used, {over} over"
+        over = f", {quantity(-limit.remaining, limit.unit)} over"
+        over = over if limit.remaining <= -LEAST else ""
+        text = f"{label} is due: {used} used{over} of {threshold}"
     else:
-        text = f"{label}: {quantity(limit.remaining, limit.unit)} remaining"
-    text += f" of {quantity(limit.threshold, limit.unit)}"
+        left = quantity(limit.remaining, limit.unit)
+        text = f"{label}: {left} remaining of {threshold}"
     if len(state.limits) > 1:
         text += f" ({state.trigger})"
     if state.status == SOON:

@@ -38,6 +38,7 @@ class Sources:
     def __init__(self, printer: Any, options: Options) -> None:
         self._sources: dict[str, Any] = {}
         self._polls: dict[str, Callable[[float], Increments]] = {}
+        self._fails: dict[str, bool] = {}  # by source, when it was last read
         for name, make in SOURCES.items():
             source = guarded(make, f"the source of meters {name!r}")(printer, options)
             if source is not None:
@@ -86,9 +87,29 @@ class Sources:
             del self._polls[name]
         return _sum(found)
 
-    def count(self, name: str, by: float = 1.0) -> str:
-        """Move a macro's count meter and return its name; ValueError with the fix."""
-        return self._sources["counts"].count(name, by)  # type: ignore[no-any-return]
+    @property
+    def counts(self) -> Counts:
+        """The meters that macros move."""
+        counts: Counts = self._sources["counts"]
+        return counts
+
+    @property
+    def not_made(self) -> bool:
+        """Whether a source could not be made: then its meters are not known either."""
+        return len(self._sources) < len(SOURCES)
+
+    @property
+    def failing(self) -> frozenset[str]:
+        """The meters of the sources that failed when they were last read."""
+        failing = {name for name, fails in self._fails.items() if fails}
+        failing |= {
+            name
+            for name, source in self._sources.items()
+            if getattr(source, "failing", False)
+        }
+        return frozenset(
+            meter for name in failing for meter in self._sources[name].meters
+        )
 
     def _call(self, method: str, eventtime: float) -> None:
         for name in self._polls:
@@ -97,7 +118,16 @@ class Sources:
                 self._guarded(name, call)(eventtime)
 
     def _guarded(self, name: str, call: Any) -> Callable[[float], Increments]:
-        return guarded(call, f"the source of meters {name!r}", lambda eventtime: {})
+        def read(eventtime: float) -> Increments:
+            increments: Increments = call(eventtime)
+            self._fails[name] = False
+            return increments
+
+        def failed(eventtime: float) -> Increments:
+            self._fails[name] = True
+            return {}
+
+        return guarded(read, f"the source of meters {name!r}", failed)
 
 
 def _sum(found: Any) -> Increments:

@@ -30,4 +30,5 @@ class Options(NamedTuple):
     wall: Callable[[], float] = time.time
     synchronized: Callable[[], bool] | None = None  # None: ask the kernel
     memory: Mapping[str, Any] = {}  # what `Sources.memory` was when last stored
-    counts: tuple[str, ...] = ()  # `count_...` meters that exist from the start
+    counts: tuple[str, ...] = ()  # the `count_...` meters that tasks count
+    counts_left: tuple[str, ...] = ()  # those with a reading that no task counts

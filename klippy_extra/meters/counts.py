@@ -2,43 +2,76 @@
 
 from __future__ import annotations
 
-import math
-
 from ..contract import Meter
 from .base import Increments, Options
 from .families import each, known, plain
 
 PREFIX = "count_"
-MOST = 100  # a macro that makes names up must not fill the memory
+MOST = 1e9  # in one command
 
 
 class Counts:
-    """``count_<name>``, moved by ``MAINTENANCE_COUNT NAME=<name> BY=1``."""
+    """``count_<name>``, moved by ``MAINTENANCE_COUNT NAME=<name> BY=1``.
+
+    A macro moves those that a task counts. Others were counted for a task that is gone:
+    their readings stay until somebody removes or renames them.
+    """
 
     def __init__(self, printer, options: Options) -> None:
+        self._wanted = frozenset(filter(known, options.counts))
+        left = filter(known, options.counts_left)
         self.meters: dict[str, Meter] = {}
+        for name in sorted({*self._wanted, *left}):
+            self.meters.update(each("count", [name[len(PREFIX) :]]).values())
         self._pending: Increments = {}
-        for name in filter(known, options.counts):
-            self._add(name)
 
     def count(self, name: str, by: float) -> str:
-        """Return the meter's name. ValueError for what is no name or no amount."""
-        if not (math.isfinite(by) and by > 0.0):
-            raise ValueError(f"BY={by} must be greater than 0: a meter only grows.")
-        meter = self._add(name)
+        """Move a meter and return its name. ValueError says why it is not moved."""
+        if not 0.0 < by <= MOST:
+            raise ValueError(
+                f"BY={by:g} must be greater than 0 and at most {MOST:g}: a meter only"
+                " grows."
+            )
+        meter = self.find(name)
+        if meter not in self._wanted:
+            raise ValueError(
+                f"No task counts '{meter}', so nothing is counted. {self._known()}"
+            )
         self._pending[meter] = self._pending.get(meter, 0.0) + by
+        return meter
+
+    def find(self, name: str) -> str:
+        """Return the meter's whole name; ValueError for what can be no name."""
+        short = plain(name[len(PREFIX) :] if name.startswith(PREFIX) else name)
+        if not short:
+            raise ValueError(f"NAME={name!r} needs a letter of a to z, or a digit.")
+        return PREFIX + short
+
+    def take_away(self, name: str) -> str:
+        """Remove a meter that no task counts; return its whole name. Or ValueError."""
+        meter = self.find(name)
+        if meter in self._wanted:
+            raise ValueError(
+                f"A task counts '{meter}': change its trigger first, and restart."
+            )
+        if meter not in self.meters:
+            raise ValueError(f"There is no meter '{meter}'. {self._known()}")
+        del self.meters[meter]
+        return meter
+
+    def target(self, name: str) -> str:
+        """Return the meter that another one's reading can go to; or ValueError."""
+        meter = self.find(name)
+        if meter not in self._wanted:
+            raise ValueError(f"No task counts '{meter}'. {self._known()}")
         return meter
 
     def poll(self, eventtime: float) -> Increments:
         increments, self._pending = self._pending, {}
         return increments
 
-    def _add(self, name: str) -> str:
-        short = plain(name[len(PREFIX) :] if name.startswith(PREFIX) else name)
-        if not short:
-            raise ValueError(f"NAME={name!r} needs a letter of a to z, or a digit.")
-        made, meter = each("count", [short])[short]
-        if made not in self.meters and len(self.meters) >= MOST:
-            raise ValueError(f"There are {MOST} count meters already; use one of them.")
-        self.meters[made] = meter
-        return made
+    def _known(self) -> str:
+        names = ", ".join(sorted(self._wanted))
+        left = ", ".join(sorted(set(self.meters) - self._wanted))
+        text = f"Tasks count: {names}." if names else "No task counts such a meter."
+        return text + (f" Left over: {left}." if left else "")

@@ -30,6 +30,7 @@ class Motion:
     def __init__(self, printer, options: Options) -> None:
         self.meters: dict[str, Meter] = {}
         self._printer = printer
+        self.failing = False  # whether the last look at the queues failed
         self._pending: Increments = {}
         self._readers: dict[str, Any] = {}  # by the queue's name
         self._queues: dict[str, Queue] = {}
@@ -78,7 +79,7 @@ class Motion:
         ):
             self._printer.register_event_handler(event, guarded(handle, event))
         self._timer = self._reactor.register_timer(
-            guarded(self._timed, "counting motion", lambda now: now + LOOK),
+            guarded(self._timed, "counting motion", self._again),
             self._reactor.NOW,
         )
 
@@ -100,7 +101,14 @@ class Motion:
     def _timed(self, eventtime: float) -> float:
         if not self._queues:
             return float(self._reactor.NEVER)
-        return eventtime + (SOON if self._look(eventtime) else LOOK)
+        behind = self._look(eventtime)
+        self.failing = False
+        return eventtime + (SOON if behind else LOOK)
+
+    def _again(self, eventtime: float) -> float:
+        """Say when to try again what has failed."""
+        self.failing = True
+        return eventtime + LOOK
 
     def _look(self, eventtime: float) -> bool:
         """Read a slice of each queue; return whether there is more."""

@@ -62,7 +62,7 @@ def test_status_tells_how_each_task_stands(printer):
 def test_exactly_at_the_threshold_is_due_and_nothing_over(printer):
     printer.say("ADJUST_MAINTENANCE NAME=rods USED=150")
     said = printer.say("MAINTAIN_STATUS")
-    assert "Clean the rods is due: 150 h used, 0 h over of 150 h." in said
+    assert "Clean the rods is due: 150 h used of 150 h." in said
 
 
 def test_status_without_a_task_tells_how_to_write_one(bench):
@@ -142,6 +142,7 @@ def test_hours_over_the_threshold_are_taken_as_they_are(printer):
         ("MAINTENANCE_LOG NAME=rods LIMIT=0", "LIMIT=0 must be a number, 1 or more"),
         ("MAINTENANCE_COUNT NAME=cuts BY=-1", "BY=-1 must be a number"),
         ("MAINTENANCE_COUNT NAME=???", "???"),
+        ("MAINTENANCE_COUNT NAME=cuts", "No task counts such a meter."),
         ("MAINTENANCE_CHECK ANSWER=perhaps", "must be 'print' or 'stop'"),
     ],
 )
@@ -199,6 +200,75 @@ def test_a_macro_moves_a_count_meter(bench):
     printer.advance(3)
 
     assert printer.task("blade")["used"] == 2.0
+
+
+BLADE = "[maintain blade]\ntrigger: count_cuts\nthreshold: 3000\n"
+
+
+@pytest.mark.parametrize("by", ["0", "1e+10", "inf", "nan"])
+def test_a_count_that_would_not_be_counted_is_refused(bench, by):
+    said = bench(BLADE).say(f"MAINTENANCE_COUNT NAME=cuts BY={by}")
+
+    assert said.startswith("!! ")
+    assert f"BY={by} must be" in said
+
+
+def test_a_count_that_no_task_uses_is_refused_with_those_that_tasks_use(bench):
+    printer = bench(BLADE)
+    said = printer.say("MAINTENANCE_COUNT NAME=cut")
+
+    assert said.startswith("!! No task counts 'count_cut'")
+    assert "Tasks count: count_cuts." in said
+
+
+def test_a_print_goes_on_over_a_count_that_no_task_uses_and_hears_of_it_once(
+    bench, tmp_path
+):
+    (tmp_path / "file.gcode").write_text("MAINTENANCE_COUNT NAME=cut\nG4 P2000\n" * 5)
+    printer = bench(f"[virtual_sdcard]\npath: {tmp_path}\n{BLADE}")
+    printer.print_to_end("file.gcode")
+
+    assert printer.status("print_stats")["state"] == "complete"
+    assert sum("No task counts 'count_cut'" in line for line in printer.console) == 1
+
+
+def test_a_count_that_is_left_over_can_be_removed_or_renamed(bench):
+    printer = bench(BLADE)
+    printer.say("MAINTENANCE_COUNT NAME=cuts BY=40")
+    printer.advance(3)
+    printer.configure(
+        printer.config_file.read_text().replace("count_cuts", "count_blade")
+    )
+    printer.restart()
+    printer.say("MAINTENANCE_COUNT NAME=blade BY=2")
+    printer.advance(3)
+
+    assert "A task counts" in printer.say("MAINTENANCE_COUNT NAME=blade REMOVE=1")
+    assert "Left over: count_cuts." in printer.say("MAINTENANCE_COUNT NAME=cut")
+    assert "count_blade" in printer.say("MAINTENANCE_COUNT NAME=cuts RENAME=blade")
+    assert printer.manager.counting.readings()["count_blade"] == 42.0
+    assert "count_cuts" not in printer.manager.counting.readings()
+    assert printer.task("blade")["used"] == 2.0
+    printer.restart()
+    assert printer.manager.counting.readings()["count_blade"] == 42.0
+    assert "no meter 'count_cuts'" in printer.say(
+        "MAINTENANCE_COUNT NAME=cuts REMOVE=1"
+    )
+
+
+def test_set_and_adjust_write_the_old_and_the_new_value_into_the_log(printer):
+    printer.say("SET_MAINTENANCE NAME=rods THRESHOLD=200 WARN=50")
+    printer.say("ADJUST_MAINTENANCE NAME=rods USED=160")
+    said = printer.say("MAINTENANCE_LOG NAME=rods")
+
+    assert "threshold 200 h, before 150 h; warning at 50 h, before 15 h" in said
+    assert "used 160 h, before 0 h" in said
+
+
+def test_check_names_every_meter_of_a_task(printer):
+    assert "print_time: 0 h used of 150 h." in printer.say(
+        "CHECK_MAINTENANCE NAME=rods"
+    )
 
 
 def test_the_material_decides_how_fast_a_nozzle_wears(bench):

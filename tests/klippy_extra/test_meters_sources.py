@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from klippy_extra import meters
 from klippy_extra.meters import Options, Sources, known, unit
-from klippy_extra.meters.counts import MOST, Counts
+from klippy_extra.meters.counts import Counts
 from klippy_extra.meters.families import FAMILIES, each
 from tests.fakes import VirtualPrinter
 from tests.fakes.meters import Counted
@@ -325,12 +325,14 @@ def test_tool_changes_are_counted_by_the_tool_that_was_taken():
 
 # Count meters
 
+CUTS = Options(counts=("count_cuts",), counts_left=("count_old",))
+
 
 def test_a_macro_moves_a_count_meter_of_its_own():
-    sources = Sources(Events(), Options())
+    sources = Sources(Events(), CUTS)
 
-    assert sources.count("Cuts") == "count_cuts"
-    assert sources.count("count_cuts", 2.0) == "count_cuts"
+    assert sources.counts.count("Cuts", 1.0) == "count_cuts"
+    assert sources.counts.count("count_cuts", 2.0) == "count_cuts"
     assert moved(sources) == {"count_cuts": 3}
     assert moved(sources) == {}
     assert sources.meters["count_cuts"].unit == ""
@@ -343,25 +345,20 @@ def test_count_meters_that_are_wanted_exist_before_anything_is_counted():
     assert "count_" not in found
 
 
-@pytest.mark.parametrize("by", [0.0, -1.0, math.nan, math.inf])
+@pytest.mark.parametrize("by", [0.0, -1.0, math.nan, math.inf, 1e10])
 def test_a_count_only_grows(by):
     with pytest.raises(ValueError, match="greater than 0"):
-        Counts(None, Options()).count("cuts", by)
+        Counts(None, CUTS).count("cuts", by)
 
 
 def test_a_count_meter_needs_a_name():
     with pytest.raises(ValueError, match="letter"):
-        Counts(None, Options()).count("???", 1.0)
+        Counts(None, CUTS).count("???", 1.0)
 
 
-def test_a_macro_cannot_make_up_names_for_ever():
-    counts = Counts(None, Options())
-    for number in range(MOST):
-        counts.count(f"n{number}", 1.0)
-
-    with pytest.raises(ValueError, match=str(MOST)):
-        counts.count("one_more", 1.0)
-    assert counts.count("n0", 1.0) == "count_n0"
+def test_a_count_meter_that_no_task_uses_is_refused():
+    with pytest.raises(ValueError, match="Left over: count_old"):
+        Counts(None, CUTS).count("old", 1.0)
 
 
 # All of them together
@@ -371,7 +368,7 @@ class Broken:
     """A source that raises wherever a test says so."""
 
     def __init__(self, printer, options, when):
-        self.meters = {}
+        self.meters = {"count_odd": None}
         self.when = when
         if when == "made":
             raise RuntimeError("made")
@@ -389,8 +386,8 @@ def test_a_source_that_fails_is_named_once_and_the_others_count_on(
     monkeypatch.setitem(
         meters.SOURCES, "odd", lambda printer, options: Broken(printer, options, when)
     )
-    sources = Sources(Events(), Options())
-    sources.count("cuts")
+    sources = Sources(Events(), CUTS)
+    sources.counts.count("cuts", 1.0)
     with caplog.at_level(logging.ERROR):
         increments = [sources.poll(100.0 + i) for i in range(10)]
 
@@ -398,6 +395,8 @@ def test_a_source_that_fails_is_named_once_and_the_others_count_on(
     assert sum(i.get("count_cuts", 0) for i in increments) == 1
     assert not any("count_odd" in i for i in increments)
     assert len(caplog.records) <= 1
+    assert sources.not_made == (when == "made")
+    assert sources.failing == ({"count_odd"} if when == "polled" else set())
 
 
 def test_an_event_that_makes_no_sense_harms_nothing(printer, caplog):
@@ -457,12 +456,12 @@ def test_what_must_be_stored_with_the_meters_is_json():
 
 
 def test_after_a_shutdown_only_the_clock_and_the_counts_go_on(printer):
-    counted = Counted(printer)
+    counted = Counted(printer, counts=("count_cuts",))
     printer.gcode("M140 S60\nG28", 120)
     printer.emergency_stop()
     before = dict(counted.readings)
     printer.advance(3600)
-    counted.sources.count("cuts")
+    counted.sources.counts.count("cuts", 1.0)
     printer.advance(2)
 
     moved_on = {n for n, r in counted.readings.items() if r != before.get(n, 0.0)}

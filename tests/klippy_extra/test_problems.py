@@ -59,3 +59,25 @@ def test_problems_of_several_parts_are_said_in_one_text():
     problems.report(STORE, "The disk is full.")
 
     assert problems.summary == "The disk is full. The broker refuses the password."
+
+
+def test_a_meter_that_fails_is_said_until_it_counts_again(bench, monkeypatch):
+    printer = bench(MISSPELT)
+    poll = printer.manager.counting._sources._sources["printing"].poll
+    broken = True
+
+    def failing(eventtime):
+        if broken:
+            raise RuntimeError("no")
+        return poll(eventtime)
+
+    sources = printer.manager.counting._sources
+    sources._polls["printing"] = sources._guarded("printing", failing)
+    printer.advance(3)
+
+    assert "'print_time' is not counted now" in printer.task("fine")["problem"]
+    assert "print_time" in printer.status("maintain")["problem"]
+    broken = False
+    printer.advance(3)
+    assert printer.task("fine")["problem"] is None
+    assert printer.status("maintain")["problem"] is None

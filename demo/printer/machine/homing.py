@@ -36,12 +36,12 @@ class HomingMove:
 
     def __init__(self, printer: Printer, endstops: list[tuple[Endstop, str]]) -> None:
         self._printer = printer
-        self._endstops = endstops
+        self.endstops = endstops
         self.toolhead = printer.lookup_object("toolhead")
         self.stepper_positions: list[StepperPosition] = []
 
     def get_mcu_endstops(self) -> list[Endstop]:
-        return [endstop for endstop, _ in self._endstops]
+        return [endstop for endstop, _ in self.endstops]
 
     def run(
         self, movepos: Sequence[float], speed: float, distance: float
@@ -55,14 +55,14 @@ class HomingMove:
         toolhead.flush_step_generation()
         self.stepper_positions = [
             StepperPosition(stepper, name)
-            for endstop, name in self._endstops
+            for endstop, name in self.endstops
             for stepper in endstop.get_steppers()
         ]
         move, start = toolhead.plan_alone(movepos, speed)
         if distance > move.distance:
             toolhead.perform_until(move, start, start + move.duration)
             self._printer.send_event("homing:homing_move_end", self)
-            names = ", ".join(name for _, name in self._endstops)
+            names = ", ".join(name for _, name in self.endstops)
             raise self._printer.command_error(
                 f"The switch of {names} was not met on the whole way"
             )
