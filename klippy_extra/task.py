@@ -7,8 +7,8 @@ from typing import Any, Callable, Mapping
 from . import conditions, presets
 from .contract import MATCHES, is_slug, slug
 from .guard import guarded
-from .ledger import Counter, Limit, Plan
 from .meters import unit
+from .records import Counter, Limit, Plan
 from .settings import amount, choice, refusal
 
 LEAST = 0.001  # of a threshold
