@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, Mapping
 
-from . import contract, meters
+from . import contract, meters, precision
 from .conditions import Conditions, Material
 from .ledger import Ledger
 from .meters import families
@@ -138,6 +138,10 @@ class Counting:
         """Every meter's reading, to 0.1 mm and 0.4 s."""
         readings = self._book.readings
         return {name: round(readings.get(name, 0.0), 4) for name in self.meters}
+
+    def published(self) -> dict[str, float]:
+        """Every meter's reading, in the precision of its size."""
+        return precision.readings(self.readings(), self.meters)
 
     def documents(self) -> dict[str, Any]:
         """What belongs into the store together: else a count could be taken twice."""

@@ -322,7 +322,7 @@ class Manager:
             self.memory.save({"unpublish": None})
         if eventtime - self._metered >= self.settings.publish_interval:
             self._metered = eventtime
-            publisher.meters(self.counting.readings())
+            publisher.meters(self.counting.published())
         # Not for each task: it is a look at all of them.
         elif eventtime - self._summed >= SUM_EVERY:
             self._summed = eventtime
@@ -444,11 +444,12 @@ class Manager:
             self.board.states(),
             self.memory.documents,
             self._post,
+            self.tasks,
         )
 
     def _readings(self) -> contract.Meters:
         now = round(self.wall(), 3)
-        return contract.Meters(self.memory.next_seq(), now, self.counting.readings())
+        return contract.Meters(self.memory.next_seq(), now, self.counting.published())
 
     def _info(self) -> Info:
         start_args = self._printer.get_start_args()

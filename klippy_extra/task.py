@@ -31,6 +31,7 @@ class Task:
         _refuse_same_slug(config, self.slug)
         read = _with_preset(config)
         self.label = read("label", self.name) or self.name
+        self.short_label = read("short_label", "")
         self.message = read("message", "")
         # A value of printer.cfg ends at "#", so an anchor is written as %23.
         self.guide = read("guide", "").replace("%23", "#")
