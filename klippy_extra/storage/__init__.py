@@ -1,1 +1,0 @@
-"""What must survive a restart, a power cut and a bad disk."""
