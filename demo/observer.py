@@ -120,7 +120,7 @@ def clear(address: Address, printer: str, uuid: str) -> int:
         )
 
     def subscribe(*_: Any) -> None:
-        mine, discovery = f"{contract.BASE}/{printer}/#", f"{DISCOVERY}/device/+/config"
+        mine, discovery = f"{contract.BASE}/{printer}/#", f"{DISCOVERY}/device/#"
         client.subscribe([(discovery, 1), (mine, 1)])
 
     def mark(*_: Any) -> None:

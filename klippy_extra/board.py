@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping
 
+from . import precision
 from .contract import DISABLED, DUE, SNOOZED, SOON, Limit, State, Summary
 from .ledger import Ledger, View
 from .problems import Problems
@@ -118,17 +119,12 @@ def _order(state: State) -> tuple[bool, float, float]:
     return True, due_at, -percent
 
 
-def rounded(number: float, unit: str) -> float:
-    """A number at the precision at which it is published: 0.01 h, 0.01 m, or 1."""
-    # Adding zero makes -0.0 a plain 0.0.
-    return round(number, 2 if unit else 0) + 0.0
-
-
 def _published(limit: Limit) -> Limit:
+    decimals = precision.places(limit.threshold, limit.unit, limit.meter)
     return limit._replace(
-        used=rounded(limit.used, limit.unit),
-        remaining=rounded(limit.remaining, limit.unit),
-        percent=round(limit.percent, 2) + 0.0,
+        used=precision.rounded(limit.used, decimals),
+        remaining=precision.rounded(limit.remaining, decimals),
+        percent=precision.rounded(limit.percent, 1),
         threshold=round(limit.threshold, 4),
         warn_at=round(limit.warn_at, 4),
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable, Mapping, NamedTuple, Sequence
 
 from . import discovery
+from .components import Names
 from .contract import Info, State
-from .publisher import Discovery, Published, Publisher, Sight
+from .publisher import Published, Publisher, Sight
 from .settings import Settings
 
 if TYPE_CHECKING:
     from .link import Link
+    from .task import Task
 
 CLIENT_ID = "upkeep-{}"  # with 16 of the uuid: 23 letters, all that 3.1.1 promises
 
@@ -30,6 +32,7 @@ def connect(
     states: Sequence[State],
     documents: Mapping[str, Any],
     post: Callable[[Callable[[], None]], None],
+    tasks: Mapping[str, Task],
 ) -> Connection | None:
     """Make the connection that `[maintain]` asks for; it is not started yet."""
     if settings.broker is None:
@@ -38,13 +41,13 @@ def connect(
     from .link import Link  # noqa: PLC0415
 
     before = Published.of(documents.get("published"))
-    made, components = _announcement(settings, info, states, before)
+    made = _announcement(settings, info, states, before, _names(settings, tasks))
     now = Published(
         base=settings.base,
         printer=settings.slug,
         tasks=tuple(sight.tasks),
-        discovery="" if made is None else made.topic,
-        components=discovery.remembered(before.components, components),
+        announced=tuple(each.topic for each in made.messages if each.payload),
+        components=discovery.remembered(before.components, made.components),
     )
     clear = before.topics() | set(documents.get("unpublish") or ())
     clear -= now.topics()
@@ -55,7 +58,8 @@ def connect(
         sight=sight,
         interval=settings.publish_interval,
         clear=clear,
-        discovery=made,
+        discovery=made.messages,
+        replaces=discovery.old_topic(info.uuid, settings.discovery),
         birth_topic=f"{settings.discovery}/status" if settings.discovery else "",
     )
     publisher.link = Link(
@@ -73,26 +77,31 @@ def connect(
     return Connection(publisher, publisher.link, memory)
 
 
+def _names(settings: Settings, tasks: Mapping[str, Task]) -> Names:
+    return Names(
+        language=settings.language,
+        printer=settings.short_name,
+        labels={slug: task.short_label for slug, task in tasks.items()},
+        sections={slug: task.name for slug, task in tasks.items()},
+    )
+
+
 def _announcement(
-    settings: Settings, info: Info, states: Sequence[State], before: Published
-) -> tuple[Discovery | None, dict[str, str]]:
-    """The device message, and what it makes; both once, for they are long."""
+    settings: Settings,
+    info: Info,
+    states: Sequence[State],
+    before: Published,
+    names: Names,
+) -> discovery.Announcement:
+    """What Home Assistant is told, made once: it is long."""
     if not settings.discovery:
-        return None, {}
-
-    def message(*, revive: bool) -> tuple[str, bytes]:
-        return discovery.device(
-            info,
-            states,
-            settings.slug,
-            base=settings.base,
-            prefix=settings.discovery,
-            before=before.components,
-            revive=revive,
-        )
-
-    topic, payload = message(revive=False)
-    components = discovery.components(payload)
-    gone = set(before.components) - set(components)
-    revival = message(revive=True)[1] if gone else b""
-    return Discovery(topic, payload, revival), components
+        return discovery.Announcement((), {})
+    return discovery.announce(
+        info,
+        states,
+        settings.slug,
+        base=settings.base,
+        prefix=settings.discovery,
+        before=before.components,
+        names=names,
+    )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, Mapping
 
-from . import contract, meters
+from . import contract, meters, precision
 from .conditions import Conditions, Material
-from .ledger import Counter, Ledger
+from .ledger import Ledger
 from .meters import families
 from .problems import COUNTING, Problems
+from .records import Counter
 from .settings import Settings
 from .task import OF_MOONRAKER, Task
 
@@ -125,10 +126,22 @@ class Counting:
         self.meters = dict(self._sources.meters, **self._elsewhere)
         self._book.add_meters(self.meters)
 
+    def resume(self, documents: Mapping[str, Any]) -> None:
+        """Go on from what a store holds that was read only now."""
+        counts = filter(_is_count, self._book.readings)
+        self._sources.resume(documents.get("memory") or {}, tuple(counts))
+        self._learn()
+        if not self._material.name:
+            self._material.set(str(documents.get("material") or ""))
+
     def readings(self) -> dict[str, float]:
         """Every meter's reading, to 0.1 mm and 0.4 s."""
         readings = self._book.readings
         return {name: round(readings.get(name, 0.0), 4) for name in self.meters}
+
+    def published(self) -> dict[str, float]:
+        """Every meter's reading, in the precision of its size."""
+        return precision.readings(self.readings(), self.meters)
 
     def documents(self) -> dict[str, Any]:
         """What belongs into the store together: else a count could be taken twice."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import collections
 from typing import Any, Iterable, Mapping, NamedTuple
 
-from . import contract, ledger
+from . import contract, records
 from .contract import BAD_ARGUMENT, NOT_READY, UNKNOWN_TASK, Command, Entry, Result
+from .ledger import Ledger
 from .words import amount, quantity
 
 REMEMBERED = 256  # answers
@@ -26,7 +27,7 @@ class RefusedError(Exception):
 class Change(NamedTuple):
     """What a command does to a task; *event* is empty where nothing happened."""
 
-    record: ledger.Record
+    record: records.Record
     event: str
     text: str  # for a person
     entry: Entry | None = None
@@ -35,7 +36,7 @@ class Change(NamedTuple):
 class Desk:
     """Answers commands, and a repeated transaction with its first answer."""
 
-    def __init__(self, book: ledger.Ledger, answers: Iterable[Any] = ()) -> None:
+    def __init__(self, book: Ledger, answers: Iterable[Any] = ()) -> None:
         self._book = book
         self._answers: collections.OrderedDict[str, Result] = collections.OrderedDict()
         self._open: set[str] = set()
@@ -66,6 +67,12 @@ class Desk:
             forgotten, _ = self._answers.popitem(last=False)
             self._open.discard(forgotten)
 
+    def join(self, earlier: Desk) -> None:
+        """Give again what *earlier* has answered, too."""
+        mine, self._answers = self._answers, earlier._answers.copy()
+        for result in mine.values():
+            self._remember(result)
+
     def answers(self) -> list[list[Any]]:
         """The answers as the store keeps them."""
         return [list(each[:5]) for each in self._answers.values()]
@@ -95,7 +102,7 @@ class Desk:
         return Change(record, event, text, entry)
 
 
-def _done(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
+def _done(book: Ledger, task: str, command: Command, now: int) -> Any:
     record = book.records[task]
     at = now if command.at is None else command.at
     if at > now + TOLERANCE:
@@ -123,17 +130,17 @@ def _done(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
     return fresh, "done", "is marked done; counting starts again."
 
 
-def _skip(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
+def _skip(book: Ledger, task: str, command: Command, now: int) -> Any:
     used = dict.fromkeys(book.used(task), 0.0)
     text = "is skipped this time; counting starts again."
     return _begun(book, task, used), "skipped", text
 
 
-def _begun(book: ledger.Ledger, task: str, used: ledger.Amounts) -> ledger.Record:
+def _begun(book: Ledger, task: str, used: records.Amounts) -> records.Record:
     return book.restart(task, used)._replace(snoozed_until=None, snoozed_to=None)
 
 
-def _snooze(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
+def _snooze(book: Ledger, task: str, command: Command, now: int) -> Any:
     hours = command.hours or 0.0
     if hours > LONGEST_SNOOZE:
         raise RefusedError(
@@ -145,7 +152,7 @@ def _snooze(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
     return record, "snoozed", f"is snoozed for {amount(hours)} hours."
 
 
-def _unsnooze(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
+def _unsnooze(book: Ledger, task: str, command: Command, now: int) -> Any:
     record = book.records[task]
     if record.snoozed_to is None:
         return record, "", "is not snoozed."
@@ -153,37 +160,37 @@ def _unsnooze(book: ledger.Ledger, task: str, command: Command, now: int) -> Any
     return fresh, "unsnoozed", "is no longer snoozed."
 
 
-def _enable(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
+def _enable(book: Ledger, task: str, command: Command, now: int) -> Any:
     record = book.records[task]
     if record.enabled:
         return record, "", "is already enabled."
-    fresh = ledger.switch(record, book.plans[task], book.readings, enabled=True)
+    fresh = records.switch(record, book.plans[task], book.readings, enabled=True)
     return fresh, "enabled", "is enabled; counting goes on."
 
 
-def _disable(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
+def _disable(book: Ledger, task: str, command: Command, now: int) -> Any:
     record = book.records[task]
     if not record.enabled:
         return record, "", "is already disabled."
-    fresh = ledger.switch(record, book.plans[task], book.readings, enabled=False)
+    fresh = records.switch(record, book.plans[task], book.readings, enabled=False)
     return fresh, "disabled", "is disabled; nothing counts until it is enabled."
 
 
-def _set(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
+def _set(book: Ledger, task: str, command: Command, now: int) -> Any:
     record, limits = book.records[task], book.plans[task].limits
     old = record
     texts, log = [], []
     if command.threshold is not None:
         asked = _by_limit(limits, command.threshold, "threshold", least=LEAST)
         configured = {each.name: each.threshold for each in limits}
-        before = {each.name: ledger.threshold(old, each) for each in limits}
+        before = {each.name: records.threshold(old, each) for each in limits}
         record = record._replace(thresholds=_over(record.thresholds, asked, configured))
         texts.append("threshold " + _listed(limits, asked))
         log.append(_changed("threshold", limits, before, asked))
     if command.warn_at is not None:
         asked = _by_limit(limits, command.warn_at, "warn_at", least=LEAST)
         configured = {each.name: each.warn for each in limits}
-        before = {each.name: ledger.warn_at(old, each) for each in limits}
+        before = {each.name: records.warn_at(old, each) for each in limits}
         record = record._replace(warns=_over(record.warns, asked, configured))
         log.append(_changed("warning at", limits, before, asked))
         texts.append("warning at " + _listed(limits, asked) + " before the end")
@@ -191,16 +198,16 @@ def _set(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
     return record, "changed", text, "; ".join(log)
 
 
-def _adjust(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
+def _adjust(book: Ledger, task: str, command: Command, now: int) -> Any:
     limits = book.plans[task].limits
     asked = _by_limit(limits, command.used or 0.0, "used")
     before = book.used(task)
     text = f"counts {_listed(limits, asked)} as used now."
     log = _changed("used", limits, before, asked)
-    return book.restart(task, dict(before, **asked)), "changed", text, log
+    return book.restart(task, asked), "changed", text, log
 
 
-def _log(book: ledger.Ledger, task: str, command: Command, now: int) -> Any:
+def _log(book: Ledger, task: str, command: Command, now: int) -> Any:
     return book.records[task], "", "has this log."
 
 
@@ -218,7 +225,7 @@ _COMMANDS = {
 
 
 def _by_limit(
-    limits: tuple[ledger.Limit, ...],
+    limits: tuple[records.Limit, ...],
     asked: contract.Amount,
     name: str,
     least: float = 0.0,
@@ -254,17 +261,17 @@ def _by_limit(
 
 
 def _over(
-    overrides: Mapping[str, ledger.Override],
+    overrides: Mapping[str, records.Override],
     asked: dict[str, float],
     configured: dict[str, float],
-) -> dict[str, ledger.Override]:
-    fresh = {n: ledger.Override(v, configured[n]) for n, v in asked.items()}
+) -> dict[str, records.Override]:
+    fresh = {n: records.Override(v, configured[n]) for n, v in asked.items()}
     return dict(overrides, **fresh)
 
 
 def _changed(
     what: str,
-    limits: tuple[ledger.Limit, ...],
+    limits: tuple[records.Limit, ...],
     before: dict[str, float],
     after: dict[str, float],
 ) -> str:
@@ -273,7 +280,7 @@ def _changed(
     return f"{what} {_listed(limits, after)}, before {_listed(limits, was)}"
 
 
-def _listed(limits: tuple[ledger.Limit, ...], amounts: dict[str, float]) -> str:
+def _listed(limits: tuple[records.Limit, ...], amounts: dict[str, float]) -> str:
     if len(limits) == 1:
         return quantity(amounts[limits[0].name], limits[0].unit)
     return ", ".join(

@@ -9,7 +9,7 @@ import json
 from types import MappingProxyType
 from typing import Any, Dict, Mapping, NamedTuple
 
-from .contract import EVENTS, STATUSES
+from .contract import EVENTS, OFFLINE, ONLINE, STATUSES
 
 SNOOZE_HOURS = 24
 
@@ -48,19 +48,23 @@ BY_WHOM = (
 
 
 CONFIG, DIAGNOSTIC = {"ent_cat": "config"}, {"ent_cat": "diagnostic"}
+HIDDEN = {"en": False}  # there for whoever enables it
 PROBLEM = {"dev_cla": "problem"}
 STATUS = {"dev_cla": "enum", "ops": list(STATUSES)}
-PERCENT = {"unit_of_meas": "%", "stat_cla": "measurement", "sug_dsp_prc": 0}
+PERCENT = {"unit_of_meas": "%", "stat_cla": "measurement", "sug_dsp_prc": 0, **HIDDEN}
 TIMESTAMP = {"dev_cla": "timestamp"}
-NUMBER = {"mode": "box", "max": 1e9, **CONFIG}
+NUMBER = {"mode": "box", "max": 1e9, **CONFIG, **HIDDEN}
 
+# Of the printer as a whole. That anything is due is no problem of its own: the task
+# is one already, and one fact is to show once.
+ANYTHING = "maintenance_due"
 PRINTER = (
     Entity(
-        "maintenance_due",
+        ANYTHING,
         "binary_sensor",
         "Maintenance due",
-        value="'ON' if it.get('due') else 'OFF'",
-        config=PROBLEM,
+        "mdi:wrench-clock",
+        "'ON' if it.get('due') else 'OFF'",
     ),
     Entity(
         "tasks_due",
@@ -87,6 +91,19 @@ PRINTER = (
     ),
 )
 
+# The one entity that tells whether the printer is on. All others keep what they know.
+CONNECTED = Entity(
+    "connected",
+    "binary_sensor",
+    "Connection",
+    config={
+        "dev_cla": "connectivity",
+        "pl_on": ONLINE.decode(),
+        "pl_off": OFFLINE.decode(),
+        **DIAGNOSTIC,
+    },
+)
+
 TASK = (
     # "Clean the rods: Problem" needs no more words.
     Entity(
@@ -111,7 +128,7 @@ TASK = (
         "next due",
         "mdi:calendar-clock",
         "it.get('due_at')",
-        TIMESTAMP,
+        dict(TIMESTAMP, **HIDDEN),
     ),
     Entity(
         "last_done",
@@ -119,24 +136,41 @@ TASK = (
         "last done",
         "mdi:calendar-check",
         "it.get('last_done')",
-        dict(TIMESTAMP, **DIAGNOSTIC),
+        dict(TIMESTAMP, **DIAGNOSTIC, **HIDDEN),
     ),
 )
 
 # No state class: the unit follows the task's trigger, and a statistic of hours
 # that go on as metres fills Home Assistant's log.
-AMOUNTS = (
-    Entity("remaining", "sensor", "remaining", "mdi:timer-sand", "it.get('remaining')"),
-    Entity("used", "sensor", "used", "mdi:counter", "it.get('used')", DIAGNOSTIC),
+REMAINING = Entity(
+    "remaining", "sensor", "remaining", "mdi:timer-sand", "it.get('remaining')"
+)
+USED = Entity(
+    "used",
+    "sensor",
+    "used",
+    "mdi:counter",
+    "it.get('used')",
+    dict(DIAGNOSTIC, **HIDDEN),
+)
+
+# Where a task's limits have several units: of the one that decides, with its unit.
+# (The calendar counts hours, and people count days.)
+ANY_UNIT = (
+    "none if it.get('remaining') is none else"
+    " (it.get('remaining') / 24) | round(1) ~ ' d' if it.get('trigger') == 'time' else"
+    " (it.get('remaining') ~ ' ' ~ it.get('unit')) | trim"
 )
 
 CONTROLS = (
+    # Of this category, so that a device's page begins with what is due and not
+    # with a column of buttons.
     Entity(
         "done",
         "button",
         "done",
         "mdi:wrench-check",
-        config={"pl_prs": order("done"), "cmd_tpl": BY_WHOM},
+        config={"pl_prs": order("done"), "cmd_tpl": BY_WHOM, **CONFIG},
     ),
     Entity(
         "snooze",
@@ -146,6 +180,8 @@ CONTROLS = (
         config={
             "pl_prs": order("snooze", **{"for": SNOOZE_HOURS}),
             "cmd_tpl": BY_WHOM,
+            **CONFIG,
+            **HIDDEN,
         },
     ),
     Entity(
@@ -160,6 +196,7 @@ CONTROLS = (
             stat_off="OFF",
             pl_on=order("enable"),
             pl_off=order("disable"),
+            **HIDDEN,
         ),
     ),
 )
@@ -180,29 +217,37 @@ EVENT = Entity(
     "mdi:history",
     "(dict(event_type=it.get('event'), by=it.get('by'), note=it.get('note'))"
     " | to_json) if it.get('task') == '%s' else ''",
-    {"evt_typ": list(EVENTS)},
+    {"evt_typ": list(EVENTS), **HIDDEN},
 )
 
-# A device trigger for each of these events, and how it reads after the task.
+# A device trigger for each of these events, and how it reads after the task. Not in
+# the printer's language: automations know a trigger by these words.
 TRIGGERS = (("due", "due"), ("soon", "due soon"), ("done", "done"))
 
-# What has the attributes: the sensor to be reminded by, and the one to list by.
-TOLD = frozenset(["due", "percent"])
-
-# Attributes are what seldom changes: each change is a row in somebody's database.
-TASK_ATTRIBUTES = (
-    "dict(task=it.get('task'), label=it.get('label'), message=it.get('message'),"
-    " guide=it.get('guide'), parts=it.get('parts'), status=it.get('status'),"
-    " snoozed_until=it.get('snoozed_until'), last_by=it.get('last_by'),"
-    " done_count=it.get('done_count'), problem=it.get('problem'),"
-    " command_topic=%s) | to_json"
+# Attributes, by the entity that has them. A recorder takes 16 KiB of them, and each
+# change is a row: so `due`, the sensor to be reminded by, has what seldom changes,
+# and `status`, the one to list by, has all.
+_TEXTS = {"label": 255, "message": 1500, "guide": 500, "parts": 500, "last_by": 100}
+_FIELDS = ("task", "status", "snoozed_until", "last_done", "done_count")
+_NUMBERS = ("percent", "remaining", "unit", "threshold", "trigger", "due_at")
+_SELDOM = (
+    ", ".join(f"{name}=it.get('{name}')" for name in _FIELDS)
+    + "".join(f", {n}=(it.get('{n}') or '')[:{most}]" for n, most in _TEXTS.items())
+    + ", problem=it.get('problem')[:500] if it.get('problem') else none"
+    + ", command_topic=%s"
 )
+_OFTEN = "".join(f", {name}=it.get('{name}')" for name in _NUMBERS)
+TASK_ATTRIBUTES = {
+    "due": f"dict({_SELDOM}) | to_json",
+    "status": f"dict({_SELDOM}{_OFTEN}) | to_json",
+}
 SUMMARY_ATTRIBUTES = (
-    "dict(due_tasks=it.get('due_labels'), problem=it.get('problem')) | to_json"
+    "dict(due_tasks=(it.get('due_labels') or [])[:30] | map('truncate', 60, true)"
+    " | list, problem=it.get('problem')[:500] if it.get('problem') else none)"
+    " | to_json"
 )
 
-# Worth an entity on every printer. The other meters are there too, disabled
-# until somebody wants them, unless a task counts by them.
+# Worth an entity on every printer. The other meters are there too, disabled.
 WANTED_METERS = frozenset(["print_time", "filament", "jobs_completed"])
 
 METER_ICONS = (
@@ -218,7 +263,9 @@ METER_ICONS = (
     ("", "mdi:counter"),
 )
 
+DAYS = "d"  # what the calendar's hours are shown in
 UNITS: Mapping[str, Config] = {
+    DAYS: {"dev_cla": "duration", "unit_of_meas": "d"},
     "h": {"dev_cla": "duration", "unit_of_meas": "h"},
     "m": {"dev_cla": "distance", "unit_of_meas": "m"},
     "": {},

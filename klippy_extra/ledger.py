@@ -7,10 +7,22 @@ touches no task: what was used is the counter's reading less that.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterable, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from . import contract
 from .contract import DISABLED, DUE, OK, SNOOZED, SOON
+from .records import (
+    CALENDAR,
+    Amounts,
+    Counter,
+    Limit,
+    Plan,
+    Record,
+    joined,
+    reconciled,
+    threshold,
+    warn_at,
+)
 
 HALF_LIFE = 14 * 24.0  # hours: how fast the rate of use forgets
 RATE_AFTER = 1.0  # hours watched before a rate is worth a forecast
@@ -18,91 +30,6 @@ RATE_OVER = 24.0  # hours that it is taken over at least: one print is no habit
 FORECAST = 10 * 365 * 24.0  # hours: what lies further away is no forecast
 MARKS = 90  # days for which a back-dated "done" finds the readings of then
 DAY = 86400.0
-
-CALENDAR = "time"  # the counter of hours that pass by themselves
-
-Amounts = Dict[str, float]
-
-
-class Counter(NamedTuple):
-    """What a limit counts; *condition* and *factor* are canonical texts."""
-
-    meter: str
-    condition: str = ""
-    factor: str = ""
-
-    @property
-    def key(self) -> str:
-        key = self.meter
-        if self.condition:
-            key += "?" + self.condition
-        if self.factor:
-            key += "*" + self.factor
-        return key
-
-
-class Limit(NamedTuple):
-    """A counter and a threshold, as configured."""
-
-    name: str  # what the contract calls `meter`; unique within the task
-    counter: Counter
-    unit: str
-    threshold: float
-    warn: float = 10.0
-    warn_in_percent: bool = True
-
-
-class Plan(NamedTuple):
-    """What the configuration says of a task."""
-
-    task: str
-    limits: tuple[Limit, ...]
-    match: str = "any"
-    disabled: bool = False
-
-
-class Override(NamedTuple):
-    """A value given by command, and the configured one that it replaced."""
-
-    value: float
-    configured: float
-
-
-class Record(NamedTuple):
-    """What must be remembered of a task. `time`-like fields are UNIX seconds."""
-
-    start: Mapping[
-        str, float
-    ] = {}  # by limit: the counter's reading when counting began
-    counters: Mapping[str, str] = {}  # by limit: the counter that this was
-    held: Mapping[str, float] = {}  # by limit: what was used when the task was disabled
-    enabled: bool = True
-    configured_disabled: bool = False  # `disabled` as it was configured last
-    thresholds: Mapping[str, Override] = {}
-    warns: Mapping[str, Override] = {}
-    snoozed_until: int | None = None  # for people
-    snoozed_to: float | None = None  # the calendar's reading: what counts
-    last_done: int | None = None
-    last_by: str = ""
-    done_count: int = 0
-    announced: str = OK  # ok, soon or due: the last that was told
-    due_since: int | None = None
-    reminded: float | None = None  # the calendar's reading
-    ran: float | None = None  # the same, of `expired_gcode`
-    imported: bool = False  # what an earlier extra had counted is in
-
-    def document(self) -> dict[str, Any]:
-        fields = dict(self._asdict())
-        for name in ("thresholds", "warns"):
-            fields[name] = {n: list(each) for n, each in fields[name].items()}
-        return fields
-
-    @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Record:
-        known = {n: v for n, v in document.items() if n in cls._fields}
-        for name in ("thresholds", "warns"):
-            known[name] = {n: Override(*v) for n, v in known.get(name, {}).items()}
-        return cls(**known)
 
 
 class View(NamedTuple):
@@ -150,14 +77,44 @@ class Ledger:
             if key != counter.meter:
                 self._derived.setdefault(counter.meter, []).append(counter)
         self.records = {
-            task: _reconciled(
-                plan, Record.of((records or {}).get(task, {})), old, self.readings
+            task: reconciled(
+                plan, Record.of((records or {}).get(task) or {}), old, self.readings
             )
             for task, plan in self.plans.items()
         }
+        self._began_with = dict(self.records)
+        self._restarted: dict[str, set[str]] = {}  # limits, since this began
+        kept = {*wanted, *self._away(records or {})}
         for key in list(self.readings):
-            if ("?" in key or "*" in key) and key not in wanted:
+            if ("?" in key or "*" in key) and key not in kept:
                 del self.readings[key]
+
+    def _away(self, records: Mapping[str, Mapping[str, Any]]) -> set[str]:
+        """The counters of tasks that are not configured now, but may come back."""
+        away = [record for task, record in records.items() if task not in self.plans]
+        return {key for each in away for key in each.get("counters", {}).values()}
+
+    def join(self, earlier: Ledger) -> None:
+        """Go on from *earlier*, as if all of this had been counted on top of it.
+
+        For a store that could be read only later; this ledger began from nothing.
+        """
+        before = earlier.readings
+        for task, record in self.records.items():
+            began = self._began_with[task]
+            stored = earlier.records[task]
+            restarted = self._restarted.get(task, ())
+            self.records[task] = joined(
+                began, record, stored, restarted, before, self.readings
+            )
+        marks = [(when, _sum(before, readings)) for when, readings in self._marks]
+        self._marks = [*earlier._marks, *marks][-MARKS - 1 :]
+        self.readings = _sum(before, self.readings)
+        rates = dict(earlier._rates)
+        for key, (used, hours) in self._rates.items():
+            used_before, hours_before = rates.get(key, (0.0, 0.0))
+            rates[key] = (used_before + used, hours_before + hours)
+        self._rates = rates
 
     @property
     def calendar(self) -> float:
@@ -297,15 +254,17 @@ class Ledger:
         }
 
     def restart(self, task: str, used: Amounts) -> Record:
-        """Return the task's record as if *used* had been used of each limit."""
+        """Return the task's record as if *used* had been used of these limits."""
         plan, record = self.plans[task], self.records[task]
+        self._restarted.setdefault(task, set()).update(used)
         if not record.enabled:
-            return record._replace(held=dict(used))
+            return record._replace(held={**record.held, **used})
         start = {
             limit.name: self.readings[limit.counter.key] - used[limit.name]
             for limit in plan.limits
+            if limit.name in used
         }
-        return record._replace(start=start)
+        return record._replace(start={**record.start, **start})
 
     def view(self, task: str, now: float) -> View:
         """The task's limits, which of them decides, and what follows."""
@@ -369,18 +328,8 @@ class Ledger:
         return round(when / 3600.0) * 3600
 
 
-def threshold(record: Record, limit: Limit) -> float:
-    override = record.thresholds.get(limit.name)
-    return limit.threshold if override is None else override.value
-
-
-def warn_at(record: Record, limit: Limit) -> float:
-    override = record.warns.get(limit.name)
-    if override is not None:
-        return override.value
-    if limit.warn_in_percent:
-        return threshold(record, limit) * limit.warn / 100.0
-    return limit.warn
+def _sum(one: Amounts, other: Amounts) -> Amounts:
+    return {key: one.get(key, 0.0) + other.get(key, 0.0) for key in {**one, **other}}
 
 
 def _held(limit: Limit, record: Record, used: float) -> contract.Limit:
@@ -415,59 +364,3 @@ _LEVELS = (OK, SOON, DUE)
 def _level(limit: contract.Limit) -> str:
     due, soon, _ = _urgency(limit)
     return DUE if due else SOON if soon else OK
-
-
-def _reconciled(plan: Plan, record: Record, old: Amounts, new: Amounts) -> Record:
-    """Fit what was remembered to what is configured now.
-
-    What was used stays, even where the limit's condition or factor changed;
-    what was set by command stays until the configured value changes.
-    """
-    start, held, counters = {}, {}, {}
-    for limit in plan.limits:
-        name, key = limit.name, limit.counter.key
-        before = record.counters.get(name)
-        used = 0.0
-        if before in old and name in record.start:
-            used = max(0.0, old[before] - record.start[name])
-        counters[name] = key
-        start[name] = new[key] - used
-        held[name] = record.held.get(name, used)
-    fitted = record._replace(
-        start=start,
-        held=held,
-        counters=counters,
-        thresholds={
-            limit.name: record.thresholds[limit.name]
-            for limit in plan.limits
-            if limit.name in record.thresholds
-            and record.thresholds[limit.name].configured == limit.threshold
-        },
-        warns={
-            limit.name: record.warns[limit.name]
-            for limit in plan.limits
-            if limit.name in record.warns
-            and record.warns[limit.name].configured == limit.warn
-        },
-    )
-    if plan.disabled == record.configured_disabled:
-        return fitted
-    switched = switch(fitted, plan, new, enabled=not plan.disabled)
-    return switched._replace(configured_disabled=plan.disabled)
-
-
-def switch(record: Record, plan: Plan, readings: Amounts, enabled: bool) -> Record:
-    """Return the record enabled or disabled, with what was used unchanged."""
-    if enabled == record.enabled:
-        return record
-    if enabled:
-        start = {
-            limit.name: readings[limit.counter.key] - record.held[limit.name]
-            for limit in plan.limits
-        }
-        return record._replace(enabled=True, start=start)
-    held = {
-        limit.name: max(0.0, readings[limit.counter.key] - record.start[limit.name])
-        for limit in plan.limits
-    }
-    return record._replace(enabled=False, held=held)

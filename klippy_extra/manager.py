@@ -10,7 +10,7 @@ import contextlib
 import logging
 import socket
 import time
-from typing import Any, Callable
+from typing import Any, Callable, Mapping
 
 from . import broker, contract, settings
 from .board import Board
@@ -20,13 +20,14 @@ from .counting import Counting
 from .desk import Desk
 from .export import Export
 from .guard import guarded
-from .ledger import Ledger, Record
-from .memory import Memory
+from .ledger import Ledger
 from .orders import Orders, event_of
 from .past import Past
-from .problems import COUNTING, Problems
+from .problems import COUNTING, STORE, Problems
 from .publisher import Publisher, Sight
+from .records import Record
 from .reminders import Reminders
+from .storage.memory import Memory
 from .task import Task
 from .ui.dialogs import Dialogs
 from .ui.display import Display
@@ -56,7 +57,14 @@ class Manager:
         self.wall = wall or time.time
         self._printer = printer = config.get_printer()
         self._reactor = printer.get_reactor()
-        self.memory = Memory(str(self.settings.store), self._post)
+        self.memory = Memory(
+            str(self.settings.store),
+            self._post,
+            f"which runs {printer.get_start_args().get('config_file')}",
+            self.wall,
+            lambda text: self.problems.report(STORE, text),
+            self._note,
+        )
         dialogs, display = Dialogs(printer), Display(printer)
         self.reminders = Reminders(printer, self.settings, self.tasks, dialogs, display)
         print_start = PrintStart(
@@ -98,31 +106,40 @@ class Manager:
     def _connect(self) -> None:
         """Read the store; here waiting is allowed."""
         self.memory.load()
-        documents = self.memory.documents
-        plans = [task.plan for task in self.tasks.values()]
-        try:
-            records = {task: documents.get(f"task/{task}") or {} for task in self.tasks}
-            meters, marks = documents.get("meters"), documents.get("marks")
-            self.book = Ledger(plans, meters, records, marks or ())
-            desk = Desk(self.book, documents.get("answers") or ())
-        except Exception:
-            logging.exception("maintain: the store makes no sense")
-            self.memory.lost("The maintenance store makes no sense: all starts anew.")
-            self.book = Ledger(plans)
-            desk = Desk(self.book)
+        self.memory.on_late = guarded(self._join, "joining with the store")
+        self.book, desk = self._restored(self.memory.documents)
         self.board = Board(self.tasks, self.book, self.wall, self.problems)
         self.orders = Orders(self, desk)
         self._past = Past(
             self.settings,
             self.tasks,
             self.book,
-            documents,
+            self.memory.documents,
             self.wall,
             self._note,
             self.memory.save,
         )
         guarded(self._past.look, "the ancestor's files")()
         self._prepared = True
+
+    def _restored(self, documents: Mapping[str, Any]) -> tuple[Ledger, Desk]:
+        """Make the ledger and the desk as they were when *documents* were saved."""
+        plans = [task.plan for task in self.tasks.values()]
+        prefix = "task/"
+        records = {
+            name[len(prefix) :]: document
+            for name, document in documents.items()
+            if name.startswith(prefix)
+        }
+        try:
+            meters, marks = documents.get("meters"), documents.get("marks")
+            book = Ledger(plans, meters, records, marks or ())
+            return book, Desk(book, documents.get("answers") or ())
+        except Exception:
+            logging.exception("maintain: the store makes no sense")
+            self.memory.lost("The maintenance store makes no sense: all starts anew.")
+            book = Ledger(plans)
+            return book, Desk(book)
 
     def _ready(self) -> None:
         if not self._prepared:
@@ -141,22 +158,39 @@ class Manager:
         self.running = True
         for task in self.tasks.values():
             task.status = lambda slug=task.slug: self.board.status(slug)  # type: ignore[misc]
+        if self.memory.known:
+            self._begin(self.memory.save)
+        self._start_timers()
+        self._say_what_is_wrong()
+        self.reminders.start(self.board.state)
+
+    def _begin(self, save: Callable[[dict[str, Any]], None]) -> None:
+        """Save, publish and import: what needs to know what was before."""
         # Without the broker, counting goes on all the same.
         self._connection = guarded(self._connect_broker, "the way to the broker")()
         documents = {**self._everything(), **self.memory.identity()}
         if self._connection is not None:
             documents.update(self._connection.documents)
-        self.memory.save(documents)
-        self._start_timers()
+        save(documents)
         if self._connection is not None:
             self._connection.link.start()
-        self._say_what_is_wrong()
-        self.reminders.start(self.board.state)
         self._past.start(self.counting, self._post)
+
+    def _join(self, documents: dict[str, Any]) -> None:
+        """Go on from what a store holds that could not be read at start."""
+        if not self.running:
+            return
+        self.counting.flush(self._reactor.monotonic())
+        earlier, desk = self._restored(documents)
+        self.book.join(earlier)
+        self.orders.desk.join(desk)
+        self.counting.resume(documents)
+        self._past.learn(documents)
+        self._begin(self.memory.adopt)
 
     def _say_what_is_wrong(self) -> None:
         wrong = self.counting.report()
-        texts = [self.memory.problem, *self._notes]
+        texts = list(self._notes)
         for task, problems in wrong.items():
             section = f"[maintain {self.tasks[task].name}]"
             texts += [f"{section}: {problem}" for problem in problems]
@@ -288,7 +322,7 @@ class Manager:
             self.memory.save({"unpublish": None})
         if eventtime - self._metered >= self.settings.publish_interval:
             self._metered = eventtime
-            publisher.meters(self.counting.readings())
+            publisher.meters(self.counting.published())
         # Not for each task: it is a look at all of them.
         elif eventtime - self._summed >= SUM_EVERY:
             self._summed = eventtime
@@ -410,11 +444,12 @@ class Manager:
             self.board.states(),
             self.memory.documents,
             self._post,
+            self.tasks,
         )
 
     def _readings(self) -> contract.Meters:
         now = round(self.wall(), 3)
-        return contract.Meters(self.memory.next_seq(), now, self.counting.readings())
+        return contract.Meters(self.memory.next_seq(), now, self.counting.published())
 
     def _info(self) -> Info:
         start_args = self._printer.get_start_args()

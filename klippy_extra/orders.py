@@ -92,7 +92,7 @@ class Orders:
         def written(problem: str) -> None:
             self.unsaved -= 1
             self._written(state, told, result, problem)
-            more = f" It is not on disk yet: {problem}." if problem else ""
+            more = f" It would be lost at a restart: {problem}." if problem else ""
             tell(change.text + more)
 
         self.unsaved += 1
@@ -123,7 +123,7 @@ class Orders:
         """Publish what a command did: the state, the events, and then the result."""
         if result is not None:
             if problem:
-                text = f"It is done, but not on disk yet: {problem}"
+                text = f"It is done, but would be lost at a restart: {problem}."
                 result = Result(
                     result.transaction, state.task, code=INTERNAL, text=text
                 )

@@ -11,8 +11,9 @@ from typing import Any, Callable, Mapping
 from . import ancestor, words
 from .contract import Entry
 from .counting import Counting
-from .ledger import CALENDAR, Counter, Ledger
+from .ledger import Ledger
 from .moonraker import Moonraker, Totals, grown
+from .records import CALENDAR, Counter
 from .settings import Settings
 from .task import Task
 
@@ -44,12 +45,21 @@ class Past:
         self._counting: Counting | None = None
         self._moonraker: Moonraker | None = None
         self._settings = settings
+        self._old: dict[str, ancestor.Old] = {}
+        self._last: Totals | None = None
+        self._history = ""
+        self.learn(documents)
+
+    def learn(self, documents: Mapping[str, Any]) -> None:
+        """Go on from what the store holds."""
         last = documents.get("moonraker")
         self._last = Totals(*last) if last else None
         # Only a first start begins from what was printed before.
-        first = settings.import_history and "meters" not in documents
+        first = self._settings.import_history and "meters" not in documents
         self._history = WANTED if first else str(documents.get("history") or "")
-        self._old: dict[str, ancestor.Old] = {}
+        for slug in list(self._old):
+            if self._book.records[slug].imported:
+                del self._old[slug]
 
     def look(self) -> None:
         """Read the ancestor's files, before the printer runs."""

@@ -11,6 +11,7 @@ import logging
 import random
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
+from . import pace
 from .contract import (
     BAD_ARGUMENT,
     ONLINE,
@@ -24,6 +25,7 @@ from .contract import (
     Summary,
     Topic,
 )
+from .discovery import MIGRATE, Message
 
 BIRTH = b"online"
 BIRTH_DELAY = (1.0, 5.0)  # seconds: not all printers of a farm at once
@@ -50,8 +52,9 @@ class Published(NamedTuple):
     base: str = ""
     printer: str = ""
     tasks: tuple[str, ...] = ()
-    discovery: str = ""
+    discovery: str = ""  # the one message of older versions
     components: Mapping[str, str] = {}  # of Home Assistant's device, by key
+    announced: tuple[str, ...] = ()  # the topics of its messages
 
     def topics(self) -> set[str]:
         if not self.printer:
@@ -59,20 +62,13 @@ class Published(NamedTuple):
         kinds = ("availability", "info", "meters", "summary")
         found = {Topic(self.printer, kind).format(self.base) for kind in kinds}
         found |= {Topic(self.printer, "task", t).format(self.base) for t in self.tasks}
-        return found | ({self.discovery} - {""})
+        return found | ({self.discovery, *self.announced} - {""})
 
     @classmethod
     def of(cls, document: Mapping[str, Any] | None) -> Published:
         known = {n: v for n, v in (document or {}).items() if n in cls._fields}
-        return cls(**dict(known, tasks=tuple(known.get("tasks", ()))))
-
-
-class Discovery(NamedTuple):
-    """Home Assistant's device message, made beforehand: it is long."""
-
-    topic: str
-    payload: bytes
-    revival: bytes = b""  # goes before it when Home Assistant is born
+        lists = {name: tuple(known.get(name, ())) for name in ("tasks", "announced")}
+        return cls(**dict(known, **lists))
 
 
 class Publisher:
@@ -86,7 +82,8 @@ class Publisher:
         sight: Sight,
         interval: float,
         clear: Iterable[str] = (),
-        discovery: Discovery | None = None,
+        discovery: Sequence[Message] = (),
+        replaces: str = "",
         birth_topic: str = "",
     ) -> None:
         self._base, self._printer, self._uuid = base, printer, uuid
@@ -94,10 +91,13 @@ class Publisher:
         self._interval = interval
         self._clear = sorted(clear)
         self._discovery = discovery
+        self._replaces = replaces  # the topic of an older version's message
         self._birth_topic = birth_topic
         self._born_at: float | None = None
         self.link: Any = None
         self._queue: collections.deque[Callable[[], None]] = collections.deque()
+        # Apart, as no state waits for what only Home Assistant reads, and seldom.
+        self._announcements: collections.deque[tuple[str, bytes]] = collections.deque()
         self._states: dict[str, tuple[float, State]] = {}
         self._readings: Mapping[str, float] = {}
         self._summed: tuple[float, Summary | None] = (0.0, None)
@@ -127,8 +127,7 @@ class Publisher:
 
     def connected(self) -> None:
         """Send the snapshot, unless somebody else is online under our name."""
-        self.live = False
-        self._queue.clear()
+        self._stop()
         other = self._others.get("info")
         if other is not None and self._others.get("availability") == ONLINE:
             self._yield(other)
@@ -137,9 +136,13 @@ class Publisher:
         self._snapshot()
 
     def lost(self, reason: str) -> None:
+        self._stop()
+        self._others.clear()
+
+    def _stop(self) -> None:
         self.live = False
         self._queue.clear()
-        self._others.clear()
+        self._announcements.clear()
 
     def message(self, topic: str, payload: bytes, retained: bool) -> None:
         if topic == self._birth_topic:
@@ -170,21 +173,21 @@ class Publisher:
         born = self._born_at is not None and self._sight.clock() >= self._born_at
         if born and self.live:
             self._born_at = None
-            if self._discovery is not None and self._discovery.revival:
-                revival = self._discovery
-                self._later(lambda: self._send(revival.topic, revival.revival))
-            self._announce()
-            self._later_states()
+            self._announce(again=True)
         for _ in range(min(most, len(self._queue))):
             self._queue.popleft()()
+            most -= 1
+        for _ in range(min(most, len(self._announcements)) if self.live else 0):
+            self._send(*self._announcements.popleft())
 
     def offer(self, state: State) -> None:
         """Publish a state if the contract wants it now; its `seq` comes then."""
         if not self.live or self._queue:
             return
         at, last = self._states.get(state.task, (0.0, None))
-        if last is not None and _settled(state) == _settled(last):
-            if _numbers(state) == _numbers(last):
+        if last is not None and pace.settled(state) == pace.settled(last):
+            moved = pace.moved(last.due_at, state.due_at, state.time)
+            if pace.numbers(state) == pace.numbers(last) and not moved:
                 return
             if self._sight.clock() - at < self._interval:
                 return
@@ -200,30 +203,28 @@ class Publisher:
         self._put("task", state.encode(), state.task)
 
     def meters(self, readings: Mapping[str, float]) -> None:
-        """Publish the readings, if one differs at its published precision."""
-        if self.live and _rounded(readings) != self._readings:
+        """Publish the readings, rounded as they are, if one differs."""
+        if self.live and readings != self._readings:
             self._meters()
 
     def _meters(self) -> None:
         meters = self._sight.meters()
-        self._readings = _rounded(meters.meters)
+        self._readings = meters.meters
         self._put("meters", meters.encode())
 
     def summary(self, summary: Summary) -> None:
         """Publish the summary, a forecast that moved only once in an interval."""
-        summary = summary._replace(seq=0, time=0.0)
         at, last = self._summed
-        waits = (
-            last is not None and summary._replace(next_due_at=last.next_due_at) == last
-        )
-        if waits and (summary == last or self._sight.clock() - at < self._interval):
-            return
+        if last is not None and pace.same(summary, last):
+            moved = pace.moved(last.next_due_at, summary.next_due_at, summary.time)
+            if not moved or self._sight.clock() - at < self._interval:
+                return
         if self.live:
             self._summary()
 
     def _summary(self) -> None:
         summary = self._sight.summary()
-        self._summed = self._sight.clock(), summary._replace(seq=0, time=0.0)
+        self._summed = self._sight.clock(), summary
         self._put("summary", summary.encode())
 
     def info(self) -> None:
@@ -248,19 +249,33 @@ class Publisher:
         self._later_states()
         self._later(self._summary)
         for topic in self._clear:
-            self._later(lambda topic=topic: self._send(topic, b""))  # type: ignore[misc]
-        self._announce()
+            if topic != self._replaces:
+                self._later(lambda topic=topic: self._send(topic, b""))  # type: ignore[misc]
         self._later(self._out)
 
     def _out(self) -> None:
         self._put("availability", ONLINE)
         self.live = True
         self.link.release()
+        self._announce(again=False)
 
-    def _announce(self) -> None:
-        made = self._discovery
-        if made is not None:
-            self._later(lambda: self._send(made.topic, made.payload))
+    def _announce(self, again: bool) -> None:
+        """Describe the printer to Home Assistant; *again* once that was started.
+
+        What an older version described in one message is handed over: Home Assistant
+        keeps the entities when it is told so before and the message goes after.
+        """
+        hands_over = self._replaces in self._clear
+        if hands_over:
+            self._announcements.append((self._replaces, MIGRATE))
+        for each in self._discovery:
+            if each.revival and (again or hands_over):
+                self._announcements.append((each.topic, each.revival))
+                self._announcements.append((each.topic, each.payload))
+            elif each.payload:
+                self._announcements.append((each.topic, each.payload))
+        if hands_over:
+            self._announcements.append((self._replaces, b""))
 
     def _later_states(self) -> None:
         for task in self._sight.tasks:
@@ -316,7 +331,7 @@ class Publisher:
 
     def cleared(self) -> bool:
         """Forget what was to be cleared, once it is; whether there was anything."""
-        if not (self.live and self._clear):
+        if not (self.live and self._clear) or self._announcements:
             return False
         self._clear = []
         return True
@@ -324,11 +339,12 @@ class Publisher:
     def _yield(self, other: Info) -> None:
         self.silent = True
         self._queue.clear()
+        self._announcements.clear()
         # What only we had must not stay under the other's name.
         if self.live:
             mine = set(self._sight.tasks) - set(other.tasks)
             topics = [self._topic("task", task) for task in sorted(mine)]
-            topics += [self._discovery.topic] if self._discovery is not None else []
+            topics += [each.topic for each in self._discovery]
             for topic in topics:
                 self.link.publish(topic, b"", retain=True)
         self.live = False
@@ -371,18 +387,3 @@ class Publisher:
         if (topic, why) not in self._said and len(self._said) < COMPLAINTS:
             self._said.add((topic, why))
             logging.warning("maintain: refused a message to %s: %s", topic, why)
-
-
-def _rounded(readings: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(value, 2) for name, value in readings.items()}
-
-
-def _settled(state: State) -> tuple[Any, ...]:
-    """What is published at once when it changes."""
-    settled = [(limit.meter, limit.threshold, limit.warn_at) for limit in state.limits]
-    return (*state._replace(seq=0, time=0.0, limits=(), due_at=None), *settled)
-
-
-def _numbers(state: State) -> tuple[Any, ...]:
-    """What may wait for the interval."""
-    return ([limit.used for limit in state.limits], state.due_at)

@@ -8,7 +8,8 @@ from typing import Any, Callable, Mapping
 from . import prompts, words
 from .contract import DUE, SOON, State
 from .guard import guarded
-from .ledger import Ledger, Record
+from .ledger import Ledger
+from .records import Record
 from .settings import Settings
 from .task import Task
 from .ui.dialogs import Dialogs

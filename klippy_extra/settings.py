@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import conditions, contract, moonraker
+from .entity_names import LANGUAGES
 
 if TYPE_CHECKING:
     from .link import Broker
@@ -34,6 +35,8 @@ class Settings(NamedTuple):
 
     name: str
     slug: str
+    short_name: str  # "": the name
+    language: str
     model: str
     web_page: str
     broker: Broker | None  # None: no MQTT
@@ -65,6 +68,8 @@ def read(config) -> Settings:
     return Settings(
         name=name,
         slug=contract.slug(name),
+        short_name=text(config, "short_name", ""),
+        language=choice(config, "language", tuple(LANGUAGES)),
         model=text(config, "model", ""),
         web_page=text(config, "web_page", ""),
         broker=_broker(config),

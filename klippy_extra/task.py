@@ -7,8 +7,8 @@ from typing import Any, Callable, Mapping
 from . import conditions, presets
 from .contract import MATCHES, is_slug, slug
 from .guard import guarded
-from .ledger import Counter, Limit, Plan
 from .meters import unit
+from .records import Counter, Limit, Plan
 from .settings import amount, choice, refusal
 
 LEAST = 0.001  # of a threshold
@@ -31,6 +31,7 @@ class Task:
         _refuse_same_slug(config, self.slug)
         read = _with_preset(config)
         self.label = read("label", self.name) or self.name
+        self.short_label = read("short_label", "")
         self.message = read("message", "")
         # A value of printer.cfg ends at "#", so an anchor is written as %23.
         self.guide = read("guide", "").replace("%23", "#")

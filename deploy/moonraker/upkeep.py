@@ -70,6 +70,7 @@ class Upkeep:
         ):
             server.register_event_handler(event, listener)
         router = server.lookup_component("application").mutable_router
+        router.add_handler(f"{WHERE}/page.json", Source)
         router.add_handler(FILES, Files, {"path": str(PAGE)})
         router.add_handler(WHERE, tornado.web.RedirectHandler, {"url": f"{WHERE}/"})
 
@@ -210,6 +211,13 @@ class Upkeep:
             logging.info("upkeep: the bell's snooze was refused: %s", error)
 
 
+class Source(tornado.web.RequestHandler):
+    """Tells the page that Moonraker serves it."""
+
+    def get(self) -> None:
+        self.write({"source": "moonraker"})
+
+
 class Files(tornado.web.StaticFileHandler):
     """The page's files. They hold no data: what they ask for asks who they are."""
 
@@ -249,7 +257,7 @@ def described(status: Mapping[str, Any]) -> str:
     """A sentence for the bell."""
     unit = f" {status['unit']}" if status.get("unit") else ""
     used, threshold = status.get("used", 0.0), status.get("threshold", 0.0)
-    return f"{used:.0f} of {threshold:.0f}{unit} are used."
+    return f"{used:.4g} of {threshold:.4g}{unit} are used."
 
 
 def load_component(config: Any) -> Upkeep:

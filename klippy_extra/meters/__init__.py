@@ -6,7 +6,7 @@ with ``meters`` and ``poll`` (`base.Source`) and add a line to `SOURCES`.
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any, Callable, Mapping, Sequence
 
 from ..contract import Meter
 from ..guard import guarded
@@ -110,6 +110,12 @@ class Sources:
         return frozenset(
             meter for name in failing for meter in self._sources[name].meters
         )
+
+    def resume(self, memory: Mapping[str, Any], counts: Sequence[str]) -> None:
+        """Go on from `Options.memory` and `Options.counts` that were read only now."""
+        for name, argument in (("clock", memory), ("counts", counts)):
+            if name in self._sources:
+                self._sources[name].resume(argument)
 
     def _call(self, method: str, eventtime: float) -> None:
         for name in self._polls:

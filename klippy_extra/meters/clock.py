@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Mapping
 
 from .base import Increments, Options
 from .families import meters
@@ -28,6 +28,17 @@ class Calendar:
         self._since = _number(memory.get("since")) or 0.0  # counted from there on
         self._last = _number(memory.get("last"))  # last reading of any kind
         self._first = True
+        self._counted = 0.0  # seconds, in this life
+
+    def resume(self, memory: Mapping[str, Any]) -> None:
+        """Go on from what an earlier life remembered, which was read only now."""
+        anchor = _number(memory.get("anchor"))
+        if anchor is not None:
+            self._anchor = anchor
+            self._since = (_number(memory.get("since")) or 0.0) + self._counted
+        last = _number(memory.get("last"))
+        if last is not None:
+            self._last, self._first = last + self._counted, True
 
     @property
     def memory(self) -> dict[str, Any]:
@@ -43,6 +54,7 @@ class Calendar:
             if not 0.0 < missed < YEAR:  # a clock that nobody set may say 2099
                 missed = 0.0
         self._since += passed + missed
+        self._counted += passed + missed
         self._last, self._first = wall, False
         return passed + missed
 
@@ -69,6 +81,10 @@ class Clock:
     @property
     def memory(self) -> dict[str, Any]:
         return {"calendar": self._calendar.memory}
+
+    def resume(self, memory: Mapping[str, Any]) -> None:
+        """Go on from `memory` of an earlier life, which was read only now."""
+        self._calendar.resume(dict(memory.get("calendar", {})))
 
     def poll(self, eventtime: float) -> Increments:
         passed = max(0.0, eventtime - self._seen)

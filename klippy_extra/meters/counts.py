@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Iterable
+
 from ..contract import Meter
 from .base import Increments, Options
 from .families import each, known, plain
@@ -24,6 +26,11 @@ class Counts:
         for name in sorted({*self._wanted, *left}):
             self.meters.update(each("count", [name[len(PREFIX) :]]).values())
         self._pending: Increments = {}
+
+    def resume(self, counts: Iterable[str]) -> None:
+        """Have these meters, which were counted before."""
+        for name in filter(known, counts):
+            self.meters.update(each("count", [name[len(PREFIX) :]]).values())
 
     def count(self, name: str, by: float) -> str:
         """Move a meter and return its name. ValueError says why it is not moved."""

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import mosquitto
-from tests.ha.home_assistant import HomeAssistant
+from tests.ha.home_assistant import HomeAssistant, until
 from tests.ha.printer import Voron
 from tests.system.listener import Listener
 
+DUE = "binary_sensor.voron_maintenance_due"
 ENVIRONMENTS = {"stable": "HA_STABLE", "latest": "HA_LATEST"}
 HERE = Path(__file__).parent
 
@@ -87,13 +88,34 @@ def channel(request: pytest.FixtureRequest) -> str:
     return channel
 
 
+def there(state: str | None) -> bool:
+    return state in ("on", "off")
+
+
+@pytest.fixture
+def everything(home: HomeAssistant) -> None:
+    """Somebody has enabled all that a printer has."""
+    waiting = until(home.disabled, "entities that wait") if not home.woken else []
+    if waiting:
+        home.show(waiting)
+        home.woken = waiting
+        home.wait(DUE, there)
+        until(lambda: all(each in home.states() for each in waiting), "all of them")
+
+
+@pytest.fixture
+def plain(home: HomeAssistant) -> None:
+    """As it is when nobody has enabled anything."""
+    home.show(home.woken, shown=False)
+    home.woken = []
+    home.wait(DUE, there)
+
+
 @pytest.fixture
 def home(channel: str, homes: dict[str, HomeAssistant]) -> Iterator[HomeAssistant]:
     """A Home Assistant that knows the printer, and whose log stays empty."""
     home = homes[channel]
-    home.wait(
-        "binary_sensor.voron_maintenance_due", lambda state: state in ("on", "off")
-    )
+    home.wait(DUE, there)
     yield home
     logged = home.logged()
     home.forget_log()

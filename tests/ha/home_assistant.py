@@ -104,6 +104,7 @@ class HomeAssistant:
         self._socket: WebSocket | None = None
         self._number = 0
         self._asked = 0.0
+        self.woken: list[str] = []  # entities that a test has enabled
         self._configure()
 
     # Life
@@ -274,6 +275,24 @@ class HomeAssistant:
         """What the registry keeps of each entity, by unique id."""
         listed = self.ask("config/entity_registry/list")
         return {e["unique_id"]: e for e in listed if e["platform"] == platform}
+
+    def disabled(self) -> list[str]:
+        """The entities of MQTT that are there and not shown."""
+        known = self.entities().values()
+        return sorted(each["entity_id"] for each in known if each["disabled_by"])
+
+    def show(self, entities: list[str], shown: bool = True) -> None:
+        """Enable or disable entities as a user does, and reload MQTT at once."""
+        by = None if shown else "user"
+        for entity in entities:
+            self.ask("config/entity_registry/update", entity_id=entity, disabled_by=by)
+        if entities:
+            self.reload("mqtt")
+
+    def reload(self, domain: str) -> None:
+        [entry] = [e for e in self.ask("config_entries/get") if e["domain"] == domain]
+        path = f"/api/config/config_entries/entry/{entry['entry_id']}/reload"
+        self.http("POST", path)
 
     def device(self, name: str) -> dict[str, Any] | None:
         for each in self.ask("config/device_registry/list"):

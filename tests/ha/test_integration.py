@@ -10,6 +10,7 @@ from tests.ha.home_assistant import until
 from tests.ha.test_pages import PICTURES
 
 DOMAIN = "klipper_upkeep"
+STATUS = "sensor.voron_filter_status"
 TODO = "todo.voron_maintenance"
 CALENDAR = "calendar.voron_maintenance"
 FLOWS = "/api/config/config_entries/flow"
@@ -74,7 +75,7 @@ def test_a_tick_in_the_list_marks_done_in_the_users_name(due, voron):
     due.call("todo.update_item", TODO, item="filter", status="completed")
 
     due.wait(TODO, "0")
-    due.wait("sensor.voron_filter_used", "0.0")
+    due.wait("sensor.voron_filter_remaining", "50.0")
     assert "Anna" in voron.log_of("filter")
 
 
@@ -98,10 +99,10 @@ def test_actions_reach_the_printer_and_the_log_comes_back(due):
     act(due, "done", task="filter", note="new carbon", by="Berta")
     due.wait("sensor.voron_filter_status", "ok")
     act(due, "set_threshold", task="filter", threshold=60)
-    due.wait("number.voron_filter_threshold", lambda state: float(state) == 60)
+    until(lambda: due.attributes(STATUS)["threshold"] == 60, "the threshold")
     act(due, "set_threshold", task="filter", threshold=50)
     act(due, "adjust", task="filter", used=2)
-    due.wait("sensor.voron_filter_used", "2.0")
+    due.wait("sensor.voron_filter_remaining", "48.0")
 
     log = act(due, "get_log", response=True, task="filter", limit=9)["response"]["log"]
 
@@ -182,4 +183,4 @@ def test_deleting_it_takes_its_entities_and_repairs_along(due):
     due.wait(TODO, None)
     assert issues(due) == set()
     assert due.device("Voron maintenance") is None
-    assert due.state("sensor.voron_filter_used") is not None
+    assert due.state(STATUS) is not None

@@ -8,22 +8,30 @@ from tests.ha.home_assistant import amount, until
 from tests.ha.printer import TASKS
 
 DUE = "binary_sensor.voron_maintenance_due"
-RODS = "sensor.voron_rods_print_time_remaining"
+ONLINE = "binary_sensor.voron_connected"
+FILTER = "sensor.voron_filter_status"
+RODS = "sensor.voron_rods_remaining"
+DONE = "button.voron_filter_done"
 
 
 def there(home) -> None:
+    home.wait(ONLINE, "on", timeout=60)
     home.wait(DUE, "off", timeout=60)
-    home.wait(RODS, amount(150))
+    home.wait(RODS, "150.0 h")
 
 
-def test_a_printer_that_dies_is_unavailable_until_it_is_back(home, voron):
-    """The broker speaks its last will."""
+def test_a_printer_that_dies_keeps_its_tasks_and_shows_that_it_is_off(home, voron):
+    """The broker speaks its last will; a button that nobody hears is none."""
     voron.kill()
-    home.wait(DUE, "unavailable")
-    home.wait(RODS, "unavailable")
+    home.wait(ONLINE, "off")
+    home.wait(DONE, "unavailable")
+    assert home.state(RODS) == "150.0 h"
+    assert home.state(FILTER) == "ok"
+    assert home.attributes(FILTER)["label"] == "Carbon filter"
 
     voron.start()
     there(home)
+    home.wait(DONE, lambda state: state != "unavailable")
 
 
 def test_a_broker_that_lost_everything_is_told_again(home, broker):
@@ -70,7 +78,7 @@ def test_a_name_that_a_user_gave_survives_a_restart_of_the_printer(home, voron):
     voron.reconfigure(dict(TASKS, rods=TASKS["rods"].replace("oil", "grease")))
 
     home.wait("sensor.my_rods", "ok")
-    home.wait(RODS, lambda state: "grease" in home.attributes(RODS)["friendly_name"])
+    until(lambda: "grease" in home.attributes(RODS)["friendly_name"], "the new label")
     assert home.attributes("sensor.my_rods")["friendly_name"].endswith("Rods")
     assert "sensor.voron_rods_status" not in home.states()
     assert home.logged() == []

@@ -114,7 +114,7 @@ def second(home, broker, hears):
     printer = Voron(broker.port, "Prusa MK3S", two)
     printer.start()
     printer.wear_out("nozzle", 1900)
-    home.wait("sensor.prusa_mk3s_nozzle_used", "1900.0")
+    home.wait("sensor.prusa_mk3s_nozzle_remaining", "1100.0")
     yield printer
     printer.close()
     hears.wait_for("/prusa_mk3s/availability", b"offline")

@@ -63,12 +63,12 @@ def bench(tmp_path, wall, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     started = []
 
-    def start(sections="", expect="ready"):
+    def start(sections="", expect="ready", store=tmp_path):
         if "[maintain]" not in sections:
             sections = "[maintain]\n" + sections
-        store = f"[maintain]\nstore: {tmp_path}/upkeep.sqlite\n"
+        option = f"[maintain]\nstore: {store}/upkeep.sqlite\n"
         printer = Bench(
-            sections.replace("[maintain]\n", store, 1), tmp_path, start=False
+            sections.replace("[maintain]\n", option, 1), tmp_path, start=False
         )
         wall.clock = printer.clock
         started.append(printer)

@@ -17,7 +17,8 @@ from klippy_extra.contract import (
     Result,
 )
 from klippy_extra.desk import LONGEST_SNOOZE, MOST, REMEMBERED, Desk, RefusedError
-from klippy_extra.ledger import Counter, Ledger, Limit, Plan
+from klippy_extra.ledger import Ledger
+from klippy_extra.records import Counter, Limit, Plan
 
 NOW = 1_795_219_200.0
 HOUR = 3600

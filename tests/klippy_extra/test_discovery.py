@@ -1,4 +1,4 @@
-"""The device message that Home Assistant finds a printer by."""
+"""The messages that Home Assistant finds a printer by."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import Any, NamedTuple
 import jinja2
 import pytest
 
-from klippy_extra import contract, discovery
+from klippy_extra import contract, discovery, entities, entity_names
+from klippy_extra.components import Names, object_id
+from klippy_extra.meters.families import FAMILIES
 
 UUID = "5d0c7e8e8b1a4f0f9c3e2a1b00000001"
 NOW = 1795219200
 
 # A key at these places that one of the supported versions does not know makes it
 # refuse the whole message.
-ROOT_KEYS = {"dev", "o", "avty", "cmps"}
+ROOT_KEYS = {"dev", "o", "cmps"}
 DEVICE_KEYS = {"ids", "name", "mdl", "sw", "cu"}
 ORIGIN_KEYS = {"name", "sw"}
 PLATFORMS = {
@@ -60,36 +62,100 @@ INFO = contract.Info(
 )
 
 
-def message(
+def announced(
     *states: contract.State, info: contract.Info = INFO, **more: Any
-) -> dict[str, Any]:
-    payload = discovery.device(info, states, "voron", **more)[1]
-    found: dict[str, Any] = json.loads(payload)
-    return found
+) -> discovery.Announcement:
+    return discovery.announce(info, states, "voron", **more)
+
+
+def messages(*states: contract.State, **more: Any) -> dict[str, dict[str, Any]]:
+    """What is retained, by the level of the topic that tells one from another."""
+    return {
+        each.topic.split("/")[-2]: json.loads(each.payload)
+        for each in announced(*states, **more).messages
+        if each.payload
+    }
+
+
+def message(*states: contract.State, **more: Any) -> dict[str, Any]:
+    return messages(*states, **more)["printer"]
 
 
 def made(*states: contract.State, **more: Any) -> dict[str, Any]:
-    found: dict[str, Any] = message(*states, **more)["cmps"]
+    found: dict[str, Any] = {}
+    for each in messages(*states, **more).values():
+        assert not found.keys() & each["cmps"].keys()
+        found.update(each["cmps"])
     return found
 
 
-def test_the_topic_carries_the_uuid_and_not_the_name() -> None:
+def test_the_topics_carry_the_uuid_and_not_the_name() -> None:
     """A renamed printer keeps its device."""
-    renamed = INFO._replace(name="Other")
 
-    topic, _ = discovery.device(INFO, [], "voron", prefix="ha")
+    def topics(info: contract.Info, printer: str) -> list[str]:
+        found = discovery.announce(info, [state("rods")], printer, prefix="ha")
+        return [each.topic for each in found.messages]
 
-    assert topic == f"ha/device/klipper_upkeep_{UUID}/config"
-    assert discovery.device(renamed, [], "other", prefix="ha")[0] == topic
+    mine = topics(INFO, "voron")
+
+    assert mine[:2] == [
+        f"ha/device/klipper_upkeep_{UUID}/printer/config",
+        f"ha/device/klipper_upkeep_{UUID}/task-rods/config",
+    ]
+    assert topics(INFO._replace(name="Other"), "other") == mine
+
+
+def test_each_task_has_a_message_of_its_own_about_the_same_device() -> None:
+    found = messages(state("rods"), state("belts"))
+
+    assert {"printer", "task-rods", "task-belts"} < set(found)
+    assert all(key.startswith("task.rods.") for key in found["task-rods"]["cmps"])
+    assert len({json.dumps(each["dev"]) for each in found.values()}) == 1
+
+
+def test_no_message_is_larger_than_every_broker_takes() -> None:
+    """Whatever is in it: long words, many limits, many meters, much that is gone."""
+    many = [f"count_{number}" for number in range(300)]
+    meters = {name: contract.Meter("", "Ö" * 60) for name in many}
+    task = "t" * 63
+    limits = [limit(name, "") for name in many[:40]]
+    before = {f"task.{task}.gone{number}": "sensor" for number in range(2000)}
+    before.update({f"meter.old{number}": "sensor" for number in range(2000)})
+
+    found = announced(
+        state(task, *limits, label="Ü" * 500),
+        info=INFO._replace(meters=meters),
+        before=before,
+    )
+
+    assert max(len(each.payload) for each in found.messages) < 16_384
+    assert max(len(each.revival) for each in found.messages) < 16_384
+    assert f"task.{task}.done" in found.components
+
+
+def test_a_task_of_four_limits_has_room_for_all_of_them() -> None:
+    meters = ("print_time", "time", "filament", "travel_x")
+    found = made(state("rods", *(limit(meter, "h") for meter in meters)))
+
+    assert {f"task.rods.{meter}.threshold" for meter in meters} <= found.keys()
+
+
+def test_a_component_stays_in_its_message_whatever_else_there_is() -> None:
+    """One that moved would lose the name that its user gave it."""
+    fewer = messages(state("rods"))
+    meters = dict(INFO.meters, busy_time=contract.Meter("h", "Busy time"))
+    more = messages(state("a"), state("rods"), info=INFO._replace(meters=meters))
+
+    for name, each in fewer.items():
+        assert each["cmps"].keys() <= more[name]["cmps"].keys()
 
 
 def test_only_keys_that_both_versions_know_stand_at_root_device_and_origin() -> None:
-    found = message(state("rods"))
-
-    assert set(found) == ROOT_KEYS
-    assert set(found["dev"]) == DEVICE_KEYS
-    assert set(found["o"]) == ORIGIN_KEYS
-    assert {each["p"] for each in found["cmps"].values()} <= PLATFORMS
+    for found in messages(state("rods")).values():
+        assert set(found) == ROOT_KEYS
+        assert set(found["dev"]) == DEVICE_KEYS
+        assert set(found["o"]) == ORIGIN_KEYS
+        assert {each["p"] for each in found["cmps"].values()} <= PLATFORMS
 
 
 def test_the_device_has_the_printers_name_model_version_and_page() -> None:
@@ -148,12 +214,13 @@ def test_a_task_has_every_entity_that_was_promised() -> None:
 
 
 def test_entities_are_named_by_label_and_known_by_slug() -> None:
-    found = made(state("front-rods"))["task.front-rods.remaining"]
+    names = Names(sections={"front-rods": "Front Rods"})
+    found = made(state("front-rods"), names=names)["task.front-rods.remaining"]
 
     assert found["name"] == "Clean the rods remaining"
     assert found["uniq_id"] == f"{UUID}_task.front-rods.remaining"
-    assert found["obj_id"] == "voron_front_rods_remaining"
-    assert found["def_ent_id"] == "sensor.voron_front_rods_remaining"
+    assert found["obj_id"] == "voron_2_4_front_rods_remaining"
+    assert found["def_ent_id"] == "sensor.voron_2_4_front_rods_remaining"
 
 
 @pytest.mark.parametrize("task", ["a-b", "a--b", "a_-b", "a_", "0", "a" * 63])
@@ -200,7 +267,8 @@ def test_long_ways_are_shown_in_whole_metres() -> None:
 
     assert found["task.rods.used"]["sug_dsp_prc"] == 0
     assert found["meter.travel_x"]["sug_dsp_prc"] == 0
-    assert found["meter.filament"]["sug_dsp_prc"] == 1
+    assert found["meter.filament"]["sug_dsp_prc"] == 0
+    assert found["meter.print_time"]["sug_dsp_prc"] == 1
 
 
 def test_amounts_of_a_task_keep_no_statistics_that_a_new_trigger_would_break() -> None:
@@ -211,26 +279,90 @@ def test_amounts_of_a_task_keep_no_statistics_that_a_new_trigger_would_break() -
     assert "stat_cla" not in hours["task.rods.remaining"]
 
 
-def test_limits_of_one_unit_have_amounts_of_their_own_beside_the_tasks() -> None:
-    found = made(state("rods", limit("print_time", "h"), limit("time", "h")))
+ENABLED = {"due", "status", "remaining", "done"}
 
-    assert "ent_cat" not in found["task.rods.remaining"]
-    assert found["task.rods.time.remaining"]["ent_cat"] == "diagnostic"
-    assert found["task.rods.time.remaining"]["name"] == "Clean the rods time remaining"
-    assert (
-        found["task.rods.print_time.used"]["name"] == "Clean the rods print time used"
-    )
+
+def test_a_task_shows_four_things_and_keeps_the_rest_for_whoever_enables_it() -> None:
+    for limits in ((limit("print_time", "h"),), TWO_LIMITS.limits):
+        found = made(state("rods", *limits))
+
+        shown = {
+            key[len("task.rods.") :]
+            for key, each in found.items()
+            if key.startswith("task.")
+            and each["p"] != "device_automation"
+            and each.get("en", True)
+        }
+        assert shown == ENABLED
+
+
+def test_a_printer_of_25_tasks_shows_at_most_125_entities() -> None:
+    meters = {f"count_{each}": contract.Meter("", "Count") for each in range(25)}
+    meters.update(INFO.meters)
+    states = [state(f"t{each}", limit(f"count_{each}", "")) for each in range(25)]
+
+    found = made(*states, info=INFO._replace(meters=meters)).values()
+
+    entities = [each for each in found if each["p"] != "device_automation"]
+    assert sum(each.get("en", True) for each in entities) <= 125
+
+
+def test_only_a_task_is_a_problem() -> None:
+    """That anything is due is the same fact once more."""
+    found = made(state("rods"))
+
+    problems = [key for key, each in found.items() if each.get("dev_cla") == "problem"]
+    assert problems == ["task.rods.due"]
+
+
+def test_what_is_read_stays_while_the_printer_is_off() -> None:
+    """What is off shows in one entity, and what would be lost is not offered."""
+    found = made(state("rods"))
+
+    online = [{"t": "klipper_upkeep/voron/availability"}]
+    for each in found.values():
+        assert each.get("avty") == (online if "cmd_t" in each else None)
+    assert found["connected"]["dev_cla"] == "connectivity"
+    assert found["connected"]["stat_t"] == "klipper_upkeep/voron/availability"
+
+
+def test_several_limits_have_amounts_of_their_own_beside_the_tasks() -> None:
+    found = made(state("rods", limit("print_time", "h"), limit("busy_time", "h")))
+
+    assert found["task.rods.remaining"]["unit_of_meas"] == "h"
+    one = found["task.rods.print_time.remaining"]
+    assert one["ent_cat"] == "diagnostic"
+    assert one["name"] == "Clean the rods print time remaining"
     assert "task.rods.threshold" not in found
 
 
-def test_limits_of_different_units_replace_the_tasks_amounts() -> None:
+def test_what_remains_of_limits_in_different_units_has_its_unit_with_it() -> None:
     """One entity cannot be hours today and metres tomorrow."""
-    found = made(state("rods", limit("print_time", "h"), limit("travel_x", "m")))
+    both = (limit("print_time", "h"), limit("travel_x", "m", 200.0))
+    found = made(state("rods", *both))
 
-    assert "task.rods.remaining" not in found
+    remaining = found["task.rods.remaining"]
+    assert "unit_of_meas" not in remaining
+    assert "task.rods.used" not in found
     assert found["task.rods.travel_x.remaining"]["unit_of_meas"] == "m"
-    assert "ent_cat" not in found["task.rods.travel_x.remaining"]
     assert found["task.rods.percent"]["unit_of_meas"] == "%"
+    for trigger, shown in (("print_time", "37.5 h"), ("travel_x", "87.5 m")):
+        now = state("rods", *both)._replace(trigger=trigger)
+        assert render(remaining, json.loads(now.encode()), "val_tpl") == shown
+
+
+def test_a_calendar_is_read_and_set_in_days() -> None:
+    found = made(state("rods", limit("time", "h", 720.0)))
+
+    remaining, threshold = (
+        found[f"task.rods.{each}"] for each in ("remaining", "threshold")
+    )
+    assert remaining["unit_of_meas"] == "d"
+    payload = json.loads(state("rods", limit("time", "h", 720.0)).encode())
+    assert render(remaining, payload, "val_tpl") == "25.31"
+    assert render(threshold, payload, "val_tpl") == "30.0"
+    [sent] = commands(threshold)
+    assert contract.Command.decode(sent).threshold == 300.0
 
 
 def test_a_limit_may_have_a_condition_in_its_name() -> None:
@@ -294,7 +426,7 @@ def test_whatever_a_control_sends_is_a_command_of_the_contract() -> None:
     ]
     assert sent(one, "threshold") == [contract.Command("set", by=by, threshold=12.5)]
     assert sent(two, "time.threshold") == [
-        contract.Command("set", by=by, threshold={"time": 12.5})
+        contract.Command("set", by=by, threshold={"time": 300.0})
     ]
 
 
@@ -305,7 +437,7 @@ def test_a_printer_that_takes_no_commands_offers_none() -> None:
     assert "command_topic=none" in found["task.rods.due"]["json_attr_tpl"]
 
 
-def test_meters_only_grow_and_the_rarely_wanted_start_disabled() -> None:
+def test_the_rarely_wanted_meters_start_disabled() -> None:
     found = made(state("rods", limit("cuts", "")))
     meters = {
         key[len("meter.") :]: each
@@ -318,27 +450,49 @@ def test_meters_only_grow_and_the_rarely_wanted_start_disabled() -> None:
         "filament": True,
         "travel_x": False,
         "time": False,
-        "cuts": True,  # a task counts by it
+        "cuts": False,
     }
-    assert {each["stat_cla"] for each in meters.values()} == {"total_increasing"}
     assert meters["time"]["name"] == "Time"
 
 
-def test_a_task_that_went_is_named_once_with_its_platform_alone() -> None:
-    before = discovery.components(
-        discovery.device(INFO, [state("rods"), state("belts")], "voron")[1]
-    )
+def test_a_meter_that_is_corrected_is_no_meter_that_began_anew() -> None:
+    """1500 h that fall to 1300 h must not add 1300 h to the sum."""
+    meters = [each for key, each in made().items() if key.startswith("meter.")]
+    assert {each["stat_cla"] for each in meters} == {"total"}
+    assert not any("last_reset" in json.dumps(each) for each in meters)
 
-    _, payload = discovery.device(INFO, [state("rods")], "voron", before=before)
-    found = json.loads(payload)["cmps"]
 
-    assert found["task.belts.due"] == {"p": "binary_sensor"}
-    assert found["task.belts.trigger.due"] == {"p": "device_automation"}
+def test_a_task_that_went_is_made_again_and_removed_in_its_own_message() -> None:
+    """For a Home Assistant that was off; the topic itself is cleared."""
+    before = announced(state("rods"), state("belts")).components
+
+    after = announced(state("rods"), before=before)
+
+    [belts] = [each for each in after.messages if "task-belts" in each.topic]
+    assert belts.payload == b""
+    revival = json.loads(belts.revival)["cmps"]
+    assert revival["task.belts.done"] == {
+        "p": "button",
+        "uniq_id": f"{UUID}_task.belts.done",
+        "cmd_t": "klipper_upkeep/-",
+    }
+    assert revival["task.belts.trigger.due"] == {"p": "device_automation"}
+    assert "task.belts.due" not in after.components
+    assert after.components["task.rods.due"] == "binary_sensor"
+    assert made(state("rods"), before=after.components) == made(state("rods"))
+
+
+def test_a_limit_that_went_is_named_with_its_platform_alone() -> None:
+    before = announced(TWO_LIMITS).components
+
+    after = announced(state("rods"), before=before)
+
+    [rods] = [each for each in after.messages if "task-rods" in each.topic]
+    found, revival = (json.loads(each)["cmps"] for each in rods[1:])
+    assert found["task.rods.time.used"] == {"p": "sensor"}
     assert len(found["task.rods.due"]) > 1
-    after = discovery.components(payload)
-    assert "task.belts.due" not in after
-    assert after["task.rods.due"] == "binary_sensor"
-    assert made(state("rods"), before=after) == made(state("rods"))
+    assert revival["task.rods.time.used"]["uniq_id"] == f"{UUID}_task.rods.time.used"
+    assert "task.rods.time.used" not in after.components
 
 
 def test_what_is_gone_is_remembered_but_not_without_end() -> None:
@@ -350,26 +504,92 @@ def test_what_is_gone_is_remembered_but_not_without_end() -> None:
     assert known["due"] == "sensor"
 
 
-def test_a_revived_entity_has_its_old_unique_id_and_no_more_than_it_needs() -> None:
-    before = discovery.components(discovery.device(INFO, [state("belts")], "voron")[1])
-
-    found = made(before=before, revive=True)
-
-    assert found["task.belts.done"] == {
-        "p": "button",
-        "uniq_id": f"{UUID}_task.belts.done",
-        "cmd_t": "klipper_upkeep/-",
-    }
-    assert found["task.belts.trigger.due"] == {"p": "device_automation"}
-    assert not any(key.startswith("task.belts") for key in made(before={}))
-
-
 def test_the_same_printer_gives_the_same_bytes() -> None:
     states = [state("rods"), state("belts", limit("travel_x", "m"))]
 
-    assert discovery.device(INFO, states, "voron") == discovery.device(
-        INFO, states, "voron"
+    assert announced(*states) == announced(*states)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Großer Würfel", "grosser_wurfel"),
+        ("Øyvinds Ærlige", "oyvinds_aerlige"),
+        ("Łódź", "lodz"),
+        ("Þór Ðe Œuvre", "thor_de_oeuvre"),
+        ("x--y  z", "x_y_z"),
+    ],
+)
+def test_an_entity_id_is_spelt_as_home_assistant_spells_it(
+    text: str, expected: str
+) -> None:
+    """tests/ha holds the same names against the real one."""
+    assert object_id(text, "other") == expected
+
+
+def test_a_name_in_another_script_falls_back_to_its_slug() -> None:
+    assert object_id("Принтер", "p_3f-1") == "p_3f_1"
+
+
+def test_entities_follow_the_printers_language() -> None:
+    names = Names("de", printer="Würfel", labels={"rods": "Stangen"})
+    found = messages(state("rods"), names=names)
+
+    assert found["printer"]["dev"]["name"] == "Würfel"
+    assert found["printer"]["cmps"]["maintenance_due"]["name"] == "Wartung fällig"
+    assert found["task-rods"]["cmps"]["task.rods.due"]["name"] == "Stangen"
+    shown = found["task-rods"]["cmps"]["task.rods.remaining"]["name"]
+    assert shown == "Stangen verbleibend"
+    english = messages(state("rods"))
+    for group, each in found.items():
+        for key, component in each["cmps"].items():
+            other = english[group]["cmps"][key]
+            assert component.get("obj_id") == other.get("obj_id")
+
+
+def test_every_name_of_an_entity_is_in_every_language() -> None:
+    words = {family.label for family in FAMILIES} | {"3D printer"}
+    rows = [*entities.PRINTER, *entities.TASK, *entities.CONTROLS, entities.CONNECTED]
+    rows += [entities.THRESHOLD, entities.EVENT, entities.REMAINING, entities.USED]
+    words |= {row.name for row in rows} - {""}
+    for language, known in entity_names.LANGUAGES.items():
+        assert language == "en" or words <= known.keys()
+
+
+@pytest.mark.parametrize(
+    ("label", "english", "german"),
+    [
+        ("Heater on heater_bed", "Heater bed on time", "Heizzeit heater bed"),
+        ("Fan on part_fan", "Part fan on time", "Lüfterzeit part fan"),
+        ("Fan on exhaust", "Fan exhaust on time", "Lüfterzeit exhaust"),
+        ("Travel x", "Travel x", "Fahrweg x"),
+        ("Print time", "Print time", "Druckzeit"),
+        ("Cuts", "Cuts", "Cuts"),
+    ],
+)
+def test_a_meter_is_called_as_people_say_it(
+    label: str, english: str, german: str
+) -> None:
+    assert entity_names.meter_name(label, "en") == english
+    assert entity_names.meter_name(label, "de") == german
+
+
+def test_attributes_fit_into_what_a_recorder_takes() -> None:
+    long = state("rods", label="€" * 1000)._replace(
+        message="€" * 5000, guide="€" * 5000, parts="€" * 5000, last_by="€" * 1000
     )
+    payload = json.loads(long.encode())
+    summary = contract.Summary(
+        1, NOW, 99, 0, "rods", "x", None, due_labels=("€" * 200,) * 99
+    )
+    found = made(long)
+
+    for key in ("task.rods.due", "task.rods.status"):
+        shown = json.loads(render(found[key], payload, "json_attr_tpl"))
+        assert len(json.dumps(shown, ensure_ascii=False).encode()) < 16_384
+    told = json.loads(summary.encode())
+    due = json.loads(render(found["maintenance_due"], told, "json_attr_tpl"))
+    assert len(json.dumps(due, ensure_ascii=False).encode()) < 16_384
 
 
 def render(component: dict[str, Any], payload: dict[str, Any] | None, key: str) -> str:
@@ -422,14 +642,13 @@ def test_the_templates_read_what_the_state_says() -> None:
         "due_at": "None",
         "last_done": "2026-11-21T00:00:00Z",
         "enabled": "ON",
-        "remaining": "37.5",
-        "used": "112.5",
+        "remaining": "37.5 h",
         "print_time.remaining": "37.5",
         "print_time.used": "112.5",
         "print_time.threshold": "150.0",
-        "time.remaining": "607.5",
-        "time.used": "112.5",
-        "time.threshold": "720.0",
+        "time.remaining": "25.31",
+        "time.used": "4.69",
+        "time.threshold": "30.0",
     }
 
 
@@ -449,6 +668,7 @@ def test_the_attributes_of_due_are_what_a_reminder_needs() -> None:
         "last_by": "anna",
         "done_count": 0,
         "snoozed_until": None,
+        "last_done": None,
         "problem": None,
         "command_topic": "klipper_upkeep/voron/tasks/rods/command",
     }

@@ -13,7 +13,7 @@ import pytest
 
 from demo.printer import FastClock, Host
 from klippy_extra.contract import Command
-from klippy_extra.store import Store
+from klippy_extra.storage.store import Store
 from tests.fakes.virtual_printer import EXTRA, MACHINE
 
 ROUNDS = 200
@@ -122,7 +122,9 @@ def test_nothing_that_was_confirmed_is_lost_and_no_store_is_corrupt(tmp_path):
         read = max([read, *(line["read"] for line in confirmed)])
         dones = max([dones, *(line["saved"] for line in confirmed)])
 
-        loaded = Store(str(tmp_path / "upkeep.sqlite"), print).load()
+        store = Store(str(tmp_path / "upkeep.sqlite"), print)
+        loaded = store.load()
+        store.close({})
         documents = loaded.documents
         kept = sum(
             documents[f"task/{task}"]["done_count"] for task in ("rods", "nozzle")

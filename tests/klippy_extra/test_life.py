@@ -83,7 +83,9 @@ def test_a_disk_that_refuses_is_told(printer):
     kept[0]("disk full")
     printer.advance(0)
 
-    assert any("not on disk yet: disk full" in line for line in printer.console)
+    assert any(
+        "would be lost at a restart: disk full" in line for line in printer.console
+    )
     del printer.manager.memory.save
 
 

@@ -8,11 +8,16 @@ import pytest
 
 from klippy_extra import contract
 from klippy_extra.contract import Command, Event, Info, Limit, Result, State, Summary
-from klippy_extra.publisher import Discovery, Published, Publisher, Sight
+from klippy_extra.discovery import MIGRATE, Message
+from klippy_extra.publisher import Published, Publisher, Sight
 
 UUID, LOWER, HIGHER = "5" * 32, "1" * 32, "9" * 32
 BASE = "klipper_upkeep/voron"
-DISCOVERY = Discovery("homeassistant/device/x/config", b"{}", b'{"revival":1}')
+PRINTER = Message("homeassistant/device/x/printer/config", b"{}", b'{"revival":1}')
+RODS = Message("homeassistant/device/x/task-rods/config", b'{"rods":1}')
+GONE = Message("homeassistant/device/x/task-gone/config", b"", b'{"gone":1}')
+DISCOVERY = (PRINTER, RODS, GONE)
+OLD = "homeassistant/device/x/config"
 
 NOTHING = Summary(0, 0.0, 0, 0, None, None, None)
 
@@ -47,6 +52,7 @@ class House:
             interval=30.0,
             clear=clear,
             discovery=discovery,
+            replaces=OLD,
             birth_topic="homeassistant/status",
         )
         self.publisher.link = self
@@ -109,8 +115,9 @@ def test_the_snapshot_comes_in_the_contracts_order(house):
         "tasks/rods",
         "tasks/belts",
         "summary",
-        DISCOVERY.topic,
         "availability",
+        PRINTER.topic,
+        RODS.topic,
     ]
     assert all(retain for _, _, retain, _ in house.sent)
     assert house.released == 1
@@ -190,9 +197,9 @@ def test_a_forecast_that_moves_waits_as_a_number_does(house):
     assert house.topics() == ["tasks/rods"]
 
 
-def test_meters_are_published_when_one_moved_by_a_hundredth(house):
+def test_meters_are_published_when_one_moved(house):
     house.online()
-    house.publisher.meters({"time": 1.004})
+    house.publisher.meters({"time": 1.0})
     assert house.topics() == []
     house.publisher.meters({"time": 1.01})
     assert house.topics() == ["meters"]
@@ -208,6 +215,28 @@ def test_the_summary_comes_at_once_and_its_forecast_at_the_interval(house):
     house.now = 31.0
     house.publisher.summary(NOTHING._replace(next_due_at=5))
     assert house.topics() == ["summary"] * 2
+
+
+DAY = 86400
+
+
+@pytest.mark.parametrize(
+    ("moved_by", "published"),
+    [(600, False), (23 * 3600, False), (30 * 3600, True), (-26 * 3600, True)],
+)
+def test_a_forecast_is_published_again_when_it_moved_by_a_tenth(moved_by, published):
+    """A date in ten days that moves by minutes is nobody's news."""
+    house = House()
+    house.online()
+    house.publisher.offer(house.state(due_at=10 * DAY))
+    house.now = 31.0
+    house.publisher.offer(house.state(due_at=10 * DAY))
+    house.sent.clear()
+
+    house.now = 62.0
+    house.publisher.offer(house.state(due_at=10 * DAY + moved_by))
+
+    assert house.topics() == (["tasks/rods"] if published else [])
 
 
 def test_events_and_results_are_kept_and_not_retained(house):
@@ -234,12 +263,47 @@ def test_home_assistants_birth_is_answered_after_a_moment(house):
     house.now = 6.0
     house.go()
 
-    assert house.topics()[:2] == [DISCOVERY.topic] * 2
-    assert [payload for _, payload, *_ in house.sent[:2]] == [
-        DISCOVERY.revival,
-        DISCOVERY.payload,
+    assert [(topic, payload) for topic, payload, *_ in house.sent] == [
+        (PRINTER.topic, PRINTER.revival),
+        (PRINTER.topic, PRINTER.payload),
+        (RODS.topic, RODS.payload),
+        (GONE.topic, GONE.revival),
+        (GONE.topic, b""),
     ]
-    assert house.topics()[2:] == ["tasks/rods", "tasks/belts"]
+
+
+def test_what_an_older_version_described_is_handed_over():
+    """Home Assistant keeps its entities, with the names and ids that users gave."""
+    house = House(clear=[OLD, f"{BASE}/tasks/nozzle"])
+    house.publisher.connected()
+    house.go()
+
+    about_home = [each[:2] for each in house.sent if each[0].startswith("homeassist")]
+    assert about_home == [
+        (OLD, MIGRATE),
+        (PRINTER.topic, PRINTER.revival),
+        (PRINTER.topic, PRINTER.payload),
+        (RODS.topic, RODS.payload),
+        (GONE.topic, GONE.revival),
+        (GONE.topic, b""),
+        (OLD, b""),
+    ]
+    assert house.publisher.cleared()
+
+
+def test_states_do_not_wait_for_the_description_to_be_out(house):
+    house.publisher.connected()
+    while house.publisher.busy:
+        house.publisher.turn(1)
+    house.sent.clear()
+
+    house.publisher.offer(house.state(status="due"))
+
+    assert house.publisher.live
+    assert house.topics() == ["tasks/rods"]
+    assert not house.publisher.cleared()
+    house.go()
+    assert house.topics()[1:] == [PRINTER.topic, RODS.topic]
 
 
 def test_a_retained_birth_is_no_news(house):
@@ -309,7 +373,7 @@ def test_of_two_that_come_at_once_the_other_is_overwritten(house):
 
     assert not house.publisher.silent
     assert house.topics()[0] == "info"
-    assert house.topics()[-1] == "availability"
+    assert "availability" in house.topics()
 
 
 def test_another_try_is_made_with_the_next_connection(house):
@@ -369,7 +433,9 @@ def test_a_stray_topic_is_refused(house, topic):
 
 
 def test_what_was_published_is_known_by_its_topics():
-    published = Published("base", "voron", ("rods",), "ha/config", {"a": "sensor"})
+    published = Published(
+        "base", "voron", ("rods",), "ha/config", {"a": "sensor"}, ("ha/x/config",)
+    )
     again = Published.of(json.loads(json.dumps(published._asdict())))
 
     assert again == published
@@ -380,5 +446,6 @@ def test_what_was_published_is_known_by_its_topics():
         "base/voron/summary",
         "base/voron/tasks/rods",
         "ha/config",
+        "ha/x/config",
     }
     assert Published.of(None).topics() == set()

@@ -31,6 +31,16 @@ test("what is due stands first, then what is soon, then the fullest", () => {
   assert.deepEqual(labels, ["due", "soon", "half", "empty", "snoozed"]);
 });
 
+test("a task that is not counted is not ok, and stands before what is", () => {
+  const rows = model.rowsOf([
+    printer("a", task({ label: "ok" }), task({ label: "lost", problem: "no meter" })),
+  ]);
+  assert.deepEqual(rows.map((row) => row.task.label), ["lost", "ok"]);
+  assert.equal(model.countsOf(rows).problem, 1);
+  assert.equal(model.countsOf(rows).ok, 1);
+  assert.equal(model.standing(task({ status: "due", problem: "no meter" })), "due");
+});
+
 test("every word of a search has to occur in label, message, parts or printer", () => {
   const rows = model.rowsOf([
     printer("voron", task({ label: "Oil the rails", parts: "grease" })),

@@ -88,8 +88,8 @@ def test_a_printer_writes_only_its_own_topics(guarded):
 
 def test_a_printer_describes_itself_to_home_assistant_and_no_other(guarded):
     """Each line names the printer's uuid: no pattern of mosquitto's holds it."""
-    [own] = re.findall(r"topic write (homeassistant/device/\S+)", guarded.rights)
-    other = "homeassistant/device/klipper_upkeep_1/config"
+    [rule] = re.findall(r"topic write (homeassistant/device/\S+)/#", guarded.rights)
+    own, other = f"{rule}/printer/config", f"{rule[:-1]}0/printer/config"
     port = guarded.port
     with (
         User(port, "voron") as voron,
@@ -106,7 +106,7 @@ def test_a_printer_describes_itself_to_home_assistant_and_no_other(guarded):
         heard = home.hears(own)
         assert [each for each in heard if each.startswith("homeassistant/")] == [own]
     uuid = re.search(r"klipper_upkeep_(\w+)", own)[1]
-    assert own == discovery.topic(uuid)
+    assert own == discovery.topic(uuid, "printer")
 
 
 def test_the_bridge_writes_commands_and_nothing_a_printer_says(guarded):

@@ -1,8 +1,15 @@
 // What the page shows, computed from what the printers say. Pure: no DOM, no network.
 
-export const STATUSES = ["due", "soon", "ok", "snoozed", "disabled"];
+export const STATUSES = ["due", "soon", "problem", "ok", "snoozed", "disabled"];
 const HOUR = 3600;
 const DAY = 24 * HOUR;
+
+/** How a task stands for a reader: a task that is not counted is not "ok". */
+export function standing(task) {
+  return task.problem && (task.status === "ok" || task.status === "soon")
+    ? "problem"
+    : task.status;
+}
 
 /** The key of a task among all printers. */
 export const keyOf = (printer, task) => `${printer}/${task}`;
@@ -18,9 +25,9 @@ export function rowsOf(printers) {
   return rows.sort(byUrgency);
 }
 
-/** Due before soon before ok; then the fullest; then by name. */
+/** In the order of STATUSES; then the fullest; then by name. */
 export function byUrgency(one, other) {
-  const rank = (row) => STATUSES.indexOf(row.task.status);
+  const rank = (row) => STATUSES.indexOf(standing(row.task));
   return (
     rank(one) - rank(other) ||
     other.task.percent - one.task.percent ||
@@ -32,7 +39,7 @@ export function byUrgency(one, other) {
 export function filtered(rows, { text = "", status = "", printer = "" }) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   return rows.filter((row) => {
-    if (status && row.task.status !== status) return false;
+    if (status && standing(row.task) !== status) return false;
     if (printer && row.printer.slug !== printer) return false;
     const { label, message = "", parts = "" } = row.task;
     const haystack = `${label} ${message} ${parts} ${row.printer.name}`.toLowerCase();
@@ -43,7 +50,7 @@ export function filtered(rows, { text = "", status = "", printer = "" }) {
 /** How many tasks have each status. */
 export function countsOf(rows) {
   const counts = Object.fromEntries(STATUSES.map((status) => [status, 0]));
-  for (const { task } of rows) counts[task.status] += 1;
+  for (const { task } of rows) counts[standing(task)] += 1;
   return counts;
 }
 

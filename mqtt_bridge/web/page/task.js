@@ -6,7 +6,7 @@ import { Bar } from "./bar.js";
 import { Plot } from "./plot.js";
 import { remaining } from "./tasks.js";
 import { Entries } from "./log.js";
-import { intervals, linkOf, momentOf } from "./model.js";
+import { intervals, linkOf, momentOf, standing } from "./model.js";
 import { day, meterName, moment, number, quantity, t } from "./language.js";
 
 export function TaskDialog({ row, source }) {
@@ -42,11 +42,11 @@ export function TaskDialog({ row, source }) {
       <article>
         <header>
           <h2 id="task-title" tabindex="-1" autofocus>${task.label}</h2>
-          <span class=${`badge ${task.status}`}>${t(`status.${task.status}`)}</span>
+          <span class=${`badge ${standing(task)}`}>${t(`status.${standing(task)}`)}</span>
           <button class="close" aria-label=${t("close")} onClick=${close}>×</button>
         </header>
         ${source.fleet && html`<p class="where">${printer.name}</p>`}
-        <p class="left">${remaining(task)}</p>
+        <p class=${task.problem ? "error" : "left"}>${remaining(task)}</p>
         <${Instructions} task=${task} />
         ${!source.readOnly && html`<${Commands} row=${row} source=${source} />`}
         <${Limits} row=${row} past=${past} />

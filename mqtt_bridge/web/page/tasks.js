@@ -3,9 +3,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
 import { Bar } from "./bar.js";
-import { countsOf, filtered, STATUSES, windowOf } from "./model.js";
+import { countsOf, filtered, momentOf, standing, STATUSES, windowOf } from "./model.js";
 import { quantity, relative, t } from "./language.js";
-import { momentOf } from "./model.js";
 
 // Every row is as high as every other, so that places can be computed. In pixels.
 const narrow = matchMedia("(max-width: 700px)");
@@ -28,7 +27,7 @@ export function Tasks({ rows, state, source }) {
       ${source.fleet && html`<${PrinterChoice} state=${state} filter=${filter} change=${change} />`}
       <fieldset>
         <legend class="hidden">${t("status")}</legend>
-        ${["", ...STATUSES].map(
+        ${["", ...STATUSES.filter((each) => each !== "problem" || counts.problem)].map(
           (status) => html`<button
             type="button"
             class=${`chip ${status}`}
@@ -96,19 +95,20 @@ function Rows({ rows, source }) {
 
 function Row({ row, source, top }) {
   const { task, printer } = row;
+  const status = standing(task);
   const address = source.fleet
     ? `#/task/${encodeURIComponent(printer.slug)}/${encodeURIComponent(task.task)}`
     : `#/task/${encodeURIComponent(task.task)}`;
   return html`
-    <li class=${`task ${task.status}${printer.online ? "" : " off"}`} style=${`top: ${top}px`}>
+    <li class=${`task ${status}${printer.online ? "" : " off"}`} style=${`top: ${top}px`}>
       <a href=${address}>
         <span class="name">
           <strong>${task.label}</strong>
           ${source.fleet && html`<small>${printer.name}</small>`}
         </span>
-        <span class=${`badge ${task.status}`}>${t(`status.${task.status}`)}</span>
-        <${Bar} percent=${task.percent} status=${task.status} label=${t("used")} />
-        <span class="left">${remaining(task)}</span>
+        <span class=${`badge ${status}`}>${t(`status.${status}`)}</span>
+        <${Bar} percent=${task.percent} status=${status} label=${t("used")} />
+        <span class="left" title=${task.problem || ""}>${remaining(task)}</span>
         <span class="when">${forecast(task)}</span>
       </a>
     </li>

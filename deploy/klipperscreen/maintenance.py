@@ -1,0 +1,130 @@
+"""A panel of KlipperScreen: the tasks, with Done and Later. Moonraker has `[upkeep]`.
+
+`install.sh --klipperscreen` links this file into KlipperScreen's panels and puts an
+entry "Maintenance" into its menu.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import gi
+
+gi.require_version("Gtk", "3.0")
+from gi.repository import GLib, Gtk, Pango  # noqa: E402
+from ks_includes.screen_panel import ScreenPanel  # noqa: E402
+
+LATER = 24.0  # hours
+BY = "KlipperScreen"
+ORDER = ("due", "soon", "ok", "snoozed", "disabled")
+COLOURS = {"due": "#ff6f61", "soon": "#e5b04b", "ok": "#67c57d"}
+
+
+class Panel(ScreenPanel):  # type: ignore[misc] # KlipperScreen has no types
+    """The tasks as rows, what is most urgent first."""
+
+    def __init__(self, screen: Any, title: str | None) -> None:
+        super().__init__(screen, title or "Maintenance")
+        self._rows = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6)
+        scroll = self._gtk.ScrolledWindow()
+        scroll.add(self._rows)
+        self.content.add(scroll)
+        self._say("…")
+
+    def activate(self) -> None:
+        self._ask()
+
+    def process_update(self, action: str, data: Any) -> None:
+        """Called with every notification of Moonraker."""
+        if action == "notify_upkeep_changed" and data.get("settled"):
+            self._ask()
+
+    def _ask(self) -> None:
+        self._screen._ws.send_method("server.upkeep.status", {}, self._answered)
+
+    def _answered(self, answer: dict[str, Any], *_: Any) -> None:
+        if "error" in answer:
+            self._say(str(answer["error"].get("message", "")))
+            return
+        status = answer["result"]
+        tasks = sorted(status["tasks"], key=urgency)
+        if not tasks:
+            self._say("There is no maintenance task yet.")
+            return
+        self._clear()
+        for task in tasks:
+            self._rows.add(self._row(task, ready=status["ready"]))
+        self._rows.show_all()
+
+    def _row(self, task: dict[str, Any], *, ready: bool) -> Any:
+        grid = Gtk.Grid(column_spacing=8)
+        name = Gtk.Label(xalign=0, hexpand=True, ellipsize=Pango.EllipsizeMode.END)
+        colour = COLOURS.get(task["status"], "#98a1ab")
+        label = GLib.markup_escape_text(task["label"])
+        name.set_markup(f'<span color="{colour}">●</span> <b>{label}</b>')
+        details = Gtk.Label(label=described(task), xalign=0)
+        details.get_style_context().add_class("printing-info")
+        bar = Gtk.ProgressBar(fraction=min(max(task["percent"] / 100, 0.0), 1.0))
+        grid.attach(name, 0, 0, 1, 1)
+        grid.attach(details, 0, 1, 1, 1)
+        grid.attach(bar, 0, 2, 1, 1)
+        for column, (text, style, command) in enumerate(
+            (
+                ("Done", "color3", {"command": "done"}),
+                ("Later", "color2", {"command": "snooze", "for": LATER}),
+            ),
+            start=1,
+        ):
+            button = self._gtk.Button(None, text, style)
+            button.set_hexpand(False)
+            button.set_sensitive(ready)
+            button.connect("clicked", self._press, task, command)
+            grid.attach(button, column, 0, 1, 3)
+        return grid
+
+    def _press(
+        self, _button: Any, task: dict[str, Any], command: dict[str, Any]
+    ) -> None:
+        arguments = {"task": task["task"], "command": dict(command, by=BY)}
+        self._screen._ws.send_method(
+            "server.upkeep.command", arguments, self._carried_out, task["label"]
+        )
+
+    def _carried_out(
+        self, answer: dict[str, Any], _method: str, _params: Any, label: str
+    ) -> None:
+        if "error" in answer:
+            text = str(answer["error"].get("message", ""))
+            logging.warning("maintenance: %s: %s", label, text)
+            self._screen.show_popup_message(f"{label}: {text}", level=3)
+        else:
+            self._screen.show_popup_message(
+                f"{label} {answer['result'].get('text', '')}", level=1
+            )
+        self._ask()
+
+    def _say(self, text: str) -> None:
+        self._clear()
+        self._rows.add(Gtk.Label(label=text, wrap=True))
+        self._rows.show_all()
+
+    def _clear(self) -> None:
+        for child in self._rows.get_children():
+            self._rows.remove(child)
+
+
+def urgency(task: dict[str, Any]) -> tuple[int, float]:
+    """Due before soon before ok; then the fullest."""
+    return ORDER.index(task["status"]), -float(task["percent"])
+
+
+def described(task: dict[str, Any]) -> str:
+    """A line about where the task stands."""
+    if task.get("problem"):
+        return str(task["problem"])
+    unit = f" {task['unit']}" if task["unit"] else ""
+    remaining = task["remaining"]
+    if remaining < 0:
+        return f"{-remaining:.1f}{unit} over"
+    return f"{remaining:.1f}{unit} left of {task['threshold']:.0f}{unit}"

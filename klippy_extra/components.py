@@ -1,0 +1,312 @@
+"""The entities of a printer, made of the tables. Pure.
+
+Each component has a key, which its unique id is made of. It never changes, nor does
+the platform behind it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from types import MappingProxyType
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence, Tuple
+
+from .contract import Info, Limit, Meter, State, Topic, slug
+from .entities import (
+    ANY_UNIT,
+    ANYTHING,
+    CONNECTED,
+    CONTROLS,
+    DAYS,
+    DIAGNOSTIC,
+    EVENT,
+    HIDDEN,
+    METER_ICONS,
+    PRINTER,
+    REMAINING,
+    SUMMARY_ATTRIBUTES,
+    TASK,
+    TASK_ATTRIBUTES,
+    THRESHOLD,
+    TRIGGERS,
+    UNITS,
+    USED,
+    WANTED_METERS,
+    Config,
+    Entity,
+    order,
+)
+from .entity_names import meter_name, translated
+from .precision import CALENDAR, places
+
+# A topic that is cleared is an empty message, which is no JSON.
+IT = "(value_json|default({}))"
+
+# Letters that no accent makes, as Home Assistant writes them in an entity id.
+_LETTERS = str.maketrans(
+    {
+        "ß": "ss",
+        "æ": "ae",
+        "œ": "oe",
+        "ø": "o",
+        "ł": "l",
+        "đ": "d",
+        "ð": "d",
+        "þ": "th",
+        "\u0131": "i",
+        "ħ": "h",
+        "ŧ": "t",
+        "ŋ": "ng",
+    }
+)
+
+LONGEST = 100  # letters of a label in an entity's name
+
+Component = Tuple[str, Config]  # a component's key, and what it is
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+class Names(NamedTuple):
+    """How people call a printer and its tasks, where that is not in the contract.
+
+    ``labels`` are short ones and ``sections`` the names in the configuration, both
+    by the task's slug.
+    """
+
+    language: str = "en"
+    printer: str = ""  # a short name
+    labels: Mapping[str, str] = _NONE
+    sections: Mapping[str, str] = _NONE
+
+
+def object_id(text: str, otherwise: str = "") -> str:
+    """Return *text* as a part of an entity id, as Home Assistant itself makes it.
+
+    *otherwise* is returned where that needs letters of another script.
+    """
+    plain = unicodedata.normalize("NFKD", text.lower().translate(_LETTERS))
+    kept = "".join(c for c in plain if not unicodedata.combining(c))
+    if otherwise and any(c.isalnum() and not c.isascii() for c in kept):
+        return object_id(otherwise)
+    return re.sub("[^a-z0-9]+", "_", kept).strip("_")
+
+
+def components(
+    info: Info, states: Sequence[State], printer: str, base: str, names: Names
+) -> Iterator[Component]:
+    def about(kind: str, task: str | None = None) -> str:
+        return Topic(printer, kind, task).format(base)
+
+    online = about("availability")
+    own = object_id(info.name, printer)
+    everything = _Subject(
+        info.uuid, "", own, "", about("summary"), "", online, names.language
+    )
+    for row in PRINTER:
+        attributes = _attributes(everything, SUMMARY_ATTRIBUTES)
+        yield everything.make(row, **(attributes if row.field == ANYTHING else {}))
+    yield everything.make(CONNECTED, stat_t=online)
+    for state in states:
+        section = names.sections.get(state.task, state.task)
+        task = everything._replace(
+            key=f"task.{state.task}.",
+            id=f"{own}_{object_id(section, state.task)}",
+            name=(names.labels.get(state.task) or state.label)[:LONGEST],
+            reads=about("task", state.task),
+            commands=about("command", state.task) if info.commands else "",
+        )
+        yield from _task(task, state, info.meters)
+        yield from _events(task._replace(reads=about("events")), state.task)
+        yield from _limits(task, state, info.meters)
+    meters = everything._replace(key="meter.", reads=about("meters"))
+    for name, meter in info.meters.items():
+        yield _meter(meters, name, meter)
+
+
+class _Subject(NamedTuple):
+    """What a group of entities is about: a printer, a task, or a limit of it."""
+
+    uuid: str
+    key: str
+    id: str  # what its entity ids begin with
+    name: str  # what its entities' names begin with
+    reads: str  # a topic
+    commands: str  # a topic
+    online: str  # a topic
+    language: str
+    it: str = IT  # the expression for the object that is read
+
+    def template(self, expression: str) -> str:
+        return "{% set it=" + self.it + " %}{{ " + expression + " }}"
+
+    def make(self, row: Entity, **more: Any) -> Component:
+        key = self.key + row.field
+        config = dict(self._registration(row, key), **row.config)
+        if row.icon:
+            config["ic"] = row.icon
+        if row.value:
+            config.update(stat_t=self.reads, val_tpl=self.template(row.value))
+        if row.platform in ("button", "switch", "number"):
+            # What is read is as true as it was while the printer is off. A command
+            # would be lost.
+            config.update(cmd_t=self.commands, avty=[{"t": self.online}])
+        return key, dict(config, **more)
+
+    def _registration(self, row: Entity, key: str) -> Config:
+        # An entity id knows no hyphen, and no two underscores in a row.
+        wish = object_id(f"{self.id}_{row.field}")
+        name = translated(row.name, self.language)
+        return {
+            "p": row.platform,
+            "uniq_id": f"{self.uuid}_{key}",
+            "name": f"{self.name} {name}".strip(),
+            "qos": 1,
+            # 2025.4 reads the first of these and 2026.11 the second.
+            "obj_id": wish,
+            "def_ent_id": f"{row.platform}.{wish}",
+        }
+
+
+def _task(
+    task: _Subject, state: State, meters: Mapping[str, Meter]
+) -> Iterator[Component]:
+    topic = json.dumps(task.commands) if task.commands else "none"
+    for row in TASK:
+        attributes = TASK_ATTRIBUTES.get(row.field)
+        more = _attributes(task, attributes % topic) if attributes else {}
+        yield task.make(row, **more)
+    yield from _amounts(task, state.limits)
+    for row in CONTROLS if task.commands else ():
+        yield task.make(row)
+
+
+def _amounts(task: _Subject, limits: Sequence[Limit]) -> Iterator[Component]:
+    """What the limit that decides says: numbers where all limits share a unit."""
+    units = {_unit(limit.meter, limit.unit) for limit in limits}
+    if len(units) > 1:
+        yield task.make(REMAINING._replace(value=ANY_UNIT))
+        return
+    least = min(limits, key=lambda limit: limit.threshold)
+    yield _amount(task, REMAINING, least)
+    yield _amount(task, USED, least)
+    if task.commands and len(limits) == 1:
+        yield _threshold(task, "value | float", *limits)
+
+
+def _limits(
+    task: _Subject, state: State, meters: Mapping[str, Meter]
+) -> Iterator[Component]:
+    """Amounts of each limit where there are several, for whoever enables them."""
+    for limit in state.limits if len(state.limits) > 1 else ():
+        one = _limit(task, limit.meter, _label(limit.meter, meters, task.language))
+        yield _amount(one, REMAINING, limit, **DIAGNOSTIC, **HIDDEN)
+        yield _amount(one, USED, limit)
+        if task.commands:
+            meter = json.dumps(limit.meter, ensure_ascii=False)
+            yield _threshold(one, f"{{{meter}: value | float}}", limit)
+
+
+def _limit(task: _Subject, meter: str, label: str) -> _Subject:
+    name = slug(meter)  # of a meter that is counted twice it has the condition in it
+    return task._replace(
+        key=f"{task.key}{name}.",
+        id=f"{task.id}_{name}",
+        name=f"{task.name} {label if task.language == 'de' else _lower(label)}",
+        it=f"({IT}.get('limits') or [])|selectattr('meter','eq',"
+        f"{json.dumps(meter)})|first|default({{}},true)",
+    )
+
+
+def _lower(label: str) -> str:
+    return label[:1].lower() + label[1:]
+
+
+def _unit(meter: str, unit: str) -> str:
+    return DAYS if meter == CALENDAR else unit
+
+
+def _read(field: str, unit: str) -> str:
+    """The expression for an amount, in *unit*."""
+    if unit != DAYS:
+        return f"it.get('{field}')"
+    given = f"it.get('{field}')"
+    return f"none if {given} is none else ({given} / 24) | round(2)"
+
+
+def _threshold(subject: _Subject, amount: str, limit: Limit) -> Component:
+    """*amount* is an expression: what `set` is given for a *value*."""
+    unit = _unit(limit.meter, limit.unit)
+    if unit == DAYS:
+        amount = amount.replace("| float", "| float * 24")
+    # The state may be any threshold: one out of bounds would be logged as an error.
+    return subject.make(
+        THRESHOLD._replace(value=_read("threshold", unit)),
+        min=0,
+        step=0.01 if unit else 1,
+        cmd_tpl=order("set", threshold="$").replace(
+            '"$"', "{{ (" + amount + ") | to_json }}"
+        ),
+        **UNITS.get(unit, {"unit_of_meas": unit}),
+    )
+
+
+def _amount(subject: _Subject, row: Entity, limit: Limit, **more: Any) -> Component:
+    unit = _unit(limit.meter, limit.unit)
+    decimals = places(limit.threshold, limit.unit, limit.meter)
+    return subject.make(
+        row._replace(value=_read(row.field, unit)),
+        **dict(_measured(unit, decimals), **more),
+    )
+
+
+def _measured(unit: str, decimals: int) -> Config:
+    config: Config = dict(UNITS.get(unit, {"unit_of_meas": unit}))
+    config["sug_dsp_prc"] = max(0, min(decimals, 1))
+    if not unit:
+        config["stat_cla"] = "measurement"
+    return config
+
+
+def _attributes(subject: _Subject, expression: str) -> Config:
+    template = subject.template(expression)
+    return {"json_attr_t": subject.reads, "json_attr_tpl": template}
+
+
+def _events(events: _Subject, task: str) -> Iterator[Component]:
+    yield events.make(EVENT._replace(value=EVENT.value % task))
+    told = "it.get('task') ~ ' ' ~ it.get('event')"
+    for event, words in TRIGGERS:
+        yield (
+            f"{events.key}trigger.{event}",
+            {
+                "p": "device_automation",
+                "atype": "trigger",
+                "type": words,
+                "stype": task,
+                "t": events.reads,
+                "qos": 1,
+                "val_tpl": events.template(told),
+                "pl": f"{task} {event}",
+            },
+        )
+
+
+def _meter(meters: _Subject, name: str, meter: Meter) -> Component:
+    icon = next(icon for start, icon in METER_ICONS if name.startswith(start))
+    value = f"(it.get('meters') or {{}}).get('{name}')"
+    label = _label(name, {name: meter}, meters.language)
+    row = Entity(name, "sensor", label, icon, value, DIAGNOSTIC)
+    # Not of a kind that only grows: a meter that is corrected, or comes from a
+    # backup, would be added to the sum a second time.
+    more = {"en": name in WANTED_METERS, "stat_cla": "total"}
+    decimals = places(1000.0, meter.unit, name)
+    return meters.make(row, **dict(_measured(meter.unit, decimals), **more))
+
+
+def _label(meter: str, meters: Mapping[str, Meter], language: str) -> str:
+    """A meter's label, or where it has none its name as words."""
+    label = meters[meter].label if meter in meters else ""
+    if not label:
+        return meter.replace("_", " ").replace("-", " ").capitalize()
+    return meter_name(label, language)

@@ -1,0 +1,207 @@
+"""What is configured of a task, and what must be remembered of it. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Collection, Dict, Mapping, NamedTuple
+
+from .contract import OK
+
+CALENDAR = "time"  # the counter of hours that pass by themselves
+
+Amounts = Dict[str, float]
+
+
+class Counter(NamedTuple):
+    """What a limit counts; *condition* and *factor* are canonical texts."""
+
+    meter: str
+    condition: str = ""
+    factor: str = ""
+
+    @property
+    def key(self) -> str:
+        key = self.meter
+        if self.condition:
+            key += "?" + self.condition
+        if self.factor:
+            key += "*" + self.factor
+        return key
+
+
+class Limit(NamedTuple):
+    """A counter and a threshold, as configured."""
+
+    name: str  # what the contract calls `meter`; unique within the task
+    counter: Counter
+    unit: str
+    threshold: float
+    warn: float = 10.0
+    warn_in_percent: bool = True
+
+
+class Plan(NamedTuple):
+    """What the configuration says of a task."""
+
+    task: str
+    limits: tuple[Limit, ...]
+    match: str = "any"
+    disabled: bool = False
+
+
+class Override(NamedTuple):
+    """A value given by command, and the configured one that it replaced."""
+
+    value: float
+    configured: float
+
+
+class Record(NamedTuple):
+    """What must be remembered of a task. `time`-like fields are UNIX seconds."""
+
+    start: Mapping[
+        str, float
+    ] = {}  # by limit: the counter's reading when counting began
+    counters: Mapping[str, str] = {}  # by limit: the counter that this was
+    held: Mapping[str, float] = {}  # by limit: what was used when the task was disabled
+    enabled: bool = True
+    configured_disabled: bool = False  # `disabled` as it was configured last
+    thresholds: Mapping[str, Override] = {}
+    warns: Mapping[str, Override] = {}
+    snoozed_until: int | None = None  # for people
+    snoozed_to: float | None = None  # the calendar's reading: what counts
+    last_done: int | None = None
+    last_by: str = ""
+    done_count: int = 0
+    announced: str = OK  # ok, soon or due: the last that was told
+    due_since: int | None = None
+    reminded: float | None = None  # the calendar's reading
+    ran: float | None = None  # the same, of `expired_gcode`
+    imported: bool = False  # what an earlier extra had counted is in
+
+    def document(self) -> dict[str, Any]:
+        fields = dict(self._asdict())
+        for name in ("thresholds", "warns"):
+            fields[name] = {n: list(each) for n, each in fields[name].items()}
+        return fields
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Record:
+        known = {n: v for n, v in document.items() if n in cls._fields}
+        for name in ("thresholds", "warns"):
+            known[name] = {n: Override(*v) for n, v in known.get(name, {}).items()}
+        return cls(**known)
+
+
+def threshold(record: Record, limit: Limit) -> float:
+    override = record.thresholds.get(limit.name)
+    return limit.threshold if override is None else override.value
+
+
+def warn_at(record: Record, limit: Limit) -> float:
+    override = record.warns.get(limit.name)
+    if override is not None:
+        return override.value
+    if limit.warn_in_percent:
+        return threshold(record, limit) * limit.warn / 100.0
+    return limit.warn
+
+
+def reconciled(plan: Plan, record: Record, old: Amounts, new: Amounts) -> Record:
+    """Fit what was remembered to what is configured now.
+
+    What was used stays, even where the limit's condition or factor changed;
+    what was set by command stays until the configured value changes.
+    """
+    start, held, counters = {}, {}, {}
+    for limit in plan.limits:
+        name, key = limit.name, limit.counter.key
+        before = record.counters.get(name)
+        used = 0.0
+        if before in old and name in record.start:
+            used = max(0.0, old[before] - record.start[name])
+        counters[name] = key
+        start[name] = new[key] - used
+        held[name] = record.held.get(name, used)
+    fitted = record._replace(
+        start=start,
+        held=held,
+        counters=counters,
+        thresholds={
+            limit.name: record.thresholds[limit.name]
+            for limit in plan.limits
+            if limit.name in record.thresholds
+            and record.thresholds[limit.name].configured == limit.threshold
+        },
+        warns={
+            limit.name: record.warns[limit.name]
+            for limit in plan.limits
+            if limit.name in record.warns
+            and record.warns[limit.name].configured == limit.warn
+        },
+    )
+    if plan.disabled == record.configured_disabled:
+        return fitted
+    switched = switch(fitted, plan, new, enabled=not plan.disabled)
+    return switched._replace(configured_disabled=plan.disabled)
+
+
+def switch(record: Record, plan: Plan, readings: Amounts, enabled: bool) -> Record:
+    """Return the record enabled or disabled, with what was used unchanged."""
+    if enabled == record.enabled:
+        return record
+    if enabled:
+        start = {
+            limit.name: readings[limit.counter.key] - record.held[limit.name]
+            for limit in plan.limits
+        }
+        return record._replace(enabled=True, start=start)
+    held = {
+        limit.name: max(0.0, readings[limit.counter.key] - record.start[limit.name])
+        for limit in plan.limits
+    }
+    return record._replace(enabled=False, held=held)
+
+
+_ON_THE_CALENDAR = ("snoozed_to", "reminded", "ran")
+
+
+def joined(
+    began: Record,
+    mine: Record,
+    stored: Record,
+    restarted: Collection[str],
+    before: Amounts,
+    counted: Amounts,
+) -> Record:
+    """Return *stored* with what happened from *began* to *mine* on top of it.
+
+    Of the limits in *restarted* it is known since then how much was used. The
+    readings of *mine* began from nothing: *counted* is what they are now, and
+    *before* is what they were when *stored* was saved.
+    """
+    changed = {
+        name: value
+        for name, value in mine._asdict().items()
+        if value != getattr(began, name)
+    }
+    changed["done_count"] = stored.done_count + mine.done_count - began.done_count
+    if restarted:
+        # Whoever did or skipped the task has ended the snooze as well.
+        changed.update(snoozed_to=mine.snoozed_to, snoozed_until=mine.snoozed_until)
+    for name in _ON_THE_CALENDAR:
+        if changed.get(name) is not None:
+            changed[name] += before.get(CALENDAR, 0.0)
+    start, held = dict(stored.start), dict(stored.held)
+    for name, key in mine.counters.items():
+        now = before.get(key, 0.0) + counted[key]
+        if name in restarted:
+            used = max(0.0, counted[key] - mine.start[name])
+            held[name] = used if mine.enabled else mine.held[name]
+            start[name] = now - held[name]
+        elif mine.enabled and not began.enabled:
+            since = counted[key] - mine.start[name]
+            start[name] = now - since - stored.held[name]
+        elif began.enabled and not mine.enabled and stored.enabled:
+            used = max(0.0, before.get(key, 0.0) - stored.start[name])
+            held[name] = used + mine.held[name]
+    return stored._replace(**{**changed, "start": start, "held": held})

@@ -1,0 +1,274 @@
+"""The SQLite file of a store: opening, checking, setting aside, copying, reading.
+
+Every function waits for the disk. They raise `Error` or OSError.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import sqlite3
+import tempfile
+from pathlib import Path
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence
+
+from ..contract import Entry
+from ..paths import shown
+from . import documents
+
+ROOM = 1 << 16  # bytes: a disk with less is full
+FORMAT = 1  # PRAGMA user_version
+RECENT = 500  # entries of the log that are loaded at start
+ASIDE = "bad-"  # what the name of a document begins with that makes no sense
+
+Connection = sqlite3.Connection
+Error = sqlite3.Error
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS documents (name TEXT PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS log (
+    id INTEGER PRIMARY KEY, time INTEGER NOT NULL, task TEXT NOT NULL,
+    event TEXT NOT NULL, who TEXT NOT NULL, note TEXT NOT NULL, used TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS log_by_task ON log (task, id);
+"""
+_APPEND = (
+    "INSERT INTO log (time, task, event, who, note, used) VALUES (?, ?, ?, ?, ?, ?)"
+)
+_EMPTY, _GONE = "is empty", "is gone"
+
+
+class Contents(NamedTuple):
+    """What a file holds. *bad* names the documents that make no sense."""
+
+    documents: dict[str, Any]
+    log: list[Entry]  # newest first
+    bad: tuple[str, ...] = ()
+
+
+def open_file(path: Path) -> sqlite3.Connection:
+    """Open the file for writing, and make it where there is none."""
+    database = sqlite3.connect(str(path), timeout=1.0)
+    try:
+        database.execute("PRAGMA journal_mode=WAL")
+        # An answered command must survive a power cut, not only a crash.
+        database.execute("PRAGMA synchronous=FULL")
+        database.executescript(_TABLES)
+        database.execute(f"PRAGMA user_version={FORMAT}")
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
+
+
+def prepare(path: Path) -> str:
+    """Put a whole file, or none, at *path*; return what was done about a bad one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    why = _fault(path) if path.exists() else _GONE
+    if not why:
+        return ""
+    backup = backup_of(path)
+    has_backup = backup.exists() and not _fault(backup)
+    if why in (_EMPTY, _GONE) and not has_backup:
+        return ""
+    text = f"The maintenance store {shown(path)} {why}"
+    aside = _set_aside(path)
+    if aside is not None:
+        text += f"; it was set aside as {shown(aside.name)}"
+    if not has_backup:
+        return text + ". There is no good backup: counting starts anew."
+    backup.replace(path)
+    return text + ". The last good backup is used."
+
+
+def read_only(path: Path) -> tuple[Contents, str]:
+    """Read a file that cannot be written, or else its backup, and say which one.
+
+    Nothing beside it is touched: it is copied to where there is room, with what its
+    journal holds.
+    """
+    faults: list[str] = []
+    for candidate in filter(Path.exists, (path, backup_of(path))):
+        with _copied(candidate) as copy:
+            fault = _fault(copy)
+            if not fault:
+                text = f"The maintenance store {shown(path)} {''.join(faults)}."
+                with contextlib.closing(sqlite3.connect(str(copy))) as database:
+                    used = f"{text} The last good backup is used." if faults else ""
+                    return everything(database), used
+        faults.append(fault)
+    if set(faults) <= {_EMPTY}:
+        return Contents({}, []), ""
+    raise OSError(f"it {faults[0]}")
+
+
+def explained(error: Exception, path: Path) -> str:
+    """Say why writing at *path* failed: SQLite calls a full disk an I/O error."""
+    try:
+        disk = os.statvfs(str(path.parent))
+    except OSError as missing:
+        return f"{shown(path.parent)}: {missing.strerror}"
+    if disk.f_flag & os.ST_RDONLY:
+        return f"the disk of {shown(path)} is read-only"
+    if disk.f_bavail * disk.f_frsize < ROOM:
+        return f"the disk of {shown(path)} is full"
+    text = getattr(error, "strerror", None) or str(error)
+    return f"{shown(path)}: {text}"
+
+
+@contextlib.contextmanager
+def _copied(path: Path) -> Iterator[Path]:
+    for room in ("/dev/shm", None):  # noqa: S108 - a folder of its own is made there
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="upkeep-", dir=room))
+        except OSError:
+            continue
+        try:
+            for tail in ("", "-wal"):
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.copyfile(f"{path}{tail}", str(folder / f"store{tail}"))
+            yield folder / "store"
+        finally:
+            shutil.rmtree(str(folder), ignore_errors=True)
+        return
+    raise OSError(f"there is no room for a copy of {shown(path)}")
+
+
+def _fault(path: Path) -> str:
+    """Return what is wrong with the file at *path*, or nothing."""
+    try:
+        with contextlib.closing(sqlite3.connect(str(path), timeout=1.0)) as database:
+            version = database.execute("PRAGMA user_version").fetchone()[0]
+            if version > FORMAT:
+                return f"was written by a newer version (format {version})"
+            if version == 0:  # what a power cut leaves of a file not yet written
+                return _EMPTY
+            verdict = database.execute("PRAGMA quick_check").fetchone()[0]
+            if verdict != "ok":
+                return f"is damaged ({verdict})"
+            everything(database)
+    except sqlite3.OperationalError as error:
+        # Not permitted, or locked: the file itself may be whole.
+        return f"is damaged ({error})" if "no such" in str(error) else ""
+    except (sqlite3.DatabaseError, ValueError) as error:
+        return f"is damaged ({error})"
+    return ""
+
+
+def _set_aside(path: Path) -> Path | None:
+    """Rename the file and its journal; None where there was nothing."""
+    number = 1
+    while Path(f"{path}.bad-{number}").exists():
+        number += 1
+    aside = Path(f"{path}.bad-{number}")
+    for tail in ("", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{path}{tail}").replace(f"{aside}{tail}")
+    return aside if aside.exists() else None
+
+
+def backup_of(path: Path) -> Path:
+    return Path(f"{path}.backup")
+
+
+def back_up(database: sqlite3.Connection, path: Path) -> None:
+    """Make the backup under another name and put it in place whole."""
+    fresh = Path(f"{path}.backup.new")
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            fresh.unlink()
+        with contextlib.closing(sqlite3.connect(str(fresh))) as copy:
+            database.backup(copy)
+        with fresh.open("rb") as written:
+            os.fsync(written.fileno())
+        fresh.replace(backup_of(path))
+    except (sqlite3.Error, OSError) as error:
+        logging.warning("maintain: unable to back up %s: %s", shown(path), error)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether the file can be read from its first page to its last."""
+    return not _fault(path)
+
+
+def everything(database: sqlite3.Connection) -> Contents:
+    """Read all documents that make sense, and the newest entries of the log."""
+    good, bad = {}, []
+    for name, body in database.execute("SELECT name, body FROM documents").fetchall():
+        if name.startswith(ASIDE):
+            continue
+        try:
+            good[name] = documents.checked(name, body)
+        except ValueError:
+            bad.append(name)
+    return Contents(good, entries(database, None, RECENT), tuple(bad))
+
+
+def set_documents_aside(database: sqlite3.Connection, names: Sequence[str]) -> None:
+    """Keep these documents under another name, so that nothing overwrites them."""
+    with database:
+        for name in names:
+            query = "SELECT count(*) FROM documents WHERE name LIKE ?"
+            number = database.execute(query, (f"{ASIDE}%/{name}",)).fetchone()[0] + 1
+            database.execute(
+                "UPDATE documents SET name = ? WHERE name = ?",
+                (f"{ASIDE}{number}/{name}", name),
+            )
+
+
+def from_backup(path: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Return these documents as the last good backup has them, as far as it does."""
+    backup = backup_of(path)
+    if not (names and backup.exists() and is_whole(backup)):
+        return {}
+    with contextlib.closing(sqlite3.connect(str(backup))) as database:
+        there = everything(database).documents
+    return {name: there[name] for name in names if name in there}
+
+
+def entries(database: sqlite3.Connection, task: str | None, most: int) -> list[Entry]:
+    """Return the newest entries of a task's log, or of all; -1: every one."""
+    rows = database.execute(
+        "SELECT time, task, event, who, note, used FROM log"
+        " WHERE ? IS NULL OR task = ? ORDER BY id DESC LIMIT ?",
+        (task, task, most),
+    )
+    found = map(documents.entry, rows.fetchall())
+    return [entry for entry in found if entry is not None]
+
+
+def write(
+    database: sqlite3.Connection, changed: Mapping[str, Any], log: Sequence[Entry]
+) -> None:
+    """Write the documents (None deletes one) and append the log, all or nothing."""
+    with database:
+        for name, value in changed.items():
+            _put(database, name, value)
+        rows = [(*entry[:5], _json(entry.used)) for entry in log]
+        database.executemany(_APPEND, rows)
+
+
+def _put(database: sqlite3.Connection, name: str, value: Any) -> None:
+    if value is None:
+        database.execute("DELETE FROM documents WHERE name = ?", (name,))
+        return
+    try:
+        body = _json(value)
+    except (TypeError, ValueError):
+        # A bug of ours in one document must not hold up the others.
+        logging.exception("maintain: unable to store %r", name)
+        return
+    database.execute("INSERT OR REPLACE INTO documents VALUES (?, ?)", (name, body))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, allow_nan=False)
+
+
+def close(database: sqlite3.Connection | None) -> None:
+    if database is not None:
+        with contextlib.suppress(sqlite3.Error):
+            database.close()

@@ -1,0 +1,205 @@
+"""What must survive, as the reactor sees it: documents, the log, and `seq`."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Sequence
+
+from .. import words
+from ..contract import Entry
+from ..paths import path_of, shown
+from .loaded import Loaded, Post, Then
+from .nowhere import Nowhere
+from .owner import OccupiedError
+
+if TYPE_CHECKING:
+    from .store import Store
+
+SEQ_BLOCK = 1000  # numbers that are taken from the store at once
+SEQ_LEAP = 1_000_000  # after a loss, over whatever may have been published
+LOGGED = 500  # entries of the log that are kept at hand
+NAMESPACE = uuid.UUID(
+    "5f1c5b0e-2c0c-5a3e-9c38-6f1d4e6a7b21"
+)  # of uuids without a store
+
+
+class Memory:
+    """The store, with what the reactor must know of it without asking.
+
+    *who* tells another Klippy which one has the store. ``report`` is told the problem
+    with saving, as a sentence, and "" when there is none any more; ``say`` gets what
+    a person should read once. ``on_late`` follows when a store opens that could not
+    be read at start: until `adopt` nothing is written to it.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        post: Post,
+        who: str,
+        wall: Callable[[], float],
+        report: Callable[[str], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._path = path
+        self._post = post
+        self._who = who
+        self._wall = wall
+        self._report = report
+        self._say = say
+        self.on_late: Callable[[dict[str, Any]], None] = lambda documents: None
+        self._store: Store | Nowhere = self._make()
+        self._log: collections.deque[Entry] = collections.deque(maxlen=LOGGED)
+        self.documents: dict[str, Any] = {}  # as they were at start
+        self.known = True  # whether the documents could be read
+        self._problem = ""  # with saving, as it was told
+        self.uuid = ""
+        self._seq = self._reserved = 0
+
+    def load(self) -> None:
+        """Read everything; the only call that waits for the disk."""
+        try:
+            loaded = self._store.load()
+        except OccupiedError as error:
+            self._store = Nowhere(
+                self._post,
+                f"{shown(path_of(self._path))}: {error}. Each printer needs its own:"
+                " give one of them another 'store' in its section [maintain], or stop"
+                " the other one, and then restart this one",
+            )
+            loaded = self._store.load()
+        self.known = loaded.known
+        self._learn(loaded)
+        if loaded.problem:
+            self.lost(loaded.problem)
+        if loaded.refusal:
+            # What the last life could not save either may have been published.
+            self._leap()
+            self._refused(loaded.refusal)
+
+    def _make(self) -> Store | Nowhere:
+        try:
+            from .store import Store  # noqa: PLC0415
+        except ImportError as error:
+            return Nowhere(
+                self._post,
+                f"the Python that runs Klippy lacks what is needed for it ({error}):"
+                " install its 'sqlite3'",
+            )
+        return Store(self._path, self._post, self._who, self._refused, self._late)
+
+    def _learn(self, loaded: Loaded) -> None:
+        self.documents = loaded.documents
+        self._log.extend(loaded.log)
+        identity = loaded.documents.get("printer") or {}
+        self.uuid = str(identity.get("uuid") or self._new_uuid())
+        self._seq = self._reserved = max(self._seq, int(identity.get("seq", 0)))
+
+    def _new_uuid(self) -> str:
+        if isinstance(self._store, Nowhere):
+            # It cannot be kept: so it is the same one in each life.
+            return uuid.uuid5(NAMESPACE, f"{_machine()} {self._who}").hex
+        return uuid.uuid4().hex
+
+    def lost(self, problem: str) -> None:
+        """Go on after a loss, beyond all that may have been published before."""
+        self._say(problem)
+        self._leap()
+
+    def _leap(self) -> None:
+        # In milliseconds, so that two lives that save nothing do not leap alike.
+        self._seq = max(self._seq + SEQ_LEAP, int(self._wall() * 1000.0))
+
+    def _refused(self, why: str) -> None:
+        """Writing does not work, or works again."""
+        text = ""
+        if why and isinstance(self._store, Nowhere):
+            text = (
+                f"Nothing is saved: {why}. Counts are kept in memory only, and a"
+                f" restart loses what was counted since {words.day(self._wall())}."
+            )
+        elif why and self.known:
+            text = (
+                f"Nothing is saved since {words.day(self._wall())}: {why}. Counting"
+                " goes on, and all is saved as soon as that works; a restart before"
+                " then loses what was counted since."
+            )
+        elif why:
+            text = (
+                f"The maintenance store cannot be read: {why}. It is tried again, and"
+                " what is counted meanwhile is added to it; a restart before then"
+                " loses that. Until then nothing is published."
+            )
+        self._report(text)
+        if not (text and self._problem):
+            self._say(text or "Maintenance is saved again.")
+        self._problem = text
+
+    def _late(self, loaded: Loaded) -> None:
+        """The store has opened: its documents are what a life should start from."""
+        self._log.extend(loaded.log)
+        mine = self._seq
+        self._learn(loaded._replace(log=[]))
+        self._seq = max(self._seq, mine)
+        self.known = True
+        if loaded.problem:
+            self.lost(loaded.problem)
+        self.on_late(loaded.documents)
+
+    def adopt(self, documents: dict[str, Any]) -> None:
+        """Write to a store that opened late; *documents* join what it had with ours."""
+        self._store.release({**documents, **self.identity()})
+
+    def start(self) -> None:
+        self._store.start()
+
+    def save(
+        self,
+        documents: dict[str, Any],
+        entries: Sequence[Entry] = (),
+        then: Then | None = None,
+    ) -> None:
+        """Hand over to the store; ``then(problem)`` follows, "" once it is on disk."""
+        self._log.extendleft(entries)
+        self._store.save(documents, entries, then)
+
+    def close(self, documents: dict[str, Any]) -> None:
+        """Save for the last time, with no number left unused."""
+        if documents:
+            documents["printer"] = {"uuid": self.uuid, "seq": self._seq}
+        self._store.close(documents)
+
+    def identity(self) -> dict[str, Any]:
+        """The document that makes the next block of numbers ours."""
+        self._reserved = self._seq + SEQ_BLOCK
+        return {"printer": {"uuid": self.uuid, "seq": self._reserved}}
+
+    def next_seq(self) -> int:
+        """A number that was never used; the next block is taken in good time."""
+        self._seq += 1
+        if self._reserved - self._seq == SEQ_BLOCK // 2:
+            self._store.save(self.identity())
+        return self._seq
+
+    def log(self, task: str | None, limit: int) -> list[Entry]:
+        """The newest entries of a task's log, or of all, newest first."""
+        entries = (each for each in self._log if task in (None, each.task))
+        return list(itertools.islice(entries, limit))
+
+    def whole_log(self, task: str | None, then: Callable[[list[Entry]], None]) -> None:
+        """Read it from disk, and hand it over later; else as far as it is at hand."""
+
+        def read(entries: list[Entry] | None) -> None:
+            then(self.log(task, LOGGED) if entries is None else entries)
+
+        self._store.entries(task, read)
+
+
+def _machine() -> str:
+    try:
+        return Path("/etc/machine-id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""

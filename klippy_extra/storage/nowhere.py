@@ -1,0 +1,41 @@
+"""The store of a life that can have none: everything is kept in memory only."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Sequence
+
+from ..contract import Entry
+from .loaded import Loaded, Post, Read, Then
+
+
+class Nowhere:
+    """Takes what a `Store` takes, and answers that it is not saved. *why* says why."""
+
+    def __init__(self, post: Post, why: str) -> None:
+        self._post = post
+        self._why = why
+
+    def load(self) -> Loaded:
+        return Loaded({}, [], refusal=self._why)
+
+    def start(self) -> None:
+        """There is no thread to start."""
+
+    def save(
+        self,
+        documents: dict[str, Any],
+        log: Sequence[Entry] = (),
+        then: Then | None = None,
+    ) -> None:
+        if then is not None:
+            self._post(functools.partial(then, self._why))
+
+    def entries(self, task: str | None, then: Read) -> None:
+        self._post(functools.partial(then, None))
+
+    def release(self, documents: dict[str, Any]) -> None:
+        """There is nothing to go on from."""
+
+    def close(self, documents: dict[str, Any]) -> None:
+        """There is nothing to close."""

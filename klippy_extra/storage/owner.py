@@ -1,0 +1,62 @@
+"""Which Klippy has a store: a lock that the kernel frees when its process ends."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+MOST = 4096  # bytes of what a holder says of itself
+_HELD = (errno.EWOULDBLOCK, errno.EACCES)
+
+
+class OccupiedError(Exception):
+    """Another process has the store; the text says which one."""
+
+
+class Owner:
+    """A lock beside the store. *who* is what this process says of itself."""
+
+    def __init__(self, store: Path, who: str) -> None:
+        self._path = f"{store}.lock"
+        self._who = who
+        self._file: int | None = None
+
+    def take(self) -> None:
+        """Take the lock, or keep it.
+
+        Raises OccupiedError where another process has it, and OSError where it cannot
+        be taken at present: a read-only disk, or a thread of an earlier life.
+        """
+        if self._file is not None:
+            return
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.read(file, MOST).decode("utf-8", "replace").strip()
+            os.close(file)
+            if error.errno not in _HELD:
+                return  # this file system has no locks
+            if holder.split(",")[0] == _process():
+                raise OSError("the last save of this process is not done yet") from None
+            raise OccupiedError(
+                f"another Klippy uses it ({holder or 'its name is not known'})"
+            ) from None
+        self._file = file
+        # On a full disk the name may be missing; the lock holds all the same.
+        with contextlib.suppress(OSError):
+            os.ftruncate(file, 0)
+            os.write(file, f"{_process()}, {self._who}\n".encode("utf-8", "replace"))
+
+    def leave(self) -> None:
+        """Give the lock back. The file stays: another process may wait for it."""
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+
+def _process() -> str:
+    return f"process {os.getpid()}"

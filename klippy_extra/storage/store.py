@@ -1,0 +1,289 @@
+"""What must survive: JSON documents and the log, in SQLite, in a thread of their own.
+
+The reactor hands over values and is told when they are on disk; it never waits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import queue
+import threading
+import time
+from typing import Any, Callable, NamedTuple, Sequence
+
+from ..contract import Entry
+from ..paths import path_of, shown
+from . import database as files
+from .database import Connection, Contents
+from .loaded import Loaded, Post, Read, Then
+from .owner import Owner
+
+RETRY = 5.0  # seconds between attempts while the disk refuses
+CLOSE_WITHIN = 2.0  # seconds
+BACKUP_EVERY = 6 * 3600.0  # seconds
+
+
+class _Save(NamedTuple):
+    documents: dict[str, Any]
+    log: Sequence[Entry]
+    then: Then | None
+
+
+class _Read(NamedTuple):
+    task: str | None
+    then: Read
+
+
+class _Release(NamedTuple):
+    documents: dict[str, Any]
+
+
+class Store:
+    """One SQLite file, with a backup beside it.
+
+    The thread calls ``post``, which runs a callable on the reactor; there follow
+    ``on_refusal(why)`` when writing stops working, and with "" when it works again,
+    and ``on_late(loaded)`` when a file opens that could not be read at start. *who*
+    is what another Klippy is told that wants the same file.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        post: Post,
+        who: str = "",
+        on_refusal: Callable[[str], None] = lambda why: None,
+        on_late: Callable[[Loaded], None] = lambda loaded: None,
+    ) -> None:
+        self.path = path_of(path)
+        self._post = post
+        self._on_refusal = on_refusal
+        self._on_late = on_late
+        self._owner = Owner(self.path, who)
+        self._jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        # From here on the thread's.
+        self._waiting: list[_Save] = []  # not on disk yet
+        self._refusal = ""  # why the disk refuses, as it was told
+        self._opened = False  # the file was opened for writing in this life
+        self._unread = False  # what the file holds is not known to this life
+        self._held_since: float | None = None  # its contents are with the reactor
+        self._copied = time.monotonic()
+
+    def load(self) -> Loaded:
+        """Read everything, before the printer runs: here the disk may take its time.
+
+        A file that cannot be read is set aside, never deleted, and the backup
+        takes its place. A disk that cannot be written is still read. Raises
+        OccupiedError where another process has the store.
+        """
+        try:
+            self._owner.take()
+            problem = files.prepare(self.path)
+            with contextlib.closing(files.open_file(self.path)) as database:
+                contents = self._settled(database)
+                if not contents.bad:
+                    files.back_up(database, self.path)
+            problem = " ".join(filter(None, [problem, _about(contents)]))
+            return Loaded(contents.documents, contents.log, problem)
+        except (files.Error, OSError, ValueError) as error:
+            logging.warning("maintain: unable to write %s", shown(self.path))
+            self._refusal = files.explained(error, self.path)
+        return self._read_only()
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(
+            target=self._run, name="maintain-store", daemon=True
+        )
+        self._thread.start()
+
+    def save(
+        self,
+        documents: dict[str, Any],
+        log: Sequence[Entry] = (),
+        then: Then | None = None,
+    ) -> None:
+        """Write *documents* (None deletes one) and append *log*, all or nothing.
+
+        The values must not change afterwards: another thread reads them.
+        ``then("")`` follows on the reactor once they are on disk, ``then(why)``
+        where they could not be written; they are kept and tried again.
+        """
+        self._jobs.put(_Save(documents, tuple(log), then))
+
+    def entries(self, task: str | None, then: Read) -> None:
+        """Hand the whole log of *task* (None: of all), newest first, to *then*.
+
+        ``then(None)`` follows where the disk cannot be read.
+        """
+        self._jobs.put(_Read(task, then))
+
+    def release(self, documents: dict[str, Any]) -> None:
+        """Go on after ``on_late``: *documents* have what was counted before and since.
+
+        Documents that were handed over before this are not written any more.
+        """
+        self._jobs.put(_Release(documents))
+
+    def close(self, documents: dict[str, Any]) -> None:
+        """Write *documents* and all that is queued, then end the thread."""
+        if self._thread is None:
+            self._owner.leave()
+            return
+        self.save(documents)
+        self._jobs.put(None)
+        self._thread.join(CLOSE_WITHIN)
+        self._thread = None
+
+    # Reading at start
+
+    def _read_only(self) -> Loaded:
+        """Read the file although it cannot be written."""
+        try:
+            contents, problem = files.read_only(self.path)
+        except (files.Error, OSError, ValueError) as error:
+            self._unread = True
+            why = f"{self._refusal}; {error}"
+            return Loaded({}, [], refusal=why, known=False)
+        # After a very first start, a disk that comes later may hold a store.
+        self._unread = not contents.documents
+        return Loaded(contents.documents, contents.log, problem, self._refusal)
+
+    def _settled(self, database: Connection) -> Contents:
+        """Read the file, and set aside what makes no sense in it."""
+        contents = files.everything(database)
+        if contents.bad:
+            older = files.from_backup(self.path, contents.bad)
+            files.set_documents_aside(database, contents.bad)
+            contents = contents._replace(documents={**older, **contents.documents})
+        self._opened = True
+        return contents
+
+    # The thread
+
+    def _run(self) -> None:
+        database: Connection | None = None
+        closing = False
+        while not closing:
+            jobs = self._next()
+            closing = None in jobs
+            for job in jobs:
+                self._take(job)
+            try:
+                if database is None:
+                    database = self._connect()
+                self._write(database)
+                self._copy(database)
+            except Exception as error:
+                why = files.explained(error, self.path)
+                if not self._refusal:
+                    logging.exception("maintain: unable to write %s", shown(self.path))
+                self._refused(why)
+                files.close(database)
+                database = None
+            self._answer([job for job in jobs if isinstance(job, _Read)], database)
+        files.close(database)
+        self._owner.leave()
+
+    def _next(self) -> list[Any]:
+        """Wait for work, or for the time to try again, and take all there is."""
+        jobs: list[Any] = []
+        with contextlib.suppress(queue.Empty):
+            jobs.append(self._jobs.get(timeout=RETRY if self._waiting else None))
+            while True:
+                jobs.append(self._jobs.get_nowait())
+        return jobs
+
+    def _take(self, job: Any) -> None:
+        if isinstance(job, _Release):
+            # What was counted from nothing must not replace what was there.
+            self._waiting = [save._replace(documents={}) for save in self._waiting]
+            self._waiting.append(_Save(job.documents, (), None))
+            self._held_since, self._unread = None, False
+        elif isinstance(job, _Save):
+            self._waiting.append(job)
+
+    def _connect(self) -> Connection:
+        if self._opened:
+            return files.open_file(self.path)
+        self._owner.take()
+        problem = files.prepare(self.path)
+        database = files.open_file(self.path)
+        try:
+            contents = self._settled(database)
+        except BaseException:
+            database.close()
+            raise
+        if self._unread and contents.documents:
+            problem = " ".join(filter(None, [problem, _about(contents)]))
+            loaded = Loaded(contents.documents, contents.log, problem)
+            self._held_since = time.monotonic()
+            self._post(functools.partial(self._on_late, loaded))
+        return database
+
+    def _write(self, database: Connection) -> None:
+        if self._held_since is not None:
+            if time.monotonic() - self._held_since > RETRY:
+                raise OSError("what it holds could not be joined with what is counted")
+            return
+        merged = self._merged()
+        files.write(database, merged.documents, merged.log)
+        if self._refusal:
+            logging.info("maintain: %s can be written again", shown(self.path))
+            self._refusal = ""
+            self._post(functools.partial(self._on_refusal, ""))
+        self._tell("")
+        self._waiting = []
+
+    def _refused(self, why: str) -> None:
+        """Tell whoever waits, once; the values stay until they are on disk."""
+        if why != self._refusal:
+            self._post(functools.partial(self._on_refusal, why))
+        self._refusal = why
+        self._tell(why)
+        self._waiting = [self._merged()] if self._waiting else []
+
+    def _merged(self) -> _Save:
+        documents: dict[str, Any] = {}
+        for save in self._waiting:
+            documents.update(save.documents)
+        return _Save(documents, [e for save in self._waiting for e in save.log], None)
+
+    def _tell(self, why: str) -> None:
+        for save in self._waiting:
+            if save.then is not None:
+                self._post(functools.partial(save.then, why))
+
+    def _copy(self, database: Connection) -> None:
+        if time.monotonic() - self._copied > BACKUP_EVERY:
+            self._copied = time.monotonic()
+            if files.is_whole(self.path):
+                files.back_up(database, self.path)
+
+    def _answer(self, reads: Sequence[_Read], database: Connection | None) -> None:
+        for read in reads:
+            entries: list[Entry] | None = None
+            try:
+                if database is not None:
+                    entries = files.entries(database, read.task, -1)
+            except Exception:
+                logging.exception(
+                    "maintain: unable to read the log in %s", shown(self.path)
+                )
+            self._post(functools.partial(read.then, entries))
+
+
+def _about(contents: Contents) -> str:
+    """Say which documents were set aside, and what takes their place."""
+    if not contents.bad:
+        return ""
+    names = ", ".join(contents.bad)
+    older = [name for name in contents.bad if name in contents.documents]
+    text = f"The maintenance store holds what makes no sense in: {names}. It was kept"
+    text += f" there under names that begin with '{files.ASIDE}'"
+    return text + (
+        f"; the last good backup is used for: {', '.join(older)}." if older else "."
+    )

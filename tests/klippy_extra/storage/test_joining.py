@@ -1,0 +1,144 @@
+"""What was counted before a store could be read is added to what it holds."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from klippy_extra.contract import Command
+from klippy_extra.desk import Desk
+from klippy_extra.ledger import Ledger
+from klippy_extra.records import Counter, Limit, Plan
+
+NOW = 1_795_219_200.0
+HOT = Counter("print_time", "extruder>250")
+
+
+def limit(name, counter, threshold=100.0):
+    return Limit(name, counter, "h", threshold)
+
+
+PLANS = [
+    Plan("rods", (limit("print_time", Counter("print_time")),)),
+    Plan("hot", (limit("print_time", HOT), limit("time", Counter("time")))),
+    Plan("off", (limit("print_time", Counter("print_time")),), disabled=True),
+]
+ORDERS = {
+    "done": Command("done"),
+    "skip": Command("skip"),
+    "snooze": Command("snooze", hours=5.0),
+    "unsnooze": Command("unsnooze"),
+    "enable": Command("enable"),
+    "disable": Command("disable"),
+    "set": Command("set", threshold={"print_time": 7.0}),
+    "adjust": Command("adjust", used={"print_time": 3.0}),
+}
+step = st.one_of(
+    st.tuples(st.just("count"), st.integers(1, 40).map(float)),
+    st.tuples(
+        st.sampled_from(sorted(ORDERS)), st.sampled_from([p.task for p in PLANS])
+    ),
+)
+life = st.lists(step, max_size=12)
+
+
+def live(book, steps):
+    """Count and carry out commands."""
+    desk = Desk(book)
+    for what, argument in steps:
+        if what == "count":
+            book.advance({"print_time": argument, "time": argument})
+        else:
+            change = desk.handle(argument, ORDERS[what], NOW, ready=True)
+            book.records[argument] = change.record
+        for task in book.plans:
+            book.records[task], _ = book.examine(task, book.view(task, NOW), NOW)
+
+
+def documents(book):
+    records = {task: record.document() for task, record in book.records.items()}
+    return book.document(), records
+
+
+def only_what_lasts(steps):
+    """Without what depends on the state that only the whole store knows."""
+    return [each for each in steps if each[0] not in ("unsnooze", "enable", "disable")]
+
+
+@given(life, life.map(only_what_lasts))
+def test_joining_is_as_if_the_store_had_been_read_at_start(before, since):
+    stored = Ledger(PLANS)
+    live(stored, before)
+    late = Ledger(PLANS)
+    live(late, since)
+    late.join(Ledger(PLANS, *documents(stored)))
+
+    in_time = Ledger(PLANS, *documents(stored))
+    live(in_time, since)
+    for book in (late, in_time):
+        live(book, [("count", 0.0)])  # a snooze that has passed ends
+    assert late.readings == pytest.approx(in_time.readings)
+    for task in late.plans:
+        mine, should = late.records[task], in_time.records[task]
+        restarted = {(word, task) for word in ("done", "skip", "adjust")} & set(since)
+        if restarted and stored.records[task].enabled == late.plans[task].disabled:
+            continue  # nobody knew whether it was enabled when it was done
+        assert late.used(task) == pytest.approx(in_time.used(task)), task
+        same = ["enabled", "thresholds", "done_count", "last_done"]
+        if ("adjust", task) not in since:
+            same.append("snoozed_to")
+        for name in same:
+            assert getattr(mine, name) == getattr(should, name), (task, name)
+
+
+def test_a_task_disabled_meanwhile_holds_what_it_used_before_and_since():
+    stored = Ledger(PLANS)
+    stored.advance({"print_time": 10.0})
+    late = Ledger(PLANS)
+    live(late, [("count", 5.0), ("disable", "rods"), ("count", 1.0)])
+    late.join(Ledger(PLANS, *documents(stored)))
+
+    assert late.used("rods") == {"print_time": 15.0}
+    assert not late.records["rods"].enabled
+
+
+def test_a_task_that_was_disabled_counts_nothing_of_what_came_meanwhile():
+    stored = Ledger(PLANS)
+    live(stored, [("count", 10.0), ("disable", "rods")])
+    late = Ledger(PLANS)
+    live(late, [("count", 5.0)])
+    late.join(Ledger(PLANS, *documents(stored)))
+
+    assert late.used("rods") == {"print_time": 10.0}
+
+
+def test_a_task_enabled_meanwhile_goes_on_from_what_was_held():
+    stored = Ledger(PLANS)
+    live(stored, [("adjust", "off"), ("count", 10.0)])
+    late = Ledger(PLANS)
+    live(late, [("count", 5.0), ("enable", "off"), ("count", 1.0)])
+    late.join(Ledger(PLANS, *documents(stored)))
+
+    assert late.used("off") == {"print_time": 4.0}
+
+
+def test_marks_rates_and_answers_of_before_are_there():
+    stored = Ledger(PLANS)
+    stored.advance({"print_time": 10.0})
+    stored.settle_rates(20.0)
+    stored.mark(NOW)
+    late = Ledger(PLANS)
+    late.advance({"print_time": 2.0})
+    late.settle_rates(4.0)
+    late.mark(NOW + 90_000)
+    records = {task: r.document() for task, r in stored.records.items()}
+    late.join(Ledger(PLANS, stored.document(), records, stored.marks))
+
+    assert [readings["print_time"] for _, readings in late.marks] == [10.0, 12.0]
+    assert late.rate(Counter("print_time")) == pytest.approx(12.0 / 24.0)
+
+    desk, earlier = Desk(late, [["b", "rods", 2, None, ""]]), Desk(late, [])
+    earlier = Desk(late, [["a", "rods", 1, None, ""]])
+    desk.join(earlier)
+    assert [row[0] for row in desk.answers()] == ["a", "b"]
