@@ -108,9 +108,9 @@ def _subscribe(kind: str, rep: int, pub: int) -> None:
 
 
 def _register(mktl: Any, rep: int, callback: Callable[..., None]) -> None:
-    from mktl_daemon import request  # noqa: PLC0415
+    from mktl_daemon.net import dealer  # noqa: PLC0415
 
-    for block in request.client("127.0.0.1", rep).get(f"{STORE}._catalog").values():
+    for block in dealer.client("127.0.0.1", rep).get(f"{STORE}._catalog").values():
         mktl.meta.catalog(STORE).update(block)
     mktl.get(STORE, "number").register(callback)
 

@@ -56,11 +56,11 @@ def _own_client(peers: dict[str, Peer]) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as home:
         os.environ.update(environment(home))
         import mktl_daemon as mktl  # noqa: PLC0415 - after the environment
-        from mktl_daemon import request  # noqa: PLC0415
+        from mktl_daemon.net import dealer  # noqa: PLC0415
 
         mktl.home(home)
         port = peers["ours"].rep
-        asked = request.client("127.0.0.1", port)
+        asked = dealer.client("127.0.0.1", port)
         for block in asked.get(f"{STORE}._catalog").values():
             mktl.config.known(STORE).update(block)
         item = mktl.get(STORE, "number")

@@ -55,7 +55,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "disable": (),
     "set": ("threshold", "warn_at"),
     "adjust": ("used",),
-    "log": ("limit", "history", "every"),
+    "log": ("limit", "history"),
 }
 REQUIRED = {"snooze": "for", "adjust": "used"}
 
@@ -351,7 +351,6 @@ class Command(NamedTuple):
     warn_at: Amount | None = None
     limit: int | None = None
     history: bool = False  # with `log`: the readings of 90 days, too
-    every: bool = False  # with `log`: the entries of all tasks
 
     def encode(self) -> bytes:
         fields = {
@@ -403,7 +402,6 @@ class Command(NamedTuple):
             warn_at=_amount(fields, "warn_at", above=0.0),
             limit=_count(fields, "limit") if "limit" in fields else None,
             history=_flag(fields, "history", False),
-            every=_flag(fields, "every", False),
         )
 
 

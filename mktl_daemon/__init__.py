@@ -1,8 +1,7 @@
 """mKTL, a key and value protocol over ZeroMQ: clients and daemons."""
 
 from . import config, meta, poll
-from .client import discover, get
-from .daemon import Daemon
+from .core.wire import Payload
 from .errors import (
     MalformedError,
     MktlError,
@@ -11,10 +10,11 @@ from .errors import (
     RefusedError,
     RemoteError,
 )
+from .files.environment import home
+from .find import discover, get
 from .item import Item
-from .paths import home
+from .server.daemon import Daemon
 from .store import Store
-from .wire import Payload
 
 __all__ = [
     "Daemon",

@@ -9,19 +9,23 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
-from . import loop, publish, request, wire
-from .wire import GET
-from .workers import Pool
+from mktl_daemon.core import wire
+from mktl_daemon.core.wire import GET
+from mktl_daemon.net import dealer, loop, sub
+from mktl_daemon.net.workers import Pool
+
+from .interfaces import Followed
 
 if TYPE_CHECKING:
-    from .config import Block, Configuration
+    from .blocks import Block
+    from .configuration import Configuration
 
-Look = Callable[["Configuration", Iterable[str]], set[str]]
+Search = Callable[["Configuration", Iterable[str]], set[str]]
 
-_PAUSES = (1.0, 2.0, 5.0, 10.0)  # seconds between looks, while somebody is missing
-_SHARE = 20  # a look takes at most a part of the processor, be the catalog large
+_PAUSES = (1.0, 2.0, 5.0, 10.0)  # seconds between searches, while somebody is missing
+_SHARE = 20  # a search takes at most a part of the processor, be the catalog large
 _SPREAD = 0.5  # seconds within which the clients of a daemon ask what has changed
 ARRIVAL = 1.0  # seconds after which a subscription has certainly reached its daemon
 _PATIENCE = 10.0  # seconds for a value that is read again
@@ -49,47 +53,32 @@ class Place(NamedTuple):
         )
 
 
-class Subscriber(Protocol):
-    """What is asked of an item."""
-
-    key: str
-    authoritative: bool
-    _state: Any
-
-    @property
-    def full_key(self) -> str: ...
-
-    def _published(self, publication: wire.Publication) -> bool: ...
-
-    def _caught_up(self, before: Any, asked: request.Pending) -> None: ...
-
-
 class Follower:
-    """Has the subscriptions of a store's items, and looks for daemons that moved.
+    """Has the subscriptions of a store's items, and searches for daemons that moved.
 
-    There is one look at a time, on a thread that many stores share. It begins when a
+    There is one search at a time, on a thread that many stores share. It begins when a
     connection is lost, when a daemon tells of another catalog, or when a request was
     in vain, and is repeated until every key that somebody follows has its daemon.
     """
 
-    def __init__(self, catalog: Configuration, look: Look | None) -> None:
+    def __init__(self, catalog: Configuration, search: Search | None) -> None:
         self._catalog = catalog
-        self._look_around = look
+        self._search_store = search
         self.closed = False
-        self.begin()
+        self.forked()
 
-    def begin(self) -> None:
+    def forked(self) -> None:
         """Follow nothing; also for a process that was forked."""
-        self._followed: dict[str, tuple[Subscriber, Place]] = {}
+        self._followed: dict[str, tuple[Followed, Place]] = {}
         self._lock = threading.RLock()  # of what is followed; never on the loop
-        self._looking = threading.RLock()
-        self._looked = -_PAUSES[0]  # when a look began, by the monotonic clock
+        self._searching = threading.RLock()
+        self._searched = -_PAUSES[0]  # when a search began, by the monotonic clock
         self._tries = 0
         self._planning = threading.Lock()
         self._planned: tuple[float, loop.Timer] | None = None
-        self._hearing: dict[Place, _Ear] = {}
+        self._connections: dict[Place, _Connection] = {}
 
-    def follow(self, item: Subscriber) -> bool:
+    def follow(self, item: Followed) -> bool:
         """Subscribe an item at its daemon, once; tell whether this was the time.
 
         KeyError: no daemon has it.
@@ -110,22 +99,22 @@ class Follower:
                 raise
             return self._followed[key][1]
 
-    def look(self, keys: Iterable[str], age: float = 0.0) -> None:
-        """Look now, for *keys* too; a look of the last *age* seconds is good enough."""
-        if self._look_around is None or loop.shared().is_here():
-            self.look_soon()
+    def search(self, keys: Iterable[str], age: float = 0.0) -> None:
+        """Search now, for *keys* too, unless one began in the last *age* seconds."""
+        if self._search_store is None or loop.shared().is_here():
+            self.search_soon()
             return
-        with self._looking:
-            if time.monotonic() - self._looked >= age:
-                self._look(keys)
+        with self._searching:
+            if time.monotonic() - self._searched >= age:
+                self._search(keys)
 
-    def look_soon(self, delay: float = 0.0) -> None:
-        """Look in *delay* seconds, or sooner if that is planned; from any thread."""
+    def search_soon(self, delay: float = 0.0) -> None:
+        """Search in *delay* seconds, or sooner if that is planned; from any thread."""
         with self._planning:
-            if self.closed or self._look_around is None:
+            if self.closed or self._search_store is None:
                 return
             now = time.monotonic()
-            due = max(now + delay, self._looked + _PAUSES[0])
+            due = max(now + delay, self._searched + _PAUSES[0])
             if self._planned is not None:
                 if self._planned[0] <= due:
                     return
@@ -138,51 +127,51 @@ class Follower:
             if self._planned is not None:
                 self._planned[1].cancel()
 
-    # Looking
+    # Searching
 
     def _begin(self) -> None:
         with self._planning:
             self._planned = None
-        _pool.submit(("look", self._catalog.store), self._look_again)
+        _pool.submit(("search", self._catalog.store), self._search_again)
 
-    def _look_again(self) -> None:
+    def _search_again(self) -> None:
         if self.closed:
             return
-        with self._looking:
+        with self._searching:
             # Not the time that it waits for who does not answer.
             before = time.thread_time()
-            is_found = self._look()
+            is_found = self._search()
             cost = time.thread_time() - before
         if is_found:
             self._tries = 0
             return
         pause = _PAUSES[min(self._tries, len(_PAUSES) - 1)]
         self._tries += 1
-        self.look_soon(max(pause, _SHARE * cost))
+        self.search_soon(max(pause, _SHARE * cost))
 
-    def _look(self, keys: Iterable[str] = ()) -> bool:
+    def _search(self, keys: Iterable[str] = ()) -> bool:
         """Bring catalog and subscriptions up to date; tell whether nothing is missing.
 
-        A look that fails is as one that has found nothing.
+        A search that fails is as one that has found nothing.
         """
-        self._looked = time.monotonic()
+        self._searched = time.monotonic()
         catalog = self._catalog
         followed = list(self._followed)
-        if self._look_around is None:
+        if self._search_store is None:
             return True
         try:
-            there = self._look_around(catalog, [*followed, *keys])
+            there = self._search_store(catalog, [*followed, *keys])
         except Exception:
-            _logger.exception("unable to look for store %r", catalog.store)
+            _logger.exception("unable to search for store %r", catalog.store)
             return False
         self._move()
         blocks = [catalog.blocks().get(identity) for identity in there]
-        found = [block["items"] for block in blocks if block is not None]
-        return all(any(key in items for items in found) for key in followed)
+        present = [block["items"] for block in blocks if block is not None]
+        return all(any(key in items for items in present) for key in followed)
 
     def _move(self) -> None:
         """Subscribe at their new places those items that have moved."""
-        moved: dict[Place, list[Subscriber]] = {}
+        moved: dict[Place, list[Followed]] = {}
         with self._lock:
             for key, (item, old) in list(self._followed.items()):
                 new = old if item.authoritative else self.place_of(key)
@@ -204,98 +193,98 @@ class Follower:
 
     # Subscriptions
 
-    def _register(self, place: Place, items: list[Subscriber]) -> None:
-        source = publish.client(place.host, place.pub)
+    def _register(self, place: Place, items: list[Followed]) -> None:
+        source = sub.client(place.host, place.pub)
         source.register_many(_rows(items))
         for item in items:
             self._followed[item.key] = item, place
-        if place not in self._hearing:
-            ear = self._hearing[place] = _Ear(self, place)
-            source.register(self._topic, ear.hear)
-            source.on_loss(ear.lost)
-            source.on_return(ear.returned)
-            # What changed since the catalog was read and before we could hear of it.
-            self.look_soon(_PAUSES[0])
+        if place not in self._connections:
+            connection = self._connections[place] = _Connection(self, place)
+            source.register(self._topic, connection.receive)
+            source.on_loss(connection.lost)
+            source.on_return(connection.returned)
+            # What changed since the catalog was read and before this subscription.
+            self.search_soon(_PAUSES[0])
 
-    def _unregister(self, items: list[Subscriber]) -> None:
-        by_place: dict[Place, list[Subscriber]] = {}
+    def _unregister(self, items: list[Followed]) -> None:
+        by_place: dict[Place, list[Followed]] = {}
         for item in items:
             _, place = self._followed.pop(item.key)
             by_place.setdefault(place, []).append(item)
         for place, some in by_place.items():
-            publish.client(place.host, place.pub).unregister_many(_rows(some))
+            sub.client(place.host, place.pub).unregister_many(_rows(some))
 
     def _leave(self) -> None:
         """Let go of daemons that have nothing any more that is followed."""
         used = {place for _, place in self._followed.values()}
-        for place in self._hearing.keys() - used:
-            ear = self._hearing.pop(place)
-            source = publish.client(place.host, place.pub)
-            source.unregister(self._topic, ear.hear)
+        for place in self._connections.keys() - used:
+            connection = self._connections.pop(place)
+            source = sub.client(place.host, place.pub)
+            source.unregister(self._topic, connection.receive)
             source.close_unused()
 
     @property
     def _topic(self) -> bytes:
         return wire.topic(f"{self._catalog.store}._hash")
 
-    def heard(self, publication: wire.Publication) -> None:
+    def compare_hashes(self, publication: wire.Publication) -> None:
         """Compare what a daemon tells of its catalog with what is known of it."""
-        told = wire.fields(publication.payload).get("value")
-        theirs = told.get(self._catalog.store) if isinstance(told, dict) else None
+        hashes = wire.fields(publication.payload).get("value")
+        theirs = hashes.get(self._catalog.store) if isinstance(hashes, dict) else None
         known = self._catalog.hashes()
         if isinstance(theirs, dict) and any(
-            known.get(identity) != told for identity, told in theirs.items()
+            known.get(identity) != each for identity, each in theirs.items()
         ):
             # Not all clients at once.
-            self.look_soon(random.uniform(0, _SPREAD))  # noqa: S311
+            self.search_soon(random.uniform(0, _SPREAD))  # noqa: S311
 
     def read_again(self, place: Place) -> None:
         """Catch up with a daemon whose connection was lost; from any thread."""
         followed = list(self._followed.values())
         self._read_later(place, [item for item, where in followed if where == place])
 
-    def _read_later(self, place: Place, items: list[Subscriber]) -> None:
+    def _read_later(self, place: Place, items: list[Followed]) -> None:
         _pool.submit(("read", place), lambda: _read(place, items))
 
 
-class _Ear:
+class _Connection:
     """Hears of a daemon on the loop's thread."""
 
     def __init__(self, follower: Follower, place: Place) -> None:
         self._follower = follower
         self._place = place
 
-    def hear(self, publication: wire.Publication) -> None:
-        self._follower.heard(publication)
+    def receive(self, publication: wire.Publication) -> None:
+        self._follower.compare_hashes(publication)
 
     def lost(self) -> None:
         # Most come back by themselves.
-        self._follower.look_soon(_PAUSES[0])
+        self._follower.search_soon(_PAUSES[0])
 
     def returned(self) -> None:
         self._follower.read_again(self._place)
 
 
-def _read(place: Place, items: list[Subscriber]) -> None:
+def _read(place: Place, items: list[Followed]) -> None:
     """GET the values of items, some at a time."""
-    daemon = request.client(place.host, place.rep)
+    daemon = dealer.client(place.host, place.rep)
     rows = iter(items)
     while some := list(itertools.islice(rows, _WINDOW)):
-        asked = [
-            (item, item._state, daemon.ask(GET, item.full_key, timeout=_PATIENCE))
+        requests = [
+            (item, item.held_state, daemon.ask(GET, item.full_key, timeout=_PATIENCE))
             for item in some
         ]
-        for item, before, pending in asked:
+        for item, before, pending in requests:
             try:
-                item._caught_up(before, pending)
+                item.catch_up_with(before, pending)
             except ValueError as error:
                 _logger.warning("%s is not read again: %s", item.full_key, error)
-        if not any(pending.acked for _, _, pending in asked):
+        if not any(pending.acked for _, _, pending in requests):
             return
 
 
-def _rows(items: list[Subscriber]) -> list[tuple[bytes, publish.Receiver]]:
-    return [(wire.topic(item.full_key), item._published) for item in items]
+def _rows(items: list[Followed]) -> list[tuple[bytes, sub.Receiver]]:
+    return [(wire.topic(item.full_key), item.receive_publication) for item in items]
 
 
 _pool = Pool("mktl-client-follow", 4)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-import os
 import threading
 import time
 import weakref
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from .workers import Pool
+from . import process
+from .net.workers import Pool
 
 Method = Callable[[], Any]
 
@@ -63,6 +63,10 @@ class _Entry:
 class Scheduler:
     def __init__(self) -> None:
         self._pool = Pool("mktl-client-poll")
+        self.forked()
+
+    def forked(self) -> None:
+        """Have nothing to poll; the pool begins anew by itself."""
         self._changed = threading.Condition()
         self._entries: dict[Hashable, _Entry] = {}
         self._heap: list[tuple[float, int, _Entry]] = []
@@ -153,13 +157,5 @@ def _key(method: Method) -> Hashable:
     return id(owner), id(getattr(method, "__func__", method))
 
 
-_scheduler = Scheduler()
-
-
-def _forked() -> None:
-    # What is polled is polled by the parent.
-    global _scheduler  # noqa: PLW0603
-    _scheduler = Scheduler()
-
-
-os.register_at_fork(after_in_child=_forked)
+# What is polled is polled by the parent.
+_scheduler = process.kept(Scheduler())

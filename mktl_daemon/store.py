@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, KeysView
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import config, publish
-from .follow import Follower, Look
+from mktl_daemon.net import pub
+
+from . import config
+from .follow import Follower, Search
+from .interfaces import Keeper
 from .item import Item
 
 if TYPE_CHECKING:
-    from .config import Configuration
-
-
-class Keeper(Protocol):
-    """What a store asks of the daemon that has it."""
-
-    pub: publish.Server
-
-    def changed(self, item: Item) -> None:
-        """Take note that an item which persists took a value."""
+    from .configuration import Configuration
 
 
 class Store:
@@ -30,12 +24,12 @@ class Store:
     :ivar catalog: the `config.Configuration` of the store
     """
 
-    def __init__(self, name: str, look: Look | None = None) -> None:
-        """*look* brings the catalog up to date."""
+    def __init__(self, name: str, search: Search | None = None) -> None:
+        """*search* brings the catalog up to date."""
         self.name = name.lower()
         self.catalog: Configuration = config.known(self.name)
-        self.follower = Follower(self.catalog, look)
-        self._daemon: Keeper | None = None
+        self.follower = Follower(self.catalog, search)
+        self.daemon: Keeper | None = None
         self._items: dict[str, Item | None] = {}
         self._lock = threading.RLock()
         self._update_catalog()
@@ -46,7 +40,7 @@ class Store:
 
     def __contains__(self, key: object) -> bool:
         if isinstance(key, Item):
-            return self._has(key)
+            return self.has_item(key)
         return isinstance(key, str) and key.lower() in self._items
 
     def __getitem__(self, key: str | Item) -> Item:
@@ -96,34 +90,47 @@ class Store:
 
     # What items and daemons ask of it.
 
-    def _is_own(self, key: str) -> bool:
-        return self._daemon is not None and key in self.catalog.authoritative_items
+    def is_own(self, key: str) -> bool:
+        return self.daemon is not None and key in self.catalog.authoritative_items
 
-    def _has(self, item: Item) -> bool:
+    def has_item(self, item: Item) -> bool:
         return self._items.get(item.key) is item
 
-    def _enter(self, item: Item) -> None:
+    def enter(self, item: Item) -> None:
         with self._lock:
             if self._items.get(item.key) is not None:
                 raise RuntimeError(f"{item.full_key} is there already")
             self._items[item.key] = item
 
-    def _leave(self, key: str) -> None:
+    def find(self, key: str) -> Item | None:
+        """Return the item of *key*, in lower case, if it has been made."""
+        return self._items.get(key)
+
+    def made_items(self) -> list[Item]:
+        """Return the items that have been made."""
+        return [item for item in list(self._items.values()) if item is not None]
+
+    def put_back(self, key: str, item: Item | None) -> None:
+        """Undo a `leave`; None: the item had not been made."""
+        with self._lock:
+            self._items[key] = item
+
+    def leave(self, key: str) -> None:
         with self._lock:
             self._items.pop(key, None)
 
-    def _publisher(self) -> publish.Server:
-        if self._daemon is None:
+    def publisher(self) -> pub.Server:
+        if self.daemon is None:
             raise RuntimeError(f"only the daemon of store {self.name!r} can publish")
-        return self._daemon.pub
+        return self.daemon.pub
 
-    def _changed(self, item: Item) -> None:
-        if self._daemon is not None:
-            self._daemon.changed(item)
+    def note_change(self, item: Item) -> None:
+        if self.daemon is not None:
+            self.daemon.note_change(item)
 
-    def look_for(self, *keys: str) -> None:
+    def search_for(self, *keys: str) -> None:
         """See whether the daemons have other items by now."""
-        self.follower.look(keys)
+        self.follower.search(keys)
         self._update_catalog()
 
     def close(self) -> None:
@@ -131,12 +138,12 @@ class Store:
 
     def forked(self) -> None:
         """Begin anew as a client: sockets, threads and the daemon are the parent's."""
-        self._daemon = None
+        self.daemon = None
         self._lock = threading.RLock()
-        self.follower.begin()
+        self.follower.forked()
         for item in self._items.values():
             if item is not None:
-                item._forked()
+                item.forked()
 
     def _update_catalog(self) -> None:
         """Make room for the items of a catalog that has changed."""

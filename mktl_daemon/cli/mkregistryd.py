@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
     end_when_told()
     try:
-        from mktl_daemon import registry  # noqa: PLC0415
+        from mktl_daemon.server import registry  # noqa: PLC0415
 
         daemon = registry.Registry(options)
     except (OSError, LookupError, RuntimeError, ValueError) as error:

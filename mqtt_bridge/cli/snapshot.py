@@ -8,11 +8,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from mqtt_bridge import contract
-from mqtt_bridge.assembly import make_bridge
 from mqtt_bridge.bridge import Bridge
 from mqtt_bridge.contract import Limit
+from mqtt_bridge.fleet.fleet import Record
 from mqtt_bridge.fleet.items import Value
-from mqtt_bridge.fleet.records import Record
 from mqtt_bridge.settings import Settings
 
 WITHIN = 15.0  # seconds for the broker to tell what it retains
@@ -63,7 +62,7 @@ def fleet(settings: Settings) -> Iterator[Bridge]:
     """A bridge without items that has heard everything. TimeoutError: it has not."""
     # Another client id than the daemon's, which would be thrown out.
     broker = dataclasses.replace(settings.broker, client_id="")
-    bridge = make_bridge(dataclasses.replace(settings, broker=broker), _Nowhere())
+    bridge = Bridge(dataclasses.replace(settings, broker=broker), _Nowhere())
     bridge.start()
     try:
         if not bridge.ready.wait(WITHIN):
@@ -77,7 +76,7 @@ def lines(bridge: Bridge) -> list[TaskRow]:
     """Every task, the most urgent first. Called in the bridge's turn."""
     found = []
     for printer in bridge.fleet.printers.values():
-        info = printer.state.info
+        info = printer.face.info
         for task, record in printer.tasks.items():
             if info is None or not record.shown:
                 continue

@@ -170,7 +170,6 @@ def commands(draw):
         "warn_at": amounts,
         "limit": counts,
         "history": st.just(True),
-        "every": st.just(True),
     }
     needed = contract.REQUIRED.get(command)
     given_arguments = {

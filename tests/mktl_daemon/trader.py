@@ -7,7 +7,7 @@ class Order(mktl_daemon.Item):
     """Set to "+key" or "-key", or to several of these."""
 
     def perform_set(self, new_value):
-        daemon = self.store._daemon
+        daemon = self.store.daemon
         words = new_value.split()
         with daemon.changing():
             daemon.remove_items([word[1:] for word in words if word[0] == "-"])
@@ -20,7 +20,7 @@ class Traded(mktl_daemon.Item):
     """Counts the SETs that this daemon carries out."""
 
     def perform_set(self, new_value):
-        daemon = self.store._daemon
+        daemon = self.store.daemon
         count = self.store[f"{daemon.alias}.sets"]
         count.publish(count.value + 1)
 

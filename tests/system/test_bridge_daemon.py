@@ -11,12 +11,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from mktl_daemon import Daemon, RefusedError
+from mktl_daemon import RefusedError
+from mktl_daemon.server.announcer import Announcer
+from mktl_daemon.testing import forget
 from mqtt_bridge.broker import link
 from mqtt_bridge.daemon import BridgeDaemon
 from mqtt_bridge.settings import Broker, Push, Rule, Settings
 from tests.mktl_daemon.conftest import free_udp
-from tests.mktl_daemon.core.conftest import forget
 from tests.mqtt_bridge import messages as m
 from tests.mqtt_bridge.processes import until
 from tests.mqtt_bridge.scripted import ScriptedPrinter
@@ -79,7 +80,7 @@ def test_a_bridge_that_is_refused_leaves_nothing_behind(start, broker, monkeypat
         left.append(weakref.ref(daemon.bridge.fleet))
         return [RefusedError("another one has them")]
 
-    monkeypatch.setattr(Daemon, "_announce", refuse)
+    monkeypatch.setattr(Announcer, "announce", refuse)
     with ScriptedPrinter(broker.port):
         for _ in range(3):
             with pytest.raises(RefusedError):
@@ -87,7 +88,7 @@ def test_a_bridge_that_is_refused_leaves_nothing_behind(start, broker, monkeypat
             assert gc.isenabled()
         assert [each() is None for each in left[:2]] == [True, True]
 
-        monkeypatch.setattr(Daemon, "_announce", lambda daemon: [])
+        monkeypatch.setattr(Announcer, "announce", lambda daemon: [])
         daemon = start()
         until(lambda: "voron.rods.used" in daemon.store, "the printer")
         assert left[2]() is None

@@ -1,0 +1,70 @@
+"""What the names on a command line of mk mean: keys, patterns of keys, stores."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mktl_daemon import Item
+
+
+def items_of(name: str, wanted: str | None = None) -> Iterator[Item]:
+    """Yield the items of a name: of one key, of a pattern, or of a whole store.
+
+    Of patterns and stores only those that are *wanted* (gettable).
+    """
+    from mktl_daemon import get  # noqa: PLC0415
+
+    store, keys = keys_of(name)
+    several = name.lower() != f"{store}.{keys[0]}" if keys else True
+    for key in keys:
+        if several and wanted and entry_of(store, key).get(wanted, True) is False:
+            continue
+        yield get(store, key)
+
+
+def item_of(name: str) -> Item:
+    from mktl_daemon import get  # noqa: PLC0415
+
+    store, _, key = name.lower().partition(".")
+    if not key:
+        raise ValueError("a set names a key, as in store.key=value")
+    item: Item = get(store, key)
+    return item
+
+
+def keys_of(name: str) -> tuple[str, list[str]]:
+    """Return the store and the sorted keys that *name* means, be it a pattern."""
+    from mktl_daemon import get  # noqa: PLC0415
+
+    store, _, pattern = name.lower().partition(".")
+    known = get(store).keys()
+    if not pattern:
+        return store, sorted(known)
+    if pattern in known:
+        return store, [pattern]
+    keys = sorted(fnmatch.filter(known, pattern))
+    if not keys:
+        raise KeyError(f"store {store!r} has no {pattern!r}")
+    return store, keys
+
+
+def entry_of(store: str, key: str) -> dict[str, Any]:
+    from mktl_daemon import config  # noqa: PLC0415
+
+    return config.get(store)[key]
+
+
+def stores_of_registries(*addresses: str) -> list[str]:
+    from mktl_daemon import config, discover  # noqa: PLC0415
+
+    discover(*addresses)
+    return sorted(config.get_hashes())
+
+
+def permissions_of(entry: dict[str, Any]) -> str:
+    read = "r" if entry.get("gettable", True) is not False else " "
+    write = "w" if entry.get("settable", True) is not False else " "
+    return read + write

@@ -1,0 +1,265 @@
+"""The client's half of an item: it asks the daemon, and follows what it publishes."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from mktl_daemon.core import arrays, wire
+from mktl_daemon.core.arithmetic import ByValue
+from mktl_daemon.core.errors import MktlError, NoAckError, RemoteError
+from mktl_daemon.core.value import NOTHING, NUMBERS, State, decode, is_same
+from mktl_daemon.core.wire import GET, Buffer, Payload
+from mktl_daemon.net import dealer, loop
+from mktl_daemon.net.pending import Pending
+from mktl_daemon.net.workers import Pool
+
+from . import process
+
+if TYPE_CHECKING:
+    from .interfaces import ItemStore
+
+_logger = logging.getLogger(__name__)
+
+_RECENT = 1.0  # seconds for which it is not asked again where a daemon is
+_REFRESH = wire.dumps({"refresh": True})
+_SETTLE = 0.01  # seconds that a SET leaves its own publication to arrive
+_LAG = 1.0  # seconds that a publication may come after the reply that told of it
+
+_NONE_EXPECTED = (-math.inf, math.inf)
+
+
+class ClientEnd(ByValue):
+    """Has the value of one key, and keeps it as its daemon has it."""
+
+    __slots__ = (
+        "__dict__",
+        "_callbacks",
+        "_state",
+        "authoritative",
+        "key",
+        "store",
+        "subscribed",
+    )
+
+    key: str
+    store: ItemStore
+    authoritative: bool
+    subscribed: bool
+    timeout: float
+    _state: State
+    _callbacks: list[Callable[[], Callable[..., Any] | None]] | None
+
+    _waiting: Any = None  # held while a SET waits for its own publication
+    # The time of a value that a reply told before it was published, and until when
+    # (`time.monotonic`) that publication is expected.
+    _ahead = _NONE_EXPECTED
+
+    # Whether a subclass has a `to_payload` or a `from_payload` of its own.
+    _has_own_encoding = False
+    _has_own_decoding = False
+
+    @property
+    def full_key(self) -> str:
+        return f"{self.store.name}.{self.key}"
+
+    @property
+    def held_state(self) -> State:
+        """The value as it is held, with its time."""
+        return self._state
+
+    @property
+    def timestamp(self) -> float:
+        """When the item took its value, in UNIX seconds; now, if it has none."""
+        when = self._state.time
+        return time.time() if when is None else when
+
+    def own_description(self) -> Any:
+        """Return the description as the daemon gave it."""
+        return self.store.catalog.description(self.key)
+
+    def to_payload(
+        self, value: Any = None, timestamp: float | None = None, **fields: Any
+    ) -> Payload:
+        raise NotImplementedError
+
+    def from_payload(self, payload: Payload) -> Any:
+        raise NotImplementedError
+
+    # What a follower asks of it
+
+    def receive_publication(self, publication: wire.Publication) -> bool:
+        """Take a value; return whether it was news."""
+        value, when = self._read(publication.payload, publication.bulk)
+        state = State(value, when)
+        with _guard.lock:
+            expected, until = self._ahead
+            if when < expected and time.monotonic() > until:
+                expected = -math.inf
+            if when >= expected:
+                self._ahead, self._state = _NONE_EXPECTED, state
+        self._pass_on(state)
+        return when > expected or bool(self._callbacks)
+
+    def catch_up_with(self, before: State, pending: Pending) -> None:
+        try:
+            answer = pending.answered()
+        except (TimeoutError, MktlError) as error:
+            _logger.info("%s is not read again: %s", self.full_key, error)
+            return
+        fresh = State(*self._read(answer.payload, answer.bulk))
+        with _guard.lock:
+            if self._state is not before or is_same(before, fresh):
+                return
+            self._state = fresh
+        self._pass_on(fresh)
+
+    def forked(self) -> None:
+        """Forget what the parent heard, and for whom."""
+        if not self.authoritative:
+            self._state, self._ahead, self._waiting = NOTHING, _NONE_EXPECTED, None
+            self._callbacks = None
+            self.subscribed = False
+
+    # Requests
+
+    def _client(self) -> dealer.Client:
+        place = self.store.follower.place_of(self.key)
+        return dealer.client(place.host, place.rep)
+
+    def _call(
+        self, kind: bytes, payload: bytes, bulk: Buffer | None = None
+    ) -> wire.Answer:
+        """Ask the daemon, wherever it is; nothing is carried out twice."""
+        daemon = self._client()
+        request = (kind, self.full_key, payload, bulk, self.timeout)
+        try:
+            return daemon.call(*request)
+        except (NoAckError, RemoteError) as error:
+            if isinstance(error, RemoteError) and error.type != "KeyError":
+                raise
+            self.store.follower.search([self.key], _RECENT)
+            if self._client() is daemon:
+                raise
+        return self._client().call(*request)
+
+    def _set_request(self, value: Any) -> tuple[bytes, Buffer | None]:
+        """Return the payload of a SET, which tells who we are, and its bulk."""
+        if arrays.is_array(value) or self._has_own_encoding:
+            payload = self.to_payload(value)
+            payload.add_origin()
+            return payload.encapsulate(), getattr(payload, "bulk", None)
+        parts = wire.dumps(value), wire.encoded_origin()
+        return b'{"value":%b,"now":true,%b' % parts, None
+
+    def _fetch(self, refresh: bool) -> None:
+        before = self._state
+        answer = self._call(GET, _REFRESH if refresh else b"")
+        value, when = self._read(answer.payload, answer.bulk)
+        fresh = State(value, when)
+        with _guard.lock:
+            # What was published while the answer was on its way is newer.
+            if self._state is not before and when < (self._state.time or 0):
+                return
+            self._state = fresh
+        self._pass_on(fresh)
+
+    def _follow(self, before: State, value: Any, payload: bytes) -> None:
+        """See to it that what a SET to *value* brought can be read."""
+        now = wire.fields(payload).get("now") if b'"now"' in payload else None
+        # Who waits for the SET also sees what its callbacks did.
+        if (
+            self._callbacks
+            or not isinstance(now, dict)
+            or not {"value", "time"} <= {*now}
+        ):
+            self._await_change(before, value)
+            return
+        current, when = self._understood(now, None)
+        with _guard.lock:
+            held = self._state.time or 0.0
+            if when > held or (self._state is before and when != held):
+                self._state = State(current, when)
+                self._ahead = when, time.monotonic() + _LAG
+
+    def _read(self, payload: bytes, bulk: Buffer | None) -> tuple[Any, float]:
+        return self._understood(wire.fields(payload), bulk)
+
+    def _understood(
+        self, fields: dict[str, Any], bulk: Buffer | None
+    ) -> tuple[Any, float]:
+        if not self._has_own_decoding:
+            value = decode(fields, bulk)
+        else:
+            value = self.from_payload(Payload(**{**fields, "bulk": bulk}))
+        when: Any = fields.get("time")
+        return value, when if type(when) in NUMBERS else time.time()
+
+    def _pass_on(self, state: State) -> None:
+        if self._callbacks:
+            self._propagate(state)
+        if self._waiting is not None:
+            self._release()
+
+    def _release(self) -> None:
+        waiting = self.__dict__.pop("_waiting", None)
+        if waiting is None:
+            return  # another thread was first
+        if self._callbacks:
+            # After the callbacks: who waits for the SET sees what they did.
+            _callers.submit(id(self), waiting.release)
+        else:
+            waiting.release()
+
+    def _await_change(self, before: State, value: Any) -> None:
+        """Give the publication of a SET a moment to arrive."""
+        waiting = threading.Lock()
+        waiting.acquire()
+        self._waiting = waiting
+        if self._state is not before:
+            # It was here before us, so it did not see that somebody waits.
+            self._release()
+        elif is_same(before, State(value)):
+            return  # nothing changed, so nothing is published
+        if not waiting.acquire(timeout=_SETTLE):
+            with contextlib.suppress(TimeoutError, MktlError):
+                self._fetch(refresh=False)
+
+    def _confirm(self, primed: State) -> None:
+        """Ask for the value again, unless it has changed; on the loop's thread."""
+        if self._state is primed:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Have it asked for what was published and not heard; on the loop's thread."""
+        if self.store.has_item(self):
+            # Not here: who makes a client meanwhile waits for this thread.
+            _callers.submit(("ask", id(self)), self._ask_again)
+
+    def _ask_again(self) -> None:
+        then = partial(self.catch_up_with, self._state)
+        self._client().ask(GET, self.full_key, timeout=self.timeout, then=then)
+
+    def _propagate(self, state: State) -> None:
+        loop.defer(_callers, id(self), partial(self._call_back, state))
+
+    def _call_back(self, state: State) -> None:
+        for reference in list(self._callbacks or ()):
+            callback = reference()
+            if callback is None:
+                (self._callbacks or []).remove(reference)
+                continue
+            try:
+                callback(self, state.value, state.time or 0.0)
+            except BaseException:
+                _logger.exception("a callback of %s failed", self.full_key)
+
+
+_callers = Pool("mktl-client-callback")
+_guard = process.Guard()  # of the values that clients' items take

@@ -1,0 +1,1 @@
+"""What the protocol means, without sockets, threads, files or a clock. Pure."""

@@ -1,0 +1,72 @@
+"""Values as an item holds them, and as they travel. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from . import arrays, wire
+from .wire import Buffer
+
+# A value that changes while it is kept would be compared with itself.
+_MUTABLE = (list, dict, set, tuple)
+NUMBERS = frozenset({int, float})
+# What most values are: neither arrays nor mutable, and JSON has them as they are.
+_PLAIN = frozenset({bool, float, int, str, type(None)})
+
+
+class State(NamedTuple):
+    """A value as it is held, and at the daemon's end as it is sent."""
+
+    value: Any = None
+    time: float | None = None
+    payload: bytes | None = None
+    bulk: Buffer | None = None
+
+
+NOTHING = State()
+
+
+def state_of(value: Any, when: float) -> State:
+    if type(value) in _PLAIN:
+        return State(value, when, wire.dumps({"value": value, "time": when}))
+    if arrays.is_array(value):
+        bulk, shape, dtype = arrays.take_apart(value)
+        described = {"value": None, "time": when, "shape": shape, "dtype": dtype}
+        payload = wire.dumps(described)
+        kept = value
+        if not isinstance(value, bytes | bytearray | memoryview):
+            kept = arrays.put_together(bulk, shape, dtype)
+        return State(kept, when, payload, bulk)
+    if hasattr(value, "tolist"):  # a numpy scalar
+        value = value.tolist()
+    payload = wire.dumps({"value": value, "time": when})
+    if isinstance(value, _MUTABLE):
+        value = wire.loads(payload)["value"]
+    return State(value, when, payload)
+
+
+def is_same(one: State, other: State) -> bool:
+    # True and 1 are equal, and not the same on the wire.
+    alike = type(one.value) is type(other.value)
+    if type(other.value) in _PLAIN and other.bulk is None:
+        return alike and bool(one.value == other.value)
+    if one.bulk is not None or other.bulk is not None:
+        return arrays.is_same(one.value, other.value)
+    if arrays.is_array(one.value) or arrays.is_array(other.value):
+        return arrays.is_same(one.value, other.value)
+    if not alike or one.value != other.value:
+        return False
+    return not isinstance(one.value, _MUTABLE) or str(one.value) == str(other.value)
+
+
+def decode(fields: dict[str, Any], bulk: Buffer | None) -> Any:
+    if bulk is None:
+        try:
+            return fields["value"]
+        except KeyError:
+            if fields.get("error"):
+                return None
+            raise ValueError("the payload has no value") from None
+    return arrays.put_together(
+        bulk, fields.get("shape", [len(bulk)]), fields.get("dtype", "uint8")
+    )

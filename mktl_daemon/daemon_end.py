@@ -1,0 +1,136 @@
+"""The daemon's half of an item: it answers requests and publishes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from mktl_daemon.core import formats, wire
+from mktl_daemon.core.value import State, decode, is_same, state_of
+from mktl_daemon.core.wire import Buffer, Payload
+from mktl_daemon.net.pub import Server as Publisher
+
+from .client_end import ClientEnd
+
+_logger = logging.getLogger(__name__)
+_DEBUG = logging.DEBUG
+
+_DONE = wire.dumps({"value": True})  # a SET's reply that has nothing to add
+_SHORT = 1000  # bytes of a value that the reply to a SET tells
+
+
+class DaemonEnd(ClientEnd):
+    """Takes values, publishes them, and answers from memory."""
+
+    __slots__ = ("is_persistent",)
+
+    log_on_set = True  # write a debug line for every SET
+    publish_on_set = True  # publish what a SET brought, once perform_set is through
+    is_persistent: bool
+
+    # Whether user code takes part in a GET with refresh, and in a SET.
+    uses_get_code = False
+    uses_set_code = False
+
+    @property
+    def pub(self) -> Publisher:
+        return self.store.publisher()
+
+    def publish(
+        self, new_value: Any, timestamp: float | None = None, repeat: bool = False
+    ) -> None:
+        """Take *new_value* and tell everybody who subscribed.
+
+        *timestamp* (UNIX seconds, now) says since when it holds. A value that the item
+        has already is not told again, unless *repeat* is set.
+        """
+        when = time.time() if timestamp is None else float(timestamp)
+        server = self.store.publisher()
+        self._take(state_of(new_value, when), server, server.send, repeat)
+
+    # What the daemon asks of it
+
+    def cached_answer(self) -> tuple[bytes, Buffer | None]:
+        """Return what a GET is answered with, from memory."""
+        state = self._state
+        if state.payload is None:
+            return wire.dumps({"value": None, "time": self.timestamp}), None
+        return state.payload, state.bulk
+
+    def set_directly(self, payload: bytes, bulk: Buffer | None) -> tuple[bytes, bool]:
+        """Carry a SET out that no user code takes part in.
+
+        Return the reply, and whether it asks to be told what it brought. Who does is
+        told before the subscribers are: the caller answers, and then has the publisher
+        `release` what it holds.
+        """
+        self._log(payload)
+        fields = wire.fields(payload)
+        value = formats.coerce(self.own_description(), decode(fields, bulk))
+        asks = fields.get("now") is True
+        if self.publish_on_set:
+            server = self.store.publisher()
+            send = server.hold if asks else server.send
+            self._take(state_of(value, time.time()), server, send)
+        current = self._short_payload() if asks else None
+        return (
+            _DONE if current is None else b'{"value":true,"now":%b}' % current
+        ), asks
+
+    # Helpers
+
+    def _take(
+        self,
+        state: State,
+        server: Publisher,
+        send: Callable[[bytes, bytes, Buffer | None], None],
+        repeat: bool = False,
+    ) -> None:
+        with server.lock:
+            if not repeat and is_same(self._state, state):
+                return
+            self._state = state
+            send(wire.topic(self.full_key), state.payload or b"", state.bulk)
+            # Here, so that the last value is the last that a callback hears, too.
+            if self._callbacks:
+                self._propagate(state)
+        if self.is_persistent:
+            self.store.note_change(self)
+
+    def _log(self, payload: Any) -> None:
+        if self.log_on_set and _logger.isEnabledFor(_DEBUG):
+            _logger.debug("SET of %s: %r", self.full_key, payload)
+
+    def _carried_out(self, value: Any, response: Any, request: Any) -> Payload:
+        if self.publish_on_set:
+            self.publish(value)
+        if response is None:
+            asks = getattr(request.payload, "now", None) is True
+            current = self._short_payload() if asks else None
+            return Payload(
+                value=True, now=None if current is None else wire.Raw(current)
+            )
+        return response if isinstance(response, Payload) else self.to_payload(response)
+
+    def _short_payload(self) -> bytes | None:
+        """Return what the reply to a SET tells of the value, if it is to tell it."""
+        _, _, payload, bulk = self._state
+        is_short = payload is not None and bulk is None and len(payload) <= _SHORT
+        return payload if is_short else None
+
+
+def then(first: Future[Any], act: Callable[[Any], Any]) -> Future[Any]:
+    """Return a Future of what *act* makes of the result of *first*."""
+    second: Future[Any] = Future()
+
+    def settle(done: Future[Any]) -> None:
+        try:
+            second.set_result(act(done.result()))
+        except BaseException as error:  # noqa: BLE001 - it is the second's outcome
+            second.set_exception(error)
+
+    first.add_done_callback(settle)
+    return second

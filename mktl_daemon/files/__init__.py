@@ -1,0 +1,1 @@
+"""The files under MKTL_HOME, and what the environment says."""

@@ -1,0 +1,57 @@
+"""What a client keeps: catalog blocks, and the addresses of registries."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from mktl_daemon.core.catalog import check_name
+from mktl_daemon.core.wire import Buffer
+
+from .atomic import sweep, write
+from .environment import home
+
+
+def cached_blocks(store: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the UUID and the JSON of every catalog block kept for *store*."""
+    sweep(_cache(store))
+    for path in sorted(_cache(store).glob("*.json")):
+        with contextlib.suppress(FileNotFoundError):
+            yield path.stem, path.read_bytes()
+
+
+def cached_stores() -> list[str]:
+    folder = Path(home(), "client", "cache")
+    return sorted(path.name for path in folder.glob("*") if path.is_dir())
+
+
+def save_block(store: str, identity: str, data: Buffer) -> None:
+    write(_cache(store) / f"{check_name(identity)}.json", data)
+
+
+def remove_block(store: str, identity: str) -> None:
+    (_cache(store) / f"{check_name(identity)}.json").unlink(missing_ok=True)
+
+
+def known_registries() -> list[str]:
+    """Return the hosts in ``client/registries`` and ``client/registries.cache``."""
+    hosts: dict[str, None] = {}
+    for name in ("registries", "registries.cache"):
+        with contextlib.suppress(FileNotFoundError):
+            for line in Path(home(), "client", name).read_text().splitlines():
+                hosts.update(dict.fromkeys(line.partition("#")[0].split()))
+    return list(hosts)
+
+
+def remember_registries(hosts: set[str]) -> None:
+    known = set(known_registries())
+    if hosts <= known:
+        return
+    lines = ["# Written by the program; yours is the file 'registries'."]
+    lines += sorted(known | hosts)
+    write(Path(home(), "client", "registries.cache"), "\n".join(lines).encode() + b"\n")
+
+
+def _cache(store: str) -> Path:
+    return Path(home(), "client", "cache", check_name(store))

@@ -1,0 +1,114 @@
+"""The values of persistent items, on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+from mktl_daemon.core import wire
+from mktl_daemon.core.catalog import check_name
+from mktl_daemon.core.wire import Buffer
+
+from .atomic import sweep, write
+from .environment import home
+
+_BULK = "bulk:"  # begins the names of files with arrays
+_LONGEST = 230  # of the 255 bytes of a file's name, less what an array's has beside it
+_DIGEST = re.compile(r"[0-9a-f]{16}")
+
+
+def file_name(key: str) -> str:
+    """Return the name of the file that keeps the value of *key*.
+
+    ValueError: it is too long, for itself or for that of its array.
+    """
+    name = quote(key, safe=" :!$&'()*+,;=@[]")
+    if name.startswith(_BULK):
+        name = name.replace(":", "%3A", 1)  # the other is the array of another key
+    if len(name) > _LONGEST:
+        raise ValueError(f"item {key!r:.80}: the key is too long to persist")
+    return name
+
+
+class Kept:
+    """The persistent values of one daemon: payload JSON and bulk, by key.
+
+    A payload that describes an array says which one, by its digest. An array is
+    written under that name before, and gets its own name after its payload: whenever
+    the power goes, a payload and its array are there.
+    """
+
+    def __init__(self, identity: str) -> None:
+        self._folder = Path(home(), "daemon", "persist", check_name(identity))
+
+    def load(self) -> Iterator[tuple[str, bytes, bytes | None]]:
+        """Yield key, payload and bulk. What a power cut left over is removed."""
+        sweep(self._folder)
+        self._sweep_arrays()
+        for path in sorted(self._folder.glob("*")):
+            if path.name.startswith((_BULK, ".")):
+                continue
+            kept = self._read(path.name)
+            if kept is not None:
+                yield unquote(path.name), *kept
+
+    def read(self, key: str) -> tuple[bytes, bytes | None] | None:
+        """Return the payload and the bulk of *key*, if it has a value."""
+        return self._read(file_name(key))
+
+    def save(self, key: str, payload: bytes, bulk: Buffer | None) -> None:
+        """Replace the value of *key*: after a power cut the old or the new is there."""
+        name = file_name(key)
+        own = self._folder / f"{_BULK}{name}"
+        if bulk is None:
+            write(self._folder / name, payload)
+            own.unlink(missing_ok=True)
+            return
+        digest = hashlib.blake2b(bulk, digest_size=8).hexdigest()
+        fresh = self._folder / f"{_BULK}{name}.{digest}"
+        write(fresh, bulk)
+        write(self._folder / name, payload[:-1] + b',"_digest":"%b"}' % digest.encode())
+        fresh.replace(own)
+
+    def _read(self, name: str) -> tuple[bytes, bytes | None] | None:
+        try:
+            payload = (self._folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        return (payload, self._bulk(name, payload)) if payload else None
+
+    def _sweep_arrays(self) -> None:
+        for path in self._folder.glob(f"{_BULK}*.*"):
+            whole = path.name.removeprefix(_BULK)
+            name, _, digest = whole.rpartition(".")
+            if not _DIGEST.fullmatch(digest) or (self._folder / whole).exists():
+                continue  # the array of a key that only looks so
+            kept = self._read(name)
+            if kept is None or _described(kept[0]).get("_digest") != digest:
+                path.unlink(missing_ok=True)
+
+    def _bulk(self, name: str, payload: bytes) -> bytes | None:
+        described = _described(payload)
+        if "shape" not in described:
+            return None  # an array that was there before, and not yet taken away
+        digest = described.get("_digest")
+        for path in (
+            self._folder / f"{_BULK}{name}.{digest}",
+            self._folder / f"{_BULK}{name}",
+        ):
+            with contextlib.suppress(FileNotFoundError):
+                return path.read_bytes()
+        return None
+
+
+def _described(payload: bytes) -> dict[str, Any]:
+    """Return a kept payload's fields; one that cannot be read has none."""
+    try:
+        return wire.fields(payload)
+    except ValueError:
+        return {}

@@ -1,0 +1,95 @@
+"""What a daemon keeps of itself: items, UUID, ports, and the lock of its process."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import uuid
+from pathlib import Path
+
+from mktl_daemon.core.catalog import check_name
+
+from .atomic import sweep, write
+from .environment import home
+
+
+def items_file(store: str, alias: str) -> Path:
+    """Return where the items of a daemon are described; it need not exist."""
+    return Path(
+        home(), "daemon", "store", check_name(store), f"{check_name(alias)}.json"
+    )
+
+
+def identity(store: str, alias: str) -> str:
+    """Return the UUID of a daemon; the first time, make it up and keep it."""
+    path = items_file(store, alias).with_suffix(".uuid")
+    with contextlib.suppress(FileNotFoundError):
+        if kept := path.read_text().strip().lower():
+            return check_name(kept)
+    made = str(uuid.uuid4())
+    write(path, made.encode())
+    return made
+
+
+def ports(store: str, identity: str) -> tuple[int | None, int | None]:
+    """Return the request and publish ports that a daemon had, None where unknown."""
+    folder = _ports(store)
+    sweep(folder)
+    return (
+        _number(folder / f"{check_name(identity)}.req"),
+        _number(folder / f"{check_name(identity)}.pub"),
+    )
+
+
+def save_ports(store: str, identity: str, rep: int, pub: int) -> None:
+    folder = _ports(store)
+    write(folder / f"{check_name(identity)}.req", b"%d\n" % rep)
+    write(folder / f"{check_name(identity)}.pub", b"%d\n" % pub)
+
+
+def taken_ports() -> set[int]:
+    """Return the ports that daemons of this home have had, to leave them alone."""
+    folder = Path(home(), "daemon", "port")
+    numbers = (_number(path) for path in folder.glob("*/*"))
+    return {number for number in numbers if number is not None}
+
+
+class Taken(Exception):  # noqa: N818 - it is not an error to ask
+    """Another process is the daemon; what it said of itself is the text."""
+
+
+class Lock:
+    """Held by the process that is a daemon; the system takes it back, come what may.
+
+    `Taken`: another process holds it.
+    """
+
+    def __init__(self, store: str, alias: str) -> None:
+        path = items_file(store, alias).with_suffix(".lock")
+        path.parent.mkdir(mode=0o775, parents=True, exist_ok=True)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o664)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._descriptor)
+            raise Taken(path.read_text()) from error
+
+    def describe(self, text: str) -> None:
+        """Leave *text* for who comes second."""
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, text.encode(), 0)
+
+    def release(self) -> None:
+        os.close(self._descriptor)
+
+
+def _ports(store: str) -> Path:
+    return Path(home(), "daemon", "port", check_name(store))
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None

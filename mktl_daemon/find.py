@@ -1,0 +1,115 @@
+"""`get`: from a name to its store or item, by way of the cache and a registry."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+from mktl_daemon.core.catalog import split
+from mktl_daemon.core.errors import RemoteError
+from mktl_daemon.net import discovery
+
+from . import config, process
+from .search import fetch, hashes_at, refresh
+from .store import Store
+
+_logger = logging.getLogger(__name__)
+
+
+class _Stores:
+    """The stores of this process, by name."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.by_name: dict[str, Store] = {}
+
+    def forked(self) -> None:
+        self.lock = threading.RLock()
+        for name, known in list(self.by_name.items()):
+            if known.catalog.authoritative_uuid is not None:
+                # The parent's daemon is a daemon like any other, to be found.
+                del self.by_name[name]
+                config.forget(name)
+            known.forked()
+
+
+stores = process.kept(_Stores())
+
+
+def get(store: str, key: str | None = None) -> Any:
+    """Return the store, or its item *key*; ``get("store.key")`` is the item, too.
+
+    There is one of each. RuntimeError: nobody knows the store. KeyError: it has no
+    such item.
+    """
+    if store is None:
+        raise ValueError("a store has a name")
+    name, rest = split(str(store))
+    wanted = str(key).lower() if key is not None else rest
+    its_store = _store(name)
+    if not wanted:
+        return its_store
+    if wanted not in its_store:
+        # Its daemon may have it since.
+        its_store.search_for(wanted)
+    return its_store[wanted]
+
+
+def discover(*targets: str) -> None:
+    """Ask all registries, those at the addresses *targets* too, for all they know.
+
+    RuntimeError: there is no registry.
+    """
+    registries = discovery.registries(targets, wait=True)
+    if not registries:
+        raise RuntimeError("no registry answers")
+    for host, port in registries:
+        try:
+            for store in hashes_at(host, port):
+                fetch(config.known(store), host, port)
+        except (TimeoutError, RemoteError, ValueError) as error:
+            _logger.warning("registry %s:%d: %s", host, port, error)
+
+
+def is_own(store: str) -> bool:
+    """Tell whether a daemon of this process has *store*."""
+    known = stores.by_name.get(store)
+    return known is not None and known.daemon is not None
+
+
+def own(store: str) -> Store:
+    """Return the store of a daemon of this process.
+
+    RuntimeError: a client of this process looked at it first.
+    """
+    with stores.lock:
+        if store in stores.by_name:
+            raise RuntimeError(
+                f"the daemon must start before anybody here looks at store {store!r}"
+            )
+        stores.by_name[store] = Store(store, refresh)
+        return stores.by_name[store]
+
+
+def forget(store: str) -> None:
+    """Drop a store from memory; the next `get` finds it anew."""
+    with stores.lock:
+        known = stores.by_name.pop(store, None)
+    if known is not None:
+        known.close()
+
+
+def _store(name: str) -> Store:
+    if not name:
+        raise ValueError("a store has a name")
+    with stores.lock:
+        known = stores.by_name.get(name)
+        if known is not None:
+            return known
+        catalog = config.known(name)
+        refresh(catalog)
+        if not len(catalog):
+            raise RuntimeError(f"no registry knows a store {name!r}")
+        stores.by_name[name] = Store(name, refresh)
+        return stores.by_name[name]

@@ -1,0 +1,66 @@
+"""What items, stores and daemons ask of each other. Users need none of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mktl_daemon.core import wire
+from mktl_daemon.core.value import State
+from mktl_daemon.net import pub
+from mktl_daemon.net.pending import Pending
+
+if TYPE_CHECKING:
+    from .configuration import Configuration
+    from .follow import Follower
+    from .item import Item
+
+
+class Keeper(Protocol):
+    """What a store asks of the daemon of this process that has it."""
+
+    pub: pub.Server
+
+    def note_change(self, item: Item) -> None:
+        """Take note that an item which persists took a value."""
+
+
+class ItemStore(Protocol):
+    """What an item asks of its store."""
+
+    name: str
+    catalog: Configuration
+    follower: Follower
+
+    def is_own(self, key: str) -> bool:
+        """Tell whether *key* is an item of a daemon of this process."""
+
+    def has_item(self, item: Any) -> bool:
+        """Tell whether *item* is the one of its key."""
+
+    def enter(self, item: Any) -> None:
+        """Have *item* as the one of its key. RuntimeError: there is another."""
+
+    def publisher(self) -> pub.Server:
+        """Return the PUB of the daemon. RuntimeError: it is another process's."""
+
+    def note_change(self, item: Any) -> None:
+        """Take note that an item which persists took a value."""
+
+
+class Followed(Protocol):
+    """What a follower asks of an item of a client."""
+
+    key: str
+    authoritative: bool
+
+    @property
+    def full_key(self) -> str: ...
+
+    @property
+    def held_state(self) -> State: ...
+
+    def receive_publication(self, publication: wire.Publication) -> bool:
+        """Take a value; return whether it was news."""
+
+    def catch_up_with(self, before: State, pending: Pending) -> None:
+        """Take the value of a reply, unless the item has changed since *before*."""

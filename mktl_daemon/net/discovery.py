@@ -1,0 +1,178 @@
+"""Who is there: a call by UDP, and the port that answers it. Both editions."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterable
+
+from mktl_daemon.files import cache, environment
+
+from .loop import Loop
+
+# Each call has its own answer; a listener gives the one that was asked for.
+ANSWERS = {b"Aloha mKTL": b"E komo mai:", b"I heard it": b"on the X:"}
+
+_BROADCAST = "255.255.255.255"
+_LOCAL_BROADCAST = "127.255.255.255"
+_PATIENCE = 1.0  # seconds that answers are waited for
+_PATIENCE_HERE = 0.3  # the same on one machine
+_PAUSE = 1.0  # seconds in which one caller gets one answer for each call
+_CALLERS = 1000  # that are remembered
+_BURST = 64
+
+_logger = logging.getLogger(__name__)
+
+Address = tuple[str, int]
+
+
+class Listener:
+    """Answers calls with the request port of this process."""
+
+    def __init__(
+        self, loop: Loop, udp: int, rep: int, may_ask: Callable[[str], bool]
+    ) -> None:
+        """*may_ask* says which callers, by their address, are answered."""
+        self._loop = loop
+        self._may_ask = may_ask
+        self._rep = b"%d" % rep
+        self._seen: dict[tuple[Address, bytes], float] = {}
+        self._socket = _socket()
+        try:
+            self._socket.bind(("", udp))
+        except OSError as error:
+            self._socket.close()
+            raise ConnectionError(
+                f"unable to listen on UDP port {udp}: {error}"
+            ) from error
+        self.port: int = self._socket.getsockname()[1]
+        loop.run(lambda: loop.watch(self._socket.fileno(), self._read))
+
+    def close(self) -> None:
+        self._loop.run(self._close)
+
+    def _close(self) -> None:
+        self._loop.unwatch(self._socket.fileno())
+        self._socket.close()
+
+    def _read(self) -> None:
+        for _ in range(_BURST):
+            try:
+                data, caller = self._socket.recvfrom(4096)
+            except OSError:
+                return
+            answer = ANSWERS.get(data.strip())
+            if answer is not None and self._is_new(caller, answer):
+                with contextlib.suppress(OSError):
+                    self._socket.sendto(answer + self._rep, caller)
+
+    def _is_new(self, caller: Address, answer: bytes) -> bool:
+        if not self._may_ask(caller[0]):
+            return False
+        now = time.monotonic()
+        if len(self._seen) >= _CALLERS:
+            self._seen = {
+                who: when for who, when in self._seen.items() if when > now - _PAUSE
+            }
+        if len(self._seen) >= _CALLERS or self._seen.get((caller, answer), 0) > now:
+            return False
+        self._seen[caller, answer] = now + _PAUSE
+        return True
+
+
+def search(
+    udp: int,
+    targets: Iterable[str] = (),
+    wait: bool = False,
+    local: bool = False,
+) -> list[Address]:
+    """Call on *udp* and return who answered: address and request port.
+
+    Without *wait* the first answers are enough. *local*: on this machine only.
+    """
+    if not environment.has_discovery():
+        return []
+    answers: dict[Address, None] = {}
+    with _socket() as calling:
+        calling.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        _call(calling, udp, targets, local)
+        until = time.monotonic() + (_PATIENCE_HERE if local else _PATIENCE)
+        calling.setblocking(True)
+        while (left := until - time.monotonic()) > 0:
+            calling.settimeout(left)
+            try:
+                data, (host, _) = calling.recvfrom(4096)
+            except OSError:
+                break
+            port = _port(data)
+            if port is not None:
+                answers[host, port] = None
+                if not wait:
+                    # Who answered at the same moment is heard, too.
+                    until = min(until, time.monotonic() + 0.01)
+    return list(answers)
+
+
+def registries(
+    targets: Iterable[str] = (), wait: bool = False, local: bool = False
+) -> list[Address]:
+    """Return the registries that answer, and remember their addresses."""
+    hosts = [] if local else [*targets, *cache.known_registries()]
+    udp, _ = environment.discovery_ports()
+    answers = search(udp, hosts, wait=wait, local=local)
+    try:
+        cache.remember_registries({host for host, _ in answers})
+    except OSError as error:
+        _logger.info("the registries are not remembered: %s", error)
+    return answers
+
+
+def daemons(local: bool = False) -> list[Address]:
+    """Return the daemons that answer."""
+    _, udp = environment.discovery_ports()
+    return search(udp, wait=True, local=local)
+
+
+def is_local(host: str) -> bool:
+    """Tell whether *host* is an address of this machine."""
+    if host.startswith("127."):
+        return True
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True
+
+
+def _call(
+    calling: socket.socket, udp: int, targets: Iterable[str], local: bool
+) -> None:
+    everywhere = [] if local or environment.is_confined() else [_BROADCAST]
+    for host in dict.fromkeys([*targets, _LOCAL_BROADCAST, *everywhere]):
+        for call in ANSWERS:
+            try:
+                calling.sendto(call, (host, udp))
+            except OSError as error:
+                # A machine without a network has nobody to call there.
+                if error.errno not in (errno.ENETUNREACH, errno.EHOSTUNREACH):
+                    _logger.info("unable to call %s:%d: %s", host, udp, error)
+
+
+def _port(data: bytes) -> int | None:
+    for answer in ANSWERS.values():
+        if data.startswith(answer):
+            with contextlib.suppress(ValueError):
+                port = int(data[len(answer) :])
+                return port if 0 < port < 2**16 else None
+    return None
+
+
+def _socket() -> socket.socket:
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.setblocking(False)
+    return made

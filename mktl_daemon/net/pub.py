@@ -1,0 +1,123 @@
+"""A daemon's PUB: the values that it publishes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable
+
+import zmq
+
+from mktl_daemon.core.wire import VERSION, Buffer
+
+from . import slow_subscribers
+from .frames import SNDMORE, Backlog, bind, send_frame
+from .loop import Loop
+
+FIRST_PORT, LAST_PORT = 10139, 13679  # from the protocol
+
+# Values that may wait for one subscriber that does not keep up; it loses what is more.
+_QUEUE = 100_000
+_LARGE = 8192  # bytes from which to count a value costs no more than to send it
+_WAITING = 2**30  # bytes of these that may wait, before who is slowest is cut off
+_MOST = _WAITING + 2**29  # bytes that may wait at all
+_STRIDE = 2**22  # bytes of one topic that are counted together
+_PAUSE = 0.1  # seconds that it takes until what was cut off is freed
+
+_logger = logging.getLogger(__name__)
+
+
+class Server:
+    """A PUB. Whoever publishes holds `lock`, so no thread has to be waited for.
+
+    A PUB is only ever written to and never waits: a subscriber that does not keep up
+    loses values. Nothing else than this lock protects the socket.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        host: str,
+        port: int | None = None,
+        avoid: Iterable[int] = (),
+        domain: str = "",
+    ) -> None:
+        self._backlog = Backlog(_MOST, _STRIDE)
+        self._cut_at = 0.0
+        self._held: list[tuple[bytes, bytes]] = []
+        # It also joins a value with its publication: the last one that went out is
+        # the one that a GET reads.
+        self.lock = threading.Lock()
+        self.socket: zmq.Socket[bytes] = loop.context.socket(zmq.PUB)
+        self.socket.set(zmq.SNDHWM, _QUEUE)
+        self.socket.copy_threshold = 0
+        if domain:
+            self.socket.set(zmq.ZAP_DOMAIN, domain.encode())
+        # A subscriber that stands still is cut off, and what waits for it is freed.
+        self.socket.set(zmq.HEARTBEAT_IVL, 5000)
+        self.socket.set(zmq.HEARTBEAT_TIMEOUT, 15000)
+        ports = (port, port) if port else (FIRST_PORT, LAST_PORT)
+        self.port, self.host = bind(self.socket, host, ports, set(avoid))
+
+    def send(self, topic: bytes, payload: bytes, bulk: Buffer | None) -> None:
+        """Send a value to its subscribers; the caller holds `lock`."""
+        if self._held:
+            self._send_held()
+        self._put(topic, payload, bulk)
+
+    def hold(self, topic: bytes, payload: bytes, bulk: Buffer | None) -> None:
+        """Do as `send`, but not before `release`; the caller holds `lock`.
+
+        For values that somebody is told first by another way.
+        """
+        if bulk is None:
+            self._held.append((topic, payload))
+        else:
+            self.send(topic, payload, bulk)
+
+    def release(self) -> None:
+        """Send what is held. For whoever held it, who must not hold `lock`."""
+        if self._held:
+            with self.lock:
+                self._send_held()
+
+    def _send_held(self) -> None:
+        held, self._held = self._held, []
+        for topic, payload in held:
+            self._put(topic, payload, None)
+
+    def _put(self, topic: bytes, payload: bytes, bulk: Buffer | None) -> None:
+        socket = self.socket
+        if socket.closed:
+            return  # the daemon has ended, and a thread of its user has not
+        size = len(payload) if bulk is None else len(payload) + len(bulk)
+        if size >= _LARGE and not self._make_room(size):
+            _logger.warning("%r is not published: values wait for subscribers", topic)
+            return
+        send_frame(socket, topic, SNDMORE)
+        send_frame(socket, VERSION, SNDMORE)
+        if bulk is not None:
+            send_frame(socket, payload, SNDMORE)
+        last = payload if bulk is None else bulk
+        if size < _LARGE:
+            send_frame(socket, last)
+        else:
+            self._backlog.send(socket, last, size, topic)
+
+    def _make_room(self, size: int) -> bool:
+        """Tell whether a large value may be sent.
+
+        ZeroMQ counts what waits for a subscriber in messages, and bytes only all
+        together: one that is slow would keep arrays from everybody.
+        """
+        if self._backlog.has_room(size) and self._backlog.waiting <= _WAITING:
+            return True
+        if time.monotonic() - self._cut_at > _PAUSE:
+            self._cut_at = time.monotonic()
+            slow_subscribers.cut_off_the_slowest(self.port)
+        return self._backlog.has_room(size)
+
+    def close(self) -> None:
+        with self.lock:
+            self.socket.close(linger=200)

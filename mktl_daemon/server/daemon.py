@@ -1,0 +1,275 @@
+"""A daemon's life: its items, its ports, its answers, its end."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mktl_daemon import config, find, process
+from mktl_daemon.configuration import Configuration
+from mktl_daemon.core.errors import RefusedError
+from mktl_daemon.files import environment, places
+from mktl_daemon.files.kept import Kept
+from mktl_daemon.item import Item
+from mktl_daemon.net import access, discovery, loop
+from mktl_daemon.net.router import Ticket
+from mktl_daemon.net.workers import Job, Pool
+
+from .announcer import Announcer, Whereabouts
+from .announcing import AGAIN
+from .daemon_items import DaemonItems
+from .ports import Ports, twin
+from .requests import TOO_MANY, Desk
+from .saver import Saver
+from .shelf import Shelf
+from .values import Values
+
+_logger = logging.getLogger(__name__)
+
+_WORKERS = 32  # threads for what users' methods do
+_OWN_WORKERS = 4  # threads for what the daemon itself does, whatever users' methods do
+
+
+class Daemon(DaemonItems):
+    """Provides the items of *alias* in *store*; to be subclassed.
+
+    The items are those of ``daemon/store/<store>/<alias>.json``, of `describe_items`
+    and of `add_item`. *options* is for the subclass; ``interface`` and ``allow`` in it
+    are looked at here, too. With *override* registries forget a daemon that is gone
+    and has the same keys or the same alias.
+
+    RefusedError: the daemon runs already, or a registry says that something else has
+    its keys.
+    """
+
+    def __init__(
+        self, store: str, alias: str, override: bool = False, options: Any = None
+    ) -> None:
+        self.alias = alias
+        self.options = options
+        self.override = override
+        self.shutdown = threading.Event()
+        self._cleaned = False
+        self._cleanup_lock = threading.Lock()
+        self._user_cleanup = self.cleanup
+        self.cleanup = self._cleanup_once  # type: ignore[method-assign]
+        self._is_on_air = False
+        self._depth = 0
+        self._lock = threading.RLock()
+        self._workers = Pool("mktl-worker", _WORKERS)
+        self._jobs = Pool("mktl-daemon", _OWN_WORKERS)
+        self._desk = Desk(self, self._workers)
+        self._loop = loop.shared()
+        self._listeners: list[discovery.Listener] = []
+        self._ports: Ports | None = None
+
+        self.parse_options(options)
+        described = self.describe_items()
+        if described:
+            config.authoritative(store, alias, described)
+        self.catalog = config.get(store, alias)
+        self.uuid = self.catalog.uuids(authoritative=True)[0]
+        kept = Kept(self.uuid)
+        self._saver = Saver(kept, self._loop, lambda job: self._soon("persist", job))
+        self._values = Values(kept, self._saver)
+        self._mine = self._take_lock()
+        atexit.register(self.cleanup)
+        _daemons.add(self)
+        try:
+            self._open_ports()
+            self._begin()
+        except BaseException:
+            self.cleanup()
+            raise
+
+    @property
+    def config(self) -> Configuration:
+        return self.catalog  # edition 1's name
+
+    # For subclasses
+
+    def parse_options(self, options: Any) -> None:
+        """Read *options*; called before anything else."""
+
+    def describe_items(self) -> Mapping[str, Any] | None:
+        """Return descriptions by key, in place of the items' file."""
+        return None
+
+    def setup(self) -> None:
+        """Add items. Nothing is announced yet; this may take its time."""
+
+    def setup_final(self) -> None:
+        """The last call before the daemon is announced: every item has its value."""
+
+    def started(self) -> None:
+        """Called once the daemon is on the air."""
+
+    def announced(self, accepted: bool, reason: str) -> None:
+        """Called when a registry begins to refuse the items, and when none does again.
+
+        Items that a daemon on the air has added may be another's. It answers for them
+        all the same, but new clients do not find it, and announces them again until
+        they are accepted. *reason* is the registry's.
+        """
+
+    def cleanup(self, *args: Any, **kwargs: Any) -> None:
+        """Called once when the daemon ends, whatever happens; the rest ends after."""
+
+    # The end
+
+    def stop(self) -> None:
+        """Ask for the end: whoever waits for `shutdown` calls `cleanup`."""
+        self.shutdown.set()
+
+    def _cleanup_once(self, *args: Any, **kwargs: Any) -> None:
+        with self._cleanup_lock:
+            if self._cleaned:
+                return
+            self._cleaned = True
+        self.shutdown.set()
+        atexit.unregister(self.cleanup)
+        try:
+            self._user_cleanup(*args, **kwargs)
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        self._is_on_air = False
+        for listener in self._listeners:
+            listener.close()
+        has_store = hasattr(self, "store")
+        if has_store:
+            self._shelf.close()
+        self._workers.close()
+        self._jobs.close()
+        if self._ports is not None:
+            self._ports.close()
+        self._saver.close()
+        self._mine.release()
+        if not has_store:
+            self.catalog.disclaim()
+            return
+        find.forget(self.catalog.store)
+        config.forget(self.catalog.store)
+
+    def forked(self) -> None:
+        """Leave all to the parent, whose daemon it is."""
+        if self._cleaned:
+            return
+        self._cleaned = True
+        atexit.unregister(self.cleanup)
+        self._mine.release()
+
+    # The beginning
+
+    def _take_lock(self) -> places.Lock:
+        store = self.catalog.store
+        try:
+            return places.Lock(store, self.alias)
+        except places.Taken as taken:
+            if not find.is_own(store):
+                self.catalog.disclaim()
+            where = str(taken) or "an address that it is about to choose"
+            raise twin(store, self.alias, where) from None
+
+    def _open_ports(self) -> None:
+        host = getattr(self.options, "interface", None) or environment.interface()
+        allowed = getattr(self.options, "allow", None) or environment.allowed()
+        who = self.catalog.store, self.alias, self.uuid
+        ports = self._ports = Ports(self._loop, self._desk, who, host, allowed)
+        self.rep, self.pub = ports.rep, ports.pub
+        self.hostname = ports.hostname
+        self.is_local = self.hostname.startswith("127.")
+        self._mine.describe(f"{self.hostname}:{self.rep.port}")
+        self.where = Whereabouts(
+            self.hostname, self.rep.port, self.pub.port, self.is_local
+        )
+
+    def _begin(self) -> None:
+        self.catalog.add({})
+        block = self.catalog.authoritative_block or {}
+        place = {"hostname": self.hostname, "rep": self.rep.port, "pub": self.pub.port}
+        block["provenance"] = [{"stratum": 0, **place}]
+        self.store = find.own(self.catalog.store)
+        self.store.daemon = self
+        self._shelf = Shelf(self.catalog, self.store)
+        self._announcer = Announcer(
+            self.catalog, self.where, self.pub, self._loop,
+            self._soon, self.announced, self.override,
+        )  # fmt: skip
+        self.rep.start()
+        self.setup()
+        self._shelf.add_missing(self.alias, self.uuid)
+        self._values.restore(self.store, list(self.catalog.authoritative_items))
+        self.setup_final()
+        self._desk.open()
+        self._listen()
+        before = self._hash()
+        failures = self._announcer.announce()
+        for failure in failures:
+            if isinstance(failure, RefusedError):
+                raise failure
+        self._is_on_air = True
+        self._announcer.settle(failures)
+        if self._hash() != before:
+            self._announcer.announce_later()
+        self.started()
+        self._announcer.save_soon()
+
+    def _listen(self) -> None:
+        if not environment.has_discovery():
+            return
+        _, udp = environment.discovery_ports()
+        try:
+            self.answer_calls(udp)
+        except ConnectionError as error:
+            # Registries that are there get the announcement all the same.
+            _logger.warning("a new registry will not find this daemon: %s", error)
+
+    def answer_calls(self, udp: int) -> None:
+        """Answer calls on a UDP port. ConnectionError: somebody else has it."""
+        listener = discovery.Listener(self._loop, udp, self.rep.port, self._may_ask)
+        self._listeners.append(listener)
+
+    def _may_ask(self, host: str) -> bool:
+        # Who cannot connect is not told where.
+        if self._ports is None or (self.is_local and not discovery.is_local(host)):
+            return False
+        return access.is_allowed(host, self._ports.allowed)
+
+    # What its parts ask of it
+
+    def answer_later(
+        self, ticket: Ticket, lane: str, make: Callable[[], bytes]
+    ) -> None:
+        """Answer with the payload that a thread of the daemon's own makes."""
+
+        def job() -> None:
+            try:
+                ticket.reply(make())
+            except Exception as error:
+                if not isinstance(error, ValueError):
+                    _logger.exception("unable to answer %s", ticket.request.target)
+                ticket.fail(error)
+
+        if not self._jobs.submit(lane, job):
+            raise RuntimeError(TOO_MANY)
+
+    def accept(self, ticket: Ticket) -> None:
+        """Take in an announcement; only registries do."""
+        raise TypeError(f"{ticket.request.target} is for registries; this is none")
+
+    def note_change(self, item: Item) -> None:
+        """Keep the value that a persistent item took."""
+        self._saver.changed(item)
+
+    def _soon(self, lane: str, job: Job) -> None:
+        """Have a thread of the daemon's own do *job*; later, if too many wait."""
+        if not self._jobs.submit(lane, job) and not self._cleaned:
+            self._loop.later(AGAIN[-1], lambda: self._soon(lane, job))
+
+
+_daemons: process.Family[Daemon] = process.Family()

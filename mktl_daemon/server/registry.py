@@ -1,0 +1,178 @@
+"""The registry: remembers the catalogs of daemons and hands them to clients."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+from typing import Any
+
+from mktl_daemon import config, search
+from mktl_daemon.blocks import Block
+from mktl_daemon.core import catalog, wire
+from mktl_daemon.core.errors import RemoteError
+from mktl_daemon.files import cache, environment
+from mktl_daemon.net import dealer, discovery
+from mktl_daemon.net.router import Ticket
+
+from .daemon import Daemon
+
+_logger = logging.getLogger(__name__)
+
+_TIMEOUT = 5.0  # seconds that a daemon may take for its catalog
+
+
+class Registry(Daemon):
+    """A daemon whose store is its own, and who knows about all others.
+
+    It asks around once, when it starts; after that daemons announce themselves.
+    """
+
+    def __init__(self, options: Any = None) -> None:
+        name = "registry:" + socket.gethostname().replace(".", "_").lower()
+        super().__init__(name, name, override=True, options=options)
+
+    def setup(self) -> None:
+        # What it knew before it ended it knows again, whoever is away meanwhile.
+        for store in cache.cached_stores():
+            with contextlib.suppress(ValueError):  # some folder
+                config.known(store)
+
+    def started(self) -> None:
+        udp, _ = environment.discovery_ports()
+        self.answer_calls(udp)
+        for host, port in discovery.daemons(local=self.is_local):
+            if self.where.is_here(host, port):
+                continue
+            try:
+                self._ask(host, port)
+            except (TimeoutError, RemoteError, ValueError) as error:
+                _logger.warning("daemon at %s:%d: %s", host, port, error)
+
+    def accept(self, ticket: Ticket) -> None:
+        """Take in an announcement, or refuse it."""
+        self.answer_later(
+            ticket, "accept", lambda: self._accept(ticket.request.payload)
+        )
+
+    def reconcile(self, announced: Any, override: bool = False) -> None:
+        """Take in a catalog block, from its daemon or from another registry.
+
+        With *override*, also if the block says so, it takes the place of another whose
+        daemon does not answer.
+
+        ValueError: it is not a block, or disagrees with one that is known and whose
+        daemon may still be there; the message says where.
+        """
+        block = catalog.check_block(announced)
+        override = block.pop("override", None) is True or override
+        provenance = block.get("provenance")
+        if not provenance:
+            raise ValueError("a catalog block without provenance is nobody's")
+        if self._is_mine(provenance):
+            return
+        provenance.sort(key=lambda stratum: stratum.get("stratum") or 0)
+        known = config.known(block["store"])
+        old = known.blocks().get(block["uuid"])
+        if old is not None and _is_news(block, old) is False:
+            return
+        if len(provenance) == 1:
+            self._check(block, known, override)
+        me = {"hostname": self.hostname, "rep": self.rep.port}
+        last = provenance[-1].get("stratum") or 0
+        block["provenance"] = [*provenance, {"stratum": last + 1, **me}]
+        known.update(block)
+        _logger.info("remembered: %s", _name(block))
+
+    def _accept(self, payload: bytes) -> bytes:
+        try:
+            self.reconcile(wire.fields(payload).get("value"))
+        except ValueError as error:
+            _logger.warning("refused an announcement: %s", error)
+            raise
+        return wire.dumps({"value": True})
+
+    def _ask(self, host: str, port: int) -> None:
+        for store in search.hashes_at(host, port):
+            for block in search.blocks_at(host, port, store).values():
+                try:
+                    self.reconcile(block, override=True)
+                except ValueError as error:
+                    _logger.warning("daemon at %s:%d: %s", host, port, error)
+
+    def _check(self, block: Block, known: config.Configuration, override: bool) -> None:
+        """Make room for a daemon's own block. ValueError: what is in the way stays."""
+        for identity, old in known.blocks().items():
+            reason = _conflict(block, old)
+            if reason is None:
+                continue
+            # The same daemon elsewhere: its old port was taken while it was away.
+            moved = identity == block["uuid"]
+            if not override and not moved:
+                raise ValueError(
+                    f"{_name(block)} disagrees with {_name(old)}: {reason}; if that "
+                    f"one is gone for good, --override takes its place"
+                )
+            if _address(old) != _address(block) and _is_running(old):
+                raise ValueError(f"{_name(old)} is running and has {reason}")
+            _logger.info("forgotten: %s", _name(old))
+            known.remove(identity)
+
+    def _is_mine(self, provenance: list[dict[str, Any]]) -> bool:
+        me = self.hostname, self.rep.port
+        return any((each["hostname"], each["rep"]) == me for each in provenance)
+
+
+def _is_news(block: Block, old: Block) -> bool:
+    if _address(block) != _address(old):
+        return True
+    same = block.get("hash") == old.get("hash")
+    return not (same and (old.get("time") or 0) >= (block.get("time") or 0))
+
+
+def _conflict(block: Block, old: Block) -> str | None:
+    if block["uuid"] == old["uuid"]:
+        moved = _address(block) != _address(old)
+        return f"the address {_address(old)}" if moved else None
+    if block["alias"].lower() == old["alias"].lower():
+        return f"the alias {old['alias']!r}"
+    common = block["items"].keys() & old["items"].keys()
+    return f"the key {min(common)!r}" if common else None
+
+
+def _is_running(block: Block) -> bool:
+    """Tell whether the daemon of a block answers, at any address it has given."""
+    for stratum in block.get("provenance") or ():
+        if "pub" not in stratum:
+            continue
+        try:
+            # Not one of the clients that stay: anybody may announce any address.
+            daemon = dealer.Client(stratum["hostname"], stratum["rep"])
+            with contextlib.closing(daemon):
+                if _is(block, daemon):
+                    return True
+        except (TimeoutError, RemoteError, ValueError):
+            continue
+    return False
+
+
+def _is(block: Block, daemon: dealer.Client) -> bool:
+    """Tell whether *daemon* is that of a block, and not another of its name."""
+    builtin = f"{block['store']}._{block['alias']}".lower()
+    with contextlib.suppress(RemoteError):
+        # A daemon that is starting answers this and nothing else.
+        who = daemon.get(f"{builtin}uuid", timeout=_TIMEOUT)
+        if who is not None:
+            return bool(who == block["uuid"])
+    return daemon.get(f"{builtin}clk", timeout=_TIMEOUT, refresh=True) is not None
+
+
+def _address(block: Block) -> str:
+    provenance = block.get("provenance")
+    if not provenance:
+        return "an address that it does not tell"
+    return f"{provenance[0]['hostname']}:{provenance[0]['rep']}"
+
+
+def _name(block: Block) -> str:
+    return f"{block['store']}.{block['alias']} at {_address(block)}"

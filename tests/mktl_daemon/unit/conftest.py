@@ -1,0 +1,200 @@
+"""Daemons in this process, each test with a home and a community of its own."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+import zmq
+
+import mktl_daemon as mktl
+from mktl_daemon import config
+from mktl_daemon.testing import close, forget
+from tests.mktl_daemon.conftest import free_udp
+
+DEADLINE = 20.0
+
+ITEMS = {
+    "number": {"type": "numeric"},
+    "text": {"type": "string", "initial": "apple"},
+    "fixed": {"type": "numeric", "settable": False, "initial": 7},
+    "kept": {"type": "numeric", "persist": True, "initial": 1},
+    "image": {"type": "bulk", "persist": True},
+    "list": {"type": "numeric array"},
+}
+
+
+@pytest.fixture
+def community(tmp_path, monkeypatch):
+    """An empty home, and ports of discovery that nobody else listens on."""
+    monkeypatch.setenv("MKTL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MKTL_INTERFACE", "127.0.0.1")
+    monkeypatch.setenv("MKTL_DISCOVERY", f"{free_udp()},{free_udp()}")
+    forget()
+    yield tmp_path / "home"
+    forget()
+
+
+@pytest.fixture
+def start(community):
+    """Start daemons; whatever happens, they end with the test."""
+    started = []
+
+    def begin(kind=mktl.Daemon, items=None, store="pie", alias="fruit", **options):
+        if items is not None:
+            config.authoritative(store, alias, items)
+        daemon = kind(store, alias, **options)
+        started.append(daemon)
+        return daemon
+
+    yield begin
+    for daemon in started:
+        daemon.cleanup()
+
+
+class Peer:
+    """A client that knows frames and nothing else."""
+
+    def __init__(self, context, port):
+        self.socket = context.socket(zmq.DEALER)
+        self.socket.linger = 0
+        self.socket.connect(f"tcp://127.0.0.1:{port}")
+        self._count = 0
+
+    def send(self, kind, target, payload=b""):
+        self._count += 1
+        ident = b"%08x" % self._count
+        self.socket.send_multipart([b"a", ident, kind, target.encode(), b"", payload])
+        return ident
+
+    def receive(self):
+        assert self.socket.poll(DEADLINE * 1000), "nothing came back"
+        return self.socket.recv_multipart()
+
+    def reply(self, ident=None):
+        """Return the fields of the next reply, or of that to *ident*."""
+        while True:
+            frames = self.receive()
+            if frames[2] == b"REP" and ident in (None, frames[1]):
+                return json.loads(frames[5])
+
+    def get(self, target, **fields):
+        payload = json.dumps(fields).encode() if fields else b""
+        return self.reply(self.send(b"GET", target, payload))
+
+    def set(self, target, value):
+        payload = json.dumps({"value": value}).encode()
+        return self.reply(self.send(b"SET", target, payload))
+
+
+@pytest.fixture
+def ask():
+    """Connect to a daemon of this process by frames."""
+    context, peers = zmq.Context(), []
+
+    def connect(daemon):
+        peers.append(Peer(context, daemon.rep.port))
+        return peers[-1]
+
+    yield connect
+    for peer in peers:
+        peer.socket.close()
+    context.term()
+
+
+class Box:
+    """Collects what callbacks bring, and waits for it."""
+
+    def __init__(self):
+        self.things = []
+        self._changed = threading.Condition()
+
+    def put(self, *things):
+        with self._changed:
+            self.things.append(things[0] if len(things) == 1 else things)
+            self._changed.notify_all()
+
+    def wait(self, count):
+        with self._changed:
+            done = self._changed.wait_for(lambda: len(self.things) >= count, DEADLINE)
+        assert done, f"{len(self.things)} of {count} came: {self.things!r:.200}"
+        return self.things
+
+
+@pytest.fixture
+def box():
+    return Box()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _end_of_the_loop():
+    yield
+    close()
+
+
+PUPPET = "00000000-0000-4000-8000-000000000001"
+
+
+class Puppet:
+    """The daemon of one item: it publishes nothing but what a test has it publish."""
+
+    def __init__(self, context):
+        self.router, self.pub = context.socket(zmq.ROUTER), context.socket(zmq.XPUB)
+        self.rep_port, self.pub_port = (
+            socket.bind_to_random_port("tcp://127.0.0.1")
+            for socket in (self.router, self.pub)
+        )
+        self.reply = {"value": True}  # to the next SET
+        self.current = {"value": 1, "time": 1.0}  # for any other GET
+        self.hashes = {"value": {"puppet": {PUPPET: 1}}}
+        self._is_over = False
+        self._thread = threading.Thread(target=self._answer)
+        self._thread.start()
+
+    def stop(self):
+        self._is_over = True
+        self._thread.join()
+
+    def _answer(self):
+        while not self._is_over:
+            if not self.router.poll(20):
+                continue
+            routing, _, ident, kind, target, *_ = self.router.recv_multipart()
+            told = self.reply if kind == b"SET" else self.current
+            if target.endswith(b"_hash"):
+                told = self.hashes
+            for word, payload in ((b"ACK", b""), (b"REP", json.dumps(told).encode())):
+                self.router.send_multipart(
+                    [routing, b"a", ident, word, target, b"", payload]
+                )
+
+    def publish(self, value, when):
+        payload = json.dumps({"value": value, "time": when}).encode()
+        self.pub.send_multipart([b"puppet.number.", b"a", payload])
+
+
+@pytest.fixture
+def puppet(community):
+    with zmq.Context() as context:
+        puppet = Puppet(context)
+        block = {
+            "store": "puppet",
+            "alias": "hand",
+            "uuid": PUPPET,
+            "hash": 1,
+            "time": 1.0,
+            "provenance": [
+                {
+                    "stratum": 0,
+                    "hostname": "127.0.0.1",
+                    "rep": puppet.rep_port,
+                    "pub": puppet.pub_port,
+                }
+            ],
+            "items": {"number": {"type": "numeric"}},
+        }
+        config.known("puppet").update(block, save=False)
+        yield puppet
+        puppet.stop()
+        context.destroy(linger=0)

@@ -1,0 +1,181 @@
+"""Catalogs at the door."""
+
+import pytest
+
+from mktl_daemon.core import catalog
+
+BLOCK = {
+    "store": "Pie",
+    "alias": "fruit",
+    "uuid": "1b4e28ba-2fa1-11d2-883f-0016d3cca427",
+    "hash": 2**127,
+    "time": 1.5,
+    "provenance": [{"stratum": 0, "hostname": "oven", "rep": 10079, "pub": 10139}],
+    "items": {"Angle": {"type": "numeric"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("pie.angle", ("pie", "angle")),
+        ("Pie.Angle", ("pie", "angle")),
+        ("upkeep.voron.rails.used", ("upkeep", "voron.rails.used")),
+        ("pie", ("pie", "")),
+        ("", ("", "")),
+        ("pie.", ("pie", "")),
+    ],
+)
+def test_the_first_dot_divides_store_and_key(name, parts):
+    """Both are in lower case; keys may have dots."""
+    assert catalog.split(name) == parts
+
+
+def test_items_are_completed_and_the_given_ones_left_alone():
+    """Keys and types in lower case, numbers as text, booleans with names."""
+    items = {
+        "On": {"type": "Boolean", "enumerators": {1: "On"}},
+        "Leds": {"type": "mask", "enumerators": {None: "dark", 0: "Red"}},
+        "Kept": {"type": "string", "persist": "true", "settable": 0, "mine": [1]},
+        "bare": {},
+    }
+    given = str(items)
+
+    assert catalog.check_items(items) == {
+        "on": {"type": "boolean", "enumerators": {"0": "False", "1": "On"}},
+        "leds": {"type": "mask", "enumerators": {"None": "dark", "0": "Red"}},
+        "kept": {"type": "string", "persist": True, "settable": False, "mine": [1]},
+        "bare": {},
+    }
+    assert str(items) == given
+
+
+@pytest.mark.parametrize(
+    ("items", "text"),
+    [
+        ({"a": {"type": "float"}}, "item 'a': type: 'float' is not one of: boolean"),
+        ({"a": {"format": "%s and %s"}}, "item 'a': format"),
+        ({"a": {"units": 3}}, "item 'a': units: expected text"),
+        (
+            {"a": {"units": {"formatted": 3}}},
+            "item 'a': units.formatted: expected text",
+        ),
+        ({"a": {"persist": "sometimes"}}, "item 'a': persist"),
+        ({"a": {"enumerators": {"one": "1"}}}, "item 'a': enumerators.one"),
+        ({"a": {"enumerators": {"1": 1}}}, "item 'a': enumerators.1: expected text"),
+        ({"a": {"enumerators": {"9" * 40: "x"}}}, "64 bits"),
+        ({"a": {"enumerators": ["x"]}}, "item 'a': enumerators: expected a mapping"),
+        ({"a": {"description": 1}}, "item 'a': description"),
+        ({"a": "numeric"}, "item 'a': expected a dictionary"),
+        ({"b": {}, "a": {"type": []}}, "item 'a': type"),
+        ({"a": {}, "A": {}}, "item 'A': the key is there twice"),
+        ([], "items are a mapping"),
+        (None, "items are a mapping"),
+    ],
+)
+def test_what_is_wrong_is_named(items, text):
+    """The key and the field, in the words of the file it came from."""
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        catalog.check_items(items)
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", ".", "..", "a.", ".a", "a..b", "../x", "a/b", "a\\b", "a b", "a\0", "k" * 201],
+)
+def test_a_key_is_safe_in_paths_and_topics(key):
+    """Keys become names of files and end in a dot on the wire."""
+    with pytest.raises(ValueError, match="cannot be used as a key"):
+        catalog.check_items({key: {}})
+    with pytest.raises(ValueError, match="cannot be used as a key"):
+        catalog.check_block({**BLOCK, "items": {key: {}}})
+
+
+def test_an_items_kind_is_not_confused_with_another():
+    """One and true are equal to Python and not to a reader of the catalog."""
+    items = catalog.check_items(
+        {
+            "a": {"type": "mask", "enumerators": {"1": "x"}, "settable": True},
+            "b": {"type": "mask", "enumerators": {1: "x"}, "settable": 1},
+            "c": {"type": "mask", "enumerators": {1: "y"}, "settable": 1},
+        }
+    )
+    assert items["a"] == items["b"]
+    assert items["c"]["enumerators"] == {"1": "y"}
+    with pytest.raises(ValueError, match="item 'b': enumerators"):
+        catalog.check_items(
+            {
+                "a": {"type": "boolean", "enumerators": {"1": "x"}},
+                "b": {"type": "boolean", "enumerators": {"1": 1}},
+            }
+        )
+
+
+def test_a_block_is_checked_whole():
+    """Its store and its keys come in lower case, and unknown fields are kept."""
+    checked = catalog.check_block({**BLOCK, "override": True})
+
+    assert checked["store"] == "pie"
+    assert checked["items"] == {"angle": {"type": "numeric"}}
+    assert checked["override"] is True
+    assert checked["hash"] == BLOCK["hash"]
+
+
+def test_a_newer_peers_items_are_kept():
+    """Types and formats that are unknown here may be known to others."""
+    items = {"a": {"type": "Tensor", "format": "{:x}"}}
+    assert catalog.check_block({**BLOCK, "items": items})["items"] == items
+
+
+@pytest.mark.parametrize("field", ["store", "alias", "uuid"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../pie", "a/b", "..\\b", "a\0b", "/", None, 5, "x" * 201]
+)
+def test_no_name_escapes_the_folder(field, name):
+    """A block's names become folders and files here."""
+    with pytest.raises(ValueError, match=f"catalog block: {field}"):
+        catalog.check_block({**BLOCK, field: name})
+
+
+def test_a_registrys_own_names_are_names():
+    """They have a colon."""
+    names = {"store": "registry:my_host", "alias": "registry:my_host"}
+    assert catalog.check_block({**BLOCK, **names})["store"] == "registry:my_host"
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"store": "a.b"}, "no dots"),
+        ({"items": []}, "items"),
+        ({"hash": []}, "hash"),
+        ({"time": "now"}, "time"),
+        ({"provenance": {}}, "provenance"),
+        ({"provenance": [{"hostname": "a"}]}, "rep"),
+        ({"provenance": [{"hostname": "a", "rep": 65536}]}, "65536 is not a port"),
+        ({"provenance": [{"hostname": "a", "rep": True}]}, "True is not a port"),
+        ({"provenance": [{"hostname": 1, "rep": 1}]}, "provenance.0.hostname"),
+    ],
+)
+def test_a_malformed_block_is_refused(change, text):
+    """The field is named."""
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        catalog.check_block({**BLOCK, **change})
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("block", [None, [], "x", {}, {"store": "a"}])
+def test_what_is_no_block_is_refused(block):
+    """With the one exception type there is for it."""
+    with pytest.raises(ValueError, match="catalog block"):
+        catalog.check_block(block)
+
+
+def test_the_digest_changes_when_the_items_do():
+    """It is 128 bits, and the one that the reference would compute."""
+    items = {"angle": {"type": "numeric", "units": "rad"}}
+
+    assert catalog.digest(items) == 186878044669318582211110160865697192504
+    assert catalog.digest({**items, "b": {}}) != catalog.digest(items)
+    assert 0 <= catalog.digest({}) < 2**128

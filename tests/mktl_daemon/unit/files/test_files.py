@@ -1,0 +1,172 @@
+"""Files: whole or not there, whenever the power goes."""
+
+import contextlib
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mktl_daemon as mktl
+from mktl_daemon import config
+from mktl_daemon.files import atomic, cache, environment, places
+from mktl_daemon.files.kept import Kept
+
+ARRAYS = [
+    (b'{"time":1,"shape":[3],"dtype":"uint8"}', b"abc"),
+    (b'{"time":2,"shape":[2,2],"dtype":"uint8"}', b"defg"),
+    (b'{"value":5,"time":3}', None),
+    (b'{"time":4,"shape":[1],"dtype":"uint8"}', b"h"),
+]
+
+
+class PowerCutError(Exception):
+    pass
+
+
+def loaded(kept):
+    """Return payload without the digest, and bulk, of the one value."""
+    [(key, payload, bulk)] = kept.load()
+    assert key == "image"
+    return payload.split(b',"_digest"')[0].rstrip(b"}") + b"}", bulk
+
+
+@pytest.mark.parametrize("moment", range(12))
+def test_after_a_power_cut_the_old_value_or_the_new_one_is_there(
+    community, monkeypatch, moment
+):
+    """The cut comes before the n-th change of a name on disk."""
+    for before, after in itertools.pairwise(ARRAYS):
+        kept = Kept("uuid")
+        kept.save("image", *before)
+        left = [moment]
+
+        def cut(real, left=left):
+            def act(*arguments, **options):
+                if left[0] == 0:
+                    raise PowerCutError
+                left[0] -= 1
+                return real(*arguments, **options)
+
+            return act
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", cut(Path.replace))
+            patch.setattr(Path, "unlink", cut(Path.unlink))
+            with contextlib.suppress(PowerCutError):
+                kept.save("image", *after)
+        assert loaded(Kept("uuid")) in (before, after)
+        kept.save("image", *after)
+        assert loaded(Kept("uuid")) == after
+
+
+def test_what_a_power_cut_left_over_is_removed(community):
+    """Arrays that no payload names, and files that never got their names."""
+    kept = Kept("uuid")
+    for key in ("image", "image.0123456789abcdef"):
+        kept.save(key, *ARRAYS[0])
+    folder = community / "daemon" / "persist" / "uuid"
+    whole = {path.name for path in folder.iterdir()}
+    for name in ("bulk:image.fedcba9876543210", "bulk:gone.fedcba9876543210"):
+        (folder / name).write_bytes(b"old")
+    for name in (".abcd_123", ".fresh_12"):
+        (folder / name).write_bytes(b"half")
+    os.utime(folder / ".abcd_123", (1, 1))
+    assert len(list(kept.load())) == 2
+    assert {path.name for path in folder.iterdir()} == {*whole, ".fresh_12"}
+
+
+def test_a_kept_payload_that_cannot_be_read_is_told_as_it_is(community):
+    """Whoever takes it knows what to say."""
+    kept = Kept("uuid")
+    kept.save("number", b"{", None)
+    assert list(kept.load()) == [("number", b"{", None)]
+
+
+def test_a_file_is_replaced_whole(tmp_path):
+    path = tmp_path / "folder" / "file"
+    atomic.write(path, b"one")
+    atomic.write(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert [each.name for each in path.parent.iterdir()] == ["file"]
+
+
+def test_keys_of_all_kinds_are_file_names(community):
+    kept = Kept("uuid")
+    keys = {"a.b", "percent%25", "_fruitdev", "ünïcode", "bulk:x", "a:b"}
+    for key in keys:
+        kept.save(key, b'{"value":1}', None)
+        assert kept.read(key) == (b'{"value":1}', None)
+    assert {key for key, _, _ in kept.load()} == keys
+
+
+def test_no_key_has_the_file_of_anothers_array(community):
+    kept = Kept("uuid")
+    kept.save("x", *ARRAYS[0])
+    kept.save("bulk:x", b'{"value":1}', None)
+    assert kept.read("x")[1] == b"abc"
+
+
+def test_a_key_whose_file_could_have_no_name_is_refused(community):
+    """Only where it is to persist, and before it has a value."""
+    long = "ü" * 100
+    config.authoritative("pie", "fruit", {long: {}})
+    with pytest.raises(ValueError, match="too long"):
+        config.authoritative("pie", "fruit", {long: {"persist": True}})
+    Kept("uuid").save("x" * 200, *ARRAYS[0])
+
+
+def test_home_is_made_where_it_is_told(tmp_path, community):
+    wanted = tmp_path / "elsewhere"
+    assert mktl.home(str(wanted)) == str(wanted)
+    assert mktl.home() == str(wanted)
+    assert os.environ["MKTL_HOME"] == str(wanted)
+    assert wanted.is_dir()
+    with pytest.raises(ValueError, match="absolute"):
+        mktl.home("here")
+
+
+def test_ports_and_identity_are_remembered(community):
+    uuid = places.identity("pie", "fruit")
+    assert places.identity("pie", "fruit") == uuid
+    assert places.ports("pie", uuid) == (None, None)
+    places.save_ports("pie", uuid, 1, 2)
+    assert places.ports("pie", uuid) == (1, 2)
+    assert places.taken_ports() == {1, 2}
+
+
+def test_registries_are_remembered_beside_those_that_were_written_down(community):
+    folder = Path(mktl.home(), "client")
+    folder.mkdir(parents=True)
+    (folder / "registries").write_text("one  two # not three\n\n# four\n")
+    cache.remember_registries({"five", "one"})
+    assert set(cache.known_registries()) == {"one", "two", "five"}
+
+
+def test_a_daemon_is_one_process_and_a_dead_one_is_none(community):
+    """The lock of a killed process is free."""
+    program = (
+        "import sys\nfrom mktl_daemon.files import places\n"
+        "lock = places.Lock('pie', 'fruit')\nlock.describe('there:1')\n"
+        "print('held', flush=True)\nsys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(places.Taken, match="there:1"):
+            places.Lock("pie", "fruit")
+        other.kill()
+    places.Lock("pie", "fruit").release()
+
+
+def test_the_ports_of_discovery_can_be_moved(monkeypatch):
+    monkeypatch.delenv("MKTL_DISCOVERY", raising=False)
+    assert environment.discovery_ports() == (10103, 10111)
+    monkeypatch.setenv("MKTL_DISCOVERY", "1,2")
+    assert environment.discovery_ports() == (1, 2)
+    monkeypatch.setenv("MKTL_DISCOVERY", "1")
+    with pytest.raises(ValueError, match="MKTL_DISCOVERY"):
+        environment.discovery_ports()

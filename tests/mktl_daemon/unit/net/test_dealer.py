@@ -1,0 +1,136 @@
+"""A client's requests to a daemon that is slow, old, or talks nonsense."""
+
+from __future__ import annotations
+
+import random
+import threading
+
+import pytest
+import zmq
+
+from mktl_daemon.errors import NoAckError
+from mktl_daemon.net import dealer
+
+DEADLINE = 20.0
+
+
+class Stub:
+    """A ROUTER that does nothing but what a test says."""
+
+    def __init__(self, socket):
+        self.socket = socket
+        self.port = socket.bind_to_random_port("tcp://127.0.0.1")
+
+    def receive(self):
+        """Return the routing frame and the rest of a request."""
+        assert self.socket.poll(DEADLINE * 1000), "nothing came"
+        routing, *frames = self.socket.recv_multipart()
+        return routing, frames
+
+    def answer(self, routing, asked, early=False):
+        """Send ACK and REP to a request."""
+        flags = [] if early else [b""]
+        for kind, payload in ((b"ACK", b""), (b"REP", b'{"value":true}')):
+            frames = [b"a", asked[1], kind, asked[3], *flags, payload]
+            self.socket.send_multipart([routing, *frames])
+
+
+@pytest.fixture
+def stub():
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
+        socket.linger = 0
+        yield Stub(socket)
+
+
+@pytest.fixture
+def client(stub, request_closer):
+    return request_closer(dealer.Client("127.0.0.1", stub.port))
+
+
+@pytest.fixture
+def request_closer():
+    made = []
+    yield lambda each: made.append(each) or each
+    for each in made:
+        each.close()
+
+
+def asking(act, *args):
+    """Call *act* in a thread; return what waits for its result or exception."""
+    outcome = []
+
+    def run():
+        try:
+            outcome.append(act(*args))
+        except Exception as error:  # noqa: BLE001 - it is returned
+            # Its frames hold the connection, in a circle with what is returned here.
+            outcome.append(error.with_traceback(None))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def result():
+        thread.join(DEADLINE)
+        assert outcome, "it does not end"
+        return outcome[0]
+
+    return result
+
+
+def test_a_set_that_nobody_took_was_never_sent(client, stub):
+    """Whoever is too slow to say which edition it is gets two GETs, and no SET."""
+    error = asking(client.call, b"SET", "pie.x", b'{"value":1}')()
+    assert isinstance(error, NoAckError)
+    assert "SET of pie.x" in str(error)
+    kinds = []
+    while stub.socket.poll(300):
+        kinds.append(stub.receive()[1][2])
+    assert kinds == [b"GET", b"GET"]
+
+
+def test_a_set_to_an_early_daemon_arrives_once_and_in_early_form(client, stub):
+    """It does not hear what has flags; a GET finds that out."""
+    result = asking(client.call, b"SET", "pie.x", b'{"value":1}')
+    seen = []
+    while b"SET" not in seen:
+        routing, frames = stub.receive()
+        if len(frames) == 5:
+            seen.append(frames[2])
+            stub.answer(routing, frames, early=True)
+    assert result().early
+    assert seen == [b"GET", b"SET"]
+    assert not stub.socket.poll(300)
+
+
+def test_a_set_is_sent_once_to_whom_we_know(client, stub):
+    """However long it takes to say that it has come."""
+    known = asking(client.call, b"GET", "pie.x")
+    stub.answer(*stub.receive())
+    assert known().ident
+    assert isinstance(asking(client.call, b"SET", "pie.x", b"")(), NoAckError)
+    assert stub.receive()[1][2] == b"SET"
+    assert not stub.socket.poll(300)
+
+
+NOISE = [b"a", b"b", b"ACK", b"REP", b"GET", b"", b"\xff", b'{"value":1}', b"pie.x"]
+
+
+@pytest.mark.parametrize("way", ["call", "ask"])
+def test_an_answer_follows_whatever_nonsense(client, stub, way, caplog):
+    """What cannot be read is logged and no request's business."""
+    chance = random.Random(4)
+    act = {
+        "call": lambda: client.call(b"GET", "pie.x"),
+        "ask": lambda: client.ask(b"GET", "pie.x").answered(),
+    }[way]
+    result = asking(act)
+    routing, frames = stub.receive()
+    for _ in range(300):
+        noise = [chance.choice(NOISE) for _ in range(chance.randrange(1, 9))]
+        stub.socket.send_multipart([routing, *noise])
+    stub.socket.send_multipart(
+        [routing, b"a", frames[1], b"ACK", b"", b"", b"", b"", b""]
+    )
+    stub.answer(routing, frames)
+    assert result().payload == b'{"value":true}'
+    assert "answers" in caplog.text

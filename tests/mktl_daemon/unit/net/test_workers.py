@@ -1,0 +1,90 @@
+"""The pool: lanes in order, turns for all, a bounded number of threads."""
+
+import threading
+
+import pytest
+
+from mktl_daemon.net.workers import Pool
+
+DEADLINE = 20.0
+
+
+@pytest.fixture
+def pool():
+    made = Pool("test", size=4, limit=1000)
+    yield made
+    made.close()
+
+
+def test_jobs_of_one_lane_run_one_at_a_time_in_order(pool, box):
+    """However many threads there are."""
+    running = []
+
+    def job(number):
+        running.append(number)
+        assert len(running) == 1
+        box.put(number)
+        running.remove(number)
+
+    for number in range(200):
+        pool.submit("lane", lambda number=number: job(number))
+    assert box.wait(200) == list(range(200))
+
+
+def test_a_long_lane_does_not_keep_others_waiting():
+    """With one thread, the other lane waits for one job of the flood, not for all."""
+    pool = Pool("test", size=1)
+    gate, order, done = threading.Event(), [], threading.Event()
+    pool.submit("flood", gate.wait)
+    for number in range(50):
+        pool.submit("flood", lambda number=number: order.append(number))
+    pool.submit("other", lambda: (order.append("other"), done.set()))
+    gate.set()
+    assert done.wait(DEADLINE)
+    assert order.index("other") <= 1
+    pool.close()
+
+
+def test_there_are_never_more_threads_than_told(pool):
+    """A hundred lanes that block take four threads."""
+    gate, entered = threading.Event(), threading.Semaphore(0)
+    for lane in range(100):
+        pool.submit(lane, lambda: (entered.release(), gate.wait(DEADLINE)))
+    for _ in range(4):
+        assert entered.acquire(timeout=DEADLINE)
+    names = [thread.name for thread in threading.enumerate()]
+    assert sum(name.startswith("test-") for name in names) == 4
+    gate.set()
+
+
+def test_blocked_lanes_leave_threads_to_others(pool, box):
+    """Three of four threads are stuck; the fourth serves everybody else."""
+    gate = threading.Event()
+    for lane in range(3):
+        pool.submit(lane, lambda: gate.wait(DEADLINE))
+    for number in range(20):
+        pool.submit(("free", number), lambda number=number: box.put(number))
+    assert sorted(box.wait(20)) == list(range(20))
+    gate.set()
+
+
+def test_what_is_too_much_is_refused():
+    """Memory is bounded: submit says no."""
+    pool = Pool("test", size=1, limit=3)
+    gate = threading.Event()
+    taken = [pool.submit(number, lambda: gate.wait(DEADLINE)) for number in range(5)]
+    assert taken == [True, True, True, False, False]
+    gate.set()
+    pool.close()
+
+
+def test_a_job_that_raises_is_logged_and_the_next_one_runs(pool, box, caplog):
+    pool.submit("lane", lambda: 1 / 0)
+    pool.submit("lane", lambda: box.put("next"))
+    assert box.wait(1) == ["next"]
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_closed_pool_takes_nothing(pool):
+    pool.close()
+    assert pool.submit("lane", print) is False

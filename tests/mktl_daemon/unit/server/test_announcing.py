@@ -1,0 +1,36 @@
+"""What follows from how registries take an announcement. No clock, no network."""
+
+from __future__ import annotations
+
+from mktl_daemon import RefusedError
+from mktl_daemon.server.announcing import AGAIN, Outcome, Standing
+
+REFUSAL = RefusedError("the keys are another's")
+SILENCE = TimeoutError("nobody took it")
+
+
+def test_what_all_accept_is_the_end_of_it():
+    assert Standing().settle([]) == Outcome()
+
+
+def test_who_does_not_answer_is_asked_again_less_and_less_often():
+    """It is reported once."""
+    standing = Standing()
+    outcomes = [standing.settle([SILENCE]) for _ in range(6)]
+    assert [each.pause for each in outcomes] == [*AGAIN, AGAIN[-1], AGAIN[-1]]
+    assert [bool(each.warning) for each in outcomes] == [True] + 5 * [False]
+    assert standing.settle([]) == Outcome()
+    assert standing.settle([SILENCE]).pause == AGAIN[0]
+
+
+def test_a_refusal_is_reported_when_it_begins_and_when_it_ends():
+    standing = Standing()
+    assert standing.settle([SILENCE]).refused is None
+    begun = standing.settle([SILENCE, REFUSAL])
+    assert begun.refused == "the keys are another's"
+    assert begun.warning.startswith("the keys are another's")
+    assert standing.settle([REFUSAL]).refused is None
+    # Silence of the one that refused does not end it.
+    assert not standing.settle([SILENCE]).accepted
+    assert standing.settle([]).accepted
+    assert not standing.settle([]).accepted

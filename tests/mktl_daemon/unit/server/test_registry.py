@@ -1,0 +1,147 @@
+"""The registry reconciles what daemons announce."""
+
+from __future__ import annotations
+
+import pytest
+
+import mktl_daemon as mktl
+from mktl_daemon import config
+from mktl_daemon.configuration import catalogs
+from mktl_daemon.net import discovery
+from mktl_daemon.server import registry
+
+ITEMS = {"number": {"type": "numeric", "initial": 1}}
+
+
+def block(uuid="u-1", alias="fruit", port=9, host="127.0.0.1", **more):
+    provenance = [{"stratum": 0, "hostname": host, "rep": port, "pub": 1}]
+    return {
+        "store": "pie", "alias": alias, "uuid": uuid, "hash": 1, "time": 1.0,
+        "provenance": provenance, "items": dict(ITEMS), **more,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def known(start):
+    return start(lambda *_: registry.Registry())
+
+
+def test_a_block_is_passed_on_with_the_registry_in_its_provenance(known):
+    known.reconcile(block())
+    first, second = config.known("pie")["u-1"]["provenance"]
+    assert (first["stratum"], second["stratum"]) == (0, 1)
+    assert (second["hostname"], second["rep"]) == ("127.0.0.1", known.rep.port)
+    assert "pub" not in second
+
+
+def test_what_disagrees_is_refused_with_the_others_address(known):
+    known.reconcile(block())
+    for other in (block("u-2"), block("u-3", alias="meat")):
+        with pytest.raises(ValueError, match=r"127\.0\.0\.1:9.*--override"):
+            known.reconcile(other)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "no address", "*", "0.0.0.0;tcp"])
+def test_an_override_takes_the_place_of_who_does_not_answer(known, host):
+    """Wherever that one said it was; nothing stays open for it."""
+    known.reconcile(block(host=host))
+    known.reconcile(block("u-2", alias="meat", port=8, override=True))
+    assert config.known("pie").uuids() == ("u-2",)
+    assert "override" not in config.known("pie")["u-2"]
+
+
+def test_a_daemon_that_moved_is_known_by_its_uuid(known):
+    known.reconcile(block())
+    known.reconcile(block(port=8))
+    assert config.known("pie")["u-1"]["provenance"][0]["rep"] == 8
+
+
+def test_an_older_state_of_a_block_changes_nothing(known):
+    known.reconcile(block(time=5.0))
+    known.reconcile(block(time=4.0))
+    assert config.known("pie")["u-1"]["time"] == 5.0
+
+
+def test_a_daemon_that_runs_is_not_overridden(start, known):
+    """Its address is in the message."""
+    daemon = start(items=ITEMS, store="cake")
+    known.reconcile(dict(daemon.catalog["fruit"]))
+    usurper = block("u-9", store="cake", override=True)
+    with pytest.raises(ValueError, match=f"127.0.0.1:{daemon.rep.port} is running"):
+        known.reconcile(usurper)
+
+
+def test_another_daemon_at_the_old_port_is_not_the_old_one(start, known):
+    """It has the store and the alias, and its own UUID."""
+    daemon = start(items=ITEMS, store="cake")
+    config.forget("cake")  # the registry of this process has not heard of it
+    known.reconcile(
+        block("u-old", store="cake", items={"layer": {}}, port=daemon.rep.port)
+    )
+    usurper = block("u-9", store="cake", alias="icing", items={"layer": {}})
+    known.reconcile({**usurper, "override": True})
+    assert "u-9" in config.known("cake")
+    assert "u-old" not in config.known("cake")
+
+
+def test_a_daemon_that_is_starting_is_not_overridden(start, known, box):
+    class Slow(mktl.Daemon):
+        def setup(self):
+            known.reconcile(dict(self.catalog["fruit"]))
+            with pytest.raises(ValueError, match=f"{self.rep.port} is running"):
+                known.reconcile(block("u-9", store="cake", override=True))
+            box.put("tried")
+
+    start(Slow, ITEMS, store="cake")
+    assert box.things == ["tried"]
+
+
+def test_what_a_registry_knew_it_knows_after_a_restart(start, known):
+    """Its hashes tell of it, too."""
+    known.reconcile(block())
+    known.cleanup()
+    config.forget("pie")
+    start(lambda *_: registry.Registry())
+    assert config.get_hashes()["pie"] == {"u-1": 1}
+
+
+def test_a_cached_block_that_tells_no_address_gives_way(known):
+    config.known("pie").update(block(provenance=None))
+    known.reconcile(block(time=2.0))
+    assert config.known("pie")["u-1"]["provenance"][0]["rep"] == 9
+
+
+def test_a_name_that_no_file_can_have_is_refused(known):
+    """It counts in bytes. Nothing is remembered of it."""
+    long = "\N{CROISSANT}" * 150
+    for fields in ({"uuid": long}, {"alias": long}, {"store": long}):
+        with pytest.raises(ValueError, match="name"):
+            known.reconcile(block(**fields))
+    assert "pie" not in config.get_hashes()
+
+
+def test_looking_for_a_store_makes_none(known, ask):
+    peer = ask(known)
+    for number in range(5):
+        assert peer.get(f"nowhere{number}._catalog")["error"]["type"] == "KeyError"
+    assert not any(store.startswith("nowhere") for store in catalogs.known)
+
+
+SHAPES = [None, [], 3, "text", [None], {"puppet": None}, {"puppet": []}]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=repr)
+def test_daemons_and_registries_may_tell_anything(puppet, start, monkeypatch, shape):
+    """What is of no use is passed over."""
+    there = [("127.0.0.1", puppet.rep_port)]
+    monkeypatch.setattr(discovery, "daemons", lambda **_: there)
+    monkeypatch.setattr(discovery, "registries", lambda *_, **__: there)
+    before = config.known("puppet").blocks()
+    puppet.hashes = {"value": shape}
+    start(lambda *_: registry.Registry()).cleanup()
+    mktl.discover()
+    puppet.hashes = {"value": {"puppet": {}, "../../evil": {}}}
+    puppet.current = {"value": shape}
+    start(lambda *_: registry.Registry())
+    mktl.discover()
+    assert config.known("puppet").blocks() == before

@@ -1,0 +1,109 @@
+"""Subscribers that do not read."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import zmq
+
+from mktl_daemon.net import pub
+from tests.mktl_daemon.unit.conftest import ITEMS
+
+
+def test_a_subscriber_that_never_reads_costs_bounded_memory_and_no_value(
+    start, monkeypatch
+):
+    """Others get everything, while it loses what is more than its queue."""
+    monkeypatch.setattr(pub, "_QUEUE", 1000)
+    daemon = start(items=ITEMS)
+    item, filling = daemon.store["text"], "x" * 4096
+    with zmq.Context() as context:
+        idle, reader = context.socket(zmq.SUB), context.socket(zmq.SUB)
+        for socket in (idle, reader):
+            socket.linger = 0
+            socket.connect(f"tcp://127.0.0.1:{daemon.pub.port}")
+            socket.subscribe(b"pie.text.")
+            while not socket.poll(20):
+                item.publish("first", repeat=True)
+        while reader.poll(200):
+            reader.recv_multipart()
+        before = megabytes()
+        for burst in range(60):
+            for number in range(300):
+                item.publish(f"{burst} {number} {filling}")
+            for number in range(300):
+                assert reader.poll(20_000), (burst, number)
+                value = json.loads(reader.recv_multipart()[2])["value"]
+                assert value.startswith(f"{burst} {number} ")
+        # Seventy megabytes went out.
+        assert megabytes() - before < 40
+        idle.close()
+        reader.close()
+
+
+@pytest.mark.parametrize("key", ["image", "text"])
+def test_a_subscriber_that_never_reads_costs_nobody_an_array(
+    start, monkeypatch, caplog, key
+):
+    """Nor a long text: it is cut off when too much waits for it."""
+    limit = 8_000_000
+    monkeypatch.setattr(pub, "_WAITING", limit)
+    monkeypatch.setattr(pub, "_MOST", 4 * limit)
+    daemon = start(items=ITEMS)
+    item = daemon.store[key]
+    with zmq.Context() as context:
+        idle, reader = context.socket(zmq.SUB), context.socket(zmq.SUB)
+        for socket in (idle, reader):
+            socket.linger, socket.rcvhwm = 0, 1
+            socket.connect(f"tcp://127.0.0.1:{daemon.pub.port}")
+            socket.subscribe(b"pie.%b." % key.encode())
+            while not socket.poll(20):
+                item.publish(b"first" if key == "image" else "first", repeat=True)
+        while reader.poll(200):
+            reader.recv_multipart()
+        for number in range(120):
+            value = b"%04d" % number * 250_000
+            item.publish(value if key == "image" else value.decode())
+            assert reader.poll(20_000), number
+            assert value in reader.recv_multipart()[-1]
+            assert daemon.pub._backlog.waiting <= 4 * limit
+        idle.close()
+        reader.close()
+    assert "does not keep up" in caplog.text
+
+
+def test_what_waits_on_one_topic_is_counted_while_another_is_read(
+    start, monkeypatch, caplog
+):
+    """A topic's values are counted some at a time: never with those of another."""
+    monkeypatch.setattr(pub, "_WAITING", 8_000_000)
+    monkeypatch.setattr(pub, "_MOST", 32_000_000)
+    daemon = start(items=ITEMS)
+    image, text = daemon.store["image"], daemon.store["text"]
+    with zmq.Context() as context:
+        idle, reader = context.socket(zmq.SUB), context.socket(zmq.SUB)
+        for socket, item in ((idle, image), (reader, text)):
+            socket.linger, socket.rcvhwm = 0, 1
+            socket.connect(f"tcp://127.0.0.1:{daemon.pub.port}")
+            socket.subscribe(item.full_key.encode())
+            while not socket.poll(20):
+                item.publish(b"first" if item is image else "first", repeat=True)
+        while reader.poll(200):
+            reader.recv_multipart()
+        for number in range(60):
+            value = b"%04d" % number * 250_000
+            image.publish(value)
+            text.publish(value.decode())
+            assert reader.poll(20_000), number
+            assert value in reader.recv_multipart()[-1]
+        idle.close()
+        reader.close()
+    assert "does not keep up" in caplog.text
+
+
+def megabytes():
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE") / 1e6

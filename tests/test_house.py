@@ -1,0 +1,140 @@
+"""The fences that no linter has: circles, sizes, and what calls itself pure."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Rooms whose giants are opened. A room joins the list when its are.
+MEASURED = ("mktl_daemon",)
+
+MOST_LINES = 400
+MOST_CLASS_LINES = 300
+MOST_METHODS = 30
+# It is copied whole; and the face of an item is what users subclass.
+LARGE = {"contract.py"}
+LARGE_CLASSES = {"Item"}
+
+
+def modules(room):
+    """Return the files of a room by the names of their modules."""
+    found = {}
+    for path in sorted((ROOT / room).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def is_for_checkers(node):
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def imports_of(name, path, known):
+    """Yield the modules of the room that one imports when it is imported itself."""
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    waiting = list(ast.parse(path.read_text()).body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.ImportFrom):
+            base = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            source = ".".join(part for part in (base, node.module) if part)
+            for alias in node.names:
+                inner = f"{source}.{alias.name}"
+                yield inner if inner in known else source
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif not isinstance(
+            node, ast.FunctionDef | ast.AsyncFunctionDef
+        ) and not is_for_checkers(node):
+            waiting += ast.iter_child_nodes(node)
+
+
+def circle(edges):
+    """Return the modules of a circle of imports; none if there is none."""
+    done, path = set(), []
+
+    def walk(name):
+        if name in path:
+            return path[path.index(name) :]
+        if name in done:
+            return []
+        path.append(name)
+        for other in edges.get(name, ()):
+            if found := walk(other):
+                return found
+        done.add(path.pop())
+        return []
+
+    for name in edges:
+        if found := walk(name):
+            return found
+    return []
+
+
+@pytest.mark.parametrize("room", MEASURED)
+def test_no_modules_import_each_other_in_a_circle(room):
+    """An import inside a function, or for a type checker alone, is none."""
+    known = modules(room)
+    edges = {
+        name: {
+            other
+            for other in imports_of(name, path, known)
+            if other in known
+            and other != name
+            # A package's own names: it is imported before its parts.
+            and not name.startswith(other + ".")
+        }
+        for name, path in known.items()
+    }
+    assert circle(edges) == []
+
+
+def test_the_walk_finds_a_circle():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == ["a", "b", "c"]
+    assert circle({"a": {"b", "c"}, "b": {"c"}}) == []
+
+
+def test_what_calls_itself_pure_is_held_to_it():
+    """Its module, or the package that it is in, is under the contract of the pure."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    [pure] = [
+        contract["source_modules"]
+        for contract in settings["tool"]["importlinter"]["contracts"]
+        if contract["name"] == "The core does no I/O"
+    ]
+    for room in MEASURED:
+        for name, path in modules(room).items():
+            words = ast.get_docstring(ast.parse(path.read_text())) or "-"
+            if words.splitlines()[0].endswith("Pure."):
+                assert any(name == each or name.startswith(each + ".") for each in pure)
+
+
+@pytest.mark.parametrize("room", MEASURED)
+def test_files_and_classes_can_be_read_at_one_sitting(room):
+    for path in (ROOT / room).rglob("*.py"):
+        text = path.read_text()
+        if path.name not in LARGE:
+            assert len(text.splitlines()) <= MOST_LINES, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ClassDef) and node.name not in LARGE_CLASSES:
+                methods = [
+                    each for each in node.body if isinstance(each, ast.FunctionDef)
+                ]
+                assert node.end_lineno - node.lineno < MOST_CLASS_LINES, node.name
+                assert len(methods) <= MOST_METHODS, node.name
+
+
+@pytest.mark.parametrize("room", MEASURED)
+def test_a_process_has_its_state_and_its_fork_handler_in_one_place(room):
+    """Nothing is rebound globally, and nobody else registers what a child does."""
+    for name, path in modules(room).items():
+        text = path.read_text()
+        assert not any(
+            isinstance(node, ast.Global) for node in ast.walk(ast.parse(text))
+        )
+        assert "register_at_fork" not in text or name.endswith(".process")
