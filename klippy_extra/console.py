@@ -102,10 +102,17 @@ class Console:
     # What is to change
 
     def done(self, gcmd) -> None:
-        used = self._amounts(gcmd, "USED")
-        if used is None:
-            used = self._amounts(gcmd, "HOURS")  # the ancestor's word
-        self._order(gcmd, "done", used=used, at=self._moment(gcmd), note=_note(gcmd))
+        used, hours = self._amounts(gcmd, "USED"), self._amounts(gcmd, "HOURS")
+        self._order(
+            gcmd,
+            "done",
+            used=hours if used is None else used,
+            at=self._moment(gcmd),
+            note=_note(gcmd),
+        )
+        # With HOURS=, KlipperMaintenance enabled a disabled task again.
+        if hours is not None and not self._manager.is_enabled(self._task(gcmd).slug):
+            self._order(gcmd, "enable")
 
     def skip(self, gcmd) -> None:
         self._order(gcmd, "skip", note=_note(gcmd))

@@ -8,7 +8,7 @@ from typing import Any, Iterable, Mapping, NamedTuple
 from . import contract, records
 from .contract import BAD_ARGUMENT, NOT_READY, UNKNOWN_TASK, Command, Entry, Result
 from .ledger import Ledger
-from .words import amount, quantity
+from .words import amount, day, quantity
 
 REMEMBERED = 256  # answers
 LEAST, MOST = 0.001, 1e9  # of a threshold; amounts may be 0
@@ -106,12 +106,17 @@ def _done(book: Ledger, task: str, command: Command, now: int) -> Any:
     record = book.records[task]
     at = now if command.at is None else command.at
     if at > now + TOLERANCE:
-        raise RefusedError(BAD_ARGUMENT, "What is still to come cannot be done yet.")
+        raise RefusedError(
+            BAD_ARGUMENT,
+            f"What is still to come cannot be done yet: {day(at)} is later than the"
+            f" printer's clock, {day(now)}.",
+        )
     at = min(at, now)
     if command.at is not None and at < (record.last_done or 0):
         raise RefusedError(
             BAD_ARGUMENT,
-            f"It was done after that, at {contract.iso(record.last_done)}.",
+            f"It was done after {day(at)} by the printer's clock, at"
+            f" {day(record.last_done or 0)}.",
         )
     limits = book.plans[task].limits
     if command.used is not None:

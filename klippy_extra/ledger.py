@@ -340,7 +340,7 @@ def _held(limit: Limit, record: Record, used: float) -> contract.Limit:
         threshold=most,
         used=used,
         remaining=most - used,
-        percent=100.0 * used / most,
+        percent=100.0 * used / most if most else 100.0,
         warn_at=warn_at(record, limit),
     )
 

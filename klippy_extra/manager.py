@@ -191,6 +191,11 @@ class Manager:
     def _say_what_is_wrong(self) -> None:
         wrong = self.counting.report()
         texts = list(self._notes)
+        texts += [
+            f"[maintain {task.name}]: The task is always due, since a threshold is 0."
+            for task in self.tasks.values()
+            if any(limit.threshold == 0.0 for limit in task.plan.limits)
+        ]
         for task, problems in wrong.items():
             section = f"[maintain {self.tasks[task].name}]"
             texts += [f"{section}: {problem}" for problem in problems]
@@ -367,9 +372,19 @@ class Manager:
             self.counting.flush(self._reactor.monotonic())
 
     def find(self, name: str) -> Task | None:
-        """The task of that name, or of that slug."""
-        named = (task for task in self.tasks.values() if task.name == name)
-        return next(named, None) or self.tasks.get(contract.slug(name))
+        """The task of that name, of that slug, or of that first word.
+
+        KlipperMaintenance knew `[maintain xyrods left side]` as `xyrods`.
+        """
+        tasks = self.tasks.values()
+        named = [task for task in tasks if task.name == name]
+        slugged = [task for task in tasks if task.slug == contract.slug(name)]
+        worded = [task for task in tasks if task.name.split()[0] == name]
+        found = named or slugged or (worded if len(worded) == 1 else [])
+        return found[0] if found else None
+
+    def is_enabled(self, task: str) -> bool:
+        return self.book.records[task].enabled
 
     def numbered(self, task: str) -> State:
         """How a task stands, as the next message about it."""

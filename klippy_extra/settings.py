@@ -62,9 +62,9 @@ def read(config) -> Settings:
     start_args = config.get_printer().get_start_args()
     folder = Path(start_args.get("config_file") or "printer.cfg").expanduser()
     name = text(config, "printer_name", default_name(folder, socket.gethostname()))
-    # The ancestor's time between checks: ours counts live, and 0 still means that
-    # nothing is said unasked.
-    interval = number(config, "interval", 60.0, least=0.0)
+    # The ancestor's time between checks: ours counts live, and 0 or less still means
+    # that nothing is said unasked.
+    interval = number(config, "interval", 60.0, least=-1e9)
     return Settings(
         name=name,
         slug=contract.slug(name),

@@ -11,7 +11,7 @@ from .meters import unit
 from .records import Counter, Limit, Plan
 from .settings import amount, choice, refusal
 
-LEAST = 0.001  # of a threshold
+LEAST = 0.001  # of a threshold; 0 means that the task is always due
 AT_PRINT_START = ("warn", "off", "confirm", "block")
 WARN_BEFORE = "10%"
 # What `source: moonraker` counts instead of Klipper's own.
@@ -95,7 +95,7 @@ class Task:
                         trigger, condition, factor, len(triggers) == 1, moonraker
                     ),
                     unit=_unit(config, trigger),
-                    threshold=amount(config, "threshold", threshold, LEAST),
+                    threshold=_threshold(config, threshold),
                     warn=warn,
                     warn_in_percent=percent,
                 )
@@ -125,6 +125,13 @@ class Task:
         counter = Counter(meter, condition.key, factor.key)
         self.weights[counter.key] = (condition, factor)
         return counter
+
+
+def _threshold(config, value: str) -> float:
+    threshold = amount(config, "threshold", value, 0.0)
+    if 0.0 < threshold < LEAST:
+        amount(config, "threshold", value, LEAST)
+    return threshold
 
 
 def _template(config):

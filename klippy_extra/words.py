@@ -32,7 +32,9 @@ def standing(label: str, state: contract.State) -> str:
     if state.status == DISABLED:
         return f"{label} is disabled, with {used} used."
     threshold = quantity(limit.threshold, limit.unit)
-    if limit.remaining <= 0.0:
+    if not limit.threshold:
+        text = f"{label} is always due: its threshold is {threshold}, {used} used"
+    elif limit.remaining <= 0.0:
         over = f", {quantity(-limit.remaining, limit.unit)} over"
         over = over if limit.remaining <= -LEAST else ""
         text = f"{label} is due: {used} used{over} of {threshold}"

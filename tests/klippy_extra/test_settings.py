@@ -32,7 +32,7 @@ WRONG = {
     ),
     "a threshold of letters": (
         TASK.format("print_time", "abc"),
-        ("'threshold'", "'maintain rods'", "'abc'", "give a number from 0.001"),
+        ("'threshold'", "'maintain rods'", "'abc'", "give a number from 0 to"),
     ),
     "a threshold that is not a number": (
         TASK.format("print_time", "nan"),
