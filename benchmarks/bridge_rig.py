@@ -127,7 +127,7 @@ class Rig:
     def __enter__(self) -> Rig:
         if BROKER is None:
             raise FileNotFoundError("no mosquitto (Debian: apt-get install mosquitto)")
-        self.port, self.metrics = _free_tcp(), _free_tcp()
+        self.port, self.metrics, self.web = _free_tcp(), _free_tcp(), _free_tcp()
         config = self.folder / "mosquitto.conf"
         config.write_text(
             f"user root\nlistener {self.port} 127.0.0.1\nallow_anonymous true\n"
@@ -160,8 +160,8 @@ class Rig:
         process.stdout.readline()
         return process
 
-    def bridge(self) -> subprocess.Popen[bytes]:
-        """A bridge on the air."""
+    def bridge(self, *, page: bool = False) -> subprocess.Popen[bytes]:
+        """A bridge on the air, perhaps with its page at `web`."""
         home = self.folder / "mktl"
         env = {
             **os.environ,
@@ -171,6 +171,9 @@ class Rig:
             "UPKEEP_BROKER_PORT": str(self.port),
             "UPKEEP_METRICS_LISTEN": f"127.0.0.1:{self.metrics}",
         }
+        if page:
+            env["UPKEEP_WEB_LISTEN"] = f"127.0.0.1:{self.web}"
+            env["UPKEEP_WEB_OPEN"] = "true"
         log = self.folder / "bridge.log"
         with log.open("wb") as out:
             process = self._spawn([sys.executable, "-m", "mqtt_bridge"], env, out)
