@@ -315,6 +315,8 @@ class Drawing:
 
     def __init__(self, printer: Any) -> None:
         self._gcode_move = printer.lookup_object("gcode_move", None)
+        self._toolhead = printer.lookup_object("toolhead", None)
+        self._extruder = self._active()
         self._needs_none = not extruders(printer)
         self._position = self._read()
         self._drawn = 0.0
@@ -340,5 +342,12 @@ class Drawing:
         position: float = self._gcode_move.get_status(0.0)["position"][3]
         return position
 
+    def _active(self) -> Any:
+        return None if self._toolhead is None else self._toolhead.get_extruder()
+
     def _other_extruder(self) -> None:
-        self._position = self._read()
+        # What the other one drew since the last look, up to where it was left.
+        left = getattr(self._extruder, "last_position", self._position)
+        # What it was drawn back before it was parked is not owed by the next one.
+        self._drawn = max(0.0, self._drawn + left - self._position)
+        self._extruder, self._position = self._active(), self._read()

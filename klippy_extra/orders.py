@@ -105,7 +105,8 @@ class Orders:
         log, history = (), {}
         if command.command == "log":
             limit = LISTED if command.limit is None else command.limit
-            entries = self._manager.memory.log(state.task, min(limit, MOST_LISTED))
+            about = None if command.every else state.task
+            entries = self._manager.memory.log(about, min(limit, MOST_LISTED))
             log = tuple(entries)
         if command.history:
             points = self._manager.book.history(state.task, self._manager.wall())

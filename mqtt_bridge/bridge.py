@@ -1,6 +1,6 @@
-"""The bridge itself: the fleet and all commands under way, one turn after the other.
+"""The bridge itself: the fleet and all open commands, one turn after the other.
 
-It hands what changed to a `Sink`, and knows nothing of mKTL.
+It hands what changed to a `Sink`, and knows neither mKTL nor paho.
 """
 
 from __future__ import annotations
@@ -8,28 +8,24 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, Protocol
 
-from mqtt_bridge import contract
 from mqtt_bridge.broker.inbox import Batch, Inbox
-from mqtt_bridge.broker.link import Link
-from mqtt_bridge.contract import Command, ContractError, Event, Result, Topic
-from mqtt_bridge.fleet import fleet, transactions
-from mqtt_bridge.fleet.fleet import Changes, Fleet, ItemSource, Printer, Row
-from mqtt_bridge.fleet.items import STATUS_AT
-from mqtt_bridge.fleet.transactions import Outcome, Transactions
-from mqtt_bridge.push.rules import PrinterEvent
+from mqtt_bridge.commands import Commands, Make, stopped
+from mqtt_bridge.contract import ContractError, Event, Result
+from mqtt_bridge.events import Events
+from mqtt_bridge.fleet.fleet import Fleet
+from mqtt_bridge.fleet.records import Changes, ItemSource, Row
 from mqtt_bridge.settings import Settings
+from mqtt_bridge.settling import Settling
 
 logger = logging.getLogger(__name__)
 
 FORGET = 7 * 86400.0  # seconds that a printer may be missing on a broker that is back
-FETCH = 20  # printers that are asked for again at once
-DOZE = 0.25  # seconds between looks at the clock
+TICK = 0.25  # seconds between looks at the clock
 
 
 class Sink(Protocol):
@@ -42,48 +38,72 @@ class Sink(Protocol):
     def connected(self, *, up: bool, when: float) -> None: ...
 
 
-class Bridge:
-    """Mirrors the printers of *settings* into *sink* from `start` to `close`."""
+class Link(Protocol):
+    """The connection to the broker. `broker.link` has the real one."""
 
-    def __init__(self, settings: Settings, sink: Sink) -> None:
+    @property
+    def connected(self) -> bool: ...
+
+    @property
+    def connects(self) -> int: ...
+
+    @property
+    def dropped(self) -> int: ...
+
+    @property
+    def lacks(self) -> tuple[str, ...]: ...
+
+    @property
+    def left_out(self) -> list[str]: ...
+
+    @property
+    def wildcards(self) -> bool: ...
+
+    @property
+    def last_retained(self) -> float: ...
+
+    def start(self, listener: Any) -> None:
+        """Begin to connect; *listener* is the bridge."""
+
+    def publish(
+        self, topic: str, payload: bytes, refused: Callable[[str], None]
+    ) -> None: ...
+
+    @property
+    def lost_marks(self) -> bool: ...
+
+    def request(
+        self, filters: Any, then: Callable[[], None], *, qos: int, keep: bool
+    ) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Bridge:
+    """Mirrors the printers in *fleet* into *sink* from `start` to `close`.
+
+    *link* puts what arrives into *inbox*. `assembly.make_bridge` puts all together.
+    """
+
+    def __init__(
+        self, settings: Settings, fleet: Fleet, inbox: Inbox, link: Link, sink: Sink
+    ) -> None:
         self.settings = settings
-        self.inbox = Inbox()
-        # Asked for each message, twice; with many parts or a long list it takes long.
-        owns = _Decisions(settings.store.owns).__getitem__
-        self.fleet = Fleet(
-            settings.broker.base, owns, read_only=settings.store.read_only
-        )
-        self.ready = threading.Event()  # everything retained has been mirrored
-        self.listeners: list[Callable[[PrinterEvent], None]] = []
-        # Told of printers and of what stands of their tasks: of all once what the
-        # broker retains is here, and of one when it comes online. What happened before
-        # that nobody heard.
-        self.watchers: list[Callable[[frozenset[str], list[PrinterEvent]], None]] = []
-        # Told, in the bridge's turn, of which printers something changed.
-        self.observers: list[Callable[[frozenset[str]], None]] = []
-        self.commands: dict[str, int] = {}  # outcomes by name
+        self.fleet = fleet
+        self.inbox = inbox
+        self.link = link
+        self.events = Events(fleet)
+        self.commands = Commands(settings.broker, fleet, link, inbox)
+        self.settling = Settling(fleet, link, _sweep(settings), self._settled)
+        # What the broker retains has been mirrored, or requested in vain.
+        self.ready = threading.Event()
         self.delay = 0.0  # seconds from arrival to publication, of the last batch
+        # Called in the bridge's turn with the printers of which something changed.
+        self.observers: list[Callable[[frozenset[str]], None]] = []
         self._sink = sink
         self._lock = threading.Lock()  # the turn: whoever has it has all below
-        self._pending = Transactions()
-        self._futures: dict[str, Future[Result | None]] = {}
-        self._settling: list[str] | None = None  # printers still to be asked for
-        self._then: list[Callable[[], None]] = []  # once no state waits
-        self._complete = -1
-        # Events that came before what the broker retains of their tasks did.
-        self._early: list[tuple[str, Event]] | None = []
         self._closing = False  # it is asked to end
         self._closed = False
-        self.link = Link(
-            settings.broker,
-            self.inbox,
-            settings.store.printers or ("+",),
-            owns,
-            self._turn,
-            self._connected,
-            lambda: self._then.append(self._settled),
-            self._lost,
-        )
         self._thread = threading.Thread(
             target=self._run, name="upkeep-bridge", daemon=True
         )
@@ -92,15 +112,15 @@ class Bridge:
 
     def start(self) -> None:
         self._thread.start()
-        self.link.start()
+        self.link.start(self)
 
     def close(self) -> None:
-        """Answer whoever waits, say goodbye to the broker, end the threads."""
+        """Answer whoever waits, disconnect from the broker, end the threads."""
         self.end()
         self.link.close()
 
     def end(self) -> None:
-        """Answer whoever waits; nothing is told or published afterwards."""
+        """Answer whoever waits; nothing is passed on or published afterwards."""
         self.inbox.call(self._close)
         if self._thread.is_alive():
             self._thread.join(2.0)
@@ -108,19 +128,13 @@ class Bridge:
             self._finish()
 
     def ask(
-        self, printer: str, task: str, make: Callable[[fleet.Record, str], Command]
+        self, printer: str, task: str, make: Make, client: str = ""
     ) -> Future[Result | None]:
-        """Send a command; the Future ends when its change can be read, or was refused.
-
-        *make* gets the task's record and a transaction.
-        """
-        future: Future[Result | None] = Future()
-        if not self.inbox.offer(lambda: self._ask(printer, task, make, future)):
-            future.set_exception(_stopped())
-        return future
+        """As `Commands.ask`."""
+        return self.commands.ask(printer, task, make, client)
 
     def call(self, function: Callable[[], Any]) -> Future[Any]:
-        """Run *function* in the bridge's turn, when the fleet may be looked at."""
+        """Run *function* in the bridge's turn, in which the fleet may be read."""
         future: Future[Any] = Future()
 
         def act() -> None:
@@ -130,28 +144,10 @@ class Bridge:
                 future.set_exception(error)
 
         if not self.inbox.offer(act):
-            future.set_exception(_stopped())
+            future.set_exception(stopped())
         return future
 
-    # In turn
-
-    def _run(self) -> None:
-        while not self._closing:
-            deadline = self._pending.deadline
-            left = DOZE if deadline is None else deadline - time.monotonic()
-            self.inbox.wait(min(DOZE, max(0.0, left)))
-            self._turn()
-        self._finish()
-
-    def _finish(self) -> None:
-        self.inbox.close()
-        self._turn()
-        with self._lock:
-            self._closed = True
-            self._tell_early()
-            self._end(self._pending.lost("the bridge stopped"))
-
-    def _turn(self) -> None:
+    def turn(self) -> None:
         """Read a portion of the inbox. Also called by the link, after it has read.
 
         With a thread of its own for this, each message would wait for Python to
@@ -162,6 +158,26 @@ class Bridge:
             if not self._closed:
                 self._take(batch)
 
+    # In turn
+
+    def _run(self) -> None:
+        while not self._closing:
+            deadline = self.commands.transactions.deadline
+            left = TICK if deadline is None else deadline - time.monotonic()
+            self.inbox.wait(min(TICK, max(0.0, left)))
+            self.turn()
+        self._finish()
+
+    def _finish(self) -> None:
+        self.inbox.close()
+        while self.inbox.calls:
+            self.turn()
+        self.turn()
+        with self._lock:
+            self._closed = True
+            self.events.release()
+            self.commands.end(self.commands.transactions.lost("the bridge stopped"))
+
     def _take(self, batch: Batch) -> None:
         for call in batch.calls:
             _guarded(call)
@@ -170,11 +186,10 @@ class Bridge:
             self.delay = time.monotonic() - batch.since
         for topic, payload in batch.messages:
             self._message(topic, payload)
-        self._end(self._pending.expired(time.monotonic()))
-        if batch.last and self._then:
-            waiting, self._then = self._then, []
-            for each in waiting:
-                _guarded(each)
+        now = time.monotonic()
+        self.commands.end(self.commands.transactions.expired(now))
+        if batch.last:
+            _guarded(lambda: self.settling.tick(now))
 
     def _mirror(self, states: dict[str, bytes]) -> None:
         changes, now = Changes(), time.time()
@@ -182,7 +197,7 @@ class Bridge:
             try:
                 self.fleet.receive(topic, payload, now, changes)
             except Exception:
-                logger.exception("%.200s: message dropped", topic)
+                logger.exception("%.200r: message dropped", topic)
         self._apply(changes)
 
     def _apply(self, changes: Changes) -> None:
@@ -195,10 +210,10 @@ class Bridge:
             for slug, part in changes.parts().items():
                 self._try(slug, part, changes)
         for printer in changes.gone:
-            self._end(self._pending.gone(printer))
-        self._end(self._pending.seen(changes.states))
-        if changes.come and self._early is None:
-            self._look(changes.come)
+            self.commands.end(self.commands.transactions.gone(printer))
+        self.commands.end(self.commands.transactions.seen(changes.states))
+        if changes.come and not self.events.waiting:
+            self.events.stand(changes.come)
         if self.observers:
             printers = changes.printers()
             for observer in self.observers:
@@ -217,7 +232,7 @@ class Bridge:
         try:
             self._hand_over(part)
         except Exception:
-            logger.exception("printer %s is dropped until it says all again", slug)
+            logger.exception("printer %s is dropped until it sends all again", slug)
             changes.gone.add(slug)
             if slug in self.fleet.printers:
                 left = Changes()
@@ -226,143 +241,30 @@ class Bridge:
 
     def _message(self, topic: str, payload: bytes) -> None:
         try:
-            where = Topic.parse(self.settings.broker.base, topic)
+            _, where = self.fleet.parse(topic)
             if where.kind == "results":
-                self._answered(where.printer, Result.decode(payload))
+                self.commands.receive(where.printer, Result.decode(payload))
             elif where.kind == "events":
-                self._happened(where.printer, Event.decode(payload))
+                self.events.receive(where.printer, Event.decode(payload))
         except ContractError as error:
             self.fleet.complain(topic, str(error))
         except Exception:
-            logger.exception("%.200s: message dropped", topic)
-
-    def _answered(self, slug: str, result: Result) -> None:
-        printer = self.fleet.printers.get(slug)
-        record = None if printer is None else printer.tasks.get(result.task)
-        seq = -1 if record is None else record.seq
-        self._end(self._pending.answered(slug, result, seq))
-
-    def _happened(self, slug: str, event: Event) -> None:
-        if self._early is not None:
-            self._early.append((slug, event))
-            return
-        told = self._told(slug, event)
-        for listener in self.listeners:
-            try:
-                listener(told)
-            except Exception:
-                logger.exception("an event was dropped")
-
-    def _told(self, slug: str, event: Event) -> PrinterEvent:
-        printer = self.fleet.printers.get(slug)
-        info = printer.face.info if printer else None
-        record = printer.tasks.get(event.task) if printer else None
-        count = record.named()["done_count"] if record else 0
-        return PrinterEvent(
-            slug,
-            info.name if info else slug,
-            info.url if info else "",
-            event,
-            int(count or 0),
-        )
-
-    def _tell_early(self) -> None:
-        early, self._early = self._early or [], None
-        for slug, event in early:
-            self._happened(slug, event)
-
-    def _look(self, slugs: Iterable[str]) -> None:
-        if not self.watchers:
-            return
-        printers = [self.fleet.printers[s] for s in slugs if s in self.fleet.printers]
-        standing = [told for printer in printers for told in self._standing(printer)]
-        for watcher in self.watchers:
-            try:
-                watcher(frozenset(printer.slug for printer in printers), standing)
-            except Exception:
-                logger.exception("what stands was not told")
-
-    def _standing(self, printer: Printer) -> Iterable[PrinterEvent]:
-        """What was to be told of every task as it stands."""
-        for task, record in printer.tasks.items():
-            status = contract.STATUSES[int(record.values[STATUS_AT] or 0)]
-            if record.shown and status in (contract.SOON, contract.DUE):
-                said = record.named()
-                texts = {
-                    name: str(said[name] or "")
-                    for name in ("label", "message", "guide")
-                }
-                event = Event(record.seq, record.time, task, status, **texts)
-                yield self._told(printer.slug, event)
-
-    # Commands
-
-    def _ask(
-        self,
-        slug: str,
-        task: str,
-        make: Callable[[fleet.Record, str], Command],
-        future: Future[Result | None],
-    ) -> None:
-        ident = uuid.uuid4().hex
-        try:
-            command = make(self._reachable(slug, task), ident)
-            payload = command.encode()
-            changes = command.command != "log"
-            self._pending.open(ident, slug, task, time.monotonic(), changes=changes)
-        except Exception as error:  # noqa: BLE001 - the asker is told
-            self._count("refused")
-            future.set_exception(error)
-            return
-        self._futures[ident] = future
-        topic = Topic(slug, "command", task).format(self.settings.broker.base)
-        self.link.publish(topic, payload)
-
-    def _reachable(self, slug: str, task: str) -> fleet.Record:
-        """Return the task's record. The errors are those of the contract's table."""
-        printer = self.fleet.printers.get(slug)
-        record = None if printer is None else printer.tasks.get(task)
-        if printer is None or record is None or not record.shown:
-            raise transactions.error(contract.UNKNOWN_TASK, f"{slug}.{task}")
-        if not self.fleet.connected or not self.link.connected:
-            raise transactions.error(
-                contract.NOT_READY,
-                f"the bridge has no connection to {self.settings.broker.address}",
-            )
-        if not printer.online:
-            raise transactions.error(contract.NOT_READY, f"printer {slug!r} is offline")
-        if printer.face.info and not printer.face.info.commands:
-            raise transactions.error(
-                contract.NOT_READY, f"printer {slug!r} takes no commands over MQTT"
-            )
-        return record
-
-    def _end(self, outcomes: Iterable[Outcome]) -> None:
-        for transaction, error, result in outcomes:
-            future = self._futures.pop(transaction, None)
-            self._count(type(error).__name__ if error else "ok")
-            if future is None or future.done():
-                continue
-            if error is None:
-                future.set_result(result)
-            else:
-                future.set_exception(error)
-
-    def _count(self, outcome: str) -> None:
-        self.commands[outcome] = self.commands.get(outcome, 0) + 1
+            logger.exception("%.200r: message dropped", topic)
 
     # The connection
 
-    def _connected(self) -> None:
-        self._early = self._early or []
+    def on_connected(self) -> None:
+        self.events.wait()
         self._connection(up=True)
 
-    def _lost(self, _reason: str) -> None:
-        self._settling = None
-        self._then.clear()
-        self._tell_early()
+    def on_settled(self) -> None:
+        self.settling.marked(time.monotonic())
+
+    def on_lost(self, _reason: str) -> None:
+        self.settling.lost()
+        self.events.release()
         self._connection(up=False)
-        self._end(self._pending.lost("the broker was lost"))
+        self.commands.end(self.commands.transactions.lost("the broker was lost"))
 
     def _connection(self, *, up: bool) -> None:
         changes, now = Changes(), time.time()
@@ -371,32 +273,12 @@ class Bridge:
         self._apply(changes)
 
     def _settled(self) -> None:
-        """Ask again for what is missing: brokers drop parts of a large answer."""
-        if not self.link.connected:
-            return  # the next connection settles anew
-        missing = [p.slug for p in self.fleet.printers.values() if not p.whole]
-        complete = len(self.fleet.printers) - len(missing)
-        if missing and complete != self._complete:
-            self._complete = complete
-            self._settling = missing
-            self._fetch()
-        else:
-            self._complete = -1
-            self._settling = None
-            self._forget()
-            self.ready.set()
-            # Events first: what they told is not told again as what stands.
-            self._tell_early()
-            self._look(self.fleet.printers)
-
-    def _fetch(self) -> None:
-        if self._settling is None:
-            return  # the connection was lost meanwhile
-        part, self._settling = self._settling[:FETCH], self._settling[FETCH:]
-        if not part:
-            self._settled()
-            return
-        self.link.fetch(part, lambda: self._then.append(self._fetch))
+        """Everything retained has arrived, as far as the broker sends it."""
+        self._forget()
+        self.ready.set()
+        # Events first: what they tell is not told again as what stands.
+        self.events.release()
+        self.events.stand(self.fleet.printers)
 
     def _forget(self) -> None:
         """Drop printers of which the broker has known nothing for a week."""
@@ -410,8 +292,12 @@ class Bridge:
         self._closing = True
 
 
-def _stopped() -> Exception:
-    return transactions.error(contract.NOT_READY, "the bridge has stopped")
+def _sweep(settings: Settings) -> list[str]:
+    """Filters that match all topics of all printers, if all are mirrored."""
+    if settings.store.printers:
+        return []
+    levels = ("+/+", "+/tasks/+")
+    return [f"{base}/{level}" for base in settings.broker.bases for level in levels]
 
 
 def _guarded(act: Callable[[], object]) -> None:
@@ -420,17 +306,3 @@ def _guarded(act: Callable[[], object]) -> None:
         act()
     except Exception:
         logger.exception("something was dropped")
-
-
-class _Decisions(dict[str, bool]):
-    """What *decide* said of a text, once asked for it."""
-
-    def __init__(self, decide: Callable[[str], bool]) -> None:
-        super().__init__()
-        self._decide = decide
-
-    def __missing__(self, text: str) -> bool:
-        if len(self) > fleet.MAX_PRINTERS:
-            self.clear()
-        found = self[text] = self._decide(text)
-        return found

@@ -55,7 +55,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "disable": (),
     "set": ("threshold", "warn_at"),
     "adjust": ("used",),
-    "log": ("limit", "history"),
+    "log": ("limit", "history", "every"),
 }
 REQUIRED = {"snooze": "for", "adjust": "used"}
 
@@ -351,6 +351,7 @@ class Command(NamedTuple):
     warn_at: Amount | None = None
     limit: int | None = None
     history: bool = False  # with `log`: the readings of 90 days, too
+    every: bool = False  # with `log`: the entries of all tasks
 
     def encode(self) -> bytes:
         fields = {
@@ -402,6 +403,7 @@ class Command(NamedTuple):
             warn_at=_amount(fields, "warn_at", above=0.0),
             limit=_count(fields, "limit") if "limit" in fields else None,
             history=_flag(fields, "history", False),
+            every=_flag(fields, "every", False),
         )
 
 

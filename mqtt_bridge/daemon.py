@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Iterable
 from concurrent.futures import Future
@@ -10,12 +9,13 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, Protocol
 
 from mktl_daemon import Daemon, Item, Payload
-from mqtt_bridge import metrics, settings, web
+from mqtt_bridge import interpreter, metrics, settings, web
+from mqtt_bridge.assembly import make_bridge
 from mqtt_bridge.bridge import Bridge
 from mqtt_bridge.contract import Command
 from mqtt_bridge.fleet import items
-from mqtt_bridge.fleet.fleet import ItemSource, Record
 from mqtt_bridge.fleet.items import Description
+from mqtt_bridge.fleet.records import ItemSource, Record
 from mqtt_bridge.push import link_server
 from mqtt_bridge.push.sender import PushSender
 
@@ -87,7 +87,7 @@ class BridgeDaemon(Daemon):
             interface=getattr(options, "interface", None) or store.interface,
             allow=getattr(options, "allow", None) or store.allow,
         )
-        self.bridge = Bridge(given, self)
+        self.bridge = make_bridge(given, self)
         self._pusher = _pusher(given, self.bridge)
         self._webs: list[Server] = []
         self._settable = type("Settable", (Settable,), {"bridge": self.bridge})
@@ -100,10 +100,7 @@ class BridgeDaemon(Daemon):
     def setup(self) -> None:
         """Wait for what the broker retains: no client sees a half-filled store."""
         self.add_item(Mirrored, self._broker, description=_BROKER)
-        gc.collect()  # a bridge that was refused, and its fleet
-        # Millions of objects come that stay: to look through them for garbage again
-        # and again would take longer than to make them.
-        gc.disable()
+        interpreter.begin()
         self.bridge.start()
         while not self.bridge.ready.wait(0.2):
             if self.shutdown.is_set():
@@ -121,9 +118,7 @@ class BridgeDaemon(Daemon):
             self._webs.append(web.serve(self.bridge, given.web))
 
     def started(self) -> None:
-        # What is frozen is never garbage: not before a registry has accepted it all.
-        gc.freeze()
-        gc.enable()
+        interpreter.settle()
         # Not before: a bridge that is refused tells nobody, another one does.
         if self._pusher is not None:
             self._pusher.start()
@@ -131,7 +126,7 @@ class BridgeDaemon(Daemon):
         logger.info("on the air with %d printers", count)
 
     def cleanup(self, *_args: Any, **_kwargs: Any) -> None:
-        gc.enable()
+        interpreter.end()
         # All are asked to end before any is waited for.
         self.bridge.end()
         if self._pusher is not None:
@@ -188,6 +183,6 @@ def _pusher(given: settings.Settings, bridge: Bridge) -> PushSender | None:
     if not given.push.rules:
         return None
     pusher = PushSender(given)
-    bridge.listeners.append(pusher.tell)
-    bridge.watchers.append(pusher.look)
+    bridge.events.event_listeners.append(pusher.tell)
+    bridge.events.standing_listeners.append(pusher.look)
     return pusher

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mqtt_bridge import contract
 from mqtt_bridge.bridge import Bridge
 from mqtt_bridge.contract import Meters
-from mqtt_bridge.fleet.fleet import Printer
 from mqtt_bridge.fleet.items import PrinterState, Shape, Values
+from mqtt_bridge.fleet.records import Printer
 from mqtt_bridge.http_server import PLAIN, HttpReply, HttpServer, Routes
 from mqtt_bridge.settings import SettingsError
 
@@ -44,7 +44,7 @@ class PrinterSnapshot(NamedTuple):
     """A printer's, so."""
 
     slug: str
-    face: PrinterState
+    state: PrinterState
     readings: Meters | None
     tasks: tuple[Task, ...]
 
@@ -52,7 +52,7 @@ class PrinterSnapshot(NamedTuple):
     def said(self) -> float:
         """When it last said something: retained messages come again much later."""
         times = [task.time for task in self.tasks]
-        times += [each.time for each in (self.readings, self.face.summary) if each]
+        times += [each.time for each in (self.readings, self.state.summary) if each]
         return max(times, default=0.0)
 
 
@@ -113,7 +113,7 @@ class Collector:
                 "Messages that are not of the contract",
                 bridge.fleet.refused,
             ),
-            "upkeep_connects": ("Connections to the broker", bridge.link.reconnects),
+            "upkeep_connects": ("Connections to the broker", bridge.link.connects),
         }
         if self._pusher is not None:
             counts["upkeep_push_sent"] = ("Notes sent", self._pusher.sent)
@@ -125,7 +125,7 @@ class Collector:
         commands = CounterMetricFamily(
             "upkeep_commands", "Commands by what became of them", labels=["outcome"]
         )
-        outcomes = bridge.call(lambda: dict(bridge.commands)).result(WITHIN)
+        outcomes = bridge.call(lambda: dict(bridge.commands.outcomes)).result(WITHIN)
         for outcome, count in outcomes.items():
             commands.add_metric([outcome], count)
         yield commands
@@ -165,7 +165,7 @@ def _look(printer: Printer) -> PrinterSnapshot:
         for name, record in printer.tasks.items()
         if record.shown
     )
-    return PrinterSnapshot(printer.slug, printer.face, printer.readings, tasks)
+    return PrinterSnapshot(printer.slug, printer.state, printer.readings, tasks)
 
 
 def _tasks(looks: Sequence[PrinterSnapshot]) -> Iterator[Any]:
@@ -229,15 +229,15 @@ def _printers(looks: Sequence[PrinterSnapshot]) -> Iterator[Any]:
     meters = family("upkeep_meter", "A meter's reading", "meter", "unit")
     now = time.time()
     for look in looks:
-        if look.face.info is None:
+        if look.state.info is None:
             continue
-        online.add_metric([look.slug], float(look.face.online))
+        online.add_metric([look.slug], float(look.state.online))
         seen.add_metric([look.slug], look.said)
         silent.add_metric([look.slug], max(0.0, now - look.said))
-        summary = look.face.summary
+        summary = look.state.summary
         problem.add_metric([look.slug], float(bool(summary and summary.problem)))
         if look.readings is not None:
-            for name, meter in look.face.info.meters.items():
+            for name, meter in look.state.info.meters.items():
                 reading = look.readings.meters.get(name)
                 if reading is not None:
                     meters.add_metric([look.slug, name, meter.unit], reading)

@@ -32,6 +32,8 @@ class Owner:
         """
         if self._file is not None:
             return
+        # At the very first start there is no folder yet.
+        Path(self._path).parent.mkdir(parents=True, exist_ok=True)
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

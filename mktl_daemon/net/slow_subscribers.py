@@ -1,4 +1,4 @@
-"""The subscriber for which most bytes wait is cut off. On Linux; see decision 17."""
+"""The subscriber for which most bytes wait is cut off. On Linux; see decision 19."""
 
 from __future__ import annotations
 

@@ -4,9 +4,9 @@ paho asks the system four times for each packet and answers each packet by itsel
 one call to the system receives or sends many packets. The bridge takes publications
 out by `BufferedSocket.packets`; paho reads all other packets from the same object.
 
-paho has no door for this: `BufferedContext` uses the one place where paho lets somebody
-else wrap its socket. `docs/decisions/` says why, and `check_paho` refuses a paho with
-which this was not tried.
+paho has no option for this: `BufferedContext` uses the one place where paho lets
+somebody else wrap its socket. `docs/decisions/0015-publications-go-past-paho.md` says
+why, and `check_paho` refuses a paho with which this was not tried.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from typing import Any
 import paho.mqtt
 
 from mqtt_bridge.broker.packets import PacketReader
+from mqtt_bridge.broker.websocket import WebSocket, WebSocketError
+from mqtt_bridge.settings import Broker
 
 READ = 64 * 1024  # bytes: more than a TLS record, so TLS holds none back
 CLOGGED = 256 * 1024  # bytes that the other side does not take
@@ -43,27 +45,37 @@ def check_paho(version: str = paho.mqtt.__version__) -> None:
 class BufferedSocket:
     """Stands in for *connection*: what paho and a selector ask of a socket.
 
-    *five*: the connection speaks MQTT 5.
+    *five*: the connection speaks MQTT 5. *websocket*: MQTT is inside of an open one.
     """
 
-    def __init__(self, connection: socket.socket, *, five: bool) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        *,
+        five: bool,
+        websocket: WebSocket | None = None,
+    ) -> None:
         self._connection = connection
+        self._websocket = websocket
+        self._frames = bytearray()  # what a WebSocket made of the packets
         self.packets = PacketReader(five=five)
         self.ended = False  # nothing arrives any more
         self.fileno = connection.fileno
         self.settimeout = connection.settimeout
         self.setblocking = connection.setblocking
+        if websocket is not None:
+            self._arrived(b"")  # frames that came together with the handshake
 
     # For the link
 
     @property
     def has_unsent(self) -> bool:
-        return bool(self.packets.unsent)
+        return bool(self.packets.unsent or self._frames)
 
     @property
     def clogged(self) -> bool:
         """Whether too much waits to be sent to read what needs more answers."""
-        return len(self.packets.unsent) > CLOGGED
+        return len(self.packets.unsent) + len(self._frames) > CLOGGED
 
     def fill(self) -> None:
         """Receive what has arrived. OSError."""
@@ -71,18 +83,33 @@ class BufferedSocket:
             data = self._connection.recv(READ)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return
-        self.packets.feed(data)
         self.ended = not data
+        if self._websocket is None:
+            self.packets.feed(data)
+        else:
+            self._arrived(data)
 
     def flush(self) -> None:
         """Send what waits, or as much of it as the system takes. OSError."""
         unsent = self.packets.unsent
+        if self._websocket is not None:
+            if unsent:
+                self._frames += self._websocket.wrap(unsent)
+                unsent.clear()
+            unsent = self._frames
         while unsent:
             try:
                 sent = self._connection.send(unsent)
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return
             del unsent[:sent]
+
+    def _arrived(self, data: bytes) -> None:
+        assert self._websocket is not None  # noqa: S101 - the callers know
+        self.packets.feed(self._websocket.feed(data))
+        self._frames += self._websocket.answers
+        self._websocket.answers.clear()
+        self.ended = self.ended or self._websocket.ended
 
     # For paho
 
@@ -114,20 +141,35 @@ class BufferedSocket:
 
 
 class BufferedContext(ssl.SSLContext):
-    """Given to paho as its TLS context: wraps the socket by *tls*, or in no TLS."""
+    """Given to paho as its TLS context: makes a `BufferedSocket` for *broker*."""
 
-    _tls: ssl.SSLContext | None
-    _five: bool
+    _broker: Broker
 
-    def __new__(cls, tls: ssl.SSLContext | None, *, five: bool) -> BufferedContext:
+    def __new__(cls, broker: Broker) -> BufferedContext:
         check_paho()
         made = super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
-        made._tls, made._five = tls, five
+        made._broker = broker
         return made
 
     def wrap_socket(  # type: ignore[override]  # what paho asks of it is all there
         self, sock: socket.socket, *, server_hostname: str, **_given: Any
     ) -> BufferedSocket:
-        if self._tls is not None:
-            sock = self._tls.wrap_socket(sock, server_hostname=server_hostname)
-        return BufferedSocket(sock, five=self._five)
+        broker = self._broker
+        if broker.tls is not None:
+            sock = broker.tls.context().wrap_socket(
+                sock, server_hostname=broker.server_name or server_hostname
+            )
+        websocket = _open(sock, broker) if broker.transport == "websockets" else None
+        return BufferedSocket(sock, five=broker.version == "5", websocket=websocket)
+
+
+def _open(connection: socket.socket, broker: Broker) -> WebSocket:
+    """Open a WebSocket on *connection*, which blocks. OSError."""
+    websocket = WebSocket(broker.authority, broker.path)
+    connection.sendall(websocket.request())
+    while not websocket.open:
+        data = connection.recv(READ)
+        if not data:
+            raise WebSocketError("the connection ended during the WebSocket handshake")
+        websocket.handshake(data)
+    return websocket

@@ -15,10 +15,11 @@ from typing import NamedTuple
 FULL = 64 << 20  # bytes; beyond it the link stops reading, and TCP tells the broker
 OVERHEAD = 250  # bytes that one takes beside what it says
 PORTION = 100  # states read at once: neither a command nor the first waits for a flood
+CALLS = 200  # calls read at once: the broker is not kept waiting for a flood of them
 
 
 class Batch(NamedTuple):
-    """What waited: every call and message, and a portion of the states.
+    """What waited: every message, and a portion of the calls and of the states.
 
     *last* tells that no state is left, *since* (monotonic) when the first came.
     """
@@ -48,6 +49,16 @@ class Inbox:
     def waiting(self) -> bool:
         """Whether a message or a state has not been read."""
         return bool(self._states or self._messages)
+
+    @property
+    def calls(self) -> int:
+        """How many calls wait."""
+        return len(self._calls)
+
+    @property
+    def size(self) -> int:
+        """What waits, in bytes."""
+        return self._bytes
 
     @property
     def full(self) -> bool:
@@ -103,8 +114,8 @@ class Inbox:
     def take(self) -> Batch:
         """Return what waits; it may be empty."""
         with self._lock:
-            calls, messages = list(self._calls), self._messages
-            self._calls.clear()
+            messages = self._messages
+            calls = [self._calls.popleft() for _ in range(min(CALLS, len(self._calls)))]
             self._messages = []
             states = {}
             for _ in range(min(PORTION, len(self._states))):

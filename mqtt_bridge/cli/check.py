@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import mktl_daemon
-from mqtt_bridge.broker import link
+from mqtt_bridge.broker.subscriptions import STATES
 from mqtt_bridge.cli.probe import Probe
 from mqtt_bridge.contract import ContractError, Info, Topic
 from mqtt_bridge.settings import Broker, Settings, SettingsError
@@ -182,7 +182,7 @@ def _reading(settings: Settings, asked: Probe) -> Iterator[CheckResult]:
     if infos:
         yield CheckResult("printers", f"{len(infos)} found")
         slug, info = max(infos.items(), key=lambda each: len(each[1].tasks))
-        refused += asked.subscribe([f"{base}/{slug}/{kind}" for kind in link.STATES])
+        refused += asked.subscribe([f"{base}/{slug}/{kind}" for kind in STATES])
         missing = _missing(info, f"{base}/{slug}/", asked.listen())
         if missing and not refused:
             told = f"of {slug} came its info, and no {', '.join(missing)}"

@@ -15,7 +15,7 @@ from mqtt_bridge.bridge import Bridge
 from mqtt_bridge.cli import snapshot
 from mqtt_bridge.cli.snapshot import TaskRow
 from mqtt_bridge.contract import Command, Entry, iso
-from mqtt_bridge.fleet.fleet import Record
+from mqtt_bridge.fleet.records import Record
 from mqtt_bridge.settings import Settings
 
 LOG = 10_000  # entries that a printer is asked for
@@ -101,7 +101,7 @@ def _limits(line: TaskRow) -> Iterable[dict[str, Any]]:
 def _meters(bridge: Bridge) -> Iterable[dict[str, Any]]:
     """A row for each meter of a printer. Called in the bridge's turn."""
     for printer in bridge.fleet.printers.values():
-        info, readings = printer.face.info, printer.readings
+        info, readings = printer.state.info, printer.readings
         if info is None or readings is None:
             continue
         for name, meter in info.meters.items():

@@ -75,9 +75,6 @@ def serve(loaded: settings.Settings) -> int:
     """Run the bridge until SIGINT or SIGTERM; 0 if it was asked to end."""
     from mktl_daemon import RefusedError  # noqa: PLC0415
 
-    # The link's thread reads while the bridge's works: with the usual 5 ms between
-    # switches each would keep the other waiting.
-    sys.setswitchinterval(0.0005)
     stop = threading.Event()
     daemons: list[BridgeDaemon] = []
 

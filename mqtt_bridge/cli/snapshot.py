@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from mqtt_bridge import contract
+from mqtt_bridge.assembly import make_bridge
 from mqtt_bridge.bridge import Bridge
 from mqtt_bridge.contract import Limit
-from mqtt_bridge.fleet.fleet import Record
 from mqtt_bridge.fleet.items import Value
+from mqtt_bridge.fleet.records import Record
 from mqtt_bridge.settings import Settings
 
 WITHIN = 15.0  # seconds for the broker to tell what it retains
@@ -62,7 +63,7 @@ def fleet(settings: Settings) -> Iterator[Bridge]:
     """A bridge without items that has heard everything. TimeoutError: it has not."""
     # Another client id than the daemon's, which would be thrown out.
     broker = dataclasses.replace(settings.broker, client_id="")
-    bridge = Bridge(dataclasses.replace(settings, broker=broker), _Nowhere())
+    bridge = make_bridge(dataclasses.replace(settings, broker=broker), _Nowhere())
     bridge.start()
     try:
         if not bridge.ready.wait(WITHIN):
@@ -76,7 +77,7 @@ def lines(bridge: Bridge) -> list[TaskRow]:
     """Every task, the most urgent first. Called in the bridge's turn."""
     found = []
     for printer in bridge.fleet.printers.values():
-        info = printer.face.info
+        info = printer.state.info
         for task, record in printer.tasks.items():
             if info is None or not record.shown:
                 continue

@@ -19,7 +19,7 @@ from mqtt_bridge.bridge import Bridge
 from mqtt_bridge.cli import snapshot
 from mqtt_bridge.cli.snapshot import TaskRow
 from mqtt_bridge.contract import Command
-from mqtt_bridge.fleet.fleet import Record
+from mqtt_bridge.fleet.records import Record
 from mqtt_bridge.settings import Settings
 
 if TYPE_CHECKING:

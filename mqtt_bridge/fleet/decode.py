@@ -7,13 +7,13 @@ asked, and has the words for what is wrong.
 from __future__ import annotations
 
 import functools
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
 from mqtt_bridge import contract
-from mqtt_bridge.contract import Limit, State
+from mqtt_bridge.contract import ContractError, Limit, State
 
 _Count = Annotated[int, Meta(ge=0)]
 
@@ -91,3 +91,17 @@ def state(payload: bytes, task: str) -> State | None:
 
 def _optional(text: str | None) -> int | None:
     return None if text is None else _moment(text)
+
+
+def parse(payload: bytes) -> dict[str, Any]:
+    """Do as contract.parse, several times as fast. ContractError."""
+    if len(payload) > contract.MAX_PAYLOAD:
+        raise ContractError(f"more than {contract.MAX_PAYLOAD} bytes")
+    try:
+        fields = msgspec.json.decode(payload)
+    # A deeply nested text is a RecursionError.
+    except (ValueError, RecursionError) as error:
+        raise ContractError(f"not JSON: {error}"[:200]) from None
+    if not isinstance(fields, dict):
+        raise ContractError("not a JSON object")
+    return fields

@@ -1,10 +1,11 @@
-"""Commands under way, from the SET that asked to the state that carries the change.
+"""Open transactions: from the command that was sent to the state that carries it. Pure.
 
-Pure: the caller brings the clock and hands the outcomes to whoever waits.
+The caller brings the clock and hands the outcomes to whoever waits.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -12,7 +13,9 @@ from mqtt_bridge import contract
 from mqtt_bridge.contract import Result
 
 ANSWER_WITHIN = 5.0  # seconds
-MAX_PENDING = 10_000
+# Open transactions of all, for one printer, and of one client. Whoever has too many is
+# refused at once, so that the others are served.
+MAX_OPEN, MAX_FOR_PRINTER, MAX_OF_CLIENT = 10_000, 1_000, 500
 
 ERRORS: dict[str, type[Exception]] = {
     contract.UNKNOWN_TASK: KeyError,
@@ -24,7 +27,7 @@ ERRORS: dict[str, type[Exception]] = {
 
 
 class Outcome(NamedTuple):
-    """How a transaction ended: *error* is None where the change has been seen."""
+    """How a transaction ended: *error* is None where its change has arrived."""
 
     transaction: str
     error: Exception | None
@@ -32,18 +35,19 @@ class Outcome(NamedTuple):
 
 
 class _Transaction:
-    __slots__ = ("changes", "deadline", "printer", "result", "task")
+    __slots__ = ("changes", "client", "deadline", "printer", "result", "task")
 
     def __init__(
-        self, printer: str, task: str, deadline: float, *, changes: bool
+        self, printer: str, task: str, deadline: float, client: str, *, changes: bool
     ) -> None:
         self.printer = printer
         self.task = task
         self.deadline = deadline
+        self.client = client
         self.changes = changes
         self.result: Result | None = None  # its seq is that of the state to wait for
 
-    def carried(self, seq: int) -> bool:
+    def is_carried_by(self, seq: int) -> bool:
         """Whether a state of *seq* carries the change."""
         return self.result is not None and seq >= (self.result.seq or 0)
 
@@ -52,16 +56,33 @@ class Transactions:
     """Every transaction ends in exactly one outcome."""
 
     def __init__(self, answer_within: float = ANSWER_WITHIN) -> None:
-        self._within = answer_within
-        self._asked: dict[str, _Transaction] = {}  # in the order of their deadlines
+        self.answer_within = answer_within  # seconds
+        self._open: dict[str, _Transaction] = {}  # in the order of their deadlines
+        # The transactions of each task that have a result and wait for its state.
+        self._results: dict[tuple[str, str], list[str]] = {}
+        self._printers: Counter[str] = Counter()
+        self._clients: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        return len(self._asked)
+        return len(self._open)
 
     @property
     def deadline(self) -> float | None:
         """When `expired` has something to tell, at the earliest."""
-        return next((each.deadline for each in self._asked.values()), None)
+        return next((each.deadline for each in self._open.values()), None)
+
+    def check(self, printer: str, client: str = "") -> None:
+        """Raise RuntimeError if too many are open for one more. Safe in any thread."""
+        if len(self._open) >= MAX_OPEN:
+            raise RuntimeError(f"{MAX_OPEN} commands wait for an answer already")
+        if self._printers[printer] >= MAX_FOR_PRINTER:
+            raise RuntimeError(
+                f"{MAX_FOR_PRINTER} commands wait for printer {printer!r} already"
+            )
+        if client and self._clients[client] >= MAX_OF_CLIENT:
+            raise RuntimeError(
+                f"{MAX_OF_CLIENT} commands of {client} wait for an answer already"
+            )
 
     def open(
         self,
@@ -71,70 +92,97 @@ class Transactions:
         now: float,
         *,
         changes: bool = True,
+        client: str = "",
     ) -> None:
-        """Wait for the answer to *transaction*; RuntimeError if too many wait.
+        """Wait for the result of *transaction*. RuntimeError: too many are open.
 
         What *changes* nothing has its answer in the result, and not in a state.
         """
-        if len(self._asked) >= MAX_PENDING:
-            raise RuntimeError(f"{MAX_PENDING} commands wait for an answer already")
-        self._asked[transaction] = _Transaction(
-            printer, task, now + self._within, changes=changes
+        self.check(printer, client)
+        self._open[transaction] = _Transaction(
+            printer, task, now + self.answer_within, client, changes=changes
         )
+        self._printers[printer] += 1
+        self._clients[client] += 1
 
     def answered(self, printer: str, result: Result, seq: int) -> list[Outcome]:
-        """Take *printer*'s result; *seq* is that of the task's state seen last.
+        """Take *printer*'s result; *seq* is that of the task's newest state.
 
-        A result of another printer, or for nobody, is nothing to us.
+        A result of another printer, or of no open transaction, changes nothing.
         """
-        asked = self._asked.get(result.transaction)
-        if asked is None or asked.printer != printer:
+        ident = result.transaction
+        transaction = self._open.get(ident)
+        if transaction is None or transaction.printer != printer:
             return []
         if result.code is not None:
-            return [self._end(result.transaction, error(result.code, result.text))]
-        asked.result = result
-        if not asked.changes or asked.carried(seq):
-            return [self._end(result.transaction, None)]
+            return [self._end(ident, error(result.code, result.text))]
+        transaction.result = result
+        if not transaction.changes or transaction.is_carried_by(seq):
+            return [self._end(ident, None)]
+        task = (printer, transaction.task)
+        waiting = self._results.setdefault(task, [])
+        if ident not in waiting:
+            waiting.append(ident)
         return []
 
     def seen(self, states: Iterable[tuple[str, str, int]]) -> list[Outcome]:
         """Take the (printer, task, seq) of states that can be read from now on."""
-        if not self._asked:
+        if not self._results:
             return []
-        newest = {(printer, task): seq for printer, task, seq in states}
-        done = [
-            transaction
-            for transaction, asked in self._asked.items()
-            if asked.carried(newest.get((asked.printer, asked.task), -1))
+        carried = [
+            ident
+            for printer, task, seq in states
+            for ident in self._results.get((printer, task), ())
+            if self._open[ident].is_carried_by(seq)
         ]
-        return [self._end(transaction, None) for transaction in done]
+        return [self._end(ident, None) for ident in dict.fromkeys(carried)]
+
+    def refused(self, transaction: str, reason: str) -> list[Outcome]:
+        """The broker did not take the command: nothing was done."""
+        if transaction not in self._open:
+            return []
+        return [self._fail(transaction, contract.NOT_READY, reason)]
 
     def expired(self, now: float) -> list[Outcome]:
         late = []
-        for transaction, asked in self._asked.items():
-            if asked.deadline > now:
+        for ident, transaction in self._open.items():
+            if transaction.deadline > now:
                 break
-            late.append(transaction)
-        text = f"the printer did not answer within {self._within:g} s"
+            late.append(ident)
+        text = f"the printer did not answer within {self.answer_within:g} s"
         return [self._fail(each, contract.NO_ANSWER, text) for each in late]
 
     def gone(self, printer: str) -> list[Outcome]:
         """Answer those who wait for *printer*, which went offline."""
-        hit = [t for t, asked in self._asked.items() if asked.printer == printer]
+        if not self._printers[printer]:
+            return []
+        waiting = [i for i, each in self._open.items() if each.printer == printer]
         text = f"printer {printer!r} went offline before it answered"
-        return [self._fail(each, contract.NO_ANSWER, text) for each in hit]
+        return [self._fail(each, contract.NO_ANSWER, text) for each in waiting]
 
     def lost(self, reason: str) -> list[Outcome]:
         """Answer everybody: the broker is gone, or the bridge stops."""
         text = f"{reason} before the printer answered"
-        return [self._fail(each, contract.NO_ANSWER, text) for each in [*self._asked]]
+        return [self._fail(each, contract.NO_ANSWER, text) for each in [*self._open]]
 
     def _fail(self, transaction: str, code: str, text: str) -> Outcome:
         return self._end(transaction, error(code, text))
 
-    def _end(self, transaction: str, error: Exception | None) -> Outcome:
-        asked = self._asked.pop(transaction)
-        return Outcome(transaction, error, asked.result)
+    def _end(self, ident: str, error: Exception | None) -> Outcome:
+        transaction = self._open.pop(ident)
+        for counter, name in (
+            (self._printers, transaction.printer), (self._clients, transaction.client),
+        ):  # fmt: skip
+            counter[name] -= 1
+            if counter[name] <= 0:
+                del counter[name]
+        task = (transaction.printer, transaction.task)
+        waiting = self._results.get(task)
+        if waiting and ident in waiting:
+            waiting.remove(ident)
+            if not waiting:
+                del self._results[task]
+        return Outcome(ident, error, transaction.result)
 
 
 def error(code: str, text: str) -> Exception:

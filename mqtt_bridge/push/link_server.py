@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from mqtt_bridge.bridge import Bridge
 from mqtt_bridge.contract import Command
-from mqtt_bridge.fleet.fleet import Record
+from mqtt_bridge.fleet.records import Record
 from mqtt_bridge.http_server import HttpReply, HttpServer, Routes
 from mqtt_bridge.push import signed_links
 from mqtt_bridge.push.sender import PushSender

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Set
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from mqtt_bridge.contract import Event
+from mqtt_bridge.fleet.records import PrinterEvent
 from mqtt_bridge.settings import Push, Rule
 
 REMEMBERED = 250_000  # events that are known to have been told
@@ -31,16 +31,6 @@ WHAT = {
     "changed": "It was changed",
 }
 ASKS = ("soon", "due")  # for something to be done: these get buttons
-
-
-class PrinterEvent(NamedTuple):
-    """An event with the printer that it is of, as listeners get it."""
-
-    printer: str
-    name: str
-    url: str
-    event: Event
-    done_count: int = 0  # how often the task had been done then
 
 
 class PushMessage(NamedTuple):

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from mqtt_bridge.fleet.records import PrinterEvent
 from mqtt_bridge.push import signed_links
-from mqtt_bridge.push.rules import PrinterEvent, PushMessage, PushQueue, QueuedMessage
+from mqtt_bridge.push.rules import PushMessage, PushQueue, QueuedMessage
 from mqtt_bridge.push.signed_links import ButtonPress, UsedLinks
 from mqtt_bridge.settings import Settings, SettingsError
 

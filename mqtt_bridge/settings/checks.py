@@ -88,6 +88,28 @@ def _base(value: Any) -> str:
     return value
 
 
+def _bases(value: Any) -> tuple[str, ...]:
+    bases = _texts(_base)(value)
+    below = [f"{base}/" for base in bases]
+    if not bases or any(
+        one.startswith(other) for one in below for other in below if one is not other
+    ):
+        raise vol.Invalid("a topic, or a list of topics of which none is below another")
+    return bases
+
+
+def _path(value: Any) -> str:
+    if not _text(value).startswith("/") or not value.isprintable() or " " in value:
+        raise vol.Invalid("a path that begins with a slash, as /mqtt")
+    return str(value)
+
+
+def _host(value: Any) -> str:
+    host = _filled(value).strip()
+    # An IPv6 address may stand in brackets, as in a URL.
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
 def _name(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,63}", value):
         raise vol.Invalid("a name of letters, digits, _ and -")
@@ -153,10 +175,10 @@ TEMPLATE = (
     "note", "url",
 )  # fmt: skip
 BROKER = {
-    "host": _filled,
+    "host": _host,
     "port": _number(1, 65535),
     "version": _one_of("3.1.1", "5"),
-    "base": _base,
+    "base": _bases,
     "client_id": _text,
     "keepalive": _number(5, 3600),
     "username": _text,
@@ -166,6 +188,9 @@ BROKER = {
     "ca": _filled,
     "certificate": _filled,
     "key": _filled,
+    "server_name": _filled,
+    "transport": _one_of("tcp", "websockets"),
+    "path": _path,
 }
 SHARE = {"of": _number(1, 1000), "index": _number(0, 999)}
 STORE = {

@@ -32,6 +32,13 @@ from mqtt_bridge.settings.model import (
 )
 
 ENVIRONMENT = "UPKEEP_"  # UPKEEP_BROKER_HOST is broker.host
+# By transport, and whether there is TLS.
+_PORTS = {
+    ("tcp", False): 1883,
+    ("tcp", True): 8883,
+    ("websockets", False): 80,
+    ("websockets", True): 443,
+}
 _VARIABLES = {ENVIRONMENT + name.replace(".", "_").upper(): name for name in NAMES}
 
 
@@ -239,7 +246,14 @@ def _broker(
                 f"{source_of(where, 'broker.credentials')}{error}"
             ) from None
         fields = {"username": username, "password": password, **fields}
-    fields.setdefault("port", 8883 if wanted else 1883)
+    transport = fields.setdefault("transport", "tcp")
+    if "path" in fields and transport != "websockets":
+        refuse(where, "broker.path", 'is set without broker.transport = "websockets"')
+    if "server_name" in fields and not wanted:
+        refuse(where, "broker.server_name", "is set without broker.tls")
+    fields.setdefault("port", _PORTS[transport, bool(wanted)])
+    if "base" in fields:
+        fields["bases"] = fields.pop("base")
     return Broker(tls=tls, **fields)
 
 

@@ -32,21 +32,41 @@ class Tls:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Broker:
-    """Where the broker is and how we present ourselves."""
+    """Where the broker is and how we present ourselves.
+
+    *bases* are the topics below which printers are; *server_name* is the name in the
+    certificate, where it is not *host*; *path* is that of a WebSocket.
+    """
 
     host: str = "localhost"
     port: int = 1883
     version: str = "3.1.1"
-    base: str = contract.BASE
+    bases: tuple[str, ...] = (contract.BASE,)
     client_id: str = ""
     keepalive: int = 30  # seconds
     username: str = ""
     password: str = dataclasses.field(default="", repr=False)
     tls: Tls | None = None
+    server_name: str = ""
+    transport: str = "tcp"  # or websockets
+    path: str = "/mqtt"
+
+    @property
+    def base(self) -> str:
+        """The base topic that the bridge's own topics are below."""
+        return self.bases[0]
+
+    @property
+    def authority(self) -> str:
+        """Host and port as an address has them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
     @property
     def address(self) -> str:
-        return f"mqtt{'s' if self.tls else ''}://{self.host}:{self.port}"
+        scheme = "ws" if self.transport == "websockets" else "mqtt"
+        path = self.path if self.transport == "websockets" else ""
+        return f"{scheme}{'s' if self.tls else ''}://{self.authority}{path}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,8 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from mqtt_bridge.contract import Command, ContractError, Result
-from mqtt_bridge.fleet.fleet import Fleet, Record
+from mqtt_bridge.fleet.fleet import Fleet
+from mqtt_bridge.fleet.records import Record
 from mqtt_bridge.settings.model import Web
 from mqtt_bridge.web import views
 from mqtt_bridge.web.access import COOKIE, Access
@@ -336,7 +337,7 @@ class WebServer:
         printer = self._source.fleet.printers.get(slug)
         if printer is None:
             return slug, []
-        info = printer.face.info
+        info = printer.state.info
         shown = [task for task, record in printer.tasks.items() if record.shown]
         return info.name if info else slug, shown
 

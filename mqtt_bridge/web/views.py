@@ -7,8 +7,8 @@ from typing import Any
 
 from mqtt_bridge import contract
 from mqtt_bridge.contract import Entry
-from mqtt_bridge.fleet.fleet import Printer, Record
 from mqtt_bridge.fleet.items import UNITS
+from mqtt_bridge.fleet.records import Printer, Record
 
 Json = dict[str, Any]
 
@@ -22,7 +22,7 @@ _TASK = (
 
 def printer(one: Printer) -> Json:
     """A printer with its tasks; moments are UNIX seconds, amounts in their units."""
-    info, summary = one.face.info, one.face.summary
+    info, summary = one.state.info, one.state.summary
     return {
         "slug": one.slug,
         "name": info.name if info else one.slug,

@@ -170,6 +170,7 @@ def commands(draw):
         "warn_at": amounts,
         "limit": counts,
         "history": st.just(True),
+        "every": st.just(True),
     }
     needed = contract.REQUIRED.get(command)
     given_arguments = {

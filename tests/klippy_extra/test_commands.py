@@ -176,6 +176,16 @@ def test_the_log_is_an_answer_as_well(online):
     assert [entry["by"] for entry in result["log"]] == ["anna"]
 
 
+def test_the_log_of_every_task_is_one_answer(online):
+    belts = "[maintain belts]\ntrigger: print_time\nthreshold: 9\n"
+    printer = online(sections=RODS + belts)
+    send(printer, "done", transaction="a")
+    send(printer, "done", task="belts", transaction="b")
+    result = send(printer, "log", transaction="c", every=True)[-1][1]
+
+    assert [entry["task"] for entry in result["log"]] == ["belts", "rods"]
+
+
 def test_the_log_brings_the_readings_of_the_past_where_they_are_asked_for(online):
     printer = online()
     plain = send(printer, "log", transaction="a")[-1][1]

@@ -267,3 +267,13 @@ def test_kill_9_loses_no_answered_change_and_damages_nothing(tmp_path):
         assert loaded.problem == ""
         assert loaded.documents["number"] >= answered
         assert loaded.log[0].time == loaded.documents["number"]
+
+
+def test_at_the_very_first_start_the_folder_is_made(tmp_path, desk):
+    store = Store(str(tmp_path / "printer_data" / "upkeep" / "upkeep.sqlite"), desk)
+
+    assert store.load().refusal == ""
+    store.start()
+    store.save({"meters": {"readings": {}}})
+    store.close({})
+    assert store.path.is_file()

@@ -9,9 +9,13 @@ from concurrent.futures import Future
 import pytest
 
 from mktl_daemon.core.catalog import check_items
-from mqtt_bridge import bridge
+from mqtt_bridge import bridge, events
+from mqtt_bridge.assembly import make_bridge
 from mqtt_bridge.bridge import Bridge
+from mqtt_bridge.broker import inbox
+from mqtt_bridge.broker.inbox import Inbox
 from mqtt_bridge.contract import Command, Event, Result
+from mqtt_bridge.fleet.fleet import Fleet
 from mqtt_bridge.settings import Settings, Store
 from tests.mqtt_bridge import messages as m
 
@@ -41,28 +45,56 @@ class Items(dict):
         pass
 
 
+class Link:
+    """A broker without a connection: keeps what is sent and requested."""
+
+    def __init__(self):
+        self.connected = False
+        self.wildcards, self.lost_marks = True, False
+        self.last_retained = 0.0
+        self.sent = []
+        self.refusals = []
+        self.requests = []
+
+    def publish(self, topic, payload, refused):
+        self.sent.append((topic, payload))
+        self.refusals.append(refused)
+
+    def request(self, filters, then, *, qos, keep):
+        self.requests.append((filters, then, keep))
+
+    def close(self):
+        pass
+
+
 class Turns:
     """A bridge whose turns the test takes; what it sends goes into `sent`."""
 
     def __init__(self, settings=None):
-        self.items = Items()
-        self.bridge = Bridge(settings or Settings(), self.items)
-        self.sent = []
-        self.bridge.link.publish = lambda *said: self.sent.append(said)
+        settings = settings or Settings()
+        self.items, self.link, messages = Items(), Link(), Inbox()
+        fleet = Fleet(settings.broker.bases, settings.store.owns)
+        self.bridge = Bridge(settings, fleet, messages, self.link, self.items)
+        self.sent = self.link.sent
 
     def connect(self):
-        self.bridge.link.connected = True
-        self.bridge.inbox.call(self.bridge._connected)
+        self.link.connected = True
+        self.bridge.inbox.call(self.bridge.on_connected)
         self.turn()
 
     def lose(self):
-        self.bridge.link.connected = False
-        self.bridge.inbox.call(lambda: self.bridge._lost("it went"))
+        self.link.connected = False
+        self.bridge.inbox.call(lambda: self.bridge.on_lost("it went"))
         self.turn()
 
     def settle(self):
-        self.bridge.inbox.call(lambda: self.bridge._then.append(self.bridge._settled))
+        """The mark arrives; what is requested then never does."""
+        self.bridge.inbox.call(self.bridge.on_settled)
         self.turn()
+        while self.link.requests:
+            _, then, _ = self.link.requests.pop()
+            self.bridge.inbox.call(then)
+            self.turn()
 
     def hear(self, said):
         for topic, payload in said.items():
@@ -75,7 +107,7 @@ class Turns:
     def turn(self):
         while True:
             waits = self.bridge.inbox.waiting
-            self.bridge._turn()
+            self.bridge.turn()
             if not waits:
                 return
 
@@ -87,8 +119,8 @@ class Turns:
     def watch(self):
         """What is told from now on: events, and what stands."""
         told = []
-        self.bridge.listeners.append(told.append)
-        self.bridge.watchers.append(
+        self.bridge.events.event_listeners.append(told.append)
+        self.bridge.events.standing_listeners.append(
             lambda printers, standing: told.append((sorted(printers), standing))
         )
         return told
@@ -124,7 +156,7 @@ def test_events_and_results_of_a_batch_with_a_bad_printer_are_heard(turns):
     asked = turns.ask()
     ident = Command.decode(turns.sent[0][1]).transaction
     told = []
-    turns.bridge.listeners.append(told.append)
+    turns.bridge.events.event_listeners.append(told.append)
 
     turns.items.bad.add("bad")
     turns.bridge.inbox.call(lambda: 1 / 0)
@@ -189,15 +221,15 @@ def test_what_settles_after_the_link_was_lost_is_not_settled(turns, monkeypatch)
     """Nobody is forgotten, and nobody told that everything is there."""
     monkeypatch.setattr(bridge, "FORGET", -1.0)
     turns.hear(m.printer())
-    turns.bridge.link.connected = False
+    turns.link.connected = False
     turns.settle()
     assert "voron" in turns.bridge.fleet.printers
     assert not turns.bridge.ready.is_set()
 
-    turns.bridge.link.connected = True
-    turns.bridge._then.append(turns.bridge._settled)
+    turns.link.connected = True
+    turns.bridge.on_settled()
     turns.lose()
-    turns.bridge.link.connected = True
+    turns.link.connected = True
     turns.turn()
     assert not turns.bridge.ready.is_set(), "that was another connection"
     turns.settle()
@@ -212,14 +244,13 @@ def test_which_printers_are_its_own_is_decided_once(monkeypatch):
         return printer == "a"
 
     monkeypatch.setattr(Store, "owns", owns)
-    turns = Turns()
+    made = make_bridge(Settings(), Items())
     for _ in range(3):
-        turns.hear(m.printer("a") | m.printer("b"))
+        for topic, payload in (m.printer("a") | m.printer("b")).items():
+            made.inbox.state(topic, payload)
+        made.turn()
     assert asked == ["a", "b"]
-    assert turns.bridge.link._wanted("a")
-    assert not turns.bridge.link._wanted("b")
-    assert asked == ["a", "b"]
-    turns.bridge.close()
+    made.close()
 
 
 DUE = m.state(seq=4, status="due", done_count=3)
@@ -285,3 +316,58 @@ def test_whoever_asks_a_bridge_that_has_ended_is_answered(turns):
     assert isinstance(waiting.exception(0), TimeoutError)
     assert "has stopped" in str(turns.ask().exception(0))
     assert "has stopped" in str(turns.bridge.call(list).exception(0))
+
+
+def test_a_printer_that_floods_events_is_cut_and_no_other_is(
+    turns, monkeypatch, caplog
+):
+    monkeypatch.setattr(events, "BURST", 3.0)
+    monkeypatch.setattr(events, "RATE", 0.0)
+    turns.settle()
+    heard = turns.watch()
+    for seq in range(10):
+        turns.happen("a", "events", Event(seq, 1000.0, "rods", "due").encode())
+    turns.happen("b", "events", Event(1, 1000.0, "rods", "due").encode())
+    turns.turn()
+    assert [each.printer for each in heard] == ["a", "a", "a", "b"]
+    assert turns.bridge.events.dropped == 7
+    assert caplog.text.count("printer a sends more than") == 1
+
+
+def test_events_that_wait_for_states_have_a_limit(turns, monkeypatch):
+    monkeypatch.setattr(events, "MOST_EARLY", 2)
+    heard = turns.watch()
+    for seq in range(5):
+        turns.happen("a", "events", Event(seq, 1000.0, "rods", "due").encode())
+    turns.turn()
+    turns.settle()
+    assert len([each for each in heard if hasattr(each, "event")]) == 2
+
+
+def test_a_command_that_the_broker_refuses_is_answered_at_once(turns):
+    """MQTT 5 brokers say so in the PUBACK; it took five seconds before."""
+    turns.hear(m.printer())
+    asked = turns.ask()
+    [refused] = turns.link.refusals
+    refused("the broker refuses the command: Not authorized")
+    assert "Not authorized" in str(asked.exception(0))
+
+
+def test_what_can_be_refused_at_once_takes_no_turn(turns):
+    turns.hear(m.printer())
+    for slug in ("nobody", "voron"):
+        turns.hear({m.topic("voron", "availability"): b"offline"})
+        assert turns.bridge.ask(slug, "rods", lambda *_: None).exception(0)
+    assert turns.bridge.inbox.calls == 0
+    assert turns.bridge.commands.outcomes["refused"] == 2
+
+
+def test_a_flood_of_calls_is_read_in_portions(turns):
+    """The link's thread takes turns, too: the broker must not be kept waiting."""
+    done = []
+    for number in range(inbox.CALLS + 5):
+        turns.bridge.inbox.call(lambda number=number: done.append(number))
+    turns.bridge.turn()
+    assert len(done) == inbox.CALLS
+    turns.bridge.turn()
+    assert len(done) == inbox.CALLS + 5

@@ -15,12 +15,11 @@ from tests.system.klippy import (
     Klippy,
     Printer,
     Virtual,
-    klippy_from_environment,
-    linked_extra,
+    klippys_from_environment,
 )
 from tests.system.listener import Listener
 
-KLIPPY = klippy_from_environment()
+KLIPPYS = klippys_from_environment()
 MakePrinter = Callable[..., Printer]
 
 
@@ -29,33 +28,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "back_end" not in metafunc.fixturenames:
         return
     virtual = [] if metafunc.definition.get_closest_marker("klipper") else ["virtual"]
-    marks = [pytest.mark.klipper, pytest.mark.timeout(2 * PRINT)]
-    if isinstance(KLIPPY, str):
-        marks.append(pytest.mark.skip(KLIPPY))
-    real = [pytest.param("klippy", marks=marks)]
-    if virtual and isinstance(KLIPPY, str):
-        real = []
+    marks = [pytest.mark.klipper, pytest.mark.timeout(PRINT)]
+    if isinstance(KLIPPYS, str):
+        real = [pytest.param("", marks=[*marks, pytest.mark.skip(KLIPPYS)])]
+    else:
+        real = [pytest.param(name, marks=marks) for name in KLIPPYS]
     metafunc.parametrize("back_end", virtual + real, indirect=True)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if isinstance(KLIPPY, str):
-        terminalreporter.write_line(f"not run against a real Klippy: {KLIPPY}")
-
-
-@pytest.fixture(scope="session")
-def klippy() -> Iterator[Klippy]:
-    assert isinstance(KLIPPY, Klippy)
-    with linked_extra(KLIPPY.checkout):
-        yield KLIPPY
 
 
 @pytest.fixture
 def back_end(request: pytest.FixtureRequest) -> BackEnd:
-    """The virtual printer and, where the environment names one, the real Klippy."""
-    if request.param == "klippy":
-        return request.getfixturevalue("klippy")
-    return Virtual()
+    """The virtual printer and each of the real Klippys."""
+    if request.param == "virtual":
+        return Virtual()
+    assert isinstance(KLIPPYS, dict)
+    return Klippy(KLIPPYS[request.param])
 
 
 @pytest.fixture

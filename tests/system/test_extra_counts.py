@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from demo.klippy import ROOT
 from tests.system import parts
-from tests.system.klippy import AXES, EXTRUDER_STEPS, ROOT, until
+from tests.system.klippy import STEP_DISTANCE, until
 
 pytestmark = pytest.mark.system
 
@@ -38,9 +39,7 @@ def counted(before, after):
 
 
 def moved(first, last):
-    """How far each stepper went between two looks at its pins, in millimetres."""
-    per_mm = {name: axis[3] for name, axis in AXES.items()}
-    per_mm["extruder"] = EXTRUDER_STEPS
+    """How far each stepper went between two looks at the board, in millimetres."""
     return {
         name: (
             last[name].forward
@@ -48,8 +47,8 @@ def moved(first, last):
             + last[name].back
             - first[name].back
         )
-        / per_mm[name]
-        for name in per_mm
+        * distance
+        for name, distance in STEP_DISTANCE.items()
     }
 
 
@@ -154,9 +153,9 @@ def test_homing_and_probing_are_counted_to_the_step(printer):
     travel, last = counted(before, readings(printer)), printer.steps()
     assert (travel["homings"], travel["probes"]) == (5, 1)
     went = moved(first, last)
-    for axis, (*_, per_mm, _) in AXES.items():
+    for axis in "xyz":
         assert travel[f"travel_{axis}"] * 1000 == pytest.approx(
-            went[axis], abs=2 / per_mm
+            went[axis], abs=2 * STEP_DISTANCE[axis]
         )
 
 

@@ -1,14 +1,19 @@
-"""What comes in bursts is what was sent, whoever reads it."""
+"""A stream of packets that is cut anywhere is the same packets."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mqtt_bridge.broker import buffered_socket
 from mqtt_bridge.broker.buffered_socket import BufferedSocket
-from mqtt_bridge.broker.packets import Publication
+from mqtt_bridge.broker.packets import (
+    MAX_BODY,
+    Oversized,
+    PacketError,
+    PacketReader,
+    Publication,
+)
 
 PING = b"\xd0\x00"
 
@@ -156,31 +161,6 @@ def test_a_topic_that_is_not_utf_8_is_left_to_paho():
     assert read_all(BufferedSocket(Cable(packet), five=False)) == ([], packet)
 
 
-def test_what_the_system_does_not_take_waits():
-    """And too much of it is told, so that nobody reads what wants more answers."""
-    cable = Cable(room=3)
-    connection = BufferedSocket(cable, five=False)
-    assert connection.send(b"12345") == 5
-    connection.flush()
-    assert (cable.sent, connection.has_unsent, connection.clogged) == (
-        b"123", True, False,
-    )  # fmt: skip
-    connection.send(bytes(buffered_socket.CLOGGED))
-    assert connection.clogged
-    cable.room = 10**9
-    connection.flush()
-    assert cable.sent[:5] == b"12345"
-    assert not connection.has_unsent
-
-
-def test_a_farewell_is_sent_before_the_end():
-    cable = Cable()
-    connection = BufferedSocket(cable, five=False)
-    connection.send(b"\xe0\x00")
-    connection.close()
-    assert (cable.sent, cable.closed) == (b"\xe0\x00", True)
-
-
 def test_the_end_comes_after_all_that_came_before_it():
     """As a socket says it: no bytes. Half a packet is never seen."""
     packet = publish("a", b"1")
@@ -189,3 +169,61 @@ def test_the_end_comes_after_all_that_came_before_it():
     assert connection.ended
     with pytest.raises(BlockingIOError):
         BufferedSocket(Cable(packet[:4]), five=False).recv(1)
+
+
+def oversized(qos, size):
+    return publish("a/long", bytes(size), mid=7, qos=qos)
+
+
+@given(
+    st.integers(0, 2),
+    st.integers(MAX_BODY - 30, MAX_BODY + 200_000),
+    st.integers(1000, 300_000),
+    st.binary(max_size=50),
+)
+@settings(max_examples=30)
+def test_a_body_of_more_than_a_megabyte_is_skipped_and_acknowledged(
+    qos, size, chunk, before
+):
+    """It is never held, and what is around it is read."""
+    first, last = publish("a", before), publish("b", b"after", mid=3)
+    stream = first + oversized(qos, size) + last
+    reader = PacketReader(five=False)
+    found, most, left = [], 0, b""
+    for at in range(0, len(stream), chunk):
+        reader.feed(stream[at : at + chunk])
+        most = max(most, reader.size)
+        while reader.has_packet:
+            publication = reader.publication()
+            if publication is None:
+                left += reader.read(1 << 30)
+            else:
+                found.append(publication)
+    long = len(b"a/long") + 2 + (2 if qos else 0) + size > MAX_BODY
+    payloads = [each.payload for each in found if len(each.payload) < 1000]
+    assert payloads == [before, b"after"]
+    assert most < MAX_BODY + 2 * chunk + 200
+    if long:
+        assert reader.oversized == [Oversized("a/long", size + 8 + 2 * (qos > 0))]
+        acknowledged = b"\x40\x02\0\7" in bytes(reader.unsent)
+        assert acknowledged == (qos > 0)
+        assert left == b""
+
+
+def test_two_hundred_megabytes_take_no_memory():
+    reader = PacketReader(five=True)
+    head = b"\x33" + length(200 << 20) + b"\0\1t\0\5\0"
+    reader.feed(head)
+    left = (200 << 20) - 6
+    while left:
+        part = min(left, 1 << 20)
+        reader.feed(bytes(part))
+        assert reader.size <= 2 << 20
+        left -= part
+    assert reader.oversized == [Oversized("t", 200 << 20)]
+    assert (reader.size, bytes(reader.unsent)) == (0, b"\x40\x02\0\5")
+
+
+def test_no_other_packet_may_be_so_long():
+    with pytest.raises(PacketError, match="packet of"):
+        PacketReader(five=False).feed(b"\x90" + length(MAX_BODY + 1) + bytes(200_000))

@@ -15,8 +15,9 @@ from mktl_daemon.core.catalog import check_items
 from mqtt_bridge import contract
 from mqtt_bridge.contract import Limit, Topic
 from mqtt_bridge.fleet import decode, fleet, items
-from mqtt_bridge.fleet.fleet import Changes, Fleet
-from mqtt_bridge.fleet.items import PRINTER
+from mqtt_bridge.fleet.fleet import Fleet
+from mqtt_bridge.fleet.items import PRINTER, Shapes
+from mqtt_bridge.fleet.records import Changes
 from tests.mqtt_bridge import messages as m
 
 NOW = 5000.0
@@ -465,3 +466,64 @@ def test_every_retained_kind_is_mirrored():
         kind == "task" or hasattr(Fleet, f"_on_{kind}") for kind in contract.RETAINED
     )
     assert Topic("a", "task", "b").format("x") == "x/a/tasks/b"
+
+
+def big(task, limits, **fields):
+    return m.state(
+        task, limits=tuple(m.limit(f"meter{n}") for n in range(limits)), **fields
+    )
+
+
+def test_the_items_of_a_printer_and_of_all_have_a_limit(monkeypatch, caplog):
+    """Twenty messages made 900,000 items."""
+    size = len(Shapes(read_only=False).task(big("t0", 3))[0].fields)
+    monkeypatch.setattr(fleet, "MAX_PRINTER_ITEMS", 2 * size)
+    monkeypatch.setattr(fleet, "MAX_ITEMS", 3 * size)
+    mirror = Mirror()
+    states = [big(f"t{number}", 3) for number in range(3)]
+    mirror.hear(m.printer("a", states) | m.printer("b", states))
+
+    assert set(mirror.fleet.printers["a"].tasks) == {"t0", "t1"}
+    assert set(mirror.fleet.printers["b"].tasks) == {"t0"}
+    assert mirror.fleet.size == 3 * size
+    assert "items of tasks" in caplog.text
+    assert "items of all printers" in caplog.text
+
+    mirror.hear(dict.fromkeys(m.printer("a", states), b""))
+    assert mirror.fleet.size == size
+    mirror.hear(m.printer("b", states))
+    assert set(mirror.fleet.printers["b"].tasks) == {"t0", "t1"}
+
+
+def test_a_task_that_changes_its_limits_is_counted_anew():
+    mirror = Mirror()
+    mirror.hear(m.printer("a", [big("t0", 3)]))
+    before = mirror.fleet.size
+    mirror.hear({m.topic("a", "tasks/t0"): big("t0", 2, seq=2).encode()})
+    assert mirror.fleet.size < before
+    mirror.hear({m.topic("a", "tasks/t0"): b""})
+    assert mirror.fleet.size == 0
+
+
+def test_printers_below_several_base_topics_are_one_fleet(caplog):
+    mirror = Mirror(bases=("farm/one", "farm/two"))
+    for base in ("farm/one", "farm/two"):
+        said = m.printer("p" + base[-3:])
+        mirror.hear({t.replace(m.BASE, base): each for t, each in said.items()})
+    printers = mirror.fleet.printers
+    assert {slug: each.base for slug, each in printers.items()} == {
+        "pone": "farm/one", "ptwo": "farm/two",
+    }  # fmt: skip
+    assert mirror.fleet.missing() == {}
+    mirror.hear({"farm/two/pone/availability": b"offline"})
+    assert "'pone' is below 'farm/one' already" in caplog.text
+    assert printers["pone"].online
+
+
+def test_what_has_not_arrived_is_named_by_its_topics(mirrored):
+    mirrored.hear({m.topic("voron", "info"): m.info("rods", "belt").encode()})
+    belt = m.topic("voron", "tasks/belt")
+    assert mirrored.fleet.missing() == {"voron": [belt]}
+    assert mirrored.fleet.lacks(belt)
+    mirrored.connection(True)
+    assert m.topic("voron", "availability") in mirrored.fleet.missing()["voron"]

@@ -86,7 +86,7 @@ def test_when_the_broker_goes_all_are_answered(waiting):
 
 
 def test_there_is_an_end_to_what_may_wait(monkeypatch):
-    monkeypatch.setattr(transactions, "MAX_PENDING", 1)
+    monkeypatch.setattr(transactions, "MAX_OPEN", 1)
     made = Transactions()
     made.open("t", "voron", "rods", now=0.0)
 
@@ -100,3 +100,39 @@ def test_what_changes_nothing_waits_for_no_state():
 
     [outcome] = made.answered("voron", Result("t", "rods", seq=99), seq=1)
     assert outcome.result.seq == 99
+
+
+def test_one_printer_and_one_client_may_not_take_all(monkeypatch):
+    """Whoever floods is refused; the others are served."""
+    monkeypatch.setattr(transactions, "MAX_FOR_PRINTER", 2)
+    monkeypatch.setattr(transactions, "MAX_OF_CLIENT", 1)
+    made = Transactions()
+    made.open("1", "voron", "rods", now=0.0, client="a@x")
+    with pytest.raises(RuntimeError, match="1 commands of a@x"):
+        made.open("2", "ender", "rods", now=0.0, client="a@x")
+    made.open("3", "voron", "rods", now=0.0, client="b@x")
+    with pytest.raises(RuntimeError, match="2 commands wait for printer 'voron'"):
+        made.open("4", "voron", "rods", now=0.0)
+    made.open("5", "ender", "rods", now=0.0)
+
+    made.answered("voron", Result("1", "rods", code=contract.INTERNAL), seq=0)
+    made.open("6", "voron", "rods", now=0.0, client="a@x")
+
+
+def test_a_command_that_the_broker_refuses_ends_at_once():
+    made = Transactions()
+    made.open("1", "voron", "rods", now=0.0)
+    [outcome] = made.refused("1", "Not authorized")
+    assert isinstance(outcome.error, RuntimeError)
+    assert "Not authorized" in str(outcome.error)
+    assert made.refused("1", "again") == []
+
+
+def test_a_state_ends_every_command_that_it_carries():
+    made = Transactions()
+    for number in range(3):
+        made.open(str(number), "voron", "rods", now=0.0)
+        made.answered("voron", Result(str(number), "rods", seq=number), seq=-1)
+    ended = made.seen([("voron", "rods", 1), ("voron", "rods", 1)])
+    assert [each.transaction for each in ended] == ["0", "1"]
+    assert len(made) == 1

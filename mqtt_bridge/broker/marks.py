@@ -1,0 +1,84 @@
+"""Marks: messages to ourselves, behind which what was sent before has arrived. Pure.
+
+MQTT promises no order between retained messages and a later publication (aedes and
+EMQX send what they retain whenever they have read it), so a mark tells only when most
+of a retained answer has probably arrived. `Settling` in the bridge checks the rest.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import NamedTuple
+
+QUIET = 2.0  # seconds without a retained message after which a mark is sent again
+WAIT = 120.0  # seconds after which no mark is waited for, whatever arrives
+ATTEMPTS = 3  # marks that may be lost in a full queue of the broker
+
+Then = Callable[[], None]
+
+
+class Lapse(NamedTuple):
+    """Marks that did not arrive: *again* are sent once more, *given_up* are not."""
+
+    again: list[bytes]
+    given_up: list[Then]
+
+
+class _Mark(NamedTuple):
+    then: Then
+    sent: float
+    attempts: int
+
+
+class Marks:
+    """The marks that were sent and have not arrived. Times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._marks: dict[bytes, _Mark] = {}
+        self.arrivals = 0
+        self.repeated = False  # on this connection a mark had to be sent again
+        self.last_retained = 0.0  # when the newest retained message arrived
+
+    def __bool__(self) -> bool:
+        return bool(self._marks)
+
+    def clear(self) -> None:
+        """Forget all: the connection on which they were sent is lost."""
+        self._marks.clear()
+        self.repeated = False
+
+    def open(self, then: Then, now: float) -> bytes:
+        """Return the payload of a new mark; *then* is to be called when it arrives."""
+        payload = uuid.uuid4().hex.encode()
+        self._marks[payload] = _Mark(then, now, 1)
+        self.last_retained = now
+        return payload
+
+    def arrived(self, payload: bytes) -> Then | None:
+        mark = self._marks.pop(payload, None)
+        if mark is None:
+            return None
+        self.arrivals += 1
+        return mark.then
+
+    def lapsed(self, now: float) -> Lapse:
+        """Return the marks that should have arrived by *now*.
+
+        A mark can be lost in a full queue, together with what it follows: it is sent
+        again once the broker is quiet. A broker that loses every one of them forbids
+        marks, or sends none back.
+        """
+        lapse = Lapse([], [])
+        for payload, mark in list(self._marks.items()):
+            quiet = now - max(mark.sent, self.last_retained) > QUIET
+            if not quiet and now - mark.sent < WAIT:
+                continue
+            if quiet and mark.attempts < ATTEMPTS:
+                self._marks[payload] = _Mark(mark.then, now, mark.attempts + 1)
+                lapse.again.append(payload)
+                self.repeated = True
+            else:
+                del self._marks[payload]
+                lapse.given_up.append(mark.then)
+        return lapse

@@ -1,0 +1,75 @@
+"""Sorts what the broker delivers into the inbox."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from mqtt_bridge.broker.inbox import Inbox
+from mqtt_bridge.broker.marks import Marks
+from mqtt_bridge.broker.packets import MAX_PAYLOAD, Publication
+from mqtt_bridge.broker.subscriptions import MOMENTS
+from mqtt_bridge.settings import Broker
+
+logger = logging.getLogger(__name__)
+
+MOST_NAMED = 1000  # topics whose long messages the log has named
+
+
+class Receiver:
+    """The link's thread only. *owns* tells for a slug whether the printer is ours."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        inbox: Inbox,
+        owns: Callable[[str], bool],
+        marks: Marks,
+        mark: str,
+    ) -> None:
+        """*mark* is the topic of the marks."""
+        self._bases = tuple((f"{base}/", len(base) + 1) for base in broker.bases)
+        self._inbox = inbox
+        self._owns = owns
+        self._marks = marks
+        self._mark = mark
+        self._named: set[str] = set()  # topics with messages that are too long
+        self.dropped = 0  # messages that are too long
+
+    def receive(self, publication: Publication) -> None:
+        try:
+            if publication.retained:
+                self._marks.last_retained = time.monotonic()
+            self._sort(*publication)
+        except Exception:
+            logger.exception("a message was dropped")
+
+    def drop(self, topic: str, size: int) -> None:
+        """Take note that a message of *size* bytes is not kept."""
+        self.dropped += 1
+        if topic not in self._named and len(self._named) < MOST_NAMED:
+            self._named.add(topic)
+            logger.warning("%.200r: a message of %d bytes is dropped", topic, size)
+
+    def _split(self, topic: str) -> tuple[str, str]:
+        for base, length in self._bases:
+            if topic.startswith(base):
+                printer, _, rest = topic[length:].partition("/")
+                return printer, rest
+        return "", ""  # no printer is called so
+
+    def _sort(self, topic: str, payload: bytes, retained: bool) -> None:
+        printer, rest = self._split(topic)
+        if topic == self._mark:
+            then = self._marks.arrived(payload)
+            if then is not None:
+                then()
+        elif len(payload) > MAX_PAYLOAD:
+            self.drop(topic, len(payload))
+        elif not self._owns(printer):
+            return
+        elif rest not in MOMENTS:
+            self._inbox.state(topic, payload)
+        elif not retained:
+            self._inbox.message(topic, payload)

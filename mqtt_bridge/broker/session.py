@@ -1,0 +1,229 @@
+"""What the link and the broker say to each other in MQTT, over all connections.
+
+Only the link's thread calls what is here.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import paho.mqtt.client as paho
+
+from mqtt_bridge.broker.client import Allowance
+from mqtt_bridge.broker.inbox import Inbox
+from mqtt_bridge.broker.marks import Marks
+from mqtt_bridge.broker.outbox import Outbox, Publisher
+from mqtt_bridge.broker.packets import Publication
+from mqtt_bridge.broker.receiver import Receiver
+from mqtt_bridge.broker.subscriptions import Subscriptions, groups, purpose
+from mqtt_bridge.settings import Broker
+
+logger = logging.getLogger(__name__)
+
+
+class Listener(Protocol):
+    """Who is called by the link. No method may raise.
+
+    `turn` is called on the link's thread; the others are put into the inbox.
+    """
+
+    def turn(self) -> None:
+        """Read a portion of the inbox."""
+
+    def on_connected(self) -> None: ...
+
+    def on_settled(self) -> None:
+        """Most of what the broker retains has arrived."""
+
+    def on_lost(self, reason: str) -> None: ...
+
+
+class Session:
+    """Subscribes, publishes, sends marks, and sorts what arrives."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        inbox: Inbox,
+        outbox: Outbox,
+        printers: Sequence[str],
+        owns: Callable[[str], bool],
+    ) -> None:
+        self.listener: Listener  # set by the link's start
+        self.connected = False
+        self.connects = 0
+        self.since = 0.0  # when the connection began (monotonic)
+        self.reason = ""  # why there is no connection
+        self.complaint = ""  # the reason that the log tells
+        self.lacks: tuple[str, ...] = ()  # sentences: what cannot work on this broker
+        self.marks = Marks()
+        self.publisher = Publisher(inbox)
+        self._broker = broker
+        self._inbox = inbox
+        self._outbox = outbox
+        self._mark = f"{broker.base}/_bridge/{uuid.uuid4().hex}"
+        self._unmarked = False  # the log tells that marks do not come back
+        self.subscriptions = Subscriptions(broker.bases, printers, self._mark)
+        self.receiver = Receiver(broker, inbox, owns, self.marks, self._mark)
+
+    def begin(self, client: paho.Client) -> None:
+        """A new connection is tried with *client*."""
+        self.reason = ""
+        self.marks.clear()
+        self.publisher.begin()
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_publish = self._on_publish
+        client.on_message = self._on_message
+
+    def end(self) -> None:
+        """The connection is lost, or there was none."""
+        self.connected = False
+        left_out = self.subscriptions.cut()
+        if left_out:
+            self._name_refused([left_out], "ends the connection at")
+
+    def send(self, client: paho.Client) -> None:
+        """Send what was handed over, as far as the broker allows, and subscribe."""
+        while self._outbox and self.publisher.has_room:
+            self._outbox.pop()(client)
+        while self.connected and (part := self.subscriptions.next()):
+            _, mid = client.subscribe([(each, 1) for each in part])
+            self.subscriptions.sent(mid or 0, part)
+
+    def request(
+        self,
+        client: paho.Client,
+        filters: Sequence[str],
+        then: Callable[[], None],
+        *,
+        qos: int,
+        keep: bool,
+    ) -> None:
+        """As `Link.request`."""
+        for part in groups(filters):
+            client.subscribe([(each, qos) for each in part])
+
+        def finish() -> None:
+            for part in () if keep else groups(filters):
+                client.unsubscribe(list(part))
+            self._inbox.call(then)
+
+        self._send_mark(finish)
+
+    # Paho's callbacks, on this thread: inside the guard of `Link._run`.
+
+    def _on_connect(
+        self, client: paho.Client, _data: Any, _flags: Any, reason: Any, properties: Any
+    ) -> None:
+        if reason.is_failure:
+            self.reason = f"it refuses us: {reason}"
+            client.disconnect()
+            return
+        self.since = time.monotonic()
+        self._allowed(Allowance.of(properties))
+        # Of an earlier connection: whether somebody is online is sent anew.
+        self._inbox.forget("availability")
+        if self.complaint:
+            logger.warning("connected to %s again", self._broker.address)
+        else:
+            logger.info("connected to %s", self._broker.address)
+        self.complaint = ""
+        self.connected = True
+        self.connects += 1
+        self._inbox.call(self.listener.on_connected)
+        self.subscriptions.begin(wildcards=self.publisher.allowance.wildcards)
+        if not self.subscriptions.pending:
+            self._subscribed()
+
+    def _allowed(self, allowance: Allowance) -> None:
+        """Keep to what the broker allows, and say once what then cannot work."""
+        self.publisher.allowance = allowance
+        before, self.lacks = self.lacks, tuple(allowance.lacks())
+        for each in self.lacks:
+            if each not in before:
+                logger.warning("%s: %s", self._broker.address, each)
+
+    def _on_subscribe(
+        self, _client: paho.Client, _data: Any, mid: int, reasons: Any, _props: Any
+    ) -> None:
+        pending = self.subscriptions.pending
+        refused = self.subscriptions.answered(
+            mid, [reason.is_failure for reason in reasons]
+        )
+        if refused:
+            [why, *_] = [str(each) for each in reasons if each.is_failure]
+            self._name_refused(refused, f"refuses ({why})")
+        if pending and not self.subscriptions.pending:
+            self._subscribed()
+
+    def _subscribed(self) -> None:
+        self._send_mark(lambda: self._inbox.call(self.listener.on_settled))
+
+    def _name_refused(self, filters: Sequence[str], what: str) -> None:
+        for each in filters:
+            logger.error(
+                "%s %s the subscription to %s: without it the bridge does not get %s; "
+                "give this user the right to read it",
+                self._broker.address, what, each, purpose(each),
+            )  # fmt: skip
+
+    def _on_message(
+        self, _client: paho.Client, _data: Any, message: paho.MQTTMessage
+    ) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            return  # of nobody who keeps to the contract
+        self.receiver.receive(
+            Publication(topic, bytes(message.payload), message.retain)
+        )
+
+    def _on_disconnect(
+        self, _client: paho.Client, _data: Any, _flags: Any, reason: Any, _props: Any
+    ) -> None:
+        if not self.reason:
+            self.reason = str(reason)
+
+    def _on_publish(
+        self, _client: paho.Client, _data: Any, mid: int, reason: Any, _properties: Any
+    ) -> None:
+        self.publisher.acknowledged(mid, reason)
+
+    # Marks
+
+    def _send_mark(self, then: Callable[[], None]) -> None:
+        self._publish_mark(self.marks.open(then, time.monotonic()))
+
+    def _publish_mark(self, payload: bytes) -> None:
+        self._outbox.append(
+            lambda client: self.publisher.send(client, self._mark, payload, _ignore)
+        )
+
+    def check_marks(self, now: float) -> None:
+        """Send lost marks again; go on without where the broker sends none back."""
+        if not self.marks or self._inbox.full:
+            return
+        lapse = self.marks.lapsed(now)
+        for payload in lapse.again:
+            self._publish_mark(payload)
+        if lapse.given_up and not self.marks.arrivals and not self._unmarked:
+            self._unmarked = True
+            logger.warning(
+                "%s does not send back what goes to %s/_bridge/: give this user the "
+                "right to write and to read there, or the bridge cannot tell when all "
+                "that is retained has arrived",
+                self._broker.address,
+                self._broker.base,
+            )
+        for then in lapse.given_up:
+            then()
+
+
+def _ignore(_reason: str) -> None:
+    """A mark that is refused does not arrive, and is given up."""

@@ -1,0 +1,128 @@
+"""Events of tasks, on their way from the broker to whoever listens."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+from mqtt_bridge import contract
+from mqtt_bridge.contract import Event
+from mqtt_bridge.fleet.fleet import Fleet
+from mqtt_bridge.fleet.items import STATUS_AT
+from mqtt_bridge.fleet.records import Printer, PrinterEvent
+
+logger = logging.getLogger(__name__)
+
+MOST_EARLY = 20_000  # events that wait for the states of their tasks
+BURST, RATE = 2000.0, 1.0  # events that a printer may have at once, and each second
+
+
+class Events:
+    """Passes events on. Called in the bridge's turn.
+
+    *event_listeners* get every event. *standing_listeners* get printers, and for each
+    of their tasks that is due or due soon the event that would tell so: for all
+    printers once per connection, for one when it comes online. Nobody heard what
+    happened before that.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        # Events that arrived before what the broker retains of their tasks did.
+        self._early: list[tuple[str, Event]] | None = []
+        self._credit: dict[str, tuple[float, float]] = {}  # by printer: events, time
+        self._named: set[str] = set()  # printers of which the log tells a flood
+        self.dropped = 0
+        self.event_listeners: list[Callable[[PrinterEvent], None]] = []
+        self.standing_listeners: list[
+            Callable[[frozenset[str], list[PrinterEvent]], None]
+        ] = []
+
+    @property
+    def waiting(self) -> bool:
+        """Whether events wait until what the broker retains has arrived."""
+        return self._early is not None
+
+    def wait(self) -> None:
+        """Keep events from now on: their tasks' states have not arrived."""
+        self._early = self._early or []
+
+    def release(self) -> None:
+        """Pass on what was kept."""
+        early, self._early = self._early or [], None
+        for slug, event in early:
+            self._pass_on(slug, event)
+
+    def receive(self, slug: str, event: Event) -> None:
+        if not self._allowed(slug, time.monotonic()):
+            return
+        if self._early is None:
+            self._pass_on(slug, event)
+        elif len(self._early) < MOST_EARLY:
+            self._early.append((slug, event))
+        else:
+            self.dropped += 1
+
+    def stand(self, slugs: Iterable[str]) -> None:
+        """Tell what stands of the tasks of these printers."""
+        if not self.standing_listeners:
+            return
+        known = self._fleet.printers
+        printers = [known[slug] for slug in slugs if slug in known]
+        events = [event for printer in printers for event in self._standing(printer)]
+        for listener in self.standing_listeners:
+            try:
+                listener(frozenset(printer.slug for printer in printers), events)
+            except Exception:
+                logger.exception("a listener did not take what stands")
+
+    def _allowed(self, slug: str, now: float) -> bool:
+        """Whether *slug* may have one more event now: one that floods is cut."""
+        credit, since = self._credit.get(slug, (BURST, now))
+        credit = min(BURST, credit + (now - since) * RATE)
+        if credit >= 1.0:
+            self._credit[slug] = (credit - 1.0, now)
+            return True
+        self.dropped += 1
+        if slug not in self._named:
+            self._named.add(slug)
+            logger.warning(
+                "printer %s sends more than %d events: those above %g in a second "
+                "are dropped", slug, BURST, RATE,
+            )  # fmt: skip
+        return False
+
+    def _pass_on(self, slug: str, event: Event) -> None:
+        printer_event = self._of(slug, event)
+        for listener in self.event_listeners:
+            try:
+                listener(printer_event)
+            except Exception:
+                logger.exception("an event was dropped")
+
+    def _of(self, slug: str, event: Event) -> PrinterEvent:
+        printer = self._fleet.printers.get(slug)
+        info = printer.state.info if printer else None
+        record = printer.tasks.get(event.task) if printer else None
+        count = record.named()["done_count"] if record else 0
+        return PrinterEvent(
+            slug,
+            info.name if info else slug,
+            info.url if info else "",
+            event,
+            int(count or 0),
+        )
+
+    def _standing(self, printer: Printer) -> Iterable[PrinterEvent]:
+        """The events that would tell of every task as it stands."""
+        for task, record in printer.tasks.items():
+            status = contract.STATUSES[int(record.values[STATUS_AT] or 0)]
+            if record.shown and status in (contract.SOON, contract.DUE):
+                values = record.named()
+                texts = {
+                    name: str(values[name] or "")
+                    for name in ("label", "message", "guide")
+                }
+                event = Event(record.seq, record.time, task, status, **texts)
+                yield self._of(printer.slug, event)

@@ -1,0 +1,327 @@
+"""The virtual board, by bytes and steps that were computed by hand."""
+
+import json
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from demo.board.dictionary import (
+    BY_NUMBER,
+    CLOCK_FREQUENCY,
+    Command,
+    commands,
+    dictionary,
+    pin_number,
+)
+from demo.board.firmware import Board
+from demo.board.machine import Machine, wire
+from demo.board.stepper import Segment, Shaft, Stepper, near
+from demo.board.wire import (
+    Frame,
+    Frames,
+    crc16,
+    decode_integer,
+    encode_frame,
+    encode_integer,
+)
+
+NUMBERS = {form.name: form.number for form in BY_NUMBER.values()}
+PRINTER = {
+    "printer": {"kinematics": "cartesian"},
+    "stepper_x": {
+        "step_pin": "gpio1",
+        "dir_pin": "gpio2",
+        "endstop_pin": "^gpio3",
+        "rotation_distance": "40",
+        "position_endstop": "0",
+        "position_max": "200",
+    },
+    "extruder": {
+        "step_pin": "gpio4",
+        "dir_pin": "!gpio5",
+        "rotation_distance": "22",
+        "heater_pin": "gpio6",
+        "sensor_pin": "analog0",
+    },
+}
+
+
+# Bytes
+
+
+@pytest.mark.parametrize(
+    ("data", "crc"),
+    [
+        (b"", 0xFFFF),
+        (b"\x00", 0x0F87),  # 0xFFFF shifted eight times through 0x8408
+        (b"123456789", 0x6F91),  # the check value of CRC-16/MCRF4XX
+    ],
+)
+def test_the_checksum_is_the_reflected_ccitt_one(data, crc):
+    assert crc16(data) == crc
+
+
+@pytest.mark.parametrize(
+    ("value", "data"),
+    [
+        (0, b"\x00"),
+        (95, b"\x5f"),
+        (96, b"\x80\x60"),  # 0x5f is the last of a single byte
+        (-1, b"\x7f"),
+        (-32, b"\x60"),
+        (-33, b"\xff\x5f"),
+        (12287, b"\xdf\x7f"),
+        (12288, b"\x80\xe0\x00"),
+        (-4096, b"\xe0\x00"),
+        (0xFFFFFFFF, b"\x8f\xff\xff\xff\x7f"),
+    ],
+)
+def test_integers_take_as_many_bytes_as_the_protocol_says(value, data):
+    assert encode_integer(value) == data
+    assert decode_integer(data, 0) == (value, len(data))
+
+
+@given(st.integers(-(2**31), 2**32 - 1))
+def test_an_integer_comes_back_as_it_was(value):
+    data = encode_integer(value)
+    assert decode_integer(b"x" + data + b"y", 1) == (value, 1 + len(data))
+
+
+def test_an_acknowledgement_is_five_bytes():
+    # Length, sequence, the CRC of these two, the sync byte.
+    assert encode_frame(1) == b"\x05\x11\x8f\x08\x7e"
+    assert encode_frame(17) == encode_frame(1)
+
+
+def test_frames_are_found_in_pieces_and_after_noise():
+    frames, data = Frames(), encode_frame(3, b"\x02") + encode_frame(4)
+
+    found = [frame for byte in data for frame in frames.feed(bytes([byte]))]
+    assert found == [Frame(3, b"\x02"), Frame(4, b"")]
+
+    assert list(frames.feed(b"\x00\xff\x7e" + encode_frame(5))) == [None, Frame(5, b"")]
+
+
+def test_a_frame_with_a_wrong_checksum_is_left_out():
+    broken = bytearray(encode_frame(3, b"\x02\x03"))
+    broken[3] ^= 1
+
+    found = list(Frames().feed(bytes(broken) + encode_frame(4)))
+
+    assert found == [None, Frame(4, b"")]
+
+
+@given(st.binary())
+def test_whatever_bytes_arrive_the_reader_goes_on(noise):
+    frames = Frames()
+    list(frames.feed(noise))
+    list(frames.feed(b"\x7e" * 64))
+    assert list(frames.feed(encode_frame(7)))[-1] == Frame(7, b"")
+
+
+# Messages
+
+
+def test_the_dictionary_is_compressed_json_that_names_every_pin():
+    described = json.loads(zlib.decompress(dictionary()))
+
+    assert described["commands"]["identify offset=%u count=%c"] == 1
+    assert described["responses"]["identify_response offset=%u data=%.*s"] == 0
+    assert described["config"]["CLOCK_FREQ"] == CLOCK_FREQUENCY
+    numbers = [*described["commands"].values(), *described["responses"].values()]
+    assert len(numbers) == len(set(numbers))
+    first, count = described["enumerations"]["pin"]["PB0"]
+    assert first <= pin_number("PB7") < first + count
+
+
+def test_a_pin_that_the_board_does_not_have_is_refused():
+    with pytest.raises(ValueError, match="'PZ9'"):
+        pin_number("PZ9")
+
+
+def test_several_commands_stand_in_one_frame():
+    content = bytes([NUMBERS["queue_step"], 3]) + encode_integer(200_000)
+    content += encode_integer(5) + encode_integer(-7) + bytes([NUMBERS["get_clock"]])
+
+    assert list(commands(content)) == [
+        Command("queue_step", [3, 200_000, 5, -7]),
+        Command("get_clock", []),
+    ]
+
+
+# Steps
+
+
+def test_a_segments_steps_are_due_as_the_protocol_says():
+    """The first *interval* after the last step, each next one *add* later still."""
+    segment = Segment(first=100, interval=100, count=4, add=10, direction=1)
+
+    assert [segment.clock(number) for number in (1, 2, 3, 4)] == [100, 210, 330, 460]
+    assert [segment.due(clock) for clock in (99, 100, 329, 330, 1000)] == [
+        0,
+        1,
+        2,
+        3,
+        4,
+    ]
+
+
+def test_steps_are_counted_either_way():
+    stepper = Stepper(Shaft())
+    stepper.reset_clock(0, 0)
+    stepper.queue(100, 10, 0, 0)
+    stepper.direction = -1
+    stepper.queue(100, 4, 0, 0)
+
+    stepper.advance(1200)
+
+    assert stepper.shaft == Shaft(position=8, forward=10, back=2)
+    assert stepper.position(1300) == 7
+
+
+def test_a_stopped_stepper_takes_nothing_before_its_clock_is_set_again():
+    stepper = Stepper(Shaft())
+    stepper.reset_clock(0, 0)
+    stepper.queue(100, 10, 0, 0)
+
+    stepper.stop(300)
+    stepper.queue(100, 10, 0, 300)
+    stepper.advance(5000)
+    assert stepper.shaft.position == 3
+
+    stepper.reset_clock(5000, 5000)
+    stepper.queue(100, 1, 0, 5000)
+    stepper.advance(6000)
+    assert stepper.shaft.position == 4
+
+
+def test_clocks_of_32_bits_are_taken_for_the_nearest():
+    now = (7 << 32) + 50
+
+    assert near(40, now) == (7 << 32) + 40
+    assert near(0xFFFFFFFF, now) == (7 << 32) - 1
+
+
+# The board
+
+
+class Klippy:
+    """What a test sends to a board, as Klippy would."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.board = Board(machine)
+        self._sequence = 1
+
+    def send(self, name: str, *values: int, clock: int = 0) -> list[bytes]:
+        """Send a command at *clock*; returns the contents of what comes back."""
+        content = bytes([NUMBERS[name]]) + b"".join(map(encode_integer, values))
+        frame = encode_frame(self._sequence, content)
+        self._sequence += 1
+        self.board.receive(frame, clock)
+        answers = Frames().feed(self.board.take())
+        return [answer.content for answer in answers if answer and answer.content]
+
+
+@pytest.fixture
+def klippy():
+    return Klippy(wire(PRINTER))
+
+
+def test_each_frame_is_acknowledged_and_one_out_of_order_is_asked_for(klippy):
+    board = klippy.board
+    board.receive(encode_frame(1, bytes([NUMBERS["debug_nop"]])), 0)
+    assert board.take() == encode_frame(2)
+
+    board.receive(encode_frame(5, bytes([NUMBERS["get_clock"]])), 0)
+    assert board.take() == encode_frame(2)
+
+
+def test_an_endstop_stops_its_stepper_at_the_step_however_late_it_is_read(klippy):
+    """The carriage begins 30 mm away: 2400 steps. The board sleeps through all."""
+    klippy.send("config_stepper", 0, pin_number("gpio1"), pin_number("gpio2"), 0, 0)
+    klippy.send("config_endstop", 1, pin_number("gpio3"), 1)
+    klippy.send("config_trsync", 2)
+    klippy.send("trsync_start", 2, 0, 0, 4)
+    klippy.send("stepper_stop_on_trigger", 0, 2)
+    klippy.send("endstop_home", 1, 1000, 0, 4, 50, 1, 2, 1)
+    klippy.send("reset_step_clock", 0, 0)
+    klippy.send("set_next_step_dir", 0, 0)
+    klippy.send("queue_step", 0, 1000, 5000, 0)
+
+    klippy.board.run(10_000_000)
+
+    motor = klippy.board.machine.motors[pin_number("gpio1")]
+    assert motor.shaft == Shaft(position=-2400, forward=0, back=2400)
+    assert klippy.board.machine.axes["x"].coordinate({"stepper_x": -30.0}) == 0
+
+
+def test_steps_that_come_late_are_stopped_as_if_they_had_come_in_time(klippy):
+    klippy.send("config_stepper", 0, pin_number("gpio1"), pin_number("gpio2"), 0, 0)
+    klippy.send("config_endstop", 1, pin_number("gpio3"), 1)
+    klippy.send("config_trsync", 2)
+    klippy.send("trsync_start", 2, 0, 0, 4)
+    klippy.send("stepper_stop_on_trigger", 0, 2)
+    klippy.send("endstop_home", 1, 1000, 0, 4, 50, 1, 2, 1)
+    klippy.send("reset_step_clock", 0, 0)
+    klippy.send("set_next_step_dir", 0, 0)
+
+    klippy.send("queue_step", 0, 1000, 5000, 0, clock=20_000_000)
+    klippy.board.run(20_000_001)
+
+    motor = klippy.board.machine.motors[pin_number("gpio1")]
+    assert motor.shaft.back == 2400
+
+
+def test_a_heater_warms_its_thermistor(klippy):
+    klippy.send("config_digital_out", 0, pin_number("gpio6"), 0, 0, 0)
+    klippy.send("queue_digital_out", 0, 0, 1)
+    heater = klippy.board.machine.heaters[0]
+    cold = heater.reading
+
+    klippy.board.run(10 * CLOCK_FREQUENCY)
+
+    assert heater.on_time == pytest.approx(10)
+    assert 50 < heater.temperature < 56  # 3 °C a second, less what the room takes
+    assert heater.reading < cold
+
+
+def test_a_shutdown_stops_the_steppers_and_switches_the_heaters_off(klippy):
+    klippy.send("config_digital_out", 0, pin_number("gpio6"), 0, 0, 0)
+    klippy.send("queue_digital_out", 0, 0, 1)
+    klippy.send("emergency_stop", clock=100)
+
+    assert klippy.board.outputs()[pin_number("gpio6")] == 0
+    (answer,) = klippy.send("queue_digital_out", 0, 200, 1, clock=150)
+    assert answer[0] == 2 + 36 + 6  # is_shutdown
+    klippy.send("clear_shutdown")
+    assert klippy.board.shutdown is None
+
+
+def test_a_reset_keeps_what_was_turned_and_heated():
+    machine = wire(PRINTER)
+    machine.motors[pin_number("gpio1")].shaft.turn(5)
+    machine.heaters[0].heat(1, 10)
+    warm = machine.heaters[0].temperature
+
+    machine.rewire(PRINTER | {"fan": {"pin": "gpio9"}})
+
+    assert machine.motors[pin_number("gpio1")].shaft.position == 5
+    assert machine.heaters[0].temperature == warm
+    assert machine.axes["x"].coordinate(machine.moved()) == pytest.approx(30.0625)
+
+
+@pytest.mark.parametrize(
+    ("kinematics", "moved", "x"),
+    [
+        ("cartesian", {"stepper_x": -10.0}, 20),
+        ("corexy", {"stepper_x": -10.0, "stepper_y": -10.0}, 20),
+        ("corexz", {"stepper_x": -10.0, "stepper_z": -10.0}, 20),
+        ("hybrid_corexy", {"stepper_x": -13.0, "stepper_y": 3.0}, 20),
+    ],
+)
+def test_a_carriage_goes_as_its_kinematics_say(kinematics, moved, x):
+    machine = wire(PRINTER | {"printer": {"kinematics": kinematics}})
+
+    assert machine.axes["x"].coordinate(moved) == pytest.approx(x)
