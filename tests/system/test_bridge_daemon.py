@@ -76,10 +76,16 @@ def test_a_bridge_that_is_refused_leaves_nothing_behind(start, broker, monkeypat
     """It is tried again every five seconds, with a fleet that may be large."""
     left = []
 
-    def refuse(daemon):
+    setup_final = BridgeDaemon.setup_final
+
+    def note(daemon):
         left.append(weakref.ref(daemon.bridge.fleet))
+        setup_final(daemon)
+
+    def refuse(_):
         return [RefusedError("another one has them")]
 
+    monkeypatch.setattr(BridgeDaemon, "setup_final", note)
     monkeypatch.setattr(Announcer, "announce", refuse)
     with ScriptedPrinter(broker.port):
         for _ in range(3):
@@ -88,7 +94,7 @@ def test_a_bridge_that_is_refused_leaves_nothing_behind(start, broker, monkeypat
             assert gc.isenabled()
         assert [each() is None for each in left[:2]] == [True, True]
 
-        monkeypatch.setattr(Announcer, "announce", lambda daemon: [])
+        monkeypatch.setattr(Announcer, "announce", lambda _: [])
         daemon = start()
         until(lambda: "voron.rods.used" in daemon.store, "the printer")
         assert left[2]() is None
