@@ -7,14 +7,23 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, NamedTuple, Sequence
 from . import discovery
 from .components import Names
 from .contract import Info, State
+from .mqtt.intake import Intake
 from .publisher import Published, Publisher, Sight
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from .link import Link
+    from .mqtt.link import Link
     from .task import Task
 
 CLIENT_ID = "upkeep-{}"  # with 16 of the uuid: 23 letters, all that 3.1.1 promises
+
+
+class Entries(NamedTuple):
+    """Ways into the reactor for the link's thread and for what it starts."""
+
+    post: Callable[[Callable[[], None]], None]  # safe from any thread
+    later: Callable[[Callable[[], None], float], None]  # in so many seconds
+    trouble: Callable[[str], None]  # what is wrong with the broker; "": nothing
 
 
 class Connection(NamedTuple):
@@ -31,14 +40,14 @@ def connect(
     info: Info,
     states: Sequence[State],
     documents: Mapping[str, Any],
-    post: Callable[[Callable[[], None]], None],
+    entries: Entries,
     tasks: Mapping[str, Task],
 ) -> Connection | None:
     """Make the connection that `[maintain]` asks for; it is not started yet."""
     if settings.broker is None:
         return None
     # It imports paho, which a printer without a broker does not need.
-    from .link import Link  # noqa: PLC0415
+    from .mqtt.link import Handlers, Link  # noqa: PLC0415
 
     before = Published.of(documents.get("published"))
     made = _announcement(settings, info, states, before, _names(settings, tasks))
@@ -62,15 +71,28 @@ def connect(
         replaces=discovery.old_topic(info.uuid, settings.discovery),
         birth_topic=f"{settings.discovery}/status" if settings.discovery else "",
     )
+    client_id = settings.broker.client_id or CLIENT_ID.format(info.uuid[:16])
+    inbox = Intake(
+        publisher.topics,
+        publisher.handlers,
+        entries.post,
+        entries.later,
+        publisher.result,
+        sight.clock,
+    )
+    publisher.intake = inbox
     publisher.link = Link(
-        settings.broker._replace(client_id=CLIENT_ID.format(info.uuid[:16])),
+        settings.broker._replace(client_id=client_id),
         publisher.will_topic,
-        publisher.first,
-        publisher.then,
-        post,
-        publisher.connected,
-        publisher.lost,
-        publisher.message,
+        publisher.subscriptions,
+        entries.post,
+        Handlers(
+            connected=publisher.connected,
+            lost=publisher.lost,
+            receive=inbox.receive,
+            trouble=entries.trouble,
+            notice=sight.say,
+        ),
     )
     # On disk before anything is sent: else a crash leaves topics that nobody knows.
     memory = {"published": now._asdict(), "unpublish": sorted(clear)}

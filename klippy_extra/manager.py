@@ -23,7 +23,7 @@ from .guard import guarded
 from .ledger import Ledger
 from .orders import Orders, event_of
 from .past import Past
-from .problems import COUNTING, STORE, Problems
+from .problems import BROKER, COUNTING, STORE, Problems
 from .publisher import Publisher, Sight
 from .records import Record
 from .reminders import Reminders
@@ -44,6 +44,7 @@ TURN = 3  # messages that are made in one look
 RATES_EVERY = 60.0  # seconds
 SUM_EVERY = 1.0  # seconds
 ASK_AFTER = 2.0  # seconds from a job's end until Moonraker has counted it
+UNSAVED = 4  # commands over MQTT on their way to disk: the next one waits
 SETTLED = 30.0  # seconds with a broker until it has what it should have
 
 
@@ -259,6 +260,17 @@ class Manager:
         with contextlib.suppress(TypeError):
             self._reactor.register_async_callback(entry)
 
+    def _later(self, call: Callable[[], None], seconds: float) -> None:
+        """Run *call* on the reactor in so many seconds."""
+        entry = guarded(lambda eventtime: call(), "a message that waited")
+        self._reactor.register_callback(entry, self._reactor.monotonic() + seconds)
+
+    def _broker_trouble(self, text: str) -> None:
+        """Tell people once that the broker does not work, and once that it does."""
+        self.problems.report(BROKER, text)
+        self.reminders.say(text or "The MQTT broker works again.")
+        self.sum_up()
+
     # The two timers
 
     def _count(self, eventtime: float) -> float:
@@ -451,6 +463,8 @@ class Manager:
             command=self.orders.by_broker,
             say=self.reminders.say,
             clock=self._reactor.monotonic,
+            # Each answer comes from the store's thread, and takes a turn as well.
+            may_work=lambda: self.orders.unsaved < UNSAVED,
         )
         return broker.connect(
             self.settings,
@@ -458,7 +472,7 @@ class Manager:
             self._info(),
             self.board.states(),
             self.memory.documents,
-            self._post,
+            broker.Entries(self._post, self._later, self._broker_trouble),
             self.tasks,
         )
 

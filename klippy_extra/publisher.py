@@ -7,16 +7,13 @@ made one by one when their turn has come, so that no turn of the reactor is long
 from __future__ import annotations
 
 import collections
-import logging
 import random
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from . import pace
 from .contract import (
-    BAD_ARGUMENT,
     ONLINE,
     Command,
-    ContractError,
     Event,
     Info,
     Meters,
@@ -26,10 +23,13 @@ from .contract import (
     Topic,
 )
 from .discovery import MIGRATE, Message
+from .mqtt import intake
+from .mqtt.intake import Topics
+from .mqtt.subscriptions import Subscriptions
 
-BIRTH = b"online"
 BIRTH_DELAY = (1.0, 5.0)  # seconds: not all printers of a farm at once
-COMPLAINTS = 200  # different refusals that are remembered as said
+DEFEND_EVERY = 10.0  # seconds between two snapshots against a namesake
+INSIST_EVERY = 1.0  # seconds between two answers to a false `offline`
 
 
 class Sight(NamedTuple):
@@ -44,6 +44,7 @@ class Sight(NamedTuple):
     command: Callable[[str, Command], None]
     say: Callable[[str], None]  # to the console
     clock: Callable[[], float]  # the reactor's, in seconds
+    may_work: Callable[[], bool] = lambda: True  # whether a command may be carried out
 
 
 class Published(NamedTuple):
@@ -95,6 +96,7 @@ class Publisher:
         self._birth_topic = birth_topic
         self._born_at: float | None = None
         self.link: Any = None
+        self.intake: intake.Intake | None = None
         self._queue: collections.deque[Callable[[], None]] = collections.deque()
         # Apart, as no state waits for what only Home Assistant reads, and seldom.
         self._announcements: collections.deque[tuple[str, bytes]] = collections.deque()
@@ -102,9 +104,20 @@ class Publisher:
         self._readings: Mapping[str, float] = {}
         self._summed: tuple[float, Summary | None] = (0.0, None)
         self._others: dict[str, Any] = {}  # what is retained under our name
-        self.silent = False  # the name is somebody else's
+        self._silent = False  # the name is somebody else's
         self.live = False  # the snapshot is out
-        self._said: set[tuple[str, str]] = set()
+        self._defended_at = self._insisted_at = -DEFEND_EVERY
+
+    @property
+    def silent(self) -> bool:
+        """Whether the name is somebody else's, who has its topics then."""
+        return self._silent
+
+    @silent.setter
+    def silent(self, silent: bool) -> None:
+        self._silent = silent
+        if self.intake is not None:
+            self.intake.silent = silent
 
     # What the link subscribes to.
 
@@ -113,15 +126,38 @@ class Publisher:
         return self._topic("availability")
 
     @property
-    def first(self) -> list[str]:
+    def subscriptions(self) -> Subscriptions:
         # Whose are the topics that we would clear? The name may have a new owner.
         left = [topic for topic in self._clear if topic.endswith("/info")]
-        return [self._topic("info"), self._topic("availability"), *left]
+        commands = f"{self._base}/{self._printer}/tasks/+/command"
+        exact = [self._topic("command", task) for task in self._sight.tasks]
+        return Subscriptions(
+            first=(self._topic("info"), self._topic("availability"), *left),
+            then=(commands, *filter(None, [self._birth_topic])),
+            instead={commands: exact},
+        )
 
     @property
-    def then(self) -> list[str]:
-        commands = f"{self._base}/{self._printer}/tasks/+/command"
-        return [commands] + ([self._birth_topic] if self._birth_topic else [])
+    def topics(self) -> Topics:
+        return Topics(
+            base=self._base,
+            info=self._topic("info"),
+            availability=self._topic("availability"),
+            birth=self._birth_topic,
+            others=frozenset(each for each in self._clear if each.endswith("/info")),
+        )
+
+    @property
+    def handlers(self) -> intake.Handlers:
+        return intake.Handlers(
+            command=self._sight.command,
+            seen=self._seen,
+            taken=self._spare,
+            availability=self._told_available,
+            birth=self._born,
+            may_work=self._sight.may_work,
+            say=self._sight.say,
+        )
 
     # The link's callbacks.
 
@@ -143,23 +179,6 @@ class Publisher:
         self.live = False
         self._queue.clear()
         self._announcements.clear()
-
-    def message(self, topic: str, payload: bytes, retained: bool) -> None:
-        if topic == self._birth_topic:
-            if payload == BIRTH and not retained:
-                delay = random.uniform(*BIRTH_DELAY)  # noqa: S311
-                self._born_at = self._sight.clock() + delay
-        elif topic == self._topic("availability"):
-            self._others["availability"] = payload
-            # The last will of somebody who had the name before, or a stray tool.
-            if payload != ONLINE and self.live and not self.silent:
-                self._put("availability", ONLINE)
-        elif topic == self._topic("info"):
-            self._seen(payload)
-        elif topic in self._clear:
-            self._spare(topic, payload)
-        else:
-            self._commanded(topic, payload, retained)
 
     # The reactor's turns.
 
@@ -298,14 +317,24 @@ class Publisher:
 
     # Receiving.
 
-    def _seen(self, payload: bytes) -> None:
-        """Somebody's info under our name: ours, or another printer's."""
-        try:
-            info = Info.decode(payload)
-        except ContractError as error:
-            if payload:
-                self._complain(self._topic("info"), str(error))
+    def _born(self) -> None:
+        """Home Assistant has started."""
+        if self._born_at is None:
+            delay = random.uniform(*BIRTH_DELAY)  # noqa: S311
+            self._born_at = self._sight.clock() + delay
+
+    def _told_available(self, payload: bytes) -> None:
+        self._others["availability"] = payload
+        # The last will of somebody who had the name before, or a stray tool.
+        if payload == ONLINE or not self.live or self.silent:
             return
+        now = self._sight.clock()
+        if now - self._insisted_at >= INSIST_EVERY:
+            self._insisted_at = now
+            self._put("availability", ONLINE)
+
+    def _seen(self, info: Info) -> None:
+        """Somebody's info under our name: ours, or another printer's."""
         if info.uuid == self._uuid:
             self._others.pop("info", None)
             return
@@ -315,17 +344,16 @@ class Publisher:
         # Both came at once: the lower uuid stays, whoever looks at it.
         if info.uuid < self._uuid:
             self._yield(info)
-        else:
+            return
+        now = self._sight.clock()
+        if now - self._defended_at >= DEFEND_EVERY:
+            self._defended_at = now
             self._queue.clear()
             self._snapshot()
 
-    def _spare(self, topic: str, payload: bytes) -> None:
+    def _spare(self, topic: str, info: Info) -> None:
         """Clear nothing of a name that another printer has taken meanwhile."""
-        try:
-            other = Info.decode(payload).uuid != self._uuid
-        except ContractError:
-            other = False
-        if other:
+        if info.uuid != self._uuid:
             name = topic[: -len("info")]
             self._clear = [each for each in self._clear if not each.startswith(name)]
 
@@ -354,36 +382,3 @@ class Publisher:
             f" the MQTT broker as '{self._printer}': this one publishes nothing. Give"
             " one of them another 'printer_name' in its section [maintain]."
         )
-
-    def _commanded(self, topic: str, payload: bytes, retained: bool) -> None:
-        try:
-            about = Topic.parse(self._base, topic)
-        except ContractError as error:
-            self._complain(topic, str(error))
-            return
-        if about.task is None or about.kind != "command" or self.silent:
-            return
-        if retained:
-            # A broker would hand it to us again at every connect.
-            self._complain(topic, "a command must not be retained")
-            return
-        try:
-            command = Command.decode(payload)
-        except ContractError as error:
-            self._complain(topic, str(error))
-            if error.transaction is not None:
-                self.result(
-                    Result(
-                        error.transaction,
-                        about.task,
-                        code=BAD_ARGUMENT,
-                        text=str(error),
-                    )
-                )
-            return
-        self._sight.command(about.task, command)
-
-    def _complain(self, topic: str, why: str) -> None:
-        if (topic, why) not in self._said and len(self._said) < COMPLAINTS:
-            self._said.add((topic, why))
-            logging.warning("maintain: refused a message to %s: %s", topic, why)

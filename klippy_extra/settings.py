@@ -6,16 +6,20 @@ import math
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from . import conditions, contract, moonraker
 from .entity_names import LANGUAGES
-
-if TYPE_CHECKING:
-    from .link import Broker
+from .mqtt.address import Broker, credentials
 
 # klippy.log shows the whole configuration, and people post it in public.
 SECRETS = ("mqtt_password", "mqtt_username", "mqtt_user", "password", "username")
+PORTS = {  # by websocket and TLS
+    (False, False): 1883,
+    (False, True): 8883,
+    (True, False): 80,
+    (True, True): 443,
+}
 MQTT_OPTIONS = (
     "mqtt_port",
     "mqtt_tls",
@@ -23,6 +27,11 @@ MQTT_OPTIONS = (
     "mqtt_certificate",
     "mqtt_key",
     "mqtt_version",
+    "mqtt_client_id",
+    "mqtt_keepalive",
+    "mqtt_server_name",
+    "mqtt_transport",
+    "mqtt_path",
     "credentials",
     "base_topic",
     "discovery_prefix",
@@ -169,13 +178,21 @@ def _broker(config) -> Broker | None:
         )
     secured = ca is not None or certificate is not None
     tls = config.getboolean("mqtt_tls", secured)
+    server_name = text(config, "mqtt_server_name", "") or None
+    if server_name is not None and not tls:
+        raise refusal(
+            config,
+            "mqtt_server_name",
+            "is the name in a certificate: it needs mqtt_tls",
+        )
+    _require_paho(config)
+    path = _path(config)
     username, password = _credentials(config)
-    broker: Broker = _paho(config).Broker(
+    port = PORTS[path is not None, tls]
+    return Broker(
         host=host.strip("[]"),
-        client_id="",  # made of the printer's uuid, which the store has
-        port=int(
-            number(config, "mqtt_port", 8883 if tls else 1883, least=1, most=65535)
-        ),
+        client_id=_client_id(config),
+        port=int(number(config, "mqtt_port", port, least=1, most=65535)),
         username=username,
         password=password,
         tls=tls,
@@ -183,14 +200,39 @@ def _broker(config) -> Broker | None:
         certificate=certificate,
         key=key,
         version=choice(config, "mqtt_version", ("3.1.1", "5")),
+        keepalive=int(number(config, "mqtt_keepalive", 30.0, least=5, most=65535)),
+        server_name=server_name,
+        path=path,
     )
-    return broker
 
 
-def _paho(config):
-    """The link's module: without a broker nobody needs paho."""
+def _path(config) -> str | None:
+    """The path of a websocket; None where there is none."""
+    transport = choice(config, "mqtt_transport", ("tcp", "websockets"))
+    path = config.get("mqtt_path", None)
+    if transport == "websockets":
+        return "/" + text(config, "mqtt_path", "/mqtt").lstrip("/")
+    if path is not None:
+        raise refusal(
+            config, "mqtt_path", "needs 'mqtt_transport: websockets' beside it"
+        )
+    return None
+
+
+def _client_id(config) -> str:
+    """ "" where it is made of the printer's uuid, which the store has."""
+    client_id = text(config, "mqtt_client_id", "")
+    if len(client_id) > 128 or not client_id.isprintable():
+        raise refusal(
+            config, "mqtt_client_id", "has more than 128 letters, or unprintable ones"
+        )
+    return client_id
+
+
+def _require_paho(config) -> None:
+    """Without a broker nobody needs paho."""
     try:
-        from . import link  # noqa: PLC0415
+        from .mqtt import client  # noqa: F401, PLC0415
     except ImportError as error:
         raise refusal(
             config,
@@ -198,7 +240,6 @@ def _paho(config):
             f"needs paho-mqtt in the Python that runs Klippy ({error}). Run:"
             f" {sys.executable} -m pip install 'paho-mqtt>=2.1,<3' typing_extensions",
         ) from None
-    return link
 
 
 def _credentials(config) -> tuple[str | None, str | None]:
@@ -206,7 +247,7 @@ def _credentials(config) -> tuple[str | None, str | None]:
     if path is None:
         return None, None
     try:
-        username, password = _paho(config).credentials(path)
+        username, password = credentials(path)
     except ValueError as error:
         raise refusal(config, "credentials", f"names a file: {error}") from None
     return username, password

@@ -15,10 +15,11 @@ BASE = "klipper_upkeep/voron"
 class Link:
     """Takes the link's place: what is published stays here."""
 
-    def __init__(self, broker, will, first, then, post, connected, lost, message):
-        self.broker, self.will, self.filters = broker, will, (first, then)
-        self.hear = message
-        self.greet = connected
+    def __init__(self, broker, will, subscriptions, post, handlers):
+        self.broker, self.will = broker, will
+        self.filters = (list(subscriptions.first), list(subscriptions.then))
+        self.hear = handlers.receive
+        self.greet = handlers.connected
         self.sent = []
         self.connected = False
         self.goodbyes = []
@@ -44,7 +45,7 @@ def online(bench, monkeypatch):
     def start(options="", sections=RODS):
         # The module has the name that Klippy gives the package.
         bench("[maintain]\nmqtt_host: 127.0.0.1\nmqtt_port: 9\n").close()
-        monkeypatch.setattr(sys.modules["extras.maintain.link"], "Link", Link)
+        monkeypatch.setattr(sys.modules["extras.maintain.mqtt.link"], "Link", Link)
         printer = bench(BROKER + options + sections)
         link = printer.link = printer.manager._connection.link
         link.greet()

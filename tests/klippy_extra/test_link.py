@@ -13,7 +13,10 @@ import time
 import paho.mqtt.client as paho
 import pytest
 
-from klippy_extra.link import Broker, Link, credentials
+from klippy_extra.mqtt.address import Broker, credentials
+from klippy_extra.mqtt.link import Handlers, Link
+from klippy_extra.mqtt.session import Session
+from klippy_extra.mqtt.subscriptions import Subscriptions
 from tests.fakes.mosquitto import BINARY, MISSING, Mosquitto, free_port
 from tests.fakes.strict import Strict
 
@@ -42,7 +45,9 @@ class Reactor:
 
 
 @pytest.fixture
-def reactor():
+def reactor(monkeypatch):
+    # A test is shorter than what counts as a short connection.
+    monkeypatch.setattr("klippy_extra.mqtt.link.SHORT", 0.0)
     return Reactor()
 
 
@@ -57,16 +62,27 @@ def broker(tmp_path):
 def links(reactor):
     made = []
 
-    def make(broker, first=("p/info", "p/availability"), then=("p/+/command",)):
+    def make(
+        broker,
+        first=("p/info", "p/availability"),
+        then=("p/+/command",),
+        instead=None,
+    ):
+        def hear(*thing):
+            reactor.posted.put(lambda: reactor.heard.append(thing))
+
         link = Link(
             broker,
             "p/availability",
-            first,
-            then,
+            Subscriptions(first, then, instead or {}),
             reactor.posted.put,
-            lambda: reactor.heard.append(("connected",)),
-            lambda reason: reactor.heard.append(("lost", reason)),
-            lambda *message: reactor.heard.append(("message", *message)),
+            Handlers(
+                lambda: reactor.heard.append(("connected",)),
+                lambda reason: reactor.heard.append(("lost", reason)),
+                lambda *message: hear("message", *message),
+                lambda text: reactor.heard.append(("trouble", text)),
+                lambda text: reactor.heard.append(("notice", text)),
+            ),
         )
         made.append(link)
         link.start()
@@ -170,17 +186,17 @@ def test_an_outage_of_many_reasons_is_said_once(
 ):
     """One line lost and one back, though each attempt fails in another way."""
     caplog.set_level("INFO")
-    monkeypatch.setattr("klippy_extra.link.BACK_OFF", (0.02,))
+    monkeypatch.setattr("klippy_extra.mqtt.link.BACK_OFF", (0.02,))
     attempts = iter(["out of reach", "unknown host", "out of reach", "unknown host"])
     tried = []
     connect = paho.Client.connect
 
-    def fail(client, *where):
+    def fail(client, *where, **more):
         reason = next(attempts, None)
         tried.append(reason)
         if reason is not None:
             raise OSError(reason)
-        return connect(client, *where)
+        return connect(client, *where, **more)
 
     monkeypatch.setattr(paho.Client, "connect", fail)
     links(at(broker))
@@ -207,7 +223,7 @@ def test_closing_while_the_broker_is_away_takes_no_time(links, reactor):
 
 
 def test_a_broker_that_never_answers_is_said_so(links, reactor, monkeypatch):
-    monkeypatch.setattr("klippy_extra.link.CONNECT_WITHIN", 0.2)
+    monkeypatch.setattr("klippy_extra.mqtt.client.CONNECT_WITHIN", 0.2)
     with listening() as mute:
         links(Broker("127.0.0.1", "test", mute.getsockname()[1]))
         assert "does not answer" in reactor.until("lost")[1]
@@ -225,7 +241,7 @@ def test_a_dead_connection_is_found_by_keepalive(broker, links, reactor):
 def test_a_refused_password_is_named(tmp_path, links, reactor):
     closed = Mosquitto(tmp_path, "allow_anonymous false").start()
     links(at(closed, username="anna", password="wrong"))
-    assert "refuses us: Not authorized" in reactor.until("lost")[1]
+    assert "look at 'credentials'" in reactor.until("lost")[1]
     closed.kill()
 
 
@@ -285,7 +301,7 @@ def test_a_server_nobody_vouches_for_is_refused(authority, links, reactor):
         f"keyfile {authority}/server.key",
     ).start()
     links(at(secure, tls=True))
-    assert "certificate verify failed" in reactor.until("lost")[1]
+    assert "look at 'mqtt_ca'" in reactor.until("lost")[1]
     secure.kill()
 
 
@@ -305,18 +321,18 @@ def test_without_ssl_tls_is_refused_with_the_fix(links, reactor, monkeypatch):
 def test_an_exception_in_the_thread_does_not_end_it(
     broker, links, reactor, monkeypatch
 ):
-    monkeypatch.setattr("klippy_extra.link.BACK_OFF", (0.01,))
+    monkeypatch.setattr("klippy_extra.mqtt.link.BACK_OFF", (0.01,))
     link = links(at(broker))
     reactor.until("connected")
-    real = link._flush
+    real = Session._flush
     faults = iter([RuntimeError("injected")])
 
-    def faulty(client):
+    def faulty(session):
         for fault in faults:
             raise fault
-        real(client)
+        real(session)
 
-    monkeypatch.setattr(link, "_flush", faulty)
+    monkeypatch.setattr(Session, "_flush", faulty)
     link.publish("p/x", b"")
     assert "injected" in reactor.until("lost")[1]
     reactor.until("connected")

@@ -9,6 +9,7 @@ import pytest
 from klippy_extra import contract
 from klippy_extra.contract import Command, Event, Info, Limit, Result, State, Summary
 from klippy_extra.discovery import MIGRATE, Message
+from klippy_extra.mqtt.intake import Intake
 from klippy_extra.publisher import Published, Publisher, Sight
 
 UUID, LOWER, HIGHER = "5" * 32, "1" * 32, "9" * 32
@@ -56,6 +57,14 @@ class House:
             birth_topic="homeassistant/status",
         )
         self.publisher.link = self
+        self.intake = self.publisher.intake = Intake(
+            self.publisher.topics,
+            self.publisher.handlers,
+            post=lambda call: call(),
+            later=lambda call, seconds: call(),
+            answer=self.publisher.result,
+            clock=lambda: self.now,
+        )
 
     def next(self):
         self.seq += 1
@@ -90,7 +99,7 @@ class House:
         self.sent.clear()
 
     def hear(self, topic, payload, retained=False):
-        self.publisher.message(topic, payload, retained)
+        self.intake.receive(topic, payload, retained)
 
     def topics(self):
         return [topic.replace(BASE + "/", "") for topic, *_ in self.sent]
@@ -146,7 +155,7 @@ def test_what_is_gone_is_cleared_before_online(house):
 def test_a_name_that_another_has_taken_meanwhile_is_not_cleared():
     topics = ["info", "tasks/rods"]
     house = House(clear=[f"klipper_upkeep/old/{topic}" for topic in topics])
-    assert "klipper_upkeep/old/info" in house.publisher.first
+    assert "klipper_upkeep/old/info" in house.publisher.subscriptions.first
 
     house.hear("klipper_upkeep/old/info", info(HIGHER).encode(), retained=True)
     house.publisher.connected()

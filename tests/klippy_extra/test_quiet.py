@@ -78,7 +78,7 @@ class Recorder:
 def day(bench, monkeypatch):
     """What describes a printer that prints for some hours, and what it says then."""
     bench(BROKER).close()
-    monkeypatch.setattr(sys.modules["extras.maintain.link"], "Link", Broker)
+    monkeypatch.setattr(sys.modules["extras.maintain.mqtt.link"], "Link", Broker)
     printer = bench(BROKER + TASKS)
     link = printer.manager._connection.link
     link.greet()

@@ -175,10 +175,10 @@ def test_what_is_wrong_is_named_with_its_fix(bench, what):
 def test_paho_is_needed_only_for_a_broker(bench, monkeypatch):
     """Without it the error says how to install it."""
     for name in list(sys.modules):
-        package, dot, module = name.rpartition(".")
-        if dot and module == "link":
+        package, _, module = name.rpartition(".")
+        if package.endswith("maintain.mqtt") and module == "client":
             monkeypatch.delitem(sys.modules, name)
-            monkeypatch.delattr(sys.modules[package], "link")
+            monkeypatch.delattr(sys.modules[package], module)
     monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
 
     printer = bench(MINIMAL)
@@ -188,6 +188,45 @@ def test_paho_is_needed_only_for_a_broker(bench, monkeypatch):
     assert printer.state == "error"
     assert "pip install 'paho-mqtt" in printer.state_message
     assert sys.executable in printer.state_message
+
+
+CLOUD = """
+[maintain]
+mqtt_host: [::1]
+mqtt_tls: True
+mqtt_client_id: voron-1
+mqtt_keepalive: 90
+mqtt_server_name: broker.example.org
+mqtt_transport: websockets
+mqtt_path: broker
+"""
+
+
+def test_a_broker_in_a_cloud_is_described_in_full(bench):
+    broker = bench(CLOUD + MINIMAL).manager.settings.broker
+
+    assert (broker.host, broker.port) == ("::1", 443)
+    assert (broker.client_id, broker.keepalive) == ("voron-1", 90)
+    assert (broker.server_name, broker.path) == ("broker.example.org", "/broker")
+
+
+@pytest.mark.parametrize(
+    ("options", "option"),
+    [
+        ("mqtt_server_name: other", "mqtt_server_name"),
+        ("mqtt_path: /mqtt", "mqtt_path"),
+        ("mqtt_transport: carrier pigeon", "mqtt_transport"),
+        ("mqtt_keepalive: 1", "mqtt_keepalive"),
+        (f"mqtt_client_id: {'x' * 129}", "mqtt_client_id"),
+    ],
+)
+def test_what_is_wrong_of_a_broker_is_named(bench, options, option):
+    printer = bench(MINIMAL)
+    printer.configure(f"[maintain]\nmqtt_host: localhost\n{options}\n")
+    printer.restart()
+
+    assert printer.state == "error"
+    assert f"Option '{option}'" in printer.state_message
 
 
 @pytest.mark.parametrize(

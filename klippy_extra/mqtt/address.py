@@ -1,0 +1,81 @@
+"""Where the broker is, and how the printer presents itself there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Broker(NamedTuple):
+    """What `[maintain]` says of the broker."""
+
+    host: str
+    client_id: str
+    port: int = 1883
+    username: str | None = None
+    password: str | None = None
+    tls: bool = False
+    ca: str | None = None  # paths; None: the system's authorities
+    certificate: str | None = None
+    key: str | None = None
+    version: str = "3.1.1"
+    keepalive: int = 30  # seconds
+    server_name: str | None = None  # in the certificate; None: the host
+    path: str | None = None  # of a websocket; None: no websocket
+
+    def __repr__(self) -> str:
+        # The password must not reach a log by way of a traceback.
+        return f"Broker({self.host}:{self.port})"
+
+
+def credentials(path: str) -> tuple[str, str | None]:
+    """Read ``username:`` and ``password:`` lines; ValueError tells the fix."""
+    where = Path(path).expanduser()
+    try:
+        text = where.read_text(encoding="utf-8-sig")  # Windows writes a mark first
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{where} cannot be read ({error})") from None
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        name, mark, value = line.partition(":")
+        if mark and not line.lstrip().startswith(("#", ";", "[")):
+            found[name.strip().lower()] = value.strip()
+    if not found.get("username"):
+        raise ValueError(
+            f"{where} has no line 'username: NAME' (and one 'password: WORD')"
+        )
+    return found["username"], found.get("password")
+
+
+class NoTlsError(OSError):
+    """This Python cannot speak TLS."""
+
+
+class NamedContext:
+    """A TLS context that expects another name in the certificate than the host's."""
+
+    def __init__(self, context: Any, name: str) -> None:
+        self._context, self._name = context, name
+        self.check_hostname = context.check_hostname
+
+    def wrap_socket(self, connection: Any, **options: Any) -> Any:
+        options["server_hostname"] = self._name
+        return self._context.wrap_socket(connection, **options)
+
+
+def tls_context(broker: Broker) -> Any:
+    """The TLS settings. NoTlsError where this Python knows no TLS."""
+    try:
+        # A Python for a small system may lack it, and only TLS needs it.
+        import ssl  # noqa: PLC0415
+    except ImportError as error:
+        raise NoTlsError(
+            f"the Python that runs Klippy has no 'ssl' ({error}), which 'mqtt_tls'"
+            " needs: install it, or use a broker without TLS"
+        ) from None
+    context = ssl.create_default_context(cafile=broker.ca)
+    if broker.certificate is not None:
+        context.load_cert_chain(broker.certificate, broker.key)
+    if broker.server_name is not None:
+        return NamedContext(context, broker.server_name)
+    return context

@@ -1,0 +1,71 @@
+"""What a broker allows, as its CONNACK tells (MQTT 5, section 3.2.2.3). Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence
+
+IN_FLIGHT = 20  # messages that the broker has not acknowledged
+AT_ONCE = 8  # filters in one SUBSCRIBE: some clouds take no more
+HEAD = 16  # bytes of a PUBLISH beside topic and payload, at most
+
+
+class Allowed(NamedTuple):
+    """The limits that are kept to; None and True where the broker has none."""
+
+    packet: int | None = None  # bytes
+    in_flight: int = IN_FLIGHT
+    retain: bool = True
+    qos: int = 1
+    wildcards: bool = True
+
+    @classmethod
+    def of(cls, properties: Any, known: Allowed) -> Allowed:
+        """Read the properties; *known* is what refused connections have taught."""
+
+        def read(name: str, default: Any) -> Any:
+            return getattr(properties, name, default)
+
+        return cls(
+            packet=read("MaximumPacketSize", None),
+            in_flight=max(1, min(IN_FLIGHT, read("ReceiveMaximum", IN_FLIGHT))),
+            retain=known.retain and bool(read("RetainAvailable", 1)),
+            qos=min(known.qos, read("MaximumQoS", 1)),
+            wildcards=bool(read("WildcardSubscriptionAvailable", 1)),
+        )
+
+    def too_large(self, topic: str, payload: bytes) -> str:
+        """Why this message is not sent, or ""."""
+        size = len(topic.encode()) + len(payload) + HEAD
+        if self.packet is None or size <= self.packet:
+            return ""
+        return (
+            f"The MQTT broker takes messages of up to {self.packet} bytes. The one to"
+            f" {topic} would have {size} and is left out."
+        )
+
+    def lacks(self) -> Iterator[str]:
+        """What cannot work with this broker, in sentences."""
+        if not self.retain:
+            yield (
+                "The MQTT broker keeps no retained messages: who connects later sees a"
+                " task when it changes, and not before."
+            )
+        if self.qos < 1:
+            yield (
+                "The MQTT broker takes messages of quality 0 only: one that is lost on"
+                " its way is not sent again."
+            )
+
+
+def batches(
+    filters: Sequence[str],
+    instead: Mapping[str, Sequence[str]],
+    allowed: Allowed,
+    one_by_one: bool,
+) -> list[tuple[str, ...]]:
+    """Spread *filters* over SUBSCRIBEs; *instead* are topics for a wildcard."""
+    exact: list[str] = []
+    for each in filters:
+        exact += [each] if allowed.wildcards else instead.get(each, [each])
+    size = 1 if one_by_one else AT_ONCE
+    return [tuple(exact[at : at + size]) for at in range(0, len(exact), size)]

@@ -1,0 +1,192 @@
+"""What arrives from the broker: checked in the link's thread, handed over in portions.
+
+Anybody who may publish can send anything, in any amount. The thread looks at sizes and
+shapes and refuses what is wrong or too much. The reactor gets finished objects, of
+each retained topic the newest alone, and a few commands in a turn.
+"""
+
+from __future__ import annotations
+
+import collections
+import logging
+from typing import Callable, NamedTuple
+
+from ..contract import (
+    BAD_ARGUMENT,
+    NOT_READY,
+    Command,
+    ContractError,
+    Info,
+    Result,
+    Topic,
+)
+
+BIRTH = b"online"
+WAITING = 256  # commands that wait for the reactor
+A_TURN = 2  # commands in a turn of the reactor
+TURN_EVERY = 0.02  # seconds
+LARGEST_INFO = 1 << 17  # bytes: of a thousand tasks
+COMPLAINTS = 200  # different refusals that are remembered as said
+QUIET_AFTER = 600.0  # seconds without a refusal until the next flood is a new one
+TOO_MUCH = "Too many commands arrive at once. Send this one again in a moment."
+
+
+class Topics(NamedTuple):
+    """What is subscribed to, by what it is for."""
+
+    base: str
+    info: str
+    availability: str
+    birth: str  # "": none
+    others: frozenset[str]  # infos of names that this printer had before
+
+
+class Handlers(NamedTuple):
+    """The reactor's side; none of these waits."""
+
+    command: Callable[[str, Command], None]
+    seen: Callable[[Info], None]  # under our own name
+    taken: Callable[[str, Info], None]  # another printer has the topic's name
+    availability: Callable[[bytes], None]
+    birth: Callable[[], None]
+    may_work: Callable[[], bool]  # whether the next command may be carried out
+    say: Callable[[str], None]  # to the console
+
+
+class Intake:
+    """`receive` is the thread's; everything else runs on the reactor."""
+
+    def __init__(
+        self,
+        topics: Topics,
+        handlers: Handlers,
+        post: Callable[[Callable[[], None]], None],
+        later: Callable[[Callable[[], None], float], None],
+        answer: Callable[[Result], None],
+        clock: Callable[[], float],
+    ) -> None:
+        """*post* and *answer* are safe from any thread."""
+        self._topics, self._handlers = topics, handlers
+        self._post, self._later, self._answer = post, later, answer
+        self._clock = clock
+        # Shared: deques, whose operations are atomic.
+        self._commands: collections.deque[tuple[str, Command]] = collections.deque()
+        self._pending: dict[str, Callable[[], None]] = {}
+        self._rung = False
+        self.silent = False  # the name is another's: nothing is answered
+        # The thread's.
+        self._said: set[tuple[str, str]] = set()
+        self._refused_at: float | None = None
+        # The reactor's.
+        self._is_working = False
+
+    # The thread
+
+    def receive(self, topic: str, payload: bytes, retained: bool) -> None:
+        """Check a message, and hand it over or refuse it."""
+        topics, handlers = self._topics, self._handlers
+        if topic == topics.birth:
+            if payload == BIRTH and not retained:
+                self._hand_over(topic, handlers.birth)
+        elif topic == topics.availability:
+            short = payload[:16]
+            self._hand_over(topic, lambda: handlers.availability(short))
+        elif topic == topics.info or topic in topics.others:
+            self._info(topic, payload)
+        else:
+            self._command(topic, payload, retained)
+
+    def _info(self, topic: str, payload: bytes) -> None:
+        if len(payload) > LARGEST_INFO:
+            self._complain(topic, f"{len(payload)} bytes are too many")
+            return
+        try:
+            info = Info.decode(payload)
+        except ContractError as error:
+            if payload:
+                self._complain(topic, str(error))
+            return
+        handlers = self._handlers
+        if topic == self._topics.info:
+            self._hand_over(topic, lambda: handlers.seen(info))
+        else:
+            self._hand_over(topic, lambda: handlers.taken(topic, info))
+
+    def _command(self, topic: str, payload: bytes, retained: bool) -> None:
+        if self.silent:
+            return
+        try:
+            about = Topic.parse(self._topics.base, topic)
+        except ContractError as error:
+            self._complain(topic, str(error))
+            return
+        if about.task is None or about.kind != "command":
+            return
+        if retained:
+            # A broker would hand it to us again at every connect.
+            self._complain(topic, "a command must not be retained")
+            return
+        try:
+            command = Command.decode(payload)
+        except ContractError as error:
+            self._complain(topic, str(error))
+            if error.transaction is not None:
+                self._refuse(about.task, error.transaction, BAD_ARGUMENT, str(error))
+            return
+        if len(self._commands) >= WAITING:
+            self._too_much(about.task, command)
+            return
+        self._commands.append((about.task, command))
+        self._ring()
+
+    def _too_much(self, task: str, command: Command) -> None:
+        now = self._clock()
+        if self._refused_at is None or now - self._refused_at > QUIET_AFTER:
+            logging.warning("maintain: commands arrive faster than they can be done")
+            text = (
+                "Commands arrive over MQTT faster than they can be carried out. Most"
+                " of them are refused; printing goes on."
+            )
+            self._post(lambda: self._handlers.say(text))
+        self._refused_at = now
+        if command.transaction is not None:
+            self._refuse(task, command.transaction, NOT_READY, TOO_MUCH)
+
+    def _refuse(self, task: str, transaction: str, code: str, text: str) -> None:
+        if not self.silent:
+            self._answer(Result(transaction, task, code=code, text=text))
+
+    def _complain(self, topic: str, why: str) -> None:
+        if (topic, why) not in self._said and len(self._said) < COMPLAINTS:
+            self._said.add((topic, why))
+            logging.warning("maintain: refused a message to %s: %s", topic, why)
+
+    def _hand_over(self, topic: str, call: Callable[[], None]) -> None:
+        """Of each topic only the newest message waits."""
+        self._pending[topic] = call
+        self._ring()
+
+    def _ring(self) -> None:
+        if not self._rung:
+            self._rung = True
+            self._post(self._work)
+
+    # The reactor
+
+    def _work(self) -> None:
+        # First: what comes from now on rings again.
+        self._rung = False
+        while self._pending:
+            _, call = self._pending.popitem()
+            call()
+        if not self._is_working:
+            self._some_commands()
+
+    def _some_commands(self) -> None:
+        for _ in range(A_TURN):
+            if not self._commands or not self._handlers.may_work():
+                break
+            self._handlers.command(*self._commands.popleft())
+        self._is_working = bool(self._commands)
+        if self._is_working:
+            self._later(self._some_commands, TURN_EVERY)

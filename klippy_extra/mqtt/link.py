@@ -1,0 +1,243 @@
+"""The connection to the MQTT broker, for as long as the printer lives.
+
+The reactor hands over bytes and rings; what arrives goes to the intake in the link's
+thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import select
+import threading
+import time
+from typing import Callable, NamedTuple
+
+from .address import Broker
+from .outbox import Message, Outbox
+from .pace import Pace
+from .session import Knowledge, Listener, Session
+from .subscriptions import Subscriptions
+
+CLOSE_WITHIN = 2.0  # seconds
+BACK_OFF = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds, each +- 30 %
+SHORT = 30.0  # seconds: a connection that ends sooner was cut by somebody
+SHORT_BACK_OFF = (15.0, 60.0, 120.0)  # seconds: not to cut the other off for ever
+NOTICES = 50  # different ones that are said
+
+
+class Handlers(NamedTuple):
+    """Who is told. `receive` is called in the link's thread, the others are posted."""
+
+    connected: Callable[[], None]
+    lost: Callable[[str], None]
+    receive: Callable[[str, bytes, bool], None]
+    trouble: Callable[[str], None]  # a sentence, or "" when it works again
+    notice: Callable[[str], None]  # what does not work with this broker
+
+
+class Link:
+    """Keeps a connection for as long as it lives, whatever the broker does.
+
+    What the broker retains under the first subscriptions is received before
+    ``connected`` is posted. *post* runs a call on the reactor; it must be safe from
+    any thread and must not raise.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        will_topic: str,
+        subscriptions: Subscriptions,
+        post: Callable[[Callable[[], None]], None],
+        handlers: Handlers,
+    ) -> None:
+        self._broker = broker
+        self._will_topic = will_topic
+        self._subscriptions = subscriptions
+        self._post, self._handlers = post, handlers
+        self._outbox = Outbox()
+        self._closing = threading.Event()
+        self._say_offline = True
+        self._thread = threading.Thread(
+            target=self._run, name="maintain-link", daemon=True
+        )
+        # The reactor's.
+        self.connected = False
+        self._connection = 0
+        # The thread's.
+        self._turn = 0
+        self._pace = Pace(time.monotonic)
+        self._knowledge = Knowledge()
+        self._missing = False  # and logged
+        self._troubles: set[str] = set()  # told since it worked
+        self._noticed: set[str] = set()
+        self._failures = self._shorts = 0
+
+    # Reactor: none of these waits.
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def publish(
+        self, topic: str, payload: bytes, retain: bool = False, keep: bool = False
+    ) -> None:
+        """Send at QoS 1; while there is no connection only what is to *keep* stays.
+
+        What is kept is sent again on later connections, after `release`, until
+        the broker has it: events and results, which nobody could make anew.
+        Safe from any thread.
+        """
+        if self.connected or keep:
+            message = Message(topic, payload, retain, keep, self._connection)
+            self._outbox.put(message)
+
+    def release(self) -> None:
+        """Say that the snapshot is out: what was kept may follow."""
+        self._outbox.release(self._connection)
+
+    def close(self, say_offline: bool = True) -> None:
+        """Say ``offline``, unless the name is another's, goodbye, and end the thread.
+
+        Waits at most 2 s; a thread that hangs in a name look-up ends by itself.
+        """
+        self._say_offline = say_offline
+        self._closing.set()
+        self._outbox.ring()
+        if self._thread.is_alive():
+            self._thread.join(CLOSE_WITHIN)
+        self.connected = False
+        if not self._thread.is_alive():
+            self._outbox.close()
+
+    # The thread. An exception here would end it, and with it the link, for
+    # good: each attempt is guarded as a whole.
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self._turn += 1
+            session = self._session()
+            try:
+                session.run(
+                    self._closing.is_set,
+                    lambda: self._say_offline,
+                    lambda session=session: self._tend(session),  # type: ignore[misc]
+                )
+            except (OSError, ValueError) as error:
+                session.reason = session.reason or session.explain(error)
+            except Exception as error:
+                logging.exception("maintain: the MQTT link failed")
+                session.reason = repr(error)
+            if not self._closing.is_set():
+                self._pause(self._ended(session))
+
+    def _session(self) -> Session:
+        turn, post = self._turn, self._post
+
+        def welcome() -> None:
+            if self._missing:
+                self._missing = False
+                logging.info("maintain: connected to %s again", self._name)
+            if not self._shorts:
+                self._works()
+            post(lambda: self._arrived(turn))
+
+        return Session(
+            turn,
+            self._broker,
+            self._will_topic,
+            self._subscriptions,
+            self._outbox,
+            self._pace,
+            self._knowledge,
+            Listener(welcome, self._handlers.receive, self._notice),
+        )
+
+    @property
+    def _name(self) -> str:
+        return f"the MQTT broker {self._broker.host}:{self._broker.port}"
+
+    def _arrived(self, turn: int) -> None:
+        self.connected = True
+        self._connection = turn
+        self._handlers.connected()
+
+    def _tend(self, session: Session) -> None:
+        """Trust a connection that has lived for a while."""
+        if session.ready_at is None or session.lived < SHORT:
+            return
+        session.hold()
+        if self._shorts:
+            self._shorts = 0
+            self._works()
+
+    def _ended(self, session: Session) -> float:
+        """Tell of a session's end; return the seconds until the next."""
+        reason = session.reason or "the connection ended"
+        if not self._missing:
+            self._missing = True
+            logging.warning(
+                "maintain: no connection to %s: %s; trying again", self._name, reason
+            )
+            self._post(lambda: self._lost(reason))
+        if session.ready_at is None:
+            self._failures += 1
+            self._trouble(reason)
+            left_out = session.cut() if session.is_greeted else ""
+            pause = BACK_OFF[min(self._failures, len(BACK_OFF) - 1)]
+        elif session.lived < SHORT:
+            self._failures, self._shorts = 0, self._shorts + 1
+            left_out = session.cut()
+            pause = SHORT_BACK_OFF[min(self._shorts, len(SHORT_BACK_OFF)) - 1]
+            if self._shorts > 1 or session.was_taken_over:
+                self._trouble(self._short(reason, session.was_taken_over))
+        else:
+            self._failures, left_out, pause = 0, "", BACK_OFF[0]
+        if left_out:
+            self._notice(
+                f"The MQTT broker ends the connection at {left_out} each time. It is"
+                " left out from now on."
+            )
+        return pause
+
+    def _short(self, reason: str, was_taken_over: bool) -> str:
+        if was_taken_over:
+            return reason
+        return (
+            f"connections end after a few seconds ({reason}). Another client may have"
+            f" the same id {self._broker.client_id!r}: a copied card, or"
+            " 'mqtt_client_id'"
+        )
+
+    def _trouble(self, reason: str) -> None:
+        """Tell people once until it works again."""
+        if reason not in self._troubles and len(self._troubles) < len(BACK_OFF):
+            self._troubles.add(reason)
+            name = self._name
+            text = f"{name[0].upper()}{name[1:]} does not work for us: {reason}."
+            self._post(lambda: self._handlers.trouble(text))
+
+    def _works(self) -> None:
+        if self._troubles:
+            self._troubles.clear()
+            self._post(lambda: self._handlers.trouble(""))
+
+    def _notice(self, text: str) -> None:
+        if text not in self._noticed and len(self._noticed) < NOTICES:
+            self._noticed.add(text)
+            logging.warning("maintain: %s", text)
+            self._post(lambda: self._handlers.notice(text))
+
+    def _lost(self, reason: str) -> None:
+        self.connected = False
+        self._handlers.lost(reason)
+
+    def _pause(self, pause: float) -> None:
+        # A farm whose broker comes back must not arrive in one instant.
+        until = time.monotonic() + pause * random.uniform(0.7, 1.3)  # noqa: S311
+        while not self._closing.is_set():
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            if select.select([self._outbox.door], [], [], left)[0]:
+                self._outbox.answer_bell()

@@ -1,0 +1,90 @@
+"""Messages on their way from the reactor to the link's thread, with a bell."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import logging
+import socket
+from typing import Iterable, NamedTuple
+
+MOST = 20_000  # messages handed over and not yet taken: more is a runaway
+KEPT = 256  # events and results that wait for an absent broker
+
+
+class Message(NamedTuple):
+    topic: str
+    payload: bytes
+    retain: bool
+    keep: bool
+    connection: int
+
+
+_RELEASE = ""  # no topic is empty
+
+
+class Outbox:
+    """Deques and a bell, whose operations are atomic, and what waits for a broker."""
+
+    def __init__(self) -> None:
+        self._messages: collections.deque[Message] = collections.deque()
+        self._kept: collections.deque[Message] = collections.deque()  # the thread's
+        self._bell, self.door = socket.socketpair()
+        self._bell.setblocking(False)
+        self.door.setblocking(False)
+
+    # Any thread
+
+    def put(self, message: Message) -> None:
+        if len(self._messages) < MOST:
+            self._messages.append(message)
+            self.ring()
+
+    def release(self, connection: int) -> None:
+        """Say that the snapshot is out: what was kept may follow."""
+        self._messages.append(Message(_RELEASE, b"", False, False, connection))
+        self.ring()
+
+    def ring(self) -> None:
+        # A full doorbell already means "wake up"; a closed one, "too late".
+        with contextlib.suppress(OSError):
+            self._bell.send(b"\0")
+
+    def close(self) -> None:
+        self._bell.close()
+        self.door.close()
+
+    # The link's thread
+
+    def answer_bell(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self.door.recv(4096)
+
+    def take(self, connection: int, released: bool) -> tuple[Message | None, bool]:
+        """The next message for *connection*, and whether what was kept may go."""
+        while self._messages:
+            message = self._messages.popleft()
+            if not message.keep and message.connection != connection:
+                continue  # it was for an earlier connection
+            if message.topic == _RELEASE:
+                released = True
+                self._messages.extendleft(reversed(self._kept))
+                self._kept.clear()
+            elif message.keep and not released:
+                self._keep(message)
+            else:
+                return message, released
+        return None, released
+
+    def keep(self, messages: Iterable[Message]) -> None:
+        """Keep what the broker did not acknowledge, before what was kept already."""
+        later = list(self._kept)
+        self._kept.clear()
+        for message in [*(each for each in messages if each.keep), *later]:
+            self._keep(message)
+
+    def _keep(self, message: Message) -> None:
+        if len(self._kept) >= KEPT:
+            lost = self._kept.popleft()
+            logging.warning("maintain: no broker, dropped a message to %s", lost.topic)
+        self._kept.append(message)

@@ -1,0 +1,16 @@
+"""What is subscribed to at the broker."""
+
+from __future__ import annotations
+
+from typing import Mapping, NamedTuple, Sequence
+
+
+class Subscriptions(NamedTuple):
+    """What is subscribed to; *first* comes before *then*.
+
+    *instead* has topics for a wildcard that a broker does not take.
+    """
+
+    first: Sequence[str]
+    then: Sequence[str]
+    instead: Mapping[str, Sequence[str]] = {}
