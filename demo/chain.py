@@ -194,7 +194,7 @@ class Chain:
         config = self.folder / "printer.cfg"
         config.write_text(CONFIG.format(here=HERE) + maintain)
         command = [
-            *(sys.executable, "-m", "demo.printer", str(config)),
+            *(sys.executable, "-m", "tests.fakes.klippy", str(config)),
             *("--speed", str(self.speed), "--api", str(api)),
             *("--log", str(self.folder / "klippy.log")),
         ]

@@ -25,7 +25,7 @@ from typing import Any, Callable, Mapping
 import greenlet
 import pytest
 
-from demo.printer import Host, Printer, Reactor, TestClock
+from tests.fakes.klippy import Host, Printer, Reactor, TestClock
 
 ROOT = Path(__file__).resolve().parents[2]
 EXTRA = ROOT / "klippy_extra"
@@ -263,7 +263,7 @@ class PrinterProcess:
         if "[printer]" not in config:
             config = MACHINE + config
         config_file.write_text(config, encoding="utf-8")
-        command = [sys.executable, "-m", "demo.printer", str(config_file)]
+        command = [sys.executable, "-m", "tests.fakes.klippy", str(config_file)]
         command += ["--speed", str(speed), "--log", str(self.log)]
         command += ["--extra", str(extra)]
         command += [] if api is None else ["--api", str(api)]

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from demo.printer import FastClock, Host
 from klippy_extra.contract import Command
 from klippy_extra.storage.store import Store
+from tests.fakes.klippy import FastClock, Host
 from tests.fakes.virtual_printer import EXTRA, MACHINE
 
 ROUNDS = 200

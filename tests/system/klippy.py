@@ -174,7 +174,7 @@ class BackEnd(Protocol):
 
 
 class Virtual:
-    """`python -m demo.printer`."""
+    """`python -m tests.fakes.klippy`."""
 
     name = "virtual"
 
@@ -185,7 +185,7 @@ class Virtual:
         command = [
             sys.executable,
             "-m",
-            "demo.printer",
+            "tests.fakes.klippy",
             str(folder / "printer.cfg"),
             *("--api", str(folder / "api")),
             *("--log", str(folder / "klippy.log")),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-HEAT = "M140 S50\nM104 S200\nG28\nM190 S50\nM109 S200\n"
+# Kalico goes off the switches after homing, Klipper does not.
+HEAT = "M140 S50\nM104 S200\nG28\nG1 X0 Y0 Z0 F3000\nM190 S50\nM109 S200\n"
 
 
 class Path(NamedTuple):

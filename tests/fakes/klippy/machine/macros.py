@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Iterator
 
 import jinja2
 
-from demo.printer.gcode import Command
+from tests.fakes.klippy.gcode import Command
 
 if TYPE_CHECKING:
-    from demo.printer.config import Section
-    from demo.printer.host import Printer
+    from tests.fakes.klippy.config import Section
+    from tests.fakes.klippy.host import Printer
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Templates:
 
     def __init__(self, config: Section) -> None:
         self._printer = config.get_printer()
-        self._env = jinja2.Environment("{%", "%}", "{", "}")  # noqa: S701  (no HTML)
+        self._env = jinja2.Environment("{%", "%}", "{", "}")
 
     def load_template(
         self, config: Section, option: str, default: str | None = None

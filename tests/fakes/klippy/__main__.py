@@ -1,4 +1,4 @@
-"""`python -m demo.printer printer.cfg`: a virtual printer with its console here.
+"""`python -m tests.fakes.klippy printer.cfg`: a virtual printer with its console here.
 
 What is typed is G-code; what the printer says is printed. Ctrl-C, and the end of what
 is piped in, end it in an orderly way. SIGTERM ends it as it ends Klippy: at once, and
@@ -65,7 +65,9 @@ def prepare(printer: Printer, file: str | None) -> None:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m demo.printer", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.fakes.klippy", description=__doc__
+    )
     parser.add_argument("config", type=Path, help="a printer.cfg")
     parser.add_argument(
         "--speed", type=float, default=1.0, help="how much faster than life (1)"

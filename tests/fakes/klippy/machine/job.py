@@ -6,11 +6,11 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from demo.printer.gcode import Command, CommandError
+from tests.fakes.klippy.gcode import Command, CommandError
 
 if TYPE_CHECKING:
-    from demo.printer.config import Section
-    from demo.printer.reactor import Timer
+    from tests.fakes.klippy.config import Section
+    from tests.fakes.klippy.reactor import Timer
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.printer import motion
 from tests.fakes import GEAR
+from tests.fakes.klippy import motion
 
 SLICER_FILAMENT = 2053.05  # mm, at the end of gear.gcode
 SLICER_TIME = 27 * 60 + 13  # s

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Callable
 from .mechanics import accept_all
 
 if TYPE_CHECKING:
-    from demo.printer.config import Section
-    from demo.printer.gcode import Command
+    from tests.fakes.klippy.config import Section
+    from tests.fakes.klippy.gcode import Command
 
 ROOM = 25.0  # °C
 LOOK = 1.0  # s between two looks at what a fan cools

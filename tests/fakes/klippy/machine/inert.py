@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .mechanics import accept_all
 
 if TYPE_CHECKING:
-    from demo.printer.config import Section
+    from tests.fakes.klippy.config import Section
 
 _NAMES = """
 adc_scaled adc_temperature adxl345 angle axis_twist_compensation bed_mesh

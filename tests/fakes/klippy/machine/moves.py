@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from demo.printer.gcode import Command, Coord
+from tests.fakes.klippy.gcode import Command, Coord
 
 if TYPE_CHECKING:
-    from demo.printer.host import Printer
+    from tests.fakes.klippy.host import Printer
 
 AXES = "XYZE"
 E = 3

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from demo.printer.motion import Move, Planner, TrapQ
+from tests.fakes.klippy.motion import Move, Planner, TrapQ
 
 from .mechanics import accept_all
 
 if TYPE_CHECKING:
-    from demo.printer.config import Section
-    from demo.printer.gcode import Command
+    from tests.fakes.klippy.config import Section
+    from tests.fakes.klippy.gcode import Command
 
 
 def load_config_prefix(config: Section) -> ManualStepper:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Sequence
 
-from demo.printer.gcode import Coord
+from tests.fakes.klippy.gcode import Coord
 
 if TYPE_CHECKING:
-    from demo.printer.config import Section
-    from demo.printer.motion import Move
+    from tests.fakes.klippy.config import Section
+    from tests.fakes.klippy.motion import Move
 
 AXES = "xyz"
 

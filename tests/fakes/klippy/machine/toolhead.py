@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, Sequence
 
-from demo.printer.gcode import Command, Coord
-from demo.printer.motion import Move, Planner, Position, TrapQ
+from tests.fakes.klippy.gcode import Command, Coord
+from tests.fakes.klippy.motion import Move, Planner, Position, TrapQ
 
 from .kinematics import Kinematics
 
 if TYPE_CHECKING:
-    from demo.printer.config import Section
+    from tests.fakes.klippy.config import Section
 
     from .extruder import Extruder
 

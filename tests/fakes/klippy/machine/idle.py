@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from demo.printer.gcode import Command
+from tests.fakes.klippy.gcode import Command
 
 if TYPE_CHECKING:
-    from demo.printer.config import Section
+    from tests.fakes.klippy.config import Section
 
 logger = logging.getLogger(__name__)
 

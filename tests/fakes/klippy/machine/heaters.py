@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from demo.printer.gcode import Command
+from tests.fakes.klippy.gcode import Command
 
 from .mechanics import accept_all
 
 if TYPE_CHECKING:
-    from demo.printer.config import Section
+    from tests.fakes.klippy.config import Section
 
 AMBIENT = 25.0  # °C
 STEP = 0.5  # s between two looks at a heater

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from demo.printer.gcode import Coord
-from demo.printer.motion import Segment, TrapQ
+from tests.fakes.klippy.gcode import Coord
+from tests.fakes.klippy.motion import Segment, TrapQ
 
 from .homing import Homing
 from .moves import GCodeMove
 from .toolhead import ToolHead
 
 if TYPE_CHECKING:
-    from demo.printer.config import Section
-    from demo.printer.host import Printer
+    from tests.fakes.klippy.config import Section
+    from tests.fakes.klippy.host import Printer
 
 EVERYWHERE = ("heaters", "gcode_macro", "idle_timeout")
 

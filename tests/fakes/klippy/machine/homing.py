@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Sequence
 
-from demo.printer.gcode import Command
+from tests.fakes.klippy.gcode import Command
 
 from .kinematics import AXES, Endstop, Rail, Stepper
 
 if TYPE_CHECKING:
-    from demo.printer.host import Printer
+    from tests.fakes.klippy.host import Printer
 
 # From the trigger until the motors stand (s): the answer of the micro-controller.
 HALT_DELAY = 0.0002

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from demo.printer import FastClock, Reactor, TestClock
+from tests.fakes.klippy import FastClock, Reactor, TestClock
 
 
 @pytest.fixture

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from demo.printer.gcode import Command
+from tests.fakes.klippy.gcode import Command
 
 from .homing import HomingMove
 from .kinematics import Endstop
 from .mechanics import accept_all
 
 if TYPE_CHECKING:
-    from demo.printer.config import Section
+    from tests.fakes.klippy.config import Section
 
 Z = 2
 
