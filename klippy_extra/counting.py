@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Iterable, Mapping
 
 from . import contract, meters, precision
 from .conditions import Conditions, Material
+from .contract import Entry
 from .ledger import Ledger
 from .meters import families
+from .meters.synchronized import synchronized
 from .problems import COUNTING, Problems
 from .records import Counter
 from .settings import Settings
+from .storage.stamps import Corrections, Stamps, boot_id
 from .task import OF_MOONRAKER, Task
 
 _is_count = re.compile(r"count_\w+\Z").match
@@ -61,6 +64,9 @@ class Counting:
             printer, settings.material_variable, str(documents.get("material") or "")
         )
         self._conditions = Conditions(printer, self._material)
+        self.synchronized = synchronized()
+        self._stamps = Stamps(book, documents.get("clock") or {}, boot_id())
+        self._missed = 0.0  # hours that the calendar has just learnt of
         self._eventtime = printer.get_reactor().monotonic()
         self._rated_at = book.calendar
 
@@ -68,7 +74,7 @@ class Counting:
         """Take in what was counted since the last time; whether a job has ended."""
         self._eventtime = eventtime
         increments = self._sources.poll(eventtime)
-        self.add(increments)
+        self._take(increments)
         failing = self._sources.failing
         if failing != self._failing:
             self._failing = failing
@@ -77,14 +83,30 @@ class Counting:
 
     def flush(self, eventtime: float) -> None:
         """Take in everything, before a restart or the end."""
-        self.add(self._sources.flush(eventtime))
+        self._take(self._sources.flush(eventtime))
 
     def stop(self, eventtime: float) -> None:
         """Take in what was really carried out when the printer shut down."""
-        self.add(self._sources.stop(eventtime))
+        self._take(self._sources.stop(eventtime))
+
+    def _take(self, increments: Mapping[str, float]) -> None:
+        self._missed += increments.get("time", 0.0) - increments.get("power_on", 0.0)
+        self.add(increments)
 
     def add(self, increments: Mapping[str, float]) -> None:
         self._book.advance(increments, self._weight)
+
+    def watch_clock(
+        self, eventtime: float, entries: Iterable[Entry]
+    ) -> Corrections | None:
+        """Put right what was stamped by a clock that has just been set.
+
+        *entries* are those of the log since this was called last.
+        """
+        missed, self._missed = self._missed, 0.0
+        return self._stamps.watch(
+            eventtime, self._wall(), missed, entries, trusted=self.synchronized()
+        )
 
     def _weight(self, counter: Counter) -> float:
         condition, factor = self._weights[counter.key]
@@ -130,6 +152,7 @@ class Counting:
         """Go on from what a store holds that was read only now."""
         counts = filter(_is_count, self._book.readings)
         self._sources.resume(documents.get("memory") or {}, tuple(counts))
+        self._stamps.rebase()
         self._learn()
         if not self._material.name:
             self._material.set(str(documents.get("material") or ""))
@@ -145,7 +168,11 @@ class Counting:
 
     def documents(self) -> dict[str, Any]:
         """What belongs into the store together: else a count could be taken twice."""
-        return {"meters": self._book.document(), "memory": self._sources.memory}
+        return {
+            "meters": self._book.document(),
+            "memory": self._sources.memory,
+            "clock": self._stamps.document(),
+        }
 
     def report(self) -> dict[str, list[str]]:
         """Report what is not counted, and return these sentences by task."""

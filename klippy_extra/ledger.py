@@ -29,7 +29,7 @@ RATE_AFTER = 1.0  # hours watched before a rate is worth a forecast
 RATE_OVER = 24.0  # hours that it is taken over at least: one print is no habit
 FORECAST = 10 * 365 * 24.0  # hours: what lies further away is no forecast
 MARKS = 90  # days for which a back-dated "done" finds the readings of then
-DAY = 86400.0
+DAY = 24.0  # hours
 
 
 class View(NamedTuple):
@@ -196,14 +196,26 @@ class Ledger:
         return used / max(watched, RATE_OVER)
 
     def mark(self, now: float) -> bool:
-        """Note the readings once a day; whether it was time to."""
-        if self._marks and not now >= self._marks[-1][0] + DAY:
-            # A clock that was ahead must not stop this for months.
-            if self._marks[-1][0] <= now + DAY:
-                return False
-            self._marks = [each for each in self._marks if each[0] <= now]
+        """Note the readings once a day of the calendar; whether it was time to.
+
+        *now* is for people: no jump of the clock costs or makes a mark.
+        """
+        # A reading from ahead is of a store that is gone: a meter only grows.
+        while self._marks and self._marks[-1][1].get(CALENDAR, 0.0) > self.calendar:
+            self._marks.pop()
+        if self._marks and self.calendar < self._marks[-1][1].get(CALENDAR, 0.0) + DAY:
+            return False
         self._marks = [*self._marks[-MARKS:], (now, dict(self.readings))]
         return True
+
+    def restamp(self, moved: Mapping[float, float]) -> None:
+        """Give marks another time: the clock was wrong."""
+        self._marks = [(moved.get(when, when), each) for when, each in self._marks]
+
+    @property
+    def mark_times(self) -> list[float]:
+        """When the marks were made, in UNIX seconds."""
+        return [when for when, _ in self._marks]
 
     @property
     def marks(self) -> list[Any]:
@@ -214,13 +226,16 @@ class Ledger:
         reading = self.readings[counter.key]
         if counter.key == CALENDAR:
             return max(0.0, now - at) / 3600.0
-        after, then = now, reading
-        for when, readings in reversed(self._marks):
-            if counter.key not in readings or when > after:
+        # By the calendar: the clock may have jumped between two marks.
+        moment = self.calendar - (now - at) / 3600.0
+        after, then = self.calendar, reading
+        for _, readings in reversed(self._marks):
+            when = readings.get(CALENDAR)
+            if counter.key not in readings or when is None or when > after:
                 break
             before = readings[counter.key]
-            if when <= at:
-                share = (at - when) / (after - when) if after > when else 1.0
+            if when <= moment:
+                share = (moment - when) / (after - when) if after > when else 1.0
                 then = before + share * (then - before)
                 break
             after, then = when, before

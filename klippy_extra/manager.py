@@ -277,6 +277,16 @@ class Manager:
         if self.counting.count(eventtime):
             ask = guarded(lambda eventtime: self._past.ask(), "asking Moonraker")
             self._reactor.register_callback(ask, eventtime + ASK_AFTER)
+        corrections = self.counting.watch_clock(eventtime, self.memory.fresh())
+        if corrections is not None:
+            tasks = corrections.tasks
+            records = {f"task/{each}": self.book.records[each] for each in tasks}
+            documents: dict[str, Any] = {
+                name: each.document() for name, each in records.items()
+            }
+            documents.update(self.counting.documents())
+            documents["marks"] = self.book.marks
+            self.memory.correct(documents, corrections.moves)
         return eventtime + COUNT_EVERY
 
     def _look(self, eventtime: float) -> float:

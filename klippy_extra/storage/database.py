@@ -18,6 +18,7 @@ from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 from ..contract import Entry
 from ..paths import shown
 from . import documents
+from .stamps import Move, rows_of
 
 ROOM = 1 << 16  # bytes: a disk with less is full
 FORMAT = 1  # PRAGMA user_version
@@ -38,6 +39,7 @@ CREATE INDEX IF NOT EXISTS log_by_task ON log (task, id);
 _APPEND = (
     "INSERT INTO log (time, task, event, who, note, used) VALUES (?, ?, ?, ?, ?, ?)"
 )
+_MOVE = "UPDATE log SET time = ? WHERE time = ? AND task = ? AND event = ?"
 _EMPTY, _GONE = "is empty", "is gone"
 
 
@@ -241,14 +243,18 @@ def entries(database: sqlite3.Connection, task: str | None, most: int) -> list[E
 
 
 def write(
-    database: sqlite3.Connection, changed: Mapping[str, Any], log: Sequence[Entry]
+    database: sqlite3.Connection,
+    changed: Mapping[str, Any],
+    log: Sequence[Entry],
+    moves: Sequence[Move] = (),
 ) -> None:
-    """Write the documents (None deletes one) and append the log, all or nothing."""
+    """Write documents (None deletes one) and the log, all or nothing."""
     with database:
         for name, value in changed.items():
             _put(database, name, value)
         rows = [(*entry[:5], _json(entry.used)) for entry in log]
         database.executemany(_APPEND, rows)
+        database.executemany(_MOVE, rows_of(moves))
 
 
 def _put(database: sqlite3.Connection, name: str, value: Any) -> None:

@@ -123,6 +123,14 @@ CHECKS: dict[str, Check] = {
     "moonraker": lambda value: (
         isinstance(value, list) and 2 <= len(value) <= 3 and all(map(_number, value))
     ),
+    "clock": _fields(
+        boot=_text,
+        offset=_moment,
+        at=_moment,
+        records=_object_of(_numbers),
+        rows=_list_of(_row(_number, _text, _text)),
+        marks=_list_of(_number),
+    ),
     "history": _text,
     "material": _text,
     "published": _fields(

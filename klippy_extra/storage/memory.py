@@ -14,6 +14,7 @@ from ..paths import path_of, shown
 from .loaded import Loaded, Post, Then
 from .nowhere import Nowhere
 from .owner import OccupiedError
+from .stamps import Move
 
 if TYPE_CHECKING:
     from .store import Store
@@ -53,6 +54,7 @@ class Memory:
         self.on_late: Callable[[dict[str, Any]], None] = lambda documents: None
         self._store: Store | Nowhere = self._make()
         self._log: collections.deque[Entry] = collections.deque(maxlen=LOGGED)
+        self._fresh: collections.deque[Entry] = collections.deque(maxlen=LOGGED)
         self.documents: dict[str, Any] = {}  # as they were at start
         self.known = True  # whether the documents could be read
         self._problem = ""  # with saving, as it was told
@@ -164,7 +166,22 @@ class Memory:
     ) -> None:
         """Hand over to the store; ``then(problem)`` follows, "" once it is on disk."""
         self._log.extendleft(entries)
+        self._fresh.extend(entries)
         self._store.save(documents, entries, then)
+
+    def fresh(self) -> list[Entry]:
+        """Return the entries of the log since this was called last."""
+        fresh = list(self._fresh)
+        self._fresh.clear()
+        return fresh
+
+    def correct(self, documents: dict[str, Any], moves: Sequence[Move]) -> None:
+        """Save what was put right, and give these entries of the log another time."""
+        times = {move.row: move.time for move in moves}
+        for number, entry in enumerate(self._log):
+            row = (entry.time, entry.task, entry.event)
+            self._log[number] = entry._replace(time=times.get(row, entry.time))
+        self._store.save(documents, moves=moves)
 
     def close(self, documents: dict[str, Any]) -> None:
         """Save for the last time, with no number left unused."""

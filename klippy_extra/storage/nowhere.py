@@ -7,6 +7,7 @@ from typing import Any, Sequence
 
 from ..contract import Entry
 from .loaded import Loaded, Post, Read, Then
+from .stamps import Move
 
 
 class Nowhere:
@@ -27,6 +28,7 @@ class Nowhere:
         documents: dict[str, Any],
         log: Sequence[Entry] = (),
         then: Then | None = None,
+        moves: Sequence[Move] = (),
     ) -> None:
         if then is not None:
             self._post(functools.partial(then, self._why))

@@ -19,6 +19,7 @@ from . import database as files
 from .database import Connection, Contents
 from .loaded import Loaded, Post, Read, Then
 from .owner import Owner
+from .stamps import Move
 
 RETRY = 5.0  # seconds between attempts while the disk refuses
 CLOSE_WITHIN = 2.0  # seconds
@@ -29,6 +30,7 @@ class _Save(NamedTuple):
     documents: dict[str, Any]
     log: Sequence[Entry]
     then: Then | None
+    moves: Sequence[Move] = ()
 
 
 class _Read(NamedTuple):
@@ -105,14 +107,17 @@ class Store:
         documents: dict[str, Any],
         log: Sequence[Entry] = (),
         then: Then | None = None,
+        moves: Sequence[Move] = (),
     ) -> None:
         """Write *documents* (None deletes one) and append *log*, all or nothing.
+
+        *moves* give entries of the log another time.
 
         The values must not change afterwards: another thread reads them.
         ``then("")`` follows on the reactor once they are on disk, ``then(why)``
         where they could not be written; they are kept and tried again.
         """
-        self._jobs.put(_Save(documents, tuple(log), then))
+        self._jobs.put(_Save(documents, tuple(log), then, tuple(moves)))
 
     def entries(self, task: str | None, then: Read) -> None:
         """Hand the whole log of *task* (None: of all), newest first, to *then*.
@@ -230,7 +235,7 @@ class Store:
                 raise OSError("what it holds could not be joined with what is counted")
             return
         merged = self._merged()
-        files.write(database, merged.documents, merged.log)
+        files.write(database, merged.documents, merged.log, merged.moves)
         if self._refusal:
             logging.info("maintain: %s can be written again", shown(self.path))
             self._refusal = ""
@@ -250,7 +255,9 @@ class Store:
         documents: dict[str, Any] = {}
         for save in self._waiting:
             documents.update(save.documents)
-        return _Save(documents, [e for save in self._waiting for e in save.log], None)
+        log = [entry for save in self._waiting for entry in save.log]
+        moves = [move for save in self._waiting for move in save.moves]
+        return _Save(documents, log, None, moves)
 
     def _tell(self, why: str) -> None:
         for save in self._waiting:

@@ -313,9 +313,36 @@ def test_what_was_used_since_a_day_in_the_past_is_known_from_daily_marks():
     assert book.since(PRINTED.counter, NOW - 99 * day, now) == pytest.approx(20.0)
 
 
-def test_a_clock_that_was_ahead_does_not_stop_the_marks():
-    book = ledger()
-    book.mark(NOW + 1e8)
+@pytest.mark.parametrize("jump", [1e8, -1e8, 0.0])
+def test_a_clock_that_jumps_costs_no_mark_and_makes_none(jump):
+    book = ledger(PRINTED)
+    for _ in range(20):
+        assert book.mark(NOW)
+        book.advance({"print_time": 2.0, "time": 24.0})
+    assert book.mark(NOW + jump)
+    assert not book.mark(NOW)
+    assert not book.mark(NOW - jump)
+
+    assert len(book.marks) == 21
+    book.advance({"time": 24.0})
+    assert book.mark(NOW + 1e9)
+    # What is known of the past is by the calendar.
+    now = NOW + jump
+    assert book.since(PRINTED.counter, now - 5 * 86400, now) == pytest.approx(8.0)
+
+
+def test_marks_of_ninety_days_are_kept():
+    book = ledger(PRINTED)
+    for _ in range(200):
+        book.mark(NOW)
+        book.advance({"print_time": 1.0, "time": 24.0})
+
+    assert len(book.marks) == 91
+    assert book.since(PRINTED.counter, NOW - 90 * 86400, NOW) == pytest.approx(90.0)
+    assert book.since(PRINTED.counter, NOW - 150 * 86400, NOW) == pytest.approx(91.0)
+
+
+def test_marks_from_ahead_are_of_a_store_that_is_gone():
+    book = Ledger([], None, {}, [[NOW, {"time": 500.0}]])
     assert book.mark(NOW)
-    assert not book.mark(NOW + 10)
-    assert book.mark(NOW + 90000)
+    assert [readings for _, readings in book.marks] == [{"time": 0.0}]

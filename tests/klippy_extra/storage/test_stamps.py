@@ -1,0 +1,263 @@
+"""A clock that is wrong at start spoils nothing: it is put right with the clock."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+import pytest
+
+from klippy_extra.contract import Command, Entry
+from klippy_extra.desk import Desk
+from klippy_extra.ledger import Ledger
+from klippy_extra.records import Counter, Limit, Plan
+from klippy_extra.storage.stamps import Stamps
+
+RODS = "[maintain rods]\ntrigger: print_time\nthreshold: 150\n"
+AIR = "[maintain air]\ntrigger: time\nthreshold: 500\n"
+DAY, HOUR = 86400.0, 3600.0
+TRUE = 1_795_219_200.0  # November 2026
+PAST = TRUE - 200 * DAY
+PLANS = [
+    Plan("rods", (Limit("print_time", Counter("print_time"), "h", 150.0),)),
+    Plan("air", (Limit("time", Counter("time"), "h", 500.0),)),
+]
+
+
+class House:
+    """A ledger under a clock that may be wrong, and what is told to the log."""
+
+    def __init__(self, document=None, boot="a", book=None, monotonic=10.0):
+        self.book = book or Ledger(PLANS)
+        self.desk = Desk(self.book)
+        self.stamps = Stamps(self.book, document or {}, boot)
+        self.monotonic, self.ahead = monotonic, -200 * DAY
+        self.log = []
+
+    @property
+    def wall(self):
+        return TRUE + self.monotonic + self.ahead
+
+    def tell(self, task, **fields):
+        command = Command(**fields)
+        change = self.desk.handle(task, command, self.wall, ready=True)
+        self.book.records[task] = change.record
+        self.log.append(change.entry)
+
+    def look(self, seconds=1.0, *, trusted=False, missed=0.0):
+        self.monotonic += seconds
+        self.book.advance({"time": seconds / HOUR + missed})
+        entries, self.log = self.log, []
+        return self.stamps.watch(
+            self.monotonic, self.wall, missed, entries, trusted=trusted
+        )
+
+    def set_clock(self, missed=0.0):
+        self.ahead = 0.0
+        corrections = self.look(trusted=True, missed=missed)
+        assert self.look(trusted=True) is None
+        return corrections
+
+
+@pytest.fixture
+def house():
+    made = House()
+    made.look()
+    return made
+
+
+def test_a_done_a_snooze_and_their_entries_move_with_the_clock(house):
+    house.tell("rods", command="done", by="anna")
+    house.tell("air", command="snooze", hours=5.0)
+    done_at = TRUE + house.monotonic
+    house.look()
+    house.look(60.0)
+
+    corrections = house.set_clock()
+
+    assert sorted(corrections.tasks) == ["air", "rods"]
+    assert house.book.records["rods"].last_done == pytest.approx(done_at, abs=1)
+    snoozed_until = house.book.records["air"].snoozed_until
+    assert snoozed_until == pytest.approx(done_at + 5 * HOUR, abs=1)
+    assert [(m.row[1:], round(m.time - done_at)) for m in corrections.moves] == [
+        (("rods", "done"), 0),
+        (("air", "snoozed"), 0),
+    ]
+
+
+def test_what_was_stamped_by_a_clock_that_was_set_stays(house):
+    house.set_clock()
+    house.tell("rods", command="done")
+    house.look(trusted=True)
+    before = house.book.records["rods"].last_done
+    house.ahead = 90 * DAY
+
+    assert house.look(trusted=True) == ((), ())
+    assert house.book.records["rods"].last_done == before
+
+
+def test_a_done_of_an_earlier_life_stays(house):
+    house.book.records["rods"] = house.book.records["rods"]._replace(last_done=7)
+    again = House(book=Ledger(PLANS, None, {"rods": {"last_done": 7}}))
+    again.look()
+    again.set_clock()
+    assert again.book.records["rods"].last_done == 7
+
+
+def test_the_hours_off_do_not_count_for_what_was_done_before_they_were_known(house):
+    """The printer was off for 200 days, which the calendar learns of only now."""
+    house.tell("air", command="done")
+    house.tell("rods", command="snooze", hours=5.0)
+    house.look(60.0)
+    calendar = house.book.calendar
+
+    house.set_clock(missed=200 * 24.0)
+
+    assert house.book.used("air")["time"] == pytest.approx(62 / HOUR, abs=0.001)
+    snoozed_to = house.book.records["rods"].snoozed_to
+    assert snoozed_to == pytest.approx(calendar + 200 * 24.0 + 5.0, abs=0.1)
+
+
+def test_a_task_that_was_not_done_has_used_the_hours_off(house):
+    house.look(60.0)
+    house.set_clock(missed=200 * 24.0)
+    assert house.book.used("air")["time"] == pytest.approx(4800.0, abs=0.1)
+
+
+def test_a_time_that_a_person_gave_does_not_move(house):
+    at = int(house.wall - DAY)
+    house.tell("rods", command="done", at=at)
+    house.look()
+    corrections = house.set_clock()
+    assert house.book.records["rods"].last_done == at
+    assert corrections.moves == ()
+
+
+def test_it_holds_over_a_restart_of_klippy(house):
+    house.tell("rods", command="done")
+    house.look()
+    done_at = TRUE + house.monotonic - 1.0
+    document = json.loads(json.dumps(house.stamps.document()))
+
+    again = House(document, "a", house.book, house.monotonic + 20.0)
+    again.set_clock()
+    assert again.book.records["rods"].last_done == pytest.approx(done_at, abs=1)
+
+
+def test_after_a_restart_of_the_machine_nobody_knows(house):
+    house.tell("rods", command="done")
+    house.look()
+    before = house.book.records["rods"].last_done
+    again = House(house.stamps.document(), "b", house.book, 5.0)
+    again.look()
+    again.set_clock()
+    assert again.book.records["rods"].last_done == before
+
+
+def test_hours_in_which_klippy_was_not_there_have_passed(house):
+    house.tell("air", command="done")
+    house.look()
+    again = House(house.stamps.document(), "a", house.book, house.monotonic + DAY)
+    again.book.advance({"time": 24.0})
+    again.look(missed=0.0)
+    again.look(missed=24.0 - 24.0)
+    assert again.book.used("air")["time"] == pytest.approx(24.0, abs=0.01)
+
+    third = House(house.stamps.document(), "a", house.book, house.monotonic + DAY)
+    third.look(missed=24.0)
+    assert third.book.used("air")["time"] == pytest.approx(48.0, abs=0.01)
+
+
+def test_marks_of_a_wrong_clock_get_their_time_and_no_other_is_lost(house):
+    house.book.mark(house.wall)
+    for _ in range(20):
+        house.book.advance({"time": 24.0})
+        house.book.mark(TRUE - 10)
+    before = len(house.book.marks)
+    house.look()
+    house.set_clock()
+    house.book.mark(house.wall)
+
+    assert len(house.book.marks) == before
+    assert house.book.mark_times[0] == pytest.approx(TRUE, abs=60)
+
+
+def test_a_small_correction_is_none(house):
+    house.tell("rods", command="done")
+    house.look()
+    house.ahead += 30.0
+    assert house.look() is None
+
+
+def test_an_entry_is_moved_once(house):
+    house.log.append(Entry(int(house.wall), "rods", "done", "", "", {}))
+    house.look()
+    assert len(house.set_clock().moves) == 1
+    house.ahead = 5 * DAY
+    assert house.look(trusted=True).moves == ()
+
+
+# On a printer
+
+
+def local(moment):
+    return datetime.fromtimestamp(moment).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+@pytest.fixture
+def printer(bench, wall):
+    """A printer that starts 200 days in the past, with no time server yet."""
+    wall.ahead = -200 * DAY
+    made = bench(RODS + AIR)
+    made.manager.counting.synchronized = lambda: False
+    made.advance(5)
+    return made
+
+
+def test_a_printer_puts_everything_right_with_the_clock(printer, wall):
+    printer.use(print_time=160.0)
+    assert printer.task("rods")["status"] == "due"
+    printer.say("UPDATE_MAINTENANCE NAME=air BY=anna")
+    printer.say("SNOOZE_MAINTENANCE NAME=rods HOURS=5")
+    true = wall() + 200 * DAY
+    printer.advance(30)
+    wall.ahead = 0.0
+    printer.advance(5)
+    printer.saved()
+
+    assert printer.task("air")["last_done"] == pytest.approx(true, abs=30)
+    rods = printer.task("rods")
+    assert rods["snoozed_until"] == pytest.approx(true + 5 * HOUR, abs=30)
+    assert rods["due_at"] == pytest.approx(true, abs=60)
+    assert local(true)[:10] in printer.say("MAINTENANCE_LOG")
+    assert local(true)[:10] in printer.say("CHECK_MAINTENANCE NAME=air")
+    printer.restart()
+    assert printer.task("air")["last_done"] == pytest.approx(true, abs=30)
+    assert local(true)[:10] in printer.say("MAINTENANCE_LOG")
+
+
+def test_a_restart_before_the_time_server_answers_changes_nothing_of_it(printer, wall):
+    printer.say("UPDATE_MAINTENANCE NAME=air")
+    true = wall() + 200 * DAY
+    printer.restart()
+    printer.manager.counting.synchronized = lambda: False
+    printer.advance(5)
+    wall.ahead = 0.0
+    printer.advance(5)
+    assert printer.task("air")["last_done"] == pytest.approx(true, abs=60)
+
+
+def test_at_is_refused_in_the_printers_own_time(printer, wall):
+    """AT= is read as the printer's local time, and so is what refuses it."""
+    ahead = local(wall() + DAY)
+    answer = printer.say(f"UPDATE_MAINTENANCE NAME=air AT={ahead.replace(' ', 'T')}")
+    assert ahead in answer
+    assert local(wall()) in answer
+
+    printer.say("UPDATE_MAINTENANCE NAME=air")
+    done = local(wall())
+    printer.advance(30)
+    before = local(wall() - DAY)
+    answer = printer.say(f"UPDATE_MAINTENANCE NAME=air AT={before.replace(' ', 'T')}")
+    assert before in answer
+    assert done in answer
