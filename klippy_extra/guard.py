@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import functools
 import logging
-from typing import Any, Callable, TypeVar
+from typing import Any, Callable, TypeVar, cast
 
 Result = TypeVar("Result")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def guarded(
-    function: Callable[..., Any],
+    function: Function,
     what: str,
     default: Any = None,
     through: tuple[type[BaseException], ...] = (),
-) -> Callable[..., Any]:
+) -> Function:
     """Wrap an entry from the reactor: nothing escapes but what *through* names.
 
     The first fault is logged with its traceback, a repeated one is only counted
@@ -44,7 +45,7 @@ def guarded(
         faults = 0
         return result
 
-    return entry
+    return cast("Function", entry)
 
 
 def unharmed(wait: Callable[[], Result]) -> Result | None:

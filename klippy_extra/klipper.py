@@ -12,91 +12,20 @@ only homing moves with a probe's endstop    before, and Kalico
 `dual_carriage.dc_rails`, by name           Klipper since 2025, with an event
 `ManualStepper.get_name`                    Klipper since October 2025
 ==========================================  =========================================
-
-Klipper has no types; the protocols say what the extra uses of its objects.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, Sequence
+from typing import Any, Mapping, NamedTuple, Sequence
 
 from .guard import guarded
-
-if TYPE_CHECKING:
-    from typing import Protocol
-
-    class Stepper(Protocol):
-        """A motor (`MCU_stepper`)."""
-
-        def get_name(self, short: bool = ...) -> str: ...
-        def get_step_dist(self) -> float: ...
-        def get_commanded_position(self) -> float: ...
-        def calc_position_from_coord(self, coord: Sequence[float]) -> float: ...
-        def get_trapq(self) -> object: ...
-        def get_mcu(self) -> Mcu: ...
-
-    class Mcu(Protocol):
-        """A micro-controller, with its clock."""
-
-        def estimated_print_time(self, eventtime: float) -> float: ...
-        def print_time_to_clock(self, print_time: float) -> int: ...
-        def clock_to_print_time(self, clock: int) -> float: ...
-
-    class Kinematics(Protocol):
-        def get_steppers(self) -> list[Stepper]: ...
-        def calc_position(
-            self, stepper_positions: Mapping[str, float]
-        ) -> Sequence[float | None]: ...
-
-    class Toolhead(Protocol):
-        """The toolhead, or a manual stepper that homes by itself."""
-
-        def get_kinematics(self) -> Kinematics: ...
-        def get_last_move_time(self) -> float: ...
-        def get_position(self) -> Sequence[float]: ...
-        def get_status(self, eventtime: float) -> dict[str, Any]: ...
-
-    class PlannedMove(Protocol):
-        """A move of a motion queue's history; seconds, mm/s and mm/s²."""
-
-        print_time: float
-        move_t: float
-        start_v: float
-        accel: float
-        start_x: float
-        start_y: float
-        start_z: float
-        x_r: float
-        y_r: float
-        z_r: float
-
-    class MotionQueue(Protocol):
-        """The history of a motion queue (`DumpTrapQ`)."""
-
-        def extract_trapq(
-            self, start_time: float, end_time: float
-        ) -> tuple[Sequence[Any], Any]: ...
-
-    class StepperPosition(Protocol):
-        """Where a motor stood before and after a homing move, in its own steps."""
-
-        stepper_name: str
-        stepper: Stepper
-        start_pos: int
-        halt_pos: int
-
-    class HomingMove(Protocol):
-        toolhead: Toolhead
-        endstops: Sequence[tuple[object, str]]
-        stepper_positions: Sequence[StepperPosition]
-
-    class Carriage(Protocol):
-        """One of two carriages that share an axis; *axis* is 0, 1 or 2."""
-
-        axis: int
-
-        def is_active(self) -> bool: ...
-
+from .klipper_objects import (
+    Carriage,
+    HomingMove,
+    MotionQueue,
+    Printer,
+    Stepper,
+)
 
 # Sections that put one of Klipper's own probes into `probe`. Others (Beacon,
 # Cartographer and the like) measure the bed without a move that anybody is told of.
@@ -123,14 +52,14 @@ AXES = ("x", "y", "z")
 DRAWN = 1e-7  # mm of filament that begin the printing of a job, as in Klipper
 
 
-def motion_queues(printer: Any) -> dict[str, MotionQueue]:
+def motion_queues(printer: Printer) -> dict[str, MotionQueue]:
     """The histories of the toolhead's and the extruders' queues, by Klipper's names."""
     report = printer.lookup_object("motion_report", None)
     queues = getattr(report, "dtrapqs", None) or getattr(report, "trapqs", None) or {}
     return dict(queues)
 
 
-def extruders(printer: Any) -> dict[str, Any]:
+def extruders(printer: Printer) -> dict[str, Any]:
     """The extruders by their names in the configuration, in Klipper's order."""
     found: dict[str, Any] = {}
     for number in range(99):
@@ -151,23 +80,23 @@ def queue_moving(extruder: Any) -> object:
     return extruder.get_trapq() if stepper is None else stepper.stepper.get_trapq()
 
 
-def kinematics(printer: Any) -> str:
+def kinematics(printer: Printer) -> str:
     """The word behind `kinematics:` in the section [printer]."""
     settings = _settings(printer)
     return str(settings.get("printer", {}).get("kinematics", ""))
 
 
-def homed_axes(printer: Any) -> tuple[str, ...]:
+def homed_axes(printer: Printer) -> tuple[str, ...]:
     """The axes that a homing can be counted for."""
     return HOMED_AXES.get(kinematics(printer), AXES)
 
 
-def has_axes(printer: Any) -> bool:
+def has_axes(printer: Printer) -> bool:
     """Whether the toolhead moves at all: with `kinematics: none` it does not."""
     return bool(printer.lookup_object("toolhead").get_kinematics().get_steppers())
 
 
-def _settings(printer: Any) -> Mapping[str, Mapping[str, Any]]:
+def _settings(printer: Printer) -> Mapping[str, Mapping[str, Any]]:
     """The sections that Klipper was configured with, and their options."""
     configured = printer.lookup_object("configfile").get_status(0.0)
     settings: Mapping[str, Mapping[str, Any]] = configured["settings"]
@@ -220,7 +149,7 @@ class Touches:
         return max(0, touches - known)
 
 
-def has_probe(printer: Any) -> bool:
+def has_probe(printer: Printer) -> bool:
     """Whether there is a probe whose every touch Klipper tells of."""
     if printer.lookup_object("probe", None) is None:
         return False
@@ -237,6 +166,12 @@ class Turn(NamedTuple):
     move_t: float
     start_v: float
     accel: float = 0.0
+    start_x: float = 0.0
+    start_y: float = 0.0
+    start_z: float = 0.0
+    x_r: float = 1.0
+    y_r: float = 0.0
+    z_r: float = 0.0
 
 
 class StepQueue:
@@ -269,7 +204,7 @@ class StepQueue:
         return turns, None
 
 
-def manual_steppers(printer: Any) -> dict[str, tuple[Any, StepQueue]]:
+def manual_steppers(printer: Printer) -> dict[str, tuple[Any, StepQueue]]:
     """Each `manual_stepper` whose steps can be read, with these, by Klipper's name."""
     report = printer.lookup_object("motion_report", None)
     dumped = getattr(report, "steppers", None) or {}
@@ -291,7 +226,7 @@ class _OldRail:
         self.is_active = rail.is_active
 
 
-def carriages(printer: Any) -> dict[str, Carriage]:
+def carriages(printer: Printer) -> dict[str, Carriage]:
     """The carriages that share an axis, by name; none on other printers."""
     module = printer.lookup_object("dual_carriage", None)
     if module is None:
@@ -313,7 +248,7 @@ class Drawing:
     position of one is subtracted from that of the other.
     """
 
-    def __init__(self, printer: Any) -> None:
+    def __init__(self, printer: Printer) -> None:
         self._gcode_move = printer.lookup_object("gcode_move", None)
         self._toolhead = printer.lookup_object("toolhead", None)
         self._extruder = self._active()

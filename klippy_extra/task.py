@@ -53,14 +53,15 @@ class Task:
             "expired_gcode_while_printing", False
         )
         self.status: Callable[[], Mapping[str, Any]] = dict
-        self._get_status = guarded(
-            lambda: dict(self.status()), f"the status of {self.name!r}", dict
-        )
+        self._get_status = guarded(self._status, f"the status of {self.name!r}", dict)
 
     def get_status(self, eventtime: float) -> dict[str, Any]:
         """A new dict each time: a subscriber is told of no change within one."""
         status: dict[str, Any] = self._get_status()
         return status
+
+    def _status(self) -> dict[str, Any]:
+        return dict(self.status())
 
     def _limits(self, config, read, moonraker: bool) -> tuple[Limit, ...]:
         triggers = _listed(config, "trigger", read("trigger", None))

@@ -6,10 +6,11 @@ with ``meters`` and ``poll`` (`base.Source`) and add a line to `SOURCES`.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, Sequence
 
 from ..contract import Meter
 from ..guard import guarded
+from ..klipper_objects import Printer
 from .appliances import fans, heaters
 from .base import Increments, Options
 from .clock import Clock
@@ -19,9 +20,12 @@ from .families import known, unit
 from .motion import Motion
 from .printing import Printing
 
+if TYPE_CHECKING:
+    from .base import Source
+
 __all__ = ["SOURCES", "Increments", "Options", "Sources", "known", "unit"]
 
-SOURCES: dict[str, Callable[[Any, Options], Any]] = {
+SOURCES: dict[str, Callable[[Printer, Options], Source]] = {
     "clock": Clock,
     "printing": Printing,
     "motion": Motion,
@@ -35,12 +39,13 @@ SOURCES: dict[str, Callable[[Any, Options], Any]] = {
 class Sources:
     """All sources of a printer, made when Klippy is ready. Reactor only."""
 
-    def __init__(self, printer: Any, options: Options) -> None:
-        self._sources: dict[str, Any] = {}
+    def __init__(self, printer: Printer, options: Options) -> None:
+        self._sources: dict[str, Source] = {}
         self._polls: dict[str, Callable[[float], Increments]] = {}
         self._fails: dict[str, bool] = {}  # by source, when it was last read
         for name, make in SOURCES.items():
-            source = guarded(make, f"the source of meters {name!r}")(printer, options)
+            made = guarded(make, f"the source of meters {name!r}")
+            source: Source | None = made(printer, options)
             if source is not None:
                 self._sources[name] = source
                 self._polls[name] = self._guarded(name, source.poll)
@@ -89,8 +94,10 @@ class Sources:
 
     @property
     def counts(self) -> Counts:
-        """The meters that macros move."""
-        counts: Counts = self._sources["counts"]
+        """The meters that macros move; ValueError where they could not be started."""
+        counts = self._sources.get("counts")
+        if not isinstance(counts, Counts):
+            raise ValueError("Nothing that macros count is counted: see klippy.log.")  # noqa: TRY004
         return counts
 
     @property
@@ -113,9 +120,11 @@ class Sources:
 
     def resume(self, memory: Mapping[str, Any], counts: Sequence[str]) -> None:
         """Go on from `Options.memory` and `Options.counts` that were read only now."""
-        for name, argument in (("clock", memory), ("counts", counts)):
-            if name in self._sources:
-                self._sources[name].resume(argument)
+        for source in self._sources.values():
+            if isinstance(source, Clock):
+                source.resume(memory)
+            elif isinstance(source, Counts):
+                source.resume(counts)
 
     def _call(self, method: str, eventtime: float) -> None:
         for name in self._polls:
@@ -123,7 +132,9 @@ class Sources:
             if call is not None:
                 self._guarded(name, call)(eventtime)
 
-    def _guarded(self, name: str, call: Any) -> Callable[[float], Increments]:
+    def _guarded(
+        self, name: str, call: Callable[[float], Any]
+    ) -> Callable[[float], Increments]:
         def read(eventtime: float) -> Increments:
             increments: Increments = call(eventtime)
             self._fails[name] = False
@@ -136,7 +147,7 @@ class Sources:
         return guarded(read, f"the source of meters {name!r}", failed)
 
 
-def _sum(found: Any) -> Increments:
+def _sum(found: Iterable[Increments]) -> Increments:
     total: Increments = {}
     for increments in found:
         for name, added in increments.items():

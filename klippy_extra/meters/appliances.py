@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Mapping
 
+from ..klipper_objects import HasStatus, Heaters, Printer
 from .base import Increments, Options
 from .families import each
-
-Objects = Dict[str, Any]  # by their names in the configuration
 
 HOUR = 3600.0
 FANS = ("fan", "heater_fan", "controller_fan", "fan_generic", "temperature_fan")
@@ -17,7 +16,11 @@ class Appliances:
     """Hours with *field* of an object's status above zero."""
 
     def __init__(
-        self, printer, family: str, objects: dict[str, Any], field: str
+        self,
+        printer: Printer,
+        family: str,
+        objects: Mapping[str, HasStatus],
+        field: str,
     ) -> None:
         named = each(family, objects)
         self.meters = dict(named.values())
@@ -35,15 +38,17 @@ class Appliances:
         }
 
 
-def heaters(printer, options: Options) -> Appliances:
+def heaters(printer: Printer, options: Options) -> Appliances:
     """``heater_on_<heater>``: hours with a target set, whatever power that takes."""
-    found = printer.lookup_object("heaters", None)
-    names = [] if found is None else found.get_all_heaters()
-    objects = {name: found.lookup_heater(name.split()[-1]) for name in names}
+    found: Heaters | None = printer.lookup_object("heaters", None)
+    objects: dict[str, HasStatus] = {}
+    if found is not None:
+        for name in found.get_all_heaters():
+            objects[name] = found.lookup_heater(name.split()[-1])
     return Appliances(printer, "heater_on", objects, "target")
 
 
-def fans(printer, options: Options) -> Appliances:
+def fans(printer: Printer, options: Options) -> Appliances:
     """``fan_on_<fan>``: hours at any speed."""
     objects = {
         name: made for module in FANS for name, made in printer.lookup_objects(module)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, NamedTuple, Sequence
 
 Increments = Dict[str, float]  # meter -> what was added, in its unit, never negative
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from ..contract import Meter
+    from ..klipper_objects import HomingMove
+    from .queue import Piece
 
     class Source(Protocol):
         """Reads one kind of wear. Made when Klippy is ready.
@@ -22,6 +24,21 @@ if TYPE_CHECKING:
 
         def poll(self, eventtime: float) -> Increments:
             """Return what was added since the last poll: a look at memory only."""
+
+    class Reader(Protocol):
+        """Counts what is read out of motion queues, in mm."""
+
+        @property
+        def meters(self) -> dict[str, Meter]: ...
+
+        @property
+        def moves(self) -> int:
+            """Return how many moves one look should take at most."""
+
+        def read(
+            self, queue: str, pieces: Sequence[Piece], eventtime: float
+        ) -> Increments: ...
+        def homed(self, queue: str, move: HomingMove) -> Increments: ...
 
 
 class Options(NamedTuple):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Any, List, Mapping, Sequence, Tuple
+from typing import List, Mapping, Sequence, Tuple, Union
 
 from .. import klipper
 from ..contract import Meter
 from ..guard import guarded
+from ..klipper_objects import Carriage, PlannedMove, Printer, Toolhead
 from .base import Increments
 from .families import each
 from .queue import MOVES, Piece, distance
@@ -22,7 +23,7 @@ Moving = List[Tuple[str, int]]  # meters of carriages that move, each with its a
 CHORD = 5.0  # mm: a tower rises and falls along a straight move
 
 
-def carriages(printer) -> Any:
+def carriages(printer: Printer) -> Carriages:
     """Return what reads this printer's carriages; one without any has no meters."""
     rails = klipper.carriages(printer)
     return DualCarriages(printer, rails) if rails else Towers(printer)
@@ -31,13 +32,13 @@ def carriages(printer) -> Any:
 class DualCarriages:
     """Carriages that share an axis: one moves, or both do, as their modes say."""
 
-    def __init__(self, printer, rails: Mapping[str, klipper.Carriage]) -> None:
+    def __init__(self, printer: Printer, rails: Mapping[str, Carriage]) -> None:
         self.moves = MOVES
         named = each("travel_carriage", rails)
         self.meters = dict(named.values())
         self._rails = [(named[name][0], rail) for name, rail in rails.items()]
         self._reactor = printer.get_reactor()
-        self._toolhead = printer.lookup_object("toolhead")
+        self._toolhead: Toolhead = printer.lookup_object("toolhead")
         # Until which print time which carriages moved, where that has changed since.
         self._before: deque[tuple[float, Moving]] = deque()
         self._moving = self._active()
@@ -52,7 +53,7 @@ class DualCarriages:
         ):
             printer.register_event_handler(event, guarded(handle, event))
 
-    def read(self, pieces: list[Piece], lengths: Sequence[float]) -> Increments:
+    def read(self, pieces: Sequence[Piece], lengths: Sequence[float]) -> Increments:
         self._notice()
         self._planned = self._print_time()
         if not self._before:
@@ -99,7 +100,7 @@ class DualCarriages:
 class Towers:
     """Carriages of a delta: how far they go up and down follows from the kinematics."""
 
-    def __init__(self, printer) -> None:
+    def __init__(self, printer: Printer) -> None:
         steppers = {
             stepper.get_name(): stepper
             for stepper in printer.lookup_object("toolhead")
@@ -118,7 +119,7 @@ class Towers:
         # To ask the kinematics for each tower takes five times as long.
         self.moves = MOVES // 5 if self._height else MOVES
 
-    def read(self, pieces: list[Piece], lengths: Sequence[float]) -> Increments:
+    def read(self, pieces: Sequence[Piece], lengths: Sequence[float]) -> Increments:
         climbed = {meter: 0.0 for meter, _ in self._height}
         for piece in pieces if self._height else ():
             points = _points(*piece)
@@ -133,7 +134,12 @@ class Towers:
         }
 
 
-def _points(move: Any, begin: float, end: float, length: float) -> list[list[float]]:
+Carriages = Union[DualCarriages, Towers]
+
+
+def _points(
+    move: PlannedMove, begin: float, end: float, length: float
+) -> list[list[float]]:
     """Return positions along a piece of a move, at most a chord apart."""
     chords = max(1, math.ceil(abs(length) / CHORD))
     start = distance(move, 0.0, begin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
+from ..klipper_objects import Printer
 from .base import Increments, Options
 from .families import meters
 from .synchronized import synchronized
@@ -71,7 +72,7 @@ class Calendar:
 class Clock:
     """``time`` and ``power_on``."""
 
-    def __init__(self, printer, options: Options) -> None:
+    def __init__(self, printer: Printer, options: Options) -> None:
         self.meters = meters("power_on", "time")
         self._wall = options.wall
         self._synchronized = options.synchronized or synchronized()

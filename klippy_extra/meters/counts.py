@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Iterable
 
 from ..contract import Meter
+from ..klipper_objects import Printer
 from .base import Increments, Options
 from .families import each, known, plain
 
@@ -19,7 +20,7 @@ class Counts:
     their readings stay until somebody removes or renames them.
     """
 
-    def __init__(self, printer, options: Options) -> None:
+    def __init__(self, printer: Printer, options: Options) -> None:
         self._wanted = frozenset(filter(known, options.counts))
         left = filter(known, options.counts_left)
         self.meters: dict[str, Meter] = {}

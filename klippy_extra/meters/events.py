@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, Sequence
+
 from .. import klipper
 from ..contract import Meter
 from ..guard import guarded
+from ..klipper_objects import HomingMove, Printer, Rail, Toolhead
 from .base import Increments, Options
 from .families import each, meters
 
@@ -12,8 +15,8 @@ from .families import each, meters
 class Events:
     """``homings`` (of one axis each), ``probes``, ``tool_changes``."""
 
-    def __init__(self, printer, options: Options) -> None:
-        self._toolhead = printer.lookup_object("toolhead")
+    def __init__(self, printer: Printer, options: Options) -> None:
+        self._toolhead: Toolhead = printer.lookup_object("toolhead")
         self._reactor = printer.get_reactor()
         self._pending: Increments = {}
         self._in_rails = False
@@ -41,10 +44,10 @@ class Events:
         increments, self._pending = self._pending, {}
         return increments
 
-    def _rails_begin(self, homing, rails) -> None:
+    def _rails_begin(self, homing: object, rails: Sequence[Rail]) -> None:
         self._in_rails = True
 
-    def _homed(self, homing, rails) -> None:
+    def _homed(self, homing: object, rails: Sequence[Rail]) -> None:
         self._in_rails = False
         # Not get_axes(): that is all of what G28 was asked for, each time.
         axis = rails[0].get_name().replace("_", " ").split()[-1]
@@ -52,7 +55,7 @@ class Events:
         if axis in self._axes:
             self._count(self._axes[axis][0])
 
-    def _homing_begins(self, move: klipper.HomingMove) -> None:
+    def _homing_begins(self, move: HomingMove) -> None:
         # Newer Klippers home Z with a probe and tell of no rails. What tells such a
         # move from a probing one: it starts far outside of the axis.
         if self._in_rails or move.toolhead is not self._toolhead:
@@ -64,10 +67,10 @@ class Events:
             if "z" in self._axes:
                 self._count(self._axes["z"][0])
 
-    def _homing_ends(self, move: klipper.HomingMove) -> None:
+    def _homing_ends(self, move: HomingMove) -> None:
         self._count("probes", self._touches.moved(move))
 
-    def _probed(self, results) -> None:
+    def _probed(self, results: Sequence[Any]) -> None:
         self._count("probes", self._touches.updated(results))
 
     def _changed_tool(self) -> None:

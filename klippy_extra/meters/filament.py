@@ -6,9 +6,10 @@ M221, in volumetric mode, and when extruding by hand.
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 from .. import klipper
+from ..klipper_objects import HomingMove
 from .base import Increments
 from .families import each, meters
 from .queue import MOVES, Piece
@@ -50,7 +51,7 @@ class Filament:
             self.meters.update(self._used.values())
             self.meters.update(self._extruded.values())
 
-    def read(self, queue: str, pieces: list[Piece], eventtime: float) -> Increments:
+    def read(self, queue: str, pieces: Sequence[Piece], eventtime: float) -> Increments:
         increments: Increments = {"filament": 0.0, "extruded": 0.0}
         worked = sum(abs(length) for _, _, _, length in pieces)
         for name in self._fed_by(queue):
@@ -63,7 +64,7 @@ class Filament:
                 increments[self._extruded[name][0]] = worked
         return increments
 
-    def homed(self, queue: str, move: klipper.HomingMove) -> Increments:
+    def homed(self, queue: str, move: HomingMove) -> Increments:
         return {}
 
     def _fed_by(self, queue: str) -> list[str]:

@@ -7,15 +7,19 @@ STEPPER_BUZZ move is in no queue and does not count.
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import TYPE_CHECKING, Any, Mapping
 
 from .. import klipper
 from ..contract import Meter
 from ..guard import guarded
+from ..klipper_objects import HomingMove, Mcu, MotionQueue, Printer, Toolhead
 from .base import Increments, Options
 from .filament import Filament
 from .queue import Queue
 from .travel import ManualSteppers, Travel
+
+if TYPE_CHECKING:
+    from .base import Reader
 
 LOOK = 0.25  # seconds between two looks
 SOON = 0.02  # where there is more to read than one look may take
@@ -27,23 +31,23 @@ METRE = 1000.0  # mm
 class Motion:
     """Reads every queue a slice at a time, on a timer of its own."""
 
-    def __init__(self, printer, options: Options) -> None:
+    def __init__(self, printer: Printer, options: Options) -> None:
         self.meters: dict[str, Meter] = {}
         self._printer = printer
         self.failing = False  # whether the last look at the queues failed
         self._pending: Increments = {}
-        self._readers: dict[str, Any] = {}  # by the queue's name
+        self._readers: dict[str, Reader] = {}  # by the queue's name
         self._queues: dict[str, Queue] = {}
-        self._names: list[tuple[Any, str]] = []  # of what homes, its queue's name
+        self._names: list[tuple[Toolhead, str]] = []  # of what homes, its queue's name
         self._reactor = printer.get_reactor()
-        self._mcu = printer.lookup_object("mcu")
+        self._mcu: Mcu = printer.lookup_object("mcu")
         self._timer: Any = None
         self._find_queues(klipper.motion_queues(printer))
         self._find_manual_steppers()
         if self._queues:
             self._listen()
 
-    def _find_queues(self, queues: dict[str, klipper.MotionQueue]) -> None:
+    def _find_queues(self, queues: dict[str, MotionQueue]) -> None:
         if "toolhead" in queues and klipper.has_axes(self._printer):
             self._names.append((self._printer.lookup_object("toolhead"), "toolhead"))
             self._read(Travel(self._printer), {"toolhead": queues["toolhead"]})
@@ -64,7 +68,7 @@ class Motion:
         steps = {name: queue for name, (_, queue) in steppers.items()}
         self._read(ManualSteppers(list(steps)), steps)
 
-    def _read(self, reader: Any, queues: Mapping[str, klipper.MotionQueue]) -> None:
+    def _read(self, reader: Reader, queues: Mapping[str, MotionQueue]) -> None:
         """Let *reader* count what *queues* tell from now on."""
         now = self._mcu.estimated_print_time(self._reactor.monotonic())
         self.meters.update(reader.meters)
@@ -124,19 +128,19 @@ class Motion:
     # The queue is not cut where an endstop triggers: what homing and probing really
     # ran, to the step, is told by the steppers.
 
-    def _homing_begins(self, move) -> None:
+    def _homing_begins(self, move: HomingMove) -> None:
         queue = self._queues.get(self._queue_of(move.toolhead))
         if queue is not None:
             queue.open_hole(move.toolhead.get_last_move_time())
 
-    def _homing_ends(self, move) -> None:
+    def _homing_ends(self, move: HomingMove) -> None:
         name = self._queue_of(move.toolhead)
         queue = self._queues.get(name)
         if queue is not None:
             queue.close_hole(move.toolhead.get_last_move_time())
             self._add(self._readers[name].homed(name, move))
 
-    def _queue_of(self, toolhead) -> str:
+    def _queue_of(self, toolhead: Toolhead) -> str:
         """Return the name of what homes: a manual stepper does so by itself."""
         return next((name for each, name in self._names if each is toolhead), "")
 

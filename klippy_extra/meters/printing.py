@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Mapping
 
 from ..guard import guarded
 from ..klipper import Drawing
+from ..klipper_objects import HasStatus, Printer
 from .base import Increments, Options
 from .families import meters
 from .streaming import Stream
@@ -26,8 +27,8 @@ class Printing:
     extruder did it, and if the job is not paused.
     """
 
-    def __init__(self, printer, options: Options) -> None:
-        self._stats = printer.lookup_object("print_stats", None)
+    def __init__(self, printer: Printer, options: Options) -> None:
+        self._stats: HasStatus | None = printer.lookup_object("print_stats", None)
         self.meters = meters(
             "print_time", "busy_time", "jobs_started", "jobs_completed", "jobs_failed"
         )
@@ -68,7 +69,7 @@ class Printing:
             increments["jobs_failed"] = increments.get("jobs_failed", 0.0) + 1.0
         return increments
 
-    def _read(self, status: dict[str, Any]) -> None:
+    def _read(self, status: Mapping[str, Any]) -> None:
         state = str(status["state"])
         begins = self._state not in UNDER_WAY and state not in ("standby", self._state)
         if begins:

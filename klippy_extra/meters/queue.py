@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, NamedTuple, Tuple
+from typing import NamedTuple, Tuple
+
+from ..klipper_objects import MotionQueue, PlannedMove
 
 SLICE = 0.25  # seconds of motion read at once
 MOVES = 250  # moves read at once: about 1.5 µs each on a fast machine
@@ -11,7 +13,7 @@ SHORTEST = 0.02  # seconds
 
 # Of a move: the seconds from its start between which it was read, and the distance
 # along it, in mm, negative for a retraction.
-Piece = Tuple[Any, float, float, float]
+Piece = Tuple[PlannedMove, float, float, float]
 
 
 class Hole(NamedTuple):
@@ -28,7 +30,7 @@ class Queue:
     *most* moves are about as many as one look should take.
     """
 
-    def __init__(self, dumped: Any, start: float, most: int = MOVES) -> None:
+    def __init__(self, dumped: MotionQueue, start: float, most: int = MOVES) -> None:
         self._extract = dumped.extract_trapq
         self._read = start
         self._most = most
@@ -76,13 +78,13 @@ class Queue:
             self._holes.popleft()
 
 
-def distance(move: Any, begin: float, end: float) -> float:
+def distance(move: PlannedMove, begin: float, end: float) -> float:
     """How far *move* went between two moments, in seconds from its start."""
     speed: float = move.start_v + 0.5 * move.accel * (begin + end)
     return speed * (end - begin)
 
 
-def _piece(move: Any, start: float, end: float) -> Piece:
+def _piece(move: PlannedMove, start: float, end: float) -> Piece:
     first = max(0.0, start - move.print_time)
     last = max(first, min(move.move_t, end - move.print_time))
     return move, first, last, distance(move, first, last)

@@ -7,6 +7,7 @@ stretch that ``print_duration`` covers of a file; a pause sends nothing.
 
 from __future__ import annotations
 
+from ..klipper_objects import HasStatus, Heaters, Printer
 from .base import Increments
 
 HOUR = 3600.0
@@ -16,10 +17,10 @@ MOVING = 0.001  # mm/s
 class Stream:
     """The hours and jobs of streamed prints."""
 
-    def __init__(self, printer) -> None:
-        self._motion = printer.lookup_object("motion_report", None)
-        self._idle = printer.lookup_object("idle_timeout", None)
-        self._heaters = printer.lookup_object("heaters", None)
+    def __init__(self, printer: Printer) -> None:
+        self._motion: HasStatus | None = printer.lookup_object("motion_report", None)
+        self._idle: HasStatus | None = printer.lookup_object("idle_timeout", None)
+        self._heaters: Heaters | None = printer.lookup_object("heaters", None)
         self._drawing = False  # since the toolhead last stood still
         self._of_a_file = False
         self.under_way = False  # from the first drawn line until the hotends are off
@@ -59,8 +60,8 @@ class Stream:
         return {"jobs_completed": 1.0}
 
     def _draws(self, eventtime: float) -> bool:
-        live = self._motion.get_status(eventtime)
-        return bool(
+        live = {} if self._motion is None else self._motion.get_status(eventtime)
+        return bool(live) and bool(
             live["live_extruder_velocity"] > MOVING and live["live_velocity"] > MOVING
         )
 

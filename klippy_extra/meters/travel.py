@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Sequence
+
 from .. import klipper
+from ..klipper_objects import HomingMove, Printer
 from .base import Increments
 from .carriages import carriages
 from .families import each
@@ -12,14 +15,14 @@ from .queue import MOVES, Piece
 class Travel:
     """``travel_x``, ``travel_y``, ``travel_z``, and carriages where they differ."""
 
-    def __init__(self, printer) -> None:
+    def __init__(self, printer: Printer) -> None:
         named = each("travel", klipper.AXES)
         self._axes = [named[axis][0] for axis in klipper.AXES]
         self._carriages = carriages(printer)
         self.moves = self._carriages.moves
         self.meters = dict(named.values(), **self._carriages.meters)
 
-    def read(self, queue: str, pieces: list[Piece], eventtime: float) -> Increments:
+    def read(self, queue: str, pieces: Sequence[Piece], eventtime: float) -> Increments:
         x = y = z = 0.0
         for move, _, _, length in pieces:
             x += abs(length * move.x_r)
@@ -28,7 +31,7 @@ class Travel:
         lengths = (x, y, z)
         return dict(zip(self._axes, lengths), **self._carriages.read(pieces, lengths))
 
-    def homed(self, queue: str, move: klipper.HomingMove) -> Increments:
+    def homed(self, queue: str, move: HomingMove) -> Increments:
         kinematics = move.toolhead.get_kinematics()
         end = {
             s.get_name(): s.get_commanded_position() for s in kinematics.get_steppers()
@@ -54,9 +57,9 @@ class ManualSteppers:
         self._names = {name: named[name][0] for name in names}
         self.meters = dict(named[name] for name in names)
 
-    def read(self, queue: str, pieces: list[Piece], eventtime: float) -> Increments:
+    def read(self, queue: str, pieces: Sequence[Piece], eventtime: float) -> Increments:
         return {self._names[queue]: sum(abs(length) for _, _, _, length in pieces)}
 
-    def homed(self, queue: str, move: klipper.HomingMove) -> Increments:
+    def homed(self, queue: str, move: HomingMove) -> Increments:
         ran = klipper.steps_run(move)
         return {self._names[queue]: max(map(abs, ran.values()), default=0.0)}
