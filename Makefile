@@ -10,7 +10,7 @@ MINUTES ?= 60
 HERE = klippy_extra/contract.py
 COPIES = mqtt_bridge/contract.py integration/custom_components/klipper_upkeep/contract.py
 
-.PHONY: demo venv check test test-all test-py37 test-integration test-ha test-klipper \
+.PHONY: demo venv check test test-all test-python test-py37 test-integration test-ha test-klipper \
   test-interop bench soak contract changelog
 
 demo: $(VENV)/ready
@@ -30,17 +30,30 @@ check: $(VENV)/ready
 	$(VENV)/bin/lint-imports
 	for copy in $(COPIES); do cmp $(HERE) $$copy || exit 1; done
 
+# Several processes share the tests, each with a loopback of its own. For that an
+# ordinary user needs a user namespace; where there is none, one process runs them all.
+USERS := unshare --map-current-user --keep-caps
+NAMESPACE := $(shell [ "$$(id -u)" = 0 ] || ! $(USERS) true 2>/dev/null || echo $(USERS))
+PYTEST = $(NAMESPACE) $(PY) -m pytest -n auto --dist worksteal
+
 test: $(VENV)/ready
-	$(PY) -m pytest
+	$(PYTEST)
 
 # Strict: nothing may be skipped. What needs another project is left out by name:
 # test-klipper, test-interop and test-ha run it.
 test-all: $(VENV)/ready
-	$(PY) -m pytest --no-skips -m 'not klipper and not interop and not ha'
+	$(PYTEST) --no-skips -m 'not klipper and not interop and not ha'
+
+# The wheel's tests on another Python: make test-python PYTHON=python3.13
+test-python:
+	$(PYTHON) -m venv $(VENV)-$(notdir $(PYTHON))
+	$(VENV)-$(notdir $(PYTHON))/bin/python -m pip install --quiet --disable-pip-version-check '.[test]'
+	$(NAMESPACE) $(VENV)-$(notdir $(PYTHON))/bin/python -m pytest -n auto --dist worksteal \
+	  tests/contract tests/mktl_daemon tests/mqtt_bridge
 
 # The extra on the oldest Python that Klipper's users have.
 test-py37: $(VENV)-py37/ready
-	$(VENV)-py37/bin/python -m pytest -c tests/py37.ini tests/contract tests/klippy_extra
+	$(VENV)-py37/bin/python -m pytest -n auto -c tests/py37.ini tests/contract tests/klippy_extra
 
 $(VENV)-py37/ready: tests/py37.txt
 	$(PYTHON37) -m venv $(VENV)-py37
@@ -84,6 +97,7 @@ bench: $(VENV)/ready
 	$(PY) -m benchmarks
 
 soak: $(VENV)/ready
+	$(PY) -m pytest --soak -m soak
 	$(PY) -m benchmarks.soak --minutes $(MINUTES)
 
 contract:

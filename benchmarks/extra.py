@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.table import Row, at_most
-from tests.fakes.mosquitto import BINARY, Mosquitto
+from tests import programs
+from tests.fakes.mosquitto import Mosquitto
 from tests.fakes.virtual_printer import VirtualPrinter
 
 TASKS = 100
@@ -148,7 +149,7 @@ def load(folder: Path) -> Path:
 def printing(folder: Path) -> tuple[Turns, float, float]:
     """Print the load; the turns, the threads' processor time, and seconds printed."""
     load(folder)
-    broker = Mosquitto(folder).start() if BINARY else None
+    broker = Mosquitto(folder).start() if programs.find("mosquitto") else None
     turns = Turns()
     config = configuration(folder, broker.port if broker else None)
     card = f"[include {ROOT}/demo/printer.cfg]\n[virtual_sdcard]\npath: {folder}\n"

@@ -1,9 +1,16 @@
-"""What every test lives under: no thread stays, no skip goes unnoticed."""
+"""What every test lives under: no thread stays, no error and no skip goes unnoticed."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import fcntl
 import importlib.util
+import logging
 import os
+import socket
+import struct
+import subprocess
 import threading
 
 import pytest
@@ -20,16 +27,22 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 # A client's one loop lives as long as its process, by design.
 LASTING = ("mktl-client",)
-# pyzmq's, which frees what was sent without a copy.
+# pyzmq's, which frees what was sent without a copy; the runner's own.
 LASTING_KINDS = ("GarbageCollectorThread",)
 
 HOME_ASSISTANT = importlib.util.find_spec("homeassistant") is not None
 collect_ignore = [] if HOME_ASSISTANT else ["integration"]
+SOAK_SECONDS = 1800
+CLONE_NEWNET = 0x40000000
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 
 
 def pytest_addoption(parser):
     parser.addoption(
         "--no-skips", action="store_true", help="fail where a test would be skipped"
+    )
+    parser.addoption(
+        "--soak", action="store_true", help="run what is repeated as often as it can be"
     )
 
 
@@ -37,6 +50,46 @@ def pytest_report_header(config):
     if not HOME_ASSISTANT:
         return "no Home Assistant here: 'make test-integration' brings one"
     return None
+
+
+def pytest_configure(config):
+    """Give each of the processes that share the tests a loopback of its own.
+
+    Daemons take the first free port of the protocol's range, so two processes on one
+    loopback would trade ports.
+    """
+    if hasattr(config, "workerinput"):
+        own_loopback()
+
+
+def own_loopback():
+    """Move to a new network namespace in which nothing but loopback is up.
+
+    OSError: this user may not.
+    """
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "unable to make a network namespace")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", IFF_UP))
+
+
+def pytest_xdist_auto_num_workers(config):
+    """Two for each processor: most of a test's time is waiting.
+
+    None, so that this process alone runs the tests, where no loopback can be made.
+    """
+    with contextlib.suppress(OSError):
+        if subprocess.run(["unshare", "--net", "true"], check=False).returncode == 0:
+            return 2 * (os.cpu_count() or 1)
+    return 0
+
+
+def pytest_collection_modifyitems(config, items):
+    """Give what is repeated time enough, and begin with it: it takes longest."""
+    repeated = [item for item in items if item.get_closest_marker("soak")]
+    for item in repeated:
+        item.add_marker(pytest.mark.timeout(SOAK_SECONDS))
+    items[:] = repeated + [item for item in items if item not in repeated]
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -47,6 +100,23 @@ def pytest_runtest_makereport(item, call):
     if strict and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped, and --no-skips was given: {report.longrepr[2]}"
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Name once what is missing, with the number of tests that want it."""
+    reasons = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = str(report.longrepr[2]) if report.longrepr else ""
+        reasons[reason] = reasons.get(reason, 0) + 1
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"{count} not run: {reason[len('Skipped: ') :]}")
+
+
+@pytest.fixture
+def rounds(request):
+    """``rounds(few, many)``: how often to repeat, *many* with ``--soak``."""
+    soak = request.config.getoption("--soak")
+    return lambda few, many: many if soak else few
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +134,31 @@ def no_thread_stays_behind():
     for thread in left:
         thread.join(2)
     assert [thread.name for thread in left if thread.is_alive()] == []
+
+
+class ErrorLog(logging.Handler):
+    """Keeps what is logged as an error or worse."""
+
+    def __init__(self):
+        super().__init__(logging.ERROR)
+        self.lines = []
+
+    def emit(self, record):
+        if "/demo/printer/" in record.pathname:
+            return  # what a Klippy writes of a bad configuration, or of a shutdown
+        self.lines.append(f"{record.name}: {record.getMessage()}")
+
+
+@pytest.fixture(autouse=True)
+def no_error_is_logged_unasked(request):
+    """Fail a test in which an error is logged, unless it reads the log (``caplog``).
+
+    A test that only makes the error happen on the way says so: ``logs_errors``.
+    """
+    handler = ErrorLog()
+    logging.getLogger().addHandler(handler)
+    yield
+    logging.getLogger().removeHandler(handler)
+    expected = "caplog" in request.fixturenames
+    if not expected and request.node.get_closest_marker("logs_errors") is None:
+        assert handler.lines == [], "errors were logged"

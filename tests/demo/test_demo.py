@@ -15,7 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from demo.broker import free_port
 from demo.children import Child, ChildError, Children
 from demo.observer import Address, clear
-from tests.fakes.mosquitto import BINARY, MISSING, Mosquitto
+from tests.fakes.mosquitto import Mosquitto
 from tests.fakes.virtual_printer import ROOT, PrinterProcess
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(99)"
@@ -101,7 +101,6 @@ def test_the_broker_is_open_to_this_machine(tmp_path):
     assert child.said() == ""
 
 
-@pytest.mark.skipif(BINARY is None, reason=MISSING)
 def test_a_printer_is_cleared_from_a_broker(tmp_path):
     """Its topics and its discovery are gone; those of others stay."""
     broker = Mosquitto(tmp_path).start()
@@ -142,7 +141,6 @@ def test_the_demo_sees_a_task_through(tmp_path):
 
 @pytest.mark.system
 @pytest.mark.timeout(240)
-@pytest.mark.skipif(BINARY is None, reason=MISSING)
 def test_ctrl_c_leaves_nothing_on_a_user_s_broker(tmp_path):
     """No retained message, no process, no file.
 
@@ -186,7 +184,6 @@ def test_ctrl_c_leaves_nothing_on_a_user_s_broker(tmp_path):
 
 @pytest.mark.system
 @pytest.mark.timeout(240)
-@pytest.mark.skipif(BINARY is None, reason=MISSING)
 def test_a_klippy_that_runs_already_is_looked_at_and_left_alone(tmp_path):
     """Its tasks are read over MQTT and mKTL; nothing is marked done, or cleared."""
     checkout = tmp_path / "checkout" / "klippy" / "klippy.py"

@@ -1,7 +1,9 @@
 """A virtual printer for a test, and extras that a test writes down."""
 
 import sys
+import tempfile
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -28,3 +30,10 @@ def start(tmp_path):
     for printer in printers:
         printer.close()
     sys.modules.pop("extras.subject", None)
+
+
+@pytest.fixture
+def tmp_path():
+    """A folder with a short path: that of a Unix socket has 107 bytes at most."""
+    with tempfile.TemporaryDirectory(prefix="upkeep-") as folder:
+        yield Path(folder)

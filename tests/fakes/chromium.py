@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import subprocess
 import tempfile
 import time
@@ -13,10 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests import programs
 from tests.ha.websocket import WebSocket
 
-BINARY = shutil.which("chromium") or shutil.which("google-chrome")
-MISSING = "no chromium (Debian: apt-get install chromium)"
 PATIENCE = 60.0  # seconds
 
 Found = TypeVar("Found")
@@ -52,9 +50,9 @@ class Tab:
             "--remote-debugging-port=0",
             f"--user-data-dir={self._profile.name}",
         ]
-        assert BINARY is not None
+        binary = programs.require("chromium")
         self._process = subprocess.Popen(
-            [BINARY, *flags, "about:blank"],
+            [binary, *flags, "about:blank"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

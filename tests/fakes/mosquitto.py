@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
-BINARY = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-MISSING = "no mosquitto binary (Debian: apt-get install mosquitto)"
+from tests import programs
 
 
 class Mosquitto:
@@ -23,6 +21,7 @@ class Mosquitto:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Mosquitto:
+        binary = programs.require("mosquitto")
         config = self.folder / "mosquitto.conf"
         # As root it would drop to a user who may not read the test's files.
         lines = ["user root", f"listener {self.port} 127.0.0.1", *self.lines]
@@ -32,7 +31,7 @@ class Mosquitto:
         log = (self.folder / "log").open("ab")
         with log:
             self._process = subprocess.Popen(
-                [BINARY, "-c", str(config), "-v"], stdout=log, stderr=log
+                [binary, "-c", str(config), "-v"], stdout=log, stderr=log
             )
         self._await_port()
         return self

@@ -6,10 +6,8 @@ import json
 import time
 from collections.abc import Sequence
 
-from tests.fakes.chromium import BINARY, MISSING, Tab
+from tests.fakes.chromium import Tab
 from tests.ha.home_assistant import HomeAssistant, until
-
-__all__ = ["BINARY", "MISSING", "Browser"]
 
 # The page is a tree of shadow roots: its text is gathered through all of them.
 TEXT = """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ha import browser
 from tests.ha.browser import Browser
 from tests.ha.home_assistant import until
 from tests.ha.test_pages import PICTURES
@@ -167,8 +166,6 @@ def test_it_reloads(upkeep):
 
 
 def test_the_list_is_a_page_that_reads_well(due, channel):
-    if browser.BINARY is None:
-        pytest.skip(browser.MISSING)
     with Browser(due) as page:
         words = ("Carbon filter", "Voron maintenance")
         page.see(f"/todo?entity_id={TODO}", words, (1100, 520))

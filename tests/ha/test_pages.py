@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.ha import browser
 from tests.ha.browser import Browser
 from tests.ha.home_assistant import until
 from tests.ha.printer import TASKS, Voron
@@ -27,8 +26,6 @@ BROKEN = ("Configuration error", "Unknown type", "Entity not found", "not availa
 
 @pytest.fixture
 def page(home):
-    if browser.BINARY is None:
-        pytest.skip(browser.MISSING)
     with Browser(home) as page:
         yield page
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from tests import programs
+
 ROOT = Path(__file__).resolve().parents[2]
 SECTION = "update_manager klipper_upkeep"
 MOONRAKER = "[server]\nhost: 0.0.0.0\n\n[update_manager mainsail]\ntype: web\n"
-SHELLS = [name for name in ("dash", "bash", "busybox") if shutil.which(name)]
 
 # A Python that answers as Klippy's would and writes down what pip was asked for.
 PYTHON = """\
@@ -177,9 +178,10 @@ def test_every_file_that_is_changed_was_copied_away_first(usual):
     assert copy.read_text() == MOONRAKER
 
 
-@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
 def test_every_shell_that_a_printer_may_have_runs_it(tmp_path, shell):
     """Debian's, the usual one, and a small one; to and fro, with several printers."""
+    programs.require(shell)
     home = Home(tmp_path, shell)
     home.klipper()
     home.env()
@@ -577,8 +579,8 @@ def test_a_real_environment_gets_the_package(tmp_path, wheels):
     assert "as it was" in home.install(**offline).stdout
 
 
-@pytest.mark.skipif(not shutil.which("shellcheck"), reason="no shellcheck here")
 def test_shellcheck_has_nothing_to_say():
+    programs.require("shellcheck")
     done = subprocess.run(
         ["shellcheck", str(ROOT / "install.sh")],
         capture_output=True,

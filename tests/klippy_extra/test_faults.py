@@ -9,6 +9,8 @@ import pytest
 
 from klippy_extra.guard import guarded
 
+pytestmark = pytest.mark.logs_errors
+
 RODS = "[maintain rods]\ntrigger: print_time\nthreshold: 150\n"
 DUE = RODS + "expired_gcode: M117 due\n"
 

@@ -126,6 +126,7 @@ def test_a_corrupt_store_is_said_and_klippy_starts(printer):
         again.close()
 
 
+@pytest.mark.logs_errors
 def test_a_store_of_nonsense_is_said_and_klippy_starts(bench):
     printer = bench(RODS)
     save = printer.manager.memory.save

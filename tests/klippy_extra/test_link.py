@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,12 +16,12 @@ from klippy_extra.mqtt.address import Broker, credentials
 from klippy_extra.mqtt.link import Handlers, Link
 from klippy_extra.mqtt.session import Session
 from klippy_extra.mqtt.subscriptions import Subscriptions
-from tests.fakes.mosquitto import BINARY, MISSING, Mosquitto, free_port
+from tests import programs
+from tests.fakes.mosquitto import Mosquitto, free_port
 from tests.fakes.strict import Strict
 
 pytestmark = [
     pytest.mark.system,
-    pytest.mark.skipif(BINARY is None, reason=MISSING),
 ]
 
 
@@ -256,8 +255,7 @@ def test_a_broker_may_have_an_address_of_ipv6(tmp_path, links, reactor):
 @pytest.fixture
 def authority(tmp_path):
     """A CA, a server's and a client's certificate, made by openssl."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl binary (Debian: apt-get install openssl)")
+    programs.require("openssl")
 
     def openssl(*words):
         subprocess.run(
@@ -318,6 +316,7 @@ def test_without_ssl_tls_is_refused_with_the_fix(links, reactor, monkeypatch):
     assert "has no 'ssl'" in reactor.until("lost")[1]
 
 
+@pytest.mark.logs_errors
 def test_an_exception_in_the_thread_does_not_end_it(
     broker, links, reactor, monkeypatch
 ):

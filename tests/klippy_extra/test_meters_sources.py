@@ -438,6 +438,7 @@ def test_an_object_that_fails_harms_nothing(printer, caplog):
     assert len([r for r in caplog.records if r.exc_info]) == 1
 
 
+@pytest.mark.logs_errors
 def test_a_printer_that_lacks_everything_still_has_a_clock():
     class Bare(Events):
         def lookup_object(self, name, default=None):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from klippy_extra.problems import BROKER, STORE, Problems
 
 MISSPELT = """
@@ -61,6 +63,7 @@ def test_problems_of_several_parts_are_said_in_one_text():
     assert problems.summary == "The disk is full. The broker refuses the password."
 
 
+@pytest.mark.logs_errors
 def test_a_meter_that_fails_is_said_until_it_counts_again(bench, monkeypatch):
     printer = bench(MISSPELT)
     poll = printer.manager.counting._sources._sources["printing"].poll

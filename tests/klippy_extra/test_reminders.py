@@ -363,6 +363,7 @@ def test_expired_gcode_comes_after_what_begins_as_its_turn_comes(bench):
         "G1 X99999",
     ],
 )
+@pytest.mark.logs_errors
 def test_expired_gcode_that_errors_is_said_once_and_the_printer_goes_on(due, script):
     """The ancestor shut the printer down, and tried for ever."""
     printer = due(f"expired_gcode: {script}\n", OFTEN)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import resource
 import signal
@@ -179,6 +178,7 @@ def test_a_deleted_file_comes_back_from_the_backup(path):
     assert "is gone" in loaded.problem
 
 
+@pytest.mark.logs_errors
 def test_an_unreadable_file_is_never_replaced(path, desk):
     """Without permission, or with a folder in its place, nothing is overwritten."""
     path.mkdir()
@@ -193,6 +193,7 @@ def test_an_unreadable_file_is_never_replaced(path, desk):
     assert list(path.iterdir()) == []
 
 
+@pytest.mark.logs_errors
 def test_what_a_full_disk_refused_is_told_and_made_good_later(store, desk, path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (256 * 1024, hard))
@@ -243,15 +244,14 @@ while True:
 """
 
 
-@pytest.mark.timeout(240)
-def test_kill_9_loses_no_answered_change_and_damages_nothing(tmp_path):
+@pytest.mark.soak
+def test_kill_9_loses_no_answered_change_and_damages_nothing(tmp_path, rounds):
     """A writer is killed again and again; each acknowledged number is still there."""
     path = tmp_path / "store.db"
     root = str(Path(__file__).parents[2])
     script = WRITER.format(root=root, path=str(path))
-    rounds = int(os.environ.get("UPKEEP_KILLS", "25"))
     answered = 0
-    for turn in range(rounds):
+    for turn in range(rounds(7, 100)):
         with subprocess.Popen(
             [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
         ) as writer:

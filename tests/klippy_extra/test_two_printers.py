@@ -5,12 +5,11 @@ from __future__ import annotations
 import paho.mqtt.client as paho
 import pytest
 
-from tests.fakes.mosquitto import BINARY, MISSING, Mosquitto
+from tests.fakes.mosquitto import Mosquitto
 from tests.fakes.virtual_printer import VirtualPrinter
 
 pytestmark = [
     pytest.mark.system,
-    pytest.mark.skipif(BINARY is None, reason=MISSING),
 ]
 
 

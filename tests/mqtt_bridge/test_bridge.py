@@ -151,6 +151,7 @@ def test_a_printer_whose_items_are_refused_costs_no_other_its_own(turns, caplog)
     assert turns.items["bad.rods.used"].value == 37.5, "it said all again"
 
 
+@pytest.mark.logs_errors
 def test_events_and_results_of_a_batch_with_a_bad_printer_are_heard(turns):
     turns.hear(m.printer())
     asked = turns.ask()

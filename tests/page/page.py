@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.fakes.chromium import BINARY, MISSING, Tab
+from tests import programs
+from tests.fakes.chromium import Tab
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "mqtt_bridge" / "web" / "page"
 AXE = HERE / "node_modules" / "axe-core" / "axe.min.js"
 PHONE, DESK = (390, 844), (1400, 900)
 
-needs_chromium = pytest.mark.skipif(BINARY is None, reason=MISSING)
+
+def needs(name: str) -> pytest.MarkDecorator:
+    """Skip a test where the program *name* is missing."""
+    return pytest.mark.skipif(
+        programs.find(name) is None, reason=programs.missing(name)
+    )
+
+
+needs_chromium, needs_node = needs("chromium"), needs("node")
 needs_axe = pytest.mark.skipif(
     not AXE.exists(), reason="no axe-core: npm install --prefix tests/page"
-)
-needs_node = pytest.mark.skipif(
-    shutil.which("node") is None, reason="no node (Debian: apt-get install nodejs)"
 )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.fakes.mosquitto import BINARY, MISSING, Mosquitto
+from tests.fakes.mosquitto import Mosquitto
 from tests.system.klippy import (
     PRINT,
     BackEnd,
@@ -61,8 +61,6 @@ def make_printer(back_end: BackEnd) -> Iterator[MakePrinter]:
 
 @pytest.fixture
 def broker(tmp_path) -> Iterator[Mosquitto]:
-    if BINARY is None:
-        pytest.skip(MISSING)
     broker = Mosquitto(tmp_path).start()
     yield broker
     broker.kill()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
 import socket
 import subprocess
 import threading
@@ -18,6 +17,7 @@ from mqtt_bridge.broker import link as link_module
 from mqtt_bridge.broker import marks
 from mqtt_bridge.contract import Command
 from mqtt_bridge.settings import Broker, Settings, Store, Tls
+from tests import programs
 from tests.fakes.mosquitto import Mosquitto, free_port
 from tests.fakes.strict import Strict
 from tests.mqtt_bridge import messages as m
@@ -160,8 +160,7 @@ def test_a_broker_that_falls_silent_is_noticed(broker):
 
 
 def test_refused_credentials_are_tried_again_until_they_fit(tmp_path, caplog):
-    if shutil.which("mosquitto_passwd") is None:
-        pytest.skip("no mosquitto_passwd (Debian: apt-get install mosquitto)")
+    programs.require("mosquitto_passwd")
     passwords = tmp_path / "passwords"
 
     def allow(word):
@@ -401,8 +400,7 @@ class Authority:
     """Signs the broker's certificate, by openssl."""
 
     def __init__(self, folder):
-        if shutil.which("openssl") is None:
-            pytest.skip("no openssl (Debian: apt-get install openssl)")
+        programs.require("openssl")
         self.folder = folder
         self.ca, self.ca_key = folder / "ca.pem", folder / "ca.key"
         self.certificate, self.key = folder / "broker.pem", folder / "broker.key"

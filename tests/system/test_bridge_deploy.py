@@ -5,7 +5,6 @@ from __future__ import annotations
 import configparser
 import re
 import shlex
-import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -18,6 +17,7 @@ from mqtt_bridge.cli import main
 from mqtt_bridge.metrics import Collector
 from mqtt_bridge.push.sender import PushSender
 from mqtt_bridge.settings import Broker, Settings
+from tests import programs
 from tests.mqtt_bridge.processes import ROOT, Community, until
 from tests.mqtt_bridge.scripted import ScriptedPrinter
 from tests.system.test_bridge_broker import Items
@@ -87,10 +87,8 @@ def test_wrong_settings_end_it_with_the_code_that_is_not_tried_again(
             assert "Traceback" not in process.log
 
 
-@pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="no systemd-analyze (systemd)"
-)
 def test_systemd_takes_the_unit(tmp_path):
+    programs.require("systemd-analyze")
     unit = tmp_path / UNIT.name
     text = UNIT.read_text().replace("/opt/upkeep/bin/upkeep-bridge --", "/bin/true --")
     unit.write_text(text)

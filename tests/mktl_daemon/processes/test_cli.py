@@ -50,8 +50,9 @@ TART = {
 
 @pytest.fixture(scope="module")
 def shop(kitchen, registry):
-    """A community with a registry and the store tart."""
+    """A community with a registry and two stores: tart is read, torte is set."""
     kitchen.daemon("tart", "lemon", TART)
+    kitchen.daemon("torte", "lemon", TART)
     return kitchen
 
 
@@ -105,23 +106,23 @@ def test_a_time_stamp_is_printed_on_request(shop):
 @pytest.mark.parametrize(
     ("line", "printed", "value"),
     [
-        ("set tart.width=1500", "Set tart.width to 1500.0 mm", "1.5"),
-        ("set --unformatted tart.width=1.75", "Set tart.width to 1.75 m", "1.75"),
-        ("set -u inch tart.width=10", "Set tart.width to 10.0 inch", "0.254"),
-        ("set --terse tart.width=1250", "1250.0", "1.25"),
-        ("set tart.angle=-0:30:00", "Set tart.angle to -0:30:00.0 deg", None),
-        ("set tart.lit=oN", "Set tart.lit to On", "True"),
-        ("set tart.lit=0", "Set tart.lit to Off", "False"),
-        ("set tart.taste=sweet", "Set tart.taste to Sweet", "0"),
-        ("set --unformatted tart.taste=1", "Set tart.taste to 1", "1"),
-        ("set tart.leds=green", "Set tart.leds to Green", "2"),
-        ("set tart.leds=none", "Set tart.leds to dark", "0"),
-        ("set tart.name=007", "Set tart.name to 007", "007"),
-        ("set tart.name=a=b", "Set tart.name to a=b", "a=b"),
-        ("set tart.layers=4,5", "Set tart.layers to [4, 5]", "[4, 5]"),
-        ("set tart.note=5", "Set tart.note to 5", "5"),
-        ("set tart.note=five", "Set tart.note to five", "five"),
-        ("set --no-wait tart.name=soon", "", "soon"),
+        ("set torte.width=1500", "Set torte.width to 1500.0 mm", "1.5"),
+        ("set --unformatted torte.width=1.75", "Set torte.width to 1.75 m", "1.75"),
+        ("set -u inch torte.width=10", "Set torte.width to 10.0 inch", "0.254"),
+        ("set --terse torte.width=1250", "1250.0", "1.25"),
+        ("set torte.angle=-0:30:00", "Set torte.angle to -0:30:00.0 deg", None),
+        ("set torte.lit=oN", "Set torte.lit to On", "True"),
+        ("set torte.lit=0", "Set torte.lit to Off", "False"),
+        ("set torte.taste=sweet", "Set torte.taste to Sweet", "0"),
+        ("set --unformatted torte.taste=1", "Set torte.taste to 1", "1"),
+        ("set torte.leds=green", "Set torte.leds to Green", "2"),
+        ("set torte.leds=none", "Set torte.leds to dark", "0"),
+        ("set torte.name=007", "Set torte.name to 007", "007"),
+        ("set torte.name=a=b", "Set torte.name to a=b", "a=b"),
+        ("set torte.layers=4,5", "Set torte.layers to [4, 5]", "[4, 5]"),
+        ("set torte.note=5", "Set torte.note to 5", "5"),
+        ("set torte.note=five", "Set torte.note to five", "five"),
+        ("set --no-wait torte.name=soon", "", "soon"),
     ],
 )
 def test_values_are_set(shop, until, line, printed, value):
@@ -136,9 +137,9 @@ def test_values_are_set(shop, until, line, printed, value):
 
 def test_items_are_set_at_once_or_in_turn(shop):
     """One that fails is told; in turn it is the last."""
-    line = "tart.weight=1", "tart.slices=4"
+    line = "torte.weight=1", "torte.slices=4"
     at_once = shop.mk("set", *line)
-    assert at_once.out == "Set tart.slices to 4 pieces\n"
+    assert at_once.out == "Set torte.slices to 4 pieces\n"
     assert (at_once.err.count("\n"), at_once.code) == (1, 1)
 
     in_turn = shop.mk("--serial", "set", *line)
@@ -261,10 +262,10 @@ def watching(kitchen, *arguments):
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_changes_are_watched(shop, how):
     """The value that is there and every one that follows, until one has enough."""
-    shop.mk("set", "tart.slices=1")
-    with watching(shop, "tart.slices") as (process, line):
+    shop.mk("set", "torte.slices=1")
+    with watching(shop, "torte.slices") as (process, line):
         assert line()[12:] == " slices: 1 pieces\n"
-        shop.mk("set", "tart.slices=2")
+        shop.mk("set", "torte.slices=2")
         assert line()[12:] == " slices: 2 pieces\n"
         process.send_signal(how)
         assert process.wait(20) == 0
@@ -272,13 +273,13 @@ def test_changes_are_watched(shop, how):
 
 
 def test_a_reader_that_leaves_ends_the_watch(shop):
-    """As in "mk watch tart.slices | head -1"; quietly."""
-    shop.mk("set", "tart.slices=1")
-    with watching(shop, "--no-timestamp", "tart.slices") as (process, line):
+    """As in "mk watch torte.slices | head -1"; quietly."""
+    shop.mk("set", "torte.slices=1")
+    with watching(shop, "--no-timestamp", "torte.slices") as (process, line):
         assert line() == "slices: 1 pieces\n"
         process.stdout.close()
         for value in range(2, 6):
-            shop.mk("set", f"tart.slices={value}")
+            shop.mk("set", f"torte.slices={value}")
         assert process.wait(20) == 0
         assert process.stderr.read() == ""
 

@@ -13,6 +13,7 @@ from mktl_daemon.files.kept import Kept
 from tests.mktl_daemon.unit.conftest import ITEMS
 
 
+@pytest.mark.logs_errors
 def test_callbacks_hear_every_value_in_order(start, box):
     """Also when one raises, and when one publishes."""
     daemon = start(items=ITEMS)

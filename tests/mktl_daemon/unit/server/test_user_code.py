@@ -101,6 +101,7 @@ class Leaving(mktl.Item):
             sys.exit("enough")
 
 
+@pytest.mark.logs_errors
 def test_a_method_that_means_to_end_the_program_ends_only_itself(start, ask, box):
     """The client is told, and the next SET and the next value find who takes them."""
 

@@ -1,0 +1,47 @@
+"""The programs that tests start, and the one place that skips where one is missing."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+# What Debian calls the package that has the program.
+PACKAGES = {
+    "busybox": "busybox",
+    "chromium": "chromium",
+    "dash": "dash",
+    "gcc": "gcc",
+    "git": "git",
+    "ip": "iproute2",
+    "mosquitto": "mosquitto",
+    "mosquitto_passwd": "mosquitto",
+    "mosquitto_sub": "mosquitto-clients",
+    "nats-server": "nats-server",
+    "nginx": "nginx-light",
+    "node": "nodejs",
+    "npm": "npm",
+    "openssl": "openssl",
+    "promtool": "prometheus",
+    "rabbitmq-server": "rabbitmq-server",
+    "script": "bsdutils",
+    "shellcheck": "shellcheck",
+    "systemd-analyze": "systemd",
+}
+
+
+def find(name: str) -> str | None:
+    """The path of a program; also of one that only an administrator has on the path."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+
+
+def require(name: str) -> str:
+    """The path of a program; where it is missing, the test is skipped."""
+    path = find(name)
+    if path is None:
+        pytest.skip(missing(name))
+    return path
+
+
+def missing(name: str) -> str:
+    return f"no {name} here (Debian: apt-get install {PACKAGES[name]})"
