@@ -10,7 +10,7 @@ import textwrap
 import pytest
 
 from mqtt_bridge.broker.buffered_socket import TRIED
-from tests.fakes.mosquitto import BINARY, MISSING, Mosquitto, free_port
+from tests.fakes.mosquitto import Mosquitto, free_port
 from tests.mqtt_bridge import messages as m
 from tests.mqtt_bridge.processes import ROOT
 from tests.mqtt_bridge.scripted import ScriptedPrinter
@@ -19,7 +19,6 @@ from tests.system.test_bridge_broker import Authority
 pytestmark = [
     pytest.mark.system,
     pytest.mark.timeout(180),
-    pytest.mark.skipif(BINARY is None, reason=MISSING),
 ]
 
 # Prints the version of paho and what one command changed.
