@@ -158,8 +158,8 @@ USED = Entity(
 # (The calendar counts hours, and people count days.)
 ANY_UNIT = (
     "none if it.get('remaining') is none else"
-    " (it.get('remaining') / 24) | round(1) ~ ' d' if it.get('trigger') == 'time' else"
-    " (it.get('remaining') ~ ' ' ~ it.get('unit')) | trim"
+    " '%.3g d' | format(it.get('remaining') / 24) if it.get('trigger') == 'time' else"
+    " ('%.10g ' | format(it.get('remaining')) ~ it.get('unit')) | trim"
 )
 
 CONTROLS = (

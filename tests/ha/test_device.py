@@ -129,8 +129,8 @@ def as_read(state: dict[str, Any]) -> str:
     if len(state["limits"]) == 1:
         return str(state["remaining"])
     if state["trigger"] == "time":
-        return f"{round(state['remaining'] / 24, 1)} d"
-    return f"{state['remaining']} {state['unit']}".strip()
+        return f"{state['remaining'] / 24:.3g} d"
+    return f"{state['remaining']:.10g} {state['unit']}".strip()
 
 
 def test_every_state_is_what_the_printer_says(home, hears):
