@@ -138,7 +138,7 @@ def test_a_task_that_is_removed_leaves_nothing(home, voron):
 
 @pytest.mark.usefixtures("all_tasks")
 def test_a_task_that_is_removed_while_home_assistant_is_off_leaves_nothing(home, voron):
-    assert of_task(home, "cutter")
+    until(lambda: of_task(home, "cutter"), "the entities of cutter")
     home.stop()
     voron.reconfigure({name: TASKS[name] for name in TASKS if name != "cutter"})
 
@@ -150,12 +150,14 @@ def test_a_task_that_is_removed_while_home_assistant_is_off_leaves_nothing(home,
 
 @pytest.mark.usefixtures("all_tasks")
 def test_a_task_with_another_trigger_keeps_its_entities_in_the_new_unit(home, voron):
-    before = of_task(home, "nozzle")
+    before = until(lambda: of_task(home, "nozzle"), "the entities of nozzle")
     changed = TASKS["nozzle"].replace("filament", "print_time").replace("3000", "300")
 
     voron.reconfigure(dict(TASKS, nozzle=changed))
 
     remaining = "sensor.voron_nozzle_remaining"
     home.wait(remaining, amount(300))
-    assert home.attributes(remaining)["unit_of_measurement"] == "h"
+    until(
+        lambda: home.attributes(remaining)["unit_of_measurement"] == "h", "the unit"
+    )
     assert of_task(home, "nozzle") == before
