@@ -19,6 +19,7 @@ from custom_components.klipper_upkeep.contract import (
     Topic,
 )
 from homeassistant.helpers.service_info.mqtt import MqttServiceInfo
+from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
     async_fire_mqtt_message,
@@ -72,6 +73,7 @@ BELTS = RODS._replace(
 LOG = (
     Entry(1795219100, "belts", "done", "anna", "tight", {"print_time": 199.0}),
     Entry(1795132700, "belts", "snoozed", "", "", {}),
+    Entry(1795046300, "rods", "done", "berta", "", {"print_time": 151.0}),
 )
 
 
@@ -83,6 +85,7 @@ class Printer:
         self.slug = slug
         self.base = base
         self.commands = []
+        self.qualities = []  # what else each was published with
         self.refuse = None  # (code, text): what becomes of the next commands
         self.mute = False
         self.tasks = {"rods": RODS, "belts": BELTS}
@@ -120,6 +123,7 @@ class Printer:
             payload if isinstance(payload, bytes) else payload.encode()
         )
         self.commands.append((task, command))
+        self.qualities.append((rest, more))
         if not self.mute:
             self.answer(task, command)
 
@@ -128,11 +132,15 @@ class Printer:
         if self.refuse is not None:
             result = result._replace(seq=None, code=self.refuse[0], text=self.refuse[1])
         elif command.command == "log":
-            result = result._replace(log=LOG if task == "belts" else ())
+            log = [e for e in LOG if command.every or e.task == task]
+            result = result._replace(log=tuple(log))
         elif command.command in ("done", "skip"):
             self.seq += 1
             fresh = RODS.limits[0]._replace(used=0.0, remaining=150.0, percent=0.0)
-            self.tell(RODS._replace(seq=self.seq, limits=(fresh,), status="ok"))
+            now = int(dt_util.utcnow().timestamp())
+            self.tell(
+                RODS._replace(seq=self.seq, limits=(fresh,), status="ok", last_done=now)
+            )
         self.send(self.topic("results"), result.encode())
 
 

@@ -105,15 +105,33 @@ async def test_the_base_topic_can_be_changed(hass, printer, loaded, monkeypatch)
     await hass.async_block_till_done()
     assert loaded.data == {"base_topic": "home/upkeep"}
     assert loaded.unique_id == "home/upkeep"
+    assert loaded.title == "Klipper Upkeep (home/upkeep)"
 
 
-async def test_repairs_can_be_turned_off(hass, printer, loaded):
-    assert ir.async_get(hass).async_get_issue(DOMAIN, "due.voron.rods")
-    flow = await hass.config_entries.options.async_init(loaded.entry_id)
-    done = await hass.config_entries.options.async_configure(
-        flow["flow_id"], {"repairs": False}
-    )
+async def test_a_title_of_the_users_own_survives_another_base_topic(
+    hass, printer, loaded, monkeypatch
+):
+    monkeypatch.setattr(config_flow, "LOOK_FOR", 5)
+    hass.config_entries.async_update_entry(loaded, title="My printers")
+    flow = await loaded.start_reconfigure_flow(hass)
+    await ask(hass, printer, flow, "home/upkeep")
     await hass.async_block_till_done()
-    assert done["data"] == {"repairs": False}
-    issues = ir.async_get(hass)
-    assert issues.async_get_issue(DOMAIN, "due.voron.rods") is None
+    assert loaded.title == "My printers"
+
+
+async def test_the_options_are_used_at_once(hass, printer, loaded):
+    repair = f"due.{INFO.uuid}.rods"
+    assert ir.async_get(hass).async_get_issue(DOMAIN, repair) is None
+    flow = await hass.config_entries.options.async_init(loaded.entry_id)
+    wanted = {
+        "one_list": False,
+        "list_soon": True,
+        "repairs": True,
+        "repairs_margin": 1,
+    }
+    done = await hass.config_entries.options.async_configure(flow["flow_id"], wanted)
+    await hass.async_block_till_done()
+    printer.introduce()
+    await hass.async_block_till_done()
+    assert done["data"] == wanted
+    assert ir.async_get(hass).async_get_issue(DOMAIN, repair)

@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
+import json
+import re
+from datetime import timedelta
 from http import HTTPStatus
+from pathlib import Path
 
 import pytest
-from custom_components.klipper_upkeep import async_remove_config_entry_device
+import voluptuous as vol
+from custom_components.klipper_upkeep import async_remove_config_entry_device, words
 from custom_components.klipper_upkeep import fleet as fleet_module
 from custom_components.klipper_upkeep.const import DOMAIN, EVENT
-from custom_components.klipper_upkeep.contract import Command
+from custom_components.klipper_upkeep.contract import Command, Limit
 from custom_components.klipper_upkeep.diagnostics import (
     async_get_config_entry_diagnostics,
 )
 from custom_components.klipper_upkeep.entity import with_identifier
 from custom_components.klipper_upkeep.logbook import async_describe_events
 from custom_components.klipper_upkeep.repairs import async_create_fix_flow
+from homeassistant.components import mqtt
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.core import Context
+from homeassistant.core import Context, Event
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
-from pytest_homeassistant_custom_component.common import async_capture_events
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_capture_events,
+)
 
-from .conftest import BELTS, INFO, RODS, Printer
+from .conftest import BELTS, INFO, LOG, RODS, Printer
 
 TODO = "todo.voron_maintenance"
 CALENDAR = "calendar.voron_maintenance"
+REPAIR = f"due.{INFO.uuid}.rods"
+REPAIRS = {"repairs": True, "repairs_margin": 1}
 
 
 async def settle(hass):
@@ -67,6 +79,38 @@ async def test_a_printer_is_one_device_with_a_list_and_a_calendar(hass, loaded):
     assert sorted(each.entity_id for each in entities) == [CALENDAR, TODO]
 
 
+async def test_a_device_of_mqtt_that_comes_later_is_found(hass, printer, loaded):
+    """Discovery follows the tasks, and Home Assistant takes its time."""
+    assert device_of(hass).via_device_id is None
+    theirs = mqtt_device(hass)
+    await settle(hass)
+    assert device_of(hass).via_device_id == theirs.id
+
+    dr.async_get(hass).async_remove_device(theirs.id)
+    again = mqtt_device(hass)
+    await settle(hass)
+    assert device_of(hass).via_device_id == again.id
+
+
+def mqtt_device(hass, uuid=INFO.uuid):
+    (mqtt,) = hass.config_entries.async_entries("mqtt")
+    return dr.async_get(hass).async_get_or_create(
+        config_entry_id=mqtt.entry_id,
+        identifiers={("mqtt", f"klipper_upkeep_{uuid}")},
+    )
+
+
+async def test_the_device_follows_a_new_name_and_version(hass, printer, loaded):
+    printer.send(
+        printer.topic("info"),
+        INFO._replace(name="Trident", model="Trident", version="9").encode(),
+    )
+    await settle(hass)
+    device = device_of(hass)
+    assert (device.name, device.model) == ("Trident maintenance", "Trident")
+    assert device.sw_version == "9"
+
+
 async def test_the_device_hangs_below_the_one_that_discovery_made(hass, printer, entry):
     (mqtt,) = hass.config_entries.async_entries("mqtt")
     theirs = dr.async_get(hass).async_get_or_create(
@@ -94,6 +138,18 @@ async def test_a_printer_that_comes_later_is_added_and_one_that_leaves_removed(
     assert hass.states.get(TODO) is not None
 
 
+async def test_a_printer_that_leaves_and_returns_is_there_again(hass, printer, loaded):
+    printer.send(printer.topic("info"), "")
+    await settle(hass)
+    assert hass.states.get(TODO) is None
+
+    printer.introduce()
+    await settle(hass)
+
+    assert hass.states.get(TODO).state == "1"
+    assert device_of(hass) is not None
+
+
 async def test_another_machine_under_the_same_name_is_another_device(
     hass, printer, loaded
 ):
@@ -103,18 +159,59 @@ async def test_another_machine_under_the_same_name_is_another_device(
     assert device_of(hass, "beef") is not None
 
 
-async def test_entities_are_unavailable_while_the_printer_is_off(
-    hass, printer, loaded, caplog
-):
+async def test_a_printer_that_is_off_still_has_its_tasks(hass, printer, loaded, caplog):
     caplog.set_level("INFO")
     printer.send(printer.topic("availability"), "offline")
     await settle(hass)
-    assert hass.states.get(TODO).state == "unavailable"
+    assert hass.states.get(TODO).state == "1"
     printer.send(printer.topic("availability"), "online")
     await settle(hass)
     assert hass.states.get(TODO).state == "1"
     assert caplog.text.count("Voron is offline") == 1
     assert caplog.text.count("Voron is online") == 1
+
+
+@pytest.fixture
+def broker(hass, mqtt_mock):
+    """Take the broker away, and bring it back."""
+
+    async def switch(there):
+        mqtt_mock.connected = there
+        async_dispatcher_send(hass, mqtt.MQTT_CONNECTION_STATE, there)
+        await settle(hass)
+
+    return switch
+
+
+async def test_without_a_broker_everything_is_unavailable_and_nothing_is_sent(
+    hass, printer, loaded, broker
+):
+    await broker(False)
+    for entity in (TODO, CALENDAR):
+        assert hass.states.get(entity).state == "unavailable"
+    with pytest.raises(HomeAssistantError, match="nothing will be sent later"):
+        await act(hass, "done")
+
+    await broker(True)
+    await settle(hass)
+
+    assert printer.commands == []
+    assert hass.states.get(TODO).state == "1"
+
+
+async def test_a_calendar_limit_that_passes_while_the_printer_is_off_is_due(
+    hass, printer, loaded
+):
+    hour = Limit("time", "h", 720.0, 719.0, 1.0, 99.9, 72.0)
+    long_ago = dt_util.utcnow().timestamp() - 7200.0
+    printer.tell(BELTS._replace(limits=(hour,), trigger="time", time=long_ago))
+    await settle(hass)
+    assert hass.states.get(TODO).state == "1"  # the printer itself will tell
+
+    printer.send(printer.topic("availability"), "offline")
+    await settle(hass)
+
+    assert hass.states.get(TODO).state == "2"
 
 
 async def test_nothing_is_shown_before_all_tasks_are_known(hass, printer, entry):
@@ -155,6 +252,14 @@ async def test_a_task_that_is_gone_leaves_the_list(hass, printer, loaded):
     assert hass.states.get(TODO).state == "0"
 
 
+async def test_a_task_that_info_names_no_more_is_gone_at_once(hass, printer, loaded):
+    printer.send(printer.topic("info"), INFO._replace(tasks=("belts",)).encode())
+    await settle(hass)
+    assert hass.states.get(TODO).state == "0"
+    with pytest.raises(ServiceValidationError, match="has no task rods"):
+        await act(hass, "done")
+
+
 async def test_without_mqtt_the_entry_is_tried_again(hass, entry):
     assert await async_setup_component(hass, DOMAIN, {})
     await settle(hass)
@@ -162,14 +267,61 @@ async def test_without_mqtt_the_entry_is_tried_again(hass, entry):
     assert "not connected to an MQTT broker" in entry.reason
 
 
-async def test_the_entry_unloads_and_loads_again(hass, printer, loaded):
-    assert await hass.config_entries.async_unload(loaded.entry_id)
-    assert hass.states.get(TODO).state == "unavailable"
-    assert ir.async_get(hass).async_get_issue(DOMAIN, "due.voron.rods") is None
-    assert await hass.config_entries.async_setup(loaded.entry_id)
+async def test_the_entry_unloads_to_its_end_and_loads_again(hass, printer, entry):
+    hass.config_entries.async_update_entry(entry, options=REPAIRS)
+    await hass.config_entries.async_setup(entry.entry_id)
     printer.introduce()
     await settle(hass)
+    fired = async_capture_events(hass, EVENT)
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    assert hass.states.get(TODO).state == "unavailable"
+    assert ir.async_get(hass).async_get_issue(DOMAIN, REPAIR) is None
+    printer.happen("done")
+    await settle(hass)
+    assert fired == []  # nobody listens any more
+
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    printer.introduce()
+    printer.happen("done")
+    await settle(hass)
     assert hass.states.get(TODO).state == "1"
+    assert len(fired) == 1  # and now one does
+
+
+async def test_a_repair_that_is_ignored_stays_so_over_a_reload(hass, printer, entry):
+    hass.config_entries.async_update_entry(entry, options=REPAIRS)
+    await hass.config_entries.async_setup(entry.entry_id)
+    printer.introduce()
+    await settle(hass)
+    ir.async_ignore_issue(hass, DOMAIN, REPAIR, True)
+
+    await hass.config_entries.async_reload(entry.entry_id)
+    printer.introduce()
+    await settle(hass)
+
+    issue = ir.async_get(hass).async_get_issue(DOMAIN, REPAIR)
+    assert issue.dismissed_version is not None
+
+
+async def test_two_base_topics_are_two_fleets(hass, printer, loaded, mqtt_mock):
+    """Even where both have a printer of the same name."""
+    other = MockConfigEntry(
+        domain=DOMAIN, data={"base_topic": "farm"}, unique_id="farm"
+    )
+    other.add_to_hass(hass)
+    assert await hass.config_entries.async_setup(other.entry_id)
+    await settle(hass)
+    theirs = Printer(hass, mqtt_mock, base="farm")
+    theirs.introduce(INFO._replace(uuid="beef", name="Voron"))
+    await settle(hass)
+    device = device_of(hass, "beef")
+
+    await hass.services.async_call(
+        DOMAIN, "done", {"device_id": device.id, "task": "rods"}, blocking=True
+    )
+
+    assert len(theirs.commands) == 1
+    assert printer.commands == []
 
 
 # To-do.
@@ -183,21 +335,88 @@ async def test_the_list_has_what_is_due_with_message_parts_and_guide(hass, loade
     )
 
 
-async def test_a_tick_marks_done_in_the_users_name(
+async def test_the_most_overdue_comes_first(hass, printer, loaded):
+    worse = BELTS.limits[0]._replace(used=230.0, remaining=-30.0, percent=115.0)
+    printer.tell(BELTS._replace(limits=(worse,), status="due"))
+    await settle(hass)
+    assert [each["summary"] for each in await items(hass)] == [
+        "Check the belts",
+        "Oil the rods",
+    ]
+
+
+async def test_a_tick_marks_done_in_the_users_name_and_can_be_undone(
     hass, printer, loaded, hass_admin_user
 ):
     hass_admin_user.name = "Anna"
     await tick(hass, context=Context(user_id=hass_admin_user.id))
     ((task, command),) = printer.commands
     assert (task, command.command, command.by) == ("rods", "done", "Anna")
+    assert 1 in printer.qualities[0][0] or printer.qualities[0][1].get("qos") == 1
     await settle(hass)
+    (item,) = await items(hass)
+    assert item["status"] == "completed"
+
+    await tick(hass, "needs_action")
+
+    assert printer.commands[-1][1].command == "adjust"
+    assert printer.commands[-1][1].used == {"print_time": 151.0}
+    printer.tell(RODS._replace(seq=999))
+    await settle(hass)
+    (item,) = await items(hass)
+    assert item["status"] == "needs_action"
+
+
+async def test_a_completed_item_goes_after_a_day(hass, printer, loaded, freezer):
+    await tick(hass)
+    await settle(hass)
+    assert len(await items(hass)) == 1
+    freezer.tick(25 * 3600)
     assert await items(hass) == []
 
 
 async def test_an_item_can_only_be_ticked_off(hass, printer, loaded):
-    with pytest.raises(ServiceValidationError, match="ticked off and nothing else"):
+    with pytest.raises(ServiceValidationError, match="can be ticked off"):
         await tick(hass, "needs_action", rename="Something else")
     assert printer.commands == []
+
+
+async def test_what_is_due_soon_is_listed_where_that_is_wanted(hass, printer, entry):
+    hass.config_entries.async_update_entry(entry, options={"list_soon": True})
+    await hass.config_entries.async_setup(entry.entry_id)
+    printer.introduce()
+    printer.tell(BELTS._replace(status="soon"))
+    await settle(hass)
+    assert hass.states.get(TODO).state == "2"
+
+
+async def test_one_list_can_have_the_tasks_of_all_printers(
+    hass, printer, entry, mqtt_mock
+):
+    hass.config_entries.async_update_entry(entry, options={"one_list": True})
+    await hass.config_entries.async_setup(entry.entry_id)
+    ender = Printer(hass, mqtt_mock, "ender")
+    ender.introduce(INFO._replace(uuid="beef", name="Ender"))
+    printer.introduce()
+    await settle(hass)
+    (entity,) = hass.states.async_entity_ids("todo")
+    response = await hass.services.async_call(
+        "todo", "get_items", {"entity_id": entity}, blocking=True, return_response=True
+    )
+    assert [each["summary"] for each in response[entity]["items"]] == [
+        "Ender: Oil the rods",
+        "Voron: Oil the rods",
+    ]
+    assert hass.states.get(TODO) is None
+
+    mqtt_mock.async_publish.side_effect = printer.published
+    await hass.services.async_call(
+        "todo",
+        "update_item",
+        {"entity_id": entity, "item": "Voron: Oil the rods", "status": "completed"},
+        blocking=True,
+    )
+    assert printer.commands[0][0] == "rods"
 
 
 @pytest.mark.parametrize(
@@ -243,34 +462,57 @@ async def test_an_answer_to_somebody_else_settles_nothing(hass, printer, loaded)
 # Calendar.
 
 
-async def test_the_calendar_has_the_forecast_and_the_log(hass, printer, loaded):
-    assert hass.states.get(CALENDAR).attributes["message"] == "Check the belts"
-    window = {
-        "start_date_time": "2026-11-01 00:00:00",
-        "end_date_time": "2026-12-31 00:00:00",
-    }
-
-    async def events():
-        response = await hass.services.async_call(
-            "calendar",
-            "get_events",
-            {"entity_id": CALENDAR, **window},
-            blocking=True,
-            return_response=True,
-        )
-        return response[CALENDAR]["events"]
-
-    first = await events()
-    assert ("✓ Check the belts", "anna, tight") in [
-        (each["summary"], each.get("description")) for each in first
+async def events_between(hass, start, end):
+    response = await hass.services.async_call(
+        "calendar",
+        "get_events",
+        {"entity_id": CALENDAR, "start_date_time": start, "end_date_time": end},
+        blocking=True,
+        return_response=True,
+    )
+    return [
+        (each["start"], each["summary"], each.get("description"))
+        for each in response[CALENDAR]["events"]
     ]
-    asked = len(printer.commands)
-    assert await events() == first
-    assert len(printer.commands) == asked  # the log is kept ...
+
+
+async def test_the_calendar_has_the_forecast_and_the_log_of_all_tasks_in_order(
+    hass, printer, loaded
+):
+    assert hass.states.get(CALENDAR).attributes["message"] == "Voron: Check the belts"
+    window = ("2026-11-01 00:00:00", "2027-01-31 00:00:00")
+
+    first = await events_between(hass, *window)
+
+    assert [(summary, who) for _, summary, who in first if "✓" in summary] == [
+        ("Voron: ✓ Oil the rods", "berta"),
+        ("Voron: ✓ Check the belts", "anna, tight"),
+    ]
+    assert [day for day, *_ in first] == sorted(day for day, *_ in first)
+    # Asked once for all tasks, and kept until something happens.
+    assert [command.every for _, command in printer.commands] == [True]
+    assert await events_between(hass, *window) == first
+    assert len(printer.commands) == 1
     printer.happen("done", "belts")
     await settle(hass)
-    await events()
-    assert len(printer.commands) == asked + 1  # ... until something happens
+    await events_between(hass, *window)
+    assert len(printer.commands) == 2
+
+
+async def test_the_calendar_begins_with_its_start_and_excludes_its_end(
+    hass, printer, loaded
+):
+    """The belts were done on the 20th in UTC, which is where the test lives."""
+    day = dt_util.as_local(dt_util.utc_from_timestamp(LOG[0].time)).date()
+    after = day + timedelta(days=1)
+
+    async def found(start, end):
+        found = await events_between(hass, f"{start} 00:00:00", f"{end} 00:00:00")
+        return [text for _, text, _ in found if "belts" in text and "✓" in text]
+
+    assert await found(day, after) == ["Voron: ✓ Check the belts"]
+    assert await found(day - timedelta(days=1), day) == []
+    assert await found(after, after + timedelta(days=1)) == []
 
 
 async def test_the_forecast_is_there_while_the_log_is_not(hass, printer, loaded):
@@ -280,37 +522,51 @@ async def test_the_forecast_is_there_while_the_log_is_not(hass, printer, loaded)
         dt_util.parse_datetime, ("2026-01-01T00:00:00Z", "2027-12-31T00:00:00Z")
     )
     events = await entity.async_get_events(hass, start, end)
-    assert [each.summary for each in events] == ["Check the belts"]
+    assert [each.summary for each in events] == ["Voron: Check the belts"]
+    assert len(printer.commands) == 1
 
 
 # Repairs.
 
 
-async def test_an_overdue_task_is_a_repair_until_it_is_done(hass, printer, loaded):
+@pytest.fixture
+async def repaired(hass, printer, entry):
+    """The entry with repairs for what is overdue by a percent."""
+    hass.config_entries.async_update_entry(entry, options=REPAIRS)
+    await hass.config_entries.async_setup(entry.entry_id)
+    printer.introduce()
+    await settle(hass)
+    return entry
+
+
+async def test_an_overdue_task_is_a_repair_until_it_is_done(hass, printer, repaired):
     issues = ir.async_get(hass)
-    issue = issues.async_get_issue(DOMAIN, "due.voron.rods")
+    issue = issues.async_get_issue(DOMAIN, REPAIR)
     assert issue.is_fixable
     assert issue.learn_more_url == "https://example.org/rods"
     assert issue.translation_placeholders["printer"] == "Voron"
-    assert issues.async_get_issue(DOMAIN, "due.voron.belts") is None
+    assert issues.async_get_issue(DOMAIN, f"due.{INFO.uuid}.belts") is None
     await tick(hass)
     await settle(hass)
-    assert issues.async_get_issue(DOMAIN, "due.voron.rods") is None
+    assert issues.async_get_issue(DOMAIN, REPAIR) is None
 
 
-async def test_a_printer_that_leaves_takes_its_repairs_along(hass, printer, loaded):
+async def test_a_printer_that_leaves_takes_its_repairs_along(hass, printer, repaired):
     printer.send(printer.topic("info"), "")
     await settle(hass)
-    assert ir.async_get(hass).async_get_issue(DOMAIN, "due.voron.rods") is None
+    assert ir.async_get(hass).async_get_issue(DOMAIN, REPAIR) is None
 
 
-async def test_repairs_are_an_option(hass, printer, entry):
-    hass.config_entries.async_update_entry(entry, options={"repairs": False})
+@pytest.mark.parametrize("options", [{}, {"repairs": True}])
+async def test_repairs_are_for_who_asks_and_for_what_is_overdue_by_a_margin(
+    hass, printer, entry, options
+):
+    hass.config_entries.async_update_entry(entry, options=options)
     await hass.config_entries.async_setup(entry.entry_id)
     printer.introduce()
     await settle(hass)
     assert hass.states.get(TODO).state == "1"
-    assert ir.async_get(hass).async_get_issue(DOMAIN, "due.voron.rods") is None
+    assert ir.async_get(hass).async_get_issue(DOMAIN, REPAIR) is None
 
 
 async def post(client, url, data, status=HTTPStatus.OK):
@@ -325,12 +581,12 @@ FLOWS = "/api/repairs/issues/fix"
 async def open_flow(hass, hass_client):
     assert await async_setup_component(hass, "repairs", {})
     client = await hass_client()
-    flow = await post(client, FLOWS, {"handler": DOMAIN, "issue_id": "due.voron.rods"})
+    flow = await post(client, FLOWS, {"handler": DOMAIN, "issue_id": REPAIR})
     return client, flow
 
 
 async def test_the_repair_asks_for_a_note_and_marks_done_in_the_users_name(
-    hass, printer, loaded, hass_client, hass_admin_user
+    hass, printer, repaired, hass_client, hass_admin_user
 ):
     hass_admin_user.name = "Anna"
     client, flow = await open_flow(hass, hass_client)
@@ -343,7 +599,7 @@ async def test_the_repair_asks_for_a_note_and_marks_done_in_the_users_name(
 
 
 async def test_the_repair_shows_what_the_printer_refuses(
-    hass, printer, loaded, hass_client
+    hass, printer, repaired, hass_client
 ):
     client, flow = await open_flow(hass, hass_client)
     printer.refuse = ("not_ready", "shut down")
@@ -352,16 +608,16 @@ async def test_the_repair_shows_what_the_printer_refuses(
 
 
 async def test_the_repair_of_a_task_that_is_gone_ends(
-    hass, printer, loaded, hass_client
+    hass, printer, repaired, hass_client
 ):
     client, flow = await open_flow(hass, hass_client)
-    loaded.runtime_data.printers["voron"].tasks.clear()
+    repaired.runtime_data.printers["voron"].tasks.clear()
     gone = await post(client, f"{FLOWS}/{flow['flow_id']}", {})
     assert gone["reason"] == "gone"
 
 
 async def test_a_repair_from_before_a_restart_without_its_entry_ends(hass):
-    flow = await async_create_fix_flow(hass, "due.voron.rods", None)
+    flow = await async_create_fix_flow(hass, REPAIR, None)
     flow.hass = hass
     flow.handler, flow.flow_id = DOMAIN, "x"
     assert (await flow.async_step_init())["reason"] == "gone"
@@ -402,7 +658,20 @@ async def act(hass, action, task="rods", context=None, **fields):
             {"threshold": 200, "meter": "print_time"},
             Command("set", threshold={"print_time": 200.0}),
         ),
+        (
+            "set_threshold",
+            {"threshold": 200, "warn_at": 20, "meter": "print_time"},
+            Command("set", threshold={"print_time": 200.0}, warn_at={"print_time": 20}),
+        ),
         ("adjust", {"used": 42}, Command("adjust", used=42.0)),
+        (
+            "adjust",
+            {"used": 42, "meter": "print_time"},
+            Command("adjust", used={"print_time": 42.0}),
+        ),
+        ("unsnooze", {}, Command("unsnooze")),
+        ("enable", {}, Command("enable")),
+        ("disable", {}, Command("disable")),
     ],
 )
 async def test_an_action_is_one_command(hass, printer, loaded, action, fields, command):
@@ -433,12 +702,85 @@ async def test_get_log_answers_with_the_log(hass, printer, loaded):
     assert printer.commands[0][1].limit == 2
 
 
+async def call(hass, action, **data):
+    await hass.services.async_call(DOMAIN, action, data, blocking=True)
+
+
+async def test_a_task_is_known_by_label_slug_and_entity_of_either_device(
+    hass, printer, loaded
+):
+    theirs, ours = mqtt_device(hass), device_of(hass)
+    (entry,) = hass.config_entries.async_entries("mqtt")
+    due = er.async_get(hass).async_get_or_create(
+        "binary_sensor",
+        "mqtt",
+        f"{INFO.uuid}_task.rods.due",
+        device_id=theirs.id,
+        config_entry=entry,
+    )
+    for named in (
+        {"device_id": ours.id, "task": "rods"},
+        {"device_id": theirs.id, "task": "oil THE rods"},
+        {"entity_id": TODO, "task": "Rods"},
+        {"entity_id": due.entity_id},
+    ):
+        await call(hass, "skip", **named)
+    assert [task for task, _ in printer.commands] == ["rods"] * 4
+
+
+async def test_several_tasks_are_one_action(hass, printer, loaded):
+    device = device_of(hass).id
+    await call(hass, "snooze", hours=5, device_id=[device], task=["rods", "belts"])
+    assert sorted(task for task, _ in printer.commands) == ["belts", "rods"]
+
+
+TWO = (*BELTS.limits, Limit("time", "h", 720.0, 0.0, 720.0, 0.0, 72.0))
+
+
+async def test_an_amount_of_a_task_with_several_limits_needs_its_meter(
+    hass, printer, loaded
+):
+    printer.tell(BELTS._replace(limits=TWO))
+    await settle(hass)
+    with pytest.raises(ServiceValidationError, match="print_time, time"):
+        await act(hass, "adjust", "belts", used=5)
+    with pytest.raises(ServiceValidationError, match="print_time, time"):
+        await act(hass, "adjust", "belts", used=5, meter="filament")
+    await act(hass, "done", "belts", used=5, meter="time")
+    assert [command.used for _, command in printer.commands] == [{"time": 5.0}]
+
+
+@pytest.mark.parametrize(
+    ("action", "data"),
+    [
+        ("done", {"task": []}),
+        ("done", {"task": "Nozzle"}),
+        ("done", {"task": "rods", "note": "ß" * 1001}),
+        ("done", {"task": "rods", "note": '"' * 1000, "by": "€" * 1000}),
+        ("adjust", {"task": "rods", "used": float("inf")}),
+        ("adjust", {"task": "rods", "used": float("nan")}),
+        ("snooze", {"task": "rods", "hours": 1e300}),
+    ],
+)
+async def test_what_cannot_be_carried_out_is_refused_before_it_is_sent(
+    hass, printer, loaded, action, data
+):
+    with pytest.raises((ServiceValidationError, vol.Invalid)):
+        await call(hass, action, device_id=device_of(hass).id, **data)
+    assert printer.commands == []
+
+
+async def test_an_action_without_any_target_is_refused(hass, printer, loaded):
+    with pytest.raises(ServiceValidationError, match="Name a printer's device"):
+        await call(hass, "done", task="rods")
+
+
 async def test_a_device_that_is_no_printer_is_refused(hass, printer, loaded, entry):
     other = dr.async_get(hass).async_get_or_create(
         config_entry_id=entry.entry_id, identifiers={("mqtt", "toaster")}
     )
     for device in (other.id, "none"):
-        with pytest.raises(ServiceValidationError, match="not a printer"):
+        with pytest.raises(ServiceValidationError, match="belongs to no printer"):
             await hass.services.async_call(
                 DOMAIN, "done", {"device_id": device, "task": "rods"}, blocking=True
             )
@@ -448,7 +790,7 @@ async def test_an_action_on_a_printer_that_is_off_changes_nothing(
     hass, printer, loaded
 ):
     printer.send(printer.topic("availability"), "offline")
-    with pytest.raises(HomeAssistantError, match="offline"):
+    with pytest.raises(HomeAssistantError, match="is off"):
         await act(hass, "done")
     assert printer.commands == []
 
@@ -472,6 +814,32 @@ async def test_what_happens_is_fired_on_the_bus_and_reads_well_in_the_logbook(
         "Oil the rods was done by anna (dry)",
         "Oil the rods is due",
     ]
+
+
+async def test_an_event_that_somebody_else_fires_harms_no_logbook(hass, loaded):
+    described = {}
+    async_describe_events(
+        hass, lambda domain, event, how: described.update({event: how})
+    )
+    assert described[EVENT](Event(EVENT, {}))["name"] == DOMAIN
+    assert described[EVENT](Event(EVENT, {"type": "x", "label": None}))["message"]
+
+
+async def test_every_text_is_there_in_german_as_well(hass):
+    folder = Path(words.__file__).parent / "translations"
+    english, german = (
+        json.loads((folder / f"{language}.json").read_text())
+        for language in ("en", "de")
+    )
+
+    def keys(tree, path=""):
+        for name, value in tree.items():
+            if isinstance(value, dict):
+                yield from keys(value, f"{path}/{name}")
+            else:
+                yield f"{path}/{name}", sorted(re.findall(r"{(\w+)}", value))
+
+    assert sorted(keys(english)) == sorted(keys(german))
 
 
 async def test_diagnostics_tell_no_secrets(hass, printer, loaded, hass_client):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,11 +12,12 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import ConfigEntryNotReady
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.event import async_track_time_interval
 
-from . import actions, repairs
+from . import actions, repairs, words
 from .const import CONF_BASE, DOMAIN, EVENT, PLATFORMS
 from .contract import Event
-from .entity import with_identifier
+from .entity import Devices, with_identifier
 from .fleet import Fleet, Printer
 
 if TYPE_CHECKING:
@@ -22,12 +25,15 @@ if TYPE_CHECKING:
 
     from .fleet import UpkeepEntry
 
+LOOK_EVERY = timedelta(minutes=10)
+
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     """Register the actions: automations that use them validate without an entry."""
     actions.register(hass)
+    await words.load(hass)
     return True
 
 
@@ -39,17 +45,29 @@ async def async_setup_entry(hass: HomeAssistant, entry: UpkeepEntry) -> bool:
         )
     fleet = entry.runtime_data = Fleet(hass, entry.data[CONF_BASE])
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
-    watch = repairs.Watch(hass, entry)
+    watch, devices = repairs.Watch(hass, entry), Devices(hass, entry)
+
+    @callback
+    def changed(printer: Printer) -> None:
+        devices.changed(printer)
+        watch.look(printer)
+
     entry.async_on_unload(
-        fleet.listen(
-            change=watch.look, event=partial(_fire, hass), gone=partial(_gone, hass)
-        )
+        fleet.listen(change=changed, event=partial(_fire, hass), gone=_forget(hass))
     )
+    entry.async_on_unload(devices.listen())
     entry.async_on_unload(watch.stop)
 
+    @callback
+    def passed(now: datetime) -> None:
+        """The calendar goes on while a printer is off and says nothing."""
+        fleet.look_again()
+
+    entry.async_on_unload(async_track_time_interval(hass, passed, LOOK_EVERY))
+    before = dict(entry.data), dict(entry.options)
+
     async def updated(hass: HomeAssistant, entry: UpkeepEntry) -> None:
-        watch.look_at_all()  # whether repairs are wanted needs no reload
-        if entry.data[CONF_BASE] != fleet.base:
+        if (dict(entry.data), dict(entry.options)) != before:
             hass.config_entries.async_schedule_reload(entry.entry_id)
 
     entry.async_on_unload(entry.add_update_listener(updated))
@@ -101,10 +119,14 @@ def _fire(hass: HomeAssistant, printer: Printer, event: Event) -> None:
     )
 
 
-@callback
-def _gone(hass: HomeAssistant, printer: Printer) -> None:
+def _forget(hass: HomeAssistant) -> Callable[[Printer], None]:
     """Forget a printer that has taken its messages back."""
-    repairs.forget(hass, printer)
-    device = device_of(hass, printer)
-    if device is not None:
-        dr.async_get(hass).async_remove_device(device.id)
+
+    @callback
+    def gone(printer: Printer) -> None:
+        repairs.forget(hass, printer)
+        device = device_of(hass, printer)
+        if device is not None:
+            dr.async_get(hass).async_remove_device(device.id)
+
+    return gone

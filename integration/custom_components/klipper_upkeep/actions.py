@@ -1,11 +1,12 @@
-"""The integration's actions: done, skip, snooze, set_threshold, adjust, get_log."""
+"""The integration's actions: what people and automations ask a task for."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+import math
+from typing import Any
 
 import voluptuous as vol
-from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import (
     Context,
     HomeAssistant,
@@ -15,23 +16,35 @@ from homeassistant.core import (
 )
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import config_validation as cv
-from homeassistant.helpers import device_registry as dr
 from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN
-from .contract import Command, iso, slug
+from .contract import MAX_TEXT, Amount, Command, Entry, iso
+from .schema import schema
+from .target import Target, targets
 
-if TYPE_CHECKING:
-    from .fleet import Fleet, Printer, UpkeepEntry
+MOST = 1e9  # of any amount
+
+
+def finite(value: Any) -> float:
+    """A number that can be written down: `inf` and `nan` pass Home Assistant's own."""
+    number = float(vol.Coerce(float)(value))
+    if not math.isfinite(number) or abs(number) > MOST:
+        raise vol.Invalid(f"{value} is not a number from 0 to {MOST:.0f}")
+    return number
+
 
 TARGET: dict[Any, Any] = {
-    vol.Required("device_id"): cv.string,
-    vol.Required("task"): cv.string,
+    vol.Optional("device_id"): vol.All(cv.ensure_list, [cv.string]),
+    vol.Optional("entity_id"): cv.entity_ids,
+    vol.Optional("task"): vol.All(cv.ensure_list, [cv.string]),
 }
-BY: dict[Any, Any] = {vol.Optional("by"): cv.string}
-NOTE: dict[Any, Any] = {vol.Optional("note"): cv.string}
-ABOVE_ZERO = vol.All(vol.Coerce(float), vol.Range(min=0, min_included=False))
-FROM_ZERO = vol.All(vol.Coerce(float), vol.Range(min=0))
+TEXT = vol.All(cv.string, vol.Length(max=MAX_TEXT))
+BY: dict[Any, Any] = {vol.Optional("by"): TEXT}
+NOTE: dict[Any, Any] = {vol.Optional("note"): TEXT}
+METER: dict[Any, Any] = {vol.Optional("meter"): cv.string}
+ABOVE_ZERO = vol.All(finite, vol.Range(min=0, min_included=False))
+FROM_ZERO = vol.All(finite, vol.Range(min=0))
 
 # action: its fields beside the target, and the contract's command
 ACTIONS: dict[str, tuple[dict[Any, Any], str]] = {
@@ -39,6 +52,7 @@ ACTIONS: dict[str, tuple[dict[Any, Any], str]] = {
         {
             **BY,
             **NOTE,
+            **METER,
             vol.Optional("at"): cv.datetime,
             vol.Optional("used"): FROM_ZERO,
         },
@@ -46,16 +60,19 @@ ACTIONS: dict[str, tuple[dict[Any, Any], str]] = {
     ),
     "skip": ({**BY, **NOTE}, "skip"),
     "snooze": ({**BY, vol.Required("hours"): ABOVE_ZERO}, "snooze"),
+    "unsnooze": (BY, "unsnooze"),
+    "enable": (BY, "enable"),
+    "disable": (BY, "disable"),
     "set_threshold": (
         {
             **BY,
+            **METER,
             vol.Required("threshold"): ABOVE_ZERO,
             vol.Optional("warn_at"): ABOVE_ZERO,
-            vol.Optional("meter"): cv.string,
         },
         "set",
     ),
-    "adjust": ({**BY, vol.Required("used"): FROM_ZERO}, "adjust"),
+    "adjust": ({**BY, **METER, vol.Required("used"): FROM_ZERO}, "adjust"),
 }
 
 
@@ -63,28 +80,41 @@ def register(hass: HomeAssistant) -> None:
     """Register the actions with Home Assistant."""
 
     async def act(call: ServiceCall) -> None:
-        fleet, printer, task = _target(hass, call)
-        command = await _command(hass, call)
-        await fleet.command(printer, task, command)
+        by = call.data.get("by") or await name_of(hass, call.context)
+        orders = [(each, _command(call, each, by)) for each in targets(hass, call.data)]
+        # Whatever can be refused is refused before the first of them is sent.
+        for target, _ in orders:
+            target.fleet.check(target.printer)
+        results = await asyncio.gather(
+            *(
+                target.fleet.command(target.printer, target.state.task, command)
+                for target, command in orders
+            ),
+            return_exceptions=True,
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
 
     async def get_log(call: ServiceCall) -> ServiceResponse:
-        fleet, printer, task = _target(hass, call)
         command = Command("log", limit=call.data.get("limit"))
-        result = await fleet.command(printer, task, command)
+        entries: list[Entry] = []
+        for target in targets(hass, call.data):
+            fleet, printer = target.fleet, target.printer
+            entries += (await fleet.command(printer, target.state.task, command)).log
+        entries.sort(key=lambda entry: -entry.time)
         return {
-            "log": [dict(entry._asdict(), time=iso(entry.time)) for entry in result.log]
+            "log": [dict(entry._asdict(), time=iso(entry.time)) for entry in entries]
         }
 
     for action, (fields, _) in ACTIONS.items():
-        hass.services.async_register(
-            DOMAIN, action, act, vol.Schema({**TARGET, **fields})
-        )
+        hass.services.async_register(DOMAIN, action, act, schema({**TARGET, **fields}))
     limit: dict[Any, Any] = {vol.Optional("limit"): cv.positive_int}
     hass.services.async_register(
         DOMAIN,
         "get_log",
         get_log,
-        vol.Schema({**TARGET, **limit}),
+        schema({**TARGET, **limit}),
         SupportsResponse.ONLY,
     )
 
@@ -97,45 +127,43 @@ async def name_of(hass: HomeAssistant, context: Context | None) -> str:
     return "" if user is None or user.name is None else user.name
 
 
-async def _command(hass: HomeAssistant, call: ServiceCall) -> Command:
-    data = dict(call.data)
+def _command(call: ServiceCall, target: Target, by: str) -> Command:
+    data = call.data
+    meter = _meter(data, target)
+
+    def amount(field: str) -> Amount | None:
+        given: float | None = data.get(field)
+        return given if given is None or meter is None else {meter: given}
+
     command = Command(
         ACTIONS[call.service][1],
-        by=data.get("by") or await name_of(hass, call.context),
+        by=by,
         note=data.get("note", ""),
-        used=data.get("used"),
+        used=amount("used"),
         hours=data.get("hours"),
-        threshold=data.get("threshold"),
-        warn_at=data.get("warn_at"),
+        threshold=amount("threshold"),
+        warn_at=amount("warn_at"),
     )
     if "at" in data:
         moment = dt_util.as_timestamp(dt_util.as_utc(data["at"]))
         command = command._replace(at=int(moment))
-    if "meter" in data:
-        command = command._replace(
-            threshold={data["meter"]: data["threshold"]},
-            warn_at={data["meter"]: data["warn_at"]} if "warn_at" in data else None,
-        )
     return command
 
 
-def _target(hass: HomeAssistant, call: ServiceCall) -> tuple[Fleet, Printer, str]:
-    """Return the printer and the task's slug that *call* is about."""
-    device = dr.async_get(hass).async_get(call.data["device_id"])
-    ids = (
-        {name for domain, name in device.identifiers if domain == DOMAIN}
-        if device
-        else ()
-    )
-    entries: list[UpkeepEntry] = hass.config_entries.async_entries(DOMAIN)
-    for entry in entries:
-        if entry.state is not ConfigEntryState.LOADED:
-            continue
-        for printer in entry.runtime_data.printers.values():
-            if printer.info is not None and printer.info.uuid in ids:
-                return entry.runtime_data, printer, slug(call.data["task"])
+def _meter(data: dict[str, Any], target: Target) -> str | None:
+    """Return the meter that an amount is of, where the task has several limits."""
+    given: str | None = data.get("meter")
+    known = [limit.meter for limit in target.state.limits]
+    wanted = any(field in data for field in ("used", "threshold", "warn_at"))
+    if given in known or not wanted:
+        return given
+    if given is None and len(known) == 1:
+        return None
     raise ServiceValidationError(
         translation_domain=DOMAIN,
-        translation_key="no_printer",
-        translation_placeholders={"device_id": call.data["device_id"]},
+        translation_key="which_meter",
+        translation_placeholders={
+            "task": target.state.label,
+            "meters": ", ".join(known),
+        },
     )

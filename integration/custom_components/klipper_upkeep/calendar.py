@@ -43,20 +43,24 @@ class Maintenance(PrinterEntity, CalendarEntity):
     async def async_get_events(
         self, hass: HomeAssistant, start_date: datetime, end_date: datetime
     ) -> list[CalendarEvent]:
-        """What was done and what comes due between two moments."""
-        first, last = start_date.date(), end_date.date()
+        """What was done and what comes due from a moment on and before another."""
         events = self._forecast()
-        if first <= dt_util.now().date():
+        if start_date <= dt_util.now():
             events += await self._done()
         return sorted(
-            (each for each in events if each.start <= last and each.end > first),
+            (
+                each
+                for each in events
+                if each.start_datetime_local < end_date
+                and each.end_datetime_local > start_date
+            ),
             key=lambda event: event.start_datetime_local,
         )
 
     def _forecast(self) -> list[CalendarEvent]:
         today = dt_util.now().date()
         return [
-            _whole_day(
+            self._whole_day(
                 max(today, _day(state.due_at)), state.label, state.message, state.task
             )
             for state in self.printer.tasks.values()
@@ -64,30 +68,34 @@ class Maintenance(PrinterEntity, CalendarEntity):
         ]
 
     async def _done(self) -> list[CalendarEvent]:
-        events = []
-        for state in self.printer.tasks.values():
-            try:
-                log = await self.fleet.log(self.printer, state.task)
-            except HomeAssistantError:
-                continue  # the printer is off: show the forecast alone
-            events += [_entry(state, entry) for entry in log if entry.event in MARKS]
-        return events
+        try:
+            log = await self.fleet.log(self.printer)
+        except HomeAssistantError:
+            return []  # the printer is off: show the forecast alone
+        return [self._entry(entry) for entry in log if entry.event in MARKS]
 
+    def _entry(self, entry: Entry) -> CalendarEvent:
+        state: State | None = self.printer.tasks.get(entry.task)
+        label = entry.task if state is None else state.label
+        who = ", ".join(part for part in (entry.by, entry.note) if part)
+        return self._whole_day(
+            _day(entry.time),
+            f"{MARKS[entry.event]} {label}",
+            who,
+            f"{entry.task}-{entry.time}",
+        )
 
-def _entry(state: State, entry: Entry) -> CalendarEvent:
-    text = f"{MARKS[entry.event]} {state.label}"
-    who = ", ".join(part for part in (entry.by, entry.note) if part)
-    return _whole_day(_day(entry.time), text, who, f"{state.task}-{entry.time}")
-
-
-def _whole_day(day: date, summary: str, description: str, uid: str) -> CalendarEvent:
-    return CalendarEvent(
-        start=day,
-        end=day + timedelta(days=1),
-        summary=summary,
-        description=description or None,
-        uid=uid,
-    )
+    def _whole_day(
+        self, day: date, text: str, description: str, uid: str
+    ) -> CalendarEvent:
+        """*text* with the printer's name: a page shows the calendars of all."""
+        return CalendarEvent(
+            start=day,
+            end=day + timedelta(days=1),
+            summary=f"{self.printer.name}: {text}",
+            description=description or None,
+            uid=uid,
+        )
 
 
 def _day(moment: int) -> date:

@@ -15,9 +15,18 @@ from homeassistant.config_entries import (
 )
 from homeassistant.core import callback
 
-from .const import CONF_BASE, CONF_REPAIRS, DOMAIN
+from .const import (
+    CONF_BASE,
+    CONF_MARGIN,
+    CONF_ONE_LIST,
+    CONF_REPAIRS,
+    CONF_SOON,
+    DOMAIN,
+    MARGIN,
+)
 from .contract import BASE, ContractError, Info, Topic
 from .fleet import as_bytes
+from .schema import schema
 
 if TYPE_CHECKING:
     from homeassistant.helpers.service_info.mqtt import MqttServiceInfo
@@ -83,8 +92,10 @@ class UpkeepConfigFlow(ConfigFlow, domain=DOMAIN):
             errors = await self._errors(default)
             if not errors:
                 return await self._accept(step, default)
-        schema = vol.Schema({vol.Required(CONF_BASE, default=default): str})
-        return self.async_show_form(step_id=step, data_schema=schema, errors=errors)
+        fields = {vol.Required(CONF_BASE, default=default): str}
+        return self.async_show_form(
+            step_id=step, data_schema=schema(fields), errors=errors
+        )
 
     async def _accept(self, step: str, base: str) -> ConfigFlowResult:
         if step == "user":
@@ -93,9 +104,13 @@ class UpkeepConfigFlow(ConfigFlow, domain=DOMAIN):
         entry = self._get_reconfigure_entry()
         if base != entry.data[CONF_BASE]:
             await self._claim(base)
-        # The entry's listener loads it anew.
+        # The entry's listener loads it anew. A title that is the user's own stays.
+        ours = entry.title == _title(entry.data[CONF_BASE])
         self.hass.config_entries.async_update_entry(
-            entry, unique_id=base, title=_title(base), data={CONF_BASE: base}
+            entry,
+            unique_id=base,
+            title=_title(base) if ours else entry.title,
+            data={CONF_BASE: base},
         )
         return self.async_abort(reason="reconfigure_successful")
 
@@ -149,7 +164,7 @@ class UpkeepConfigFlow(ConfigFlow, domain=DOMAIN):
 
 
 class UpkeepOptionsFlow(OptionsFlow):
-    """Whether overdue tasks are shown as repairs."""
+    """What the lists show, and whether overdue tasks are repairs."""
 
     async def async_step_init(
         self, user_input: dict[str, Any] | None = None
@@ -157,9 +172,15 @@ class UpkeepOptionsFlow(OptionsFlow):
         """Ask."""
         if user_input is not None:
             return self.async_create_entry(data=user_input)
-        current = self.config_entry.options.get(CONF_REPAIRS, True)
-        schema = vol.Schema({vol.Required(CONF_REPAIRS, default=current): bool})
-        return self.async_show_form(step_id="init", data_schema=schema)
+        current = self.config_entry.options
+        fields: dict[Any, Any] = {
+            vol.Required(name, default=current.get(name, False)): bool
+            for name in (CONF_ONE_LIST, CONF_SOON, CONF_REPAIRS)
+        }
+        margin = vol.All(vol.Coerce(int), vol.Range(min=0, max=1000))
+        default = current.get(CONF_MARGIN, MARGIN)
+        fields[vol.Required(CONF_MARGIN, default=default)] = margin
+        return self.async_show_form(step_id="init", data_schema=schema(fields))
 
 
 def _title(base: str) -> str:

@@ -37,5 +37,5 @@ def _printer(printer: Printer) -> dict[str, Any]:
             )
             for task, state in printer.tasks.items()
         },
-        "logs": {task: len(log) for task, log in printer.logs.items()},
+        "logged": None if printer.log is None else len(printer.log),
     }

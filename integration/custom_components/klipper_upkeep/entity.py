@@ -1,11 +1,11 @@
-"""What the to-do list and the calendar of a printer have in common."""
+"""What the entities of a printer have in common, and the device that they hang on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any
 
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.entity import Entity
@@ -15,55 +15,117 @@ from .const import DOMAIN
 from .fleet import Fleet, Printer, UpkeepEntry
 
 
-class PrinterEntity(Entity):
-    """An entity of one printer; it writes its state when the printer changes."""
+class FleetEntity(Entity):
+    """An entity that is there as long as there is a broker."""
 
     _attr_has_entity_name = True
-    _attr_name = None  # the device's own: "Voron maintenance"
     _attr_should_poll = False
 
-    def __init__(self, fleet: Fleet, printer: Printer, key: str) -> None:
-        info = printer.introduced
+    def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
-        self.printer = printer
-        uuid = info.uuid
-        self._attr_unique_id = f"{uuid}_{key}"
-        self._attr_translation_key = key
-        self._attr_device_info = DeviceInfo(
-            identifiers={(DOMAIN, uuid)},
-            name=f"{printer.name} maintenance",
-            manufacturer=info.software,
-            model=info.model or None,
-            sw_version=info.version or None,
-            entry_type=DeviceEntryType.SERVICE,
-        )
-        # The device that discovery made; a link to one that is not there is refused.
-        theirs = ("mqtt", f"{DOMAIN}_{info.uuid}")
-        device = with_identifier(fleet.hass, theirs)
-        if device is not None:
-            self._attr_device_info.update(_via(theirs, device))
 
     @property
     def available(self) -> bool:
-        """A printer that is off can be told nothing."""
-        return self.printer.online
+        """A printer that is off still has its tasks; without a broker none is known."""
+        return self.fleet.connected
+
+    def concerns(self, printer: Printer) -> bool:
+        """Whether it shows anything of *printer*."""
+        return True
 
     async def async_added_to_hass(self) -> None:
         """Listen."""
 
         @callback
         def changed(printer: Printer) -> None:
-            if printer is self.printer:
+            if self.concerns(printer):
                 self.async_write_ha_state()
 
         self.async_on_remove(self.fleet.listen(change=changed))
 
 
-def _via(identifier: tuple[str, str], device: dr.DeviceEntry) -> DeviceInfo:
-    """Say in the words of this Home Assistant that a device hangs below *device*."""
-    if "via_device_id" in DeviceInfo.__annotations__:  # 2026.11, not yet 2025.4
-        return cast(DeviceInfo, {"via_device_id": device.id})
-    return DeviceInfo(via_device=identifier)
+class PrinterEntity(FleetEntity):
+    """An entity of one printer; it writes its state when the printer changes."""
+
+    _attr_name = None  # the device's own: "Voron maintenance"
+
+    def __init__(self, fleet: Fleet, printer: Printer, key: str) -> None:
+        super().__init__(fleet)
+        self.printer = printer
+        self._attr_unique_id = f"{printer.introduced.uuid}_{key}"
+        self._attr_translation_key = key
+        self._attr_device_info = device_info(printer)
+
+    def concerns(self, printer: Printer) -> bool:
+        """Whether it shows anything of *printer*."""
+        return printer is self.printer
+
+
+def device_info(printer: Printer) -> DeviceInfo:
+    """Return the integration's own device of a printer."""
+    info = printer.introduced
+    return DeviceInfo(
+        identifiers={(DOMAIN, info.uuid)},
+        translation_key="maintenance",
+        translation_placeholders={"printer": printer.name},
+        manufacturer=info.software,
+        model=info.model or None,
+        sw_version=info.version or None,
+        entry_type=DeviceEntryType.SERVICE,
+    )
+
+
+class Devices:
+    """Keeps the devices of an entry as the printers describe themselves.
+
+    Each hangs below the one that MQTT discovery made, which may come later.
+    """
+
+    def __init__(self, hass: HomeAssistant, entry: UpkeepEntry) -> None:
+        self.hass = hass
+        self.entry = entry
+        self._described: dict[str, DeviceInfo] = {}
+
+    @callback
+    def changed(self, printer: Printer) -> None:
+        """Follow a new name, model or version."""
+        uuid = printer.introduced.uuid
+        info = device_info(printer)
+        device = with_identifier(self.hass, (DOMAIN, uuid))
+        if device is None:
+            return  # its first entity is about to make it
+        if self._described.get(uuid) != info:
+            self._described[uuid] = info
+            dr.async_get(self.hass).async_get_or_create(
+                config_entry_id=self.entry.entry_id, **info
+            )
+        theirs = with_identifier(self.hass, mqtt_identifier(uuid))
+        above = None if theirs is None else theirs.id
+        if device.via_device_id != above:
+            dr.async_get(self.hass).async_update_device(device.id, via_device_id=above)
+
+    @callback
+    def listen(self) -> Callable[[], None]:
+        """Tie a printer to MQTT's device when that appears."""
+
+        @callback
+        def updated(event: Event[Any]) -> None:
+            if event.data["action"] != "create":
+                return
+            device = dr.async_get(self.hass).async_get(event.data["device_id"])
+            for printer in self.entry.runtime_data.printers.values():
+                if printer.ready and device is not None:
+                    uuid = printer.introduced.uuid
+                    ours = {mqtt_identifier(uuid), (DOMAIN, uuid)}
+                    if ours & device.identifiers:
+                        self.changed(printer)
+
+        return self.hass.bus.async_listen(dr.EVENT_DEVICE_REGISTRY_UPDATED, updated)
+
+
+def mqtt_identifier(uuid: str) -> tuple[str, str]:
+    """Return how MQTT's device of a printer is known."""
+    return ("mqtt", f"{DOMAIN}_{uuid}")
 
 
 @callback

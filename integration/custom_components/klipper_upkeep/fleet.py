@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections.abc import Callable
 
@@ -18,9 +19,14 @@ from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from .const import ANSWER_WITHIN, DOMAIN
 from .contract import (
     BAD_ARGUMENT,
+    DUE,
+    MAX_COMMAND,
+    MAX_TEXT,
     NO_ANSWER,
     OFFLINE,
+    OK,
     ONLINE,
+    SOON,
     UNKNOWN_TASK,
     Command,
     ContractError,
@@ -36,6 +42,9 @@ type UpkeepEntry = ConfigEntry[Fleet]
 
 _LOGGER = logging.getLogger(__name__)
 
+CALENDAR = "time"  # the meter that counts while a printer is off as well
+LOGGED = 100  # entries of a printer's log: as many as it gives at once
+
 FILTERS = ("availability", "info", "tasks/+", "results", "events")
 
 # The user can mend these; the others are the printer's or the network's.
@@ -50,7 +59,9 @@ class Printer:
         self.info: Info | None = None
         self.online = False
         self.tasks: dict[str, State] = {}
-        self.logs: dict[str, list[Entry]] = {}  # by task, newest first
+        self.log: list[Entry] | None = None  # newest first; None: not known
+        # What was done, by task and moment, and is to be done after all.
+        self.undone: set[tuple[str, int | None]] = set()
 
     @property
     def name(self) -> str:
@@ -68,6 +79,17 @@ class Printer:
         """Whether it has said who it is and all of its tasks."""
         return self.info is not None and set(self.info.tasks) <= set(self.tasks)
 
+    def status(self, state: State) -> str:
+        """How a task stands now: the calendar goes on while a printer is off."""
+        if self.online or state.match != "any" or state.status not in (OK, SOON):
+            return state.status
+        passed = any(
+            limit.meter == CALENDAR
+            and state.time + limit.remaining * 3600.0 <= time.time()
+            for limit in state.limits
+        )
+        return DUE if passed else state.status
+
 
 class Fleet:
     """Every printer below *base*, by slug."""
@@ -82,9 +104,22 @@ class Fleet:
         self._on_gone: list[Callable[[Printer], None]] = []
         self._complaints: set[tuple[str, str]] = set()
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a broker; without it nothing is known and nothing sent."""
+        return mqtt.is_connected(self.hass)
+
     async def subscribe(self) -> list[CALLBACK_TYPE]:
         """Begin to listen; what is retained follows at once."""
-        return [
+
+        @callback
+        def connection(connected: bool) -> None:
+            for printer in self.printers.values():
+                printer.log = None  # whatever happened meanwhile is not known
+            self.look_again()
+
+        stop = mqtt.async_subscribe_connection_status(self.hass, connection)
+        return [stop] + [
             await mqtt.async_subscribe(
                 self.hass, f"{self.base}/+/{each}", self._received, qos=1, encoding=None
             )
@@ -122,15 +157,18 @@ class Fleet:
         ServiceValidationError where the user asked for what cannot be,
         HomeAssistantError where the printer could not or did not answer.
         """
-        if not printer.online:
-            raise HomeAssistantError(
-                translation_domain=DOMAIN,
-                translation_key="offline",
-                translation_placeholders={"printer": printer.name},
-            )
+        self.check(printer)
         transaction = uuid.uuid4().hex
         topic = Topic(printer.slug, "command", task).format(self.base)
         payload = command._replace(transaction=transaction).encode()
+        if max(len(command.note), len(command.by)) > MAX_TEXT or (
+            len(payload) > MAX_COMMAND
+        ):
+            raise ServiceValidationError(
+                translation_domain=DOMAIN,
+                translation_key="too_long",
+                translation_placeholders={"most": str(MAX_TEXT)},
+            )
         future: asyncio.Future[Result] = self.hass.loop.create_future()
         self._results[transaction] = future
         try:
@@ -145,12 +183,32 @@ class Fleet:
             raise _refused(result.code, printer, task, result.text)
         return result
 
-    async def log(self, printer: Printer, task: str) -> list[Entry]:
-        """Return the log of a task, newest first, asking the printer once."""
-        if task not in printer.logs:
-            result = await self.command(printer, task, Command("log"))
-            printer.logs[task] = list(result.log)
-        return printer.logs[task]
+    def check(self, printer: Printer) -> None:
+        """Refuse what could not be sent now: Home Assistant would send it later."""
+        if not self.connected:
+            raise HomeAssistantError(
+                translation_domain=DOMAIN, translation_key="broker_away"
+            )
+        if not printer.online:
+            raise HomeAssistantError(
+                translation_domain=DOMAIN,
+                translation_key="offline",
+                translation_placeholders={"printer": printer.name},
+            )
+
+    async def log(self, printer: Printer) -> list[Entry]:
+        """Return the log of all tasks, newest first, asking the printer once."""
+        if printer.log is None:
+            command = Command("log", limit=LOGGED, every=True)
+            result = await self.command(printer, next(iter(printer.tasks)), command)
+            printer.log = list(result.log)
+        return printer.log
+
+    @callback
+    def look_again(self) -> None:
+        """Tell every listener of every printer: time has passed, or the broker is."""
+        for printer in list(self.printers.values()):
+            self._changed(printer)
 
     # What arrives. A payload that is not of the contract is dropped and said once.
 
@@ -190,7 +248,7 @@ class Fleet:
             future.set_result(result)
 
     def _happened(self, printer: Printer, event: Event) -> None:
-        printer.logs.pop(event.task, None)  # asked for anew when somebody looks
+        printer.log = None  # asked for anew when somebody looks
         for listener in list(self._on_event):
             listener(printer, event)
 
@@ -201,6 +259,7 @@ class Fleet:
         if online != printer.online and printer.info is not None:
             _LOGGER.info("%s is %s", printer.name, "online" if online else "offline")
         printer.online = online
+        printer.log = None
         self._changed(printer)
 
     def _introduced(self, printer: Printer, info: Info) -> None:
@@ -233,5 +292,10 @@ def _refused(code: str, printer: Printer, task: str, text: str) -> HomeAssistant
     return kind(
         translation_domain=DOMAIN,
         translation_key=code,
-        translation_placeholders={"printer": printer.name, "task": task, "text": text},
+        translation_placeholders={
+            "printer": printer.name,
+            "task": task,
+            "text": text,
+            "tasks": ", ".join(state.label for state in printer.tasks.values()),
+        },
     )

@@ -11,18 +11,7 @@ from homeassistant.components.logbook.const import (
 from homeassistant.core import Event, HomeAssistant, callback
 
 from .const import DOMAIN, EVENT
-
-SENTENCES = {
-    "soon": "{label} will be due soon",
-    "due": "{label} is due",
-    "done": "{label} was done",
-    "skipped": "{label} was skipped",
-    "snoozed": "{label} was told to wait",
-    "unsnoozed": "{label} reminds again",
-    "enabled": "{label} was enabled",
-    "disabled": "{label} was disabled",
-    "changed": "{label} was changed",
-}
+from .words import sentence
 
 
 @callback
@@ -34,13 +23,18 @@ def async_describe_events(
 
     @callback
     def describe(event: Event) -> dict[str, str]:
-        data = event.data
-        text = SENTENCES.get(data["type"], "{label}: {type}").format(**data)
-        by = f" by {data['by']}" if data["by"] else ""
-        note = f" ({data['note']})" if data["note"] else ""
+        # Anybody may fire an event of this name: what is missing is left out.
+        data = {name: str(value or "") for name, value in event.data.items()}
+        kind, label = data.get("type", ""), data.get("label", "")
+        text = sentence(hass, f"event_{kind}", "{label}: {type}", label=label)
+        text = text.replace("{type}", kind)
+        if by := data.get("by"):
+            text += " " + sentence(hass, "by", "by {by}", by=by)
+        if note := data.get("note"):
+            text += f" ({note})"
         return {
-            LOGBOOK_ENTRY_NAME: data["name"],
-            LOGBOOK_ENTRY_MESSAGE: f"{text}{by}{note}",
+            LOGBOOK_ENTRY_NAME: data.get("name") or DOMAIN,
+            LOGBOOK_ENTRY_MESSAGE: text,
         }
 
     async_describe_event(DOMAIN, EVENT, describe)

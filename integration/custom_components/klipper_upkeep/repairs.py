@@ -9,17 +9,20 @@ import voluptuous as vol
 from homeassistant.components.http.const import KEY_HASS_USER
 from homeassistant.components.repairs import RepairsFlow
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.data_entry_flow import FlowResult
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.http import current_request
 
-from .const import CONF_REPAIRS, DOMAIN
+from .const import CONF_MARGIN, CONF_REPAIRS, DOMAIN, MARGIN
 from .contract import DUE, Command, State
 from .fleet import Fleet, Printer
+from .schema import schema
 
 if TYPE_CHECKING:
     from .fleet import UpkeepEntry
+
+    # The newer of the two supported versions has a name of its own for it.
+    type RepairsFlowResult = Any
 
 
 class Watch:
@@ -31,10 +34,16 @@ class Watch:
 
     @callback
     def look(self, printer: Printer) -> None:
-        """Raise an issue for each overdue task and drop the others."""
-        wanted = self.entry.options.get(CONF_REPAIRS, True)
+        """Raise an issue for each task that is overdue by more than the margin."""
+        options = self.entry.options
+        wanted = options.get(CONF_REPAIRS, False)
+        least = 100.0 + options.get(CONF_MARGIN, MARGIN)
         tasks = printer.tasks.items() if wanted else ()
-        due = {task for task, state in tasks if state.status == DUE}
+        due = {
+            task
+            for task, state in tasks
+            if state.status == DUE and state.deciding.percent >= least
+        }
         for task in _issues(self.hass, printer) - due:
             ir.async_delete_issue(self.hass, DOMAIN, _issue(printer, task))
         for task in due:
@@ -48,9 +57,13 @@ class Watch:
 
     @callback
     def stop(self) -> None:
-        """Drop them all: nobody watches any more."""
+        """Drop them: nobody watches any more. What a user ignores stays ignored."""
+        known = ir.async_get(self.hass)
         for printer in self.entry.runtime_data.printers.values():
-            forget(self.hass, printer)
+            for task in _issues(self.hass, printer):
+                issue = known.async_get_issue(DOMAIN, _issue(printer, task))
+                if issue is None or issue.dismissed_version is None:
+                    ir.async_delete_issue(self.hass, DOMAIN, _issue(printer, task))
 
     def _raise(self, printer: Printer, task: str) -> None:
         state = printer.tasks[task]
@@ -79,10 +92,13 @@ def forget(hass: HomeAssistant, printer: Printer) -> None:
 
 
 def _issue(printer: Printer, task: str) -> str:
-    return f"due.{printer.slug}.{task}"
+    # Not by its name at the broker: there may be two of a name, below two topics.
+    return f"due.{printer.introduced.uuid}.{task}"
 
 
 def _issues(hass: HomeAssistant, printer: Printer) -> set[str]:
+    if printer.info is None:
+        return set()
     start = _issue(printer, "")
     return {
         issue[len(start) :]
@@ -104,13 +120,13 @@ class DoneFlow(RepairsFlow):
 
     async def async_step_init(
         self, user_input: dict[str, Any] | None = None
-    ) -> FlowResult:
+    ) -> RepairsFlowResult:
         """Begin."""
         return await self.async_step_confirm()
 
     async def async_step_confirm(
         self, user_input: dict[str, Any] | None = None
-    ) -> FlowResult:
+    ) -> RepairsFlowResult:
         """Ask, then tell the printer; what it refuses is shown in the form."""
         fleet = self._fleet
         printer = None if fleet is None else fleet.printers.get(self._data["printer"])
@@ -128,7 +144,7 @@ class DoneFlow(RepairsFlow):
                 return self.async_create_entry(data={})
         return self.async_show_form(
             step_id="confirm",
-            data_schema=vol.Schema({vol.Optional("note"): str}),
+            data_schema=schema({vol.Optional("note"): str}),
             description_placeholders=_words(printer, state),
             errors=errors,
         )

@@ -1,0 +1,122 @@
+"""Which tasks of which printers an action is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import ServiceValidationError
+from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers import entity_registry as er
+
+from .const import DOMAIN
+from .contract import State, slug
+from .entity import mqtt_identifier
+from .fleet import Fleet, Printer
+
+
+class Target(NamedTuple):
+    """A task that an action is about."""
+
+    fleet: Fleet
+    printer: Printer
+    state: State
+
+
+def targets(hass: HomeAssistant, data: Mapping[str, Any]) -> list[Target]:
+    """Return the tasks that are named by device, entity, label or slug.
+
+    A task's own entity names it; a device, a list and a calendar name the printer,
+    and ``task`` tells which of its tasks. ServiceValidationError for whatever is none.
+    """
+    names: list[str] = data.get("task", [])
+    found: dict[tuple[str, str], Target] = {}
+    for given, uuid, task in _named(hass, data):
+        fleet, printer = _printer(hass, given, uuid)
+        wanted = [task] if task else names
+        if not wanted:
+            raise _wrong("which_task", printer=printer.name, tasks=_labels(printer))
+        for name in wanted:
+            state = _task(printer, name)
+            found[uuid, state.task] = Target(fleet, printer, state)
+    if not found:
+        raise _wrong("no_target")
+    return list(found.values())
+
+
+def _named(
+    hass: HomeAssistant, data: Mapping[str, Any]
+) -> Iterator[tuple[str, str, str]]:
+    """What was given, the printer's uuid, and the task where it names one."""
+    devices, entities = dr.async_get(hass), er.async_get(hass)
+    for given in data.get("device_id", []):
+        yield given, _uuid(devices.async_get(given)), ""
+    for given in data.get("entity_id", []):
+        entity = entities.async_get(given)
+        uuid = ""
+        if entity is not None and entity.device_id is not None:
+            uuid = _uuid(devices.async_get(entity.device_id))
+        start = f"{uuid}_task."
+        task = ""
+        if entity is not None and uuid and entity.unique_id.startswith(start):
+            task = entity.unique_id[len(start) :].partition(".")[0]
+        yield given, uuid, task
+
+
+class _Device(Protocol):
+    """What devices of either supported version, and child devices, have."""
+
+    @property
+    def identifiers(self) -> set[tuple[str, str]]:
+        """Pairs of a domain and a name."""
+
+
+def _uuid(device: _Device | None) -> str:
+    """The printer that a device is of: discovery's or the integration's own."""
+    start = mqtt_identifier("")[1]
+    for domain, name in () if device is None else device.identifiers:
+        if domain == DOMAIN:
+            return name
+        if domain == "mqtt" and name.startswith(start):
+            return name[len(start) :]
+    return ""
+
+
+def _printer(hass: HomeAssistant, given: str, uuid: str) -> tuple[Fleet, Printer]:
+    for entry in hass.config_entries.async_entries(DOMAIN):
+        if entry.state is not ConfigEntryState.LOADED:
+            continue
+        fleet: Fleet = entry.runtime_data
+        for printer in fleet.printers.values():
+            if printer.info is not None and printer.info.uuid == uuid:
+                return fleet, printer
+    raise _wrong("no_printer", device_id=given)
+
+
+def _task(printer: Printer, name: str) -> State:
+    """By slug, by the section's name, or by the label as people write it."""
+    for known in (name, slug(name)):
+        if known in printer.tasks:
+            return printer.tasks[known]
+    labelled = [
+        state
+        for state in printer.tasks.values()
+        if state.label.casefold() == name.strip().casefold()
+    ]
+    if len(labelled) != 1:
+        raise _wrong(
+            "unknown_task", printer=printer.name, task=name, tasks=_labels(printer)
+        )
+    return labelled[0]
+
+
+def _labels(printer: Printer) -> str:
+    return ", ".join(state.label for state in printer.tasks.values())
+
+
+def _wrong(key: str, **words: str) -> ServiceValidationError:
+    return ServiceValidationError(
+        translation_domain=DOMAIN, translation_key=key, translation_placeholders=words
+    )
