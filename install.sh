@@ -23,6 +23,7 @@ printer_1_data ...). It may be run again at any time.
   --env DIR         Klipper's Python environment (with --klipper)
   --config DIR      the folder of printer.cfg and moonraker.conf (with --klipper)
   --units DIR       where service files are (default: /etc/systemd/system)
+  --system DIR      the root folder of another system, such as an image that is built
   --no-pip          leave Klipper's Python environment alone
   --no-moonraker    leave moonraker.conf alone
   --help            show this
@@ -36,11 +37,10 @@ NEWLINE='
 here=$(cd "$(dirname "$0")" && pwd -P)
 extra=$here/klippy_extra
 stamp=$(date +%Y%m%d-%H%M%S)
-backups=$HOME/klipper-upkeep-backup
-units=/etc/systemd/system
+system='' units=''
 preset='' given_klipper='' given_env='' given_config=''
 uninstall=false dry_run=false ask=true pip=true moonraker=true
-changed=false moonraker_changed=false problems=0
+changed=false moonraker_changed=false
 
 # Telling
 
@@ -50,10 +50,6 @@ kept() { say "  $* (as it was)"; }
 fail() {
     printf 'install.sh: %s\n' "$*" >&2
     exit 1
-}
-problem() {
-    problems=$((problems + 1))
-    printf '  ! %s\n' "$*" >&2
 }
 
 # Run a command, or with --dry-run only its absence.
@@ -66,111 +62,34 @@ run() {
 back_up() {
     copy=$backups/$stamp$1
     run mkdir -p "$(dirname "$copy")"
-    run cp -P -p "$1" "$copy"
+    run cp -p "$1" "$copy"
     say "  backup: $1 -> $copy"
 }
 
-# Replace a file's contents by standard input, in one step and with its rights.
+# Replace a file's contents by standard input, in one step and with its rights. A link
+# stays a link: the file behind it gets the contents.
 rewrite() {
     if $dry_run; then
         cat >/dev/null
         return 0
     fi
-    cp -p "$1" "$1.$NAME.new"
-    cat >"$1.$NAME.new"
-    mv "$1.$NAME.new" "$1"
-}
-
-# Finding. An instance is a line: Klipper's checkout | its environment | its config.
-
-instances=''
-
-add_instance() {
-    case $NEWLINE$instances$NEWLINE in
-        *"$NEWLINE$1|$2|$3$NEWLINE"*) return 0 ;;
-    esac
-    instances=${instances:+$instances$NEWLINE}$1\|$2\|$3
-}
-
-# Read Klipper's service files: the one place that knows an environment elsewhere.
-find_by_services() {
-    for unit in "$units"/klipper*.service; do
-        case $unit in
-            *mcu*) continue ;; # klipper-mcu.service is the Linux firmware
-        esac
-        [ -f "$unit" ] && read_service "$unit"
-    done
-    return 0
-}
-
-read_service() {
-    words=$(sed -n 's/^ExecStart=//p' "$1")
-    environment=$(sed -n 's/^EnvironmentFile=-\{0,1\}//p' "$1" | head -n 1)
-    if [ -n "$environment" ] && [ -r "$environment" ]; then
-        words="$words $(sed -n 's/^KLIPPER_ARGS=//p' "$environment" | tr -d \"\')"
-    fi
-    klipper='' env='' config=''
-    set -f
-    for word in $words; do
-        case $word in
-            */klippy/klippy.py) klipper=${word%/klippy/klippy.py} ;;
-            */bin/python*) env=${word%/bin/python*} ;;
-            *.cfg) config=$(dirname "$word") ;;
-        esac
-    done
-    set +f
-    if [ -n "$klipper" ] && [ -d "$klipper/klippy/extras" ]; then
-        add_instance "$klipper" "$env" "$config"
+    file=$(readlink -f "$1")
+    if cp -p "$file" "$file.$NAME.new" 2>/dev/null; then
+        cat >"$file.$NAME.new"
+        mv "$file.$NAME.new" "$file"
+    else
+        cat >"$file" # its folder is read-only
     fi
 }
 
-find_at_home() {
-    klipper=$HOME/klipper
-    [ -d "$klipper/klippy/extras" ] || return 0
-    case $instances in
-        *"$klipper|"*) return 0 ;; # a service has told more
-    esac
-    env=$HOME/klippy-env
-    [ -x "$env/bin/python" ] || env=''
-    found=false
-    for config in "$HOME/printer_data/config" "$HOME"/printer_*_data/config; do
-        if [ -d "$config" ]; then
-            add_instance "$klipper" "$env" "$config"
-            found=true
-        fi
-    done
-    $found || add_instance "$klipper" "$env" ''
-}
-
-find_instances() {
-    if [ -n "$given_klipper" ]; then
-        [ -d "$given_klipper/klippy/extras" ] ||
-            fail "--klipper $given_klipper: there is no klippy/extras in it"
-        add_instance "$given_klipper" "$given_env" "$given_config"
-        return 0
-    fi
-    find_by_services
-    find_at_home
-    [ -n "$instances" ] || fail \
-        "no Klipper was found. Name it: --klipper DIR --env DIR --config DIR"
-}
-
-# Each different value of a column of the instances, by line.
-column() { printf '%s\n' "$instances" | cut -d '|' -f "$1" | sed '/^$/d' | sort -u; }
+# shellcheck source=deploy/install/find.sh
+. "$here/deploy/install/find.sh"
+# shellcheck source=deploy/install/check.sh
+. "$here/deploy/install/check.sh"
+# shellcheck source=deploy/install/moonraker.sh
+. "$here/deploy/install/moonraker.sh"
 
 # Installing
-
-check_owner() {
-    for_each_line check_one_owner "$(column 1)"
-}
-
-check_one_owner() {
-    if [ ! -w "$1/klippy/extras" ] || [ ! -O "$1/klippy/extras" ]; then
-        fail "$1 belongs to $(owner "$1"): run this as that user, without sudo"
-    fi
-}
-
-owner() { find "$1" -maxdepth 0 -printf '%u' 2>/dev/null || echo somebody else; }
 
 for_each_line() {
     function=$1
@@ -182,14 +101,8 @@ for_each_line() {
 
 install_package() {
     python=$1/bin/python
-    if [ ! -x "$python" ]; then
-        problem "$1 has no bin/python: install paho-mqtt into Klipper's Python by hand"
-    elif ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 7))'; then
-        fail "$python is older than 3.7: set Klipper up with a newer Python first"
-    elif "$python" -c 'import paho.mqtt.client, sys
-version = tuple(map(int, paho.mqtt.__version__.split(".")[:2]))
-sys.exit(not (2, 1) <= version < (3, 0))
-' 2>/dev/null; then
+    [ -x "$python" ] || python=$1/bin/python3
+    if has_paho "$python"; then
         kept "paho-mqtt in $1"
     elif run "$python" -m pip install --quiet --disable-pip-version-check \
         -r "$extra/requirements.txt"; then
@@ -200,60 +113,51 @@ sys.exit(not (2, 1) <= version < (3, 0))
     fi
 }
 
+# Kalico keeps what is not its own in a folder beside extras, and does not start when a
+# module is in both.
+extras_of() {
+    if [ -d "$1/klippy/plugins" ]; then echo "$1/klippy/plugins"; else echo "$1/klippy/extras"; fi
+}
+
+is_ours() { [ -L "$1" ] && [ "$(readlink "$1")" = "$extra" ]; }
+
 link_extra() {
-    extras=$1/klippy/extras
-    link=$extras/maintain
-    # The ancestor's: a hard link or a copy, which an update leaves stale.
-    if [ -e "$extras/maintain.py" ] || [ -L "$extras/maintain.py" ]; then
-        back_up "$extras/maintain.py"
-        run rm -f "$extras/maintain.py"
-        did "removed $extras/maintain.py: this takes its place"
-    fi
-    if [ -L "$link" ] && [ "$(readlink "$link")" = "$extra" ]; then
+    link=$(extras_of "$1")/maintain
+    for folder in "$1/klippy/extras" "$1/klippy/plugins"; do
+        # The ancestor's: a hard link or a copy, which an update leaves stale.
+        set_aside "$folder/maintain.py"
+        if [ "$folder/maintain" = "$link" ] && is_ours "$link"; then continue; fi
+        if is_ours "$folder/maintain"; then
+            run rm -f "$folder/maintain"
+        else
+            set_aside "$folder/maintain"
+        fi
+    done
+    if is_ours "$link"; then
         kept "$link"
     else
-        if [ -L "$link" ]; then
-            back_up "$link"
-            run rm -f "$link"
-        elif [ -e "$link" ]; then
-            say "  backup: $link -> $backups/$stamp$link"
-            run mkdir -p "$backups/$stamp$extras"
-            run mv "$link" "$backups/$stamp$link"
-        fi
         run ln -s "$extra" "$link"
         did "linked $link -> $extra"
     fi
 }
 
-add_update_manager() {
-    conf=$1/moonraker.conf
-    if [ ! -f "$conf" ]; then
-        say "  no moonraker.conf in $1: updates are yours to do"
-        return 0
-    fi
-    if grep -q "^\[update_manager $NAME\]" "$conf"; then
-        kept "[update_manager $NAME] in $conf"
-        return 0
-    fi
-    if [ -z "$origin" ]; then
-        say "  $conf is left alone: this folder is no git checkout to update"
-        return 0
-    fi
-    back_up "$conf"
-    {
-        cat "$conf"
-        # A last line without an end would swallow the section's name.
-        [ -z "$(tail -c 1 "$conf")" ] || echo
-        printf '\n[update_manager %s]\n' "$NAME"
-        printf 'type: git_repo\npath: %s\norigin: %s\n' "$here" "$origin"
-        printf 'primary_branch: %s\nmanaged_services: klipper\n' "$branch"
-        if [ -n "$env" ]; then
-            printf 'virtualenv: %s\nrequirements: klippy_extra/requirements.txt\n' "$env"
-        fi
-    } >"$text"
-    rewrite "$conf" <"$text"
-    did "added [update_manager $NAME] to $conf"
-    moonraker_changed=true
+# Move what is in the way to the backups; uninstalling puts it back.
+set_aside() {
+    if [ ! -e "$1" ] && [ ! -L "$1" ]; then return 0; fi
+    run mkdir -p "$backups/$stamp$(dirname "$1")"
+    run mv "$1" "$backups/$stamp$1"
+    did "set $1 aside, in $backups/$stamp$1: this takes its place"
+}
+
+put_back() {
+    if [ -e "$1" ] || [ -L "$1" ]; then return 0; fi
+    newest=''
+    for saved in "$backups"/*"$1"; do
+        if [ -e "$saved" ] || [ -L "$saved" ]; then newest=$saved; fi
+    done
+    [ -n "$newest" ] || return 0
+    run mv "$newest" "$1"
+    did "put $1 back, as it was before"
 }
 
 choose_preset() {
@@ -283,11 +187,6 @@ install_one() {
     klipper=${1%%|*} rest=${1#*|}
     env=${rest%%|*} config=${rest#*|}
     say "Klipper in $klipper${config:+, configured in $config}"
-    if [ -z "$env" ]; then
-        $pip && problem "its Python environment was not found: name it with --env DIR"
-    elif $pip; then
-        install_package "$env"
-    fi
     link_extra "$klipper"
     if [ -n "$config" ]; then
         if $moonraker; then add_update_manager "$config"; fi
@@ -300,10 +199,20 @@ tell_what_is_left() {
     say 'What is left for you:'
     for_each_line tell_include "$(column 3)"
     say '  - Restart Klipper as a service, since RESTART loads no new code:'
-    say '      sudo systemctl restart klipper'
+    say "      $(restarting klipper)"
     if $moonraker_changed; then
         say '  - Restart Moonraker, so that it shows the updates:'
-        say '      sudo systemctl restart moonraker'
+        say "      $(restarting moonraker)"
+    fi
+}
+
+restarting() {
+    if ! command -v systemctl >/dev/null; then
+        echo "as your printer does it; switching it off and on is enough"
+    elif [ "$(id -u)" = 0 ]; then
+        echo "systemctl restart $1"
+    else
+        echo "sudo systemctl restart $1"
     fi
 }
 
@@ -325,58 +234,27 @@ tell_include() {
 uninstall_one() {
     klipper=${1%%|*} rest=${1#*|}
     config=${rest#*|}
-    link=$klipper/klippy/extras/maintain
     say "Klipper in $klipper${config:+, configured in $config}"
-    if [ -L "$link" ] && [ "$(readlink "$link")" = "$extra" ]; then
-        run rm -f "$link"
-        did "removed $link"
-    else
-        kept "no link of this folder's at $link"
-    fi
+    for folder in "$klipper/klippy/extras" "$klipper/klippy/plugins"; do
+        if is_ours "$folder/maintain"; then
+            run rm -f "$folder/maintain"
+            did "removed $folder/maintain"
+        fi
+        put_back "$folder/maintain"
+        put_back "$folder/maintain.py"
+    done
     if [ -n "$config" ] && $moonraker; then remove_update_manager "$config"; fi
-    restore_ancestor "$klipper/klippy/extras/maintain.py"
     if [ -n "$config" ] && grep -q '^\[include .*maintain\|^\[maintain' "$config/printer.cfg" 2>/dev/null; then
         say "  ! Klipper will not start while $config/printer.cfg asks for [maintain]:"
         say "    take its sections, or the line that includes them, out."
     fi
 }
 
-remove_update_manager() {
-    conf=$1/moonraker.conf
-    if ! grep -q "^\[update_manager $NAME\]" "$conf" 2>/dev/null; then
-        return 0
-    fi
-    back_up "$conf"
-    # From the section's name up to the next one, with the empty line before it.
-    awk -v name="[update_manager $NAME]" '
-        index($0, name) == 1 { ours = 1; next }
-        ours && !/^\[/ { next }
-        { ours = 0 }
-        /^[ \t]*$/ { held = held $0 "\n"; next }
-        { printf "%s%s\n", held, $0; held = "" }
-        END { if (!ours) printf "%s", held }
-    ' "$conf" >"$text"
-    rewrite "$conf" <"$text"
-    did "removed [update_manager $NAME] from $conf"
-}
-
-restore_ancestor() {
-    if [ -e "$1" ] || [ -L "$1" ]; then return 0; fi
-    for saved in "$backups"/*"$1"; do
-        [ -e "$saved" ] || [ -L "$saved" ] || continue
-        newest=$saved
-    done
-    [ -n "${newest:-}" ] || return 0
-    run cp -P -p "$newest" "$1"
-    did "put $1 back, as it was before"
-    newest=''
-}
-
 # Beginning
 
 while [ $# -gt 0 ]; do
     case $1 in
-        --preset | --klipper | --env | --config | --units)
+        --preset | --klipper | --env | --config | --units | --system)
             [ $# -gt 1 ] || fail "$1 needs a value; see --help"
             case $1 in
                 --preset) preset=$2 ;;
@@ -384,6 +262,7 @@ while [ $# -gt 0 ]; do
                 --env) given_env=${2%/} ;;
                 --config) given_config=${2%/} ;;
                 --units) units=${2%/} ;;
+                --system) system=${2%/} ;;
             esac
             shift
             ;;
@@ -406,6 +285,9 @@ if [ -n "$given_env$given_config" ] && [ -z "$given_klipper" ]; then
     fail '--env and --config belong to --klipper DIR'
 fi
 
+: "${HOME:=/root}"
+backups=$HOME/klipper-upkeep-backup
+[ -w "$HOME" ] || backups=$(dirname "$here")/klipper-upkeep-backup
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 lines=$scratch/lines text=$scratch/text
@@ -416,8 +298,10 @@ if ${list_presets:-false}; then
     exit 0
 fi
 
+units=${units:-$system/etc/systemd/system}
 find_instances
-check_owner
+any_python=${any_python:-$(column 2 | head -n 1)/bin/python}
+check_all
 if $dry_run; then say 'Nothing is changed: this is what would be done.'; fi
 
 if $uninstall; then
@@ -425,7 +309,7 @@ if $uninstall; then
     say
     say 'Left as they are: maintain.cfg, what was counted, paho-mqtt in the environment,'
     say "and the backups in $backups."
-    say 'Restart Klipper: sudo systemctl restart klipper'
+    say "Restart Klipper: $(restarting klipper)"
     exit 0
 fi
 
@@ -436,6 +320,6 @@ if [ -n "$preset" ] && [ "$preset" != none ]; then
     presets starter "$preset" >/dev/null 2>&1 ||
         fail "there is no preset for '$preset'; see --list-presets"
 fi
+if $pip; then for_each_line install_package "$(column 2)"; fi
 for_each_line install_one "$instances"
 if $changed; then tell_what_is_left; else say && say 'Everything was in place already.'; fi
-[ "$problems" -eq 0 ] || exit 1

@@ -6,6 +6,7 @@ back to zero: Klipper's own counting is the better one, and the default.
 
 from __future__ import annotations
 
+import configparser
 import functools
 import http.client
 import json
@@ -14,10 +15,12 @@ import math
 import socket
 import threading
 import time
+from pathlib import Path
 from typing import Any, Callable, NamedTuple
 from urllib.parse import urlsplit
 
 PATH = "/server/history/totals"
+PORT = 7125  # unless its moonraker.conf has another
 TIMEOUT = 5.0  # seconds for a whole answer
 INTERVAL = 60.0  # seconds between two answers
 MOST = 1 << 20  # bytes of an answer
@@ -182,6 +185,21 @@ class Address(NamedTuple):
         return make(self.host, self.port, timeout=timeout)
 
 
+def default_url(config_file: Path) -> str:
+    """Where the Moonraker listens whose moonraker.conf is beside *config_file*.
+
+    Several instances on one host have one each, every one with a port of its own.
+    """
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        text = (config_file.parent / "moonraker.conf").read_text("utf-8-sig", "replace")
+        parser.read_string(text)
+        port = parser.getint("server", "port", fallback=PORT)
+    except (OSError, ValueError, configparser.Error):
+        port = PORT
+    return f"http://127.0.0.1:{port}"
+
+
 def parse_url(url: str) -> Address:
     """Read ``http://127.0.0.1:7125``. ValueError with the fix."""
     try:
@@ -194,7 +212,7 @@ def parse_url(url: str) -> Address:
             f"{url!r} is no address: write it like 'http://127.0.0.1:7125'"
         )
     return Address(
-        secure, host, port or (443 if secure else 7125), parts.path.rstrip("/")
+        secure, host, port or (443 if secure else PORT), parts.path.rstrip("/")
     )
 
 

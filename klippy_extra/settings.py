@@ -95,7 +95,7 @@ def read(config) -> Settings:
         remind_while_printing=config.getboolean("remind_while_printing", False),
         confirm_timeout=number(config, "confirm_timeout", 120.0, least=1.0),
         moonraker=choice(config, "source", ("klipper", "moonraker")) == "moonraker",
-        moonraker_url=_moonraker(config),
+        moonraker_url=_moonraker(config, folder),
         import_history=config.getboolean("import_history", False),
         export=default_export(folder),
         material_variable=_variable(config),
@@ -263,8 +263,8 @@ def _file(config, option: str) -> str | None:
     return str(where)
 
 
-def _moonraker(config) -> str:
-    url = text(config, "moonraker_url", "http://127.0.0.1:7125")
+def _moonraker(config, config_file: Path) -> str:
+    url = text(config, "moonraker_url", moonraker.default_url(config_file))
     try:
         moonraker.parse_url(url)
     except ValueError as error:

@@ -26,6 +26,7 @@ PACKAGES = {
     "rabbitmq-server": "rabbitmq-server",
     "script": "bsdutils",
     "shellcheck": "shellcheck",
+    "unshare": "util-linux",
     "systemd-analyze": "systemd",
 }
 

@@ -26,6 +26,7 @@ case "$*" in
     *"-m pip"*) echo "$@" >>"$0.asked"; exit "$(cat "$0.pip" 2>/dev/null || echo 0)" ;;
     *paho*) [ -e "$0.asked" ] || [ -e "$0.has_paho" ] ; exit ;;
     *version_info*) [ ! -e "$0.old" ]; exit ;;
+    *"import pip"*) [ ! -e "$0.no_pip" ]; exit ;;
 esac
 exec {python} "$@"
 """
@@ -37,12 +38,15 @@ class Home:
     def __init__(self, folder, shell="sh"):
         self.path = folder / "home"
         self.units = folder / "units"
-        self.shell = ["busybox", "sh"] if shell == "busybox" else [shell]
+        self.shell = [shutil.which(shell) or shell]
+        if shell == "busybox":
+            self.shell.append("sh")
         self.project = self.path / "klipper-upkeep"
         self.project.mkdir(parents=True)
         self.units.mkdir()
         shutil.copy(ROOT / "install.sh", self.project)
-        (self.project / "klippy_extra").symlink_to(ROOT / "klippy_extra")
+        for part in ("klippy_extra", "deploy"):
+            (self.project / part).symlink_to(ROOT / part)
         self.extra = ROOT / "klippy_extra"
 
     @property
@@ -78,6 +82,12 @@ class Home:
         url = "https://example.com/klipper-upkeep.git"
         subprocess.run([*git, "remote", "add", "origin", url], check=True)
         return url
+
+    def kalico(self):
+        """A Klipper that has a folder for what is not its own."""
+        klipper = self.klipper()
+        (klipper / "klippy" / "plugins").mkdir()
+        return klipper
 
     def install(self, *arguments, check=True, **environment):
         done = subprocess.run(
@@ -272,14 +282,55 @@ def test_a_link_of_somebody_else_is_kept_as_a_backup(usual):
     assert saved.readlink() == other
 
 
-def test_a_folder_in_the_way_is_moved_and_not_lost(usual):
+def test_a_folder_in_the_way_is_moved_and_comes_back(usual):
     place = link(usual.path / "klipper")
     place.mkdir()
     (place / "mine.py").write_text("mine\n")
+    before = usual.snapshot()
     usual.install()
 
     assert linked(usual)
     assert [p.read_text() for p in usual.backups if p.name == "mine.py"] == ["mine\n"]
+    usual.install("--uninstall")
+    assert usual.snapshot() == before
+
+
+# Kalico
+
+
+def test_on_kalico_the_link_goes_into_plugins(home):
+    klipper = home.kalico()
+    home.env()
+    home.install()
+
+    assert (klipper / "klippy" / "plugins" / "maintain").resolve() == home.extra
+    assert not link(klipper).exists()
+    home.install("--uninstall")
+    assert not (klipper / "klippy" / "plugins" / "maintain").is_symlink()
+
+
+def test_a_link_in_kalicos_extras_moves_to_plugins(home):
+    """Kalico does not start when a module is in both."""
+    klipper = home.kalico()
+    home.env()
+    link(klipper).symlink_to(home.extra)
+    home.install()
+
+    assert not link(klipper).is_symlink()
+    assert (klipper / "klippy" / "plugins" / "maintain").resolve() == home.extra
+
+
+def test_the_ancestor_in_plugins_gives_way_and_comes_back(home):
+    klipper = home.kalico()
+    home.env()
+    old = klipper / "klippy" / "plugins" / "maintain.py"
+    old.write_text("# the ancestor\n")
+    before = home.snapshot()
+    home.install()
+
+    assert not old.exists()
+    home.install("--uninstall")
+    assert home.snapshot() == before
 
 
 # Other layouts
@@ -370,13 +421,105 @@ def test_without_a_klipper_it_says_how_to_name_one(home):
     assert "--klipper DIR" in done.stderr
 
 
-def test_without_an_environment_it_links_and_says_what_is_missing(home):
+def test_without_an_environment_nothing_is_changed_and_the_option_is_named(home):
     home.klipper()
+    before = home.snapshot()
     done = home.install(check=False)
 
-    assert linked(home)
+    assert home.snapshot() == before
     assert done.returncode == 1
     assert "--env DIR" in done.stderr
+    assert "--no-pip" in done.stderr
+    home.install("--no-pip")
+    assert linked(home)
+
+
+# Vendors' printers: BusyBox, root, no systemd, no git, folders of their own
+
+
+@pytest.fixture
+def tools(tmp_path):
+    """A folder with the programs of BusyBox and nothing else."""
+    busybox = programs.require("busybox")
+    folder = tmp_path / "busybox"
+    folder.mkdir()
+    listed = subprocess.run(
+        [busybox, "--list"], capture_output=True, text=True, check=True
+    )
+    for name in listed.stdout.split():
+        (folder / name).symlink_to(busybox)
+    return folder
+
+
+@pytest.mark.parametrize("data", ["usr/data", "userdata"])
+def test_a_vendors_printer_gets_all_of_it(tmp_path, tools, data):
+    """Found by its script of init; nothing but BusyBox and Klipper's own Python."""
+    home = Home(tmp_path, "busybox")
+    system = home.path / "system"
+    klipper = home.klipper("system/usr/share/klipper")
+    env = home.env("system/usr/share/klippy-env")
+    config = home.data(f"system/{data}/printer_data")
+    script = system / "etc" / "init.d" / "S55klipper_service"
+    script.parent.mkdir(parents=True)
+    script.write_text(
+        f"#!/bin/sh\nPROG={env}/bin/python\nPY_SCRIPT={klipper}/klippy/klippy.py\n"
+        f'PRINTER_CONFIG="{config}/printer.cfg"\n'
+    )
+    before = home.snapshot()
+    done = home.install(
+        *("--system", str(system), "--preset", "voron"), PATH=str(tools)
+    )
+
+    assert linked(home, "system/usr/share/klipper")
+    assert "requirements.txt" in asked_pip(env)
+    assert (config / "maintain.cfg").exists()
+    assert "systemctl" not in done.stdout
+    (config / "maintain.cfg").unlink()
+    home.install("--system", str(system), "--uninstall", PATH=str(tools))
+    assert home.snapshot() == before
+
+
+@pytest.mark.parametrize("data", ["usr/data", "userdata"])
+def test_a_vendors_folders_are_found_without_any_service(tmp_path, data):
+    home = Home(tmp_path)
+    home.klipper(f"system/{data}/klipper")
+    env = home.env(f"system/{data}/klippy-env")
+    config = home.data(f"system/{data}/printer_data")
+    home.git()
+    home.install("--system", str(home.path / "system"))
+
+    assert linked(home, f"system/{data}/klipper")
+    assert f"virtualenv: {env}" in (config / "moonraker.conf").read_text()
+
+
+def test_a_read_only_klipper_is_refused_before_anything_is_changed(usual):
+    klipper = usual.path / "klipper"
+    before = usual.snapshot()
+    if os.geteuid() == 0:
+        programs.require("unshare")
+        bind = f"mount --bind {klipper} {klipper} && mount -o remount,ro,bind {klipper}"
+        usual.shell = ["unshare", "--mount", "sh", "-c", f'{bind} && exec sh "$@"', "-"]
+    else:
+        (klipper / "klippy" / "extras").chmod(0o555)
+    done = usual.install(check=False)
+
+    assert done.returncode == 1
+    assert "is read-only" in done.stderr
+    assert "--klipper DIR" in done.stderr
+    assert usual.snapshot() == before
+    assert asked_pip(usual.path / "klippy-env") == ""
+
+
+def test_without_pip_nothing_is_changed_and_the_option_is_named(usual):
+    (usual.path / "klippy-env" / "bin" / "python.no_pip").touch()
+    before = usual.snapshot()
+    done = usual.install(check=False)
+
+    assert (done.returncode, usual.snapshot()) == (1, before)
+    assert "has no pip" in done.stderr
+    assert "--no-pip" in done.stderr
+    usual.install("--no-pip")
+    assert linked(usual)
 
 
 # What it leaves alone
@@ -424,7 +567,55 @@ def test_a_last_line_without_an_end_swallows_no_section(usual):
     assert parser["update_manager mainsail"]["type"] == "web"
     assert SECTION in parser
     usual.install("--uninstall")
-    assert conf.read_text() == MOONRAKER
+    assert conf.read_text() == MOONRAKER.rstrip()
+
+
+@pytest.mark.parametrize("text", [MOONRAKER, MOONRAKER + "\n\n", "[server]", "", "\n"])
+def test_uninstalling_leaves_each_byte_of_moonrakers_file(usual, text):
+    usual.git()
+    conf = usual.path / "printer_data" / "config" / "moonraker.conf"
+    conf.write_text(text)
+    usual.install()
+    assert SECTION in conf.read_text()
+    usual.install("--uninstall")
+
+    assert conf.read_text() == text
+
+
+def test_a_linked_moonraker_conf_stays_a_link(usual):
+    """The file behind it gets the section, and its backup is a file."""
+    usual.git()
+    conf = usual.path / "printer_data" / "config" / "moonraker.conf"
+    real = usual.path / "dotfiles" / "moonraker.conf"
+    real.parent.mkdir()
+    conf.rename(real)
+    conf.symlink_to(real)
+    usual.install()
+
+    assert conf.readlink() == real
+    assert SECTION in real.read_text()
+    assert [p.read_text() for p in usual.backups] == [MOONRAKER]
+    usual.install("--uninstall")
+    assert (conf.readlink(), real.read_text()) == (real, MOONRAKER)
+
+
+def test_the_systems_python_is_no_virtualenv_of_moonrakers(home):
+    klipper, config = home.klipper(), home.data()
+    home.git()
+    unit(home, "klipper.service", "/usr/bin/python3", klipper, config)
+    home.install("--no-pip")
+
+    text = (config / "moonraker.conf").read_text()
+    assert SECTION in text
+    assert "virtualenv" not in text
+
+
+def test_a_comment_above_the_next_section_stays(usual):
+    conf = usual.path / "printer_data" / "config" / "moonraker.conf"
+    conf.write_text(f"{MOONRAKER}\n[{SECTION}]\ntype: x\n\n# history\n[history]\n")
+    usual.install("--uninstall")
+
+    assert conf.read_text() == f"{MOONRAKER}\n# history\n[history]\n"
 
 
 def test_a_section_in_the_middle_is_taken_out_and_no_other(usual):
@@ -582,7 +773,8 @@ def test_a_real_environment_gets_the_package(tmp_path, wheels):
 def test_shellcheck_has_nothing_to_say():
     programs.require("shellcheck")
     done = subprocess.run(
-        ["shellcheck", str(ROOT / "install.sh")],
+        ["shellcheck", "-x", "install.sh", *map(str, ROOT.glob("deploy/install/*"))],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,

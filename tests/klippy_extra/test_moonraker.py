@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klippy_extra.moonraker import Moonraker, Totals, grown, parse_url
+from klippy_extra.moonraker import Moonraker, Totals, default_url, grown, parse_url
 
 TIMEOUT = 0.3
 
@@ -299,6 +299,24 @@ def test_any_bytes_are_totals_or_refused_with_one_exception(payload):
 def test_what_is_no_address_is_refused_with_an_example(url):
     with pytest.raises(ValueError, match=r"http://127\.0\.0\.1:7125"):
         parse_url(url)
+
+
+@pytest.mark.parametrize(
+    ("text", "port"),
+    [
+        ("[server]\nhost: 0.0.0.0\nport: 7126\n", 7126),
+        ("\ufeff[server]\r\nport: 7127 \r\n", 7127),
+        ("[server]\nhost: 0.0.0.0\n", 7125),
+        ("[server]\nport: many\n", 7125),
+        ("port: 7126", 7125),
+        ("[server]\nport: 7128\n[server]\n[a]\nx: %(y)s\n", 7128),
+        (None, 7125),
+    ],
+)
+def test_an_instance_asks_the_moonraker_beside_its_configuration(tmp_path, text, port):
+    if text is not None:
+        (tmp_path / "moonraker.conf").write_bytes(text.encode())
+    assert default_url(tmp_path / "printer.cfg") == f"http://127.0.0.1:{port}"
 
 
 def test_an_address_may_be_of_ipv6_and_secure():
