@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +43,14 @@ def require(name: str) -> str:
     if path is None:
         pytest.skip(missing(name))
     return path
+
+
+def require_node_package(name: str, folder: Path) -> Path:
+    """The node_modules of *folder* that have a package, or the test is skipped."""
+    modules = folder / "node_modules"
+    if not (modules / name).is_dir():
+        pytest.skip(f"no {name} here (npm install --prefix {folder})")
+    return modules
 
 
 def missing(name: str) -> str:

@@ -99,6 +99,8 @@ class ScriptedPrinter:
         self.say_everything()
 
     def _received(self, _client, _data, message) -> None:
+        if message.retain:
+            return  # no command; amqtt sends retained messages that do not match
         command = Command.decode(message.payload)
         self.heard.append(command)
         task = Topic.parse(m.BASE, message.topic).task

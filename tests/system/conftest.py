@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.brokers import BROKERS, Broker, ScriptedBroker, start
 from tests.fakes.mosquitto import Mosquitto
 from tests.system.klippy import (
     PRINT,
@@ -62,6 +63,14 @@ def make_printer(back_end: BackEnd) -> Iterator[MakePrinter]:
 @pytest.fixture
 def broker(tmp_path) -> Iterator[Mosquitto]:
     broker = Mosquitto(tmp_path).start()
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture(scope="module", params=BROKERS)
+def any_broker(request, tmp_path_factory) -> Iterator[Broker | ScriptedBroker]:
+    """Each of the six brokers in turn."""
+    broker = start(request.param, tmp_path_factory.mktemp("broker"))
     yield broker
     broker.kill()
 

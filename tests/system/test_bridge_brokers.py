@@ -1,0 +1,299 @@
+"""The bridge on every broker: it hears everything, or says what it lacks."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+
+import pytest
+
+from mqtt_bridge.assembly import make_bridge
+from mqtt_bridge.broker import link
+from mqtt_bridge.contract import Command
+from mqtt_bridge.settings import Broker, Settings, Store
+from tests.brokers import Rules, ScriptedBroker, start
+from tests.mqtt_bridge import messages as m
+from tests.mqtt_bridge.processes import until
+from tests.mqtt_bridge.scripted import ScriptedPrinter
+from tests.system.test_bridge_broker import Items
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+
+PRINTERS, TASKS = 12, 10
+# RabbitMQ sends what it retains for exact topics alone.
+NAMED = tuple(f"p{number}" for number in range(PRINTERS))
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch, caplog):
+    monkeypatch.setattr(link, "BACK_OFF", (0.1,))
+    caplog.set_level(logging.INFO)
+
+
+@contextlib.contextmanager
+def bridge(port, printers=(), **broker):
+    settings = Settings(
+        broker=Broker(host="127.0.0.1", port=port, **broker),
+        store=Store(printers=tuple(printers)),
+    )
+    made = make_bridge(settings, Items())
+    made.start()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def farm():
+    states = tuple(m.state(f"t{number}") for number in range(TASKS))
+    messages = {}
+    for slug in NAMED:
+        messages |= m.printer(slug, states)
+    return messages
+
+
+def retain(port, messages):
+    """Publish *messages* as printers do, and wait until the broker has them."""
+    with ScriptedPrinter(port, "publisher") as printer:
+        for topic, payload in messages.items():
+            sent = printer._client.publish(topic, payload, qos=1, retain=True)
+        sent.wait_for_publish(30)
+        for rest in m.printer("publisher"):
+            printer._client.publish(rest, b"", qos=1, retain=True)
+        printer._client.publish("end", b"", qos=1).wait_for_publish(30)
+
+
+def done(made, slug="voron"):
+    return made.ask(slug, "rods", lambda _, ident: Command("done", ident, by="anna"))
+
+
+def whole(made):
+    printers = made.fleet.printers
+    return [slug for slug in NAMED if slug in printers and not printers[slug].missing]
+
+
+# Every broker
+
+
+@pytest.mark.parametrize("version", ["3.1.1", "5"])
+def test_everything_that_is_retained_arrives(any_broker, version):
+    if version == "5" and any_broker.name not in ("mosquitto", "scripted"):
+        return  # the others, in the versions that are installed, speak 3.1.1 alone
+    retain(any_broker.port, farm())
+    printers = NAMED if any_broker.name == "rabbitmq" else ()
+    with bridge(any_broker.port, printers, version=version) as made:
+        assert made.ready.wait(60)
+        until(lambda: len(whole(made)) == PRINTERS, "all printers are complete")
+        assert made.settling.missing == {}
+
+
+def test_a_command_is_carried_out_and_its_change_can_be_read(any_broker):
+    printers = ("voron",) if any_broker.name == "rabbitmq" else ()
+    with (
+        ScriptedPrinter(any_broker.port) as printer,
+        bridge(any_broker.port, printers) as made,
+    ):
+        assert made.ready.wait(60)
+        until(lambda: "rods" in made.fleet.printers["voron"].tasks, "the task")
+        until(lambda: made.fleet.printers["voron"].online, "it is online")
+        assert done(made).result(20).ok
+        assert made.fleet.printers["voron"].tasks["rods"].named()["used"] == 0.0
+        assert printer.heard[-1].by == "anna"
+
+
+def test_a_printer_that_dies_is_offline(any_broker):
+    if any_broker.name == "scripted":
+        return  # it knows no wills
+    printers = ("ender",) if any_broker.name == "rabbitmq" else ()
+    with (
+        ScriptedPrinter(any_broker.port, "ender") as printer,
+        bridge(any_broker.port, printers) as made,
+    ):
+        assert made.ready.wait(60)
+        until(lambda: made.fleet.printers["ender"].online, "it is online")
+        printer.leave()
+        until(lambda: not made.fleet.printers["ender"].online, "it is offline")
+
+
+# mosquitto with its limits
+
+
+@pytest.fixture
+def mosquitto(tmp_path):
+    with contextlib.ExitStack() as stack:
+
+        def make(*lines):
+            broker = start("mosquitto", tmp_path, *lines)
+            stack.callback(broker.kill)
+            return broker
+
+        yield make
+
+
+@pytest.mark.parametrize("most", [10, 100, 1000])
+def test_a_broker_with_a_short_queue_gives_everything(mosquitto, most, caplog):
+    """It drops most of each answer, and our own mark: that is no missing right."""
+    broker = mosquitto("max_inflight_messages 1", f"max_queued_messages {most}")
+    with bridge(broker.port) as filler:
+        assert filler.ready.wait(30)
+    retain(broker.port, farm())
+    with bridge(broker.port) as made:
+        assert made.ready.wait(90)
+        assert len(whole(made)) == PRINTERS
+    assert "the right to write" not in caplog.text
+
+
+@pytest.mark.parametrize("version", ["3.1.1", "5"])
+def test_a_broker_with_a_short_keepalive(mosquitto, version, caplog):
+    """With MQTT 5 it overrides ours."""
+    broker = mosquitto("max_keepalive 20")
+    with bridge(broker.port, version=version, keepalive=30) as made:
+        assert made.ready.wait(30)
+    assert "no connection" not in caplog.text
+
+
+# What only clouds do
+
+
+def test_no_subscribe_is_too_long_for_a_cloud():
+    """AWS IoT Core takes eight filters and ends the connection at more."""
+    with ScriptedBroker(Rules(most_filters=8)) as broker:
+        broker.retain(farm())
+        with bridge(broker.port, NAMED) as made:
+            assert made.ready.wait(30)
+            assert len(whole(made)) == PRINTERS
+    assert max(map(len, broker.subscribes)) == 8
+
+
+@pytest.mark.parametrize("version", ["3.1.1", "5"])
+def test_a_refused_subscription_costs_what_it_was_for(version, caplog):
+    rules = Rules(refuses=lambda each: 0x87 if each.endswith("/events") else 0)
+    with ScriptedBroker(rules) as broker:
+        broker.retain(farm())
+        with bridge(broker.port, version=version) as made:
+            assert made.ready.wait(30)
+            assert len(whole(made)) == PRINTERS
+            assert made.link.left_out == [m.topic("+", "events")]
+    [line] = [each for each in caplog.messages if "/events" in each]
+    assert "messages to people" in line
+    assert len(broker.connects) == 1
+
+
+def test_a_subscription_that_ends_the_connection_is_left_out(caplog):
+    """As EMQX does with deny_action = disconnect: it was tried for ever."""
+    rules = Rules(cuts=lambda each: each.endswith("/summary"))
+    with ScriptedBroker(rules) as broker:
+        broker.retain(farm())
+        with bridge(broker.port) as made:
+            assert made.ready.wait(30)
+            assert len(whole(made)) == PRINTERS
+            assert made.link.left_out == [m.topic("+", "summary")]
+    assert len(broker.connects) == 4
+    assert caplog.text.count("ends the connection at") == 1
+
+
+def test_a_refused_command_fails_in_a_round_trip():
+    """MQTT 5's PUBACK says so; it took five seconds."""
+    rules = Rules(denies=lambda topic: 0x87 if topic.endswith("/command") else 0)
+    with ScriptedBroker(rules) as broker:
+        broker.retain(m.printer())
+        with bridge(broker.port, version="5") as made:
+            assert made.ready.wait(30)
+            begin = time.monotonic()
+            error = done(made).exception(10)
+            assert time.monotonic() - begin < 2
+    assert isinstance(error, RuntimeError)
+    assert "Not authorized" in str(error)
+
+
+def test_a_broker_that_takes_no_long_packets_is_not_sent_one():
+    """MQTT 5's CONNACK has Maximum Packet Size."""
+    with ScriptedBroker(Rules(b"\x27\0\0\0\x80", most_packet=128)) as broker:
+        broker.retain(m.printer())
+        with bridge(broker.port, version="5") as made:
+            assert made.ready.wait(30)
+            asked = made.ask(
+                "voron", "rods", lambda _, t: Command("done", t, note="x" * 500)
+            )
+            assert "no message of more than 128 bytes" in str(asked.exception(10))
+            assert made.link.connected
+            assert len(broker.connects) == 1
+
+
+def test_we_tell_a_broker_how_long_a_packet_we_take():
+    with ScriptedBroker() as broker, bridge(broker.port, version="5") as made:
+        assert made.ready.wait(30)
+    assert b"\x27" in broker.connects[0]["properties"]
+
+
+def test_a_broker_of_qos_0_alone_is_sent_to_at_qos_0():
+    """MQTT 5's CONNACK has Maximum QoS."""
+    with ScriptedBroker(Rules(b"\x24\0")) as broker:
+        broker.retain(m.printer())
+        with bridge(broker.port, version="5") as made:
+            assert made.ready.wait(30)
+            done(made)
+            broker.wait_for(lambda: broker.published[-1][0].endswith("/command"))
+            assert made.link.connected
+
+
+def test_without_wildcards_the_named_printers_are_complete(caplog):
+    """MQTT 5's CONNACK has Wildcard Subscription Available."""
+    with ScriptedBroker(Rules(b"\x28\0")) as broker:
+        broker.retain(farm())
+        with bridge(broker.port, NAMED, version="5") as made:
+            assert made.ready.wait(30)
+            until(lambda: len(whole(made)) == PRINTERS, "all are complete")
+            state = m.state("t0", seq=9, limits=(m.limit(used=40.0),)).encode()
+            broker.publish(m.topic("p0", "tasks/t0"), state)
+            until(
+                lambda: made.fleet.printers["p0"].tasks["t0"].seq == 9, "a later state"
+            )
+    assert not [each for part in broker.subscribes for each in part if "+" in each]
+    assert caplog.text.count("name the printers in store.printers") == 1
+
+
+def test_a_broker_that_retains_nothing_is_named(caplog):
+    """MQTT 5's CONNACK has Retain Available."""
+    with (
+        ScriptedBroker(Rules(b"\x25\0", retains=False)) as broker,
+        bridge(broker.port, version="5") as made,
+    ):
+        assert made.ready.wait(30)
+        with ScriptedPrinter(broker.port):
+            until(lambda: made.fleet.printers, "what it sends live")
+            until(lambda: not made.fleet.missing(), "all of it")
+    assert caplog.text.count("it retains no messages") == 1
+
+
+def test_retained_messages_that_follow_the_mark_are_waited_for():
+    """aedes and EMQX do so: MQTT promises no order there."""
+    with ScriptedBroker(Rules(late=True)) as broker:
+        broker.retain(farm())
+        with bridge(broker.port) as made:
+            assert made.ready.wait(30)
+            assert len(whole(made)) == PRINTERS
+
+
+def test_what_never_arrives_is_named_and_the_others_are_served(caplog):
+    lost = m.topic("p3", "tasks/t5")
+    with ScriptedBroker(Rules(drops=lambda topic, _: topic == lost)) as broker:
+        broker.retain(farm())
+        with bridge(broker.port) as made:
+            assert made.ready.wait(30)
+            assert len(whole(made)) == PRINTERS - 1
+            assert made.settling.missing == {"p3": [lost]}
+    assert "1 topics of 1 printers have not arrived, of p3" in caplog.text
+
+
+def test_another_client_with_our_id_is_named_and_not_fought(caplog):
+    """DISCONNECT 0x8E, session taken over."""
+    with (
+        ScriptedBroker(Rules(kick=0x8E)) as broker,
+        bridge(broker.port, version="5", client_id="same"),
+    ):
+        until(lambda: "may have the same" in caplog.text, "what it may be")
+    assert "taken over" in caplog.text
+    assert "broker.client_id ('same')" in caplog.text
+    assert {each["client_id"] for each in broker.connects} == {"same"}
