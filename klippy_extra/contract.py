@@ -44,6 +44,9 @@ MAX_PAYLOAD = 1 << 20
 MAX_COMMAND = 4096
 MAX_TRANSACTION = 64
 MAX_TEXT = 1000
+MAX_LONG = 4000  # characters of a printer's text; what is longer is cut
+MAX_LIMITS = 32  # of a task
+MAX_COUNT = 1 << 53  # beyond it a double, which JSON's readers use, skips integers
 
 # What a command takes beside `transaction` and `by`, and which it cannot do without.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
@@ -60,6 +63,8 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 REQUIRED = {"snooze": "for", "adjust": "used"}
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
+# C0, DEL and C1: they steer terminals, and a line feed forges a line of a log.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]+")
 
 Amount = Union[float, Dict[str, float]]
 Point = Tuple[float, float]  # UNIX seconds, and a counter's reading in its unit
@@ -79,6 +84,11 @@ class ContractError(ValueError):
 
 def is_slug(text: str) -> bool:
     return _SLUG.match(text) is not None
+
+
+def clean(text: str) -> str:
+    """Return *text* without control characters, a space for each run of them."""
+    return _CONTROL.sub(" ", text)[:MAX_LONG]
 
 
 def slug(text: str) -> str:
@@ -174,7 +184,9 @@ class Info(NamedTuple):
             name=_text(fields, "name"),
             tasks=tuple(_slug(each) for each in _list(fields, "tasks")),
             meters={
-                name: Meter(_text(_dict(each), "unit"), _text(_dict(each), "label"))
+                clean(name): Meter(
+                    _text(_dict(each), "unit"), _text(_dict(each), "label")
+                )
                 for name, each in _dict(fields.get("meters")).items()
             },
             klipper_version=_text(fields, "klipper_version", ""),
@@ -205,7 +217,7 @@ class Meters(NamedTuple):
         return cls(
             seq=_count(fields, "seq"),
             time=_number(fields, "time"),
-            meters={name: _number(readings, name) for name in readings},
+            meters={clean(name): _number(readings, name) for name in readings},
         )
 
 
@@ -314,6 +326,8 @@ class State(NamedTuple):
     def of(cls, fields: Mapping[str, Any]) -> State:
         """Read a parsed payload; the flat numbers are those of ``limits``."""
         _schema(fields)
+        if len(_list(fields, "limits")) > MAX_LIMITS:
+            raise ContractError(f"more than {MAX_LIMITS} limits")
         limits = tuple(map(Limit.of, _list(fields, "limits")))
         return cls(
             seq=_count(fields, "seq"),
@@ -321,7 +335,11 @@ class State(NamedTuple):
             task=_slug(fields.get("task")),
             label=_text(fields, "label"),
             limits=limits,
-            trigger=_one_of(fields, "trigger", tuple(each.meter for each in limits)),
+            trigger=_one_of(
+                {"trigger": _text(fields, "trigger")},
+                "trigger",
+                tuple(each.meter for each in limits),
+            ),
             status=_one_of(fields, "status", STATUSES),
             message=_text(fields, "message", ""),
             guide=_text(fields, "guide", ""),
@@ -433,7 +451,7 @@ class Entry(NamedTuple):
             event=_one_of(entry, "event", EVENTS),
             by=_text(entry, "by", ""),
             note=_text(entry, "note", ""),
-            used={name: _number(used, name) for name in used},
+            used={clean(name): _number(used, name) for name in used},
         )
 
 
@@ -597,6 +615,11 @@ def _list(fields: Mapping[str, Any], name: str) -> list[Any]:
 
 
 def _text(fields: Mapping[str, Any], name: str, default: str | None = None) -> str:
+    return clean(_raw(fields, name, default))
+
+
+def _raw(fields: Mapping[str, Any], name: str, default: str | None = None) -> str:
+    """A text as it was sent: not for people, and not for logs."""
     value = fields.get(name, default)
     if not isinstance(value, str):
         raise _wrong(name, value, "text")
@@ -654,6 +677,8 @@ def _count(fields: Mapping[str, Any], name: str) -> int:
     value = fields.get(name)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise _wrong(name, value, "a whole number from 0 up")
+    if value > MAX_COUNT:
+        raise _wrong(name, "huge", "a whole number from 0 to 2^53")
     return value
 
 
@@ -666,7 +691,7 @@ def _history(fields: Mapping[str, Any]) -> dict[str, tuple[Point, ...]]:
         pairs = _list({"history": points}, "history")
         if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
             raise _wrong("history", points, "pairs of a moment and a reading")
-        history[name] = tuple(
+        history[clean(name)] = tuple(
             (_number({"time": when}, "time"), _number({"reading": reading}, "reading"))
             for when, reading in pairs
         )
@@ -694,7 +719,8 @@ def _moment(fields: Mapping[str, Any], name: str) -> int | None:
 
 
 def _transaction(fields: Mapping[str, Any]) -> str | None:
-    text = _text_or_none(fields, "transaction")
+    # It goes back as it was sent, or its sender would not know it.
+    text = None if fields.get("transaction") is None else _raw(fields, "transaction")
     if text is not None and not 0 < len(text) <= MAX_TRANSACTION:
         raise _wrong("transaction", text, "1 to 64 characters")
     return text

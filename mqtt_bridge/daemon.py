@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, Protocol
 
 from mktl_daemon import Daemon, Item, Payload
-from mqtt_bridge import interpreter, metrics, settings, web
+from mqtt_bridge import contract, interpreter, metrics, settings, web
 from mqtt_bridge.assembly import make_bridge
 from mqtt_bridge.bridge import Bridge
 from mqtt_bridge.contract import Command
@@ -176,7 +176,8 @@ def _origin(payload: Payload) -> str:
     """Say who sets: it goes into the task's log."""
     user = getattr(payload, "_user", None)
     host = getattr(payload, "_hostname", None)
-    return "@".join(str(each) for each in (user, host) if each)[:200] or "mKTL"
+    origin = "@".join(str(each) for each in (user, host) if each)
+    return contract.clean(origin)[:200].strip() or "mKTL"
 
 
 def _pusher(given: settings.Settings, bridge: Bridge) -> PushSender | None:

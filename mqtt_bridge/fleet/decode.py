@@ -7,6 +7,7 @@ asked, and has the words for what is wrong.
 from __future__ import annotations
 
 import functools
+import re
 from typing import Annotated, Any
 
 import msgspec
@@ -15,7 +16,10 @@ from msgspec import Meta, Struct
 from mqtt_bridge import contract
 from mqtt_bridge.contract import ContractError, Limit, State
 
-_Count = Annotated[int, Meta(ge=0)]
+_Count = Annotated[int, Meta(ge=0, le=contract.MAX_COUNT)]
+_Text = Annotated[str, Meta(max_length=contract.MAX_LONG)]
+# What may be a control character: an escape, or C1 or DEL in UTF-8.
+_SUSPECT = re.compile(rb"\\|\xc2[\x80-\x9f]|\x7f")
 
 
 class _Limit(Struct, gc=False):
@@ -33,19 +37,19 @@ class _State(Struct, gc=False):
     seq: _Count
     time: float
     task: str
-    label: str
-    limits: list[_Limit]
+    label: _Text
+    limits: Annotated[list[_Limit], Meta(max_length=contract.MAX_LIMITS)]
     trigger: str
     status: str
     match: str
     enabled: bool
     done_count: _Count
-    message: str = ""
-    guide: str = ""
-    parts: str = ""
+    message: _Text = ""
+    guide: _Text = ""
+    parts: _Text = ""
     snoozed_until: str | None = None
     last_done: str | None = None
-    last_by: str = ""
+    last_by: _Text = ""
     due_at: str | None = None
     problem: str | None = None
 
@@ -56,6 +60,8 @@ _moment = functools.lru_cache(maxsize=65536)(contract.moment)
 
 def state(payload: bytes, task: str) -> State | None:
     """Return *task*'s state, or None: ask the contract."""
+    if _SUSPECT.search(payload) is not None:
+        return None  # the contract cleans texts
     try:
         payload.decode()  # msgspec does not look into fields that it skips
         said = _decoder.decode(payload)

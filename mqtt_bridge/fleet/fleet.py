@@ -95,7 +95,8 @@ class Fleet:
         if known in self._complaints or len(self._complaints) > MAX_COMPLAINTS:
             return
         self._complaints.add(known)
-        logger.warning("%.200s: message dropped: %s", topic, reason)
+        # As a literal: whoever may publish may put a line feed into a topic.
+        logger.warning("%.200r: message dropped: %s", topic, reason)
         if len(self._complaints) > MAX_COMPLAINTS:
             logger.warning("the log names no more dropped messages")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -120,7 +121,8 @@ def test_the_copies_are_the_same_bytes(copy):
     assert (folder / "contract.py").read_bytes() == original
 
 
-texts = st.text(max_size=40)
+# What is sent may have control characters; what is read has none.
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40)
 slugs = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,20}", fullmatch=True)
 numbers = st.floats(allow_nan=False, allow_infinity=False, width=32)
 above = st.floats(min_value=0.01, max_value=1e9)
@@ -400,3 +402,42 @@ def test_a_number_too_large_for_a_date_is_refused():
     with pytest.raises(ContractError):
         contract.moment("99999-01-01T00:00:00Z")
     assert math.isclose(contract.moment("2026-08-02T19:20:11+02:00"), 1785691211)
+
+
+@pytest.mark.parametrize(
+    "control", ["\n", "\x1b[2J", "\x00", "\x9b31m", "\x7f", "\r\n"]
+)
+def test_no_control_character_gets_past_a_decoder(control):
+    """They steer terminals, and a line feed forges a line of a log."""
+    wild = f"a{control}b"
+    limit = Limit(wild, wild, 1.0, 0.0, 1.0, 0.0)
+    state = State(1, 0.0, "t", wild, (limit,), wild, "ok", wild, wild, last_by=wild)
+    info = Info(wild, wild, (), {wild: Meter(wild, wild)}, model=wild, url=wild)
+    event = Event(1, 0.0, "t", "due", wild, wild, wild, wild, wild)
+    entry = Entry(1, "t", "done", wild, wild, {wild: 1.0})
+    refused = Result("t", "t", code="internal", text=wild)
+    for message in (
+        state, info, event, refused, Meters(1, 0.0, {wild: 1.0}),
+        Result("t", "t", seq=1, log=(entry,)), Command("done", by=wild, note=wild),
+    ):  # fmt: skip
+        read = repr(type(message).decode(message.encode()))
+        assert not re.search(r"\\(n|r|x[0189][0-9a-f]|x7f)", read), read
+
+
+def test_a_transaction_comes_back_as_it_was_sent():
+    command = Command.decode(b'{"command": "done", "transaction": "a\\nb"}')
+    assert command.transaction == "a\nb"
+
+
+def test_integers_texts_and_limits_end_somewhere():
+    """`done_count: 10**400` made the bridge's metrics fail for the whole farm."""
+    limits = [Limit(f"m{n}", "h", 1.0, 0.0, 1.0, 0.0) for n in range(33)]
+    state = State(1, 0.0, "t", "x" * 9000, tuple(limits[:32]), "m0", "ok")
+    assert len(State.decode(state.encode()).label) == contract.MAX_LONG
+    for wrong in (
+        state._replace(limits=tuple(limits)),
+        state._replace(done_count=2**53 + 1),
+        state._replace(seq=10**400),
+    ):
+        with pytest.raises(ContractError):
+            State.decode(wrong.encode())

@@ -272,16 +272,23 @@ def test_meters_of_any_name_are_keys():
 def test_no_name_makes_a_key_that_a_catalog_refuses():
     """Neither many that give one slug, nor the longest ones."""
     names = [f"a{'!' * number}" for number in range(1, 250)] + ["z" * 63]
-    limits = tuple(m.limit(name) for name in names)
-    long = "t" * 63
+    most = contract.MAX_LIMITS
+    tasks = [
+        m.state(
+            f"{number:02}" + "t" * 61,
+            limits=tuple(m.limit(name) for name in names[first : first + most]),
+        )
+        for number, first in enumerate(range(0, len(names), most))
+    ]
     made = Mirror()
-    said = m.printer("p" * 63, tasks=(m.state(long, limits=limits),), meters=names)
+    said = m.printer("p" * 63, tasks=tuple(tasks), meters=names)
     said[m.topic("p" * 63, "meters")] = m.meters(**dict.fromkeys(names, 1.0)).encode()
     made.hear(said)
 
     described = {key: place.description for key, place in made.items.items()}
     assert len(check_items(described)) == len(made.items)
-    assert sum(key.endswith(".used") for key in made.items) == 1 + len(names)
+    used = sum(key.endswith(".used") for key in made.items)
+    assert used == len(tasks) + len(names)
     assert sum(key.count(".") == 1 for key in made.items) == len(names) + len(PRINTER)
 
 
