@@ -38,6 +38,7 @@ def bridge(port, printers=(), **broker):
         store=Store(printers=tuple(printers)),
     )
     made = make_bridge(settings, Items())
+    made.commands.transactions.answer_within = 30.0  # on a busy machine
     made.start()
     try:
         yield made
