@@ -8,7 +8,7 @@ BROKER ?=
 KLIPPER ?=
 MINUTES ?= 60
 HERE = klippy_extra/contract.py
-COPIES = mqtt_bridge/contract.py integration/custom_components/klipper_upkeep/contract.py
+COPIES = mqtt_bridge/contract.py custom_components/klipper_upkeep/contract.py
 
 .PHONY: demo venv check test test-all test-python test-py37 test-integration test-ha test-klipper \
   test-interop bench soak contract changelog
@@ -60,12 +60,14 @@ $(VENV)-py37/ready: tests/py37.txt
 	$(VENV)-py37/bin/python -m pip install --quiet --disable-pip-version-check -r tests/py37.txt
 	touch $@
 
+# Their own settings: the project's are for the Python and the packages of the rest.
+STRICT = --config-file= --strict --explicit-package-bases custom_components/klipper_upkeep
 INTEGRATION = -c tests/integration/pytest.ini --cov=custom_components.klipper_upkeep \
   --cov-config=tests/integration/coverage.ini tests/integration
 
 # The integration in Home Assistant's own test harness.
 test-integration: $(VENV)-ha/ready
-	cd integration && ../$(VENV)-ha/bin/python -m mypy --strict --explicit-package-bases custom_components/klipper_upkeep
+	$(VENV)-ha/bin/python -m mypy $(STRICT)
 	$(VENV)-ha/bin/python -m pytest $(INTEGRATION)
 
 $(VENV)-ha/ready: tests/integration/requirements.txt
@@ -81,6 +83,7 @@ HA_LATEST ?= $(HOMES)/latest
 
 test-ha: $(VENV)/ready $(HA_STABLE)/ready $(HA_LATEST)/ready
 	HA_STABLE='$(HA_STABLE)' HA_LATEST='$(HA_LATEST)' $(PY) -m pytest --no-skips tests/ha
+	$(HA_LATEST)/pytest -m mypy --cache-dir .mypy_cache/latest $(STRICT)
 	COVERAGE_FILE=.coverage.latest $(HA_LATEST)/pytest -m pytest $(INTEGRATION)
 
 $(HOMES)/%/ready:

@@ -115,7 +115,7 @@ def test_a_message_is_its_golden_file(name):
 def test_the_copies_are_the_same_bytes(copy):
     folder = {
         "mqtt_bridge": ROOT / "mqtt_bridge",
-        "integration": ROOT / "integration/custom_components/klipper_upkeep",
+        "integration": ROOT / "custom_components/klipper_upkeep",
     }[copy]
     original = (ROOT / "klippy_extra" / "contract.py").read_bytes()
     assert (folder / "contract.py").read_bytes() == original

@@ -19,8 +19,8 @@ from typing import Any
 from tests.fakes.mosquitto import free_port
 from tests.ha.websocket import WebSocket
 
-INTEGRATION = Path(__file__).parents[2] / "integration"
-BLUEPRINTS = INTEGRATION / "blueprints" / "automation"
+ROOT = Path(__file__).parents[2]
+BLUEPRINTS = ROOT / "integration" / "blueprints" / "automation"
 PATIENCE = 30.0
 START = 240.0
 
@@ -175,9 +175,7 @@ class HomeAssistant:
             kept["data"]["stable"].update(listen)
             (storage / "http").write_text(json.dumps(kept))
         # The other steps of a first start set up what asks the internet.
-        shutil.copytree(
-            INTEGRATION / "custom_components", self.folder / "custom_components"
-        )
+        shutil.copytree(ROOT / "custom_components", self.folder / "custom_components")
         done = {"done": ["core_config", "analytics", "integration"]}
         first = {"version": 4, "minor_version": 1, "key": "onboarding", "data": done}
         (storage / "onboarding").write_text(json.dumps(first))

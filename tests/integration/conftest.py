@@ -5,6 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from homeassistant.helpers.service_info.mqtt import MqttServiceInfo
+from homeassistant.util import dt as dt_util
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_fire_mqtt_message,
+)
 
 # Imported first, so that "custom_components" is ours.
 from custom_components.klipper_upkeep.const import DOMAIN
@@ -17,12 +23,6 @@ from custom_components.klipper_upkeep.contract import (
     Result,
     State,
     Topic,
-)
-from homeassistant.helpers.service_info.mqtt import MqttServiceInfo
-from homeassistant.util import dt as dt_util
-from pytest_homeassistant_custom_component.common import (
-    MockConfigEntry,
-    async_fire_mqtt_message,
 )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from custom_components.klipper_upkeep import config_flow
-from custom_components.klipper_upkeep.const import DOMAIN
 from homeassistant.config_entries import SOURCE_MQTT, SOURCE_USER
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import issue_registry as ir
+
+from custom_components.klipper_upkeep import config_flow
+from custom_components.klipper_upkeep.const import DOMAIN
 
 from .conftest import BASE, INFO, as_message
 

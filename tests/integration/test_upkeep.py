@@ -10,16 +10,6 @@ from pathlib import Path
 
 import pytest
 import voluptuous as vol
-from custom_components.klipper_upkeep import async_remove_config_entry_device, words
-from custom_components.klipper_upkeep import fleet as fleet_module
-from custom_components.klipper_upkeep.const import DOMAIN, EVENT
-from custom_components.klipper_upkeep.contract import Command, Limit
-from custom_components.klipper_upkeep.diagnostics import (
-    async_get_config_entry_diagnostics,
-)
-from custom_components.klipper_upkeep.entity import with_identifier
-from custom_components.klipper_upkeep.logbook import async_describe_events
-from custom_components.klipper_upkeep.repairs import async_create_fix_flow
 from homeassistant.components import mqtt
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import Context, Event
@@ -34,6 +24,17 @@ from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
     async_capture_events,
 )
+
+from custom_components.klipper_upkeep import async_remove_config_entry_device, words
+from custom_components.klipper_upkeep import fleet as fleet_module
+from custom_components.klipper_upkeep.const import DOMAIN, EVENT
+from custom_components.klipper_upkeep.contract import Command, Limit
+from custom_components.klipper_upkeep.diagnostics import (
+    async_get_config_entry_diagnostics,
+)
+from custom_components.klipper_upkeep.entity import with_identifier
+from custom_components.klipper_upkeep.logbook import async_describe_events
+from custom_components.klipper_upkeep.repairs import async_create_fix_flow
 
 from .conftest import BELTS, INFO, LOG, RODS, Printer
 

@@ -1,0 +1,63 @@
+"""What HACS and hassfest look for stands where they look.
+
+Their rules, as far as files alone tell: one integration below ``custom_components`` at
+the repository's root, ``hacs.json`` and a README beside it, a complete manifest.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import yaml
+from homeassistant.const import REQUIRED_PYTHON_VER
+
+ROOT = Path(__file__).parents[2]
+INTEGRATION = ROOT / "custom_components" / "klipper_upkeep"
+MANIFEST = json.loads((INTEGRATION / "manifest.json").read_text())
+
+
+def test_there_is_one_integration_at_the_root_of_the_repository():
+    assert [each.name for each in INTEGRATION.parent.iterdir() if each.is_dir()] == [
+        MANIFEST["domain"]
+    ]
+    assert (ROOT / "README.md").is_file()
+    assert (INTEGRATION / "brand" / "icon.png").is_file()
+
+
+def test_hacs_json_has_a_name_and_only_what_hacs_knows():
+    told = json.loads((ROOT / "hacs.json").read_text())
+    known = {"name", "homeassistant", "hacs", "render_readme", "country", "filename"}
+    assert told["name"]
+    assert set(told) <= known
+    assert re.fullmatch(r"\d{4}\.\d+\.\d+", told["homeassistant"])
+
+
+def test_the_manifest_has_every_key_that_hacs_wants_and_in_hassfests_order():
+    for key in ("documentation", "issue_tracker", "codeowners", "name", "version"):
+        assert MANIFEST[key]
+    assert list(MANIFEST) == ["domain", "name", *sorted(list(MANIFEST)[2:])]
+
+
+def test_every_action_has_its_name_its_fields_and_its_icon():
+    services = yaml.safe_load((INTEGRATION / "services.yaml").read_text())
+    texts = json.loads((INTEGRATION / "translations" / "en.json").read_text())
+    icons = json.loads((INTEGRATION / "icons.json").read_text())
+    assert set(services) == set(texts["services"]) == set(icons["services"])
+    for action, described in services.items():
+        assert set(described["fields"]) == set(texts["services"][action]["fields"])
+
+
+def test_every_rule_of_the_quality_scale_is_done_or_has_its_reason():
+    rules = yaml.safe_load((INTEGRATION / "quality_scale.yaml").read_text())["rules"]
+    assert {"docs-triggers", "docs-conditions", "test-coverage"} <= set(rules)
+    for rule in rules.values():
+        assert rule == "done" or (rule["status"] == "exempt" and rule["comment"])
+
+
+def test_the_readme_tells_what_to_click():
+    readme = (ROOT / "integration" / "README.md").read_text()
+    for words in ("⋮", "Custom repositories", "Integration", "Download", "restart"):
+        assert words in readme
+    assert REQUIRED_PYTHON_VER >= (3, 13)
