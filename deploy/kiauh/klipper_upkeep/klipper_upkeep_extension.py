@@ -1,0 +1,50 @@
+"""Klipper Upkeep in KIAUH's menu: fetches the checkout and runs its installer.
+
+It knows nothing of Klipper by itself: what is installed where, install.sh decides.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from core.logger import Logger
+from extensions.base_extension import BaseExtension
+
+CHECKOUT = Path.home() / "klipper-upkeep"
+
+
+class KlipperUpkeepExtension(BaseExtension):
+    """Install, update and remove; each ends with one sentence."""
+
+    def install_extension(self, **_kwargs: object) -> None:
+        """Fetch the checkout, unless it is there, and install from it."""
+        fetched = CHECKOUT.exists() or self._run(
+            "git", "clone", self.metadata["repo"], str(CHECKOUT)
+        )
+        self._end(fetched and self._installer(), "is installed")
+
+    def update_extension(self, **_kwargs: object) -> None:
+        """Fetch what is new, and install again: a new version may need more."""
+        fetched = self._run("git", "-C", str(CHECKOUT), "pull", "--ff-only")
+        self._end(fetched and self._installer("--yes"), "is up to date")
+
+    def remove_extension(self, **_kwargs: object) -> None:
+        """Take it out of Klipper. The checkout and what was counted stay."""
+        self._end(self._installer("--uninstall"), "is taken out")
+
+    def _installer(self, *options: str) -> bool:
+        return self._run("sh", str(CHECKOUT / "install.sh"), *options)
+
+    def _run(self, *command: str) -> bool:
+        try:
+            return subprocess.run(command, check=False).returncode == 0
+        except OSError as error:
+            Logger.print_error(str(error))
+            return False
+
+    def _end(self, is_well: bool, result: str) -> None:
+        if is_well:
+            Logger.print_ok(f"Klipper Upkeep {result}.")
+        else:
+            Logger.print_error("Klipper Upkeep: that failed, see above.")
