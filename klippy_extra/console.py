@@ -187,6 +187,7 @@ class Console:
 
     def _due(self, gcmd) -> dict[str, list[str]]:
         """What is due, in sentences, by what is to happen then."""
+        self._manager.count_now()
         board = self._manager.board
         if gcmd.get("NAME", None) is not None:
             states = [board.state(self._task(gcmd).slug)]
