@@ -29,6 +29,7 @@ from .records import Record
 from .reminders import Reminders
 from .storage.memory import Memory
 from .task import Task
+from .ui.copied import Copied
 from .ui.dialogs import Dialogs
 from .ui.display import Display
 from .ui.print_start import PrintStart
@@ -68,6 +69,9 @@ class Manager:
         )
         dialogs, display = Dialogs(printer), Display(printer)
         self.reminders = Reminders(printer, self.settings, self.tasks, dialogs, display)
+        self.copied = Copied(
+            printer, dialogs, self.reminders.say, self._report_broker, self._settle
+        )
         print_start = PrintStart(
             printer, dialogs, display, self.settings.confirm_timeout
         )
@@ -167,9 +171,14 @@ class Manager:
 
     def _begin(self, save: Callable[[dict[str, Any]], None]) -> None:
         """Save, publish and import: what needs to know what was before."""
+        publishes = self.settings.broker is not None
+        if self.memory.documents.get("renew"):
+            self.memory.renew()
+        self.copied.compare(self.memory.documents, publishes)
         # Without the broker, counting goes on all the same.
         self._connection = guarded(self._connect_broker, "the way to the broker")()
         documents = {**self._everything(), **self.memory.identity()}
+        documents.update(self.copied.documents(publishes), renew=None)
         if self._connection is not None:
             documents.update(self._connection.documents)
         save(documents)
@@ -265,9 +274,35 @@ class Manager:
         entry = guarded(lambda eventtime: call(), "a message that waited")
         self._reactor.register_callback(entry, self._reactor.monotonic() + seconds)
 
+    def _report_broker(self, text: str) -> None:
+        self.problems.report(BROKER, text)
+
+    def _settle(self, new: bool) -> str:
+        """Go on as another printer, or as the same on another machine."""
+        if self._connection is not None:
+            # The link's end would hold the reactor.
+            self.memory.save({"renew": True})
+            return "RESTART gives this printer an identity of its own."
+        if new:
+            self.memory.renew()
+        documents = {**self.copied.documents(publishes=True), **self.memory.identity()}
+        connection = guarded(self._connect_broker, "the way to the broker")()
+        if connection is not None:
+            documents = {"unpublish": None, **documents, **connection.documents}
+        self.memory.save(documents)
+        if connection is not None:
+            self._connection = connection
+            connection.link.start()
+        if not new:
+            return "It is the same printer, and it publishes again."
+        return (
+            "This printer has an identity of its own now. Where the other one has the"
+            " same 'printer_name', give this one another in its section [maintain]."
+        )
+
     def _broker_trouble(self, text: str) -> None:
         """Tell people once that the broker does not work, and once that it does."""
-        self.problems.report(BROKER, text)
+        self._report_broker(text)
         self.reminders.say(text or "The MQTT broker works again.")
         self.sum_up()
 
@@ -463,6 +498,8 @@ class Manager:
     # What the publisher sees
 
     def _connect_broker(self) -> broker.Connection | None:
+        if self.copied.is_open:
+            return None
         sight = Sight(
             info=self._info,
             tasks=tuple(self.tasks),

@@ -106,6 +106,13 @@ class Memory:
             return uuid.uuid5(NAMESPACE, f"{_machine()} {self._who}").hex
         return uuid.uuid4().hex
 
+    def renew(self) -> None:
+        """Become another printer, which has published nothing yet."""
+        self.uuid = uuid.uuid4().hex
+        for name in ("published", "unpublish", "renew"):
+            self.documents.pop(name, None)
+        self._leap()
+
     def lost(self, problem: str) -> None:
         """Go on after a loss, beyond all that may have been published before."""
         self._say(problem)

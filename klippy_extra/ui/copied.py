@@ -1,0 +1,88 @@
+"""The question whether this printer is a copy of another: a copied card, most often."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Mapping
+
+from .. import prompts
+from ..guard import guarded
+from ..identity import Machine, here
+from .dialogs import Dialogs
+
+COMMAND = "MAINTENANCE_IDENTITY"
+KEY = "identity"
+SHOWN_AFTER = 4.0  # seconds, when screens have connected again
+TEXT = (
+    "The maintenance store was written on another machine. If its card was copied, this"
+    " is another printer: press Copy, and it gets an identity of its own with all its"
+    " counts. If the same printer has new hardware, press Same. Until then counting"
+    " goes on, and nothing is published over MQTT."
+)
+HOW = f"Type {COMMAND} NEW=1 for a copy, or {COMMAND} SAME=1 for the same printer."
+
+
+class Copied:
+    """Compares the machine with the store's, asks once, and takes the answer."""
+
+    def __init__(
+        self,
+        printer: Any,
+        dialogs: Dialogs,
+        say: Callable[[str], None],
+        report: Callable[[str], None],
+        settle: Callable[[bool], str],
+    ) -> None:
+        """*settle* gives a new identity, or leaves it, and returns a sentence."""
+        self._reactor = printer.get_reactor()
+        self._dialogs, self._say = dialogs, say
+        self._report, self._settle = report, settle
+        self._here: Machine | None = None
+        self.is_open = False  # nobody has answered yet
+        gcode = printer.lookup_object("gcode")
+        through = (printer.command_error,)
+        gcode.register_command(
+            COMMAND,
+            guarded(self._answer, COMMAND, through=through),
+            desc="Tell whether this printer is a copy: NEW=1, or the same: SAME=1",
+        )
+
+    def compare(self, documents: Mapping[str, Any], publishes: bool) -> None:
+        """Look whose store this is. Without a broker nobody is mistaken for another."""
+        self._here = here()
+        known = Machine.of(documents.get("machine") or {})
+        self.is_open = publishes and self._here.is_other(known)
+        if self.is_open:
+            self._report(f"{TEXT} {HOW}")
+            show = guarded(lambda eventtime: self._show(), "the question of a copy")
+            at = self._reactor.monotonic() + SHOWN_AFTER
+            self._reactor.register_callback(show, at)
+
+    def documents(self, publishes: bool) -> dict[str, Any]:
+        """What the store is to remember of this machine."""
+        if self._here is None or self.is_open or not publishes:
+            return {}
+        return {"machine": self._here._asdict()}
+
+    def _show(self) -> None:
+        if not self.is_open:
+            return
+        self._say(f"{TEXT} {HOW}")
+        buttons = [
+            prompts.Button("Copy", f"{COMMAND} NEW=1", "warning"),
+            prompts.Button("Same", f"{COMMAND} SAME=1"),
+        ]
+        title = "Is this printer a copy?"
+        self._dialogs.show(KEY, prompts.dialog(title, [TEXT], buttons, []))
+
+    def _answer(self, gcmd: Any) -> None:
+        new = gcmd.get("NEW", "0") not in ("0", "")
+        same = gcmd.get("SAME", "0") not in ("0", "")
+        if new == same:
+            raise gcmd.error(f"{COMMAND} needs NEW=1 or SAME=1.")
+        if not new and not self.is_open:
+            gcmd.respond_info("Nothing is to be answered: it is the same printer.")
+            return
+        self._dialogs.close(KEY)
+        self.is_open = False
+        self._report("")
+        gcmd.respond_info(self._settle(new))

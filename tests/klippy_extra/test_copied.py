@@ -1,0 +1,124 @@
+"""A copied card: two printers with one identity, of which one gets another."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from klippy_extra.identity import Machine, here
+
+BROKER = "[maintain]\nmqtt_host: 127.0.0.1\nmqtt_port: 9\n"
+RODS = "[maintain rods]\ntrigger: print_time\nthreshold: 150\n"
+PI = Machine("10000000abc", ("b8:27:eb:00:00:01",), "f00d")
+
+
+@pytest.mark.parametrize(
+    ("machine", "is_other"),
+    [
+        (PI, False),
+        (PI._replace(system="re-imaged"), False),
+        (PI._replace(adapters=("00:11:22:33:44:55",)), False),
+        (PI._replace(serial="10000000def"), True),
+        (PI._replace(serial=""), False),
+        (PI._replace(serial="", adapters=("00:11:22:33:44:55",)), True),
+        (Machine(system="f00d"), False),
+        (Machine(system="beef"), True),
+        (Machine(), False),
+    ],
+)
+def test_what_is_known_of_a_machine_tells_it_from_a_copy(machine, is_other):
+    assert machine.is_other(PI) is is_other
+
+
+def test_a_machine_is_known_by_what_its_files_say(tmp_path):
+    write(tmp_path, "10000000abc\0")
+    assert here(tmp_path) == PI
+    assert here(tmp_path / "nothing") == Machine()
+
+
+def write(root, serial):
+    files = {
+        "sys/firmware/devicetree/base/serial-number": serial,
+        "sys/class/net/eth0/address": "b8:27:eb:00:00:01\n",
+        "sys/class/net/eth0/device/vendor": "",
+        "sys/class/net/tun0/address": "12:34:56:78:9a:bc\n",
+        "etc/machine-id": "f00d\n",
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+@pytest.fixture
+def copy(bench, tmp_path, monkeypatch):
+    """A printer whose store was written on another machine."""
+    write(tmp_path, "10000000abc")
+    bench(BROKER + RODS).close()
+    monkeypatch.setattr(sys.modules["extras.maintain.identity"], "ROOT", tmp_path)
+    first = bench(BROKER + RODS)
+    first.use(print_time=20.0)
+    first.uuid = first.manager.memory.uuid
+    first.close()
+    write(tmp_path, "10000000def")
+    printer = bench(BROKER + RODS)
+    printer.first = first.uuid
+    printer.advance(5)
+    return printer
+
+
+def test_a_copy_counts_on_publishes_nothing_and_asks(copy):
+    assert copy.manager._connection is None
+    assert copy.task("rods")["used"] == 20.0
+    copy.use(print_time=1.0)
+    assert copy.task("rods")["used"] == 21.0
+    assert "// action:prompt_begin Is this printer a copy?" in copy.console
+    assert "written on another machine" in copy.say("MAINTAIN_STATUS")
+
+
+def test_a_copy_gets_an_identity_of_its_own_with_all_its_counts(copy):
+    said = copy.say("MAINTENANCE_IDENTITY NEW=1")
+
+    assert "identity of its own" in said
+    assert copy.manager.memory.uuid != copy.first
+    assert copy.manager._connection is not None
+    assert copy.task("rods")["used"] == 20.0
+    assert "// action:prompt_end" in said
+    mine = copy.manager.memory.uuid
+    copy.restart()
+    copy.advance(5)
+    assert copy.manager.memory.uuid == mine
+    assert copy.manager._connection is not None
+
+
+def test_what_the_other_has_published_is_not_cleared(copy):
+    copy.say("MAINTENANCE_IDENTITY NEW=1")
+
+    assert copy.manager._connection.documents["unpublish"] == []
+
+
+def test_the_same_printer_on_new_hardware_is_asked_once(copy):
+    assert "publishes again" in copy.say("MAINTENANCE_IDENTITY SAME=1")
+    assert copy.manager.memory.uuid == copy.first
+    assert copy.manager._connection is not None
+    copy.restart()
+    copy.advance(5)
+    assert copy.manager._connection is not None
+    assert copy.console[-1] != "// action:prompt_show"
+
+
+def test_a_printer_that_is_online_changes_its_identity_at_a_restart(bench):
+    printer = bench(BROKER + RODS)
+    before = printer.manager.memory.uuid
+    assert "RESTART" in printer.say("MAINTENANCE_IDENTITY NEW=1")
+    assert printer.manager.memory.uuid == before
+    printer.restart()
+    mine = printer.manager.memory.uuid
+    assert mine != before
+    printer.restart()
+    assert printer.manager.memory.uuid == mine
+
+
+def test_an_answer_is_one_of_two(bench):
+    printer = bench(BROKER + RODS)
+    assert "NEW=1 or SAME=1" in printer.say("MAINTENANCE_IDENTITY")
