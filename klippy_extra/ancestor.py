@@ -7,6 +7,8 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .paths import path_of, shown
+
 FOLDER = Path("~/maintain-db")
 MOST = 1 << 16  # bytes
 METERS = ("print_time", "filament", "time")  # h, m, hours since 1970
@@ -34,14 +36,14 @@ def read(name: str, folder: Path = FOLDER) -> Old | None:
     # A name with a slash led the ancestor out of its folder.
     if not word or word in (".", "..") or "/" in word:
         return None
-    path = folder.expanduser() / word
+    path = path_of(f"{folder}/{word}")
     try:
         with path.open("rb") as file:
             return parse(file.read(MOST))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be taken over: {error}") from None
+        raise ValueError(f"{shown(path)} cannot be taken over: {error}") from None
 
 
 def parse(content: bytes) -> Old:

@@ -10,6 +10,7 @@ from typing import Callable, Iterable
 
 from . import contract
 from .contract import Entry
+from .paths import shown
 
 FIELDS = ("time", "task", "event", "by", "note", "used")
 JOIN = 2.0  # seconds
@@ -44,7 +45,7 @@ class Export:
             with fresh.open("w", encoding="utf-8", newline="") as file:
                 file.write(table(entries))
             fresh.replace(self._path)
-            text = f"The log was written to {self._path}."
+            text = f"The log was written to {shown(self._path)}."
         except (OSError, ValueError) as error:
             text = f"The log could not be written: {error}."
         self._post(lambda: tell(text))

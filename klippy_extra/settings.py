@@ -11,6 +11,7 @@ from typing import NamedTuple
 from . import conditions, contract, moonraker
 from .entity_names import LANGUAGES
 from .mqtt.address import Broker, credentials
+from .paths import path_of, shown
 
 # klippy.log shows the whole configuration, and people post it in public.
 SECRETS = ("mqtt_password", "mqtt_username", "mqtt_user", "password", "username")
@@ -69,7 +70,7 @@ class Settings(NamedTuple):
 def read(config) -> Settings:
     """Read the section; `config.error` tells section, option and fix."""
     start_args = config.get_printer().get_start_args()
-    folder = Path(start_args.get("config_file") or "printer.cfg").expanduser()
+    folder = path_of(start_args.get("config_file") or "printer.cfg")
     name = text(config, "printer_name", default_name(folder, socket.gethostname()))
     # The ancestor's time between checks: ours counts live, and 0 or less still means
     # that nothing is said unasked.
@@ -88,7 +89,7 @@ def read(config) -> Settings:
         ),
         allow_commands=config.getboolean("allow_commands", True),
         publish_interval=number(config, "publish_interval", 30.0, least=1.0),
-        store=Path(text(config, "store", str(default_store(folder)))).expanduser(),
+        store=path_of(text(config, "store", str(default_store(folder)))),
         store_interval=number(config, "store_interval", 10.0, least=1.0),
         remind=interval > 0.0,
         remind_interval=number(config, "remind_interval", 3600.0, least=60.0),
@@ -257,9 +258,9 @@ def _file(config, option: str) -> str | None:
     path = config.get(option, None)
     if path is None:
         return None
-    where = Path(path).expanduser()
+    where = path_of(path)
     if not where.is_file():
-        raise refusal(config, option, f"names {where}, which is no file")
+        raise refusal(config, option, f"names {shown(where)}, which is no file")
     return str(where)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, NamedTuple
+
+from ..paths import path_of, shown
 
 
 class Broker(NamedTuple):
@@ -30,11 +31,11 @@ class Broker(NamedTuple):
 
 def credentials(path: str) -> tuple[str, str | None]:
     """Read ``username:`` and ``password:`` lines; ValueError tells the fix."""
-    where = Path(path).expanduser()
+    where = path_of(path)
     try:
         text = where.read_text(encoding="utf-8-sig")  # Windows writes a mark first
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{where} cannot be read ({error})") from None
+        raise ValueError(f"{shown(where)} cannot be read ({error})") from None
     found: dict[str, str] = {}
     for line in text.splitlines():
         name, mark, value = line.partition(":")
@@ -42,7 +43,7 @@ def credentials(path: str) -> tuple[str, str | None]:
             found[name.strip().lower()] = value.strip()
     if not found.get("username"):
         raise ValueError(
-            f"{where} has no line 'username: NAME' (and one 'password: WORD')"
+            f"{shown(where)} has no line 'username: NAME' (and one 'password: WORD')"
         )
     return found["username"], found.get("password")
 
