@@ -16,7 +16,7 @@ from pathlib import Path
 from . import FastClock, Host, LifeClock, Printer
 from .reactor import Clock
 
-EXTRA = Path(__file__).parents[2] / "klippy_extra"
+EXTRA = Path(__file__).parents[3] / "klippy_extra"
 
 
 def main(argv: list[str] | None = None) -> int:
