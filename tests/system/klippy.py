@@ -32,7 +32,6 @@ from demo.klippy import (
     board_environment,
     faster,
     find,
-    forget_clock,
 )
 
 SPEED = float(os.environ.get("KLIPPER_SPEED", "30"))
@@ -561,7 +560,6 @@ def end(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    forget_clock(process.pid)
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()
