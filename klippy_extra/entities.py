@@ -237,9 +237,18 @@ _SELDOM = (
     + ", command_topic=%s"
 )
 _OFTEN = "".join(f", {name}=it.get('{name}')" for name in _NUMBERS)
+# UNIX seconds, for whoever looks while the printer is off: the calendar goes on then.
+_HOURS = (
+    "(it.get('limits') or []) | selectattr('meter', 'eq', 'time')"
+    " | map(attribute='remaining') | select('number')"
+)
+_CALENDAR = (
+    f"(it.get('time') + ({_HOURS} | first) * 3600) | int if it.get('match') == 'any'"
+    f" and ({_HOURS} | list) and it.get('time') else none"
+)
 TASK_ATTRIBUTES = {
     "due": f"dict({_SELDOM}) | to_json",
-    "status": f"dict({_SELDOM}{_OFTEN}) | to_json",
+    "status": f"dict({_SELDOM}{_OFTEN}, calendar_due_at={_CALENDAR}) | to_json",
 }
 SUMMARY_ATTRIBUTES = (
     "dict(due_tasks=(it.get('due_labels') or [])[:30] | map('truncate', 60, true)"

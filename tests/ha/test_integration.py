@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.ha.browser import Browser
-from tests.ha.home_assistant import until
+from tests.ha.home_assistant import shown, until
 from tests.ha.test_pages import PICTURES
 
 DOMAIN = "klipper_upkeep"
@@ -65,23 +65,53 @@ def due(upkeep, voron):
 def test_it_is_a_device_of_its_own_below_discoverys_and_doubles_no_entity(upkeep):
     ours, theirs = upkeep.device("Voron maintenance"), upkeep.device("Voron")
     assert ours["entry_type"] == "service"
-    assert ours["via_device_id"] == theirs["id"]
+    # Discovery follows the tasks, so that its device may come later.
+    until(
+        lambda: upkeep.device("Voron maintenance")["via_device_id"] == theirs["id"],
+        "the link to MQTT's device",
+    )
     made = upkeep.entities(DOMAIN).values()
     assert sorted(each["entity_id"] for each in made) == [CALENDAR, TODO]
 
 
-def test_a_tick_in_the_list_marks_done_in_the_users_name(due, voron):
+def test_a_tick_in_the_list_marks_done_in_the_users_name_and_can_be_undone(due, voron):
     due.call("todo.update_item", TODO, item="filter", status="completed")
 
     due.wait(TODO, "0")
     due.wait("sensor.voron_filter_remaining", "50.0")
     assert "Anna" in voron.log_of("filter")
 
+    due.call("todo.update_item", TODO, item="filter", status="needs_action")
 
-def test_an_overdue_task_is_a_repair_whose_note_reaches_the_printers_log(due, voron):
-    assert until(lambda: issues(due)) == {"due.voron.filter"}
+    due.wait(TODO, "1")
+    due.wait("sensor.voron_filter_remaining", "-1.5")
 
-    flow = due.http("POST", FIXES, {"handler": DOMAIN, "issue_id": "due.voron.filter"})
+
+def set_options(home, **wanted):
+    (entry,) = entries(home)
+    path = "/api/config/config_entries/options/flow"
+    flow = home.http("POST", path, {"handler": entry["entry_id"]})
+    answers = {**shown(flow["data_schema"]), **wanted}
+    done = home.http("POST", f"{path}/{flow['flow_id']}", answers)
+    assert done["type"] == "create_entry"
+
+
+@pytest.fixture
+def repaired(due):
+    """Repairs for what is overdue by a percent, as an option."""
+    assert issues(due) == set()
+    set_options(due, repairs=True, repairs_margin=1)
+    yield due
+    set_options(due, repairs=False)
+
+
+def test_an_overdue_task_is_a_repair_whose_note_reaches_the_printers_log(
+    repaired, voron
+):
+    due = repaired
+    (issue,) = until(lambda: issues(due))
+
+    flow = due.http("POST", FIXES, {"handler": DOMAIN, "issue_id": issue})
     done = due.http("POST", f"{FIXES}/{flow['flow_id']}", {"note": "it was black"})
 
     assert done["type"] == "create_entry"
@@ -126,7 +156,7 @@ def test_what_was_done_stands_in_the_calendar(due, voron):
         return [
             each
             for each in events()
-            if each["summary"] == "✓ Carbon filter"
+            if each["summary"] == "Voron: ✓ Carbon filter"
             and "in the calendar" in (each["description"] or "")
         ]
 
@@ -151,11 +181,37 @@ def test_diagnostics_name_no_person(upkeep, voron):
     assert "Anna" not in str(told["data"])
 
 
-def test_it_is_unavailable_while_the_printer_is_off(upkeep, voron):
+def test_a_printer_that_is_off_keeps_its_list_and_refuses_in_words(due, voron):
     voron.kill()
-    upkeep.wait(TODO, "unavailable")
+    due.wait("binary_sensor.voron_connected", "off")
+    assert due.state(TODO) == "1"
+    with pytest.raises(AssertionError, match="Voron is off"):
+        act(due, "done", task="filter")
+
     voron.start()
-    upkeep.wait(TODO, "0")
+
+    due.wait("binary_sensor.voron_connected", "on")
+    due.wait(TODO, "1")
+
+
+def test_what_failed_while_the_broker_was_away_is_not_done_later(
+    due, voron, broker, hears
+):
+    before = due.attributes(STATUS)["done_count"]
+    broker.kill()
+    due.wait(TODO, "unavailable")
+    with pytest.raises(AssertionError, match="nothing will be sent later"):
+        act(due, "done", task="filter")
+
+    broker.start()
+
+    due.wait("binary_sensor.voron_connected", "on", timeout=60)
+    due.wait(TODO, "1", timeout=60)
+    # A command that was on its way would be there before this one.
+    act(due, "snooze", task="filter", hours=1)
+    due.wait(STATUS, "snoozed")
+    assert due.attributes(STATUS)["done_count"] == before
+    due.forget_log()  # the broker was away
 
 
 def test_it_reloads(upkeep):

@@ -674,6 +674,20 @@ def test_the_attributes_of_due_are_what_a_reminder_needs() -> None:
     }
 
 
+def test_the_status_tells_when_the_calendar_passes_while_the_printer_is_off() -> None:
+    component = made(TWO_LIMITS)["task.rods.status"]
+
+    def calendar(told: contract.State) -> Any:
+        payload = json.loads(told.encode())
+        shown = json.loads(render(component, payload, "json_attr_tpl"))
+        return shown["calendar_due_at"]
+
+    remaining = TWO_LIMITS.limits[1].remaining
+    assert calendar(TWO_LIMITS) == NOW + remaining * 3600
+    assert calendar(TWO_LIMITS._replace(match="all")) is None
+    assert calendar(state("rods")) is None
+
+
 def test_meters_and_the_summary_are_read_from_their_own_messages() -> None:
     found = made(state("rods"))
     meters = json.loads(contract.Meters(1, NOW, {"print_time": 12.5}).encode())
