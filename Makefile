@@ -10,7 +10,7 @@ MINUTES ?= 60
 HERE = klippy_extra/contract.py
 COPIES = mqtt_bridge/contract.py custom_components/klipper_upkeep/contract.py
 
-.PHONY: demo venv check test test-all test-python test-py37 test-integration test-ha test-klipper \
+.PHONY: demo venv check test test-all test-package test-python test-py37 test-integration test-ha test-klipper \
   test-interop bench soak contract changelog
 
 demo: $(VENV)/ready
@@ -50,6 +50,10 @@ test-python:
 	$(VENV)-$(notdir $(PYTHON))/bin/python -m pip install --quiet --disable-pip-version-check '.[test]'
 	$(NAMESPACE) $(VENV)-$(notdir $(PYTHON))/bin/python -m pytest -n auto --dist worksteal \
 	  tests/contract tests/mktl_daemon tests/mqtt_bridge
+
+# What is published: built, and installed away from the checkout. Fetches packages.
+test-package: $(VENV)/ready
+	$(PY) -m pytest -m network tests/package
 
 # The extra on the oldest Python that Klipper's users have.
 test-py37: $(VENV)-py37/ready

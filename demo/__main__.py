@@ -27,6 +27,7 @@ from demo.observer import Address, Observer
 from demo.realklippy import RealKlippy
 from demo.story import Sight, Step, Story
 from demo.view import amount, line, screen
+from mktl_daemon.cli.version import add_version
 from mqtt_bridge import contract
 from mqtt_bridge.contract import State
 
@@ -224,6 +225,7 @@ class Demo:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    add_version(parser)
     add = parser.add_argument
     add("--broker", metavar="URL", help="a broker of yours: mqtt://user:word@host:1883")
     add("--klipper", type=Path, metavar="CHECKOUT", help="a real Klippy")

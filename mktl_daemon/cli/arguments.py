@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Sequence
 
+from mktl_daemon.cli.version import add_version
+
 EXAMPLES = """\
 examples:
 
@@ -72,6 +74,7 @@ def _parser(verbs: Iterable[str]) -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_version(parser)
     option = parser.add_argument
     option("-s", "--store", help="the store of all keys that follow")
     option(

@@ -40,10 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader of a pipe has enough. Python flushes once more at its end, into
-        # a pipe that is not there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_the_reader_go()
         return 0
+
+
+def _let_the_reader_go() -> None:
+    """The reader of a pipe has enough: print into nothing from here on.
+
+    Python flushes once more at its end, and would end with status 120.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 # Verbs. Each returns whether all went well, and has printed what did not.
@@ -128,6 +134,7 @@ def _watch(options: argparse.Namespace) -> bool:
             sys.stdout.write(values.line(options, item, value, time) + "\n")
             sys.stdout.flush()
         except BrokenPipeError:
+            _let_the_reader_go()
             ended.set()
 
     for name in (signal.SIGINT, signal.SIGTERM):

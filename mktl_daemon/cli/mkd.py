@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mktl_daemon.cli.version import add_version
+
 if TYPE_CHECKING:
     from mktl_daemon import Daemon
 
@@ -107,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_version(parser)
     option = parser.add_argument
     option("store", help="the store's name")
     option("alias", help="this daemon's own name within the store")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from mktl_daemon.cli.mkd import add_network_options, end_when_told, run
+from mktl_daemon.cli.version import add_version
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Remember the catalogs of the daemons that announce themselves, "
         "and hand them to clients that ask.",
     )
+    add_version(parser)
     add_network_options(parser)
     return parser
 

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from importlib import metadata
 from types import FrameType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +128,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[_common(None, "before", verbose=False)],
+    )
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"%(prog)s {metadata.version('klipper-upkeep')}",
+        help="print the version and end",
     )
     parser.set_defaults(before=[], behind=[])
     # Behind the command, too; there nothing is said where nothing is written.
