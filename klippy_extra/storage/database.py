@@ -20,6 +20,7 @@ from ..paths import shown
 from . import documents
 from .stamps import Move, rows_of
 
+FULL = " is full"
 ROOM = 1 << 16  # bytes: a disk with less is full
 FORMAT = 1  # PRAGMA user_version
 RECENT = 500  # entries of the log that are loaded at start
@@ -116,7 +117,8 @@ def explained(error: Exception, path: Path) -> str:
     if disk.f_flag & os.ST_RDONLY:
         return f"the disk of {shown(path)} is read-only"
     if disk.f_bavail * disk.f_frsize < ROOM:
-        return f"the disk of {shown(path)} is full"
+        # To close the file now would free a little room, for one more save only.
+        return f"the disk of {shown(path)}{FULL}"
     text = getattr(error, "strerror", None) or str(error)
     return f"{shown(path)}: {text}"
 

@@ -185,10 +185,15 @@ class Store:
             except Exception as error:
                 why = files.explained(error, self.path)
                 if not self._refusal:
-                    logging.exception("maintain: unable to write %s", shown(self.path))
+                    by_disk = isinstance(error, (files.Error, OSError))
+                    trace = None if by_disk else error
+                    logging.warning(
+                        "maintain: unable to write: %s", why, exc_info=trace
+                    )
                 self._refused(why)
-                files.close(database)
-                database = None
+                if not why.endswith(files.FULL):
+                    files.close(database)
+                    database = None
             self._answer([job for job in jobs if isinstance(job, _Read)], database)
         files.close(database)
         self._owner.leave()
