@@ -1,5 +1,8 @@
 """mKTL, a key and value protocol over ZeroMQ: clients and daemons."""
 
+import importlib
+from typing import Any
+
 from . import config, meta, poll
 from .core.wire import Payload
 from .errors import (
@@ -34,3 +37,12 @@ __all__ = [
     "meta",
     "poll",
 ]
+
+# Programs written for the reference use these; nobody else waits for them.
+_LATER = frozenset({"begin", "json", "protocol", "weakref"})
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

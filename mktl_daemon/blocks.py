@@ -25,7 +25,7 @@ class Blocks:
     """
 
     def __init__(self, store: str) -> None:
-        self.store = catalog.check_name(store.lower())
+        self.store = catalog.check_store(store)
         self.alias: str | None = None
         self.authoritative_uuid: str | None = None
         # Replaced as a whole, never changed: whoever reads it is not disturbed.
@@ -125,14 +125,18 @@ class Blocks:
         )
 
     def save(self, identity: str | None = None) -> None:
-        """Write a block, or all of them, where this home's clients find it."""
+        """Write a block, or all of them, where this home's clients find it.
+
+        Where that does not work the cache is left alone, with one warning.
+        """
         for each in self.uuids() if identity is None else (identity,):
-            cache.save_block(self.store, each, self.encoded_block(each))
+            data = self.encoded_block(each)
+            cache.attempt(cache.save_block, self.store, each, data)
 
     def remove(self, identity: str) -> None:
         """Forget a block, on disk too."""
         self._drop_block(identity)
-        cache.remove_block(self.store, identity)
+        cache.attempt(cache.remove_block, self.store, identity)
 
     def _merge(self, fresh: list[Block], there: Collection[str]) -> None:
         """Take in blocks at once: those of *there* first, and newer ones first."""
@@ -150,7 +154,7 @@ class Blocks:
                     kept.setdefault(block["uuid"], block)
             self._blocks = {name: kept[name] for name in candidates if name in kept}
         for identity in before.keys() - kept.keys():
-            cache.remove_block(self.store, identity)
+            cache.attempt(cache.remove_block, self.store, identity)
         for block in fresh:
             if kept.get(block["uuid"]) is block:
                 self.save(block["uuid"])
@@ -178,7 +182,7 @@ class Blocks:
             gone = self._blocks.keys() - rest.keys()
             self._blocks = {**rest, block["uuid"]: block}
         for identity in gone:
-            cache.remove_block(self.store, identity)
+            cache.attempt(cache.remove_block, self.store, identity)
 
     def _drop_block(self, identity: str) -> None:
         with self._changing:

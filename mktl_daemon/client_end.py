@@ -61,6 +61,9 @@ class ClientEnd(ByValue):
     # (`time.monotonic`) that publication is expected.
     _ahead = _NONE_EXPECTED
 
+    # The time of a value that a GET brought, until something is published.
+    _fetched: float | None = None
+
     # Whether a subclass has a `to_payload` or a `from_payload` of its own.
     _has_own_encoding = False
     _has_own_decoding = False
@@ -102,8 +105,16 @@ class ClientEnd(ByValue):
             expected, until = self._ahead
             if when < expected and time.monotonic() > until:
                 expected = -math.inf
+            is_known = when == self._fetched and is_same(self._state, state)
+            if self._fetched is not None:
+                self._fetched = None
             if when >= expected:
                 self._ahead, self._state = _NONE_EXPECTED, state
+        if is_known:
+            # A GET was faster, and callbacks have heard of it.
+            if self._waiting is not None:
+                self._release()
+            return False
         self._pass_on(state)
         return when > expected or bool(self._callbacks)
 
@@ -155,7 +166,11 @@ class ClientEnd(ByValue):
             payload = self.to_payload(value)
             payload.add_origin()
             return payload.encapsulate(), getattr(payload, "bulk", None)
-        parts = wire.dumps(value), wire.encoded_origin()
+        if (marks := wire.nonfinite(value)) is not None:
+            value_part = wire.dumps(value) + b',"nonfinite":' + wire.dumps(marks)
+        else:
+            value_part = wire.dumps(value)
+        parts = value_part, wire.encoded_origin()
         return b'{"value":%b,"now":true,%b' % parts, None
 
     def _fetch(self, refresh: bool) -> None:
@@ -168,6 +183,7 @@ class ClientEnd(ByValue):
             if self._state is not before and when < (self._state.time or 0):
                 return
             self._state = fresh
+            self._fetched = when
         self._pass_on(fresh)
 
     def _follow(self, before: State, value: Any, payload: bytes) -> None:
@@ -227,9 +243,19 @@ class ClientEnd(ByValue):
             self._release()
         elif is_same(before, State(value)):
             return  # nothing changed, so nothing is published
-        if not waiting.acquire(timeout=_SETTLE):
+        # What arrived may be what another SET brought.
+        in_time = waiting.acquire(timeout=_SETTLE)
+        if not in_time or not is_same(State(self._state.value), State(value)):
             with contextlib.suppress(TimeoutError, MktlError):
                 self._fetch(refresh=False)
+
+    def _follow_reply(self, before: State, value: Any, pending: Pending) -> None:
+        """See to it that what a SET brought that nobody waited for can be read."""
+        answer = pending.answer
+        if answer is None or loop.shared().is_here():
+            return
+        if b'"error"' not in answer.payload:
+            self._follow(before, value, answer.payload)
 
     def _confirm(self, primed: State) -> None:
         """Ask for the value again, unless it has changed; on the loop's thread."""

@@ -30,6 +30,10 @@ class DaemonEnd(ClientEnd):
     log_on_set = True  # write a debug line for every SET
     publish_on_set = True  # publish what a SET brought, once perform_set is through
     is_persistent: bool
+    # Whether the next SET of this item begins while one still runs. Otherwise SETs are
+    # carried out one after the other, in the order in which a client sent them.
+    concurrent = False
+    is_builtin = False  # its requests do not wait for users' methods
 
     # Whether user code takes part in a GET with refresh, and in a SET.
     uses_get_code = False

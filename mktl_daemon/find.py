@@ -23,9 +23,16 @@ class _Stores:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.by_name: dict[str, Store] = {}
+        self._searches: dict[str, threading.RLock] = {}
+
+    def searching(self, name: str) -> threading.RLock:
+        """Return what is held while *name* is searched for: others need not wait."""
+        with self.lock:
+            return self._searches.setdefault(name, threading.RLock())
 
     def forked(self) -> None:
         self.lock = threading.RLock()
+        self._searches.clear()
         for name, known in list(self.by_name.items()):
             if known.catalog.authoritative_uuid is not None:
                 # The parent's daemon is a daemon like any other, to be found.
@@ -103,7 +110,10 @@ def forget(store: str) -> None:
 def _store(name: str) -> Store:
     if not name:
         raise ValueError("a store has a name")
-    with stores.lock:
+    known = stores.by_name.get(name)
+    if known is not None:
+        return known
+    with stores.searching(name):
         known = stores.by_name.get(name)
         if known is not None:
             return known
@@ -111,5 +121,5 @@ def _store(name: str) -> Store:
         refresh(catalog)
         if not len(catalog):
             raise RuntimeError(f"no registry knows a store {name!r}")
-        stores.by_name[name] = Store(name, refresh)
-        return stores.by_name[name]
+        with stores.lock:
+            return stores.by_name.setdefault(name, Store(name, refresh))

@@ -6,9 +6,10 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mktl_daemon.core import arrays, formats
+from mktl_daemon.core import arrays, formats, wire
 from mktl_daemon.core.units import from_quantity, to_quantity
 from mktl_daemon.core.value import NOTHING
 from mktl_daemon.core.wire import NO_ACK, NO_REP, SET, Payload
@@ -147,7 +148,10 @@ class Item(DaemonEnd):
         """Return the value in the fields of a message; the inverse of `to_payload`."""
         bulk = getattr(payload, "bulk", None)
         if bulk is None:
-            return payload.value
+            marks = getattr(payload, wire.NONFINITE, None)
+            return (
+                payload.value if marks is None else wire.restore(payload.value, marks)
+            )
         shape = getattr(payload, "shape", [len(bulk)])
         return arrays.put_together(bulk, shape, getattr(payload, "dtype", "uint8"))
 
@@ -195,6 +199,9 @@ class Item(DaemonEnd):
             flags = 0 if reply else NO_ACK | NO_REP
             request = (SET, self.full_key, payload, bulk, flags, self.timeout)
             pending = self._client().ask(*request)
+            if reply and self.subscribed and not self.authoritative:
+                follow_up = partial(self._follow_reply, before, new_value, pending)
+                pending.before_return(follow_up)
             if reply and not loop.shared().is_here() and not pending.wait_ack():
                 pending.answered()  # raises
             return pending

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import math
 import threading
 import time
@@ -16,6 +17,8 @@ from .net.workers import Pool
 
 Method = Callable[[], Any]
 
+_logger = logging.getLogger(__name__)
+
 _SHORTEST = 1e-6  # seconds
 _DAY = 86400.0  # seconds: a thread cannot be told to wait for centuries
 
@@ -27,15 +30,7 @@ def start(method: Method, period: float | None) -> None:
     soon as it is done. A bound method does not keep its object alive. ValueError: the
     period is negative, infinite, or too short for any clock.
     """
-    if not period:
-        _scheduler.stop(method)
-    elif _SHORTEST <= period < math.inf:
-        _scheduler.start(method, float(period))
-    else:
-        raise ValueError(
-            f"a period is {_SHORTEST} seconds or more, or None for no polling:"
-            f" not {period!r}"
-        )
+    _scheduler.poll(method, period)
 
 
 def stop(method: Method) -> None:
@@ -49,20 +44,24 @@ def period(method: Method) -> float | None:
 
 
 class _Entry:
-    __slots__ = ("key", "owed", "period", "reference", "running", "stopped")
+    __slots__ = ("failing", "key", "owed", "period", "reference", "running", "stopped")
 
     def __init__(self, key: Hashable, method: Method, period: float) -> None:
         self.key = key
         self.reference = reference(method)
         self.period = period
         self.owed = 0
+        self.failing = False
         self.running = False
         self.stopped = False
 
 
 class Scheduler:
-    def __init__(self) -> None:
-        self._pool = Pool("mktl-client-poll")
+    """Calls methods again and again, each in a lane of its own."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        self._name = name
+        self._pool = Pool(name, threads)
         self.forked()
 
     def forked(self) -> None:
@@ -73,6 +72,18 @@ class Scheduler:
         self._order = itertools.count()
         self._thread: threading.Thread | None = None
 
+    def poll(self, method: Method, period: float | None) -> None:
+        """Do as `start` of this module."""
+        if not period:
+            self.stop(method)
+        elif _SHORTEST <= period < math.inf:
+            self.start(method, float(period))
+        else:
+            raise ValueError(
+                f"a period is {_SHORTEST} seconds or more, or None for no polling:"
+                f" not {period!r}"
+            )
+
     def start(self, method: Method, period: float) -> None:
         with self._changed:
             self._drop(_key(method))
@@ -82,7 +93,7 @@ class Scheduler:
             self._changed.notify()
             if self._thread is None:
                 self._thread = threading.Thread(
-                    target=self._run, name="mktl-client-poll", daemon=True
+                    target=self._run, name=self._name, daemon=True
                 )
                 self._thread.start()
 
@@ -130,6 +141,14 @@ class Scheduler:
                 self._drop(entry.key)
             elif not entry.stopped:
                 method()
+                if entry.failing:
+                    entry.failing = False
+                    _logger.warning("the poll of %s works again", _name(method))
+        except Exception:
+            # A poll may fail a thousand times a second.
+            if not entry.failing:
+                entry.failing = True
+                _logger.exception("the poll of %s fails", _name(method))
         finally:
             self._done(entry)
 
@@ -149,6 +168,12 @@ def reference(method: Callable[..., Any]) -> Callable[[], Callable[..., Any] | N
     return lambda: method
 
 
+def _name(method: Method | None) -> str:
+    """Return the full key of the item that a method is of, or else what it is."""
+    owner = getattr(method, "__self__", None)
+    return str(getattr(owner, "full_key", method))
+
+
 def _key(method: Method) -> Hashable:
     # A bound method is a new object every time one looks at it.
     owner = getattr(method, "__self__", None)
@@ -158,4 +183,6 @@ def _key(method: Method) -> Hashable:
 
 
 # What is polled is polled by the parent.
-_scheduler = process.kept(Scheduler())
+_scheduler = process.kept(Scheduler("mktl-client-poll", 16))
+# For what a daemon publishes about itself: users' methods may all be stuck.
+builtins = process.kept(Scheduler("mktl-client-builtin", 1))

@@ -21,6 +21,7 @@ from .follow import Place
 _logger = logging.getLogger(__name__)
 
 _TIMEOUT = 10.0  # seconds for a catalog
+_ALIVE = 5.0  # seconds for a sign of life
 _CONNECT = 1.0  # seconds for a connection
 
 
@@ -220,3 +221,30 @@ def fetch(catalog: Configuration, host: str, port: int) -> None:
             _logger.warning(
                 "%s:%d sent a block that is of no use: %s", host, port, error
             )
+
+
+def is_running(block: Block) -> bool:
+    """Tell whether the daemon of a block answers, at any address it has given."""
+    for stratum in block.get("provenance") or ():
+        if "pub" not in stratum:
+            continue
+        try:
+            # Not one of the clients that stay: anybody may announce any address.
+            daemon = dealer.Client(stratum["hostname"], stratum["rep"])
+            with contextlib.closing(daemon):
+                if _is(block, daemon):
+                    return True
+        except (TimeoutError, RemoteError, ValueError):
+            continue
+    return False
+
+
+def _is(block: Block, daemon: dealer.Client) -> bool:
+    """Tell whether *daemon* is that of a block, and not another of its name."""
+    builtin = f"{block['store']}._{block['alias']}".lower()
+    with contextlib.suppress(RemoteError):
+        # A daemon that is starting answers this and nothing else.
+        who = daemon.get(f"{builtin}uuid", timeout=_ALIVE)
+        if who is not None:
+            return bool(who == block["uuid"])
+    return daemon.get(f"{builtin}clk", timeout=_ALIVE, refresh=True) is not None

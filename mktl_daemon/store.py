@@ -31,6 +31,8 @@ class Store:
         self.follower = Follower(self.catalog, search)
         self.daemon: Keeper | None = None
         self._items: dict[str, Item | None] = {}
+        # Keys of items that were made for somebody who read them.
+        self.provisional: set[str] = set()
         self._lock = threading.RLock()
         self._update_catalog()
 
@@ -117,6 +119,7 @@ class Store:
 
     def leave(self, key: str) -> None:
         with self._lock:
+            self.provisional.discard(key)
             self._items.pop(key, None)
 
     def publisher(self) -> pub.Server:
@@ -156,5 +159,6 @@ class Store:
             item = self._items[key]
             if item is None:
                 item = Item(self, key)
+                self.provisional.add(key)
         item.subscribe()
         return item

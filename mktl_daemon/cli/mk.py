@@ -59,17 +59,26 @@ def _get(options: argparse.Namespace) -> bool:
     well = True
     for name in options.requests:
         try:
+            away: set[Any] = set()  # daemons of which it has been printed
             for item in items_of(name, wanted="gettable"):
-                well &= _show_value(options, item)
+                well &= _show_value(options, item, away)
         except TROUBLE as error:
             well = _failed(name, error)
     return well
 
 
-def _show_value(options: argparse.Namespace, item: Item) -> bool:
+def _show_value(options: argparse.Namespace, item: Item, away: set[Any]) -> bool:
+    from mktl_daemon import NoAckError  # noqa: PLC0415
+
+    daemon = item.description.get("uuid")
+    if daemon in away:
+        return False
     try:
         value = item.value
         print(values.line(options, item, value, item.timestamp))
+    except NoAckError as error:
+        away.add(daemon)
+        return _failed(item.full_key, error)
     except TROUBLE as error:
         return _failed(item.full_key, error)
     return True

@@ -6,16 +6,17 @@ import argparse
 import importlib
 import json
 import logging
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mktl_daemon.cli.version import add_version
+from .common import add_common_options, begin_log, end_at_signal, is_refusal, run
 
 if TYPE_CHECKING:
     from mktl_daemon import Daemon
+
+_logger = logging.getLogger(__name__)
 
 EXAMPLES = """\
 With the items of the store pie described in
@@ -32,42 +33,40 @@ What they do beyond that is a class of yours, here Baker in oven.py:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a daemon until it is told to end; return the exit code."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
-    end_when_told()
+    begin_log(options)
+    end_at_signal()
     try:
         daemon = _started(options)
-    except (ImportError, OSError, LookupError, RuntimeError, ValueError) as error:
-        print(f"mkd: {error}", file=sys.stderr)
+    except Exception as error:
+        if isinstance(error, _CommandError) or is_refusal(error):
+            print(f"mkd: {error}", file=sys.stderr)
+            return 1
+        # It is a fault of the user's class, so say where.
+        _logger.exception("%s did not start", options.subclass)
+        print(f"mkd: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     count = len(daemon.store.catalog.keys(authoritative=True))
     items = "1 item" if count == 1 else f"{count} items"
     return run(daemon, f"{daemon.store.name}.{daemon.alias}: {items}")
 
 
-def end_when_told() -> None:
-    """Let SIGINT and SIGTERM end a daemon that is being set up; it cleans up then."""
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: sys.exit())
-
-
-def run(daemon: Daemon, what: str) -> int:
-    """Say *what* runs and where, and wait for its end, which is ours too."""
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: daemon.stop())
-    try:
-        print(f"{what}, {_whereabouts(daemon)}", flush=True)
-        daemon.shutdown.wait()
-    finally:
-        daemon.cleanup()
-    return 0
+class _CommandError(Exception):
+    """A command line that asks for what cannot be."""
 
 
 def _started(options: argparse.Namespace) -> Daemon:
     from mktl_daemon import config  # noqa: PLC0415
+    from mktl_daemon.net import access  # noqa: PLC0415
 
-    if options.catalog:
-        items = _items(Path(options.catalog))
-        config.authoritative(options.store, options.alias, items)
+    try:
+        if options.catalog:
+            items = _items(Path(options.catalog))
+            config.authoritative(options.store, options.alias, items)
+        else:
+            config.get(options.store, options.alias)
+        access.networks(options.allow or ())
+    except (OSError, ValueError) as error:
+        raise _CommandError(error) from error
     made: Daemon = _class(options.module, options.subclass)(
         options.store, options.alias, options.override, options
     )
@@ -87,19 +86,16 @@ def _items(path: Path) -> dict[str, Any]:
 def _class(module: str, name: str) -> Any:
     # As with "python -m": what lies in the folder one stands in can be imported.
     sys.path.insert(0, str(Path.cwd()))
-    loaded = importlib.import_module(module)
+    try:
+        loaded = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0] and error.name != module:
+            raise  # one that the user's module imports
+        raise _CommandError(f"there is no module {module!r}") from error
     try:
         return getattr(loaded, name)
     except AttributeError:
-        raise ImportError(f"module {module!r} has no class {name!r}") from None
-
-
-def _whereabouts(daemon: Daemon) -> str:
-    requests = f"requests at {daemon.hostname}:{daemon.rep.port}"
-    reach = f"bound to {daemon.rep.host}"
-    if daemon.is_local:
-        reach += ": this machine only, --interface 0.0.0.0 for all"
-    return f"{requests}, values at {daemon.pub.port} ({reach})"
+        raise _CommandError(f"module {module!r} has no class {name!r}") from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -109,7 +105,6 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_version(parser)
     option = parser.add_argument
     option("store", help="the store's name")
     option("alias", help="this daemon's own name within the store")
@@ -134,22 +129,8 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="take the place of a daemon that registries remember and that is gone",
     )
-    add_network_options(parser)
+    add_common_options(parser)
     return parser
-
-
-def add_network_options(parser: argparse.ArgumentParser) -> None:
-    """Add what daemons and registries let one say about the network."""
-    parser.add_argument(
-        "--interface", help="the address to bind to (MKTL_INTERFACE, or else loopback)"
-    )
-    parser.add_argument(
-        "--allow",
-        action="append",
-        metavar="ADDRESS",
-        help="an address or a network that may connect, once for each "
-        "(MKTL_ALLOW, or else all)",
-    )
 
 
 if __name__ == "__main__":

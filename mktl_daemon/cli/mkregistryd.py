@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 
-from mktl_daemon.cli.mkd import add_network_options, end_when_told, run
-from mktl_daemon.cli.version import add_version
+from .common import add_common_options, begin_log, end_at_signal, is_refusal, run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a registry until it is told to end; return the exit code."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
-    end_when_told()
+    begin_log(options)
+    end_at_signal()
     try:
         from mktl_daemon.server import registry  # noqa: PLC0415
 
         daemon = registry.Registry(options)
-    except (OSError, LookupError, RuntimeError, ValueError) as error:
+    except Exception as error:
+        if not is_refusal(error) and not isinstance(error, OSError | ValueError):
+            raise
         print(f"mkregistryd: {error}", file=sys.stderr)
         return 1
     return run(daemon, "registry")
@@ -32,8 +32,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Remember the catalogs of the daemons that announce themselves, "
         "and hand them to clients that ask.",
     )
-    add_version(parser)
-    add_network_options(parser)
+    add_common_options(parser)
     return parser
 
 

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import argparse
-from importlib import metadata
+from typing import Any
 
 DISTRIBUTION = "klipper-upkeep"
+
+
+class _Version(argparse.Action):
+    """Prints the version and ends. It is looked up only then: that takes its time."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        parser.exit(0, f"{parser.prog} {version()}\n")
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:
     """Let *parser* print the program's name and the installed version, and end."""
     parser.add_argument(
-        "--version",
-        action="version",
-        version=f"%(prog)s {version()}",
-        help="print the version and end",
+        "--version", action=_Version, nargs=0, help="print the version and end"
     )
 
 
 def version() -> str:
     """The version that is installed; from a folder that is not, ``unknown``."""
+    from importlib import metadata  # noqa: PLC0415
+
     try:
         return metadata.version(DISTRIBUTION)
     except metadata.PackageNotFoundError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 # What `bool` takes for no, whatever the case.
@@ -24,11 +24,41 @@ class ByValue:
     def __hash__(self) -> int:
         return id(self)
 
-    def __eq__(self, other: object) -> bool:
-        return bool(self.value == _plain(other))
+    # An array is compared element by element, as numpy does.
+    def __eq__(self, other: object) -> Any:
+        return self.value == _plain(other)
 
-    def __ne__(self, other: object) -> bool:
-        return bool(self.value != _plain(other))
+    def __ne__(self, other: object) -> Any:
+        return self.value != _plain(other)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        import numpy as np  # noqa: PLC0415 - only numpy asks for this
+
+        return np.array(self.value, dtype=dtype, copy=True if copy is None else copy)
+
+    def __float__(self) -> float:
+        return float(_no_bytes(self.value))
+
+    def __int__(self) -> int:
+        return int(_no_bytes(self.value))
+
+    def __complex__(self) -> complex:
+        return complex(_no_bytes(self.value))
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return round(self.value, digits)
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.value)
+
+    def __contains__(self, element: object) -> bool:
+        return element in self.value
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value, spec) if spec else str(self)
 
     def __bool__(self) -> bool:
         value = self.value
@@ -60,6 +90,12 @@ UNARY = ("neg", "pos", "abs", "invert")
 
 def _plain(other: Any) -> Any:
     return other.value if isinstance(other, ByValue) else other
+
+
+def _no_bytes(value: Any) -> Any:
+    if isinstance(value, bytes | bytearray | memoryview):
+        raise TypeError("bytes are not a number")
+    return value
 
 
 def _method(name: str) -> Callable[[Any, Any], Any]:

@@ -59,6 +59,8 @@ def check_block(block: Any) -> dict[str, Any]:
         checked: dict[str, Any] = _BLOCK(block)
     except vol.Invalid as error:
         raise ValueError(f"catalog block: {_told(error)}") from None
+    # The blocks of the page that described edition 1 have none.
+    checked.setdefault("alias", checked["uuid"])
     checked["items"] = _checked(checked["items"], _FOREIGN)
     return checked
 
@@ -76,6 +78,14 @@ def check_name(name: Any) -> str:
             if len(name.encode()) <= _NAME_LENGTH:
                 return name
     raise ValueError(f"{name!r:.80} cannot be used as a name")
+
+
+def check_store(name: Any) -> str:
+    """Return *name* in lower case if it can be a store's, or ValueError."""
+    store = check_name(name).lower()
+    if "." in store:
+        raise ValueError(f"{name!r}: a store's name has no dots")
+    return store
 
 
 def _checked(items: Any, schema: vol.Schema) -> dict[str, dict[str, Any]]:
@@ -249,10 +259,10 @@ def _name(value: Any) -> str:
 
 
 def _store(value: Any) -> str:
-    store = _name(value).lower()
-    if "." in store:
-        raise vol.Invalid(f"{value!r}: a store's name has no dots")
-    return store
+    try:
+        return check_store(value)
+    except ValueError as error:
+        raise vol.Invalid(str(error)) from None
 
 
 def _port(value: Any) -> int:
@@ -305,7 +315,7 @@ _STRATUM = vol.Schema(
 _BLOCK = vol.Schema(
     {
         vol.Required("store"): _store,
-        vol.Required("alias"): _name,
+        vol.Optional("alias"): _name,
         vol.Required("uuid"): _name,
         vol.Required("items"): dict,
         vol.Optional("hash"): vol.Any(None, int, str),

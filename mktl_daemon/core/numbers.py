@@ -7,13 +7,13 @@ from typing import Any
 
 
 def plain_number(value: Any) -> int | float:
-    if hasattr(value, "item"):  # a numpy scalar
+    if hasattr(value, "item"):  # a numpy scalar, or an array of one number
         value = value.item()
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, int | float):
         return value
-    if isinstance(value, str):
+    if isinstance(value, str):  # bytes are an array, and not a number
         for read in (int, float):
             try:
                 return read(value)
@@ -23,10 +23,8 @@ def plain_number(value: Any) -> int | float:
 
 
 def as_number(value: Any) -> int | float:
-    number = plain_number(value)
-    if not is_finite(number):
-        raise ValueError(f"{value!r} is not a finite number, and JSON has no such")
-    return number
+    """Return *value* as a number, be it NaN or infinite. ValueError: it is none."""
+    return plain_number(value)
 
 
 def is_finite(number: int | float) -> bool:
@@ -36,6 +34,6 @@ def is_finite(number: int | float) -> bool:
 
 def as_integer(value: Any) -> int:
     number = as_number(value)
-    if number != int(number):
+    if not is_finite(number) or number != int(number):
         raise ValueError(f"{value!r} is not a whole number")
     return int(number)

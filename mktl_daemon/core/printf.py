@@ -11,6 +11,7 @@ from .numbers import as_number, is_finite
 _DIRECTIVE = re.compile(
     r"(?P<before>(?:[^%]|%%)*)"
     r"%(?P<flags>[-+ #0]*)(?P<width>\d{0,3})(?:\.(?P<precision>\d{1,2}))?"
+    r"(?P<length>hh|h|ll|l|L|q|j|z|t)?"  # of C's number; Python has one kind
     r"(?P<letter>[diuoxXeEfFgGrs])"
     r"(?P<after>(?:[^%]|%%)*)",
     re.DOTALL,
@@ -33,6 +34,8 @@ def directive(form: str) -> Directive:
     precision = 6 if match["precision"] is None else int(match["precision"])
     before, after = match["before"], match["after"]
     number = form[len(before) : len(form) - len(after)]
+    if match["length"]:
+        number = number[: -1 - len(match["length"])] + match["letter"]
     return Directive(before, match["letter"], precision, after, number)
 
 
@@ -46,12 +49,13 @@ def check_format(form: str) -> str:
 def printf(form: str, number: int | float) -> str:
     if form == "%s":
         return str(number)
-    if directive(form).letter in WHOLE:
+    parts = directive(form)
+    if parts.letter in WHOLE:
         if not is_finite(number):
             return str(number)
         # 34.999999 is meant as 35.
         number = math.floor(number + 0.5) if isinstance(number, float) else number
-    return form % (number,)
+    return (parts.before + parts.number + parts.after) % (number,)
 
 
 def bare(text: str, form: str) -> str:

@@ -35,6 +35,8 @@ def to_quantity(
     own, shown = pair(description)
     if own is None:
         raise TypeError("the item does not have units")
+    if isinstance(value, str | bytes):
+        raise TypeError(f"{value!r:.80} is not a number, so it has no quantity")
     quantity: pint.Quantity[Any] = convert(value, own, None)
     wanted = units if units is not None else shown if formatted else None
     if wanted is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any, NamedTuple
 
 from . import arrays, wire
@@ -28,6 +29,8 @@ NOTHING = State()
 
 def state_of(value: Any, when: float) -> State:
     if type(value) in _PLAIN:
+        if type(value) is float and not isfinite(value):
+            return State(value, when, _encoded(value, when))
         return State(value, when, wire.dumps({"value": value, "time": when}))
     if arrays.is_array(value):
         bulk, shape, dtype = arrays.take_apart(value)
@@ -39,34 +42,46 @@ def state_of(value: Any, when: float) -> State:
         return State(kept, when, payload, bulk)
     if hasattr(value, "tolist"):  # a numpy scalar
         value = value.tolist()
-    payload = wire.dumps({"value": value, "time": when})
+    payload = _encoded(value, when)
     if isinstance(value, _MUTABLE):
-        value = wire.loads(payload)["value"]
+        value = decode(wire.fields(payload), None)
     return State(value, when, payload)
+
+
+def _encoded(value: Any, when: float) -> bytes:
+    fields = {"value": value, "time": when}
+    marks = wire.nonfinite(value)
+    return wire.dumps(fields if marks is None else {**fields, wire.NONFINITE: marks})
 
 
 def is_same(one: State, other: State) -> bool:
     # True and 1 are equal, and not the same on the wire.
     alike = type(one.value) is type(other.value)
     if type(other.value) in _PLAIN and other.bulk is None:
-        return alike and bool(one.value == other.value)
+        if not alike or one.value == other.value:
+            return alike
+        # NaN is not equal to itself, and is not sent again and again.
+        return bool(one.value != one.value and other.value != other.value)
     if one.bulk is not None or other.bulk is not None:
         return arrays.is_same(one.value, other.value)
     if arrays.is_array(one.value) or arrays.is_array(other.value):
         return arrays.is_same(one.value, other.value)
-    if not alike or one.value != other.value:
-        return False
-    return not isinstance(one.value, _MUTABLE) or str(one.value) == str(other.value)
+    if isinstance(one.value, _MUTABLE):
+        return alike and str(one.value) == str(other.value)
+    return alike and bool(one.value == other.value)
 
 
 def decode(fields: dict[str, Any], bulk: Buffer | None) -> Any:
     if bulk is None:
         try:
-            return fields["value"]
+            value = fields["value"]
         except KeyError:
             if fields.get("error"):
                 return None
             raise ValueError("the payload has no value") from None
+        if wire.NONFINITE in fields:
+            return wire.restore(value, fields[wire.NONFINITE])
+        return value
     return arrays.put_together(
         bulk, fields.get("shape", [len(bulk)]), fields.get("dtype", "uint8")
     )

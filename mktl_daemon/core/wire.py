@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import getpass
+import json
+import math
 import os
 import platform
 import sys
@@ -109,11 +113,59 @@ def _plain(value: Any) -> Any:
 dumps: Callable[[Any], bytes] = msgspec.json.Encoder(enc_hook=_plain).encode
 
 
+# The field that says which number a null in `value` stands for.
+NONFINITE = "nonfinite"
+
+
+def nonfinite(value: Any) -> str | dict[str, str] | None:
+    """Return what goes beside *value* for numbers that JSON has not, or None.
+
+    It is the number's text (``nan``, ``inf``, ``-inf``), or for a list the texts by
+    index.
+    """
+    if isinstance(value, float):
+        return None if math.isfinite(value) else str(value)
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+        if isinstance(value, float):
+            return nonfinite(value)
+    if not isinstance(value, list | tuple):
+        return None
+    marks = {
+        str(index): str(float(each))
+        for index, each in enumerate(value)
+        if isinstance(each, float) and not math.isfinite(each)
+    }
+    return marks or None
+
+
+def restore(value: Any, marks: Any) -> Any:
+    """Return *value* with the numbers of `nonfinite` in their places."""
+    if value is None and isinstance(marks, str):
+        return _number(marks)
+    if not isinstance(value, list) or not isinstance(marks, dict):
+        return value
+    return [
+        _number(marks[str(index)]) if each is None and str(index) in marks else each
+        for index, each in enumerate(value)
+    ]
+
+
+def _number(mark: Any) -> float | None:
+    return float(mark) if mark in ("nan", "inf", "-inf") else None
+
+
 def loads(data: bytes) -> Any:
-    """JSON to Python; MalformedError for what is not JSON (NaN is not)."""
+    """JSON to Python; MalformedError for what is not JSON.
+
+    ``NaN`` and ``Infinity`` are read as well: Python's own json writes them.
+    """
     try:
         return _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        with contextlib.suppress(ValueError, RecursionError):
+            if b"NaN" in data or b"Infinity" in data:
+                return json.loads(data)
         raise MalformedError(f"not JSON: {error}") from error
 
 
@@ -163,13 +215,13 @@ class Payload:
 
     def encapsulate(self) -> bytes:
         """Return the JSON that travels."""
-        return dumps(
-            {
-                name: value
-                for name, value in vars(self).items()
-                if name not in self.omit and (value is not None or name == "value")
-            }
-        )
+        fields = {
+            name: value
+            for name, value in vars(self).items()
+            if name not in self.omit and (value is not None or name == "value")
+        }
+        marks = nonfinite(fields.get("value"))
+        return dumps(fields if marks is None else {**fields, NONFINITE: marks})
 
 
 def origin() -> Mapping[str, Any]:
@@ -186,13 +238,20 @@ def encoded_origin() -> bytes:
 @cache
 def _origin(pid: int) -> Mapping[str, Any]:
     return {
-        "_user": os.environ.get("USER") or os.environ.get("LOGNAME"),
+        "_user": _user(),
         "_hostname": platform.node(),
         "_pid": pid,
         "_ppid": os.getppid(),
         "_executable": sys.executable,
         "_argv": list(sys.argv),
     }
+
+
+def _user() -> str | None:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a number without a name
+        return None
 
 
 @cache

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import re
+import stat
 import tempfile
 import time
 from pathlib import Path
@@ -15,15 +17,56 @@ _TEMPORARY = re.compile(r"\.[a-z0-9_]{8}")  # what `write` calls a file in the m
 _STALE = 60.0  # seconds after which nobody is writing any more
 
 
-def write(path: Path, data: Buffer) -> None:
-    """Write a file whole or not at all: to a new one, synced, renamed."""
-    path.parent.mkdir(mode=0o775, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".")
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it; a group's folder has group's folders in it.
+
+    PermissionError names the folder, the user, and what helps.
+    """
+    if path.is_dir():
+        return
+    if not path.parent.is_dir():
+        make_folder(path.parent)
+    try:
+        path.mkdir(mode=0o775, exist_ok=True)
+    except PermissionError as error:
+        raise _unwritable(path.parent, error) from error
+    if path.parent.stat().st_mode & stat.S_ISGID:
+        with contextlib.suppress(OSError):
+            path.chmod(0o2775)  # whatever the umask takes away
+
+
+def _unwritable(folder: Path, error: PermissionError) -> PermissionError:
+    return PermissionError(
+        error.errno,
+        f"{folder} cannot be written by the user {_user()}: let a group that it is in "
+        "write there (chgrp -R GROUP, chmod -R g+rwXs), or choose another home by "
+        "MKTL_HOME",
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return "of this process"
+
+
+def write(path: Path, data: Buffer, sync: bool = True) -> None:
+    """Write a file whole or not at all: to a new one, synced, renamed.
+
+    Without *sync* a power cut may leave it empty.
+    """
+    make_folder(path.parent)
+    try:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".")
+    except PermissionError as error:
+        raise _unwritable(path.parent, error) from error
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         Path(name).chmod(0o664)
         Path(name).replace(path)
     except BaseException:
@@ -38,3 +81,15 @@ def sweep(folder: Path) -> None:
             age = time.time() - path.stat().st_mtime
             if age > _STALE and path.is_file() and _TEMPORARY.fullmatch(path.name):
                 path.unlink()
+
+
+def sync_file(path: Path) -> None:
+    """Wait until a file is on the disk; one that is gone is none to wait for."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+from mktl_daemon import process
 from mktl_daemon.core.catalog import check_name
 from mktl_daemon.core.wire import Buffer
 
 from .atomic import sweep, write
 from .environment import home
 
+_logger = logging.getLogger(__name__)
+_warned: process.Once[set[str]] = process.Once(set)  # homes of which there is a warning
+
+
+def attempt(act: Callable[..., Any], *arguments: Any) -> None:
+    """Call *act*; where the home cannot be used, warn once and do without a cache."""
+    try:
+        act(*arguments)
+    except OSError as error:
+        folder = home()
+        if folder not in _warned.get():
+            _warned.get().add(folder)
+            _logger.warning("there is no cache under %s: %s", folder, error)
+
 
 def cached_blocks(store: str) -> Iterator[tuple[str, bytes]]:
     """Yield the UUID and the JSON of every catalog block kept for *store*."""
-    sweep(_cache(store))
+    attempt(sweep, _cache(store))
     for path in sorted(_cache(store).glob("*.json")):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # it is gone, or another user's
             yield path.stem, path.read_bytes()
 
 
@@ -38,7 +55,7 @@ def known_registries() -> list[str]:
     """Return the hosts in ``client/registries`` and ``client/registries.cache``."""
     hosts: dict[str, None] = {}
     for name in ("registries", "registries.cache"):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             for line in Path(home(), "client", name).read_text().splitlines():
                 hosts.update(dict.fromkeys(line.partition("#")[0].split()))
     return list(hosts)

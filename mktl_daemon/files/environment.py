@@ -77,3 +77,18 @@ def discovery_ports() -> tuple[int, int]:
 def allowed() -> tuple[str, ...]:
     """Return the addresses that may connect, from ``MKTL_ALLOW``; none: everybody."""
     return tuple(re.findall(r"[^\s,]+", os.environ.get("MKTL_ALLOW", "")))
+
+
+def persist_delay() -> float:
+    """Return for how many seconds changes of persistent values are collected.
+
+    ``MKTL_PERSIST``, or else three. ValueError: that is no number of seconds.
+    """
+    setting = os.environ.get("MKTL_PERSIST") or "3"
+    try:
+        delay = float(setting)
+    except ValueError:
+        delay = -1.0
+    if not 0 <= delay < 86400:
+        raise ValueError(f"MKTL_PERSIST is a number of seconds, not {setting!r}")
+    return delay

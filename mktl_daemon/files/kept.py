@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -14,11 +14,13 @@ from mktl_daemon.core import wire
 from mktl_daemon.core.catalog import check_name
 from mktl_daemon.core.wire import Buffer
 
-from .atomic import sweep, write
+from .atomic import sweep, sync_file, write
 from .environment import home
 
 _BULK = "bulk:"  # begins the names of files with arrays
 _LONGEST = 230  # of the 255 bytes of a file's name, less what an array's has beside it
+_JOURNAL = ".journal"
+_LARGE = 2**18  # bytes of values from which on their own files are synced
 _DIGEST = re.compile(r"[0-9a-f]{16}")
 
 
@@ -45,10 +47,12 @@ class Kept:
 
     def __init__(self, identity: str) -> None:
         self._folder = Path(home(), "daemon", "persist", check_name(identity))
+        self._journal: dict[str, bytes] = {}  # payloads whose files are not synced yet
 
     def load(self) -> Iterator[tuple[str, bytes, bytes | None]]:
         """Yield key, payload and bulk. What a power cut left over is removed."""
         sweep(self._folder)
+        self._replay()
         self._sweep_arrays()
         for path in sorted(self._folder.glob("*")):
             if path.name.startswith((_BULK, ".")):
@@ -61,6 +65,48 @@ class Kept:
         """Return the payload and the bulk of *key*, if it has a value."""
         return self._read(file_name(key))
 
+    def save_together(self, payloads: Mapping[str, bytes]) -> None:
+        """Replace values that are no arrays: all of them for one wait for the disk.
+
+        They are written to one file, which is synced, and then to their own, which are
+        not. After a power cut `load` finds them in the first.
+        """
+        self._journal.update(payloads)
+        write(self._folder / _JOURNAL, wire.dumps(_texts(self._journal)))
+        for key, payload in payloads.items():
+            name = file_name(key)
+            write(self._folder / name, payload, sync=False)
+            (self._folder / f"{_BULK}{name}").unlink(missing_ok=True)
+        if sum(map(len, self._journal.values())) > _LARGE:
+            self.settle()
+
+    def settle(self) -> None:
+        """Have the files of all values synced; nothing is left to be repeated."""
+        if not self._journal:
+            return
+        for key in self._journal:
+            sync_file(self._folder / file_name(key))
+        self._journal.clear()
+        (self._folder / _JOURNAL).unlink(missing_ok=True)
+
+    def _replay(self) -> None:
+        """Write values again that a power cut may have kept from their own files."""
+        path = self._folder / _JOURNAL
+        try:
+            texts = wire.fields(path.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return
+        for key, text in texts.items():
+            payload = str(text).encode()
+            own = self._folder / file_name(key)
+            try:
+                newer = _time(own.read_bytes()) > _time(payload)
+            except FileNotFoundError:
+                newer = False
+            if not newer:
+                write(own, payload)
+        path.unlink(missing_ok=True)
+
     def save(self, key: str, payload: bytes, bulk: Buffer | None) -> None:
         """Replace the value of *key*: after a power cut the old or the new is there."""
         name = file_name(key)
@@ -69,6 +115,7 @@ class Kept:
             write(self._folder / name, payload)
             own.unlink(missing_ok=True)
             return
+        self._journal.pop(key, None)
         digest = hashlib.blake2b(bulk, digest_size=8).hexdigest()
         fresh = self._folder / f"{_BULK}{name}.{digest}"
         write(fresh, bulk)
@@ -104,6 +151,15 @@ class Kept:
             with contextlib.suppress(FileNotFoundError):
                 return path.read_bytes()
         return None
+
+
+def _texts(payloads: Mapping[str, bytes]) -> dict[str, str]:
+    return {key: payload.decode() for key, payload in payloads.items()}
+
+
+def _time(payload: bytes) -> float:
+    when = _described(payload).get("time")
+    return when if isinstance(when, int | float) else 0.0
 
 
 def _described(payload: bytes) -> dict[str, Any]:

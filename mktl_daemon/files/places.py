@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
+import logging
 import os
 import uuid
 from pathlib import Path
 
 from mktl_daemon.core.catalog import check_name
 
-from .atomic import sweep, write
+from .atomic import make_folder, sweep, write
 from .environment import home
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
+
+_logger = logging.getLogger(__name__)
 
 
 def items_file(store: str, alias: str) -> Path:
@@ -67,11 +77,22 @@ class Lock:
 
     def __init__(self, store: str, alias: str) -> None:
         path = items_file(store, alias).with_suffix(".lock")
-        path.parent.mkdir(mode=0o775, parents=True, exist_ok=True)
+        make_folder(path.parent)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o664)
+        with contextlib.suppress(OSError):  # another user's
+            path.chmod(0o664)
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if fcntl is not None:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            if error.errno not in _HELD:
+                # A file system without locks; its ports still tell of a twin.
+                _logger.warning(
+                    "%s cannot be locked (%s): nothing but its ports keeps a second "
+                    "daemon of this name away",
+                    path, error,
+                )  # fmt: skip
+                return
             os.close(self._descriptor)
             raise Taken(path.read_text()) from error
 

@@ -88,10 +88,12 @@ def search(
     targets: Iterable[str] = (),
     wait: bool = False,
     local: bool = False,
+    any_number: bool = False,
 ) -> list[Address]:
     """Call on *udp* and return who answered: address and request port.
 
     Without *wait* the first answers are enough. *local*: on this machine only.
+    *any_number*: what is answered need not be a port.
     """
     if not environment.has_discovery():
         return []
@@ -107,7 +109,7 @@ def search(
                 data, (host, _) = calling.recvfrom(4096)
             except OSError:
                 break
-            port = _port(data)
+            port = _port(data, any_number)
             if port is not None:
                 answers[host, port] = None
                 if not wait:
@@ -162,12 +164,12 @@ def _call(
                     _logger.info("unable to call %s:%d: %s", host, udp, error)
 
 
-def _port(data: bytes) -> int | None:
+def _port(data: bytes, any_number: bool = False) -> int | None:
     for answer in ANSWERS.values():
         if data.startswith(answer):
             with contextlib.suppress(ValueError):
                 port = int(data[len(answer) :])
-                return port if 0 < port < 2**16 else None
+                return port if any_number or 0 < port < 2**16 else None
     return None
 
 

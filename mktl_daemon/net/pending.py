@@ -18,6 +18,7 @@ class Pending:
     """A request on its way, as `Item.set(wait=False)` returns it."""
 
     __slots__ = (
+        "_arrive",
         "_error",
         "_lock",
         "_on_ack",
@@ -44,6 +45,7 @@ class Pending:
         self.answer: wire.Answer | None = None
         self.acked = False
         self._error: Exception | None = None
+        self._arrive: Callable[[], Any] | None = None
         self._lock = threading.Lock()
         self._lock.acquire()
 
@@ -61,7 +63,14 @@ class Pending:
         self._lock.release()
         if self._error is not None:
             raise self._error
+        arrive, self._arrive = self._arrive, None
+        if arrive is not None:
+            arrive()
         return None if self.answer is None else Reply(self.answer)
+
+    def before_return(self, arrive: Callable[[], Any]) -> None:
+        """Have the first `wait` that sees the reply call *arrive* before it returns."""
+        self._arrive = arrive
 
     def wait_ack(self, timeout: float | None = None) -> bool:
         """Tell whether the request was acknowledged within *timeout* seconds."""

@@ -1,8 +1,15 @@
-"""A bounded number of threads for everything that might take its time."""
+"""Threads for everything that might take its time: few, and more where all are stuck.
+
+A pool begins with a few threads. Where work waits and the threads are busy with jobs
+that do not end, the pool gets as many threads more, up to a limit; short jobs do not
+make it grow, however many wait. Threads that have nothing to do for a while end.
+"""
 
 from __future__ import annotations
 
+import itertools
 import logging
+import os
 import queue
 import threading
 import time
@@ -16,6 +23,21 @@ Job = Callable[[], Any]
 
 _logger = logging.getLogger(__name__)
 
+_MOST = 1000  # threads of a pool, unless MKTL_THREADS says otherwise
+_WINDOW = 0.01  # seconds in which a thread that ends no job is stuck in one
+_REST = 5.0  # seconds without a job after which a thread that was added ends
+
+
+def most_threads() -> int:
+    """Return how many threads a pool may have: ``MKTL_THREADS``, or a thousand.
+
+    ValueError: that is no number above zero.
+    """
+    setting = os.environ.get("MKTL_THREADS") or str(_MOST)
+    if not setting.isdecimal() or int(setting) < 1:
+        raise ValueError(f"MKTL_THREADS is a number of threads, not {setting!r}")
+    return int(setting)
+
 
 class Pool:
     """Jobs of one lane run one after the other, in order; lanes take turns.
@@ -24,10 +46,21 @@ class Pool:
     all. Lanes cost nothing while they are empty.
     """
 
-    def __init__(self, name: str, size: int = 16, limit: int = 100_000) -> None:
+    def __init__(
+        self,
+        name: str,
+        size: int = 16,
+        limit: int = 100_000,
+        most: int | None = None,
+    ) -> None:
+        """*size* threads are there at once if there is work, and *most* at most.
+
+        *limit* jobs may wait.
+        """
         self._name = name
         self._size = size
         self._limit = limit
+        self._most = most
         self.forked()
         _pools.add(self)
 
@@ -39,6 +72,9 @@ class Pool:
         self._threads: list[threading.Thread] = []
         self._idle = 0
         self._waiting = 0
+        self._ended = 0  # jobs, of all time
+        self._ended_before: int | None = None  # at the last check; None: none yet
+        self._names = itertools.count()
         self._closing = False
 
     def submit(self, lane: Hashable, job: Job) -> bool:
@@ -84,7 +120,7 @@ class Pool:
         with self._lock:
             self._closing = True
             self._lanes.clear()
-            threads = self._threads
+            threads = list(self._threads)
         for _ in threads:
             self._turns.put(_END)
         until = time.monotonic() + timeout
@@ -92,15 +128,36 @@ class Pool:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, until - time.monotonic()))
 
+    def relieve(self) -> bool:
+        """Add threads for those that are stuck in a job; tell whether work waits.
+
+        It is called every `_WINDOW` seconds while work waits.
+        """
+        with self._lock:
+            before, self._ended_before = self._ended_before, self._ended
+            waiting = self._turns.qsize()
+            if not waiting or self._closing:
+                self._ended_before = None
+                return False
+            if before is not None:
+                stuck = len(self._threads) - (self._ended - before)
+                most = most_threads() if self._most is None else self._most
+                room = most - len(self._threads)
+                for _ in range(min(waiting, stuck, room)):
+                    self._start_thread()
+        return True
+
     def _offer(self, lane: Hashable) -> None:
         self._turns.put(lane)
-        if self._idle:
+        if self._idle > 0:
             self._idle -= 1
         elif len(self._threads) < self._size:
             self._start_thread()
+        else:
+            _monitor.watch(self)
 
     def _start_thread(self) -> None:
-        name = f"{self._name}-{len(self._threads)}"
+        name = f"{self._name}-{next(self._names)}"
         thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -119,11 +176,27 @@ class Pool:
             # Whoever submits takes an idle thread off the count, or starts one.
             if self._turns.empty():
                 self._idle += 1
-        return self._turns.get()
+        while True:
+            try:
+                added = len(self._threads) > self._size
+                return self._turns.get(timeout=_REST if added else None)
+            except queue.Empty:
+                if self._may_end():
+                    return _END
+
+    def _may_end(self) -> bool:
+        """Take this thread off the list, unless it is needed after all."""
+        with self._lock:
+            if not self._turns.empty() or len(self._threads) <= self._size:
+                return False
+            self._idle -= 1
+            self._threads.remove(threading.current_thread())
+            return True
 
     def _is_finished(self, lane: Hashable, jobs: deque[Job]) -> bool:
         """Strike the job that has run; tell whether the lane is empty now."""
         self._waiting -= 1
+        self._ended += 1
         if jobs:
             jobs.popleft()
         if jobs and not self._closing:
@@ -140,6 +213,46 @@ def _run(lane: Hashable, job: Job) -> None:
         _logger.exception("a worker dropped a job of %r", lane)
 
 
+class _Monitor:
+    """Has pools relieved whose work waits; one thread for all of them."""
+
+    def __init__(self) -> None:
+        self.forked()
+
+    def forked(self) -> None:
+        self._pools: set[Pool] = set()
+        self._lock = threading.Lock()
+        self._waits = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, pool: Pool) -> None:
+        if pool in self._pools:
+            return
+        with self._lock:
+            self._pools.add(pool)
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="mktl-client-monitor", daemon=True
+                )
+                self._thread.start()
+        self._waits.set()
+
+    def _run(self) -> None:
+        while True:
+            self._waits.wait()
+            self._waits.clear()
+            while self._pools:
+                time.sleep(_WINDOW)
+                for pool in list(self._pools):
+                    # Off the list first: what comes meanwhile puts it on again.
+                    with self._lock:
+                        self._pools.discard(pool)
+                    if pool.relieve():
+                        with self._lock:
+                            self._pools.add(pool)
+
+
+_monitor = process.kept(_Monitor())
 # A child has the queues, and none of the threads.
 _pools: process.Family[Pool] = process.Family()
 

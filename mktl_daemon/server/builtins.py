@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mktl_daemon import poll
 from mktl_daemon.core import wire
 from mktl_daemon.core.wire import Payload
 from mktl_daemon.item import Item
@@ -20,11 +21,16 @@ _PERIOD = 1.0  # seconds
 
 
 class Polled(Item):
-    """Publishes `perform_get` once a second."""
+    """Publishes `perform_get` once a second, whatever users' methods do."""
+
+    is_builtin = True
 
     def __init__(self, store: Store, key: str) -> None:
         super().__init__(store, key)
         self.poll(_PERIOD)
+
+    def poll(self, period: float | None) -> None:
+        poll.builtins.poll(self.perform_poll, period)
 
 
 class Uptime(Polled):
@@ -67,6 +73,8 @@ class Memory(Polled):
 
 class Catalog(Item):
     """The block of this daemon. It is put together when somebody asks."""
+
+    is_builtin = True
 
     def perform_get(self) -> Payload:
         block = self.store.catalog.block_of(self.key)

@@ -21,7 +21,8 @@ from mktl_daemon.net.workers import Job, Pool
 from .announcer import Announcer, Whereabouts
 from .announcing import AGAIN
 from .daemon_items import DaemonItems
-from .ports import Ports, twin
+from .neighbours import neighbours, refuse_taken_keys
+from .ports import Ports, network_options, twin
 from .requests import TOO_MANY, Desk
 from .saver import Saver
 from .shelf import Shelf
@@ -61,12 +62,13 @@ class Daemon(DaemonItems):
         self._lock = threading.RLock()
         self._workers = Pool("mktl-worker", _WORKERS)
         self._jobs = Pool("mktl-daemon", _OWN_WORKERS)
-        self._desk = Desk(self, self._workers)
+        self._desk = Desk(self, self._workers, self._jobs)
         self._loop = loop.shared()
         self._listeners: list[discovery.Listener] = []
         self._ports: Ports | None = None
 
         self.parse_options(options)
+        self._neighbours = neighbours(store, alias)
         described = self.describe_items()
         if described:
             config.authoritative(store, alias, described)
@@ -82,7 +84,11 @@ class Daemon(DaemonItems):
             self._open_ports()
             self._begin()
         except BaseException:
-            self.cleanup()
+            try:
+                self.cleanup()
+            except Exception:
+                # What setup() raised is what has to be mended first.
+                _logger.exception("cleanup() failed as well")
             raise
 
     @property
@@ -176,8 +182,7 @@ class Daemon(DaemonItems):
             raise twin(store, self.alias, where) from None
 
     def _open_ports(self) -> None:
-        host = getattr(self.options, "interface", None) or environment.interface()
-        allowed = getattr(self.options, "allow", None) or environment.allowed()
+        host, allowed = network_options(self.options)
         who = self.catalog.store, self.alias, self.uuid
         ports = self._ports = Ports(self._loop, self._desk, who, host, allowed)
         self.rep, self.pub = ports.rep, ports.pub
@@ -203,6 +208,7 @@ class Daemon(DaemonItems):
         self.rep.start()
         self.setup()
         self._shelf.add_missing(self.alias, self.uuid)
+        refuse_taken_keys(self.catalog.authoritative_items, self._neighbours)
         self._values.restore(self.store, list(self.catalog.authoritative_items))
         self.setup_final()
         self._desk.open()

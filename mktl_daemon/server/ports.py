@@ -6,7 +6,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mktl_daemon.core.errors import RefusedError
 from mktl_daemon.files import environment, places
@@ -79,6 +79,21 @@ class Ports:
         _, _, uuid = self._daemon
         access.guard(self._loop, uuid, self.allowed)
         return uuid
+
+
+def network_options(options: Any) -> tuple[str, Iterable[str]]:
+    """Return the interface and who may connect, of *options* or of the environment.
+
+    A user's options may have these names for something else: a serial interface is a
+    path, and a switch is no list.
+    """
+    interface = getattr(options, "interface", None)
+    if not isinstance(interface, str) or not interface or "/" in interface:
+        interface = environment.interface()
+    allowed = getattr(options, "allow", None)
+    if not isinstance(allowed, list | tuple | set | frozenset) or not allowed:
+        allowed = environment.allowed()
+    return interface, allowed
 
 
 def twin(store: str, alias: str, where: str) -> RefusedError:

@@ -12,7 +12,7 @@ from mktl_daemon.blocks import Block
 from mktl_daemon.core import catalog, wire
 from mktl_daemon.core.errors import RemoteError
 from mktl_daemon.files import cache, environment
-from mktl_daemon.net import dealer, discovery
+from mktl_daemon.net import discovery
 from mktl_daemon.net.router import Ticket
 
 from .daemon import Daemon
@@ -113,7 +113,7 @@ class Registry(Daemon):
                     f"{_name(block)} disagrees with {_name(old)}: {reason}; if that "
                     f"one is gone for good, --override takes its place"
                 )
-            if _address(old) != _address(block) and _is_running(old):
+            if _address(old) != _address(block) and search.is_running(old):
                 raise ValueError(f"{_name(old)} is running and has {reason}")
             _logger.info("forgotten: %s", _name(old))
             known.remove(identity)
@@ -138,33 +138,6 @@ def _conflict(block: Block, old: Block) -> str | None:
         return f"the alias {old['alias']!r}"
     common = block["items"].keys() & old["items"].keys()
     return f"the key {min(common)!r}" if common else None
-
-
-def _is_running(block: Block) -> bool:
-    """Tell whether the daemon of a block answers, at any address it has given."""
-    for stratum in block.get("provenance") or ():
-        if "pub" not in stratum:
-            continue
-        try:
-            # Not one of the clients that stay: anybody may announce any address.
-            daemon = dealer.Client(stratum["hostname"], stratum["rep"])
-            with contextlib.closing(daemon):
-                if _is(block, daemon):
-                    return True
-        except (TimeoutError, RemoteError, ValueError):
-            continue
-    return False
-
-
-def _is(block: Block, daemon: dealer.Client) -> bool:
-    """Tell whether *daemon* is that of a block, and not another of its name."""
-    builtin = f"{block['store']}._{block['alias']}".lower()
-    with contextlib.suppress(RemoteError):
-        # A daemon that is starting answers this and nothing else.
-        who = daemon.get(f"{builtin}uuid", timeout=_TIMEOUT)
-        if who is not None:
-            return bool(who == block["uuid"])
-    return daemon.get(f"{builtin}clk", timeout=_TIMEOUT, refresh=True) is not None
 
 
 def _address(block: Block) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, Protocol
@@ -24,6 +25,10 @@ Handler = Callable[["Incoming"], Any]
 _logger = logging.getLogger(__name__)
 
 TOO_MANY = "too many requests wait here already"
+# Payloads of a GET that are known to be right.
+_PLAIN_GETS = frozenset(
+    {b"", b"{}", wire.dumps({"refresh": True}), b'{"refresh": true}'}
+)
 _TARGETS = 100_000  # items that are found without taking their name apart
 _CATALOGS = ("_catalog", "_config", "config", "catalog")  # a registry asks for the last
 _HASH = "_hash"
@@ -32,13 +37,14 @@ _HASH = "_hash"
 class Incoming:
     """A request as handlers and `Item.req_set` see it."""
 
-    __slots__ = ("flags", "id", "payload", "target", "type")
+    __slots__ = ("flags", "id", "payload", "target", "timestamp", "type")
 
     def __init__(self, request: wire.Request) -> None:
         self.id = request.ident
         self.type = request.kind.decode()
         self.target = request.target
         self.flags = request.flags
+        self.timestamp = time.time()  # when it was taken up
         fields = wire.fields(request.payload)
         fields.pop("omit", None)
         self.payload = Payload(**{**fields, "bulk": request.bulk})
@@ -65,9 +71,11 @@ class Provider(Protocol):
 class Desk:
     """Answers the requests of a daemon; on the loop's thread, so nothing waits."""
 
-    def __init__(self, daemon: Provider, workers: Pool) -> None:
+    def __init__(self, daemon: Provider, workers: Pool, own: Pool) -> None:
+        """*workers* carry out users' methods, *own* those of built-in items."""
         self._daemon = daemon
         self._workers = workers
+        self._own = own
         self._is_open = False
         # Items by the bytes of their names, once these have been looked at slowly.
         self._readable: dict[bytes, Item] = {}
@@ -99,6 +107,8 @@ class Desk:
             item = self._readable.get(target)
             if item is None or (payload and item.uses_get_code):
                 return None
+            if payload not in _PLAIN_GETS:
+                return None  # to be read with care
             return *item.cached_answer(), False
         item = self._settable.get(target)
         if item is None or item.uses_set_code:
@@ -162,7 +172,7 @@ class Desk:
         refresh = wire.fields(request.payload).get("refresh") is True
         custom = item.req_get.__func__ is not Item.req_get  # type: ignore[attr-defined]
         if custom or (refresh and item.uses_get_code):
-            self._work(("get", item.key), ticket, item.req_get)
+            self._work(("get", item.key), ticket, item.req_get, item.is_builtin)
             return
         self._remember(self._readable, request, item)
         ticket.reply(*item.cached_answer())
@@ -171,7 +181,9 @@ class Desk:
         if item.own_description().get("settable") is False:
             item.reject_set()
         if item.uses_set_code:
-            self._work(item.key, ticket, item.req_set)
+            # A lane of its own does not wait for the one before.
+            lane = ticket if item.concurrent else item.key
+            self._work(lane, ticket, item.req_set, item.is_builtin)
             return
         request = ticket.request
         self._remember(self._settable, request, item)
@@ -220,8 +232,11 @@ class Desk:
                 items.clear()
             items[request.target.encode()] = item
 
-    def _work(self, lane: Any, ticket: Ticket, act: Handler) -> None:
-        if not self._workers.submit(lane, lambda: _carry_out(ticket, act)):
+    def _work(
+        self, lane: Any, ticket: Ticket, act: Handler, is_own: bool = False
+    ) -> None:
+        pool = self._own if is_own else self._workers
+        if not pool.submit(lane, lambda: _carry_out(ticket, act)):
             raise RuntimeError(TOO_MANY)
 
 

@@ -6,12 +6,12 @@ import logging
 import threading
 from collections.abc import Callable
 
+from mktl_daemon.files import environment
 from mktl_daemon.files.kept import Kept
 from mktl_daemon.item import Item
 from mktl_daemon.net.loop import Loop
 from mktl_daemon.net.workers import Job
 
-_SAVE = 0.2  # seconds that changes are collected
 _AGAIN = 10.0  # seconds until the disk is tried again
 
 _logger = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ class Saver:
         self._kept = kept
         self._loop = loop
         self._run = run
+        self._delay = environment.persist_delay()  # in which changes are collected
         self._dirty: dict[str, Item] = {}
         self._failing: set[str] = set()  # keys of which it has been said
         # Somebody will look at what is dirty; in the beginning that is `begin`.
@@ -42,7 +43,7 @@ class Saver:
             self._planned = bool(self._dirty)
             waits = self._planned
         if waits:
-            self._plan(_SAVE)
+            self._plan(self._delay)
 
     def changed(self, item: Item) -> None:
         """Take note that an item took a value."""
@@ -50,7 +51,7 @@ class Saver:
             self._dirty[item.key] = item
             planned, self._planned = self._planned, True
         if not planned:
-            self._plan(_SAVE)
+            self._plan(self._delay)
 
     def forget(self, key: str) -> None:
         """Take the value of an item for the one that is on disk."""
@@ -65,7 +66,7 @@ class Saver:
             with self._lock:
                 dirty, self._dirty = self._dirty, {}
                 self._planned = False
-            failed = {key: item for key, item in dirty.items() if not self._write(item)}
+            failed = self._write_all(dirty)
         if not failed:
             return
         with self._lock:
@@ -78,10 +79,32 @@ class Saver:
         """Write what is left, once."""
         self._closed = True
         self.save()
+        try:
+            self._kept.settle()
+        except OSError as error:
+            _logger.warning("the kept values may not outlive a power cut: %s", error)
 
     def _plan(self, delay: float) -> None:
         if not self._closed:
             self._loop.later(delay, lambda: self._run(self.save))
+
+    def _write_all(self, dirty: dict[str, Item]) -> dict[str, Item]:
+        """Write values, and return the items for which it did not work."""
+        answers = {key: item.cached_answer() for key, item in dirty.items()}
+        together = {
+            key: payload for key, (payload, bulk) in answers.items() if bulk is None
+        }
+        try:
+            if together:
+                self._kept.save_together(together)
+        except OSError:
+            together = {}  # each by itself, so that it is known which ones cannot be
+        self._failing.difference_update(together)
+        return {
+            key: item
+            for key, item in dirty.items()
+            if key not in together and not self._write(item)
+        }
 
     def _write(self, item: Item) -> bool:
         """Return whether it worked: what one item cannot does not stop the others."""

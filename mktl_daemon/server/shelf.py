@@ -25,7 +25,11 @@ class Shelf:
         """
         store = self._store
         existing = store.find(key)
-        if existing is not None and existing.authoritative:
+        if (
+            existing is not None
+            and existing.authoritative
+            and key not in store.provisional
+        ):
             raise RuntimeError(f"{existing.full_key} is there already")
         was_there = key in store
         store.leave(key)

@@ -417,7 +417,7 @@ def test_a_class_in_the_folder_one_stands_in_is_found(own_kitchen):
     )
     line = "pie fruit --module bakery --subclass Baker --appconfig book.txt"
     done = started(own_kitchen, line, "daemon")
-    assert done.stderr == "mkd: baking by book.txt\n"
+    assert done.stderr.endswith("mkd: RuntimeError: baking by book.txt\n")
 
 
 def test_a_daemon_that_runs_already_is_not_started_again(own_kitchen):

@@ -63,7 +63,7 @@ def test_fast_polls_catch_up_and_slow_ones_do_not_pile_up(box, until):
         box.put("called")
         gate.wait(DEADLINE)
 
-    scheduler = poll.Scheduler()
+    scheduler = poll.Scheduler("mktl-client-test", 4)
     for period, owed in ((0.2, 5), (10.0, 1)):
         gate.clear()
         before = len(box.things)
@@ -80,7 +80,7 @@ def test_fast_polls_catch_up_and_slow_ones_do_not_pile_up(box, until):
 
 def test_what_was_stopped_owes_nothing(box, until):
     gate = threading.Event()
-    scheduler = poll.Scheduler()
+    scheduler = poll.Scheduler("mktl-client-test", 4)
     entry = poll._Entry("test", lambda: (box.put("called"), gate.wait(DEADLINE)), 0.1)
     with scheduler._changed:
         for _ in range(5):

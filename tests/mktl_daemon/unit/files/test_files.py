@@ -1,10 +1,13 @@
 """Files: whole or not there, whenever the power goes."""
 
 import contextlib
+import errno
 import itertools
+import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -170,3 +173,94 @@ def test_the_ports_of_discovery_can_be_moved(monkeypatch):
     monkeypatch.setenv("MKTL_DISCOVERY", "1")
     with pytest.raises(ValueError, match="MKTL_DISCOVERY"):
         environment.discovery_ports()
+
+
+def test_values_that_are_written_together_outlive_a_power_cut(community):
+    """Whatever became of their own files, which were not synced."""
+    kept = Kept("uuid")
+    kept.save_together({"a": b'{"value":1,"time":1.0}', "b": b'{"value":2,"time":1.0}'})
+    kept.save_together({"a": b'{"value":3,"time":2.0}'})
+    folder = community / "daemon/persist/uuid"
+    (folder / "a").write_bytes(b"")
+    (folder / "b").unlink()
+    found = {
+        key: json.loads(payload)["value"] for key, payload, _ in Kept("uuid").load()
+    }
+    assert found == {"a": 3, "b": 2}
+    assert not (folder / ".journal").exists()
+
+
+def test_what_was_written_after_the_journal_is_newer(community):
+    """By another program of this home, say."""
+    Kept("uuid").save_together({"a": b'{"value":1,"time":1.0}'})
+    (community / "daemon/persist/uuid/a").write_bytes(b'{"value":2,"time":2.0}')
+    assert [payload for _, payload, _ in Kept("uuid").load()] == [
+        b'{"value":2,"time":2.0}'
+    ]
+
+
+def test_a_settled_value_needs_no_journal(community):
+    kept = Kept("uuid")
+    kept.save_together({"a": b'{"value":1,"time":1.0}'})
+    kept.settle()
+    assert not (community / "daemon/persist/uuid/.journal").exists()
+    assert list(Kept("uuid").load()) == [("a", b'{"value":1,"time":1.0}', None)]
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_the_user_and_the_remedy(
+    community, monkeypatch
+):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    with pytest.raises(
+        PermissionError, match=r"cannot be written by the user .*MKTL_HOME"
+    ):
+        atomic.write(community / "file", b"")
+
+
+def test_a_group_s_home_has_group_s_folders_whatever_the_umask(tmp_path):
+    home = tmp_path / "shared"
+    home.mkdir()
+    home.chmod(0o2775)
+    before = os.umask(0o077)
+    try:
+        atomic.write(home / "a" / "b" / "file", b"")
+    finally:
+        os.umask(before)
+    for path in (home / "a", home / "a" / "b"):
+        assert path.stat().st_mode & 0o7777 == 0o2775
+    assert (home / "a/b/file").stat().st_mode & 0o777 == 0o664
+
+
+def test_a_client_goes_on_without_a_cache_and_warns_once(
+    community, monkeypatch, caplog
+):
+    def refuse(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache, "write", refuse)
+    for number in range(3):
+        block = {
+            "store": "pie",
+            "alias": f"a{number}",
+            "uuid": f"u{number}",
+            "items": {},
+        }
+        config.known("pie").update(block)
+    assert len(config.known("pie")) == 3
+    assert [line for line in caplog.messages if "no cache" in line] == [
+        f"there is no cache under {community}: [Errno 28] No space left on device"
+    ]
+
+
+def test_a_file_system_without_locks_is_named_and_is_no_twin(
+    community, monkeypatch, caplog
+):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(places.fcntl, "flock", no_locks)
+    places.Lock("pie", "fruit").release()
+    assert "cannot be locked" in caplog.text

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from mktl_daemon.net import workers
 from mktl_daemon.net.workers import Pool
 
 DEADLINE = 20.0
@@ -11,7 +12,7 @@ DEADLINE = 20.0
 
 @pytest.fixture
 def pool():
-    made = Pool("test", size=4, limit=1000)
+    made = Pool("test", size=4, limit=1000, most=4)
     yield made
     made.close()
 
@@ -33,7 +34,7 @@ def test_jobs_of_one_lane_run_one_at_a_time_in_order(pool, box):
 
 def test_a_long_lane_does_not_keep_others_waiting():
     """With one thread, the other lane waits for one job of the flood, not for all."""
-    pool = Pool("test", size=1)
+    pool = Pool("test", size=1, most=1)
     gate, order, done = threading.Event(), [], threading.Event()
     pool.submit("flood", gate.wait)
     for number in range(50):
@@ -88,3 +89,69 @@ def test_a_job_that_raises_is_logged_and_the_next_one_runs(pool, box, caplog):
 def test_a_closed_pool_takes_nothing(pool):
     pool.close()
     assert pool.submit("lane", print) is False
+
+
+def test_a_pool_whose_threads_are_all_stuck_gets_more_up_to_its_limit():
+    pool = Pool("test", size=2, most=6)
+    gate, entered = threading.Event(), threading.Semaphore(0)
+
+    def stuck():
+        entered.release()
+        gate.wait(DEADLINE)
+
+    for lane in range(10):
+        pool.submit(lane, stuck)
+    for _ in range(6):
+        assert entered.acquire(timeout=DEADLINE)
+    assert not entered.acquire(timeout=0.1)
+    gate.set()
+    for _ in range(4):
+        assert entered.acquire(timeout=DEADLINE)
+    pool.close()
+
+
+def test_threads_that_were_added_end_when_they_have_nothing_to_do(monkeypatch, until):
+    monkeypatch.setattr(workers, "_REST", 0.05)
+    pool = Pool("shrinks", size=2)
+    gate, entered = threading.Event(), threading.Semaphore(0)
+
+    def stuck():
+        entered.release()
+        gate.wait(DEADLINE)
+
+    def threads():
+        names = [each.name for each in threading.enumerate()]
+        return sum(name.startswith("shrinks-") for name in names)
+
+    for lane in range(9):
+        pool.submit(lane, stuck)
+    for _ in range(9):
+        assert entered.acquire(timeout=DEADLINE)
+    assert threads() == 9
+    gate.set()
+    until(lambda: threads() <= 2, "the pool is small again")
+    done = threading.Event()
+    pool.submit("after", done.set)
+    assert done.wait(DEADLINE)
+    pool.close()
+
+
+def test_short_jobs_do_not_make_a_pool_grow(box):
+    """However many wait, they are done no sooner by more threads."""
+    pool = Pool("short", size=2)
+    for lane in range(20_000):
+        pool.submit(lane, lambda: None)
+    pool.submit("last", lambda: box.put("last"))
+    box.wait(1)
+    names = [each.name for each in threading.enumerate()]
+    assert sum(name.startswith("short-") for name in names) <= 6
+    pool.close()
+
+
+def test_how_many_threads_a_pool_may_have_is_a_setting(monkeypatch):
+    assert workers.most_threads() == 1000
+    monkeypatch.setenv("MKTL_THREADS", "50")
+    assert workers.most_threads() == 50
+    monkeypatch.setenv("MKTL_THREADS", "many")
+    with pytest.raises(ValueError, match="MKTL_THREADS"):
+        workers.most_threads()

@@ -26,6 +26,13 @@ class Disk:
         self.meanwhile()
         self.written.append(key)
 
+    def save_together(self, payloads):
+        for key in payloads:
+            self.save(key, b"", None)
+
+    def settle(self):
+        pass
+
 
 class Clock:
     """A loop whose time passes when a test says so."""

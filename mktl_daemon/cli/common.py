@@ -1,0 +1,93 @@
+"""What the programs have in common: signals, the log, and options of the network."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from .version import add_version
+
+if TYPE_CHECKING:
+    from mktl_daemon import Daemon
+
+
+def is_refusal(error: Exception) -> bool:
+    """Tell whether the text of *error* is all that there is to know."""
+    from mktl_daemon import RefusedError  # noqa: PLC0415
+
+    return isinstance(error, RefusedError | ConnectionError | PermissionError)
+
+
+def begin_log(options: argparse.Namespace) -> None:
+    level = logging.DEBUG if options.verbose else logging.INFO
+    logging.basicConfig(format="%(asctime)s %(message)s", level=level)
+
+
+# SIGHUP comes when a terminal is closed; Windows has none.
+_ENDING = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if hasattr(signal, name)
+]
+
+
+def end_at_signal() -> None:
+    """Let a signal end a daemon that is being set up; it cleans up then."""
+    for number in _ENDING:
+        signal.signal(number, lambda *_: sys.exit())
+
+
+def run(daemon: Daemon, what: str) -> int:
+    """Print *what* runs and where, and wait for its end, which is ours too.
+
+    A second signal ends the process at once: `cleanup` may hang.
+    """
+
+    def stop(number: int, _frame: Any) -> None:
+        if daemon.shutdown.is_set():
+            os._exit(128 + number)
+        daemon.stop()
+
+    for number in _ENDING:
+        signal.signal(number, stop)
+    try:
+        print(f"{what}, {_whereabouts(daemon)}", flush=True)
+        daemon.shutdown.wait()
+    finally:
+        daemon.cleanup()
+    return 0
+
+
+def _whereabouts(daemon: Daemon) -> str:
+    requests = f"requests at {daemon.hostname}:{daemon.rep.port}"
+    reach = f"bound to {daemon.rep.host}"
+    if daemon.is_local:
+        reach += ": this machine only, --interface 0.0.0.0 for all"
+    return f"{requests}, values at {daemon.pub.port} ({reach})"
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """Add what daemons and registries have in common."""
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="log every SET, and more"
+    )
+    add_version(parser)
+    add_network_options(parser)
+
+
+def add_network_options(parser: argparse.ArgumentParser) -> None:
+    """Add what daemons and registries let one say about the network."""
+    parser.add_argument(
+        "--interface", help="the address to bind to (MKTL_INTERFACE, or else loopback)"
+    )
+    parser.add_argument(
+        "--allow",
+        action="append",
+        metavar="ADDRESS",
+        help="an address or a network that may connect, once for each "
+        "(MKTL_ALLOW, or else all)",
+    )

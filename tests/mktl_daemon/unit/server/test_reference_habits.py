@@ -1,0 +1,134 @@
+"""What programs written for the reference do."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import types
+
+import pytest
+
+import mktl_daemon as mktl
+from mktl_daemon import config, find
+from tests.mktl_daemon.unit.conftest import DEADLINE, ITEMS
+
+
+class Doubling(mktl.Item):
+    def perform_get(self):
+        return 2
+
+
+@pytest.mark.parametrize("way", ["store", "get", "watch"])
+def test_add_item_takes_the_place_of_one_that_was_only_read(start, box, way):
+    """Callbacks go over to it."""
+
+    class Daemon(mktl.Daemon):
+        def setup(self):
+            if way == "watch":
+                self.add_item(Doubling, "fixed").watch(self.store["number"])
+            elif way == "get":
+                mktl.get("pie", "number")
+            self.store["number"].register(lambda item, value, when: box.put(value))
+            self.add_item(Doubling, "number")
+
+    daemon = start(Daemon, ITEMS)
+    assert type(daemon.store["number"]) is Doubling
+    daemon.store["number"].publish(9)
+    assert box.wait(1)[-1] == 9
+    with pytest.raises(RuntimeError, match="is there already"):
+        daemon.add_item(Doubling, "number")
+
+
+def test_an_error_in_cleanup_does_not_hide_the_one_in_setup(start, caplog):
+    class Daemon(mktl.Daemon):
+        def setup(self):
+            raise OSError("no controller")
+
+        def cleanup(self):
+            raise AttributeError("no controller to close")
+
+    with pytest.raises(OSError, match="no controller"):
+        start(Daemon, ITEMS)
+    assert "no controller to close" in caplog.text
+
+
+def test_a_poll_that_fails_is_named_once_and_once_more_when_it_works_again(
+    start, box, caplog
+):
+    caplog.set_level(logging.WARNING)
+    daemon = start(items=ITEMS)
+    results = iter([OSError("cable"), OSError("cable"), 1, 2])
+
+    def read():
+        result = next(results, 3)
+        box.put(result)
+        if isinstance(result, OSError):
+            raise result
+        return result
+
+    daemon.add_performer("number", "get", read)
+    daemon.store["number"].poll(0.01)
+    box.wait(5)
+    lines = [line for line in caplog.messages if "pie.number" in line]
+    assert lines == [
+        "the poll of pie.number fails",
+        "the poll of pie.number works again",
+    ]
+
+
+def test_options_that_mean_something_else_are_left_alone(start):
+    """A serial interface is a path; a switch is no list of addresses."""
+    options = types.SimpleNamespace(interface="/dev/ttyUSB0", allow=True)
+    daemon = start(items=ITEMS, options=options)
+    assert daemon.hostname == "127.0.0.1"
+
+
+def test_a_payload_that_is_no_json_is_an_error_of_a_get_as_well(start, ask):
+    peer = ask(start(items=ITEMS))
+    for _ in range(2):  # before the item is remembered, and after
+        told = peer.reply(peer.send(b"GET", "pie.text", b"{refresh"))
+        assert told["error"]["type"] == "MalformedError"
+        assert peer.get("pie.text")["value"] == "apple"
+
+
+def test_nan_is_the_same_at_both_ends(start, ask):
+    daemon = start(items=ITEMS)
+    item = daemon.store["number"]
+    item.set(math.nan)
+    assert math.isnan(item.value)
+    peer = ask(daemon)
+    assert peer.get("pie.number")["nonfinite"] == "nan"
+    told = peer.reply(peer.send(b"SET", "pie.number", b'{"value": Infinity}'))
+    assert told["value"] is True
+    assert item.value == math.inf
+
+
+def test_a_block_without_an_alias_is_taken(community):
+    """As the page of edition 1 has it."""
+    block = {"store": "tart", "uuid": "u-1", "items": {"a": {"type": "numeric"}}}
+    config.known("tart").update(block, save=False)
+    assert config.get("tart").keys() == ["a"]
+
+
+def test_a_known_store_is_not_kept_waiting_by_a_search(start, monkeypatch):
+    start(items=ITEMS)
+    searching, go_on = threading.Event(), threading.Event()
+
+    def search(catalog, keys=()):
+        searching.set()
+        go_on.wait(DEADLINE)
+        return set()
+
+    monkeypatch.setattr(find, "refresh", search)
+
+    def get():
+        with pytest.raises(RuntimeError):
+            mktl.get("nowhere")
+
+    thread = threading.Thread(target=get)
+    thread.start()
+    assert searching.wait(DEADLINE)
+    assert mktl.get("pie.text").value == "apple"
+    go_on.set()
+    thread.join()
