@@ -7,26 +7,20 @@ left alone: it runs from a folder of links to them, with the extra linked in bet
 from __future__ import annotations
 
 import fcntl
-import functools
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
-import time
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from demo.clock import NO_COMPILER, Clock
+
 ROOT = Path(__file__).resolve().parents[1]
-CLOCK = Path(__file__).with_name("clock.c")
 EXTRAS = {"maintain": ROOT / "klippy_extra"}
 SPEED = 30.0
-NO_COMPILER = (
-    "Klippy compiles its C helper when it starts first, and there is no gcc here:"
-    " `sudo apt install gcc libc6-dev` brings it"
-)
 
 
 class Source(NamedTuple):
@@ -97,42 +91,11 @@ def find(checkout: Path | None = None, python: str | None = None) -> Source:
     return Source(Path(places[0]), python or sys.executable, False)
 
 
-def faster(speed: float, wall: Path | None = None) -> dict[str, str]:
-    """The environment in which the clocks run *speed* times faster than life, from now.
-
-    *wall*: a file of eight bytes, a double: seconds by which the wall clock is wrong.
-    All processes that get the same environment agree. ValueError: there is no compiler.
-    """
-    if speed == 1 and wall is None:
-        return {}
-    begin = time.clock_gettime(time.CLOCK_MONOTONIC)
-    environment = {
-        "LD_PRELOAD": str(clock_library()),
-        "UPKEEP_CLOCK": f"{speed:g} {begin:.9f}",
-    }
-    return environment if wall is None else environment | {"UPKEEP_WALL": str(wall)}
-
-
-@functools.cache
-def clock_library() -> Path:
-    """`clock.c`, compiled. It stays in the environment until it changes."""
-    if shutil.which("gcc") is None:
-        raise ValueError(NO_COMPILER)
-    code = zlib.crc32(CLOCK.read_bytes())
-    library = Path(sys.prefix) / f"klipper-upkeep-clock-{code:08x}.so"
-    if not library.exists():
-        fresh = library.with_suffix(f".{os.getpid()}")
-        command = ["gcc", "-O2", "-shared", "-fPIC", "-fvisibility=hidden"]
-        command += ["-o", str(fresh), str(CLOCK), "-ldl"]
-        subprocess.run(command, check=True)  # noqa: S603 - of our own
-        fresh.replace(library)
-    return library
-
-
 def board_command(config: Path, serial: Path) -> list[str]:
     """What starts the board that *config* describes behind the port *serial*."""
     return [sys.executable, "-m", "demo.board", str(config), str(serial)]
 
 
-def board_environment() -> dict[str, str]:
-    return {"PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}".rstrip(":")}
+def board_environment(clock: Clock) -> dict[str, str]:
+    path = f"{ROOT}:{os.environ.get('PYTHONPATH', '')}".rstrip(":")
+    return {"PYTHONPATH": path, "UPKEEP_CLOCK": str(clock)}

@@ -11,25 +11,27 @@ import contextlib
 import json
 import os
 import select
+import signal
 import sys
-import time
+import tempfile
 import tty
 from pathlib import Path
 
 from demo.board.dictionary import CLOCK_FREQUENCY, pin_number
 from demo.board.firmware import Board
 from demo.board.machine import read, wire
+from demo.clock import SLACK, Clock
 
-LONGEST_WAIT = 0.5  # s
+LONGEST_WAIT = SLACK / 3e9  # s
 
 
 class Shell:
     """Joins a board to a pseudo-terminal, whose name a link tells, and to a clock."""
 
-    def __init__(self, config: Path, link: Path) -> None:
+    def __init__(self, config: Path, link: Path, clock: Clock) -> None:
         self._config = config
         self._link = link
-        self._begin = time.monotonic()
+        self._time = clock
         self._board = Board(wire(read(config)))
         self._terminal: int | None = None
         self._line = b""
@@ -39,10 +41,11 @@ class Shell:
         """Serve until the standard input ends."""
         control = sys.stdin.fileno()
         while True:
+            self._time.beat()
             clock = self._clock()
             self._board.run(clock)
             self._write()
-            wait = (self._board.due() - clock) / CLOCK_FREQUENCY
+            wait = (self._board.due() - clock) / CLOCK_FREQUENCY / self._time.speed
             files = [control] if self._terminal is None else [control, self._terminal]
             ready, _, _ = select.select(files, [], [], min(max(wait, 0), LONGEST_WAIT))
             if self._terminal in ready:
@@ -52,9 +55,10 @@ class Shell:
 
     def close(self) -> None:
         self._unplug()
+        self._time.stop_beating()
 
     def _clock(self) -> int:
-        return int((time.monotonic() - self._begin) * CLOCK_FREQUENCY)
+        return int(self._time.elapsed() * CLOCK_FREQUENCY)
 
     def _plug(self) -> None:
         if self._terminal is None:
@@ -153,12 +157,13 @@ def main() -> int:
     parser.add_argument("config", type=Path, help="the printer.cfg that tells the pins")
     parser.add_argument("tty", type=Path, help="the name that the serial port gets")
     options = parser.parse_args()
-    shell = Shell(options.config, options.tty)
-    try:
-        shell.run()
-    except KeyboardInterrupt:
-        pass
-    finally:
+    with tempfile.TemporaryDirectory() as folder:
+        told = os.environ.get("UPKEEP_CLOCK")
+        clock = Clock.parse(told) if told else Clock(1.0, Path(folder) / "clock")
+        shell = Shell(options.config, options.tty, clock)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with contextlib.suppress(KeyboardInterrupt):
+            shell.run()
         shell.close()
     return 0
 

@@ -24,13 +24,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from demo.clock import Clock
 from demo.klippy import (
     EXTRAS,
     ROOT,
     Source,
     board_command,
     board_environment,
-    faster,
     find,
 )
 
@@ -216,13 +216,14 @@ class Klippy:
         self._extras = extras
         self._environment = dict(environment or {})
         self._boards: dict[Path, subprocess.Popen[bytes]] = {}
+        self._clocks: dict[Path, Clock] = {}
 
     def start(self, folder: Path) -> subprocess.Popen[bytes]:
-        clock = faster(self.speed)
+        clock = self.clock(folder)
         if folder not in self._boards:
             # It is not switched off when Klippy is killed: its carriages stay.
             command = board_command(folder / "printer.cfg", folder / "serial")
-            environment = board_environment() | clock
+            environment = board_environment(clock)
             self._boards[folder] = spawn(
                 command, folder, folder / "board.log", environment, talks=True
             )
@@ -234,10 +235,17 @@ class Klippy:
             *("-a", str(folder / "api")),
             *("-I", str(folder / "tty")),
         ]
-        environment = clock | self._environment
+        environment = clock.environment() | self._environment
         return spawn(command, folder, folder / "klippy.out", environment)
 
+    def clock(self, folder: Path) -> Clock:
+        """The clock of a printer and its board."""
+        if folder not in self._clocks:
+            self._clocks[folder] = Clock(self.speed, folder / "clock")
+        return self._clocks[folder]
+
     def stop(self, folder: Path) -> None:
+        self._clocks.pop(folder, None)
         board = self._boards.pop(folder, None)
         if board is not None:
             end(board, signal.SIGTERM)
@@ -412,6 +420,12 @@ class Printer:
         """`press PIN`, `release PIN`, `unplug` or `plug`."""
         assert isinstance(self._back_end, Klippy)
         assert self._back_end.ask(self.folder, line) == "ok"
+
+    @property
+    def clock(self) -> Clock:
+        """The printer's clock; `set_wall` lets its wall clock be wrong."""
+        assert isinstance(self._back_end, Klippy)
+        return self._back_end.clock(self.folder)
 
     def steps(self) -> dict[str, Steps]:
         """What each stepper has made since the board was: `x`, `y`, `z`, `extruder`."""

@@ -1,0 +1,108 @@
+"""A clock that runs faster than life in several processes, and waits for the board.
+
+It stands still while the board has not run for `SLACK`: what a busy machine keeps from
+running is not missed. Other programs have it by `clock.c`, which is preloaded.
+"""
+
+from __future__ import annotations
+
+import functools
+import mmap
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+CODE = Path(__file__).with_name("clock.c")
+PAGE = struct.Struct("qqqd")  # as `struct page` in `clock.c`
+VERSION = struct.Struct("q")
+SLACK = 20_000_000  # ns
+GONE = 2_000_000_000  # ns after which a board that does not run is gone
+NO_COMPILER = (
+    "Klippy compiles its C helper when it starts first, and there is no gcc here:"
+    " `sudo apt install gcc libc6-dev` brings it"
+)
+
+
+class Clock:
+    """Begins when it is made; or, told what `environment` has, goes on with another."""
+
+    def __init__(self, speed: float, file: Path, begin: int | None = None) -> None:
+        """*speed* times faster than life. *file* is made unless there is a *begin*."""
+        self.speed = speed
+        self.file = file
+        self.begin = time.monotonic_ns() if begin is None else begin
+        if begin is None:
+            file.write_bytes(PAGE.pack(0, 0, 0, 0.0))
+        with file.open("r+b") as opened:
+            self._page = mmap.mmap(opened.fileno(), PAGE.size)
+
+    @classmethod
+    def parse(cls, text: str) -> Clock:
+        """Go on with the clock of a variable `UPKEEP_CLOCK`."""
+        speed, begin, file = text.split(" ", 2)
+        return cls(float(speed), Path(file), int(begin))
+
+    def __str__(self) -> str:
+        return f"{self.speed:g} {self.begin} {self.file}"
+
+    def environment(self) -> dict[str, str]:
+        """For a process that is to have it. ValueError: there is no compiler."""
+        return {"LD_PRELOAD": str(library()), "UPKEEP_CLOCK": str(self)}
+
+    def elapsed(self) -> float:
+        """Seconds since it began, as the processes see them."""
+        _, beat, lost, _ = PAGE.unpack_from(self._page)
+        now = time.monotonic_ns()
+        if now < beat + GONE:
+            now = min(now, beat + SLACK)
+        return float(now - self.begin - lost) * self.speed / 1e9
+
+    def time(self) -> float:
+        """The wall clock (UNIX seconds), as the processes see it."""
+        real = (time.monotonic_ns() - self.begin) / 1e9
+        wall: float = PAGE.unpack_from(self._page)[3]
+        return time.time() + self.elapsed() - real + wall
+
+    def set_wall(self, seconds: float) -> None:
+        """Let the wall clock be wrong by *seconds*, from now on."""
+        version, beat, lost, _ = PAGE.unpack_from(self._page)
+        PAGE.pack_into(self._page, 0, version, beat, lost, seconds)
+
+    def beat(self) -> None:
+        """The board runs: it says so more often than each `SLACK`."""
+        version, beat, lost, wall = PAGE.unpack_from(self._page)
+        now = time.monotonic_ns()
+        if beat + SLACK < now < beat + GONE:
+            lost += now - beat - SLACK
+        VERSION.pack_into(self._page, 0, version + 1)
+        PAGE.pack_into(self._page, 0, version + 1, now, lost, wall)
+        VERSION.pack_into(self._page, 0, version + 2)
+
+    def stop_beating(self) -> None:
+        """The board goes: nobody is to wait for it."""
+        version, _, lost, wall = PAGE.unpack_from(self._page)
+        PAGE.pack_into(self._page, 0, version, 0, lost, wall)
+
+
+@functools.cache
+def library() -> Path:
+    """`clock.c`, compiled; it stays in the environment until it changes.
+
+    ValueError: there is no compiler.
+    """
+    if shutil.which("gcc") is None:
+        raise ValueError(NO_COMPILER)
+    code = zlib.crc32(CODE.read_bytes())
+    compiled = Path(sys.prefix) / f"klipper-upkeep-clock-{code:08x}.so"
+    if not compiled.exists():
+        fresh = compiled.with_suffix(f".{os.getpid()}")
+        command = ["gcc", "-O2", "-shared", "-fPIC", "-fvisibility=hidden"]
+        command += ["-o", str(fresh), str(CODE), "-ldl"]
+        subprocess.run(command, check=True)  # noqa: S603 - of our own
+        fresh.replace(compiled)
+    return compiled
