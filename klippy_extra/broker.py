@@ -1,129 +1,82 @@
-"""What a printer that becomes ready needs of the broker, put together."""
+"""Where the broker is, and how the printer presents itself there."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Mapping, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
-from . import discovery
-from .components import Names
-from .contract import Info, State
-from .mqtt.intake import Intake
-from .publisher import Published, Publisher, Sight
-from .settings import Settings
-
-if TYPE_CHECKING:
-    from .mqtt.link import Link
-    from .task import Task
-
-CLIENT_ID = "upkeep-{}"  # with 16 of the uuid: 23 letters, all that 3.1.1 promises
+from .paths import path_of, shown
 
 
-class Entries(NamedTuple):
-    """Ways into the reactor for the link's thread and for what it starts."""
+class Broker(NamedTuple):
+    """What `[maintain]` says of the broker."""
 
-    post: Callable[[Callable[[], None]], None]  # safe from any thread
-    later: Callable[[Callable[[], None], float], None]  # in so many seconds
-    trouble: Callable[[str], None]  # what is wrong with the broker; "": nothing
+    host: str
+    client_id: str
+    port: int = 1883
+    username: str | None = None
+    password: str | None = None
+    tls: bool = False
+    ca: str | None = None  # paths; None: the system's authorities
+    certificate: str | None = None
+    key: str | None = None
+    version: str = "3.1.1"
+    keepalive: int = 30  # seconds
+    server_name: str | None = None  # in the certificate; None: the host
+    path: str | None = None  # of a websocket; None: no websocket
 
-
-class Connection(NamedTuple):
-    """A publisher with its link, and what the store must know of it from now on."""
-
-    publisher: Publisher
-    link: Link
-    documents: dict[str, Any]
-
-
-def connect(
-    settings: Settings,
-    sight: Sight,
-    info: Info,
-    states: Sequence[State],
-    documents: Mapping[str, Any],
-    entries: Entries,
-    tasks: Mapping[str, Task],
-) -> Connection | None:
-    """Make the connection that `[maintain]` asks for; it is not started yet."""
-    if settings.broker is None:
-        return None
-    # It imports paho, which a printer without a broker does not need.
-    from .mqtt.link import Handlers, Link  # noqa: PLC0415
-
-    before = Published.of(documents.get("published"))
-    made = _announcement(settings, info, states, before, _names(settings, tasks))
-    now = Published(
-        base=settings.base,
-        printer=settings.slug,
-        tasks=tuple(sight.tasks),
-        announced=tuple(each.topic for each in made.messages if each.payload),
-        components=discovery.remembered(before.components, made.components),
-    )
-    clear = before.topics() | set(documents.get("unpublish") or ())
-    clear -= now.topics()
-    publisher = Publisher(
-        base=settings.base,
-        printer=settings.slug,
-        uuid=info.uuid,
-        sight=sight,
-        interval=settings.publish_interval,
-        clear=clear,
-        discovery=made.messages,
-        replaces=discovery.old_topic(info.uuid, settings.discovery),
-        birth_topic=f"{settings.discovery}/status" if settings.discovery else "",
-    )
-    client_id = settings.broker.client_id or CLIENT_ID.format(info.uuid[:16])
-    inbox = Intake(
-        publisher.topics,
-        publisher.handlers,
-        entries.post,
-        entries.later,
-        publisher.result,
-        sight.clock,
-    )
-    publisher.intake = inbox
-    publisher.link = Link(
-        settings.broker._replace(client_id=client_id),
-        publisher.will_topic,
-        publisher.subscriptions,
-        entries.post,
-        Handlers(
-            connected=publisher.connected,
-            lost=publisher.lost,
-            receive=inbox.receive,
-            trouble=entries.trouble,
-            notice=sight.say,
-        ),
-    )
-    # On disk before anything is sent: else a crash leaves topics that nobody knows.
-    memory = {"published": now._asdict(), "unpublish": sorted(clear)}
-    return Connection(publisher, publisher.link, memory)
+    def __repr__(self) -> str:
+        # The password must not reach a log by way of a traceback.
+        return f"Broker({self.host}:{self.port})"
 
 
-def _names(settings: Settings, tasks: Mapping[str, Task]) -> Names:
-    return Names(
-        language=settings.language,
-        printer=settings.short_name,
-        labels={slug: task.short_label for slug, task in tasks.items()},
-        sections={slug: task.name for slug, task in tasks.items()},
-    )
+def credentials(path: str) -> tuple[str, str | None]:
+    """Read ``username:`` and ``password:`` lines; ValueError tells the fix."""
+    where = path_of(path)
+    try:
+        text = where.read_text(encoding="utf-8-sig")  # Windows writes a mark first
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{shown(where)} cannot be read ({error})") from None
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        name, mark, value = line.partition(":")
+        if mark and not line.lstrip().startswith(("#", ";", "[")):
+            found[name.strip().lower()] = value.strip()
+    if not found.get("username"):
+        raise ValueError(
+            f"{shown(where)} has no line 'username: NAME' (and one 'password: WORD')"
+        )
+    return found["username"], found.get("password")
 
 
-def _announcement(
-    settings: Settings,
-    info: Info,
-    states: Sequence[State],
-    before: Published,
-    names: Names,
-) -> discovery.Announcement:
-    """What Home Assistant is told, made once: it is long."""
-    if not settings.discovery:
-        return discovery.Announcement((), {})
-    return discovery.announce(
-        info,
-        states,
-        settings.slug,
-        base=settings.base,
-        prefix=settings.discovery,
-        before=before.components,
-        names=names,
-    )
+class NoTlsError(OSError):
+    """This Python cannot speak TLS."""
+
+
+class NamedContext:
+    """A TLS context that expects another name in the certificate than the host's."""
+
+    def __init__(self, context: Any, name: str) -> None:
+        self._context, self._name = context, name
+        self.check_hostname = context.check_hostname
+
+    def wrap_socket(self, connection: Any, **options: Any) -> Any:
+        options["server_hostname"] = self._name
+        return self._context.wrap_socket(connection, **options)
+
+
+def tls_context(broker: Broker) -> Any:
+    """The TLS settings. NoTlsError where this Python knows no TLS."""
+    try:
+        # A Python for a small system may lack it, and only TLS needs it.
+        import ssl  # noqa: PLC0415
+    except ImportError as error:
+        raise NoTlsError(
+            f"the Python that runs Klippy has no 'ssl' ({error}), which 'mqtt_tls'"
+            " needs: install it, or use a broker without TLS"
+        ) from None
+    context = ssl.create_default_context(cafile=broker.ca)
+    if broker.certificate is not None:
+        context.load_cert_chain(broker.certificate, broker.key)
+    if broker.server_name is not None:
+        return NamedContext(context, broker.server_name)
+    return context

@@ -19,13 +19,7 @@ from __future__ import annotations
 from typing import Any, Mapping, NamedTuple, Sequence
 
 from .guard import guarded
-from .klipper_objects import (
-    Carriage,
-    HomingMove,
-    MotionQueue,
-    Printer,
-    Stepper,
-)
+from .klipper_objects import Carriage, HomingMove, MotionQueue, Printer, Stepper
 
 # Sections that put one of Klipper's own probes into `probe`. Others (Beacon,
 # Cartographer and the like) measure the bed without a move that anybody is told of.

@@ -12,29 +12,30 @@ import socket
 import time
 from typing import Any, Callable, Mapping
 
-from . import broker, contract, settings
-from .board import Board
-from .console import Console
+from . import contract, settings
 from .contract import Entry, Info, State
-from .counting import Counting
-from .desk import Desk
-from .export import Export
 from .guard import guarded
-from .ledger import Ledger
-from .orders import Orders, event_of
-from .past import Past
-from .problems import BROKER, COUNTING, STORE, Problems
-from .publisher import Publisher, Sight
-from .records import Record
-from .reminders import Reminders
+from .history.import_history import Past
+from .ledger.ledger import Ledger
+from .ledger.records import Record
+from .mqtt import connection
+from .mqtt.publisher import Publisher, Sight
+from .storage.export import Export
 from .storage.memory import Memory
 from .task import Task
 from .ui.copied import Copied
 from .ui.dialogs import Dialogs
 from .ui.display import Display
+from .ui.gcode import Console
 from .ui.print_start import PrintStart
+from .ui.reminders import Reminders
+from .ui.webhooks import Web
+from .upkeep.carry_out import Desk
+from .upkeep.commands import Orders, event_of
+from .upkeep.counting import Counting
+from .upkeep.problems import BROKER, COUNTING, STORE, Problems
+from .upkeep.standing import Board
 from .version import VERSION
-from .web import Web
 
 COUNT_EVERY = 0.25  # seconds: motion comes as a few hundred moves a second
 LOOK_EVERY = 0.25  # seconds
@@ -79,7 +80,7 @@ class Manager:
         self.running = False
         self._prepared = False  # the store was read
         self._notes: list[str] = []  # for the console, once somebody can hear it
-        self._connection: broker.Connection | None = None
+        self._connection: connection.Connection | None = None
         self._export = Export(self.settings.export, self._post)
         self._status: Callable[[], dict[str, Any]] = guarded(
             self._tell_status, "the status of [maintain]", dict
@@ -497,7 +498,7 @@ class Manager:
 
     # What the publisher sees
 
-    def _connect_broker(self) -> broker.Connection | None:
+    def _connect_broker(self) -> connection.Connection | None:
         if self.copied.is_open:
             return None
         sight = Sight(
@@ -513,13 +514,13 @@ class Manager:
             # Each answer comes from the store's thread, and takes a turn as well.
             may_work=lambda: self.orders.unsaved < UNSAVED,
         )
-        return broker.connect(
+        return connection.connect(
             self.settings,
             sight,
             self._info(),
             self.board.states(),
             self.memory.documents,
-            broker.Entries(self._post, self._later, self._broker_trouble),
+            connection.Entries(self._post, self._later, self._broker_trouble),
             self.tasks,
         )
 

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from . import conditions, contract, moonraker
+from . import contract
+from .broker import Broker, credentials
 from .entity_names import LANGUAGES
-from .mqtt.address import Broker, credentials
+from .history import moonraker
+from .ledger import conditions
 from .paths import path_of, shown
 
 # klippy.log shows the whole configuration, and people post it in public.

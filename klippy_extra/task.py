@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping
 
-from . import conditions, presets
+from . import presets
 from .contract import MATCHES, is_slug, slug
 from .guard import guarded
+from .ledger import conditions
+from .ledger.records import Counter, Limit, Plan
 from .meters import unit
-from .records import Counter, Limit, Plan
 from .settings import amount, choice, refusal
 
 LEAST = 0.001  # of a threshold; 0 means that the task is always due

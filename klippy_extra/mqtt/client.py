@@ -7,7 +7,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from .address import Broker, tls_context
+from ..broker import Broker, tls_context
 from .allowed import IN_FLIGHT, Allowed
 from .intake import LARGEST_INFO
 

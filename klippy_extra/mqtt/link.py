@@ -13,7 +13,7 @@ import threading
 import time
 from typing import Callable, NamedTuple
 
-from .address import Broker
+from ..broker import Broker
 from .outbox import Message, Outbox
 from .pace import Pace
 from .session import Knowledge, Listener, Session

@@ -5,7 +5,7 @@ What a person reads is a complete sentence. "Unspecified error" never is.
 
 from __future__ import annotations
 
-from .address import Broker
+from ..broker import Broker
 
 # MQTT 5, section 2.4: what CONNACK, SUBACK, PUBACK and DISCONNECT say.
 RETAIN_NOT_SUPPORTED, QOS_NOT_SUPPORTED = 0x9A, 0x9B

@@ -10,9 +10,9 @@ import select
 import time
 from typing import Any, Callable, NamedTuple, Sequence
 
+from ..broker import Broker
 from . import client as clients
 from . import reasons
-from .address import Broker
 from .allowed import IN_FLIGHT, Allowed, batches
 from .outbox import Message, Outbox
 from .pace import Pace

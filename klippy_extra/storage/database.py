@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 from ..contract import Entry
+from ..ledger.stamps import Move, rows_of
 from ..paths import shown
 from . import documents
-from .stamps import Move, rows_of
 
 FULL = " is full"
 ROOM = 1 << 16  # bytes: a disk with less is full

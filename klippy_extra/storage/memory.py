@@ -8,13 +8,13 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Sequence
 
-from .. import words
+from .. import wording
 from ..contract import Entry
+from ..ledger.stamps import Move
 from ..paths import path_of, shown
 from .loaded import Loaded, Post, Then
 from .nowhere import Nowhere
 from .owner import OccupiedError
-from .stamps import Move
 
 if TYPE_CHECKING:
     from .store import Store
@@ -128,11 +128,11 @@ class Memory:
         if why and isinstance(self._store, Nowhere):
             text = (
                 f"Nothing is saved: {why}. Counts are kept in memory only, and a"
-                f" restart loses what was counted since {words.day(self._wall())}."
+                f" restart loses what was counted since {wording.day(self._wall())}."
             )
         elif why and self.known:
             text = (
-                f"Nothing is saved since {words.day(self._wall())}: {why}. Counting"
+                f"Nothing is saved since {wording.day(self._wall())}: {why}. Counting"
                 " goes on, and all is saved as soon as that works; a restart before"
                 " then loses what was counted since."
             )

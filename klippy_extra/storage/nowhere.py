@@ -6,8 +6,8 @@ import functools
 from typing import Any, Sequence
 
 from ..contract import Entry
+from ..ledger.stamps import Move
 from .loaded import Loaded, Post, Read, Then
-from .stamps import Move
 
 
 class Nowhere:

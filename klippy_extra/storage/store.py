@@ -14,12 +14,12 @@ import time
 from typing import Any, Callable, NamedTuple, Sequence
 
 from ..contract import Entry
+from ..ledger.stamps import Move
 from ..paths import path_of, shown
 from . import database as files
 from .database import Connection, Contents
 from .loaded import Loaded, Post, Read, Then
 from .owner import Owner
-from .stamps import Move
 
 RETRY = 5.0  # seconds between attempts while the disk refuses
 CLOSE_WITHIN = 2.0  # seconds

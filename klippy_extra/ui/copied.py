@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping
 
-from .. import prompts
 from ..guard import guarded
 from ..identity import Machine, here
+from . import prompts
 from .dialogs import Dialogs
 
 COMMAND = "MAINTENANCE_IDENTITY"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Callable, Sequence
 
 from ..guard import guarded
-from ..prompts import END
+from .prompts import END
 
 OPEN = 600.0  # seconds for which a dialog is taken to be open: some close silently
 STALE_AFTER = 2.0  # seconds from the start until what an earlier life left is closed

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-from .. import prompts
 from ..guard import guarded
+from . import prompts
 from .dialogs import Dialogs
 from .display import Display
 from .question import PRINT, STOP, Question

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Any, Callable, Sequence
 
-from .. import prompts, words
+from .. import wording
 from ..guard import unharmed
+from . import prompts
 from .dialogs import Dialogs
 from .display import Display
 from .start import Start
@@ -89,7 +90,7 @@ class Question:
 
     def ask(self) -> str:
         """Return why the start is to end, as the end of a sentence, or ""."""
-        wait = f"Printing goes on by itself in {words.amount(self._seconds)} s."
+        wait = f"Printing goes on by itself in {wording.amount(self._seconds)} s."
         self._say("\n".join(["Maintenance is due.", *self._texts, wait]))
         self._start.hold()
         try:

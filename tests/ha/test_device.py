@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from klippy_extra.components import object_id
+from klippy_extra.mqtt.components import object_id
 from tests.ha.home_assistant import HomeAssistant, until
 from tests.ha.printer import TASKS, retained
 from tests.system.listener import Listener

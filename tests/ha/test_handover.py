@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from klippy_extra import contract, discovery
-from klippy_extra.publisher import Publisher, Sight
+from klippy_extra import contract
+from klippy_extra.mqtt import discovery
+from klippy_extra.mqtt.publisher import Publisher, Sight
 from tests.ha.home_assistant import until
 from tests.system.listener import Listener
 

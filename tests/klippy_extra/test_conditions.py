@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klippy_extra.conditions import (
+from klippy_extra.ledger.conditions import (
     Condition,
     Conditions,
     Factor,

@@ -16,9 +16,15 @@ from klippy_extra.contract import (
     Command,
     Result,
 )
-from klippy_extra.desk import LONGEST_SNOOZE, MOST, REMEMBERED, Desk, RefusedError
-from klippy_extra.ledger import Ledger
-from klippy_extra.records import Counter, Limit, Plan
+from klippy_extra.ledger.ledger import Ledger
+from klippy_extra.ledger.records import Counter, Limit, Plan
+from klippy_extra.upkeep.carry_out import (
+    LONGEST_SNOOZE,
+    MOST,
+    REMEMBERED,
+    Desk,
+    RefusedError,
+)
 
 NOW = 1_795_219_200.0
 HOUR = 3600

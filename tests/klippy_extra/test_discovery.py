@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import jinja2
 import pytest
 
-from klippy_extra import contract, discovery, entities, entity_names
-from klippy_extra.components import Names, object_id
+from klippy_extra import contract, entity_names
 from klippy_extra.meters.families import FAMILIES
+from klippy_extra.mqtt import discovery, entities
+from klippy_extra.mqtt.components import Names, object_id
 
 UUID = "5d0c7e8e8b1a4f0f9c3e2a1b00000001"
 NOW = 1795219200

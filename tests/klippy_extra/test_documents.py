@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from klippy_extra.console import _COMMANDS
+from klippy_extra.ui.gcode import _COMMANDS
 from klippy_extra.version import VERSION
 
 ROOT = Path(__file__).parents[2]

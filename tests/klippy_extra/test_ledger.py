@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klippy_extra.contract import DISABLED, DUE, OK, SNOOZED, SOON
-from klippy_extra.ledger import Ledger
-from klippy_extra.records import Counter, Limit, Override, Plan, switch
+from klippy_extra.ledger.ledger import Ledger
+from klippy_extra.ledger.records import Counter, Limit, Override, Plan, switch
 
 NOW = 1_795_219_200.0
 PRINTED = Limit("print_time", Counter("print_time"), "h", 100.0)

@@ -12,7 +12,7 @@ import time
 import paho.mqtt.client as paho
 import pytest
 
-from klippy_extra.mqtt.address import Broker, credentials
+from klippy_extra.broker import Broker, credentials
 from klippy_extra.mqtt.link import Handlers, Link
 from klippy_extra.mqtt.session import Session
 from klippy_extra.mqtt.subscriptions import Subscriptions

@@ -14,7 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klippy_extra.moonraker import Moonraker, Totals, default_url, grown, parse_url
+from klippy_extra.history.moonraker import (
+    Moonraker,
+    Totals,
+    default_url,
+    grown,
+    parse_url,
+)
 
 TIMEOUT = 0.3
 

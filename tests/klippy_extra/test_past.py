@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klippy_extra.ancestor import Old, parse, read
+from klippy_extra.history.klippermaintenance import Old, parse, read
 from tests.klippy_extra.conftest import STARTED
 
 RODS = "[maintain rods]\ntrigger: print_time\nthreshold: 150\n"

@@ -9,8 +9,9 @@ import sys
 
 import pytest
 
-from klippy_extra import conditions, presets
+from klippy_extra import presets
 from klippy_extra.contract import is_slug
+from klippy_extra.ledger import conditions
 from klippy_extra.meters import known
 
 OPTIONS = {

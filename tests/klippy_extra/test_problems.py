@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from klippy_extra.problems import BROKER, STORE, Problems
+from klippy_extra.upkeep.problems import BROKER, STORE, Problems
 
 MISSPELT = """
 [maintain chamber]

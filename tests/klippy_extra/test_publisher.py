@@ -8,9 +8,9 @@ import pytest
 
 from klippy_extra import contract
 from klippy_extra.contract import Command, Event, Info, Limit, Result, State, Summary
-from klippy_extra.discovery import MIGRATE, Message
+from klippy_extra.mqtt.discovery import MIGRATE, Message
 from klippy_extra.mqtt.intake import Intake
-from klippy_extra.publisher import Published, Publisher, Sight
+from klippy_extra.mqtt.publisher import Published, Publisher, Sight
 
 UUID, LOWER, HIGHER = "5" * 32, "1" * 32, "9" * 32
 BASE = "klipper_upkeep/voron"

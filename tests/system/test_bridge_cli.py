@@ -18,7 +18,7 @@ import time
 
 import pytest
 
-from klippy_extra.orders import MOST_LISTED
+from klippy_extra.upkeep.commands import MOST_LISTED
 from mqtt_bridge import settings
 from mqtt_bridge.contract import Entry, Result
 from tests.fakes.mosquitto import Mosquitto

@@ -10,7 +10,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from klippy_extra import discovery
+from klippy_extra.mqtt import discovery
 from mqtt_bridge import settings
 from mqtt_bridge.settings.checks import SECTIONS
 from tests.fakes.mosquitto import Mosquitto

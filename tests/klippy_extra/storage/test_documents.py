@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klippy_extra.contract import Entry
-from klippy_extra.desk import Desk
-from klippy_extra.ledger import Ledger
-from klippy_extra.records import Record
+from klippy_extra.ledger.ledger import Ledger
+from klippy_extra.ledger.records import Record
 from klippy_extra.storage.documents import CHECKS, checked
 from klippy_extra.storage.store import Store
+from klippy_extra.upkeep.carry_out import Desk
 
 GOOD = {
     "meters": {"readings": {"print_time": 1.5}, "rates": {"print_time": [1.0, 2.0]}},

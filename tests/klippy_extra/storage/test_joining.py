@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klippy_extra.contract import Command
-from klippy_extra.desk import Desk
-from klippy_extra.ledger import Ledger
-from klippy_extra.records import Counter, Limit, Plan
+from klippy_extra.ledger.ledger import Ledger
+from klippy_extra.ledger.records import Counter, Limit, Plan
+from klippy_extra.upkeep.carry_out import Desk
 
 NOW = 1_795_219_200.0
 HOT = Counter("print_time", "extruder>250")

@@ -8,10 +8,10 @@ from datetime import datetime
 import pytest
 
 from klippy_extra.contract import Command, Entry
-from klippy_extra.desk import Desk
-from klippy_extra.ledger import Ledger
-from klippy_extra.records import Counter, Limit, Plan
-from klippy_extra.storage.stamps import Stamps
+from klippy_extra.ledger.ledger import Ledger
+from klippy_extra.ledger.records import Counter, Limit, Plan
+from klippy_extra.ledger.stamps import Stamps
+from klippy_extra.upkeep.carry_out import Desk
 
 RODS = "[maintain rods]\ntrigger: print_time\nthreshold: 150\n"
 AIR = "[maintain air]\ntrigger: time\nthreshold: 500\n"

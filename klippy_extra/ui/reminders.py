@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 from typing import Any, Callable, Mapping
 
-from . import prompts, words
-from .contract import DUE, SOON, State
-from .guard import guarded
-from .ledger import Ledger
-from .records import Record
-from .settings import Settings
-from .task import Task
-from .ui.dialogs import Dialogs
-from .ui.display import Display
+from .. import wording
+from ..contract import DUE, SOON, State
+from ..guard import guarded
+from ..ledger.ledger import Ledger
+from ..ledger.records import Record
+from ..settings import Settings
+from ..task import Task
+from . import prompts
+from .dialogs import Dialogs
+from .display import Display
 
 HOUR = 3600.0
 PAUSED = ("printing", "paused")
@@ -86,8 +87,8 @@ class Reminders:
         return status == DUE and calendar - last >= interval
 
     def _remind(self, state: State) -> None:
-        title = words.standing(state.label, state)
-        self.say("\n".join(["Maintenance: " + title, *words.details(state)]))
+        title = wording.standing(state.label, state)
+        self.say("\n".join(["Maintenance: " + title, *wording.details(state)]))
         if state.status != DUE:
             return
         self._display.show(f"Maintenance: {state.label}")
@@ -149,7 +150,7 @@ class Reminders:
     def show(self, state: State) -> None:
         """Show the dialog for a task."""
         self._waiting = [task for task in self._waiting if task != state.task]
-        texts = [*words.details(state), words.standing(state.label, state)]
+        texts = [*wording.details(state), wording.standing(state.label, state)]
         lines = prompts.reminder(state.task, state.label, texts)
         self._dialogs.show(state.task, lines, self._show_next)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .contract import State, Summary
+from ..contract import State, Summary
 
 LEAST_MOVE = 3600.0  # seconds by which a forecast moves before it is published again
 FORECAST_MOVE = 0.1  # the same, as a share of the time until then

@@ -10,8 +10,7 @@ import collections
 import random
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
-from . import pace
-from .contract import (
+from ..contract import (
     ONLINE,
     Command,
     Event,
@@ -22,10 +21,10 @@ from .contract import (
     Summary,
     Topic,
 )
+from . import changes, intake
 from .discovery import MIGRATE, Message
-from .mqtt import intake
-from .mqtt.intake import Topics
-from .mqtt.subscriptions import Subscriptions
+from .intake import Topics
+from .subscriptions import Subscriptions
 
 BIRTH_DELAY = (1.0, 5.0)  # seconds: not all printers of a farm at once
 DEFEND_EVERY = 10.0  # seconds between two snapshots against a namesake
@@ -204,9 +203,9 @@ class Publisher:
         if not self.live or self._queue:
             return
         at, last = self._states.get(state.task, (0.0, None))
-        if last is not None and pace.settled(state) == pace.settled(last):
-            moved = pace.moved(last.due_at, state.due_at, state.time)
-            if pace.numbers(state) == pace.numbers(last) and not moved:
+        if last is not None and changes.settled(state) == changes.settled(last):
+            moved = changes.moved(last.due_at, state.due_at, state.time)
+            if changes.numbers(state) == changes.numbers(last) and not moved:
                 return
             if self._sight.clock() - at < self._interval:
                 return
@@ -234,8 +233,8 @@ class Publisher:
     def summary(self, summary: Summary) -> None:
         """Publish the summary, a forecast that moved only once in an interval."""
         at, last = self._summed
-        if last is not None and pace.same(summary, last):
-            moved = pace.moved(last.next_due_at, summary.next_due_at, summary.time)
+        if last is not None and changes.same(summary, last):
+            moved = changes.moved(last.next_due_at, summary.next_due_at, summary.time)
             if not moved or self._sight.clock() - at < self._interval:
                 return
         if self.live:

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .paths import path_of, shown
+from ..paths import path_of, shown
 
 FOLDER = Path("~/maintain-db")
 MOST = 1 << 16  # bytes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Collection, Dict, Mapping, NamedTuple
 
-from .contract import OK
+from ..contract import OK
 
 CALENDAR = "time"  # the counter of hours that pass by themselves
 

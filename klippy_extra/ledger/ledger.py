@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
-from . import contract
-from .contract import DISABLED, DUE, OK, SNOOZED, SOON
+from .. import contract
+from ..contract import DISABLED, DUE, OK, SNOOZED, SOON
 from .records import (
     CALENDAR,
     Amounts,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import collections
 from typing import Any, Iterable, Mapping, NamedTuple
 
-from . import contract, records
-from .contract import BAD_ARGUMENT, NOT_READY, UNKNOWN_TASK, Command, Entry, Result
-from .ledger import Ledger
-from .words import amount, day, quantity
+from .. import contract
+from ..contract import BAD_ARGUMENT, NOT_READY, UNKNOWN_TASK, Command, Entry, Result
+from ..ledger import records
+from ..ledger.ledger import Ledger
+from ..wording import amount, day, quantity
 
 REMEMBERED = 256  # answers
 LEAST, MOST = 0.001, 1e9  # of a threshold; amounts may be 0

@@ -9,7 +9,7 @@ import json
 from types import MappingProxyType
 from typing import Any, Dict, Mapping, NamedTuple
 
-from .contract import EVENTS, OFFLINE, ONLINE, STATUSES
+from ..contract import EVENTS, OFFLINE, ONLINE, STATUSES
 
 SNOOZE_HOURS = 24
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Mapping
 
-from .contract import Meter
+from ..contract import Meter
 
 CALENDAR = "time"  # the meter that always runs
 

@@ -12,7 +12,9 @@ import unicodedata
 from types import MappingProxyType
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence, Tuple
 
-from .contract import Info, Limit, Meter, State, Topic, slug
+from ..contract import Info, Limit, Meter, State, Topic, slug
+from ..entity_names import meter_name, translated
+from ..ledger.precision import CALENDAR, places
 from .entities import (
     ANY_UNIT,
     ANYTHING,
@@ -37,8 +39,6 @@ from .entities import (
     Entity,
     order,
 )
-from .entity_names import meter_name, translated
-from .precision import CALENDAR, places
 
 # A topic that is cleared is an empty message, which is no JSON.
 IT = "(value_json|default({}))"

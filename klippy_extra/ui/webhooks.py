@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 
-from . import contract
-from .contract import Command, ContractError
-from .export import table
-from .guard import guarded, unharmed
-from .task import Task
+from .. import contract
+from ..contract import Command, ContractError
+from ..guard import guarded, unharmed
+from ..storage.export import table
+from ..task import Task
 
 LISTED = 100  # entries of the log, unless asked for more
 PATIENCE = 5.0  # seconds for a change to reach the disk

@@ -13,14 +13,10 @@ import zlib
 from typing import Any, Mapping, NamedTuple, Sequence
 from urllib.parse import urlsplit
 
+from ..contract import BASE, Info, State
+from ..entity_names import translated
 from .components import Names, components
-from .contract import BASE, Info, State
-from .entities import (
-    LEAST,
-    WANTED_METERS,
-    Config,
-)
-from .entity_names import translated
+from .entities import LEAST, WANTED_METERS, Config
 
 PREFIX = "homeassistant"
 MOST = 16_000  # bytes of a message: brokers that allow little allow 16 KiB

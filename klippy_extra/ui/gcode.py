@@ -10,11 +10,12 @@ import math
 from datetime import datetime
 from typing import Any
 
-from . import prompts, words
-from .contract import DUE, MAX_TEXT, SOON, Command
-from .guard import guarded, unharmed
-from .task import Task
-from .ui.print_start import ANSWERS, PrintStart
+from .. import wording
+from ..contract import DUE, MAX_TEXT, SOON, Command
+from ..guard import guarded, unharmed
+from ..task import Task
+from . import prompts
+from .print_start import ANSWERS, PrintStart
 
 BY = "console"
 SHOWN = 10  # entries of the log
@@ -53,7 +54,7 @@ class Console:
         # Where the extra could not be started there is no board.
         states = self._manager.board.states() if self._manager.running else []
         for state in states:
-            lines.append(words.standing(state.label, state))
+            lines.append(wording.standing(state.label, state))
             lines += [state.message] if state.status == DUE and state.message else []
             lines += [state.problem] if state.problem else []
         if not self._manager.tasks:
@@ -66,17 +67,17 @@ class Console:
         task = self._task(gcmd)
         self._manager.count_now()
         state = self._manager.board.state(task.slug)
-        lines = [words.standing(state.label, state)]
+        lines = [wording.standing(state.label, state)]
         lines += [
-            f"{limit.meter}: {words.quantity(limit.used, limit.unit)} used of"
-            f" {words.quantity(limit.threshold, limit.unit)}."
+            f"{limit.meter}: {wording.quantity(limit.used, limit.unit)} used of"
+            f" {wording.quantity(limit.threshold, limit.unit)}."
             for limit in state.limits
         ]
         if state.last_done is not None:
             by = f" by {state.last_by}" if state.last_by else ""
-            lines.append(f"Last done {words.day(state.last_done)}{by}.")
+            lines.append(f"Last done {wording.day(state.last_done)}{by}.")
         lines += [state.problem] if state.problem else []
-        gcmd.respond_info("\n".join(lines + words.details(state)))
+        gcmd.respond_info("\n".join(lines + wording.details(state)))
 
     def log(self, gcmd) -> None:
         name = gcmd.get("NAME", None)
@@ -87,11 +88,11 @@ class Console:
             return
         entries = self._manager.memory.log(task, limit)
         lines = [
-            f"{words.day(entry.time)} {self._label(entry.task)} {entry.event}"
+            f"{wording.day(entry.time)} {self._label(entry.task)} {entry.event}"
             + (f" by {entry.by}" if entry.by else "")
             + ", used "
             + ", ".join(
-                f"{meter} {words.quantity(used, self._unit(entry.task, meter))}"
+                f"{meter} {wording.quantity(used, self._unit(entry.task, meter))}"
                 for meter, used in entry.used.items()
             )
             + (f": {entry.note}" if entry.note else "")
@@ -153,7 +154,7 @@ class Console:
                 text = self._manager.change_count(name, to)
             else:
                 meter = self._manager.counting.move(name, by)
-                text = f"{meter} counts {words.amount(by)} more."
+                text = f"{meter} counts {wording.amount(by)} more."
         except ValueError as error:
             # An error would end a print over a macro that counts for nobody.
             if not self._manager.reminders.busy(self._reactor.monotonic()):
@@ -197,7 +198,7 @@ class Console:
         for state in states:
             if state.status == DUE:
                 action = self._manager.tasks[state.task].at_print_start
-                due.setdefault(action, []).append(words.standing(state.label, state))
+                due.setdefault(action, []).append(wording.standing(state.label, state))
         return due
 
     # Dialogs
@@ -303,7 +304,7 @@ def _number(gcmd, name: str, value: str, least: float = 0.0) -> float:
         number = math.nan
     if not least <= number < math.inf:
         raise gcmd.error(
-            f"{name}={value.strip()} must be a number, {words.amount(least)} or more."
+            f"{name}={value.strip()} must be a number, {wording.amount(least)} or more."
         )
     return number
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 import logging
 from typing import Any, Callable, Mapping
 
-from . import ancestor, words
-from .contract import Entry
-from .counting import Counting
-from .ledger import Ledger
+from .. import wording
+from ..contract import Entry
+from ..ledger.ledger import Ledger
+from ..ledger.records import CALENDAR, Counter
+from ..settings import Settings
+from ..task import Task
+from ..upkeep.counting import Counting
+from . import klippermaintenance
 from .moonraker import Moonraker, Totals, grown
-from .records import CALENDAR, Counter
-from .settings import Settings
-from .task import Task
 
 HOUR = 3600.0
 BY = "import"
@@ -45,7 +46,7 @@ class Past:
         self._counting: Counting | None = None
         self._moonraker: Moonraker | None = None
         self._settings = settings
-        self._old: dict[str, ancestor.Old] = {}
+        self._old: dict[str, klippermaintenance.Old] = {}
         self._last: Totals | None = None
         self._history = ""
         self.learn(documents)
@@ -68,7 +69,7 @@ class Past:
             if record.imported:
                 continue
             try:
-                old = ancestor.read(task.name)
+                old = klippermaintenance.read(task.name)
             except ValueError as error:
                 old = None
                 self._say(f"Maintenance: {error}. '{task.name}' counts from zero.")
@@ -122,8 +123,8 @@ class Past:
         self._book.advance(amounts, _unweighted, recent=False)
         self._say(
             f"Maintenance counts from what Moonraker tells:"
-            f" {words.quantity(totals.print_time, 'h')} of printing and"
-            f" {words.quantity(totals.filament, 'm')} of filament."
+            f" {wording.quantity(totals.print_time, 'h')} of printing and"
+            f" {wording.quantity(totals.filament, 'm')} of filament."
         )
 
     def _take_over(
@@ -154,7 +155,7 @@ class Past:
             record = record._replace(enabled=False, held=used)
         book.records[slug] = record._replace(imported=True)
         units = {limit.name: limit.unit for limit in task.plan.limits}
-        said = ", ".join(words.quantity(used[name], units[name]) for name in used)
+        said = ", ".join(wording.quantity(used[name], units[name]) for name in used)
         note = f"{said} taken over from ~/maintain-db/{task.name.split()[0]}"
         logging.info("maintain: %s: %s", slug, note)
         self._say(f'Maintenance "{task.label}": {note}.')

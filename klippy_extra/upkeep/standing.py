@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping
 
-from . import precision
-from .contract import DISABLED, DUE, SNOOZED, SOON, Limit, State, Summary
-from .ledger import Ledger, View
+from ..contract import DISABLED, DUE, SNOOZED, SOON, Limit, State, Summary
+from ..ledger import precision
+from ..ledger.ledger import Ledger, View
+from ..task import Task
 from .problems import Problems
-from .task import Task
 
 
 class Board:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Dict, Iterable, Mapping, NamedTuple, Tuple
 
 from ..contract import Entry
-from ..ledger import Ledger
-from ..records import CALENDAR, Record
+from .ledger import Ledger
+from .records import CALENDAR, Record
 
 SLACK = 60.0  # seconds that two clocks may differ without one having been set
 NEAR = 5.0  # seconds within which a stamp is the clock's own, not a person's

@@ -8,9 +8,9 @@ import threading
 from pathlib import Path
 from typing import Callable, Iterable
 
-from . import contract
-from .contract import Entry
-from .paths import shown
+from .. import contract
+from ..contract import Entry
+from ..paths import shown
 
 FIELDS = ("time", "task", "event", "by", "note", "used")
 JOIN = 2.0  # seconds

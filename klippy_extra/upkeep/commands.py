@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Callable, Sequence
 
-from .contract import INTERNAL, NOT_READY, Command, Event, Result, State
-from .desk import Change, Desk, RefusedError
+from ..contract import INTERNAL, NOT_READY, Command, Event, Result, State
+from .carry_out import Change, Desk, RefusedError
 
 LISTED, MOST_LISTED = 20, 100  # entries of the log in an answer: it is no file
 

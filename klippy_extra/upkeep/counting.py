@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, Iterable, Mapping
 
-from . import contract, meters, precision
-from .conditions import Conditions, Material
-from .contract import Entry
-from .ledger import Ledger
-from .meters import families
-from .meters.synchronized import synchronized
+from .. import contract, meters
+from ..contract import Entry
+from ..ledger import precision
+from ..ledger.conditions import Conditions, Material
+from ..ledger.ledger import Ledger
+from ..ledger.records import Counter
+from ..ledger.stamps import Corrections, Stamps, boot_id
+from ..meters import families
+from ..meters.synchronized import synchronized
+from ..settings import Settings
+from ..task import OF_MOONRAKER, Task
 from .problems import COUNTING, Problems
-from .records import Counter
-from .settings import Settings
-from .storage.stamps import Corrections, Stamps, boot_id
-from .task import OF_MOONRAKER, Task
 
 _is_count = re.compile(r"count_\w+\Z").match
 ENDS = ("jobs_completed", "jobs_cancelled", "jobs_failed")

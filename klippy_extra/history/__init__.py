@@ -1,0 +1,1 @@
+"""What was counted before this extra: by KlipperMaintenance, and by Moonraker."""

@@ -1,0 +1,1 @@
+"""The numbers: counters, limits and records, and how they are read. Pure."""

@@ -1,0 +1,129 @@
+"""What a printer that becomes ready needs of the broker, put together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, Mapping, NamedTuple, Sequence
+
+from ..contract import Info, State
+from ..settings import Settings
+from . import discovery
+from .components import Names
+from .intake import Intake
+from .publisher import Published, Publisher, Sight
+
+if TYPE_CHECKING:
+    from ..task import Task
+    from .link import Link
+
+CLIENT_ID = "upkeep-{}"  # with 16 of the uuid: 23 letters, all that 3.1.1 promises
+
+
+class Entries(NamedTuple):
+    """Ways into the reactor for the link's thread and for what it starts."""
+
+    post: Callable[[Callable[[], None]], None]  # safe from any thread
+    later: Callable[[Callable[[], None], float], None]  # in so many seconds
+    trouble: Callable[[str], None]  # what is wrong with the broker; "": nothing
+
+
+class Connection(NamedTuple):
+    """A publisher with its link, and what the store must know of it from now on."""
+
+    publisher: Publisher
+    link: Link
+    documents: dict[str, Any]
+
+
+def connect(
+    settings: Settings,
+    sight: Sight,
+    info: Info,
+    states: Sequence[State],
+    documents: Mapping[str, Any],
+    entries: Entries,
+    tasks: Mapping[str, Task],
+) -> Connection | None:
+    """Make the connection that `[maintain]` asks for; it is not started yet."""
+    if settings.broker is None:
+        return None
+    # It imports paho, which a printer without a broker does not need.
+    from .link import Handlers, Link  # noqa: PLC0415
+
+    before = Published.of(documents.get("published"))
+    made = _announcement(settings, info, states, before, _names(settings, tasks))
+    now = Published(
+        base=settings.base,
+        printer=settings.slug,
+        tasks=tuple(sight.tasks),
+        announced=tuple(each.topic for each in made.messages if each.payload),
+        components=discovery.remembered(before.components, made.components),
+    )
+    clear = before.topics() | set(documents.get("unpublish") or ())
+    clear -= now.topics()
+    publisher = Publisher(
+        base=settings.base,
+        printer=settings.slug,
+        uuid=info.uuid,
+        sight=sight,
+        interval=settings.publish_interval,
+        clear=clear,
+        discovery=made.messages,
+        replaces=discovery.old_topic(info.uuid, settings.discovery),
+        birth_topic=f"{settings.discovery}/status" if settings.discovery else "",
+    )
+    client_id = settings.broker.client_id or CLIENT_ID.format(info.uuid[:16])
+    inbox = Intake(
+        publisher.topics,
+        publisher.handlers,
+        entries.post,
+        entries.later,
+        publisher.result,
+        sight.clock,
+    )
+    publisher.intake = inbox
+    publisher.link = Link(
+        settings.broker._replace(client_id=client_id),
+        publisher.will_topic,
+        publisher.subscriptions,
+        entries.post,
+        Handlers(
+            connected=publisher.connected,
+            lost=publisher.lost,
+            receive=inbox.receive,
+            trouble=entries.trouble,
+            notice=sight.say,
+        ),
+    )
+    # On disk before anything is sent: else a crash leaves topics that nobody knows.
+    memory = {"published": now._asdict(), "unpublish": sorted(clear)}
+    return Connection(publisher, publisher.link, memory)
+
+
+def _names(settings: Settings, tasks: Mapping[str, Task]) -> Names:
+    return Names(
+        language=settings.language,
+        printer=settings.short_name,
+        labels={slug: task.short_label for slug, task in tasks.items()},
+        sections={slug: task.name for slug, task in tasks.items()},
+    )
+
+
+def _announcement(
+    settings: Settings,
+    info: Info,
+    states: Sequence[State],
+    before: Published,
+    names: Names,
+) -> discovery.Announcement:
+    """What Home Assistant is told, made once: it is long."""
+    if not settings.discovery:
+        return discovery.Announcement((), {})
+    return discovery.announce(
+        info,
+        states,
+        settings.slug,
+        base=settings.base,
+        prefix=settings.discovery,
+        before=before.components,
+        names=names,
+    )
