@@ -5,16 +5,17 @@ Klipper loads this folder as `klippy/extras/maintain`.
 
 from __future__ import annotations
 
+from .klipper_objects import Config
 from .manager import Manager
 from .task import Task
 
 
-def load_config(config) -> Manager:
+def load_config(config: Config) -> Manager:
     """Make `[maintain]`, also where no such section is written."""
     return Manager(config)
 
 
-def load_config_prefix(config) -> Task:
+def load_config_prefix(config: Config) -> Task:
     """Make a `[maintain NAME]`."""
     manager: Manager = config.get_printer().load_object(config, "maintain")
     return manager.add(config)

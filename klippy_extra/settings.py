@@ -12,6 +12,7 @@ from . import contract
 from .broker import Broker, credentials
 from .entity_names import LANGUAGES
 from .history import moonraker
+from .klipper_objects import Config
 from .ledger import conditions
 from .paths import path_of, shown
 
@@ -69,7 +70,7 @@ class Settings(NamedTuple):
     material_variable: str
 
 
-def read(config) -> Settings:
+def read(config: Config) -> Settings:
     """Read the section; `config.error` tells section, option and fix."""
     start_args = config.get_printer().get_start_args()
     folder = path_of(start_args.get("config_file") or "printer.cfg")
@@ -139,7 +140,7 @@ def _data_folder(config_file: Path) -> Path | None:
     return folder.parent if folder.name == "config" else None
 
 
-def _broker(config) -> Broker | None:
+def _broker(config: Config) -> Broker | None:
     for option in SECRETS:
         if config.get(option, None) is not None:
             raise refusal(
@@ -209,7 +210,7 @@ def _broker(config) -> Broker | None:
     )
 
 
-def _path(config) -> str | None:
+def _path(config: Config) -> str | None:
     """The path of a websocket; None where there is none."""
     transport = choice(config, "mqtt_transport", ("tcp", "websockets"))
     path = config.get("mqtt_path", None)
@@ -222,7 +223,7 @@ def _path(config) -> str | None:
     return None
 
 
-def _client_id(config) -> str:
+def _client_id(config: Config) -> str:
     """ "" where it is made of the printer's uuid, which the store has."""
     client_id = text(config, "mqtt_client_id", "")
     if len(client_id) > 128 or not client_id.isprintable():
@@ -232,7 +233,7 @@ def _client_id(config) -> str:
     return client_id
 
 
-def _require_paho(config) -> None:
+def _require_paho(config: Config) -> None:
     """Without a broker nobody needs paho."""
     try:
         from .mqtt import client  # noqa: F401, PLC0415
@@ -245,7 +246,7 @@ def _require_paho(config) -> None:
         ) from None
 
 
-def _credentials(config) -> tuple[str | None, str | None]:
+def _credentials(config: Config) -> tuple[str | None, str | None]:
     path = config.get("credentials", None)
     if path is None:
         return None, None
@@ -256,7 +257,7 @@ def _credentials(config) -> tuple[str | None, str | None]:
     return username, password
 
 
-def _file(config, option: str) -> str | None:
+def _file(config: Config, option: str) -> str | None:
     path = config.get(option, None)
     if path is None:
         return None
@@ -266,7 +267,7 @@ def _file(config, option: str) -> str | None:
     return str(where)
 
 
-def _moonraker(config, config_file: Path) -> str:
+def _moonraker(config: Config, config_file: Path) -> str:
     url = text(config, "moonraker_url", moonraker.default_url(config_file))
     try:
         moonraker.parse_url(url)
@@ -275,7 +276,7 @@ def _moonraker(config, config_file: Path) -> str:
     return url
 
 
-def _variable(config) -> str:
+def _variable(config: Config) -> str:
     variable = text(config, "material_variable", "")
     try:
         conditions.parse_variable(variable)
@@ -284,7 +285,9 @@ def _variable(config) -> str:
     return variable
 
 
-def _topic(config, option: str, default: str, may_be_empty: bool = False) -> str:
+def _topic(
+    config: Config, option: str, default: str, may_be_empty: bool = False
+) -> str:
     topic = text(config, option, default).strip("/")
     if any(c in topic for c in "+#") or not (topic or may_be_empty):
         raise refusal(
@@ -295,7 +298,7 @@ def _topic(config, option: str, default: str, may_be_empty: bool = False) -> str
     return topic
 
 
-def refusal(config, option: str, why: str) -> Exception:
+def refusal(config: Config, option: str, why: str) -> Exception:
     """What is wrong with an option, in Klipper's own exception."""
     error: Exception = config.error(
         f"Option '{option}' in section '{config.get_name()}' {why}."
@@ -303,12 +306,14 @@ def refusal(config, option: str, why: str) -> Exception:
     return error
 
 
-def text(config, option: str, default: str) -> str:
+def text(config: Config, option: str, default: str) -> str:
     value = config.get(option, None)
     return default if value is None else str(value).strip()
 
 
-def choice(config, option: str, choices: tuple[str, ...], default: str = "") -> str:
+def choice(
+    config: Config, option: str, choices: tuple[str, ...], default: str = ""
+) -> str:
     value = text(config, option, default or choices[0]).lower()
     if value not in choices:
         raise refusal(
@@ -318,7 +323,7 @@ def choice(config, option: str, choices: tuple[str, ...], default: str = "") -> 
 
 
 def number(
-    config, option: str, default: float, least: float = 0.0, most: float = 1e9
+    config: Config, option: str, default: float, least: float = 0.0, most: float = 1e9
 ) -> float:
     """Klipper's own `getfloat` lets NaN and infinity through its bounds."""
     value = config.get(option, None)
@@ -327,7 +332,9 @@ def number(
     return amount(config, option, value, least, most)
 
 
-def amount(config, option: str, value: str, least: float, most: float = 1e9) -> float:
+def amount(
+    config: Config, option: str, value: str, least: float, most: float = 1e9
+) -> float:
     try:
         parsed = float(value)
     except ValueError:

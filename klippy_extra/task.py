@@ -7,10 +7,14 @@ from typing import Any, Callable, Mapping
 from . import presets
 from .contract import MATCHES, is_slug, slug
 from .guard import guarded
+from .klipper_objects import Config, Template
 from .ledger import conditions
+from .ledger.conditions import Condition, Factor
 from .ledger.records import Counter, Limit, Plan
 from .meters import unit
 from .settings import amount, choice, refusal
+
+Read = Callable[..., Any]  # an option's value, with the preset's behind it
 
 LEAST = 0.001  # of a threshold; 0 means that the task is always due
 AT_PRINT_START = ("warn", "off", "confirm", "block")
@@ -25,7 +29,7 @@ OF_MOONRAKER = {
 class Task:
     """The options of one section. `status` tells what `get_status` shows."""
 
-    def __init__(self, config, moonraker: bool = False) -> None:
+    def __init__(self, config: Config, moonraker: bool = False) -> None:
         _, _, name = config.get_name().partition(" ")
         self.name = name.strip()
         self.slug = slug(self.name)
@@ -40,14 +44,16 @@ class Task:
         self.at_print_start = choice(
             config, "at_print_start", AT_PRINT_START, read("at_print_start", "warn")
         )
-        self.weights: dict[str, tuple[Any, Any]] = {}  # by counter: condition, factor
+        self.weights: dict[
+            str, tuple[Condition, Factor]
+        ] = {}  # by counter: condition, factor
         self.plan = Plan(
             task=self.slug,
             limits=self._limits(config, read, moonraker),
             match=choice(config, "match", MATCHES, read("match", "any")),
             disabled=config.getboolean("disabled", False),
         )
-        self.expired_gcode = None
+        self.expired_gcode: Template | None = None
         if config.get("expired_gcode", None) is not None:
             self.expired_gcode = _template(config)
         self.expired_gcode_while_printing = config.getboolean(
@@ -64,7 +70,7 @@ class Task:
     def _status(self) -> dict[str, Any]:
         return dict(self.status())
 
-    def _limits(self, config, read, moonraker: bool) -> tuple[Limit, ...]:
+    def _limits(self, config: Config, read: Read, moonraker: bool) -> tuple[Limit, ...]:
         triggers = _listed(config, "trigger", read("trigger", None))
         thresholds = _listed(config, "threshold", read("threshold", None))
         if len(triggers) != len(thresholds):
@@ -104,7 +110,7 @@ class Task:
             )
         return tuple(limits)
 
-    def _condition(self, config, read) -> tuple[Any, Any]:
+    def _condition(self, config: Config, read: Read) -> tuple[Condition, Factor]:
 
         def parsed(option: str, parse: Callable[[str], Any]) -> Any:
             try:
@@ -118,7 +124,12 @@ class Task:
         return condition, parsed("factor", conditions.parse_factor)
 
     def _counter(
-        self, trigger: str, condition: Any, factor: Any, only: bool, moonraker: bool
+        self,
+        trigger: str,
+        condition: Condition,
+        factor: Factor,
+        only: bool,
+        moonraker: bool,
     ) -> Counter:
         if trigger == "time" and not only:
             # Beside wear, the calendar is the longest that one should wait.
@@ -129,24 +140,25 @@ class Task:
         return counter
 
 
-def _threshold(config, value: str) -> float:
+def _threshold(config: Config, value: str) -> float:
     threshold = amount(config, "threshold", value, 0.0)
     if 0.0 < threshold < LEAST:
         amount(config, "threshold", value, LEAST)
     return threshold
 
 
-def _template(config):
+def _template(config: Config) -> Template:
     printer = config.get_printer()
     try:
         macros = printer.load_object(config, "gcode_macro")
-        return macros.load_template(config, "expired_gcode")
+        template: Template = macros.load_template(config, "expired_gcode")
     except (printer.command_error, config.error) as error:
         # Klippy would take it for a fault of its own.
         raise refusal(config, "expired_gcode", f"is no template: {error}") from None
+    return template
 
 
-def _with_preset(config) -> Callable[..., Any]:
+def _with_preset(config: Config) -> Read:
     """Read an option, or where it is not written what the preset says."""
     preset: Mapping[str, Any] = {}
     name = config.get("preset", None)
@@ -165,7 +177,7 @@ def _with_preset(config) -> Callable[..., Any]:
     return read
 
 
-def _listed(config, option: str, value: str | None) -> list[str]:
+def _listed(config: Config, option: str, value: str | None) -> list[str]:
     if value is None:
         example = {"trigger": "print_time", "threshold": "150"}[option]
         raise refusal(
@@ -177,21 +189,21 @@ def _listed(config, option: str, value: str | None) -> list[str]:
     return parts
 
 
-def _unit(config, trigger: str) -> str:
+def _unit(config: Config, trigger: str) -> str:
     try:
         return unit(trigger)
     except ValueError as error:
         raise refusal(config, "trigger", f"is {trigger!r}: {error}") from None
 
 
-def _warning(config, value: str) -> tuple[float, bool]:
+def _warning(config: Config, value: str) -> tuple[float, bool]:
     percent = value.endswith("%")
     plain = value.rstrip("%").strip()
     most = 100.0 if percent else 1e9
     return amount(config, "warn_before", plain, 0.0, most), percent
 
 
-def _refuse_same_slug(config, mine: str) -> None:
+def _refuse_same_slug(config: Config, mine: str) -> None:
     name = config.get_name()
     if not is_slug(mine):
         raise config.error(f"Section '{name}' needs a name behind 'maintain'.")

@@ -7,6 +7,8 @@ import operator
 import re
 from typing import Any, Callable, NamedTuple
 
+from ..klipper_objects import Printer
+
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -110,7 +112,7 @@ class Material:
     ``gcode_macro PRINT_START.material``, ``save_variables.filament_type``.
     """
 
-    def __init__(self, printer: Any, variable: str = "", name: str = "") -> None:
+    def __init__(self, printer: Printer, variable: str = "", name: str = "") -> None:
         self.name = name
         self._source, self._variable = parse_variable(variable)
         self._printer = printer
@@ -140,7 +142,7 @@ class Material:
 class Conditions:
     """Evaluates conditions by what Klipper's objects say at the moment."""
 
-    def __init__(self, printer: Any, material: Material) -> None:
+    def __init__(self, printer: Printer, material: Material) -> None:
         self._printer = printer
         self._material = material
         self._objects: dict[str, Any] = {}

@@ -6,6 +6,7 @@ from typing import Any, Callable, Mapping
 
 from ..guard import guarded
 from ..identity import Machine, here
+from ..klipper_objects import Gcode, GcodeCommand, Printer
 from . import prompts
 from .dialogs import Dialogs
 
@@ -26,7 +27,7 @@ class Copied:
 
     def __init__(
         self,
-        printer: Any,
+        printer: Printer,
         dialogs: Dialogs,
         say: Callable[[str], None],
         report: Callable[[str], None],
@@ -38,7 +39,7 @@ class Copied:
         self._report, self._settle = report, settle
         self._here: Machine | None = None
         self.is_open = False  # nobody has answered yet
-        gcode = printer.lookup_object("gcode")
+        gcode: Gcode = printer.lookup_object("gcode")
         through = (printer.command_error,)
         gcode.register_command(
             COMMAND,
@@ -74,7 +75,7 @@ class Copied:
         title = "Is this printer a copy?"
         self._dialogs.show(KEY, prompts.dialog(title, [TEXT], buttons, []))
 
-    def _answer(self, gcmd: Any) -> None:
+    def _answer(self, gcmd: GcodeCommand) -> None:
         new = gcmd.get("NEW", "0") not in ("0", "")
         same = gcmd.get("SAME", "0") not in ("0", "")
         if new == same:

@@ -6,9 +6,10 @@ ended. Whoever closes it by its X says so on the console, as we do.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from typing import Callable, Sequence
 
 from ..guard import guarded
+from ..klipper_objects import Gcode, Printer
 from .prompts import END
 
 OPEN = 600.0  # seconds for which a dialog is taken to be open: some close silently
@@ -18,9 +19,9 @@ STALE_AFTER = 2.0  # seconds from the start until what an earlier life left is c
 class Dialogs:
     """Knows which dialog is open, by a key of whoever shows it."""
 
-    def __init__(self, printer: Any) -> None:
+    def __init__(self, printer: Printer) -> None:
         self._reactor = printer.get_reactor()
-        self._gcode = printer.lookup_object("gcode")
+        self._gcode: Gcode = printer.lookup_object("gcode")
         self._key = ""
         self._since = 0.0
         self._closed: Callable[[], None] | None = None

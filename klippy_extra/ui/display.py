@@ -6,13 +6,14 @@ import logging
 from typing import Any
 
 from ..guard import guarded
+from ..klipper_objects import Gcode, Printer
 
 
 class Display:
-    def __init__(self, printer: Any) -> None:
+    def __init__(self, printer: Printer) -> None:
         self._printer = printer
         self._reactor = printer.get_reactor()
-        self._gcode = printer.lookup_object("gcode")
+        self._gcode: Gcode = printer.lookup_object("gcode")
         self._ours = ""
         self._failed = False
 

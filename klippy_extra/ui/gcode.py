@@ -6,67 +6,95 @@ something else.
 
 from __future__ import annotations
 
-import math
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Callable
 
 from .. import wording
-from ..contract import DUE, MAX_TEXT, SOON, Command
+from ..contract import DUE, SOON, Command
 from ..guard import guarded, unharmed
-from ..task import Task
-from . import prompts
+from . import parameters, prompts
+from .parameters import BY
 from .print_start import ANSWERS, PrintStart
 
-BY = "console"
+if TYPE_CHECKING:
+    from ..contract import Entry, State
+    from ..klipper_objects import Gcode, GcodeCommand, Printer
+    from ..storage.export import Export
+    from ..task import Task
+    from ..upkeep.office import Office, Running
+    from .reminders import Reminders
+
+Handler = Callable[["GcodeCommand", "Running"], None]
+
+NOT_RUNNING = "Maintenance is not counted while the printer is not ready."
 SHOWN = 10  # entries of the log
 PATIENCE, PATIENCE_IN_PRINT = 5.0, 0.25  # seconds
 
 
 class Console:
-    """Registers the commands; what they ask for is carried out by the manager."""
+    """Registers the commands, and answers them."""
 
-    def __init__(self, printer, manager, print_start: PrintStart) -> None:
-        self._printer = printer
-        self._manager = manager
-        self._reactor = printer.get_reactor()
-        self._gcode = printer.lookup_object("gcode")
+    def __init__(
+        self,
+        printer: Printer,
+        office: Office,
+        reminders: Reminders,
+        print_start: PrintStart,
+        export: Export,
+    ) -> None:
+        self._office = office
+        self._reminders = reminders
         self._print_start = print_start
+        self._export = export
+        self._reactor = printer.get_reactor()
         self._refused: set[str] = set()  # counts that a print was told of
-        for name, (method, description) in _COMMANDS.items():
+        gcode: Gcode = printer.lookup_object("gcode")
+        for name, handler in self._handlers().items():
             entry = guarded(
-                getattr(self, method),
+                self._with_upkeep(handler),
                 name,
                 self._sorry,
                 through=(printer.command_error,),
             )
-            self._gcode.register_command(name, entry, desc=description)
+            gcode.register_command(name, entry, desc=DESCRIPTIONS[name])
 
-    def _sorry(self, gcmd) -> None:
+    def _with_upkeep(self, handler: Handler) -> Callable[[GcodeCommand], None]:
+        """Call *handler* while the upkeep is running, and say so while it is not."""
+
+        def entry(gcmd: GcodeCommand) -> None:
+            running = self._office.running
+            if running is None:
+                # Not an error: that would end the print whose macro calls it.
+                gcmd.respond_info(self._office.problems.summary or NOT_RUNNING)
+            else:
+                handler(gcmd, running)
+
+        return entry
+
+    def _sorry(self, gcmd: GcodeCommand) -> None:
         gcmd.respond_info(
             f"{gcmd.get_command()} failed: klippy.log tells why. Printing goes on."
         )
 
-    # What is asked
+    # Questions
 
-    def status(self, gcmd) -> None:
-        self._manager.count_now()
-        lines = list(self._manager.problems.texts)
-        # Where the extra could not be started there is no board.
-        states = self._manager.board.states() if self._manager.running else []
-        for state in states:
+    def status(self, gcmd: GcodeCommand, running: Running) -> None:
+        upkeep = running.upkeep
+        upkeep.count_now()
+        lines = list(self._office.problems.texts)
+        for state in upkeep.board.states():
             lines.append(wording.standing(state.label, state))
             lines += [state.message] if state.status == DUE and state.message else []
             lines += [state.problem] if state.problem else []
-        if not self._manager.tasks:
+        if not self._office.tasks:
             lines.append(
                 "There is no maintenance task yet. Write a section [maintain NAME]."
             )
         gcmd.respond_info("\n".join(lines))
 
-    def check(self, gcmd) -> None:
+    def check(self, gcmd: GcodeCommand, running: Running) -> None:
         task = self._task(gcmd)
-        self._manager.count_now()
-        state = self._manager.board.state(task.slug)
+        running.upkeep.count_now()
+        state = running.upkeep.board.state(task.slug)
         lines = [wording.standing(state.label, state)]
         lines += [
             f"{limit.meter}: {wording.quantity(limit.used, limit.unit)} used of"
@@ -79,85 +107,95 @@ class Console:
         lines += [state.problem] if state.problem else []
         gcmd.respond_info("\n".join(lines + wording.details(state)))
 
-    def log(self, gcmd) -> None:
-        name = gcmd.get("NAME", None)
-        task = None if name is None else self._task(gcmd).slug
-        limit = int(self._number(gcmd, "LIMIT", SHOWN, least=1))
-        if gcmd.get("EXPORT", "0") not in ("0", ""):
-            self._manager.export(task)
+    def log(self, gcmd: GcodeCommand, running: Running) -> None:
+        memory = running.upkeep.memory
+        named = parameters.optional(gcmd, "NAME") is not None
+        task = self._task(gcmd).slug if named else None
+        limit = int(parameters.number(gcmd, "LIMIT", SHOWN, least=1))
+        if parameters.flag(gcmd, "EXPORT"):
+            say = self._reminders.say
+            memory.whole_log(task, lambda entries: self._export.write(entries, say))
             return
-        entries = self._manager.memory.log(task, limit)
-        lines = [
-            f"{wording.day(entry.time)} {self._label(entry.task)} {entry.event}"
-            + (f" by {entry.by}" if entry.by else "")
-            + ", used "
-            + ", ".join(
-                f"{meter} {wording.quantity(used, self._unit(entry.task, meter))}"
-                for meter, used in entry.used.items()
-            )
-            + (f": {entry.note}" if entry.note else "")
-            for entry in entries
-        ]
+        lines = [self._line(entry) for entry in memory.log(task, limit)]
         gcmd.respond_info("\n".join(lines) or "Nothing has been logged yet.")
 
-    # What is to change
+    def _line(self, entry: Entry) -> str:
+        """An entry of the log, on one line."""
+        # A task may be configured no more.
+        task = self._office.tasks.get(entry.task)
+        limits = () if task is None else task.plan.limits
+        units = {limit.name: limit.unit for limit in limits}
+        used = ", ".join(
+            f"{meter} {wording.quantity(amount, units.get(meter, ''))}"
+            for meter, amount in entry.used.items()
+        )
+        label = entry.task if task is None else task.label
+        by = f" by {entry.by}" if entry.by else ""
+        note = f": {entry.note}" if entry.note else ""
+        return f"{wording.day(entry.time)} {label} {entry.event}{by}, used {used}{note}"
 
-    def done(self, gcmd) -> None:
-        used, hours = self._amounts(gcmd, "USED"), self._amounts(gcmd, "HOURS")
-        self._order(
-            gcmd,
+    # Changes
+
+    def done(self, gcmd: GcodeCommand, running: Running) -> None:
+        used = parameters.amounts(gcmd, "USED")
+        hours = parameters.amounts(gcmd, "HOURS")
+        command = Command(
             "done",
             used=hours if used is None else used,
-            at=self._moment(gcmd),
-            note=_note(gcmd),
+            at=parameters.moment(gcmd, "AT"),
+            note=parameters.text(gcmd, "NOTE"),
         )
+        self._order(gcmd, running, command)
         # With HOURS=, KlipperMaintenance enabled a disabled task again.
-        if hours is not None and not self._manager.is_enabled(self._task(gcmd).slug):
-            self._order(gcmd, "enable")
+        task = self._task(gcmd).slug
+        if hours is not None and not running.upkeep.is_enabled(task):
+            self._order(gcmd, running, Command("enable"))
 
-    def skip(self, gcmd) -> None:
-        self._order(gcmd, "skip", note=_note(gcmd))
+    def skip(self, gcmd: GcodeCommand, running: Running) -> None:
+        note = parameters.text(gcmd, "NOTE")
+        self._order(gcmd, running, Command("skip", note=note))
 
-    def snooze(self, gcmd) -> None:
-        hours = self._number(gcmd, "HOURS", prompts.LATER, least=0.0)
-        if hours:
-            self._order(gcmd, "snooze", hours=hours)
-        else:
-            self._order(gcmd, "unsnooze")
+    def snooze(self, gcmd: GcodeCommand, running: Running) -> None:
+        hours = parameters.number(gcmd, "HOURS", prompts.LATER)
+        command = Command("snooze", hours=hours) if hours else Command("unsnooze")
+        self._order(gcmd, running, command)
 
-    def enable(self, gcmd) -> None:
-        self._order(gcmd, "enable")
+    def enable(self, gcmd: GcodeCommand, running: Running) -> None:
+        self._order(gcmd, running, Command("enable"))
 
-    def disable(self, gcmd) -> None:
-        self._order(gcmd, "disable")
+    def disable(self, gcmd: GcodeCommand, running: Running) -> None:
+        self._order(gcmd, running, Command("disable"))
 
-    def set(self, gcmd) -> None:
-        threshold = self._amounts(gcmd, "THRESHOLD")
-        warn_at = self._amounts(gcmd, "WARN")
+    def set(self, gcmd: GcodeCommand, running: Running) -> None:
+        threshold = parameters.amounts(gcmd, "THRESHOLD")
+        warn_at = parameters.amounts(gcmd, "WARN")
         if threshold is None and warn_at is None:
             raise gcmd.error("SET_MAINTENANCE needs THRESHOLD= or WARN=.")
-        self._order(gcmd, "set", threshold=threshold, warn_at=warn_at)
+        command = Command("set", threshold=threshold, warn_at=warn_at)
+        self._order(gcmd, running, command)
 
-    def adjust(self, gcmd) -> None:
-        used = self._amounts(gcmd, "USED")
+    def adjust(self, gcmd: GcodeCommand, running: Running) -> None:
+        used = parameters.amounts(gcmd, "USED")
         if used is None:
             raise gcmd.error(
                 "ADJUST_MAINTENANCE needs USED=: how much was used so far."
             )
-        self._order(gcmd, "adjust", used=used)
+        self._order(gcmd, running, Command("adjust", used=used))
 
-    def count(self, gcmd) -> None:
-        by = self._number(gcmd, "BY", 1.0, least=0.0)
-        name, to = gcmd.get("NAME"), gcmd.get("RENAME", None)
+    def count(self, gcmd: GcodeCommand, running: Running) -> None:
+        by = parameters.number(gcmd, "BY", 1.0)
+        name = parameters.required(gcmd, "NAME")
+        to = parameters.optional(gcmd, "RENAME")
+        upkeep = running.upkeep
         try:
-            if to is not None or gcmd.get("REMOVE", "0") not in ("0", ""):
-                text = self._manager.change_count(name, to)
+            if to is not None or parameters.flag(gcmd, "REMOVE"):
+                text = upkeep.change_count(name, to)
             else:
-                meter = self._manager.counting.move(name, by)
+                meter = upkeep.counting.move(name, by)
                 text = f"{meter} counts {wording.amount(by)} more."
         except ValueError as error:
             # An error would end a print over a macro that counts for nobody.
-            if not self._manager.reminders.busy(self._reactor.monotonic()):
+            if not self._reminders.busy(self._reactor.monotonic()):
                 raise gcmd.error(str(error)) from None
             text = str(error)
             if text in self._refused:
@@ -165,9 +203,9 @@ class Console:
             self._refused.add(text)
         gcmd.respond_info(text)
 
-    def material(self, gcmd) -> None:
-        name = gcmd.get("MATERIAL").strip()
-        self._manager.set_material(name)
+    def material(self, gcmd: GcodeCommand, running: Running) -> None:
+        name = parameters.required(gcmd, "MATERIAL").strip()
+        running.upkeep.set_material(name)
         gcmd.respond_info(
             f"Wear is counted for {name} from now on."
             if name
@@ -176,188 +214,132 @@ class Console:
 
     # Print start
 
-    def gate(self, gcmd) -> None:
+    def gate(self, gcmd: GcodeCommand, running: Running) -> None:
         """MAINTENANCE_CHECK, for PRINT_START: warn, ask, or refuse."""
-        answer = gcmd.get("ANSWER", None)
-        if answer in ANSWERS:
+        answer = parameters.optional(gcmd, "ANSWER")
+        if answer is None:
+            self._print_start.check(gcmd, self._due(gcmd, running))
+        elif answer in ANSWERS:
             self._print_start.answer(gcmd, answer)
-        elif answer is not None:
+        else:
             raise gcmd.error(f"ANSWER={answer} must be 'print' or 'stop'.")
-        else:
-            self._print_start.check(gcmd, self._due(gcmd))
 
-    def _due(self, gcmd) -> dict[str, list[str]]:
+    def _due(self, gcmd: GcodeCommand, running: Running) -> dict[str, list[str]]:
         """What is due, in sentences, by what is to happen then."""
-        self._manager.count_now()
-        board = self._manager.board
-        if gcmd.get("NAME", None) is not None:
-            states = [board.state(self._task(gcmd).slug)]
-        else:
-            states = board.states()
+        running.upkeep.count_now()
+        board = running.upkeep.board
+        named = parameters.optional(gcmd, "NAME") is not None
+        states = [board.state(self._task(gcmd).slug)] if named else board.states()
         due: dict[str, list[str]] = {}
         for state in states:
             if state.status == DUE:
-                action = self._manager.tasks[state.task].at_print_start
+                action = self._office.tasks[state.task].at_print_start
                 due.setdefault(action, []).append(wording.standing(state.label, state))
         return due
 
     # Dialogs
 
-    def prompt(self, gcmd) -> None:
-        if gcmd.get("CLOSE", "0") not in ("0", ""):
-            self._manager.reminders.close()
-            return
-        if gcmd.get("NAME", None) is not None:
-            state = self._manager.board.state(self._task(gcmd).slug)
+    def prompt(self, gcmd: GcodeCommand, running: Running) -> None:
+        board = running.upkeep.board
+        if parameters.flag(gcmd, "CLOSE"):
+            self._reminders.close()
+        elif parameters.optional(gcmd, "NAME") is not None:
+            self._reminders.show(board.state(self._task(gcmd).slug))
         else:
-            states = [
-                s for s in self._manager.board.states() if s.status in (DUE, SOON)
-            ]
-            if not states:
+            states = [each for each in board.states() if each.status in (DUE, SOON)]
+            if states:
+                self._reminders.show(max(states, key=_urgency))
+            else:
                 gcmd.respond_info("No maintenance is due.")
-                return
-            state = max(states, key=lambda s: (s.status == DUE, s.deciding.percent))
-        self._manager.reminders.show(state)
 
     # Parameters
 
-    def _order(self, gcmd, word: str, **arguments: Any) -> None:
-        """Give an order, and answer when what it changed is on disk.
+    def _order(self, gcmd: GcodeCommand, running: Running, command: Command) -> None:
+        """Give a command, and answer when what it changed is on disk.
 
         Waiting holds up other G-code, nothing else; in a print only as long as the
         moves that are planned already last.
         """
         task = self._task(gcmd)
-        command = Command(command=word, by=gcmd.get("BY", BY)[:MAX_TEXT], **arguments)
+        command = command._replace(by=parameters.text(gcmd, "BY", BY))
         written = self._reactor.completion()
         refused: list[str] = []
 
         def tell(text: str) -> None:
-            self._manager.reminders.say(f'Maintenance "{task.label}" {text}')
+            self._reminders.say(f'Maintenance "{task.label}" {text}')
             written.complete(text)
 
-        self._manager.orders.give(task.slug, command, refused.append, tell)
+        running.commands.give(task.slug, command, refused.append, tell)
         if refused:
             raise gcmd.error(f'"{task.label}": {refused[0]}')
         now = self._reactor.monotonic()
-        busy = self._manager.reminders.busy(now)
+        busy = self._reminders.busy(now)
         until = now + (PATIENCE_IN_PRINT if busy else PATIENCE)
         unharmed(lambda: written.wait(until, ""))
 
-    def _label(self, task: str) -> str:
-        """The label of a task, and its slug where it is configured no more."""
-        made = self._manager.tasks.get(task)
-        return task if made is None else made.label
-
-    def _unit(self, task: str, meter: str) -> str:
-        """The unit of a limit, "" where the task is configured no more."""
-        made = self._manager.tasks.get(task)
-        limits = () if made is None else made.plan.limits
-        return next((limit.unit for limit in limits if limit.name == meter), "")
-
-    def _task(self, gcmd) -> Task:
-        name = gcmd.get("NAME")
-        task: Task | None = self._manager.find(name)
+    def _task(self, gcmd: GcodeCommand) -> Task:
+        name = parameters.required(gcmd, "NAME")
+        task = self._office.find(name)
         if task is None:
-            names = ", ".join(each.name for each in self._manager.tasks.values())
+            names = ", ".join(each.name for each in self._office.tasks.values())
             raise gcmd.error(
                 f"There is no maintenance task '{name}'. "
                 + (f"There are: {names}." if names else "There is none at all.")
             )
         return task
 
-    def _number(self, gcmd, name: str, default: float, least: float) -> float:
-        value = gcmd.get(name, None)
-        return default if value is None else _number(gcmd, name, value, least)
-
-    def _amounts(self, gcmd, name: str) -> Any:
-        """A number, or `print_time=10,time=200` for a task with several limits."""
-        value = gcmd.get(name, None)
-        if value is None:
-            return None
-        if "=" not in value:
-            return _number(gcmd, name, value)
-        amounts = {}
-        for part in value.split(","):
-            meter, _, number = part.partition("=")
-            amounts[meter.strip()] = _number(gcmd, name, number)
-        return amounts
-
-    def _moment(self, gcmd) -> int | None:
-        """`AT=2026-11-20T18:00`, by the printer's own clock unless it has an offset."""
-        value = gcmd.get("AT", None)
-        if value is None:
-            return None
-        try:
-            text = value[:-1] + "+00:00" if value[-1:] in "zZ" and value else value
-            return math.floor(datetime.fromisoformat(text).astimezone().timestamp())
-        except (ValueError, OverflowError):
-            raise gcmd.error(
-                f"AT={value} is no time: write 2026-11-20 or 2026-11-20T18:00."
-            ) from None
+    def _handlers(self) -> dict[str, Handler]:
+        return {
+            "MAINTAIN_STATUS": self.status,
+            "CHECK_MAINTENANCE": self.check,
+            "UPDATE_MAINTENANCE": self.done,
+            "MAINTENANCE_DONE": self.done,
+            "SKIP_MAINTENANCE": self.skip,
+            "SNOOZE_MAINTENANCE": self.snooze,
+            "ENABLE_MAINTENANCE": self.enable,
+            "DISABLE_MAINTENANCE": self.disable,
+            "SET_MAINTENANCE": self.set,
+            "ADJUST_MAINTENANCE": self.adjust,
+            "MAINTENANCE_LOG": self.log,
+            "MAINTENANCE_COUNT": self.count,
+            "SET_MAINTENANCE_MATERIAL": self.material,
+            "MAINTENANCE_CHECK": self.gate,
+            "MAINTENANCE_PROMPT": self.prompt,
+        }
 
 
-def _number(gcmd, name: str, value: str, least: float = 0.0) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if not least <= number < math.inf:
-        raise gcmd.error(
-            f"{name}={value.strip()} must be a number, {wording.amount(least)} or more."
-        )
-    return number
+def _urgency(state: State) -> tuple[bool, float]:
+    return state.status == DUE, state.deciding.percent
 
 
-def _note(gcmd) -> str:
-    note: str = gcmd.get("NOTE", "")
-    return note[:MAX_TEXT]
-
-
-_COMMANDS: dict[str, tuple[str, str]] = {
-    "MAINTAIN_STATUS": ("status", "Show how all maintenance tasks stand"),
+DESCRIPTIONS = {
+    "MAINTAIN_STATUS": "Show how all maintenance tasks stand",
     "CHECK_MAINTENANCE": (
-        "check",
-        "Show how one maintenance task stands: NAME= (MAINTENANCE_CHECK is another)",
+        "Show how one maintenance task stands: NAME= (MAINTENANCE_CHECK is another)"
     ),
     "UPDATE_MAINTENANCE": (
-        "done",
-        "Mark a maintenance task done: NAME= [NOTE=] [BY=] [AT=] [HOURS=|USED=]",
+        "Mark a maintenance task done: NAME= [NOTE=] [BY=] [AT=] [HOURS=|USED=]"
     ),
     "MAINTENANCE_DONE": (
-        "done",
-        "Mark a maintenance task done: NAME= [NOTE=] [BY=] [AT=] [USED=]",
+        "Mark a maintenance task done: NAME= [NOTE=] [BY=] [AT=] [USED=]"
     ),
-    "SKIP_MAINTENANCE": ("skip", "Skip a maintenance task once: NAME= [NOTE=] [BY=]"),
+    "SKIP_MAINTENANCE": "Skip a maintenance task once: NAME= [NOTE=] [BY=]",
     "SNOOZE_MAINTENANCE": (
-        "snooze",
-        "Be reminded of a maintenance task later: NAME= [HOURS=24]; 0 ends it",
+        "Be reminded of a maintenance task later: NAME= [HOURS=24]; 0 ends it"
     ),
-    "ENABLE_MAINTENANCE": ("enable", "Count for a maintenance task again: NAME="),
-    "DISABLE_MAINTENANCE": ("disable", "Stop counting for a maintenance task: NAME="),
-    "SET_MAINTENANCE": (
-        "set",
-        "Change a maintenance task: NAME= [THRESHOLD=] [WARN=]",
-    ),
-    "ADJUST_MAINTENANCE": (
-        "adjust",
-        "Correct what was used of a maintenance task: NAME= USED=",
-    ),
+    "ENABLE_MAINTENANCE": "Count for a maintenance task again: NAME=",
+    "DISABLE_MAINTENANCE": "Stop counting for a maintenance task: NAME=",
+    "SET_MAINTENANCE": "Change a maintenance task: NAME= [THRESHOLD=] [WARN=]",
+    "ADJUST_MAINTENANCE": "Correct what was used of a maintenance task: NAME= USED=",
     "MAINTENANCE_LOG": (
-        "log",
-        "Show what was done: [NAME=] [LIMIT=10], or write it to a file: EXPORT=1",
+        "Show what was done: [NAME=] [LIMIT=10], or write it to a file: EXPORT=1"
     ),
     "MAINTENANCE_COUNT": (
-        "count",
-        "Move a count meter: NAME= [BY=1], or change it: [REMOVE=1|RENAME=]",
+        "Move a count meter: NAME= [BY=1], or change it: [REMOVE=1|RENAME=]"
     ),
-    "SET_MAINTENANCE_MATERIAL": (
-        "material",
-        "Tell which material is loaded: MATERIAL=",
-    ),
+    "SET_MAINTENANCE_MATERIAL": "Tell which material is loaded: MATERIAL=",
     "MAINTENANCE_CHECK": (
-        "gate",
-        "For PRINT_START alone: warn, ask or refuse if maintenance is due: [NAME=]",
+        "For PRINT_START alone: warn, ask or refuse if maintenance is due: [NAME=]"
     ),
-    "MAINTENANCE_PROMPT": ("prompt", "Show the maintenance dialog: [NAME=]"),
+    "MAINTENANCE_PROMPT": "Show the maintenance dialog: [NAME=]",
 }

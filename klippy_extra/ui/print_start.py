@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from typing import Mapping, Sequence
 
 from ..guard import guarded
+from ..klipper_objects import Gcode, GcodeCommand, Printer
 from . import prompts
 from .dialogs import Dialogs
 from .display import Display
@@ -19,12 +20,12 @@ class PrintStart:
     """Lets a print start, or ends it in order."""
 
     def __init__(
-        self, printer: Any, dialogs: Dialogs, display: Display, seconds: float
+        self, printer: Printer, dialogs: Dialogs, display: Display, seconds: float
     ) -> None:
         self._printer = printer
         self._dialogs, self._display = dialogs, display
         self._seconds = seconds
-        gcode = printer.lookup_object("gcode")
+        gcode: Gcode = printer.lookup_object("gcode")
         self._refusal = Refusal(gcode)
         self._question: Question | None = None
         self._start: Start | None = None
@@ -39,7 +40,7 @@ class PrintStart:
     def is_asking(self) -> bool:
         return self._question is not None
 
-    def check(self, gcmd: Any, due: Mapping[str, Sequence[str]]) -> None:
+    def check(self, gcmd: GcodeCommand, due: Mapping[str, Sequence[str]]) -> None:
         """Let pass, or raise what ends the macro; *due* is by `at_print_start`."""
         for text in due.get("warn", ()):
             gcmd.respond_info(f"Maintenance: {text}")
@@ -52,13 +53,13 @@ class PrintStart:
         if "confirm" in due:
             self._confirm(gcmd, due["confirm"])
 
-    def _block(self, gcmd: Any, texts: Sequence[str]) -> None:
+    def _block(self, gcmd: GcodeCommand, texts: Sequence[str]) -> None:
         lines = prompts.notice("Maintenance comes first", texts)
         self._dialogs.show("block", lines)
         why = "maintenance comes first. " + " ".join(texts)
         raise self._refuse(gcmd, Start(self._printer), why)
 
-    def _confirm(self, gcmd: Any, texts: Sequence[str]) -> None:
+    def _confirm(self, gcmd: GcodeCommand, texts: Sequence[str]) -> None:
         start = self._start = Start(self._printer)
         self._question = Question(
             self._printer, start, self._dialogs, self._display, texts, self._seconds
@@ -70,7 +71,7 @@ class PrintStart:
         if ended:
             raise self._refuse(gcmd, start, ended + ".")
 
-    def answer(self, gcmd: Any, answer: str) -> None:
+    def answer(self, gcmd: GcodeCommand, answer: str) -> None:
         """Take a person's answer, from a button or typed."""
         self._dialogs.close()
         if self._question is None:
@@ -78,7 +79,7 @@ class PrintStart:
         else:
             self._question.answer(answer)
 
-    def _refuse(self, gcmd: Any, start: Start, why: str) -> Exception:
+    def _refuse(self, gcmd: GcodeCommand, start: Start, why: str) -> Exception:
         return self._refusal.end(gcmd, start, f"The print is not started: {why}")
 
     # What happens meanwhile

@@ -7,10 +7,11 @@ start goes on.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from typing import Callable, Sequence
 
 from .. import wording
 from ..guard import unharmed
+from ..klipper_objects import Printer
 from . import prompts
 from .dialogs import Dialogs
 from .display import Display
@@ -32,7 +33,7 @@ class Question:
 
     def __init__(
         self,
-        printer: Any,
+        printer: Printer,
         start: Start,
         dialogs: Dialogs,
         display: Display,

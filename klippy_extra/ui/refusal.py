@@ -7,27 +7,28 @@ back, and what they say is said as an information.
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Callable
 
+from ..klipper_objects import Gcode, GcodeCommand
 from .start import CANCEL, Start
 
 
 class Refusal:
     """Makes the errors that end a print start."""
 
-    def __init__(self, gcode: Any) -> None:
+    def __init__(self, gcode: Gcode) -> None:
         self._gcode = gcode
         self._respond: Callable[[str], None] | None = None
         self._muted = ""
 
-    def end(self, gcmd: Any, start: Start, text: str) -> Exception:
+    def end(self, gcmd: GcodeCommand, start: Start, text: str) -> Exception:
         """End the job of *start* as cancelled; the caller raises what this returns."""
         if start.of_stream:
             self._gcode.respond_raw(CANCEL)
         start.cancel()
         return self.error(gcmd, text)
 
-    def error(self, gcmd: Any, text: str) -> Exception:
+    def error(self, gcmd: GcodeCommand, text: str) -> Exception:
         """Say *text*, and return the error that ends the macro without an alarm."""
         text = " ".join(text.split())
         gcmd.respond_info(text)

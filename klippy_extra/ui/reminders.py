@@ -8,6 +8,7 @@ from typing import Any, Callable, Mapping
 from .. import wording
 from ..contract import DUE, SOON, State
 from ..guard import guarded
+from ..klipper_objects import Gcode, HasStatus, Printer, Template
 from ..ledger.ledger import Ledger
 from ..ledger.records import Record
 from ..settings import Settings
@@ -25,15 +26,16 @@ class Reminders:
 
     def __init__(
         self,
-        printer,
+        printer: Printer,
         settings: Settings,
         tasks: Mapping[str, Task],
         dialogs: Dialogs,
         display: Display,
+        is_asking: Callable[[], bool],
     ) -> None:
         self._printer = printer
         self._reactor = printer.get_reactor()
-        self._gcode = printer.lookup_object("gcode")
+        self._gcode: Gcode = printer.lookup_object("gcode")
         self._settings = settings
         self._tasks = tasks
         self._dialogs, self._display = dialogs, display
@@ -41,7 +43,7 @@ class Reminders:
         self._waiting: list[str] = []  # tasks whose dialogs follow
         self._failed: set[str] = set()  # tasks whose expired_gcode failed
         self._missed: set[str] = set()  # tasks whose expired_gcode had no turn
-        self.is_asking: Callable[[], bool] = lambda: False  # at a print start
+        self._is_asking = is_asking  # whether a print start waits for an answer
 
     def start(self, state_of: Callable[[str], State]) -> None:
         """Begin to show dialogs; *state_of* tells how a task stands."""
@@ -57,14 +59,14 @@ class Reminders:
     def busy(self, eventtime: float) -> bool:
         """Whether the printer prints, from its card or from elsewhere, or pauses."""
         stats = self._status("print_stats", eventtime)
-        if stats.get("state") in PAUSED or self.is_asking():
+        if stats.get("state") in PAUSED or self._is_asking():
             return True
         if self._status("pause_resume", eventtime).get("is_paused"):
             return True
         return self._status("idle_timeout", eventtime).get("state") == "Printing"
 
     def _status(self, name: str, eventtime: float) -> Mapping[str, Any]:
-        found = self._printer.lookup_object(name, None)
+        found: HasStatus | None = self._printer.lookup_object(name, None)
         return {} if found is None else found.get_status(eventtime)
 
     def look(self, book: Ledger, state: State, busy: bool) -> Record:
@@ -125,7 +127,7 @@ class Reminders:
             return True
         return bool(self._status("manual_probe", eventtime).get("is_active"))
 
-    def _run(self, slug: str, task: Task, template: Any) -> None:
+    def _run(self, slug: str, task: Task, template: Template) -> None:
         """Run a task's G-code in a callback of its own: there it may wait.
 
         What began between the decision and the turn of the callback comes first.

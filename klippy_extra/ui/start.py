@@ -9,13 +9,15 @@ from __future__ import annotations
 import inspect
 from typing import Any, Callable
 
+from ..klipper_objects import Printer
+
 CANCEL = "// action:cancel"
 
 
 class Start:
     """A print start that runs, as it was when this was made."""
 
-    def __init__(self, printer: Any) -> None:
+    def __init__(self, printer: Printer) -> None:
         self._printer = printer
         self._now: Callable[[], float] = printer.get_reactor().monotonic
         card = printer.lookup_object("virtual_sdcard", None)
@@ -108,7 +110,7 @@ class Start:
         return frozenset(toolhead.get_status(self._now()).get("homed_axes", ""))
 
 
-def _comes_from_stream(printer: Any) -> bool:
+def _comes_from_stream(printer: Printer) -> bool:
     """Whether this command stands in a line that came over the pseudo-terminal.
 
     Klipper tells no command where it comes from. That the terminal has lines in work

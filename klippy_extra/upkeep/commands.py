@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import logging
-from typing import Callable, Sequence
+from typing import TYPE_CHECKING, Callable, Sequence
 
-from ..contract import INTERNAL, NOT_READY, Command, Event, Result, State
-from .carry_out import Change, Desk, RefusedError
+from ..contract import INTERNAL, NOT_READY, Command, Entry, Event, Point, Result, State
+from .carry_out import Change, RefusedError
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from .upkeep import Upkeep
+
+    class Audience(Protocol):
+        """The people at the printer."""
+
+        def say(self, text: str) -> None: ...
+        def settled(self, task: str, by: str) -> None: ...
+
 
 LISTED, MOST_LISTED = 20, 100  # entries of the log in an answer: it is no file
 
 Tell = Callable[[str], None]
 
 
-class Orders:
+class Commands:
     """The desk, with what has to happen around it. Reactor only."""
 
-    def __init__(self, manager, desk: Desk) -> None:
-        self._manager = manager
-        self.desk = desk
+    def __init__(self, upkeep: Upkeep, audience: Audience) -> None:
+        self._upkeep = upkeep
+        self._audience = audience
         self.unsaved = 0  # changes on their way to disk
 
     def give(self, task: str, command: Command, refuse: Tell, tell: Tell) -> None:
@@ -30,14 +42,15 @@ class Orders:
         by, note = " ".join(command.by.split()), " ".join(command.note.split())
         command = command._replace(by=by, note=note)
         transaction = command.transaction
-        if transaction is not None and self.desk.known(transaction):
-            answer = self.desk.answer(transaction)
+        if transaction is not None and self._upkeep.desk.known(transaction):
+            answer = self._upkeep.desk.answer(transaction)
             if answer is not None:
                 self._answer(answer)
             return
-        manager = self._manager
+        upkeep = self._upkeep
         try:
-            change = self.desk.handle(task, command, manager.wall(), manager.ready)
+            now, is_ready = upkeep.wall(), upkeep.is_ready
+            change = upkeep.desk.handle(task, command, now, is_ready)
         except RefusedError as error:
             self._refuse(task, transaction, error.code, str(error))
             refuse(str(error))
@@ -51,8 +64,8 @@ class Orders:
 
     def by_broker(self, task: str, command: Command) -> None:
         """The same for a command over MQTT; *task* is a slug, and may be nobody's."""
-        manager = self._manager
-        if not manager.settings.allow_commands:
+        upkeep = self._upkeep
+        if not upkeep.settings.allow_commands:
             text = "This printer takes no commands over MQTT (allow_commands: False)."
             self._refuse(task, command.transaction, NOT_READY, text)
             return
@@ -60,30 +73,30 @@ class Orders:
 
         def tell(text: str) -> None:
             if command.command != "log":
-                label = manager.tasks[task].label
-                manager.reminders.say(f'Maintenance "{label}" {text} (by {command.by})')
+                label = upkeep.tasks[task].label
+                self._audience.say(f'Maintenance "{label}" {text} (by {command.by})')
 
         self.give(task, command, lambda text: None, tell)
 
     def _carry_out(
         self, task: str, command: Command, change: Change, tell: Tell
     ) -> None:
-        manager, book = self._manager, self._manager.book
-        now = manager.wall()
+        upkeep, book = self._upkeep, self._upkeep.book
+        now = upkeep.wall()
         book.records[task] = change.record
         # What was done may be due again at once, and is told again then.
         book.records[task], events = book.examine(task, book.view(task, now), now)
-        state: State = manager.numbered(task)
+        state = upkeep.numbered(task)
         documents = {
-            **manager.counting.documents(),
-            **manager.memory.identity(),
-            f"task/{task}": book.records[task].document(),
+            **upkeep.counting.documents(),
+            **upkeep.memory.identity(),
+            **upkeep.records([task]),
         }
         result = None
         if command.transaction is not None:
             result = self._result(command, command.transaction, state)
-            self.desk.opened(result)
-            documents["answers"] = self.desk.answers()
+            self._upkeep.desk.opened(result)
+            documents["answers"] = self._upkeep.desk.answers()
         told = [event_of(state, each) for each in events]
         if change.event:
             event = event_of(state, change.event)
@@ -97,19 +110,20 @@ class Orders:
 
         self.unsaved += 1
         entries = [] if change.entry is None else [change.entry]
-        manager.memory.save(documents, entries, written)
+        upkeep.memory.save(documents, entries, written)
         if change.event:
-            manager.reminders.settled(task, command.by)
+            self._audience.settled(task, command.by)
 
     def _result(self, command: Command, transaction: str, state: State) -> Result:
-        log, history = (), {}
+        log: tuple[Entry, ...] = ()
+        history: dict[str, tuple[Point, ...]] = {}
         if command.command == "log":
             limit = LISTED if command.limit is None else command.limit
             about = None if command.every else state.task
-            entries = self._manager.memory.log(about, min(limit, MOST_LISTED))
+            entries = self._upkeep.memory.log(about, min(limit, MOST_LISTED))
             log = tuple(entries)
         if command.history:
-            points = self._manager.book.history(state.task, self._manager.wall())
+            points = self._upkeep.book.history(state.task, self._upkeep.wall())
             history = {name: tuple(each) for name, each in points.items()}
         return Result(transaction, state.task, seq=state.seq, log=log, history=history)
 
@@ -127,26 +141,23 @@ class Orders:
                 result = Result(
                     result.transaction, state.task, code=INTERNAL, text=text
                 )
-            self.desk.answered(result)
-        publisher = self._manager.publisher
-        if publisher is None:
-            return
-        publisher.state(state)
+            self._upkeep.desk.answered(result)
+        relay = self._upkeep.relay
+        relay.state(state)
         for event in events:
-            publisher.event(event)
+            relay.event(event)
         if result is not None:
-            publisher.result(result)
-        self._manager.sum_up()
+            relay.result(result)
+        self._upkeep.sum_up()
 
     def _refuse(self, task: str, transaction: str | None, code: str, text: str) -> None:
         if transaction is not None:
             result = Result(transaction, task, code=code, text=text)
-            self.desk.answered(result)
+            self._upkeep.desk.answered(result)
             self._answer(result)
 
     def _answer(self, result: Result) -> None:
-        if self._manager.publisher is not None:
-            self._manager.publisher.result(result)
+        self._upkeep.relay.result(result)
 
 
 def event_of(state: State, event: str) -> Event:

@@ -7,6 +7,7 @@ from typing import Any, Callable, Iterable, Mapping
 
 from .. import contract, meters
 from ..contract import Entry
+from ..klipper_objects import Printer
 from ..ledger import precision
 from ..ledger.conditions import Conditions, Material
 from ..ledger.ledger import Ledger
@@ -27,7 +28,7 @@ class Counting:
 
     def __init__(
         self,
-        printer,
+        printer: Printer,
         settings: Settings,
         tasks: Mapping[str, Task],
         book: Ledger,

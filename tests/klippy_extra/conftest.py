@@ -18,6 +18,11 @@ class Bench(VirtualPrinter):
     def manager(self):
         return self.lookup("maintain")
 
+    @property
+    def life(self):
+        """What counts and publishes: there from the moment the printer is ready."""
+        return self.manager.life
+
     def task(self, name):
         return self.status(f"maintain {name}")
 
@@ -36,7 +41,7 @@ class Bench(VirtualPrinter):
 
     def use(self, **increments):
         """Let meters count, without the printer doing anything for it."""
-        self.manager.counting.add(increments)
+        self.life.upkeep.counting.add(increments)
         self.advance(3)
 
 

@@ -47,7 +47,7 @@ def online(bench, monkeypatch):
         bench("[maintain]\nmqtt_host: 127.0.0.1\nmqtt_port: 9\n").close()
         monkeypatch.setattr(sys.modules["extras.maintain.mqtt.link"], "Link", Link)
         printer = bench(BROKER + options + sections)
-        link = printer.link = printer.manager._connection.link
+        link = printer.link = printer.life.connection.link
         link.greet()
         printer.advance(4)
         assert ("availability", b"online") in link.sent
@@ -118,7 +118,7 @@ def test_a_transaction_is_done_once_and_answered_alike_over_restarts(online):
     first = send(printer, "done")[-1]
     again = send(printer, "done")[-1]
     printer.restart()
-    printer.link = printer.manager._connection.link
+    printer.link = printer.life.connection.link
     printer.link.greet()
     printer.advance(2)
 
@@ -237,7 +237,7 @@ def test_a_task_that_left_the_configuration_is_cleared(online):
     config = printer.config_file.read_text().split("[maintain belts]")[0]
     printer.configure(config)
     printer.restart()
-    link = printer.manager._connection.link
+    link = printer.life.connection.link
     link.greet()
     printer.advance(2)
 
@@ -255,7 +255,7 @@ def test_a_new_name_leaves_nothing_under_the_old_one(online):
     config = printer.config_file.read_text()
     printer.configure(config.replace("printer_name: voron", "printer_name: trident"))
     printer.restart()
-    publisher = printer.manager._connection.publisher
+    publisher = printer.life.connection.publisher
 
     assert publisher.will_topic == "klipper_upkeep/trident/availability"
     assert f"{BASE}/tasks/rods" in publisher._clear

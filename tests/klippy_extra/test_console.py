@@ -246,11 +246,11 @@ def test_a_count_that_is_left_over_can_be_removed_or_renamed(bench):
     assert "A task counts" in printer.say("MAINTENANCE_COUNT NAME=blade REMOVE=1")
     assert "Left over: count_cuts." in printer.say("MAINTENANCE_COUNT NAME=cut")
     assert "count_blade" in printer.say("MAINTENANCE_COUNT NAME=cuts RENAME=blade")
-    assert printer.manager.counting.readings()["count_blade"] == 42.0
-    assert "count_cuts" not in printer.manager.counting.readings()
+    assert printer.life.upkeep.counting.readings()["count_blade"] == 42.0
+    assert "count_cuts" not in printer.life.upkeep.counting.readings()
     assert printer.task("blade")["used"] == 2.0
     printer.restart()
-    assert printer.manager.counting.readings()["count_blade"] == 42.0
+    assert printer.life.upkeep.counting.readings()["count_blade"] == 42.0
     assert "no meter 'count_cuts'" in printer.say(
         "MAINTENANCE_COUNT NAME=cuts REMOVE=1"
     )

@@ -68,7 +68,7 @@ def copy(bench, tmp_path, monkeypatch):
 
 
 def test_a_copy_counts_on_publishes_nothing_and_asks(copy):
-    assert copy.manager._connection is None
+    assert copy.life.connection is None
     assert copy.task("rods")["used"] == 20.0
     copy.use(print_time=1.0)
     assert copy.task("rods")["used"] == 21.0
@@ -81,29 +81,29 @@ def test_a_copy_gets_an_identity_of_its_own_with_all_its_counts(copy):
 
     assert "identity of its own" in said
     assert copy.manager.memory.uuid != copy.first
-    assert copy.manager._connection is not None
+    assert copy.life.connection is not None
     assert copy.task("rods")["used"] == 20.0
     assert "// action:prompt_end" in said
     mine = copy.manager.memory.uuid
     copy.restart()
     copy.advance(5)
     assert copy.manager.memory.uuid == mine
-    assert copy.manager._connection is not None
+    assert copy.life.connection is not None
 
 
 def test_what_the_other_has_published_is_not_cleared(copy):
     copy.say("MAINTENANCE_IDENTITY NEW=1")
 
-    assert copy.manager._connection.documents["unpublish"] == []
+    assert copy.life.connection.documents["unpublish"] == []
 
 
 def test_the_same_printer_on_new_hardware_is_asked_once(copy):
     assert "publishes again" in copy.say("MAINTENANCE_IDENTITY SAME=1")
     assert copy.manager.memory.uuid == copy.first
-    assert copy.manager._connection is not None
+    assert copy.life.connection is not None
     copy.restart()
     copy.advance(5)
-    assert copy.manager._connection is not None
+    assert copy.life.connection is not None
     assert copy.console[-1] != "// action:prompt_show"
 
 

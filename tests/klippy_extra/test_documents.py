@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from klippy_extra.ui.gcode import _COMMANDS
+from klippy_extra.ui.gcode import DESCRIPTIONS
 from klippy_extra.version import VERSION
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ def test_each_example_is_a_configuration_that_starts(bench, tmp_path, example):
     printer = bench(example)
 
     names = re.findall(r"\[maintain (.+?)\]", example)
-    assert [task.name for task in printer.manager.tasks.values()] == names
+    assert [task.name for task in printer.manager.office.tasks.values()] == names
     assert not any("does not have" in line for line in printer.console)
 
 
@@ -34,7 +34,7 @@ def test_there_are_examples():
 
 
 def test_every_command_is_documented():
-    assert [name for name in _COMMANDS if f"`{name}" not in PAGE] == []
+    assert [name for name in DESCRIPTIONS if f"`{name}" not in PAGE] == []
 
 
 def test_every_option_is_documented():

@@ -28,45 +28,63 @@ def printing(printer):
     printer.advance(30)
 
 
-def module_of(printer):
-    """The manager's module, under the name that Klippy gave it."""
-    return sys.modules[type(printer.manager).__module__]
+def module_of(part):
+    """The module of a part of the extra, under the name that Klippy gave it."""
+    return sys.modules[type(part).__module__]
 
 
-# What breaks (from the manager on), and what then runs into it.
+# What breaks (from the manager or from its upkeep on), and what then runs into it.
 FAULTS = {
-    "the timer that counts": ("counting.count", lambda p: p.advance(5)),
-    "a source of meters": ("counting._sources._sources", lambda p: p.advance(5)),
-    "the ledger": ("book.advance", lambda p: p.advance(5)),
-    "the timer that looks": ("book.examine", lambda p: p.advance(5)),
-    "the board": ("board.state", lambda p: p.advance(5)),
+    "the timer that counts": ("upkeep.counting.count", lambda p: p.advance(5)),
+    "a source of meters": (
+        "upkeep.counting._sources._sources",
+        lambda p: p.advance(5),
+    ),
+    "the ledger": ("upkeep.book.advance", lambda p: p.advance(5)),
+    "the timer that looks": ("upkeep.book.examine", lambda p: p.advance(5)),
+    "the board": ("upkeep.board.state", lambda p: p.advance(5)),
     "the reminders": ("reminders.look", lambda p: p.advance(5)),
     "the store": ("memory.save", lambda p: p.advance(30)),
-    "the rates": ("counting.settle", lambda p: p.advance(90)),
-    "MAINTAIN_STATUS": ("board.states", lambda p: p.gcode("MAINTAIN_STATUS", 5)),
-    "CHECK_MAINTENANCE": ("find", lambda p: p.gcode("CHECK_MAINTENANCE NAME=rods", 5)),
+    "the rates": ("upkeep.counting.settle", lambda p: p.advance(90)),
+    "MAINTAIN_STATUS": (
+        "upkeep.board.states",
+        lambda p: p.gcode("MAINTAIN_STATUS", 5),
+    ),
+    "CHECK_MAINTENANCE": (
+        "office.find",
+        lambda p: p.gcode("CHECK_MAINTENANCE NAME=rods", 5),
+    ),
     "UPDATE_MAINTENANCE": (
-        "orders.give",
+        "life.commands.give",
         lambda p: p.gcode("UPDATE_MAINTENANCE NAME=rods", 5),
     ),
     "the desk": (
-        "orders.desk.handle",
+        "upkeep.desk.handle",
         lambda p: p.gcode("UPDATE_MAINTENANCE NAME=rods", 5),
     ),
     "MAINTENANCE_LOG": ("memory.log", lambda p: p.gcode("MAINTENANCE_LOG", 5)),
     "MAINTENANCE_COUNT": (
-        "counting.move",
+        "upkeep.counting.move",
         lambda p: p.gcode("MAINTENANCE_COUNT NAME=a", 5),
     ),
-    "MAINTENANCE_CHECK": ("board.states", lambda p: p.gcode("MAINTENANCE_CHECK", 5)),
-    "MAINTENANCE_PROMPT": ("board.states", lambda p: p.gcode("MAINTENANCE_PROMPT", 5)),
+    "MAINTENANCE_CHECK": (
+        "upkeep.board.states",
+        lambda p: p.gcode("MAINTENANCE_CHECK", 5),
+    ),
+    "MAINTENANCE_PROMPT": (
+        "upkeep.board.states",
+        lambda p: p.gcode("MAINTENANCE_PROMPT", 5),
+    ),
     "SET_MAINTENANCE_MATERIAL": (
-        "set_material",
+        "upkeep.set_material",
         lambda p: p.gcode("SET_MAINTENANCE_MATERIAL MATERIAL=ABS", 5),
     ),
-    "the status of a task": ("board.status", lambda p: p.status("maintain rods")),
-    "the status of all": ("board.summary", lambda p: p.status("maintain")),
-    "an endpoint": ("board.states", lambda p: p.request("maintain/tasks")),
+    "the status of a task": (
+        "upkeep.board.status",
+        lambda p: p.status("maintain rods"),
+    ),
+    "the status of all": ("upkeep.board.summary", lambda p: p.status("maintain")),
+    "an endpoint": ("upkeep.board.states", lambda p: p.request("maintain/tasks")),
     "another endpoint": ("memory.log", lambda p: p.request("maintain/log")),
 }
 
@@ -78,6 +96,8 @@ def test_a_fault_leaves_klippy_printing_and_is_said(bench, monkeypatch, caplog, 
     printing(printer)
     *owners, name = path.split(".")
     owner = printer.manager
+    if owners[0] == "upkeep":
+        owner = printer.life
     for each in owners:
         owner = getattr(owner, each)
     monkeypatch.setattr(owner, name, breaks)
@@ -95,9 +115,9 @@ def test_a_fault_leaves_klippy_printing_and_is_said(bench, monkeypatch, caplog, 
 @pytest.mark.parametrize("what", ["Counting", "Memory.load", "Board"])
 def test_klippy_starts_although_the_extra_cannot(bench, monkeypatch, what):
     printer = bench("")
-    owner, name = module_of(printer), what
+    owner, name = module_of(printer.life.upkeep), what
     if what == "Memory.load":
-        owner, name = owner.Memory, "load"
+        owner, name = module_of(printer.manager).Memory, "load"
     monkeypatch.setattr(owner, name, breaks)
     printer.configure(f"[maintain]\nstore: {printer.config_file.parent}/s\n" + RODS)
     printer.restart()
@@ -117,7 +137,7 @@ def test_klippy_starts_although_the_extra_cannot(bench, monkeypatch, what):
 
 def test_a_broker_that_cannot_be_prepared_stops_no_counting(bench, monkeypatch):
     printer = bench("")
-    monkeypatch.setattr(module_of(printer).broker, "connect", breaks)
+    monkeypatch.setattr(module_of(printer.life).connection, "connect", breaks)
     printer.restart()
     printer.configure("[maintain]\n" + RODS)
     printer.restart()
@@ -133,7 +153,7 @@ def test_a_fault_at_the_end_keeps_nobody_from_leaving(
 ):
     """The fixture of all tests sees to it that no thread stays."""
     printer = bench(RODS)
-    monkeypatch.setattr(printer.manager.counting, method, breaks)
+    monkeypatch.setattr(printer.life.upkeep.counting, method, breaks)
     ended = []
     for event in ("klippy:shutdown", "klippy:disconnect"):
         printer.printer.register_event_handler(event, lambda: ended.append(1))

@@ -56,7 +56,9 @@ def watch(tell: int):
             def told(documents, log=(), then=None):
                 """What is on disk once this save is, and the answers besides."""
                 readings = dict(documents.get("meters", {}).get("readings", {}))
-                dones = sum(r.done_count for r in manager.book.records.values())
+                dones = sum(
+                    r.done_count for r in manager.life.upkeep.book.records.values()
+                )
                 line = {"read": readings.get("print_time", 0.0), "saved": dones}
 
                 def written(why):
@@ -77,7 +79,7 @@ def watch(tell: int):
 
             def done(eventtime):
                 task = random.choice(["rods", "nozzle"])
-                manager.orders.give(task, Command("done"), print, print)
+                manager.life.commands.give(task, Command("done"), print, print)
                 return reactor.monotonic() + random.uniform(0.1, 2.0)
 
             reactor.register_timer(done, reactor.monotonic() + 0.5)

@@ -35,10 +35,10 @@ def test_a_restart_loses_nothing(printer, command):
     printer.print_file()
     printer.advance(200)
     printer.gcode("CANCEL_PRINT", 20)
-    before = printer.manager.counting.readings()
+    before = printer.life.upkeep.counting.readings()
     printer.restart(command)
 
-    after = printer.manager.counting.readings()
+    after = printer.life.upkeep.counting.readings()
     assert before["filament"] > 0.0
     for meter, reading in before.items():
         assert after[meter] >= reading
@@ -177,7 +177,7 @@ def test_a_clock_that_starts_in_the_past_makes_nothing_due(bench, wall, jump):
     printer.advance(1200)
 
     assert printer.task("air")["used"] == pytest.approx(1230 / HOUR, rel=0.01)
-    readings = printer.manager.counting.readings()
+    readings = printer.life.upkeep.counting.readings()
     assert min(readings.values()) >= 0.0
 
 

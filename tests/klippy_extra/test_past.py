@@ -114,7 +114,7 @@ def test_what_is_counted_while_moonraker_is_away_is_kept(start, tmp_path, moonra
     assert printer.task("rods")["used"] == 2.0
 
     moonraker.answer = totals(300.0, 900.0)
-    printer.manager._past._moonraker.ask()
+    printer.life.history._moonraker.ask()
     wait_for(printer, "103 h taken over")
 
 
@@ -162,7 +162,7 @@ def test_a_first_start_begins_with_what_moonraker_tells(start):
     printer.advance(1)
 
     assert printer.task("rods")["used"] == 300.0
-    assert printer.manager.counting.readings()["filament"] == 900.0
+    assert printer.life.upkeep.counting.readings()["filament"] == 900.0
     printer.restart()
     printer.advance(70)
     assert printer.task("rods")["used"] == 300.0
@@ -186,7 +186,7 @@ def test_a_later_start_takes_nothing_more(start, moonraker):
 def test_moonrakers_totals_count_as_they_grow(start, moonraker):
     printer = start(RODS, "source: moonraker\n")
     assert moonraker.asked.wait(10)
-    past = printer.manager._past
+    past = printer.life.history
     printer.wait_for(lambda: past._last is not None)
     assert printer.task("rods")["used"] == 0.0
 
@@ -201,13 +201,13 @@ def test_moonrakers_totals_count_as_they_grow(start, moonraker):
     printer.wait_for(lambda: past._last.print_time == 1.0)
     printer.advance(3)
     assert printer.task("rods")["used"] == 3.5
-    assert printer.manager.counting.readings()["moonraker_print_time"] == 3.5
+    assert printer.life.upkeep.counting.readings()["moonraker_print_time"] == 3.5
     assert not any("does not have" in line for line in printer.console)
 
 
 def test_moonraker_is_asked_when_a_job_has_ended(start, moonraker):
     printer = start(RODS, "source: moonraker\n")
-    past = printer.manager._past
+    past = printer.life.history
     printer.wait_for(lambda: past._last is not None)
     moonraker.answer = totals(301.0, 900.0)
     printer.use(jobs_completed=1.0)  # the meter alone asks nobody
@@ -219,11 +219,11 @@ def test_moonraker_is_asked_when_a_job_has_ended(start, moonraker):
 
 def test_what_was_printed_while_klippy_was_off_is_counted(start, moonraker):
     printer = start(RODS, "source: moonraker\n")
-    past = printer.manager._past
+    past = printer.life.history
     printer.wait_for(lambda: past._last is not None)
     moonraker.answer = totals(304.0, 900.0)
     printer.restart()
-    printer.wait_for(lambda: printer.manager._past._last.print_time == 304.0)
+    printer.wait_for(lambda: printer.life.history._last.print_time == 304.0)
     printer.advance(3)
 
     assert printer.task("rods")["used"] == 4.0

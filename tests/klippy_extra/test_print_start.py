@@ -147,7 +147,7 @@ def test_a_block_ends_a_file_as_cancelled_and_says_why(due, tmp_path):
     assert count(printer, "!!") == 0
     assert count(printer, "prompt_begin Maintenance comes first") == 1
     assert target(printer) == 0
-    readings = printer.manager.counting.readings()
+    readings = printer.life.upkeep.counting.readings()
     assert readings["jobs_failed"] == 0
 
 

@@ -33,7 +33,7 @@ def test_a_task_without_its_meter_says_so_in_the_console_and_in_its_status(bench
 def test_a_task_without_its_meter_says_so_in_the_message_that_is_published(bench):
     printer = bench(MISSPELT)
 
-    states = {state.task: state for state in printer.manager.board.states()}
+    states = {state.task: state for state in printer.life.upkeep.board.states()}
 
     assert "'travel_u' is not counted" in states["rods"].problem
     assert states["fine"].problem is None
@@ -47,11 +47,11 @@ def test_a_problem_of_the_printer_is_said_until_it_is_cleared(bench):
 
     assert printer.say("MAINTAIN_STATUS").splitlines()[0].endswith(text)
     assert printer.status("maintain")["problem"] == text
-    assert printer.manager.board.summary().problem == text
+    assert printer.life.upkeep.board.summary().problem == text
     printer.manager.problems.clear(STORE)
     assert text not in printer.say("MAINTAIN_STATUS")
     assert printer.status("maintain")["problem"] is None
-    assert printer.manager.board.summary().problem is None
+    assert printer.life.upkeep.board.summary().problem is None
 
 
 def test_problems_of_several_parts_are_said_in_one_text():
@@ -66,7 +66,7 @@ def test_problems_of_several_parts_are_said_in_one_text():
 @pytest.mark.logs_errors
 def test_a_meter_that_fails_is_said_until_it_counts_again(bench, monkeypatch):
     printer = bench(MISSPELT)
-    poll = printer.manager.counting._sources._sources["printing"].poll
+    poll = printer.life.upkeep.counting._sources._sources["printing"].poll
     broken = True
 
     def failing(eventtime):
@@ -74,7 +74,7 @@ def test_a_meter_that_fails_is_said_until_it_counts_again(bench, monkeypatch):
             raise RuntimeError("no")
         return poll(eventtime)
 
-    sources = printer.manager.counting._sources
+    sources = printer.life.upkeep.counting._sources
     sources._polls["printing"] = sources._guarded("printing", failing)
     printer.advance(3)
 

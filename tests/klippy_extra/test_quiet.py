@@ -80,7 +80,7 @@ def day(bench, monkeypatch):
     bench(BROKER).close()
     monkeypatch.setattr(sys.modules["extras.maintain.mqtt.link"], "Link", Broker)
     printer = bench(BROKER + TASKS)
-    link = printer.manager._connection.link
+    link = printer.life.connection.link
     link.greet()
     printer.advance(30)
     used = {kind: 0.37 * threshold for kind, threshold, _ in KINDS if threshold}
@@ -104,7 +104,7 @@ def day(bench, monkeypatch):
     link.sent.clear()
     share = STEP / 3600.0
     for _ in range(int(HOURS / share)):
-        printer.manager.counting.add({m: rate * share for m, rate in USE.items()})
+        printer.life.upkeep.counting.add({m: rate * share for m, rate in USE.items()})
         printer.advance(STEP)
     for topic, payload in link.sent:
         recorder.take(topic, payload)

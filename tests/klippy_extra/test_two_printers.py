@@ -42,7 +42,7 @@ def start(broker, tmp_path):
 
 
 def publisher(printer):
-    return printer.lookup("maintain").publisher
+    return printer.lookup("maintain").life.connection.publisher
 
 
 def complains(printer):

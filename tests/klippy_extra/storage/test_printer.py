@@ -121,7 +121,7 @@ def test_a_store_that_opens_late_is_joined_with_what_was_counted(bench, monkeypa
     assert printer.task("air")["used"] == pytest.approx(0.5, abs=0.01)
     assert printer.task("air")["done_count"] == 2
     assert printer.manager.memory.uuid == uuid
-    assert printer.manager.counting.readings()["count_cuts"] == 7.0
+    assert printer.life.upkeep.counting.readings()["count_cuts"] == 7.0
     log = printer.say("MAINTENANCE_LOG NAME=air")
     assert log.index("meanwhile") < log.index("before")
     printer.restart()
@@ -176,7 +176,7 @@ def test_a_second_klippy_is_refused_the_store_and_prints(bench, tmp_path):
 
 def test_a_task_with_a_condition_may_be_away_for_one_restart(bench):
     printer = bench(RODS + HOT)
-    printer.manager.book.advance({"print_time": 5.0})
+    printer.life.upkeep.book.advance({"print_time": 5.0})
     printer.advance(3)
     config = printer.config_file.read_text()
     printer.configure(config.replace(HOT, ""))

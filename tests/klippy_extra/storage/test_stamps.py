@@ -209,7 +209,7 @@ def printer(bench, wall):
     """A printer that starts 200 days in the past, with no time server yet."""
     wall.ahead = -200 * DAY
     made = bench(RODS + AIR)
-    made.manager.counting.synchronized = lambda: False
+    made.manager.life.upkeep.counting.synchronized = lambda: False
     made.advance(5)
     return made
 
@@ -240,7 +240,7 @@ def test_a_restart_before_the_time_server_answers_changes_nothing_of_it(printer,
     printer.say("UPDATE_MAINTENANCE NAME=air")
     true = wall() + 200 * DAY
     printer.restart()
-    printer.manager.counting.synchronized = lambda: False
+    printer.life.upkeep.counting.synchronized = lambda: False
     printer.advance(5)
     wall.ahead = 0.0
     printer.advance(5)

@@ -1,0 +1,30 @@
+"""The ways into Klipper's reactor, from threads and for later."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Callable
+
+from .guard import guarded
+
+if TYPE_CHECKING:
+    from .klipper_objects import Reactor
+
+
+class Entries:
+    """Nothing that is called this way harms the reactor."""
+
+    def __init__(self, reactor: Reactor) -> None:
+        self._reactor = reactor
+
+    def post(self, call: Callable[[], None]) -> None:
+        """Run *call* on the reactor. Safe from any thread, and after the end."""
+        entry = guarded(lambda eventtime: call(), "a message from a thread")
+        # Klipper's reactor raises TypeError before it runs and when it is gone.
+        with contextlib.suppress(TypeError):
+            self._reactor.register_async_callback(entry)
+
+    def later(self, call: Callable[[], None], seconds: float) -> None:
+        """Run *call* on the reactor in so many seconds."""
+        entry = guarded(lambda eventtime: call(), "a message that waited")
+        self._reactor.register_callback(entry, self._reactor.monotonic() + seconds)

@@ -1,0 +1,263 @@
+"""What lives from the moment the printer is ready until Klippy ends or restarts."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any, Callable, Mapping
+
+from .contract import Info, Meters
+from .guard import guarded
+from .history.import_history import Past
+from .mqtt import connection
+from .mqtt.publisher import Sight
+from .upkeep.commands import Commands
+from .upkeep.problems import BROKER
+from .upkeep.rounds import EVERY, Rounds
+from .upkeep.upkeep import Upkeep
+from .version import VERSION
+
+if TYPE_CHECKING:
+    from .entries import Entries
+    from .klipper_objects import Printer
+    from .settings import Settings
+    from .storage.memory import Memory
+    from .task import Task
+    from .ui.copied import Copied
+    from .ui.reminders import Reminders
+    from .upkeep.problems import Problems
+
+COUNT_EVERY = 0.25  # seconds: motion comes as a few hundred moves a second
+AGAIN = 1.0  # seconds until a timer that failed is tried again
+ASK_AFTER = 2.0  # seconds from a job's end until Moonraker has counted it
+UNSAVED = 4  # commands over MQTT on their way to disk: the next one waits
+
+
+class Life:
+    """Makes the parts that need a printer that is ready, and ends them."""
+
+    def __init__(
+        self,
+        printer: Printer,
+        settings: Settings,
+        tasks: Mapping[str, Task],
+        memory: Memory,
+        problems: Problems,
+        reminders: Reminders,
+        copied: Copied,
+        entries: Entries,
+        wall: Callable[[], float],
+    ) -> None:
+        self._printer = printer
+        self._reactor = printer.get_reactor()
+        self._settings = settings
+        self._memory = memory
+        self._problems = problems
+        self._reminders = reminders
+        self._copied = copied
+        self._entries = entries
+        self._wall = wall
+        self.upkeep = Upkeep(printer, settings, tasks, memory, problems, wall)
+        self.commands = Commands(self.upkeep, reminders)
+        self.history = Past(
+            settings,
+            tasks,
+            self.upkeep.book,
+            memory.documents,
+            wall,
+            reminders.say,
+            memory.save,
+        )
+        guarded(self.history.look, "the files of KlipperMaintenance")()
+        self.connection: connection.Connection | None = None
+        self._rounds = Rounds(
+            self.upkeep, self.commands, reminders, self._reactor.monotonic()
+        )
+
+    def start(self) -> None:
+        """Start the threads and the two timers."""
+        self._memory.start()
+        self._memory.on_late = guarded(self._join, "joining with the store")
+        for slug, task in self.upkeep.tasks.items():
+            task.status = lambda slug=slug: self.upkeep.board.status(slug)  # type: ignore[misc]
+        if self._memory.known:
+            self._begin(self._memory.save)
+        now = self._reactor.monotonic()
+        # A timer that fails is tried again, since it says when it wakes next.
+        count = guarded(self._count, "counting", lambda now: now + AGAIN)
+        turn = guarded(self._rounds.turn, "the rounds", lambda now: now + AGAIN)
+        self._reactor.register_timer(count, now + COUNT_EVERY)
+        self._reactor.register_timer(turn, now + COUNT_EVERY + EVERY / 2)
+        self._reminders.start(self.upkeep.board.state)
+
+    def _begin(self, save: Callable[[dict[str, Any]], None]) -> None:
+        """Save, publish and import: what needs to know what was before."""
+        publishes = self._settings.broker is not None
+        if self._memory.documents.get("renew"):
+            self._memory.renew()
+        self._copied.compare(self._memory.documents, publishes)
+        # Without the broker, counting goes on all the same.
+        made = guarded(self._connect_broker, "the way to the broker")()
+        self.connection = made
+        documents = {**self._everything(), **self._memory.identity()}
+        documents.update(self._copied.documents(publishes), renew=None)
+        if made is not None:
+            self.upkeep.relay.outlet = made.publisher
+            documents.update(made.documents)
+        save(documents)
+        if made is not None:
+            made.link.start()
+        self.history.start(self.upkeep.counting, self._entries.post)
+
+    def _join(self, documents: dict[str, Any]) -> None:
+        """Go on from what a store holds that could not be read at start."""
+        self.upkeep.join(documents)
+        self.history.learn(documents)
+        self._begin(self._memory.adopt)
+
+    def settle(self, new: bool) -> str:
+        """Go on as another printer, or as the same on another machine."""
+        memory = self._memory
+        if self.connection is not None:
+            # The link's end would hold the reactor.
+            memory.save({"renew": True})
+            return "RESTART gives this printer an identity of its own."
+        if new:
+            memory.renew()
+        documents = {**self._copied.documents(publishes=True), **memory.identity()}
+        made = guarded(self._connect_broker, "the way to the broker")()
+        if made is not None:
+            documents = {"unpublish": None, **documents, **made.documents}
+        memory.save(documents)
+        if made is not None:
+            self.connection = made
+            self.upkeep.relay.outlet = made.publisher
+            made.link.start()
+        if not new:
+            return "It is the same printer, and it publishes again."
+        return (
+            "This printer has an identity of its own now. Where the other one has the"
+            " same 'printer_name', give this one another in its section [maintain]."
+        )
+
+    def _count(self, eventtime: float) -> float:
+        if self.upkeep.counting.count(eventtime):
+            ask = guarded(lambda now: self.history.ask(), "asking Moonraker")
+            self._reactor.register_callback(ask, eventtime + ASK_AFTER)
+        self.upkeep.watch_clock(eventtime)
+        return eventtime + COUNT_EVERY
+
+    def _everything(self) -> dict[str, Any]:
+        return {**self.upkeep.documents(), **self.history.documents()}
+
+    # The end
+
+    def shut_down(self) -> None:
+        """Klippy has shut down: count what was really carried out, and say so."""
+        self.upkeep.stop()
+        self.upkeep.save()
+        self.upkeep.relay.info()
+
+    def restarting(self) -> None:
+        """A restart is about to come."""
+        self.upkeep.flush()
+        self.upkeep.save()
+        self._reminders.leave()
+
+    def end(self) -> dict[str, Any]:
+        """End everything, and return the documents for the last save."""
+        self.upkeep.close()
+        guarded(self.upkeep.flush, "the last counting")()
+        documents = guarded(self._everything, "the last save", dict)()
+        guarded(self.history.close, "leaving Moonraker")()
+        guarded(self._reminders.leave, "the open dialog")()
+        if self.connection is not None:
+            silent = self.connection.publisher.silent
+            leave = guarded(self.connection.link.close, "leaving the broker")
+            leave(say_offline=not silent)
+        return documents
+
+    # What is said of the printer
+
+    def status(self) -> dict[str, Any]:
+        """What `get_status` of [maintain] shows."""
+        summary = self.upkeep.board.summary()
+        return {
+            "due": summary.due,
+            "soon": summary.soon,
+            "next_task": summary.next_task,
+            "problem": summary.problem,
+            "tasks": list(self.upkeep.tasks),
+            "connected": self.connection is not None and self.connection.link.connected,
+        }
+
+    def warnings(self) -> list[str]:
+        """What is wrong with the tasks, in sentences for the console."""
+        tasks, wrong = self.upkeep.tasks, self.upkeep.counting.report()
+        texts = [
+            f"[maintain {task.name}]: The task is always due, since a threshold is 0."
+            for task in tasks.values()
+            if any(limit.threshold == 0.0 for limit in task.plan.limits)
+        ]
+        for slug, problems in wrong.items():
+            section = f"[maintain {tasks[slug].name}]"
+            texts += [f"{section}: {problem}" for problem in problems]
+        if wrong:
+            texts.append(f"This printer has {', '.join(self.upkeep.counting.meters)}.")
+        return texts
+
+    # What the publisher sees
+
+    def _connect_broker(self) -> connection.Connection | None:
+        if self._copied.is_open:
+            return None
+        upkeep, memory = self.upkeep, self._memory
+        sight = Sight(
+            info=self._info,
+            tasks=tuple(upkeep.tasks),
+            seq=memory.next_seq,
+            state=upkeep.numbered,
+            meters=self._readings,
+            summary=lambda: upkeep.board.summary(memory.next_seq()),
+            command=self.commands.by_broker,
+            say=self._reminders.say,
+            clock=self._reactor.monotonic,
+            # Each answer comes from the store's thread, and takes a turn as well.
+            may_work=lambda: self.commands.unsaved < UNSAVED,
+        )
+        return connection.connect(
+            self._settings,
+            sight,
+            self._info(),
+            upkeep.board.states(),
+            memory.documents,
+            connection.Entries(
+                self._entries.post, self._entries.later, self._broker_trouble
+            ),
+            upkeep.tasks,
+        )
+
+    def _broker_trouble(self, text: str) -> None:
+        """Tell people once that the broker does not work, and once that it does."""
+        self._problems.report(BROKER, text)
+        self._reminders.say(text or "The MQTT broker works again.")
+        self.upkeep.sum_up()
+
+    def _readings(self) -> Meters:
+        readings = self.upkeep.counting.published()
+        return Meters(self._memory.next_seq(), round(self._wall(), 3), readings)
+
+    def _info(self) -> Info:
+        settings, start_args = self._settings, self._printer.get_start_args()
+        return Info(
+            uuid=self._memory.uuid,
+            name=settings.name,
+            tasks=tuple(self.upkeep.tasks),
+            meters=self.upkeep.counting.meters,
+            model=settings.model,
+            version=VERSION,
+            host=socket.gethostname(),
+            url=settings.web_page,
+            klipper_version=str(start_args.get("software_version", "")),
+            klipper_state=self._printer.get_state_message()[1],
+            commands=settings.allow_commands,
+        )

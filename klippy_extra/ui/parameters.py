@@ -1,0 +1,84 @@
+"""What stands behind a G-code command, read, or refused with an error that names it."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from .. import wording
+from ..contract import MAX_TEXT
+
+if TYPE_CHECKING:
+    from ..contract import Amount
+    from ..klipper_objects import GcodeCommand
+
+BY = "console"
+
+
+def text(gcmd: GcodeCommand, name: str, default: str = "") -> str:
+    """A text, cut where the contract has no room for more."""
+    value: str = gcmd.get(name, default)
+    return value[:MAX_TEXT]
+
+
+def optional(gcmd: GcodeCommand, name: str) -> str | None:
+    """A text as it is, or None where there is none."""
+    value: str | None = gcmd.get(name, None)
+    return value
+
+
+def required(gcmd: GcodeCommand, name: str) -> str:
+    """A text that must be there."""
+    value: str = gcmd.get(name)
+    return value
+
+
+def flag(gcmd: GcodeCommand, name: str) -> bool:
+    """Whether `NAME=1`, or anything but 0, is there."""
+    return gcmd.get(name, "0") not in ("0", "")
+
+
+def number(gcmd: GcodeCommand, name: str, default: float, least: float = 0.0) -> float:
+    value = optional(gcmd, name)
+    return default if value is None else _number(gcmd, name, value, least)
+
+
+def amounts(gcmd: GcodeCommand, name: str) -> Amount | None:
+    """A number, or `print_time=10,time=200` for a task with several limits."""
+    value = optional(gcmd, name)
+    if value is None:
+        return None
+    if "=" not in value:
+        return _number(gcmd, name, value)
+    found = {}
+    for part in value.split(","):
+        meter, _, behind = part.partition("=")
+        found[meter.strip()] = _number(gcmd, name, behind)
+    return found
+
+
+def moment(gcmd: GcodeCommand, name: str) -> int | None:
+    """`AT=2026-11-20T18:00`, by the printer's own clock unless it has an offset."""
+    value = optional(gcmd, name)
+    if value is None:
+        return None
+    try:
+        iso = value[:-1] + "+00:00" if value[-1:] in "zZ" and value else value
+        return math.floor(datetime.fromisoformat(iso).astimezone().timestamp())
+    except (ValueError, OverflowError):
+        raise gcmd.error(
+            f"{name}={value} is no time: write 2026-11-20 or 2026-11-20T18:00."
+        ) from None
+
+
+def _number(gcmd: GcodeCommand, name: str, value: str, least: float = 0.0) -> float:
+    try:
+        parsed = float(value)
+    except ValueError:
+        parsed = math.nan
+    if not least <= parsed < math.inf:
+        raise gcmd.error(
+            f"{name}={value.strip()} must be a number, {wording.amount(least)} or more."
+        )
+    return parsed

@@ -1,0 +1,41 @@
+"""Where commands and endpoints find the tasks, and the upkeep once it is running."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from .. import contract
+
+if TYPE_CHECKING:
+    from ..task import Task
+    from .commands import Commands
+    from .problems import Problems
+    from .upkeep import Upkeep
+
+
+class Running(NamedTuple):
+    """What there is while the printer is ready."""
+
+    upkeep: Upkeep
+    commands: Commands
+
+
+class Office:
+    """The tasks that are configured, and what is running for them."""
+
+    def __init__(self, problems: Problems) -> None:
+        self.problems = problems
+        self.tasks: dict[str, Task] = {}
+        self.running: Running | None = None
+
+    def find(self, name: str) -> Task | None:
+        """The task of that name, of that slug, or of that first word.
+
+        KlipperMaintenance knew `[maintain xyrods left side]` as `xyrods`.
+        """
+        tasks = self.tasks.values()
+        named = [task for task in tasks if task.name == name]
+        slugged = [task for task in tasks if task.slug == contract.slug(name)]
+        worded = [task for task in tasks if task.name.split()[0] == name]
+        found = named or slugged or (worded if len(worded) == 1 else [])
+        return found[0] if found else None

@@ -1,0 +1,54 @@
+"""The way to the broker's publisher, which a printer may have, or not yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Mapping
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from ..contract import Event, Result, State, Summary
+
+    class Outlet(Protocol):
+        """Who publishes; all of it is cheap and waits for nothing."""
+
+        @property
+        def live(self) -> bool: ...
+        @property
+        def busy(self) -> bool: ...
+        def turn(self, most: int) -> None: ...
+        def offer(self, state: State) -> None: ...
+        def state(self, state: State) -> None: ...
+        def event(self, event: Event) -> None: ...
+        def result(self, result: Result) -> None: ...
+        def summary(self, summary: Summary) -> None: ...
+        def meters(self, readings: Mapping[str, float]) -> None: ...
+        def info(self) -> None: ...
+        def cleared(self) -> bool: ...
+
+
+class Relay:
+    """Hands on to the outlet, or to nobody."""
+
+    def __init__(self) -> None:
+        self.outlet: Outlet | None = None
+
+    def state(self, state: State) -> None:
+        if self.outlet is not None:
+            self.outlet.state(state)
+
+    def event(self, event: Event) -> None:
+        if self.outlet is not None:
+            self.outlet.event(event)
+
+    def result(self, result: Result) -> None:
+        if self.outlet is not None:
+            self.outlet.result(result)
+
+    def summary(self, summary: Summary) -> None:
+        if self.outlet is not None:
+            self.outlet.summary(summary)
+
+    def info(self) -> None:
+        if self.outlet is not None:
+            self.outlet.info()

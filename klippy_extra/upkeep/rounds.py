@@ -1,0 +1,118 @@
+"""The round from task to task: what happened is saved, published and reminded of.
+
+A little in each turn of the reactor, so that no turn is long.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .commands import event_of
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from ..contract import State
+    from ..ledger.ledger import Ledger
+    from ..ledger.records import Record
+    from .commands import Commands
+    from .relay import Outlet
+    from .upkeep import Upkeep
+
+    class Reminding(Protocol):
+        """Who reminds people."""
+
+        def busy(self, eventtime: float) -> bool: ...
+        def look(self, book: Ledger, state: State, busy: bool) -> Record: ...
+
+
+EVERY = 0.25  # seconds between two turns
+SOON = 0.02  # seconds, while messages wait for their turn
+ROUND = 32  # turns until every task of many was examined
+LEAST = 4  # tasks in one turn
+MESSAGES = 3  # that are made in one turn
+RATES_EVERY = 60.0  # seconds
+SUM_EVERY = 1.0  # seconds
+SETTLED = 30.0  # seconds with a broker until it has what it should have
+
+
+class Rounds:
+    """Does one thing in each turn."""
+
+    def __init__(
+        self, upkeep: Upkeep, commands: Commands, reminding: Reminding, now: float
+    ) -> None:
+        self._upkeep = upkeep
+        self._commands = commands
+        self._reminding = reminding
+        self._saved = self._rated = self._metered = self._summed = now
+        self._live_since: float | None = None
+        self._busy = False
+        self._round = list(upkeep.tasks)
+
+    def turn(self, eventtime: float) -> float:
+        """Do what is next; return when the next turn is to come."""
+        upkeep = self._upkeep
+        if eventtime - self._rated >= RATES_EVERY:
+            self._rated = eventtime
+            upkeep.settle()
+        elif eventtime - self._saved >= upkeep.settings.store_interval:
+            self._saved = eventtime
+            upkeep.save()
+        # What is on its way to disk is published first, in the order of `seq`.
+        elif not self._commands.unsaved:
+            outlet = upkeep.relay.outlet
+            if outlet is not None and outlet.busy:
+                outlet.turn(MESSAGES)
+                return eventtime + SOON
+            self._examine_some(eventtime)
+            if outlet is not None:
+                self._publish(outlet, eventtime)
+        return eventtime + EVERY
+
+    def _examine_some(self, eventtime: float) -> None:
+        """Examine the tasks whose turn it is."""
+        self._busy = self._reminding.busy(eventtime)
+        share = max(LEAST, -(-len(self._round) // ROUND))
+        for task in self._round[:share]:
+            self._examine(task)
+        self._round = self._round[share:] + self._round[:share]
+
+    def _examine(self, task: str) -> None:
+        """Save, publish and remind of what is new of a task."""
+        upkeep, book = self._upkeep, self._upkeep.book
+        now = upkeep.wall()
+        view = book.view(task, now)
+        record, events = book.examine(task, view, now)
+        changed = upkeep.keep(task, record)
+        state = upkeep.board.state(task, view=None if changed else view)
+        upkeep.keep(task, self._reminding.look(book, state, self._busy))
+        outlet = upkeep.relay.outlet
+        if outlet is None:
+            return
+        if events:
+            numbered = state._replace(seq=upkeep.memory.next_seq())
+            outlet.state(numbered)
+            for event in events:
+                outlet.event(event_of(numbered, event))
+            upkeep.sum_up()
+        else:
+            outlet.offer(state)
+
+    def _publish(self, outlet: Outlet, eventtime: float) -> None:
+        """Publish what is new of the printer as a whole."""
+        upkeep = self._upkeep
+        if not outlet.live:
+            self._live_since = None
+        elif self._live_since is None:
+            self._live_since = eventtime
+        elif eventtime - self._live_since >= SETTLED and outlet.cleared():
+            upkeep.memory.save({"unpublish": None})
+        if eventtime - self._metered >= upkeep.settings.publish_interval:
+            self._metered = eventtime
+            outlet.meters(upkeep.counting.published())
+        # Not for each task: the summary reads all of them.
+        elif eventtime - self._summed >= SUM_EVERY:
+            self._summed = eventtime
+            upkeep.sum_up()
+        outlet.turn(MESSAGES)

@@ -1,0 +1,172 @@
+"""The parts that count and judge, whole from the moment the printer is ready."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping
+
+from ..ledger.ledger import Ledger
+from .carry_out import Desk
+from .counting import Counting
+from .relay import Relay
+from .standing import Board
+
+if TYPE_CHECKING:
+    from ..contract import State
+    from ..klipper_objects import Printer
+    from ..ledger.records import Record
+    from ..settings import Settings
+    from ..storage.memory import Memory
+    from ..task import Task
+    from .problems import Problems
+
+RECORD = "task/"  # before a task's slug, in the name of its document
+
+
+class Upkeep:
+    """What commands, rounds, screens and MQTT work on. Reactor only.
+
+    *wall* is the clock of the house, in UNIX seconds.
+    """
+
+    def __init__(
+        self,
+        printer: Printer,
+        settings: Settings,
+        tasks: Mapping[str, Task],
+        memory: Memory,
+        problems: Problems,
+        wall: Callable[[], float],
+    ) -> None:
+        self._printer = printer
+        self._reactor = printer.get_reactor()
+        self.settings = settings
+        self.tasks = tasks
+        self.memory = memory
+        self.problems = problems
+        self.wall = wall
+        self.relay = Relay()
+        self.book, self.desk = self._restored(memory.documents)
+        self.board = Board(tasks, self.book, wall, problems)
+        self.counting = Counting(
+            printer, settings, tasks, self.book, memory.documents, wall, problems
+        )
+        self._is_running = True
+
+    def _restored(self, documents: Mapping[str, Any]) -> tuple[Ledger, Desk]:
+        """Make the ledger and the desk as they were when *documents* were saved."""
+        plans = [task.plan for task in self.tasks.values()]
+        records = {
+            name[len(RECORD) :]: document
+            for name, document in documents.items()
+            if name.startswith(RECORD)
+        }
+        try:
+            meters, marks = documents.get("meters"), documents.get("marks")
+            book = Ledger(plans, meters, records, marks or ())
+            return book, Desk(book, documents.get("answers") or ())
+        except Exception:
+            logging.exception("maintain: the store makes no sense")
+            self.memory.lost("The maintenance store makes no sense: all starts anew.")
+            book = Ledger(plans)
+            return book, Desk(book)
+
+    def join(self, documents: dict[str, Any]) -> None:
+        """Go on from what a store holds that could not be read at start."""
+        self.flush()
+        earlier, desk = self._restored(documents)
+        self.book.join(earlier)
+        self.desk.join(desk)
+        self.counting.resume(documents)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether commands are carried out."""
+        return self._is_running and not self._printer.is_shutdown()
+
+    def close(self) -> None:
+        """Carry out no more commands."""
+        self._is_running = False
+
+    # Counting
+
+    def flush(self) -> None:
+        """Count what there is, before a restart or the end."""
+        self.counting.flush(self._reactor.monotonic())
+
+    def stop(self) -> None:
+        """Count what was really carried out when the printer shut down."""
+        self.counting.stop(self._reactor.monotonic())
+
+    def count_now(self) -> None:
+        """Count what there is: who asks wants to know how it stands now."""
+        if self.is_ready:
+            self.flush()
+
+    def watch_clock(self, eventtime: float) -> None:
+        """Put right what was stamped by a clock that has just been set."""
+        corrections = self.counting.watch_clock(eventtime, self.memory.fresh())
+        if corrections is None:
+            return
+        documents = self.records(corrections.tasks)
+        documents.update(self.counting.documents())
+        documents["marks"] = self.book.marks
+        self.memory.correct(documents, corrections.moves)
+
+    def settle(self) -> None:
+        """Bring the recent rates up to date, once a minute."""
+        if self.counting.settle():
+            self.memory.save({"marks": self.book.marks})
+
+    def change_count(self, name: str, to: str | None) -> str:
+        """Remove a count meter, or rename it; return a sentence. Or ValueError."""
+        if to is None:
+            text = f"{self.counting.remove(name)} is removed."
+        else:
+            meter = self.counting.rename(name, to)
+            text = f"The reading of '{name}' is part of '{meter}' now."
+        self.memory.save(self.documents())
+        self.relay.info()
+        return text
+
+    def set_material(self, name: str) -> None:
+        self.counting.set_material(name)
+        self.memory.save({"material": name})
+
+    # Tasks
+
+    def is_enabled(self, task: str) -> bool:
+        return self.book.records[task].enabled
+
+    def numbered(self, task: str) -> State:
+        """How a task stands, as the next message about it."""
+        return self.board.state(task, self.memory.next_seq())
+
+    def sum_up(self) -> None:
+        """Publish how many tasks are due, if that is new."""
+        self.relay.summary(self.board.summary())
+
+    def keep(self, task: str, record: Record) -> bool:
+        """Remember the record; return whether it is another one."""
+        if record is self.book.records[task]:
+            return False
+        self.book.records[task] = record
+        self.memory.save(self.records([task]))
+        return True
+
+    # What must survive
+
+    def save(self) -> None:
+        """Save what is counted."""
+        self.memory.save({**self.counting.documents(), **self.memory.identity()})
+
+    def records(self, tasks: Iterable[str]) -> dict[str, Any]:
+        """The documents of these tasks."""
+        return {RECORD + task: self.book.records[task].document() for task in tasks}
+
+    def documents(self) -> dict[str, Any]:
+        """All that can change. A task's start belongs to the meters' readings."""
+        documents = self.counting.documents()
+        documents["answers"] = self.desk.answers()
+        documents.update(self.records(self.book.records))
+        return documents
