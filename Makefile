@@ -36,13 +36,16 @@ USERS := unshare --map-current-user --keep-caps
 NAMESPACE := $(shell [ "$$(id -u)" = 0 ] || ! $(USERS) true 2>/dev/null || echo $(USERS))
 PYTEST = $(NAMESPACE) $(PY) -m pytest -n auto --dist worksteal
 
-test: $(VENV)/ready
-	$(PYTEST)
+# What needs another project is left out: test-klipper, test-interop and test-ha run it,
+# and test-package what fetches packages.
+QUICK = -m 'not klipper and not interop and not ha and not network'
 
-# Strict: nothing may be skipped. What needs another project is left out by name:
-# test-klipper, test-interop and test-ha run it.
+test: $(VENV)/ready
+	$(PYTEST) $(QUICK)
+
+# Strict: nothing may be skipped.
 test-all: $(VENV)/ready
-	$(PYTEST) --no-skips -m 'not klipper and not interop and not ha'
+	$(PYTEST) --no-skips $(QUICK)
 
 # The wheel's tests on another Python: make test-python PYTHON=python3.13
 test-python:
@@ -53,7 +56,7 @@ test-python:
 
 # What is published: built, and installed away from the checkout. Fetches packages.
 test-package: $(VENV)/ready
-	$(PY) -m pytest -m network tests/package
+	$(PY) -m pytest -m network
 
 # The extra on the oldest Python that Klipper's users have.
 test-py37: $(VENV)-py37/ready

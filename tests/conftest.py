@@ -85,14 +85,7 @@ def pytest_xdist_auto_num_workers(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out what fetches packages, unless it was asked for by its mark.
-
-    Give what is repeated time enough, and begin with it: it takes longest.
-    """
-    if "network" not in config.getoption("-m"):
-        fetching = [item for item in items if item.get_closest_marker("network")]
-        config.hook.pytest_deselected(items=fetching)
-        items[:] = [item for item in items if item not in fetching]
+    """Give what is repeated time enough, and begin with it: it takes longest."""
     repeated = [item for item in items if item.get_closest_marker("soak")]
     for item in repeated:
         item.add_marker(pytest.mark.timeout(SOAK_SECONDS))

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -17,6 +18,14 @@ from demo.children import Child, ChildError, Children
 from demo.observer import Address, clear
 from tests.fakes.mosquitto import Mosquitto
 from tests.fakes.virtual_printer import ROOT, PrinterProcess
+
+
+@pytest.fixture
+def tmp_path():
+    """A folder with a short path: that of a Unix socket has 107 bytes at most."""
+    with tempfile.TemporaryDirectory(prefix="upkeep-") as folder:
+        yield Path(folder)
+
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(99)"
 

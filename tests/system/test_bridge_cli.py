@@ -71,7 +71,7 @@ def test_every_line_that_init_comments_out_is_a_setting(run, tmp_path):
     run("init", str(file))
     text = re.sub(r"^# (?=\[|[a-z_]+ = )", "", file.read_text(), flags=re.MULTILINE)
     # These stand for each other, or name what is not there.
-    without = r"^(printers = \[.v|(credentials|ca|certificate|key) ).*"
+    without = r"^(printers = \[.v|(credentials|ca|certificate|key|token_file) ).*"
     text = re.sub(without, "", text, flags=re.MULTILINE)
     file.write_text(text.replace("buttons = false", "buttons = true"))
 

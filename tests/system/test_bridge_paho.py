@@ -17,6 +17,7 @@ from tests.mqtt_bridge.scripted import ScriptedPrinter
 from tests.system.test_bridge_broker import Authority
 
 pytestmark = [
+    pytest.mark.network,  # pip brings each version
     pytest.mark.system,
     pytest.mark.timeout(180),
 ]

@@ -48,7 +48,7 @@ TART = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shop(kitchen, registry):
     """A community with a registry and two stores: tart is read, torte is set."""
     kitchen.daemon("tart", "lemon", TART)
