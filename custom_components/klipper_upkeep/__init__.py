@@ -13,8 +13,9 @@ from homeassistant.exceptions import ConfigEntryNotReady
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.event import async_track_time_interval
+from homeassistant.loader import async_get_integration
 
-from . import actions, repairs, words
+from . import actions, dashboard, repairs, words
 from .const import CONF_BASE, DOMAIN, EVENT, PLATFORMS
 from .contract import Event
 from .entity import Devices, with_identifier
@@ -34,6 +35,8 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     """Register the actions: automations that use them validate without an entry."""
     actions.register(hass)
     await words.load(hass)
+    integration = await async_get_integration(hass, DOMAIN)
+    await dashboard.serve(hass, str(integration.version))
     return True
 
 

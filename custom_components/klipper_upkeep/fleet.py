@@ -116,6 +116,8 @@ class Fleet:
         def connection(connected: bool) -> None:
             for printer in self.printers.values():
                 printer.log = None  # whatever happened meanwhile is not known
+                if not connected:
+                    printer.online = False  # until it, or the broker, says so again
             self.look_again()
 
         stop = mqtt.async_subscribe_connection_status(self.hass, connection)

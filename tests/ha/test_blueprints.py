@@ -48,6 +48,11 @@ def last_by(home) -> str:
     return by
 
 
+def count(home) -> int:
+    done: int = home.attributes(FILTER)["done_count"]
+    return done
+
+
 def notify(home, automate, phone) -> None:
     device = home.device(phone.name)["id"]
     automate("reminder", "notify", tasks=[FILTER], phones=[device], later=12)
@@ -62,8 +67,8 @@ def test_a_phone_is_told_what_is_due_and_how_it_is_done(home, automate, phone, d
     assert told["title"] == "Voron"
     assert told["message"] == "Carbon filter: Replace the carbon."
     assert told["data"]["actions"] == [
-        {"action": f"KLIPPER_UPKEEP_DONE:{FILTER}", "title": "Done"},
-        {"action": f"KLIPPER_UPKEEP_LATER:{FILTER}", "title": "Later"},
+        {"action": f"KLIPPER_UPKEEP_DONE:{FILTER}:{count(home)}", "title": "Done"},
+        {"action": f"KLIPPER_UPKEEP_LATER:{FILTER}:{count(home)}", "title": "Later"},
         {"action": "URI", "title": "Guide", "uri": "https://example.org/filter"},
     ]
 
@@ -96,6 +101,76 @@ def test_a_tap_on_later_lets_the_printer_snooze(home, automate, phone, due):
     assert phone.notified()["message"] == "clear_notification"
 
 
+def test_a_task_is_told_once_whatever_is_reloaded_meanwhile(home, automate, phone, due):
+    """Home Assistant takes the sensor for a new one after a reload of MQTT."""
+    notify(home, automate, phone)
+    due()
+    told = phone.notified()
+
+    home.reload("mqtt")
+    home.wait(FILTER, "on")
+    home.call("automation.reload")
+    home.call("button.press", "button.voron_filter_done")
+
+    # The next that the phone hears of is that it is over.
+    gone = phone.notified()
+    assert gone["message"] == "clear_notification"
+    assert gone["data"]["tag"] == told["data"]["tag"]
+
+
+def test_a_tap_on_an_old_notification_says_so_and_changes_nothing(
+    home, automate, phone, due, voron
+):
+    notify(home, automate, phone)
+    due()
+    told = phone.notified()
+    voron.done("filter")
+    assert phone.notified()["message"] == "clear_notification"
+    before = count(home)
+
+    phone.tap(told["data"]["actions"][0]["action"])
+
+    assert "this was done before" in phone.notified()["message"]
+    assert count(home) == before
+
+
+def test_a_tap_while_the_printer_is_off_is_answered(home, automate, phone, due, voron):
+    notify(home, automate, phone)
+    due()
+    told = phone.notified()
+    voron.kill()
+    home.wait("binary_sensor.voron_connected", "off")
+
+    phone.tap(told["data"]["actions"][0]["action"])
+
+    assert "the printer is off" in phone.notified()["message"]
+    voron.start()
+    home.wait("binary_sensor.voron_connected", "on")
+    home.wait(FILTER, "on")
+
+
+def test_a_phone_that_is_lost_keeps_no_other_from_being_told(
+    home, automate, phone, due
+):
+    lost = Phone(home, f"lost {phone.name}"[:40])
+    phones = [home.device(each.name)["id"] for each in (lost, phone)]
+    (entry,) = [
+        each
+        for each in home.ask("config_entries/get")
+        if each["domain"] == "mobile_app" and each["title"] == lost.name
+    ]
+    automate("reminder", "notify", tasks=[FILTER], phones=phones, later=12)
+    lost.close()
+    path = f"/api/config/config_entries/entry/{entry['entry_id']}"
+    home.ask("config_entries/disable", entry_id=entry["entry_id"], disabled_by="user")
+
+    due()
+
+    assert phone.notified()["message"].startswith("Carbon filter")
+    home.http("DELETE", path)
+    home.forget_log()
+
+
 def test_the_weekly_summary_lists_what_is_due(home, automate, due):
     automate("weekly", "weekly_summary", weekday="sun", at="10:00:00")
     home.call("automation.trigger", "automation.weekly")
@@ -125,14 +200,14 @@ def test_a_print_is_stopped_while_something_is_due_and_goes_on_otherwise(
 
     home.call("input_boolean.turn_on", printing)
     home.wait(printing, "on")
-    assert "klipper_upkeep_print_start" not in home.notifications()
+    assert "klipper_upkeep_print_start_voron" not in home.notifications()
     home.call("input_boolean.turn_off", printing)
 
     due()
     home.wait("binary_sensor.voron_maintenance_due", "on")
     home.call("input_boolean.turn_on", printing)
 
-    told = until(lambda: home.notifications().get("klipper_upkeep_print_start"))
+    told = until(lambda: home.notifications().get("klipper_upkeep_print_start_voron"))
     home.wait(printing, "off")
     assert told["title"] == "Voron: maintenance is due"
     assert "Carbon filter" in told["message"]
@@ -144,11 +219,33 @@ def test_a_scanned_tag_marks_the_task_done(home, automate, phone, due):
     automate("scan", "tag_done", tag="tag.filter_box", task=FILTER, note="New carbon")
     due()
 
+    before = count(home)
+
     phone.scan("another")
+    phone.scan("filter-box")
     phone.scan("filter-box")
 
     home.wait(FILTER, "off")
     assert last_by(home) == "Anna"
+    assert count(home) == before + 1
+
+
+def test_what_home_keeper_completes_by_itself_is_not_done_at_the_printer(
+    home, automate, due, voron
+):
+    """Its task follows our sensor, which recovers when ours is snoozed."""
+    automate("companion", "home_keeper", task=FILTER, name="Replace carbon")
+    due()
+    before = count(home)
+    event = "/api/events/home_keeper_task_completed"
+    told = {"name": "Replace carbon", "origin": "home_keeper_sensor_recover"}
+
+    home.http("POST", event, told)
+    home.http("POST", event, dict(told, origin="home_keeper_tag_scan", who="Ben"))
+
+    home.wait(FILTER, "off")
+    assert count(home) == before + 1
+    assert last_by(home) == "Ben"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from tests.ha.browser import Browser
 from tests.ha.home_assistant import shown, until
-from tests.ha.test_pages import PICTURES
+from tests.ha.test_pages import PICTURES, put
 
 DOMAIN = "klipper_upkeep"
 STATUS = "sensor.voron_filter_status"
@@ -198,6 +198,8 @@ def test_what_failed_while_the_broker_was_away_is_not_done_later(
     due, voron, broker, hears
 ):
     before = due.attributes(STATUS)["done_count"]
+    hears.wait_for("/availability", b"online")
+    heard = len(hears.heard)
     broker.kill()
     due.wait(TODO, "unavailable")
     with pytest.raises(AssertionError, match="nothing will be sent later"):
@@ -205,7 +207,7 @@ def test_what_failed_while_the_broker_was_away_is_not_done_later(
 
     broker.start()
 
-    due.wait("binary_sensor.voron_connected", "on", timeout=60)
+    hears.wait_for("/availability", b"online", heard)
     due.wait(TODO, "1", timeout=60)
     # A command that was on its way would be there before this one.
     act(due, "snooze", task="filter", hours=1)
@@ -227,6 +229,48 @@ def test_the_list_is_a_page_that_reads_well(due, channel):
         page.see(f"/todo?entity_id={TODO}", words, (1100, 520))
         PICTURES.mkdir(parents=True, exist_ok=True)
         page.picture(PICTURES / f"todo-{channel}.png")
+
+
+PRESS = """
+(() => {
+  const find = (root, text) => {
+    for (const each of root.querySelectorAll("*")) {
+      if (each.tagName === "BUTTON" && each.textContent === text) return each;
+      const inner = each.shadowRoot && find(each.shadowRoot, text);
+      if (inner) return inner;
+    }
+  };
+  const button = find(document, "%s");
+  const input = button.parentElement.querySelector("input");
+  if (input) input.value = "by the page";
+  button.click();
+  return true;
+})()
+"""
+
+
+def test_a_dashboard_makes_itself_and_done_reaches_the_printer_with_its_note(
+    due, voron, channel
+):
+    put(due, "strategy", {"strategy": {"type": "custom:klipper-upkeep"}})
+    words = ["Carbon filter", "103 %", "4 more"]
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with Browser(due) as page:
+        for name, size in (("-phone", (390, 700)), ("", (1400, 700))):
+            page.see("/upkeep-strategy", words, size)
+            page.picture(PICTURES / f"strategy{name}-{channel}.png")
+
+        page.run(PRESS % "Done")
+        page.run(PRESS % "Done")
+
+        due.wait("binary_sensor.voron_filter_due", "off")
+        until(lambda: "Nothing to do." in page.text(), "the card to follow")
+        assert "by the page" in voron.log_of("filter")
+        voron.kill()
+        until(lambda: "Voron (off)" in page.text(), "the card to say that it is off")
+        page.picture(PICTURES / f"strategy-off-{channel}.png")
+        voron.start()
+        due.wait("binary_sensor.voron_connected", "on")
 
 
 def test_deleting_it_takes_its_entities_and_repairs_along(due):

@@ -77,31 +77,44 @@ def history(home) -> None:
 
 def dashboard(home, name: str) -> None:
     """Import one of ours as a user does who pastes it."""
+    put(home, name, yaml.safe_load((DASHBOARDS / f"{name}.yaml").read_text()))
+
+
+def put(home, name: str, config) -> None:
     path = f"upkeep-{name}"
-    config = yaml.safe_load((DASHBOARDS / f"{name}.yaml").read_text())
     if path not in {each["url_path"] for each in home.ask("lovelace/dashboards/list")}:
-        title = config["title"]
+        title = config.get("title", name)
         home.ask(
             "lovelace/dashboards/create", url_path=path, title=title, mode="storage"
         )
     home.ask("lovelace/config/save", url_path=path, config=config)
 
 
-@pytest.mark.usefixtures("worn")
-def test_the_device_page_shows_controls_sensors_and_events(home, page, picture):
-    device = home.device("Voron")["id"]
+PHONE = 390  # pixels
 
-    words = (
-        "Firmware: Klipper v",
-        "Carbon filter done",
-        "Carbon filter remaining",
-        "Maintenance due",
-        "Events",
+
+def both(page, picture, path, words, size, name):
+    """At a desk's width, and at a phone's."""
+    _, height = size
+    page.see(path, words, (PHONE, max(height, 1400)))
+    picture(f"{name}-phone")
+    wide = page.run("document.documentElement.scrollWidth")
+    assert wide <= PHONE, f"{path} is {wide} pixels wide on a phone"
+    page.see(path, words, size)
+    picture(name)
+
+
+@pytest.mark.usefixtures("plain", "worn")
+def test_the_device_page_begins_with_what_is_due(home, page, picture):
+    device = home.device("Voron")["id"]
+    words = ("Firmware: Klipper v", "Carbon filter remaining", "Maintenance due")
+
+    both(
+        page, picture, f"/config/devices/device/{device}", words, (1400, 1500), "device"
     )
 
-    page.see(f"/config/devices/device/{device}", words, (1500, 1500))
-
-    picture("device")
+    text = page.text()
+    assert text.index("Maintenance due") < text.index("Press")
 
 
 @pytest.fixture
@@ -122,24 +135,28 @@ def second(home, broker, hears):
     until(lambda: home.device("Prusa MK3S") is None, "the printer to go")
 
 
-@pytest.mark.usefixtures("worn", "second")
+@pytest.mark.usefixtures("plain", "worn", "second")
 def test_the_fleet_finds_every_printer_and_task(home, page, picture):
     dashboard(home, "fleet")
 
-    page.see("/upkeep-fleet", ["Check the belts", "103 %\noverdue"], (1400, 480))
-
-    picture("fleet")
+    words = ["Check the belts", "103 %\noverdue"]
+    both(page, picture, "/upkeep-fleet", words, (1400, 640), "fleet")
     assert not [words for words in BROKEN if words in page.text()]
 
 
-@pytest.mark.usefixtures("worn")
+@pytest.mark.usefixtures("plain", "worn")
 def test_the_printers_dashboard_shows_every_card(home, page, picture):
     history(home)
     dashboard(home, "printer")
 
-    page.see("/upkeep-printer", ["Carbon filter", "103"], (1400, 1130))
-
-    picture("printer")
+    both(
+        page,
+        picture,
+        "/upkeep-printer",
+        ["Carbon filter", "103"],
+        (1400, 900),
+        "printer",
+    )
     assert not [words for words in BROKEN if words in page.text()]
 
 
@@ -150,6 +167,4 @@ def test_the_maintenance_page_lists_the_tasks_by_itself(home, channel, page, pic
         return
     words = ("Voron Carbon filter\nProblem", "Voron Cutter blade\nOK")
 
-    page.see("/maintenance", words, (1280, 340))
-
-    picture("maintenance")
+    both(page, picture, "/maintenance", words, (1280, 340), "maintenance")

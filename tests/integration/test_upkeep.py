@@ -194,10 +194,14 @@ async def test_without_a_broker_everything_is_unavailable_and_nothing_is_sent(
         await act(hass, "done")
 
     await broker(True)
-    await settle(hass)
 
     assert printer.commands == []
     assert hass.states.get(TODO).state == "1"
+    with pytest.raises(HomeAssistantError, match="is off"):
+        await act(hass, "done")  # whether it is there has to be heard again
+    printer.send(printer.topic("availability"), "online")
+    await act(hass, "done")
+    assert len(printer.commands) == 1
 
 
 async def test_a_calendar_limit_that_passes_while_the_printer_is_off_is_due(
