@@ -18,6 +18,7 @@ from mqtt_bridge.fleet.items import Description
 from mqtt_bridge.fleet.records import ItemSource, Record
 from mqtt_bridge.push import link_server
 from mqtt_bridge.push.sender import PushSender
+from mqtt_bridge.registry import RegistryProcess
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +91,8 @@ class BridgeDaemon(Daemon):
         self.bridge = make_bridge(given, self)
         self._pusher = _pusher(given, self.bridge)
         self._webs: list[Server] = []
+        self._registry: RegistryProcess | None = None
+        self._is_accepted = False  # by every registry
         self._settable = type("Settable", (Settable,), {"bridge": self.bridge})
 
     @property
@@ -100,16 +103,24 @@ class BridgeDaemon(Daemon):
     def setup(self) -> None:
         """Wait for what the broker retains: no client sees a half-filled store."""
         self.add_item(Mirrored, self._broker, description=_BROKER)
+        if self.bridge.settings.store.registry:
+            self._registry = RegistryProcess(str(self.options.interface))
         interpreter.begin()
         self.bridge.start()
+        address = self.bridge.settings.metrics
+        if address is not None:
+            # Before all else: whoever looks after the bridge sees that it starts.
+            self._webs.append(
+                metrics.serve(
+                    self.bridge, address, self._pusher, lambda: self._is_accepted
+                )
+            )
         while not self.bridge.ready.wait(0.2):
             if self.shutdown.is_set():
                 raise InterruptedError("stopped before the broker was reached")
 
     def setup_final(self) -> None:
         given = self.bridge.settings
-        if given.metrics is not None:
-            self._webs.append(metrics.serve(self.bridge, given.metrics, self._pusher))
         if given.http.listen is not None and self._pusher is not None:
             self._webs.append(
                 link_server.serve(self.bridge, given.http.listen, self._pusher)
@@ -117,7 +128,12 @@ class BridgeDaemon(Daemon):
         if given.web.listen is not None:
             self._webs.append(web.serve(self.bridge, given.web))
 
+    def announced(self, accepted: bool, reason: str) -> None:
+        self._is_accepted = accepted
+        super().announced(accepted, reason)
+
     def started(self) -> None:
+        self._is_accepted = True
         interpreter.settle()
         # Not before: a bridge that is refused tells nobody, another one does.
         if self._pusher is not None:
@@ -136,6 +152,8 @@ class BridgeDaemon(Daemon):
         self.bridge.close()
         if self._pusher is not None:
             self._pusher.close()
+        if self._registry is not None:
+            self._registry.close()
 
     # What the bridge hands over, in its turn
 
@@ -184,6 +202,6 @@ def _pusher(given: settings.Settings, bridge: Bridge) -> PushSender | None:
     if not given.push.rules:
         return None
     pusher = PushSender(given)
-    bridge.events.event_listeners.append(pusher.tell)
-    bridge.events.standing_listeners.append(pusher.look)
+    bridge.events.event_listeners.append(pusher.take)
+    bridge.events.standing_listeners.append(pusher.stand)
     return pusher

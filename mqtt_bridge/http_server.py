@@ -6,8 +6,10 @@ Neither is there unless the settings ask for it.
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
@@ -16,8 +18,9 @@ logger = logging.getLogger(__name__)
 
 HttpReply = tuple[int, str, bytes]  # status, content type, body
 PLAIN = "text/plain; charset=utf-8"
-IDLE = 5.0  # seconds without a word from a client
-MOST = 20  # connections at once, each with a thread; one more is closed at once
+NAME = "upkeep-bridge"
+WHOLE = 10.0  # seconds for a client to send a whole request, and to take its answer
+MOST = 20  # connections at once, each with a thread; the oldest makes way for one more
 
 
 class Routes(NamedTuple):
@@ -31,53 +34,91 @@ class HttpServer:
     """Serves *routes* at *address* until `close`. OSError: the port is taken."""
 
     def __init__(self, address: tuple[str, int], routes: Routes, name: str) -> None:
-        self._server = _Server(address, _handler(routes))
+        kind = type("Server", (_Server,), {"address_family": family(address[0])})
+        self._server = kind(address, _handler(routes))
         self.port = int(self._server.server_address[1])
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.1,), name=name, daemon=True
-        )
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=target, name=name, daemon=True)
+            for target in (self._serve, self._server.watch)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
         self._server.shutdown()
+        self._server.end()
         self._server.server_close()
-        self._thread.join(2.0)
+        for thread in self._threads:
+            thread.join(2.0)
+
+    def _serve(self) -> None:
+        self._server.serve_forever(0.1)
+
+
+def family(host: str) -> socket.AddressFamily:
+    """Of an address to listen at: IPv6 where it has a colon."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 class _Server(ThreadingHTTPServer):
+    """Gives each connection *WHOLE* seconds, however slowly it drips."""
+
     daemon_threads = True
     block_on_close = False
 
     def __init__(self, *arguments: Any) -> None:
-        self._free = threading.Semaphore(MOST)
+        self._lock = threading.Condition()
+        self._open: dict[socket.socket, float] = {}  # when each began, oldest first
+        self._ended = False
         super().__init__(*arguments)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._free.acquire(blocking=False):
-            logger.debug("web: too many connections: one more was closed")
-            self.shutdown_request(request)
-            return
-        try:
-            super().process_request(request, client_address)
-        except BaseException:
-            self._free.release()
-            raise
+        with self._lock:
+            while len(self._open) >= MOST:
+                # Twenty that drip must not keep out the one that asks.
+                _cut(self._open, next(iter(self._open)))
+            self._open[request] = time.monotonic()
+            self._lock.notify()
+        super().process_request(request, client_address)
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._free.release()
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def watch(self) -> None:
+        """Cut off who takes too long, until `end`."""
+        with self._lock:
+            while not self._ended:
+                now = time.monotonic()
+                for request, began in list(self._open.items()):
+                    if now - began >= WHOLE:
+                        _cut(self._open, request)
+                oldest = next(iter(self._open.values()), None)
+                self._lock.wait(None if oldest is None else oldest + WHOLE - now)
+
+    def end(self) -> None:
+        with self._lock:
+            self._ended = True
+            self._lock.notify()
 
     def handle_error(self, *_: Any) -> None:
         # Whoever asked has gone; the default is a traceback on stderr.
-        logger.debug("web: a connection broke off: %r", sys.exception())
+        logger.debug("http: a connection broke off: %r", sys.exception())
+
+
+def _cut(connections: dict[socket.socket, float], request: socket.socket) -> None:
+    """End a connection; its thread then closes it."""
+    del connections[request]
+    try:
+        request.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        logger.debug("http: a connection had ended already")
 
 
 def _handler(routes: Routes) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        timeout = IDLE
-        server_version = "upkeep-bridge"
+        server_version = NAME
         sys_version = ""
 
         def do_GET(self) -> None:
@@ -102,6 +143,6 @@ def _handler(routes: Routes) -> type[BaseHTTPRequestHandler]:
         def log_message(self, *_: Any) -> None:
             # The path has the signature: it goes to no log. Without a request there
             # is no command.
-            logger.debug("web: %s", getattr(self, "command", None) or "no request")
+            logger.debug("http: %s", getattr(self, "command", None) or "no request")
 
     return Handler

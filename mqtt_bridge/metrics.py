@@ -1,165 +1,163 @@
-"""The fleet for Prometheus. Read from the fleet at each scrape: what left is gone."""
+"""Metrics for Prometheus, and a health address. Read from the fleet at each scrape."""
 
 from __future__ import annotations
 
+import importlib.metadata
+import logging
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Protocol
 
-from mqtt_bridge import contract
+from mqtt_bridge import exposition
 from mqtt_bridge.bridge import Bridge
-from mqtt_bridge.contract import Meters
-from mqtt_bridge.fleet.items import PrinterState, Shape, Values
+from mqtt_bridge.exposition import Exposition, PrinterSnapshot, Task
 from mqtt_bridge.fleet.records import Printer
 from mqtt_bridge.http_server import PLAIN, HttpReply, HttpServer, Routes
-from mqtt_bridge.settings import SettingsError
 
-if TYPE_CHECKING:
-    from mqtt_bridge.push.sender import PushSender
+logger = logging.getLogger(__name__)
 
-WITHIN = 5.0  # seconds for the bridge's thread to look at a part of the fleet
-PART = 50  # printers that are looked at in one turn
-
-# Name, help, and the field of a task that it shows.
-TASK = (
-    ("upkeep_task_used", "Wear since it was last done", "used"),
-    ("upkeep_task_remaining", "Wear left until it is due", "remaining"),
-    ("upkeep_task_threshold", "Wear allowed", "threshold"),
-    ("upkeep_task_ratio", "Used, of the threshold, in percent", "percent"),
-    ("upkeep_task_done_total", "How often it was done", "done_count"),
-)
+WITHIN = 5.0  # seconds for the bridge to copy a part of the fleet
+PART = 50  # printers that are copied in one turn
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Task(NamedTuple):
-    """A task's values as they were in the bridge's turn."""
+class Push(Protocol):
+    """What is shown of the messages to people."""
 
-    name: str
-    time: float
-    shape: Shape
-    values: Values
-
-
-class PrinterSnapshot(NamedTuple):
-    """A printer's, so."""
-
-    slug: str
-    state: PrinterState
-    readings: Meters | None
-    tasks: tuple[Task, ...]
+    sent: int
+    failed: int
 
     @property
-    def said(self) -> float:
-        """When it last said something: retained messages come again much later."""
-        times = [task.time for task in self.tasks]
-        times += [each.time for each in (self.readings, self.state.summary) if each]
-        return max(times, default=0.0)
+    def waiting(self) -> int: ...
 
 
-class Collector:
-    """What prometheus_client asks at each scrape."""
+class Exporter:
+    """Answers ``/metrics``, ``/health`` and ``/ready``."""
 
-    def __init__(self, bridge: Bridge, pusher: PushSender | None) -> None:
+    def __init__(
+        self, bridge: Bridge, push: Push | None, accepted: Callable[[], bool]
+    ) -> None:
+        """*accepted* tells whether every registry has accepted the bridge."""
         self._bridge = bridge
-        self._pusher = pusher
+        self._push = push
+        self._accepted = accepted
+        self._failures = 0
+        self._version = _version()
 
-    def describe(self) -> list[Any]:
-        # Registering would collect to learn the names.
-        return []
+    def get(self, path: str) -> HttpReply:
+        path = path.partition("?")[0]
+        if path == "/metrics":
+            return 200, METRICS_TYPE, self.text()
+        if path in ("/health", "/ready"):
+            return self._health(must_be_ready=path == "/ready")
+        return 404, PLAIN, b"see /metrics, /health and /ready\n"
 
-    def collect(self) -> Iterator[Any]:
-        looks = self._looks()
-        yield from _tasks(looks)
-        yield from _printers(looks)
-        yield from self._bridges()
+    def post(self, _path: str) -> HttpReply:
+        return 405, PLAIN, b"metrics are read\n"
 
-    def _looks(self) -> list[PrinterSnapshot]:
+    def text(self) -> bytes:
+        made = Exposition()
+        now = time.time()
+        for printer in self._printers():
+            self._add(made, printer, now)
+        for name, value in (*self._numbers(), *_process()):
+            made.add(name, value)
+        outcomes = self._bridge.call(
+            lambda: dict(self._bridge.commands.outcomes)
+        ).result(WITHIN)
+        for outcome, count in outcomes.items():
+            made.add("upkeep_commands_total", count, {"outcome": outcome})
+        made.add("upkeep_bridge_info", 1, {"version": self._version})
+        return made.text()
+
+    def _add(self, made: Exposition, printer: PrinterSnapshot, now: float) -> None:
+        """Add a printer; one that cannot be shown costs no other its samples."""
+        part = Exposition()
+        try:
+            part.printer(printer, now)
+        except Exception:
+            self._failures += 1
+            if self._failures == 1:
+                logger.exception("metrics: printer %s is left out", printer.slug)
+        else:
+            made.extend(part)
+
+    def _printers(self) -> list[PrinterSnapshot]:
         """Copy the fleet, a part in each turn: nobody waits for all of it."""
-        bridge, looks = self._bridge, list[PrinterSnapshot]()
+        bridge, copies = self._bridge, list[PrinterSnapshot]()
         slugs = bridge.call(lambda: list(bridge.fleet.printers)).result(WITHIN)
         for first in range(0, len(slugs), PART):
             part = slugs[first : first + PART]
-            looks += bridge.call(partial(self._part, part)).result(WITHIN)
-        return looks
+            copies += bridge.call(partial(self._part, part)).result(WITHIN)
+        return copies
 
     def _part(self, slugs: Sequence[str]) -> list[PrinterSnapshot]:
         printers = self._bridge.fleet.printers
-        return [_look(printers[slug]) for slug in slugs if slug in printers]
+        return [_copy(printers[slug]) for slug in slugs if slug in printers]
 
-    def _bridges(self) -> Iterator[Any]:
-        from prometheus_client.core import (  # noqa: PLC0415
-            CounterMetricFamily,
-            GaugeMetricFamily,
-        )
+    def _numbers(self) -> list[tuple[str, float]]:
+        bridge, link = self._bridge, self._bridge.link
+        missing = bridge.settling.missing
+        numbers = [
+            ("upkeep_printers", len(bridge.fleet.printers)),
+            ("upkeep_printers_incomplete", len(missing)),
+            ("upkeep_topics_missing", sum(map(len, missing.values()))),
+            ("upkeep_broker_connected", link.connected),
+            ("upkeep_subscriptions_refused", len(link.left_out)),
+            ("upkeep_connects_total", link.connects),
+            ("upkeep_delay_seconds", bridge.delay),
+            ("upkeep_waiting_bytes", bridge.inbox.size),
+            ("upkeep_messages_total", bridge.inbox.received),
+            ("upkeep_messages_superseded_total", bridge.inbox.superseded),
+            ("upkeep_messages_refused_total", bridge.fleet.refused),
+            ("upkeep_messages_oversized_total", link.dropped),
+            ("upkeep_events_dropped_total", bridge.events.dropped),
+            ("upkeep_commands_open", len(bridge.commands.transactions)),
+            ("upkeep_registry_accepted", self._accepted()),
+            ("upkeep_scrape_failures_total", self._failures),
+        ]
+        if self._push is not None:
+            numbers += [
+                ("upkeep_push_sent_total", self._push.sent),
+                ("upkeep_push_failed_total", self._push.failed),
+                ("upkeep_push_waiting", self._push.waiting),
+            ]
+        return numbers
 
+    def _health(self, *, must_be_ready: bool) -> HttpReply:
+        """Answer 200 while the bridge works; with *must_be_ready* once it is ready."""
         bridge = self._bridge
-        connected = GaugeMetricFamily(
-            "upkeep_broker_connected", "Whether the bridge has its broker"
-        )
-        connected.add_metric([], float(bridge.link.connected))
-        yield connected
-        delay = GaugeMetricFamily(
-            "upkeep_delay_seconds", "How long the newest messages waited in the bridge"
-        )
-        delay.add_metric([], bridge.delay)
-        yield delay
-        counts = {
-            "upkeep_messages": ("Messages received", bridge.inbox.received),
-            "upkeep_messages_superseded": (
-                "States that a newer one replaced unread",
-                bridge.inbox.superseded,
-            ),
-            "upkeep_messages_refused": (
-                "Messages that are not of the contract",
-                bridge.fleet.refused,
-            ),
-            "upkeep_connects": ("Connections to the broker", bridge.link.connects),
-        }
-        if self._pusher is not None:
-            counts["upkeep_push_sent"] = ("Notes sent", self._pusher.sent)
-            counts["upkeep_push_failed"] = ("Attempts that failed", self._pusher.failed)
-        for name, (text, value) in counts.items():
-            family = CounterMetricFamily(name, text)
-            family.add_metric([], value)
-            yield family
-        commands = CounterMetricFamily(
-            "upkeep_commands", "Commands by what became of them", labels=["outcome"]
-        )
-        outcomes = bridge.call(lambda: dict(bridge.commands.outcomes)).result(WITHIN)
-        for outcome, count in outcomes.items():
-            commands.add_metric([outcome], count)
-        yield commands
+        try:
+            bridge.call(lambda: None).result(WITHIN)
+        except Exception as error:  # noqa: BLE001 - it is what is asked for
+            return 503, PLAIN, f"the bridge does not answer: {error}\n".encode()
+        if not bridge.ready.is_set():
+            return (503 if must_be_ready else 200), PLAIN, b"starting\n"
+        if not bridge.link.connected:
+            return (503 if must_be_ready else 200), PLAIN, b"no broker\n"
+        return 200, PLAIN, b"ok\n"
 
 
 def serve(
-    bridge: Bridge, address: tuple[str, int], pusher: PushSender | None
+    bridge: Bridge,
+    address: tuple[str, int],
+    push: Push | None,
+    accepted: Callable[[], bool] = lambda: True,
 ) -> HttpServer:
-    """Serve ``/metrics``. OSError: the address is not to be had, now."""
+    """Serve the metrics. OSError: the address is not to be had."""
+    exporter = Exporter(bridge, push, accepted)
     try:
-        from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415
-    except ImportError:
-        raise SettingsError(
-            "metrics.listen needs prometheus-client: "
-            "pip install 'klipper-upkeep[metrics]'"
-        ) from None
-    registry = CollectorRegistry()
-    registry.register(Collector(bridge, pusher))
-
-    def get(path: str) -> HttpReply:
-        if path.partition("?")[0] != "/metrics":
-            return 404, PLAIN, b"see /metrics\n"
-        return 200, PLAIN, generate_latest(registry)
-
-    def post(_path: str) -> HttpReply:
-        return 405, PLAIN, b"metrics are read\n"
-
-    try:
-        return HttpServer(address, Routes(get, post), "upkeep-metrics")
+        return HttpServer(
+            address, Routes(exporter.get, exporter.post), "upkeep-metrics"
+        )
     except OSError as error:
         raise OSError(f"metrics.listen: {address[0]}:{address[1]}: {error}") from None
 
 
-def _look(printer: Printer) -> PrinterSnapshot:
+def _copy(printer: Printer) -> PrinterSnapshot:
     tasks = tuple(
         Task(name, record.time, record.shape, record.values)
         for name, record in printer.tasks.items()
@@ -168,77 +166,26 @@ def _look(printer: Printer) -> PrinterSnapshot:
     return PrinterSnapshot(printer.slug, printer.state, printer.readings, tasks)
 
 
-def _tasks(looks: Sequence[PrinterSnapshot]) -> Iterator[Any]:
-    from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415
-
-    labels = ["printer", "task", "label", "unit"]
-    numbers = {
-        field: GaugeMetricFamily(name, text, labels=labels)
-        for name, text, field in TASK
-    }
-    status = GaugeMetricFamily(
-        "upkeep_task_status",
-        "1 for the status it has",
-        labels=["printer", "task", "status"],
-    )
-    problem = GaugeMetricFamily(
-        "upkeep_task_problem",
-        "1 where it, or a part of it, is not counted",
-        labels=["printer", "task"],
-    )
-    seen = GaugeMetricFamily(
-        "upkeep_task_last_seen_seconds",
-        "When its newest numbers were read (UNIX)",
-        labels=["printer", "task"],
-    )
-    for look in looks:
-        for task in look.tasks:
-            names = [field.name for field in task.shape.fields]
-            said = dict(zip(names, task.values, strict=True))
-            used = task.shape.fields[names.index("used")]
-            unit = str(used.description.get("units", ""))
-            told = [look.slug, task.name, str(said["label"]), unit]
-            for field, family in numbers.items():
-                family.add_metric(told, float(said[field] or 0))
-            for code, name in enumerate(contract.STATUSES):
-                status.add_metric(
-                    [look.slug, task.name, name], float(said["status"] == code)
-                )
-            problem.add_metric([look.slug, task.name], float(bool(said["problem"])))
-            seen.add_metric([look.slug, task.name], task.time)
-    yield from numbers.values()
-    yield from (status, problem, seen)
+def _process() -> list[tuple[str, float]]:
+    """The process's own metrics; none where there is no /proc."""
+    try:
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        lines = Path("/proc/stat").read_text().splitlines()
+        boot = next(float(each.split()[1]) for each in lines if "btime" in each)
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        open_files = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - only counted
+    except (OSError, StopIteration):
+        return []
+    tick = os.sysconf("SC_CLK_TCK")
+    return [
+        *exposition.process(fields, tick, boot),
+        ("process_resident_memory_bytes", pages * os.sysconf("SC_PAGE_SIZE")),
+        ("process_open_fds", open_files),
+    ]
 
 
-def _printers(looks: Sequence[PrinterSnapshot]) -> Iterator[Any]:
-    from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415
-
-    def family(name: str, text: str, *more: str) -> Any:
-        return GaugeMetricFamily(name, text, labels=["printer", *more])
-
-    online = family("upkeep_printer_online", "Whether it answers")
-    seen = family(
-        "upkeep_printer_last_seen_seconds", "When it last said something (UNIX)"
-    )
-    silent = family(
-        "upkeep_printer_silent_seconds", "How long it has not said anything"
-    )
-    problem = family(
-        "upkeep_printer_problem", "1 where it says that something does not work"
-    )
-    meters = family("upkeep_meter", "A meter's reading", "meter", "unit")
-    now = time.time()
-    for look in looks:
-        if look.state.info is None:
-            continue
-        online.add_metric([look.slug], float(look.state.online))
-        seen.add_metric([look.slug], look.said)
-        silent.add_metric([look.slug], max(0.0, now - look.said))
-        summary = look.state.summary
-        problem.add_metric([look.slug], float(bool(summary and summary.problem)))
-        if look.readings is not None:
-            for name, meter in look.state.info.meters.items():
-                reading = look.readings.meters.get(name)
-                if reading is not None:
-                    meters.add_metric([look.slug, name, meter.unit], reading)
-    yield from (online, seen, silent, problem, meters)
+def _version() -> str:
+    try:
+        return importlib.metadata.version("klipper-upkeep")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"

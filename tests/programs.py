@@ -23,6 +23,7 @@ PACKAGES = {
     "node": "nodejs",
     "npm": "npm",
     "openssl": "openssl",
+    "prometheus": "prometheus",
     "promtool": "prometheus",
     "rabbitmq-server": "rabbitmq-server",
     "script": "bsdutils",

@@ -68,8 +68,12 @@ class Ticket:
             server.deliver(self, payload, bulk)
 
     def fail(self, error: BaseException) -> None:
-        """Answer with an error; its traceback goes along as ``debug``."""
-        self.reply(error_payload(error))
+        """Answer with an error.
+
+        Its traceback, which has paths, goes along as ``debug`` while this package logs
+        at DEBUG.
+        """
+        self.reply(error_payload(error, debug=_logger.isEnabledFor(logging.DEBUG)))
 
     def frames(self, kind: bytes, payload: bytes, bulk: Buffer | None) -> list[Buffer]:
         ident, target = self.request.ident, self.request.target.encode()
@@ -283,8 +287,11 @@ _TOO_MUCH = wire.error_fields(
 
 def error_payload(error: BaseException, debug: bool = True) -> bytes:
     """Return the payload that tells a client of *error*; *debug*: its traceback too."""
-    # str() of a KeyError puts quotes around its text.
-    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else None
+    text = str(error)
+    if isinstance(error, KeyError) and error.args:
+        text = str(error.args[0])  # str() puts quotes around it
+    elif isinstance(error, OSError) and error.filename is not None and not debug:
+        text = error.strerror or text  # without the path
     kind = error.type if isinstance(error, RemoteError) else type(error).__name__
     trace = "".join(traceback.format_exception(error)) if debug else ""
-    return wire.error_fields(kind, str(error) if text is None else text, trace)
+    return wire.error_fields(kind, text, trace)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import socket
 import ssl
 import tempfile
 import uuid
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import mktl_daemon
+from mqtt_bridge import http_server
 from mqtt_bridge.broker.subscriptions import STATES
 from mqtt_bridge.cli.probe import Probe
 from mqtt_bridge.contract import ContractError, Info, Topic
+from mqtt_bridge.http_server import family
 from mqtt_bridge.settings import Broker, Settings, SettingsError
 
 WITHIN = 5.0  # seconds for each answer
@@ -53,7 +56,7 @@ def findings(settings: Settings) -> Iterator[CheckResult]:
         if address is not None:
             yield _port(name, address)
     yield _interface(settings)
-    yield _discovery()
+    yield _discovery(settings)
     yield from _push(settings)
 
 
@@ -172,6 +175,10 @@ def _reading(settings: Settings, asked: Probe) -> Iterator[CheckResult]:
         ]
     )
     infos = _infos(base, asked.listen())
+    if not infos and settings.store.printers:
+        pass  # their topics are exact
+    elif not infos and not refused:
+        yield from _retains_for_exact_topics(base, asked)
     if not infos and not refused:
         yield CheckResult(
             "printers", "none found",
@@ -188,6 +195,7 @@ def _reading(settings: Settings, asked: Probe) -> Iterator[CheckResult]:
             told = f"of {slug} came its info, and no {', '.join(missing)}"
             yield CheckResult("reading", told, fix)
             return
+        yield from _compare(f"{base}/{slug}/tasks", info.tasks, asked)
     if refused:
         yield CheckResult("reading", f"no right to read {', '.join(refused)}", fix)
         return
@@ -196,6 +204,41 @@ def _reading(settings: Settings, asked: Probe) -> Iterator[CheckResult]:
         f"all that {slug} retains came (events and results are not retained: whether "
         "they may be read shows when they come)",
     )
+
+
+def _retains_for_exact_topics(base: str, asked: Probe) -> Iterator[CheckResult]:
+    """RabbitMQ sends what it retains for exact topics, and nothing for a "+"."""
+    if asked.retains(f"{base}/_bridge/{uuid.uuid4().hex}", f"{base}/_bridge/+"):
+        return
+    yield CheckResult(
+        "wildcards", "what the broker retains comes for exact topics alone, as with "
+        "RabbitMQ",
+        "Name the printers in store.printers: the bridge then asks for their topics "
+        "one by one. A printer that is not named is seen after it sends something.",
+    )  # fmt: skip
+
+
+def _compare(prefix: str, tasks: Sequence[str], asked: Probe) -> Iterator[CheckResult]:
+    """What came for `tasks/+`, and what comes for each task's own topic."""
+    topics = [f"{prefix}/{task}" for task in tasks]
+    late = [topic for topic in topics if topic not in asked.messages]
+    if not late:
+        return
+    asked.subscribe(late)
+    lost = [topic for topic in late if topic not in asked.listen()]
+    if lost:
+        yield CheckResult(
+            "tasks",
+            f"{len(lost)} of {len(topics)} did not come: {', '.join(lost[:5])}",
+            "They are not retained: restart Klipper on that printer, which sends all "
+            "again. Else the broker drops long answers, or refuses long messages.",
+        )  # fmt: skip
+    else:
+        yield CheckResult(
+            "tasks",
+            f"{len(late)} of {len(topics)} came for their exact topics alone: the "
+            "broker drops parts of long answers, and the bridge requests them again",
+        )
 
 
 def _infos(base: str, messages: dict[str, bytes]) -> dict[str, Info]:
@@ -245,8 +288,10 @@ def _home() -> CheckResult:
 def _port(name: str, address: tuple[str, int]) -> CheckResult:
     where = f"{address[0]}:{address[1]}"
     try:
-        socket.create_server(address).close()
+        socket.create_server(address, family=family(address[0])).close()
     except OSError as error:
+        if _is_ours(address):
+            return CheckResult(f"{name}.listen", f"a bridge that runs serves {where}")
         return CheckResult(
             f"{name}.listen", f"{where} cannot be had: {_words(error)}",
             "Set another port, or stop what has it: a bridge that runs already?",
@@ -254,10 +299,22 @@ def _port(name: str, address: tuple[str, int]) -> CheckResult:
     return CheckResult(f"{name}.listen", f"{where} is free")
 
 
+def _is_ours(address: tuple[str, int]) -> bool:
+    """Whether a bridge that runs already serves *address*."""
+    try:
+        connection = http.client.HTTPConnection(*address, timeout=2)
+        with contextlib.closing(connection):
+            connection.request("GET", "/health")
+            server = connection.getresponse().getheader("Server", "")
+    except (OSError, http.client.HTTPException):
+        return False
+    return server.startswith(http_server.NAME)
+
+
 def _interface(settings: Settings) -> CheckResult:
     interface = settings.store.interface
     try:
-        socket.create_server((interface, 0)).close()
+        socket.create_server((interface, 0), family=family(interface)).close()
     except OSError as error:
         return CheckResult(
             "store.interface", f"{interface} is not ours: {_words(error)}",
@@ -266,13 +323,16 @@ def _interface(settings: Settings) -> CheckResult:
     return CheckResult("store.interface", f"{interface} can be bound")
 
 
-def _discovery() -> CheckResult:
+def _discovery(settings: Settings) -> CheckResult:
+    if settings.store.registry:
+        return CheckResult("registry", "the bridge runs one itself: store.registry")
     try:
         mktl_daemon.discover()
     except RuntimeError as error:
         return CheckResult(
             "registry", f"{error}",
-            "Start mkregistryd on this network, or name its host in "
+            "Set store.registry = true, start mkregistryd on this network, or name its "
+            "host in "
             f"{mktl_daemon.home()}/client/registries.",
         )  # fmt: skip
     except OSError as error:

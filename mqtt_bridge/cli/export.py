@@ -31,6 +31,7 @@ def main(settings: Settings, options: Namespace) -> int:
     problems: list[str] = []
     try:
         with snapshot.fleet(settings) as bridge:
+            problems += snapshot.missing(bridge)
             rows = _rows(bridge, options, problems)
         text = as_json(rows) if options.format == "json" else as_csv(rows)
         if options.output is None:

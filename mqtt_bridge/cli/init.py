@@ -15,7 +15,12 @@ host = "localhost"
 # port = 1883                  # 8883 with TLS
 # version = "3.1.1"            # or "5"
 # base = "klipper_upkeep"      # base_topic of the printers
+# base = ["farm/hall-1", "farm/hall-2"]    # or several of them
 # keepalive = 30               # seconds
+# client_id = "upkeep-bridge"  # else the broker chooses one
+# transport = "tcp"            # or "websockets"
+# path = "/mqtt"               # of the websocket
+# server_name = "broker.lan"   # in the certificate, where it is not the host
 # A file with the lines "username: NAME" and "password: WORD".
 # credentials = "$CREDENTIALS_DIRECTORY/broker"
 # tls = true
@@ -29,13 +34,14 @@ host = "localhost"
 # read_only = false            # true: mKTL clients can set nothing
 # interface = "127.0.0.1"      # "0.0.0.0" lets other machines in
 # allow = ["192.168.1.0/24"]   # and only these
+# registry = false             # true: the bridge runs mKTL's registry itself
 # printers = ["voron"]         # only these, by their slugs
 # share = { of = 4, index = 0 }    # or the first quarter of all printers
 
 # [push]                       # pip install 'klipper-upkeep[push]'
 # quiet = "22:00-07:00"        # what happens then is told afterwards
 # digest = "08:00"             # once a day instead of at once
-# state = "/var/lib/upkeep-bridge/push.json"   # in place of the state directory
+# state = "/var/lib/upkeep-bridge/push.db"   # in place of the state directory
 
 # [[push.rule]]
 # to = ["ntfy://ntfy.sh/my-printers"]      # addresses of Apprise

@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import Any
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
 
+from mqtt_bridge.broker.client import plain_client
+from mqtt_bridge.broker.subscriptions import groups
 from mqtt_bridge.settings import Broker
 
 QUIET = 0.5  # seconds without another retained message
@@ -32,15 +33,7 @@ class Probe:
         self.messages: dict[str, bytes] = {}  # the newest, by topic
         self._outcome: str | None = None
         self.refused = ""
-        version = paho.MQTTv5 if broker.version == "5" else paho.MQTTv311
-        # An id of its own: the bridge's would throw out a bridge that runs.
-        client = self._client = paho.Client(
-            CallbackAPIVersion.VERSION2, protocol=version
-        )
-        if broker.username:
-            client.username_pw_set(broker.username, broker.password)
-        if broker.tls is not None:
-            client.tls_set_context(broker.tls.context())
+        client = self._client = plain_client(broker)
         client.on_connect = self._greeted
         client.on_disconnect = self._ended
         client.on_subscribe = self._subscribed
@@ -72,6 +65,9 @@ class Probe:
         That it refuses none says little: mosquitto's acl_file lets everybody
         subscribe, and holds the messages back.
         """
+        return [refused for part in groups(names) for refused in self._subscribe(part)]
+
+    def _subscribe(self, names: Sequence[str]) -> list[str]:
         _, mid = self._client.subscribe([(name, 1) for name in names])
         self._until(lambda: mid in self._granted, self._within)
         # Some brokers end the connection instead of an answer.
@@ -97,6 +93,21 @@ class Probe:
         self.subscribe([topic])
         self._client.publish(topic, b"?", qos=1)
         return self._until(lambda: topic in self.messages, self._within)
+
+    def retains(self, topic: str, wildcard: str) -> bool:
+        """Whether what is retained at *topic* comes for *wildcard*, too.
+
+        True where nothing is retained at all: then wildcards are not to blame.
+        """
+        self._client.publish(topic, b"?", qos=1, retain=True)
+        self.subscribe([wildcard])
+        by_wildcard = self._until(lambda: topic in self.messages, QUIET)
+        with self._news:
+            self.messages.pop(topic, None)
+        self.subscribe([topic])
+        by_topic = self._until(lambda: topic in self.messages, QUIET)
+        self._client.publish(topic, b"", qos=1, retain=True)
+        return by_wildcard or not by_topic
 
     def _until(self, what: Callable[[], bool], within: float) -> bool:
         with self._news:

@@ -1,4 +1,4 @@
-"""A look at the fleet without a daemon: for the commands that show and export it."""
+"""The fleet without a daemon, for the commands that show and export it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from mqtt_bridge.fleet.items import Value
 from mqtt_bridge.fleet.records import Record
 from mqtt_bridge.settings import Settings
 
-WITHIN = 15.0  # seconds for the broker to tell what it retains
+WITHIN = 60.0  # seconds for the broker to send what it retains
+MOST_NAMED = 5  # topics that one sentence names
 
 # Overdue first: this is the order in which somebody has to act.
 URGENCY = (
@@ -60,8 +61,12 @@ class _Nowhere:
 
 @contextlib.contextmanager
 def fleet(settings: Settings) -> Iterator[Bridge]:
-    """A bridge without items that has heard everything. TimeoutError: it has not."""
-    # Another client id than the daemon's, which would be thrown out.
+    """A bridge without items that has received everything.
+
+    TimeoutError: the broker does not answer. What did not arrive is in
+    `Bridge.settling.missing`.
+    """
+    # Another client id than the daemon's, whose connection would end.
     broker = dataclasses.replace(settings.broker, client_id="")
     bridge = make_bridge(dataclasses.replace(settings, broker=broker), _Nowhere())
     bridge.start()
@@ -71,6 +76,19 @@ def fleet(settings: Settings) -> Iterator[Bridge]:
         yield bridge
     finally:
         bridge.close()
+
+
+def missing(bridge: Bridge) -> list[str]:
+    """Say what the printers retain and the broker did not send."""
+    topics = [each for several in bridge.settling.missing.values() for each in several]
+    sentences = [f"the broker does not allow {each}" for each in bridge.link.left_out]
+    if topics:
+        named = ", ".join(topics[:MOST_NAMED])
+        more = f" and {len(topics) - MOST_NAMED} more" if topics[MOST_NAMED:] else ""
+        sentences.append(
+            f"incomplete: {named}{more} did not arrive; 'upkeep-bridge check' tells why"
+        )
+    return sentences
 
 
 def lines(bridge: Bridge) -> list[TaskRow]:

@@ -6,13 +6,13 @@ import html
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Protocol
 
-from mqtt_bridge.bridge import Bridge
-from mqtt_bridge.contract import Command
+from mqtt_bridge.contract import Command, Result
 from mqtt_bridge.fleet.records import Record
 from mqtt_bridge.http_server import HttpReply, HttpServer, Routes
 from mqtt_bridge.push import signed_links
-from mqtt_bridge.push.sender import PushSender
 from mqtt_bridge.push.signed_links import ButtonPress, LinkError
 
 logger = logging.getLogger(__name__)
@@ -23,17 +23,39 @@ BY = "push"
 WITHIN = 7.0  # seconds: the bridge itself gives up after 5
 
 
+class Bridge(Protocol):
+    """What is needed of the bridge."""
+
+    def ask(
+        self, printer: str, task: str, make: Callable[[Record, str], Command]
+    ) -> Future[Result | None]: ...
+
+
+class Links(Protocol):
+    """What is needed of the sender: it made the links."""
+
+    secret: bytes
+
+    def use(self, press: ButtonPress) -> bool: ...
+
+    def free(self, press: ButtonPress) -> None: ...
+
+
+class DoneBeforeError(Exception):
+    """The task has been done since the link was made."""
+
+
 class LinkServer:
     """Answers ``/do/<signed>``: a GET asks, a POST does, and only once."""
 
-    def __init__(self, bridge: Bridge, pusher: PushSender) -> None:
+    def __init__(self, bridge: Bridge, links: Links) -> None:
         self._bridge = bridge
-        self._pusher = pusher
+        self._links = links
 
     def get(self, path: str) -> HttpReply:
         # Mail programs and messengers fetch links to show what is behind: a GET
         # must not change anything.
-        return self._answer(path, _ask)
+        return self._answer(path, _question)
 
     def post(self, path: str) -> HttpReply:
         return self._answer(path, self._press)
@@ -43,30 +65,36 @@ class LinkServer:
             return _page(404, "Nothing is here.")
         try:
             text = path.removeprefix(PATH)
-            press = signed_links.verify(text, self._pusher.secret, time.time())
+            press = signed_links.verify(text, self._links.secret, time.time())
         except LinkError as error:
             return _page(403, html.escape(str(error)))
         return act(press)
 
     def _press(self, press: ButtonPress) -> HttpReply:
-        if not self._pusher.use(press):
+        if not self._links.use(press):
             return _page(409, "This was done already.")
         try:
             self._do(press)
+        except DoneBeforeError as error:
+            return _page(409, html.escape(str(error)))
         except TimeoutError as error:
             # It stays used: whoever pressed again might have it done twice.
             logger.info("a button was not answered: %s", error)
             return _page(
                 504, f"It is not known whether it was done: {html.escape(str(error))}"
             )
-        except Exception as error:  # noqa: BLE001 - whoever pressed is told
-            self._pusher.free(press)
+        except Exception as error:  # noqa: BLE001 - whoever pressed gets it
+            self._links.free(press)
             logger.info("a button had no effect: %s", error)
             return _page(502, f"Not done: {html.escape(str(error))}")
         return _page(200, "Done." if press.action == "done" else "Later, then.")
 
     def _do(self, press: ButtonPress) -> None:
-        def make(_record: Record, transaction: str) -> Command:
+        def make(record: Record, transaction: str) -> Command:
+            values = record.named()
+            if 0 <= press.done_count < int(values["done_count"] or 0):
+                by = f" by {values['last_by']}" if values["last_by"] else ""
+                raise DoneBeforeError(f"This was done already{by}.")
             if press.action == "later":
                 return Command("snooze", transaction, BY, hours=signed_links.LATER)
             return Command("done", transaction, BY)
@@ -74,16 +102,16 @@ class LinkServer:
         self._bridge.ask(press.printer, press.task, make).result(WITHIN)
 
 
-def serve(bridge: Bridge, address: tuple[str, int], pusher: PushSender) -> HttpServer:
+def serve(bridge: Bridge, address: tuple[str, int], links: Links) -> HttpServer:
     """Serve the links. OSError: the address is not to be had."""
-    doors = LinkServer(bridge, pusher)
+    server = LinkServer(bridge, links)
     try:
-        return HttpServer(address, Routes(doors.get, doors.post), "upkeep-doors")
+        return HttpServer(address, Routes(server.get, server.post), "upkeep-links")
     except OSError as error:
         raise OSError(f"http.listen: {address[0]}:{address[1]}: {error}") from None
 
 
-def _ask(press: ButtonPress) -> HttpReply:
+def _question(press: ButtonPress) -> HttpReply:
     name = html.escape(f"{press.printer}: {press.task}")
     label = signed_links.ACTIONS[press.action]
     form = f'<form method="post"><button>{label}</button></form>'

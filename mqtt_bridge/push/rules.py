@@ -1,59 +1,66 @@
-"""Which events are told to whom, when, and in which words.
+"""Which events become messages to people, and when these are sent.
 
-Pure: the caller brings the clock, keeps what is to be kept, and sends.
+Pure: the caller brings the clock, keeps the entries that are to be kept, and sends.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import hashlib
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Set
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from mqtt_bridge.fleet.records import PrinterEvent
+from mqtt_bridge.push.messages import PushMessage, compose, together
 from mqtt_bridge.settings import Push, Rule
 
 REMEMBERED = 250_000  # events that are known to have been told
 RETRY = (10.0, 30.0, 60.0, 300.0, 900.0)  # seconds
 GIVE_UP = 2 * 86400.0  # seconds: later it is no news
+# Messages that an address gets at once of one printer, and the seconds until it gets
+# one more; what is above is put together.
+BURST, REFILL = 5.0, 60.0
+MOST_HELD = 50  # messages that are put together; those above are only counted
 
-WHAT = {
-    "soon": "It is due soon",
-    "due": "It is due",
-    "done": "It was done",
-    "skipped": "It was skipped",
-    "snoozed": "Its reminders wait",
-    "unsnoozed": "Its reminders wait no longer",
-    "enabled": "It is counted again",
-    "disabled": "It is not counted any more",
-    "changed": "It was changed",
-}
-ASKS = ("soon", "due")  # for something to be done: these get buttons
-
-
-class PushMessage(NamedTuple):
-    """A message for one address, both by their numbers in the settings."""
-
-    rule: int
-    address: int
-    title: str
-    text: str
-    guide: str = ""
-    url: str = ""
-    printer: str = ""  # with the task only where buttons fit
-    task: str = ""
+# A change of what is to be remembered: its kind, and the values of `Memory`'s SQL.
+Entry = tuple[Any, ...]
+Key = tuple[int, int, str]  # rule, address, printer
 
 
 class QueuedMessage(NamedTuple):
-    """A note that is to be sent. *held*: quiet hours or the digest kept it."""
+    """A message that is to be sent. *held*: it waits to be put together with others."""
 
     note: PushMessage
     due: float  # UNIX seconds
     since: float
     held: bool
     failures: int = 0
+    number: int = 0
+    more: int = 0  # messages like it that were only counted
+
+
+class Rate:
+    """When an address may get a message of a printer."""
+
+    def __init__(self) -> None:
+        self._credit: dict[Key, tuple[float, float]] = {}  # messages, and when
+        self._batches: dict[Key, float] = {}  # when messages are sent together
+
+    def due(self, key: Key, now: float) -> float:
+        """When one more message of *key* may be sent: *now*, or with a batch later."""
+        batch = self._batches.get(key, 0.0)
+        if batch > now:
+            return batch
+        credit, when = self._credit.get(key, (BURST, now))
+        credit = min(BURST, credit + max(0.0, now - when) / REFILL)
+        self._credit[key] = (max(0.0, credit - 1.0), now)
+        if credit >= 1.0:
+            return now
+        self._batches[key] = due = now + (1.0 - credit) * REFILL
+        return due
 
 
 class PushQueue:
@@ -68,58 +75,78 @@ class PushQueue:
         self._push = push
         self._local = local
         self._told: OrderedDict[str, None] = OrderedDict()
-        self._printers: set[str] = set()  # those that have been looked at
+        self._printers: set[str] = set()  # those that are known
         self._waiting: list[QueuedMessage] = []
         self._sending: list[QueuedMessage] = []
+        self._rate = Rate()
+        self._number = 0
+        self._entries: list[Entry] = []
 
     @property
     def waiting(self) -> int:
         return len(self._waiting) + len(self._sending)
 
-    def happened(self, told: PrinterEvent, now: float) -> bool:
-        """Take an event; True if something is to be sent that was not yet known."""
-        event = told.event
-        ident = f"{told.printer}/{event.seq}/{event.task}/{event.event}"
-        return self._take(told, ident, now)
+    def entries(self) -> list[Entry]:
+        """Take what is to be remembered since the last call."""
+        entries, self._entries = self._entries, []
+        return entries
 
-    def look(
+    def happened(self, event: PrinterEvent, now: float) -> bool:
+        """Take an event; True if something is to be sent that was not yet known."""
+        inner = event.event
+        ident = f"{event.printer}/{inner.seq}/{inner.task}/{inner.event}"
+        return self._take(event, ident, now)
+
+    def stand(
         self, printers: Set[str], standing: Iterable[PrinterEvent], now: float
     ) -> bool:
         """Take how the tasks of *printers* stand; True if something is to be kept.
 
-        What became due while nobody listened is told. Of a printer that is seen for
-        the first time it is only noted: it is no news to somebody who begins, and of
-        a printer that moved here another bridge has told it.
+        What became due while nobody listened is told. Of a printer that is new here it
+        is only noted: it is no news to somebody who begins, and of a printer that moved
+        here another bridge has told it.
         """
         changed = not printers <= self._printers
-        for told in standing:
-            if told.printer not in self._printers:
-                self._remember(_standing(told))
-            elif self._take(told, _standing(told), now):
+        for event in standing:
+            if event.printer not in self._printers:
+                self._remember(_standing(event))
+            elif self._take(event, _standing(event), now):
                 changed = True
+        self._entries += [("printer", slug) for slug in printers - self._printers]
         self._printers |= printers
         return changed
 
-    def _take(self, told: PrinterEvent, ident: str, now: float) -> bool:
-        notes = list(self._notes(told))
-        if ident in self._told or not notes:
+    def _take(self, event: PrinterEvent, ident: str, now: float) -> bool:
+        messages = list(self._messages(event))
+        if ident in self._told or not messages:
             return False
-        self._remember(ident, _standing(told))
-        due = self._when(now)
-        self._waiting += [
-            QueuedMessage(note, due, now, held=due > now) for note in notes
-        ]
+        self._remember(ident, _standing(event))
+        for message in messages:
+            self._queue(message, event.printer, now)
         return True
+
+    def _queue(self, message: PushMessage, printer: str, now: float) -> None:
+        due = self._when(now)
+        if due <= now:
+            due = self._rate.due((message.rule, message.address, printer), now)
+        held = due > now
+        if held:
+            same = [each for each in self._waiting if _is_with(each, message, due)]
+            if len(same) >= MOST_HELD:
+                self._replace(same[-1], same[-1]._replace(more=same[-1].more + 1))
+                return
+        self._add(QueuedMessage(message, due, now, held))
 
     def _remember(self, *idents: str) -> None:
         self._told.update(dict.fromkeys(idents))
+        self._entries += [("told", ident) for ident in idents]
         while len(self._told) > REMEMBERED:
             self._told.popitem(last=False)
 
     def due(self, now: float) -> list[QueuedMessage]:
         """Return what is to be sent now; each is then given to `sent` or `failed`.
 
-        What was held for the same hour is put together into one for each address.
+        What was held is put together into one for each address.
         """
         ready = [each for each in self._waiting if each.due <= now]
         self._waiting = [each for each in self._waiting if each.due > now]
@@ -128,23 +155,33 @@ class PushQueue:
         for each in ready:
             if each.held:
                 held.setdefault((each.note.rule, each.note.address), []).append(each)
-        sending += [_together(several) for several in held.values()]
+        sending += [self._together(several) for several in held.values()]
         self._sending += sending
         return sending
 
-    def sent(self, waiting: QueuedMessage) -> None:
-        self._sending.remove(waiting)
+    def _together(self, several: list[QueuedMessage]) -> QueuedMessage:
+        more = sum(each.more for each in several)
+        note = together([each.note for each in several], more)
+        one = several[0]._replace(note=note, more=0)
+        self._entries += [("over", each.number) for each in several[1:]]
+        self._entries.append(self._row(one))
+        return one
 
-    def failed(self, waiting: QueuedMessage, now: float) -> bool:
+    def sent(self, queued: QueuedMessage) -> None:
+        self._sending.remove(queued)
+        self._entries.append(("over", queued.number))
+
+    def failed(self, queued: QueuedMessage, now: float) -> bool:
         """Try it again later; False if that has gone on for too long."""
-        self._sending.remove(waiting)
-        if now - waiting.since > GIVE_UP:
+        if now - queued.since > GIVE_UP:
+            self.sent(queued)
             return False
-        then = now + RETRY[min(waiting.failures, len(RETRY) - 1)]
+        self._sending.remove(queued)
+        then = now + RETRY[min(queued.failures, len(RETRY) - 1)]
         due = self._loud(then)
-        self._waiting.append(
-            waiting._replace(due=due, held=due > then, failures=waiting.failures + 1)
-        )
+        again = queued._replace(due=due, held=due > then, failures=queued.failures + 1)
+        self._waiting.append(again)
+        self._entries.append(self._row(again))
         return True
 
     def next(self) -> float | None:
@@ -153,21 +190,11 @@ class PushQueue:
 
     # What outlives a restart
 
-    def kept(self) -> dict[str, Any]:
-        return {
-            "told": list(self._told),
-            "printers": sorted(self._printers),
-            "waiting": [
-                [self._digest(each.note), *each.note, each.due, each.since, each.held]
-                for each in self._waiting + self._sending
-            ],
-        }
-
     def restore(self, kept: Any, owns: Callable[[str], bool] = lambda _: True) -> None:
-        """Take back what `kept` gave; what cannot be read is left out.
+        """Take back what `Memory.load` gave; what cannot be read is left out.
 
-        So is a note whose address is not where it was in the settings, and a printer
-        that is not ours any more: when it comes back, another bridge has looked at it.
+        So is a message whose address is not where it was in the settings, and a printer
+        that is not ours any more: when it is again, another bridge has told of it.
         """
         if not isinstance(kept, dict):
             return
@@ -175,25 +202,47 @@ class PushQueue:
         self._printers.update(filter(owns, map(str, _list(kept, "printers"))))
         for row in _list(kept, "waiting"):
             try:
-                digest, rule, address, *texts, due, since, held = row
-                note = PushMessage(int(rule), int(address), *map(str, texts))
-                if digest != self._digest(note):
+                number, digest, note, due, since, held, more = row
+                message = PushMessage(*note)
+                if digest != self._digest(message):
+                    self._entries.append(("over", int(number)))
                     continue
-                waiting = QueuedMessage(note, float(due), float(since), bool(held))
+                queued = QueuedMessage(
+                    message, float(due), float(since), bool(held), 0, int(number),
+                    int(more),
+                )  # fmt: skip
             except (TypeError, ValueError, IndexError):
                 continue
-            self._waiting.append(waiting)
+            self._waiting.append(queued)
+            self._number = max(self._number, queued.number)
+
+    def _add(self, queued: QueuedMessage) -> None:
+        self._number += 1
+        queued = queued._replace(number=self._number)
+        self._waiting.append(queued)
+        self._entries.append(self._row(queued))
+
+    def _replace(self, old: QueuedMessage, new: QueuedMessage) -> None:
+        self._waiting[self._waiting.index(old)] = new
+        self._entries.append(self._row(new))
+
+    def _row(self, queued: QueuedMessage) -> Entry:
+        digest = self._digest(queued.note)
+        row = (
+            digest, queued.note, queued.due, queued.since, queued.held, queued.more,
+        )  # fmt: skip
+        return "waiting", queued.number, json.dumps(row)
 
     # Helpers
 
-    def _notes(self, told: PrinterEvent) -> Iterable[PushMessage]:
+    def _messages(self, event: PrinterEvent) -> Iterable[PushMessage]:
         for number, rule in enumerate(self._push.rules):
-            if _fits(rule, told):
+            if _fits(rule, event):
                 for address in range(len(rule.to)):
-                    yield _note(number, address, rule, told)
+                    yield compose(number, address, rule, event)
 
     def _digest(self, note: PushMessage) -> str:
-        """Tell the note's address from any other, without giving it away."""
+        """A text that stands for the message's address and does not show it."""
         address = self._push.rules[note.rule].to[note.address]
         return hashlib.sha256(address.encode()).hexdigest()[:16]
 
@@ -228,63 +277,32 @@ class PushQueue:
 
 
 def _list(kept: dict[str, Any], name: str) -> list[Any]:
-    found = kept.get(name)
-    return found if isinstance(found, list) else []
+    values = kept.get(name)
+    return values if isinstance(values, list) else []
 
 
-def _standing(told: PrinterEvent) -> str:
+def _is_with(queued: QueuedMessage, message: PushMessage, due: float) -> bool:
+    """Whether *queued* waits to be put together with *message*."""
+    note = queued.note
+    return (
+        queued.held
+        and queued.due == due
+        and (note.rule, note.address) == (message.rule, message.address)
+    )
+
+
+def _standing(event: PrinterEvent) -> str:
     # Until it is done the next time, it becomes due once.
-    event = told.event
-    return f"{told.printer}/{event.task}/{event.event} after {told.done_count}"
+    inner = event.event
+    return f"{event.printer}/{inner.task}/{inner.event} after {event.done_count}"
 
 
-def _fits(rule: Rule, told: PrinterEvent) -> bool:
+def _fits(rule: Rule, event: PrinterEvent) -> bool:
     def any_of(patterns: Iterable[str], name: str) -> bool:
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
     return (
-        told.event.event in rule.events
-        and any_of(rule.printers, told.printer)
-        and any_of(rule.tasks, told.event.task)
+        event.event.event in rule.events
+        and any_of(rule.printers, event.printer)
+        and any_of(rule.tasks, event.event.task)
     )
-
-
-def _note(number: int, address: int, rule: Rule, told: PrinterEvent) -> PushMessage:
-    event = told.event
-    words = {
-        "printer": told.name,
-        "slug": told.printer,
-        "task": event.task,
-        "label": event.label or event.task,
-        "event": event.event,
-        "what": WHAT[event.event],
-        "message": event.message,
-        "guide": event.guide,
-        "by": event.by,
-        "note": event.note,
-        "url": told.url,
-    }
-    return PushMessage(
-        rule=number,
-        address=address,
-        title=rule.title.format(**words).strip(),
-        text=rule.text.format(**words).strip(),
-        guide=event.guide,
-        url=told.url,
-        printer=told.printer if event.event in ASKS else "",
-        task=event.task if event.event in ASKS else "",
-    )
-
-
-def _together(held: list[QueuedMessage]) -> QueuedMessage:
-    first = held[0]
-    if len(held) == 1:
-        return first
-    lines = [f"{each.note.title}: {each.note.text}" for each in held]
-    note = PushMessage(
-        first.note.rule,
-        first.note.address,
-        f"Maintenance: {len(held)} messages",
-        "\n".join(lines),
-    )
-    return first._replace(note=note)

@@ -1,24 +1,22 @@
-"""Sends notes by Apprise, from threads of its own, and keeps what was told."""
+"""Sends messages to people by Apprise, from threads of its own."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import os
 import secrets
-import tempfile
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from mqtt_bridge.fleet.records import PrinterEvent
 from mqtt_bridge.push import signed_links
-from mqtt_bridge.push.rules import PushMessage, PushQueue, QueuedMessage
+from mqtt_bridge.push.memory import Memory
+from mqtt_bridge.push.messages import PushMessage
+from mqtt_bridge.push.rules import Entry, PushQueue, QueuedMessage
 from mqtt_bridge.push.signed_links import ButtonPress, UsedLinks
 from mqtt_bridge.settings import Settings, SettingsError
 
@@ -26,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 Address = tuple[int, int]  # a rule's number, and the address's in it
 
-DOZE = 5.0  # seconds between looks at the clock
+TICK = 5.0  # seconds between looks at the clock
 CLOSE_WITHIN = 1.0  # seconds for what is being sent at the end
 SENDERS = 16  # addresses that are sent to at once
 NTFY = ("ntfy://", "ntfys://")  # the services that have buttons
@@ -35,34 +33,27 @@ NTFY = ("ntfy://", "ntfys://")  # the services that have buttons
 class PushSender:
     """Takes events from any thread. SettingsError: addresses that cannot be used.
 
-    One thread has the notifier. Each address that there is something for has another,
-    until it is sent: one that is slow keeps no other waiting.
+    One thread has the queue and the memory. Each address that there is something for
+    has another, until it is sent: one that is slow keeps no other waiting.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._rules = settings.push.rules
         self._apprise = _apprise()
-        for number, rule in enumerate(self._rules):
-            for each in rule.to:
-                if self._apprise.Apprise.instantiate(each) is None:
-                    scheme, mark, _ = each.partition("://")
-                    which = f"{scheme}://..." if mark else "without ://"
-                    raise SettingsError(
-                        f"push.rule.{number}.to has an address ({which}) that "
-                        "Apprise does not know; see its list of services"
-                    )
-        self._file = (
-            Path(settings.push.state).expanduser() if settings.push.state else None
-        )
-        kept = self._load()
-        self.secret = _secret(kept)
+        self._check_addresses()
+        if self._rules and not settings.push.state:
+            logger.warning("no push.state and no home: a restart forgets what was told")
+        self._memory = Memory(settings.push.state)
+        kept = self._memory.load()
+        self.secret = self._memory.secret
         self._used = UsedLinks(kept.get("used"))
-        self._notifier = PushQueue(settings.push)
-        self._notifier.restore(kept, settings.store.owns)
+        self._queue = PushQueue(settings.push)
+        self._queue.restore(kept, settings.store.owns)
         self._bell = threading.Condition()
-        # What is to be done with the notifier; true if it is to be kept.
-        self._news: list[Callable[[float], bool]] = []
+        # What is to be done with the queue; true if it is to be kept.
+        self._acts: list[Callable[[float], bool]] = []
+        self._links: list[Entry] = []  # used links that are to be remembered
         self._closing = False
         self._end_by = 0.0  # monotonic
         self._ready: dict[Address, list[QueuedMessage]] = {}
@@ -73,21 +64,28 @@ class PushSender:
             target=self._run, name="upkeep-push", daemon=True
         )
 
+    @property
+    def waiting(self) -> int:
+        """How many messages wait to be sent."""
+        return self._queue.waiting
+
     def start(self) -> None:
-        """Begin to send: what was told before waits until then."""
+        """Begin to send: what is taken before waits until then."""
         self._thread.start()
 
-    def tell(self, told: PrinterEvent) -> None:
-        self._ring(lambda now: self._notifier.happened(told, now))
+    def take(self, event: PrinterEvent) -> None:
+        """Take an event, as `Events.event_listeners` get it."""
+        self._ring(lambda now: self._queue.happened(event, now))
 
-    def look(self, printers: frozenset[str], standing: list[PrinterEvent]) -> None:
-        """Take how tasks stand, as `Bridge.watchers` get it."""
-        self._ring(lambda now: self._notifier.look(printers, standing, now))
+    def stand(self, printers: frozenset[str], standing: list[PrinterEvent]) -> None:
+        """Take how tasks stand, as `Events.standing_listeners` get it."""
+        self._ring(lambda now: self._queue.stand(printers, standing, now))
 
     def use(self, press: ButtonPress) -> bool:
         """Take note that a link was used; False if it was before."""
         with self._bell:
             fresh = self._used.take(press, time.time())
+            self._links.append(("used", json.dumps(press)))
         self._ring(lambda _: True)
         return fresh
 
@@ -95,6 +93,7 @@ class PushSender:
         """Let a link be used again: it had no effect."""
         with self._bell:
             self._used.free(press)
+            self._links.append(("free", json.dumps(press)))
         self._ring(lambda _: True)
 
     def end(self) -> None:
@@ -110,11 +109,33 @@ class PushSender:
         self.end()
         if self._thread.is_alive():
             self._thread.join(max(0.0, self._end_by - time.monotonic()) + 0.2)
+        if not self._thread.is_alive():
+            self._memory.close()
+
+    def link(self, message: PushMessage, action: str) -> str:
+        """The address behind a button of *message*."""
+        until = int(time.time() + self._settings.http.expire * 3600)
+        press = ButtonPress(
+            message.printer, message.task, action, until, secrets.randbits(32),
+            message.done_count,
+        )  # fmt: skip
+        return f"{self._settings.http.url}/do/{signed_links.sign(press, self.secret)}"
 
     def _ring(self, act: Callable[[float], bool]) -> None:
         with self._bell:
-            self._news.append(act)
+            self._acts.append(act)
             self._bell.notify()
+
+    def _check_addresses(self) -> None:
+        for number, rule in enumerate(self._rules):
+            for each in rule.to:
+                if self._apprise.Apprise.instantiate(each) is None:
+                    scheme, mark, _ = each.partition("://")
+                    which = f"{scheme}://..." if mark else "without ://"
+                    raise SettingsError(
+                        f"push.rule.{number}.to has an address ({which}) that "
+                        "Apprise does not know; see its list of services"
+                    )
 
     # The thread
 
@@ -122,12 +143,13 @@ class PushSender:
         over = False
         while not over:
             with self._bell:
-                if not self._news:
+                if not self._acts:
                     self._bell.wait(self._pause())
-                news, self._news = self._news, []
+                acts, self._acts = self._acts, []
+                links, self._links = self._links, []
                 closing = self._closing
             try:
-                self._turn(news, closing=closing)
+                self._turn(acts, links, closing=closing)
             # The thread must live on: with it would go every later message.
             except Exception:
                 logger.exception("push: messages wait for the next one")
@@ -136,22 +158,27 @@ class PushSender:
     def _pause(self) -> float:
         if self._closing:
             return self._end_by - time.monotonic() if self._busy else 0.0
-        due = self._notifier.next()
-        return DOZE if due is None else min(DOZE, max(0.0, due - time.time()))
+        due = self._queue.next()
+        return TICK if due is None else min(TICK, max(0.0, due - time.time()))
 
-    def _turn(self, news: list[Callable[[float], bool]], *, closing: bool) -> None:
+    def _turn(
+        self,
+        acts: list[Callable[[float], bool]],
+        links: list[Entry],
+        *,
+        closing: bool,
+    ) -> None:
         now = time.time()
-        took = [_took(act, now) for act in news]
-        if any(took):
-            # Kept before it is sent: after a crash it is told once more rather
-            # than never, and after a stop not twice.
-            self._save()
-        if closing:
-            return
-        for waiting in self._notifier.due(now):
-            address = waiting.note.rule, waiting.note.address
-            self._ready.setdefault(address, []).append(waiting)
-        for address in list(self._ready):
+        for act in acts:
+            _guarded(act, now)
+        ready = [] if closing else self._queue.due(now)
+        # Kept before it is sent: after a crash it is sent once more rather than
+        # never, and after a stop not twice.
+        self._memory.append([*self._queue.entries(), *links])
+        for queued in ready:
+            address = queued.note.rule, queued.note.address
+            self._ready.setdefault(address, []).append(queued)
+        for address in [] if closing else list(self._ready):
             if address not in self._busy and len(self._busy) < SENDERS:
                 self._busy.add(address)
                 threading.Thread(
@@ -161,16 +188,16 @@ class PushSender:
                     daemon=True,
                 ).start()
 
-    def _tried(self, waiting: QueuedMessage, now: float, *, taken: bool) -> bool:
+    def _tried(self, queued: QueuedMessage, now: float, *, taken: bool) -> bool:
         if taken:
             self.sent += 1
-            self._notifier.sent(waiting)
+            self._queue.sent(queued)
             return True
         self.failed += 1
-        note = waiting.note
-        scheme = self._rules[note.rule].to[note.address].partition("://")[0]
-        again = self._notifier.failed(waiting, now)
-        if not waiting.failures or not again:
+        message = queued.note
+        scheme = self._rules[message.rule].to[message.address].partition("://")[0]
+        again = self._queue.failed(queued, now)
+        if not queued.failures or not again:
             logger.warning(
                 "push: %s:// took no message; %s",
                 scheme,
@@ -185,37 +212,39 @@ class PushSender:
     # A sender's thread
 
     def _deliver(self, address: Address, several: list[QueuedMessage]) -> None:
-        for waiting in several:
+        for queued in several:
             if self._closing:
                 break  # it is kept
             try:
-                taken = self._send(waiting.note)
+                taken = self._send(queued.note)
             # Its words may have the address, and that the token.
             except Exception as error:  # noqa: BLE001
                 logger.error("push: a message was not sent: %s", type(error).__name__)  # noqa: TRY400
                 taken = False
-            self._ring(partial(self._tried, waiting, taken=taken))
+            self._ring(partial(self._tried, queued, taken=taken))
         self._ring(partial(self._free, address))
 
-    def _send(self, note: PushMessage) -> bool:
+    def _send(self, message: PushMessage) -> bool:
         # The service itself: Apprise's own notify() would take other threads, and
         # Python waits for those at its end.
-        service = self._apprise.Apprise.instantiate(self._address(note))
+        service = self._apprise.Apprise.instantiate(self._address(message))
+        if service is None:
+            return False
         # Apprise takes no message without a body.
-        body = _body(note) or note.title
-        return service is not None and bool(service.notify(title=note.title, body=body))
+        title, body = message.title, _body(message) or message.title
+        return bool(service.notify(**_converted(self._apprise, service, title, body)))
 
-    def _address(self, note: PushMessage) -> str:
-        address = self._rules[note.rule].to[note.address]
+    def _address(self, message: PushMessage) -> str:
+        address = self._rules[message.rule].to[message.address]
         if not address.startswith(NTFY):
             return address
         more = {}
-        click = note.guide or note.url
+        click = message.guide or message.url
         if click:
             more["click"] = click
-        if note.printer and self._rules[note.rule].buttons:
+        if message.printer and self._rules[message.rule].buttons:
             more["actions"] = "; ".join(
-                f"http, {label}, {self.link(note, action)}, method=POST, clear=true"
+                f"http, {label}, {self.link(message, action)}, method=POST, clear=true"
                 for action, label in signed_links.ACTIONS.items()
             )
         if not more:
@@ -226,87 +255,43 @@ class PushSender:
             + urlencode(more, quote_via=quote)
         )
 
-    def link(self, note: PushMessage, action: str) -> str:
-        until = int(time.time() + self._settings.http.expire * 3600)
-        press = ButtonPress(
-            note.printer, note.task, action, until, secrets.randbits(32)
-        )
-        return f"{self._settings.http.url}/do/{signed_links.sign(press, self.secret)}"
 
-    # What outlives a restart
-
-    def _load(self) -> dict[str, Any]:
-        if self._file is None:
-            if self._rules:
-                logger.warning(
-                    "no push.state and no home: a restart forgets what was told"
-                )
-            return {}
-        try:
-            kept = json.loads(self._file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            logger.warning("push.state: %s is begun anew: %s", self._file, error)
-            return {}
-        return kept if isinstance(kept, dict) else {}
-
-    def _save(self) -> None:
-        if self._file is None:
-            return
-        with self._bell:
-            used = self._used.kept()
-        kept = {**self._notifier.kept(), "used": used, "secret": self.secret.hex()}
-        text = json.dumps(kept)
-        try:
-            _write(self._file, text)
-        except OSError as error:
-            logger.error("push.state: %s is not written: %s", self._file, error)  # noqa: TRY400
-
-
-def _took(act: Callable[[float], bool], now: float) -> bool:
+def _guarded(act: Callable[[float], bool], now: float) -> None:
     try:
-        return act(now)
+        act(now)
     except Exception:
         logger.exception("push: an event was dropped")
-        return False
 
 
-def _secret(kept: dict[str, Any]) -> bytes:
-    try:
-        secret = bytes.fromhex(kept.get("secret") or "")
-    except (TypeError, ValueError):
-        secret = b""
-    return secret or secrets.token_bytes(32)
+def _converted(apprise: Any, service: Any, title: str, body: str) -> dict[str, Any]:
+    """Title and body in the format of a service, as Apprise itself converts them.
+
+    What printers send is plain text: no "<rods>" in it may become a tag.
+    """
+    plain, convert = apprise.NotifyFormat.TEXT, apprise.conversion.convert_between
+    # Newer versions of Apprise have services with several formats.
+    resolve = getattr(service, "resolve_format", None)
+    target = resolve(plain) if resolve else service.notify_format
+    if service.title_maxlen <= 0:  # the title becomes a part of the body
+        title = convert(plain, target, content=title)
+    body = convert(plain, target, content=body)
+    return {"title": title, "body": body, "body_format": target}
 
 
-def _write(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    # Only we may read it (mkstemp): it has the secret behind the buttons.
-    number, name = tempfile.mkstemp(dir=file.parent, prefix=file.name)
-    try:
-        with os.fdopen(number, "w", encoding="utf-8") as out:
-            out.write(text)
-        Path(name).replace(file)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
-
-
-def _body(note: PushMessage) -> str:
-    return "\n".join(each for each in (note.text, note.guide, note.url) if each)
+def _body(message: PushMessage) -> str:
+    parts = (message.text, message.guide, message.url)
+    return "\n".join(each for each in parts if each)
 
 
 def _apprise() -> Any:
     try:
-        import apprise  # noqa: PLC0415
+        import apprise.conversion  # noqa: PLC0415
     except ImportError:
         raise SettingsError(
             "push.rule needs Apprise: pip install 'klipper-upkeep[push]'"
         ) from None
     # They log addresses, with the tokens in them, and headers, with our links: what
-    # fails we tell ourselves.
+    # fails is logged here.
     for name in ("apprise", "requests", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     return apprise

@@ -15,13 +15,18 @@ REMEMBERED = 10_000  # links that are known to have been used
 
 
 class ButtonPress(NamedTuple):
-    """What a link asks for; *until* is in UNIX seconds."""
+    """What a link asks for; *until* is in UNIX seconds.
+
+    *done_count* is how often the task had been done when the link was made: once it has
+    been done since, the link does nothing. Links of an older version have none.
+    """
 
     printer: str
     task: str
     action: str  # one of ACTIONS
     until: int
     number: int  # makes it another than every other link
+    done_count: int = -1
 
 
 class LinkError(ValueError):
@@ -56,9 +61,10 @@ class UsedLinks:
         self._presses: OrderedDict[ButtonPress, None] = OrderedDict()
         for row in kept if isinstance(kept, list) else ():
             try:
-                printer, task, action, until, number = row
-                press = ButtonPress(str(printer), str(task), str(action), int(until),
-                              int(number))  # fmt: skip
+                printer, task, action, *numbers = row
+                press = ButtonPress(
+                    str(printer), str(task), str(action), *map(int, numbers)
+                )
             except (TypeError, ValueError):
                 continue
             self._presses[press] = None

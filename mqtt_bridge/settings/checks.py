@@ -123,6 +123,20 @@ def _network(value: Any) -> str:
         raise vol.Invalid("an address, or a network as 192.168.1.0/24") from None
 
 
+def _interface(value: Any) -> str:
+    address = _host(value)
+    try:
+        version = ipaddress.ip_address(address).version
+    except ValueError:
+        return address  # a name, which is looked up when it is bound
+    if version == 6:
+        raise vol.Invalid(
+            "an IPv4 address: mKTL's discovery is by IPv4 broadcast, and clients would "
+            "not find a daemon at another"
+        )
+    return address
+
+
 def _listen(value: Any) -> tuple[str, int]:
     if isinstance(value, str | int):
         host, _, port = str(value).rpartition(":")
@@ -198,9 +212,10 @@ STORE = {
     "alias": _name,
     "printers": _texts(_slug),
     "read_only": _switch,
-    "interface": _filled,
+    "interface": _interface,
     "allow": _texts(_network),
     "override": _switch,
+    "registry": _switch,
 }
 RULE = {
     "to": _texts(),

@@ -291,7 +291,7 @@ def _state(store: Store, environ: Mapping[str, str]) -> str:
         home = environ.get("HOME")
         above = environ.get("XDG_STATE_HOME") or (home and f"{home}/.local/state")
         folder = f"{above}/upkeep-bridge" if above else ""
-    return f"{folder}/push-{store.name}-{store.alias}.json" if folder else ""
+    return f"{folder}/push-{store.name}-{store.alias}.db" if folder else ""
 
 
 def _expand(path: str, environ: Mapping[str, str]) -> str:

@@ -89,6 +89,7 @@ class Store:
     interface: str = "127.0.0.1"
     allow: tuple[str, ...] = ()
     override: bool = False
+    registry: bool = False  # the bridge runs a registry itself
 
     def owns(self, printer: str) -> bool:
         """Tell whether this bridge mirrors *printer*."""

@@ -242,7 +242,7 @@ def test_mkds_store_and_alias_go_over_the_settings(community, broker, printer):
     """
     mkd(community, broker.port, text, STATE_DIRECTORY=str(community.folder))
 
-    assert (community.folder / "push-upkeep-mqtt.json").exists()
+    assert (community.folder / "push-upkeep-mqtt.db").exists()
 
 
 def test_four_bridges_share_a_store_and_trade_printers(community, broker):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import threading
@@ -20,8 +21,8 @@ def serve(monkeypatch):
     """Serve "here" until the test ends, or what *get* answers."""
     started = []
 
-    def serve(idle, get=lambda path: (200, PLAIN, b"here")):
-        monkeypatch.setattr(module, "IDLE", idle)
+    def serve(whole, get=lambda path: (200, PLAIN, b"here")):
+        monkeypatch.setattr(module, "WHOLE", whole)
         started.append(HttpServer(("127.0.0.1", 0), Routes(get, get), "test-web"))
         return started[-1].port
 
@@ -42,7 +43,7 @@ def get(port):
 
 
 def test_a_connection_without_a_request_is_closed_and_said_nothing_of(serve, capfd):
-    port = serve(idle=0.1)
+    port = serve(whole=0.1)
     with connection(port) as silent:
         assert silent.recv(1) == b"", "closed"
 
@@ -59,7 +60,7 @@ def test_a_client_that_goes_before_its_answer_is_said_nothing_of(serve, capfd, c
         assert gone.wait(20)
         return 200, PLAIN, b"x" * (1 << 24)
 
-    port = serve(idle=0.2, get=answer)
+    port = serve(whole=0.2, get=answer)
     with connection(port) as hasty:
         hasty.sendall(b"GET / HTTP/1.0\r\n\r\n")
         assert asked.wait(20)
@@ -68,17 +69,52 @@ def test_a_client_that_goes_before_its_answer_is_said_nothing_of(serve, capfd, c
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_no_more_connections_are_served_than_it_has_threads_for(serve):
-    port = serve(idle=20.0)
-    waiting = [connection(port) for _ in range(module.MOST)]
-    for each in waiting:
-        each.sendall(b"GET / HTTP/1.0\r\n")
-    with connection(port) as one_more:
-        assert one_more.recv(1) == b"", "closed at once"
-    threads = [each for each in threading.enumerate() if "process_request" in each.name]
-    assert len(threads) == module.MOST
+def drip(port, over):
+    """Send a request one byte at a time, for ever."""
+    with connection(port) as made, contextlib.suppress(OSError):
+        made.sendall(b"GET / HTTP/1.0\r\nX: ")
+        while not over.wait(0.02):
+            made.sendall(b"x")
 
-    waiting[0].sendall(b"\r\n")
-    assert b"here" in waiting[0].makefile("rb").read()
-    for each in waiting:
-        each.close()
+
+def test_twenty_dripping_connections_lock_nobody_out(serve):
+    """The oldest makes way, and no more threads serve than there may be."""
+    port = serve(whole=60.0)
+    over = threading.Event()
+    dripping = [
+        threading.Thread(target=drip, args=(port, over)) for _ in range(2 * module.MOST)
+    ]
+    for each in dripping:
+        each.start()
+    try:
+        for _ in range(3):
+            assert get(port) == b"here"
+        names = [each.name for each in threading.enumerate()]
+        assert sum("process_request" in name for name in names) <= module.MOST + 3
+    finally:
+        over.set()
+        for each in dripping:
+            each.join(20)
+
+
+def test_a_request_that_drips_has_a_deadline_as_a_whole(serve):
+    port, over = serve(whole=0.3), threading.Event()
+    with connection(port) as slow:
+        slow.sendall(b"GET / HTTP/1.0\r\nX: ")
+        with contextlib.suppress(OSError):
+            while not over.wait(0.02):
+                slow.sendall(b"x")
+        with contextlib.suppress(ConnectionError):
+            assert slow.recv(1) == b""
+
+
+def test_an_ipv6_address_is_served():
+    try:
+        web = HttpServer(
+            ("::1", 0), Routes(lambda _: (200, PLAIN, b"six"), None), "web"
+        )
+    except OSError:
+        return  # a machine without IPv6
+    with urllib.request.urlopen(f"http://[::1]:{web.port}/", timeout=20) as answer:
+        assert answer.read() == b"six"
+    web.close()

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from mqtt_bridge.contract import Event
-from mqtt_bridge.push.rules import GIVE_UP, PrinterEvent, PushQueue
+from mqtt_bridge.fleet.records import PrinterEvent
+from mqtt_bridge.push.rules import BURST, GIVE_UP, MOST_HELD, REFILL, PushQueue
 from mqtt_bridge.settings import Push, Rule
 
 NOON = 12 * 3600.0  # of 1 January 1970
@@ -37,6 +38,21 @@ def sent(made, now):
     return [each.note for each in notes]
 
 
+def kept(made):
+    """What a memory has of *made*, as it is given back after a restart."""
+    memory = made.__dict__.setdefault("memory", {"told": [], "printers": [], "w": {}})
+    for kind, *values in made.entries():
+        if kind == "told":
+            memory["told"].append(values[0])
+        elif kind == "printer":
+            memory["printers"].append(values[0])
+        elif kind == "waiting":
+            memory["w"][values[0]] = [values[0], *json.loads(values[1])]
+        else:
+            memory["w"].pop(values[0], None)
+    return {**memory, "waiting": list(memory["w"].values())}
+
+
 def test_an_event_becomes_a_note_in_the_rules_words():
     made = notifier(Rule(to=("a://",), title="{label}", text="{what} on {slug}"))
 
@@ -60,7 +76,7 @@ def test_an_event_is_told_once_over_restarts():
     sent(made, NOON)
 
     again = notifier()
-    again.restore(made.kept())
+    again.restore(kept(made))
     assert not again.happened(told(), NOON)
 
 
@@ -70,7 +86,7 @@ def test_what_was_being_sent_at_a_stop_is_sent_after_it():
     made.due(NOON)
 
     again = notifier()
-    again.restore(made.kept())
+    again.restore(kept(made))
     assert len(sent(again, NOON)) == 1
 
 
@@ -205,11 +221,11 @@ def test_a_digest_that_fails_is_tried_again_on_the_same_day():
 def test_what_waits_goes_to_no_other_address_than_it_was_for():
     made = notifier(Rule(to=("a://", "b://")))
     made.happened(told(), NOON)
-    kept = json.loads(json.dumps(made.kept()))
-    assert "a://" not in str(kept), "addresses hold tokens"
+    remembered = kept(made)
+    assert "a://" not in str(remembered), "addresses hold tokens"
 
     again = notifier(Rule(to=("c://", "b://")))
-    again.restore(kept)
+    again.restore(remembered)
     assert [note.address for note in sent(again, NOON)] == [1]
 
 
@@ -250,15 +266,15 @@ VORON = frozenset(["voron"])
 def looked():
     """A notifier that knows the printer."""
     made = notifier()
-    made.look(VORON, [], NOON)
+    made.stand(VORON, [], NOON)
     return made
 
 
 def test_what_became_due_while_nobody_listened_is_told_once():
     made = looked()
-    assert made.look(VORON, [told(seq=5)], NOON)
-    assert not made.look(VORON, [told(seq=6)], NOON), "it still stands so"
-    assert made.look(VORON, [told(seq=7, done_count=1)], NOON), "done in between"
+    assert made.stand(VORON, [told(seq=5)], NOON)
+    assert not made.stand(VORON, [told(seq=6)], NOON), "it still stands so"
+    assert made.stand(VORON, [told(seq=7, done_count=1)], NOON), "done in between"
     assert made.waiting == 2
 
 
@@ -266,34 +282,74 @@ def test_what_was_told_when_it_happened_is_not_told_as_standing():
     made = looked()
     made.happened(told(seq=5), NOON)
 
-    assert not made.look(VORON, [told(seq=9)], NOON)
+    assert not made.stand(VORON, [told(seq=9)], NOON)
 
 
 def test_what_a_printer_has_due_at_first_sight_is_not_told():
     """Nor later; what happens from then on is."""
     made = notifier()
-    made.look(VORON, [told()], NOON)
-    made.look(VORON, [told()], NOON)
+    made.stand(VORON, [told()], NOON)
+    made.stand(VORON, [told()], NOON)
     assert made.waiting == 0
 
     assert made.happened(told(), NOON), "a reminder"
-    assert made.look(VORON, [told(done_count=1)], NOON)
+    assert made.stand(VORON, [told(done_count=1)], NOON)
 
 
 def test_a_printer_that_was_here_before_is_known_after_a_restart():
     again = notifier()
-    again.restore(looked().kept())
+    again.restore(kept(looked()))
 
-    assert again.look(VORON, [told()], NOON)
+    assert again.stand(VORON, [told()], NOON)
     assert again.waiting == 1
 
 
 def test_a_printer_that_moved_away_is_new_when_it_comes_back():
     """Another bridge had it meanwhile, and told what became due."""
     away = notifier()
-    away.restore(looked().kept(), owns=lambda printer: False)
+    away.restore(kept(looked()), owns=lambda printer: False)
     back = notifier()
-    back.restore(away.kept())
-    back.look(VORON, [told()], NOON)
+    back.restore(kept(away))
+    back.stand(VORON, [told()], NOON)
 
     assert back.waiting == 0
+
+
+def test_a_printer_that_floods_an_address_is_put_together():
+    """Ten messages in a second are ten vibrations of a phone: five, and then one."""
+    made = notifier()
+    for seq in range(12):
+        made.happened(told(seq=seq), NOON)
+    made.happened(told(printer="ender"), NOON)
+    at_once = sent(made, NOON)
+    assert len(at_once) == BURST + 1
+    assert "ender" in {note.printer for note in at_once}
+
+    assert NOON < made.next() <= NOON + REFILL
+    [batch] = sent(made, made.next())
+    assert batch.title == "Maintenance: 7 messages"
+
+
+def test_more_than_can_be_read_is_only_counted():
+    made = notifier()
+    for seq in range(200):
+        made.happened(told(seq=seq), NOON)
+    assert made.waiting <= BURST + MOST_HELD
+    sent(made, NOON)
+    [batch] = sent(made, made.next())
+    assert batch.title == "Maintenance: 195 messages"
+    assert batch.text.endswith("\n185 more")
+    assert batch.text.count("\n") == 10
+
+
+def test_texts_are_cut():
+    made = notifier(Rule(to=("a://",), title="{label}", text="{message}"))
+    made.happened(told(label="x" * 1000, message="y" * 5000), NOON)
+    [note] = sent(made, NOON)
+    assert (len(note.title), len(note.text)) == (250, 3500)
+
+
+def test_a_link_to_anything_but_a_web_page_is_left_out():
+    made = notifier()
+    made.happened(told(guide="javascript:alert(1)"), NOON)
+    assert sent(made, NOON)[0].guide == ""

@@ -206,4 +206,4 @@ def test_no_error_shows_what_may_hold_a_token(load, text):
 def test_what_was_told_is_kept_where_a_program_keeps_such(environ, state):
     told = settings.load(None, environ, ["store.alias=part1"]).push.state
 
-    assert told == state.format("push-upkeep-part1.json")
+    assert told == state.format("push-upkeep-part1.db")

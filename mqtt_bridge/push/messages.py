@@ -1,0 +1,96 @@
+"""The messages to people, in the words of their rules. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mqtt_bridge.fleet.records import PrinterEvent
+from mqtt_bridge.settings import Rule
+
+MOST_TITLE, MOST_TEXT = 250, 3500  # characters; what is longer is cut
+MOST_LINES = 10  # messages that are put together line by line
+
+WHAT = {
+    "soon": "It is due soon",
+    "due": "It is due",
+    "done": "It was done",
+    "skipped": "It was skipped",
+    "snoozed": "Its reminders wait",
+    "unsnoozed": "Its reminders wait no longer",
+    "enabled": "It is counted again",
+    "disabled": "It is not counted any more",
+    "changed": "It was changed",
+}
+ASKS = ("soon", "due")  # for something to be done: these get buttons
+
+
+class PushMessage(NamedTuple):
+    """A message for one address, both by their numbers in the settings."""
+
+    rule: int
+    address: int
+    title: str
+    text: str
+    guide: str = ""
+    url: str = ""
+    printer: str = ""  # with the task only where buttons fit
+    task: str = ""
+    done_count: int = 0  # how often the task had been done then
+
+
+def compose(
+    number: int, address: int, rule: Rule, event_of_printer: PrinterEvent
+) -> PushMessage:
+    """The message of an event for one address of a rule."""
+    event = event_of_printer.event
+    words = {
+        "printer": event_of_printer.name,
+        "slug": event_of_printer.printer,
+        "task": event.task,
+        "label": event.label or event.task,
+        "event": event.event,
+        "what": WHAT[event.event],
+        "message": event.message,
+        "guide": event.guide,
+        "by": event.by,
+        "note": event.note,
+        "url": event_of_printer.url,
+    }
+    asks = event.event in ASKS
+    return PushMessage(
+        rule=number,
+        address=address,
+        title=cut(rule.title.format(**words).strip(), MOST_TITLE),
+        text=cut(rule.text.format(**words).strip(), MOST_TEXT),
+        guide=address_of(event.guide),
+        url=address_of(event_of_printer.url),
+        printer=event_of_printer.printer if asks else "",
+        task=event.task if asks else "",
+        done_count=event_of_printer.done_count,
+    )
+
+
+def together(messages: Sequence[PushMessage], more: int = 0) -> PushMessage:
+    """One message in place of several, and of *more* that were only counted."""
+    first, count = messages[0], len(messages) + more
+    if count == 1:
+        return first
+    lines = [f"{each.title}: {each.text}" for each in messages[:MOST_LINES]]
+    left = count - len(lines)
+    text = cut("\n".join(lines), MOST_TEXT)
+    return PushMessage(
+        first.rule,
+        first.address,
+        f"Maintenance: {count} messages",
+        f"{text}\n{left} more" if left else text,
+    )
+
+
+def cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def address_of(text: str) -> str:
+    """*text* if it is a web address; a link to anything else is left out."""
+    return text if text.startswith(("http://", "https://")) else ""

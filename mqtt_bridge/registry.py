@@ -1,0 +1,55 @@
+"""A registry of mKTL beside the bridge, for whoever has none: `store.registry`."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import subprocess
+import sys
+import time
+
+import mktl_daemon
+
+logger = logging.getLogger(__name__)
+
+WITHIN = 10.0  # seconds until it must answer
+CLOSE_WITHIN = 1.0  # seconds
+
+
+class RegistryProcess:
+    """`mkregistryd` as a process of ours, unless one answers already."""
+
+    def __init__(self, interface: str) -> None:
+        """Start it, and wait until it answers. OSError: it does not."""
+        self._process: subprocess.Popen[bytes] | None = None
+        if _answers():
+            logger.info("store.registry: one answers already, none is started")
+            return
+        command = [sys.executable, "-m", "mktl_daemon.cli.mkregistryd"]
+        self._process = subprocess.Popen(  # noqa: S603 - a program of our own
+            [*command, "--interface", interface]
+        )
+        until = time.monotonic() + WITHIN
+        while not _answers():
+            if self._process.poll() is not None or time.monotonic() > until:
+                self.close()
+                raise OSError("store.registry: the registry does not start; see above")
+            time.sleep(0.1)  # between looks at another process
+
+    def close(self) -> None:
+        if self._process is None:
+            return
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(CLOSE_WITHIN)
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+
+def _answers() -> bool:
+    try:
+        mktl_daemon.discover()
+    except (RuntimeError, OSError):
+        return False
+    return True

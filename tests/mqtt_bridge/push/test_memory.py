@@ -1,0 +1,106 @@
+"""What is remembered over restarts is appended, and lost only with the disk."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+import pytest
+
+from mqtt_bridge.push.memory import Memory
+
+
+@pytest.fixture
+def memory(tmp_path):
+    made = Memory(str(tmp_path / "push.db"))
+    made.load()
+    yield made
+    made.close()
+
+
+def reload(memory):
+    memory.close()
+    return memory.load()
+
+
+def test_what_was_kept_is_there_after_a_restart(memory):
+    secret = memory.secret
+    memory.append([
+        ("told", "voron/1/rods/due"), ("printer", "voron"),
+        ("waiting", 1, json.dumps(["d", ["note"], 1.0, 2.0, True, 0])),
+        ("waiting", 2, "[]"), ("over", 2), ("used", "[1]"), ("used", "[2]"),
+        ("free", "[1]"),
+    ])  # fmt: skip
+    kept = reload(memory)
+    assert kept == {
+        "told": ["voron/1/rods/due"], "printers": ["voron"],
+        "waiting": [[1, "d", ["note"], 1.0, 2.0, True, 0]], "used": [[2]],
+    }  # fmt: skip
+    assert memory.secret == secret
+
+
+def test_nobody_else_may_read_it(memory, tmp_path):
+    assert (tmp_path / "push.db").stat().st_mode & 0o077 == 0
+
+
+def test_an_event_more_writes_little_however_much_is_remembered(memory, tmp_path):
+    """Ten megabytes were written for each event."""
+    memory.append(("told", f"printer{n}/{n}/rods/due") for n in range(100_000))
+    memory._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    memory.append([("told", "one more")])
+    assert (tmp_path / "push.db-wal").stat().st_size < 100_000
+
+
+def test_a_full_disk_is_said_once_and_what_was_not_written_is_written_later(
+    memory, caplog
+):
+    database = memory._database
+    pages = database.execute("PRAGMA page_count").fetchone()[0]
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    for number in range(5):
+        memory.append(("told", f"{number}/{n}" + "x" * 500) for n in range(100))
+    assert caplog.text.count("is not written") == 1
+    database.execute("PRAGMA max_page_count = 100000")
+    memory.append([("told", "last")])
+    assert caplog.text.count("is written again") == 1
+    assert len(reload(memory)["told"]) == 501
+
+
+@pytest.mark.parametrize("name", ["push.db", "push.json"])
+def test_what_an_older_version_kept_is_taken_over(tmp_path, name):
+    old = {"told": ["a"], "printers": ["p"], "waiting": [], "used": [["p", "t"]],
+           "secret": "00"}  # fmt: skip
+    (tmp_path / name).write_text(json.dumps(old))
+    memory = Memory(str(tmp_path / "push.db"))
+    kept = memory.load()
+    assert (kept["told"], kept["printers"], kept["used"]) == (
+        ["a"],
+        ["p"],
+        [["p", "t"]],
+    )
+    assert reload(memory)["told"] == ["a"], "it is imported once"
+    memory.close()
+    assert (tmp_path / f"{name}.imported").exists()
+
+
+def test_a_damaged_file_is_put_aside(tmp_path, caplog):
+    (tmp_path / "push.db").write_bytes(b"SQLite format 3\0" + b"rubbish" * 1000)
+    memory = Memory(str(tmp_path / "push.db"))
+    assert memory.load()["told"] == []
+    memory.close()
+    assert (tmp_path / "push.db.damaged").exists()
+    assert "begun anew" in caplog.text
+
+
+def test_without_a_file_nothing_is_kept_and_nothing_fails():
+    memory = Memory("")
+    assert memory.load() == {}
+    memory.append([("told", "x")])
+    memory.close()
+
+
+def test_it_is_a_database(memory, tmp_path):
+    memory.append([("told", "x")])
+    with sqlite3.connect(tmp_path / "push.db") as database:
+        assert database.execute("SELECT count(*) FROM told").fetchone() == (1,)
+    database.close()
