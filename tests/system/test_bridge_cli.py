@@ -73,7 +73,8 @@ def test_every_line_that_init_comments_out_is_a_setting(run, tmp_path):
     # These stand for each other, or name what is not there.
     without = r"^(printers = \[.v|(credentials|ca|certificate|key|token_file) ).*"
     text = re.sub(without, "", text, flags=re.MULTILINE)
-    file.write_text(text.replace("buttons = false", "buttons = true"))
+    text = text.replace("buttons = false", "buttons = true")
+    file.write_text(text.replace("open = false", "open = true"))
 
     made = settings.load(file, {})
     assert made.push.rules[0].buttons
