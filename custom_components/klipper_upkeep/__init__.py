@@ -87,13 +87,20 @@ async def async_unload_entry(hass: HomeAssistant, entry: UpkeepEntry) -> bool:
 async def async_remove_config_entry_device(
     hass: HomeAssistant, entry: UpkeepEntry, device: dr.DeviceEntry
 ) -> bool:
-    """Let the user delete a printer that is not there any more."""
-    here = {
-        (DOMAIN, printer.info.uuid)
-        for printer in entry.runtime_data.printers.values()
-        if printer.info is not None and printer.online
-    }
-    return not here & device.identifiers
+    """Let the user delete a printer that is off; it returns when it is on again."""
+    fleet = entry.runtime_data
+    named = [
+        printer
+        for printer in fleet.printers.values()
+        if printer.info is not None
+        and (DOMAIN, printer.info.uuid) in device.identifiers
+    ]
+    if any(printer.online for printer in named):
+        return False
+    for printer in named:
+        printer.deleted = True
+        fleet.remove(printer)
+    return True
 
 
 def device_of(hass: HomeAssistant, printer: Printer) -> dr.DeviceEntry | None:
@@ -129,7 +136,7 @@ def _forget(hass: HomeAssistant) -> Callable[[Printer], None]:
     def gone(printer: Printer) -> None:
         repairs.forget(hass, printer)
         device = device_of(hass, printer)
-        if device is not None:
+        if device is not None and not printer.deleted:
             dr.async_get(hass).async_remove_device(device.id)
 
     return gone

@@ -58,6 +58,7 @@ class Printer:
         self.slug = slug
         self.info: Info | None = None
         self.online = False
+        self.deleted = False  # by the user, who sees to its device
         self.tasks: dict[str, State] = {}
         self.log: list[Entry] | None = None  # newest first; None: not known
         # What was done, by task and moment, and is to be done after all.
@@ -234,7 +235,7 @@ class Fleet:
         elif topic.kind == "availability":
             self._reachable(printer, payload)
         elif topic.kind == "info" and not payload:
-            self._remove(printer)
+            self.remove(printer)
         elif topic.kind == "info":
             self._introduced(printer, Info.decode(payload))
         elif topic.task is not None:
@@ -266,14 +267,16 @@ class Fleet:
 
     def _introduced(self, printer: Printer, info: Info) -> None:
         if printer.info is not None and printer.info.uuid != info.uuid:
-            self._remove(printer)  # another machine has taken the name
+            self.remove(printer)  # another machine has taken the name
             printer = self.printers.setdefault(printer.slug, Printer(printer.slug))
         printer.info = info
         for task in set(printer.tasks) - set(info.tasks):
             del printer.tasks[task]
         self._changed(printer)
 
-    def _remove(self, printer: Printer) -> None:
+    @callback
+    def remove(self, printer: Printer) -> None:
+        """Forget a printer, until it says again who it is."""
         self.printers.pop(printer.slug, None)
         for listener in list(self._on_gone):
             listener(printer)

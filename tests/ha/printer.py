@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tests.system import parts
-from tests.system.klippy import Printer, Virtual
+from tests.system.klippy import BackEnd, Printer, Virtual
 from tests.system.listener import Listener
 
 MAINTAIN = """
@@ -63,10 +63,15 @@ class Voron:
     """The virtual printer, with the tasks above unless told otherwise."""
 
     def __init__(
-        self, port: int, name: str = "Voron", tasks: dict[str, str] = TASKS
+        self,
+        port: int,
+        name: str = "Voron",
+        tasks: dict[str, str] = TASKS,
+        back_end: BackEnd | None = None,
     ) -> None:
         self._port, self._name = port, name
-        self._printer = Printer(Virtual(speed=1.0), self._sections(tasks, name))
+        back_end = back_end or Virtual(speed=1.0)
+        self._printer = Printer(back_end, self._sections(tasks, name))
 
     def start(self) -> None:
         assert self._printer.start()[0] == "ready"

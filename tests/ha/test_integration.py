@@ -13,6 +13,7 @@ STATUS = "sensor.voron_filter_status"
 TODO = "todo.voron_maintenance"
 CALENDAR = "calendar.voron_maintenance"
 FLOWS = "/api/config/config_entries/flow"
+STRATEGY = "custom:klipper-upkeep"
 FIXES = "/api/repairs/issues/fix"
 
 
@@ -252,8 +253,10 @@ PRESS = """
 def test_a_dashboard_makes_itself_and_done_reaches_the_printer_with_its_note(
     due, voron, channel
 ):
-    put(due, "strategy", {"strategy": {"type": "custom:klipper-upkeep"}})
-    words = ["Carbon filter", "103 %", "4 more"]
+    title = "Printer maintenance"
+    put(due, "strategy", {"title": title, "strategy": {"type": STRATEGY}})
+    voron.wear_out("nozzle", 2800)
+    words = ["Carbon filter", "103 %", "Replace the nozzle", "93 %", "3 more"]
     PICTURES.mkdir(parents=True, exist_ok=True)
     with Browser(due) as page:
         for name, size in (("-phone", (390, 700)), ("", (1400, 700))):
@@ -264,13 +267,14 @@ def test_a_dashboard_makes_itself_and_done_reaches_the_printer_with_its_note(
         page.run(PRESS % "Done")
 
         due.wait("binary_sensor.voron_filter_due", "off")
-        until(lambda: "Nothing to do." in page.text(), "the card to follow")
+        until(lambda: "4 more" in page.text(), "the card to follow")
         assert "by the page" in voron.log_of("filter")
         voron.kill()
         until(lambda: "Voron (off)" in page.text(), "the card to say that it is off")
         page.picture(PICTURES / f"strategy-off-{channel}.png")
         voron.start()
         due.wait("binary_sensor.voron_connected", "on")
+    voron.done("nozzle")
 
 
 def test_deleting_it_takes_its_entities_and_repairs_along(due):

@@ -238,6 +238,13 @@ async def test_only_a_printer_that_is_away_may_be_deleted_by_hand(
     printer.send(printer.topic("availability"), "offline")
     await settle(hass)
     assert await async_remove_config_entry_device(hass, loaded, device)
+    dr.async_get(hass).async_remove_device(device.id)
+    await settle(hass)
+    assert hass.states.get(TODO) is None
+
+    printer.introduce()
+    await settle(hass)
+    assert hass.states.get(TODO).state == "1"
 
 
 async def test_garbage_is_said_once_and_changes_nothing(hass, printer, loaded, caplog):
