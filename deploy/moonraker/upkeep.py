@@ -1,8 +1,8 @@
 """Klipper Upkeep in Moonraker: it serves the maintenance page and rings the bell.
 
 `install.sh` links this file into Moonraker's components, and `[upkeep]` in
-moonraker.conf loads it. It stores nothing but which announcement belongs to which
-task: the printer has the counts, and carries the commands out.
+moonraker.conf loads it. The printer has the counts and carries the commands out; what
+is stored here is how the tasks stood last, and which announcement belongs to which.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ FILES = (
     + r"/((?:[a-z0-9_-]+/)?[A-Za-z0-9_.-]+\.(?:html|js|mjs|css|json|svg|webmanifest)|)"
 )
 FEED = "maintenance-"  # and the task: two announcements of one second would collide
+LAST = "_last"  # in the database: how the tasks stood last; no task begins so
 CHANGED = "upkeep:changed"  # clients hear of it as notify_upkeep_changed
-QUIET = 2.0  # seconds between two notifications
+SOON, QUIET = 0.2, 2.0  # seconds until a notification, and between two
 # A change of one of these is more than a number that grew.
 SETTLED = ("status", "enabled", "threshold", "snoozed_until", "done_count", "problem")
 NUMBERS = ("used", "remaining", "percent", "due_at")
@@ -52,6 +53,7 @@ class Upkeep:
         self._slugs: dict[str, str] = {}  # of tasks, by Klippy's object
         self._ready = False
         self._stale = True  # the snapshot is older than a settled change
+        self._untold = False  # there is something that the clients do not know
         self._notifying: asyncio.Task[None] | None = None
         self._ringing = asyncio.Lock()
         for name, methods, handler in (
@@ -61,7 +63,7 @@ class Upkeep:
             ("command", RequestType.POST, self._answer_command),
         ):
             server.register_endpoint(f"{WHERE}/{name}", methods, handler)
-        server.register_notification(CHANGED)
+        server.register_notification(CHANGED, "upkeep_changed")
         for event, listener in (
             ("server:klippy_ready", self._klippy_ready),
             ("server:klippy_shutdown", self._klippy_left),
@@ -73,6 +75,9 @@ class Upkeep:
         router.add_handler(f"{WHERE}/page.json", Source)
         router.add_handler(FILES, Files, {"path": str(PAGE)})
         router.add_handler(WHERE, tornado.web.RedirectHandler, {"url": f"{WHERE}/"})
+
+    async def component_init(self) -> None:
+        self._snapshot = await self._database.get(LAST, None) or self._snapshot
 
     async def close(self) -> None:
         if self._notifying is not None:
@@ -107,22 +112,42 @@ class Upkeep:
     def _notify(self, settled: bool) -> None:
         """Tell the clients, at most once in QUIET seconds."""
         self._stale = self._stale or settled
+        self._untold = True
         if self._notifying is None or self._notifying.done():
-            self._notifying = asyncio.ensure_future(self._notify_soon())
+            self._notifying = asyncio.ensure_future(self._tell())
 
-    async def _notify_soon(self) -> None:
-        try:
-            await asyncio.sleep(QUIET / 10)
-            if self._bell and self._ready:
-                await self._ring()
-            stale = self._stale
+    async def _tell(self) -> None:
+        """Tell until there is nothing that the clients have not been told."""
+        await asyncio.sleep(SOON)  # what changes together is told together
+        while self._untold:
+            self._untold, settled = False, self._stale
+            await self._refresh()
+            try:
+                if self._bell and self._ready:
+                    await self._ring()
+            except Exception:
+                logging.exception("upkeep: the bell could not be rung")
             self._server.send_event(
                 CHANGED,
-                {"ready": self._ready, "settled": stale, "tasks": self._statuses},
+                {
+                    "ready": self._ready,
+                    "settled": settled,
+                    "tasks": self._statuses,
+                },
             )
             await asyncio.sleep(QUIET)
-        except Exception:
-            logging.exception("upkeep: a notification failed")
+
+    async def _refresh(self) -> None:
+        """Ask for all tasks, where something settled has changed."""
+        if not (self._ready and self._stale):
+            return
+        self._stale = False
+        try:
+            self._snapshot = await self._ask("tasks")
+            await self._database.insert(LAST, self._snapshot)
+        except self._server.error as error:
+            self._stale = True
+            logging.info("upkeep: Klippy did not list its tasks: %s", error)
 
     async def _ask(self, method: str, **arguments: Any) -> Any:
         return await self._klippy.request(WebRequest(f"maintain/{method}", arguments))
@@ -131,13 +156,7 @@ class Upkeep:
 
     async def _answer_status(self, _request: Any) -> dict[str, Any]:
         """Every task as it stands, or as it stood when Klippy left."""
-        if self._ready and self._stale:
-            self._stale = False
-            try:
-                self._snapshot = await self._ask("tasks")
-            except self._server.error as error:
-                self._stale = True
-                logging.info("upkeep: Klippy did not list its tasks: %s", error)
+        await self._refresh()
         return {
             "name": self._name or self._server.get_host_info()["hostname"],
             "ready": self._ready,
@@ -173,7 +192,7 @@ class Upkeep:
         async with self._ringing:
             due = {t: s for t, s in self._statuses.items() if s.get("status") == "due"}
             bell = self._server.lookup_component("announcements")
-            known = dict(await self._database.items())
+            known = await self._announced()
             standing = {e["entry_id"] for e in await bell.entry_mgr.list_entries()}
             for task, entry_id in known.items():
                 if task not in due or entry_id not in standing:
@@ -192,10 +211,16 @@ class Upkeep:
                     )
                     await self._database.insert(task, entry["entry_id"])
 
+    async def _announced(self) -> dict[str, str]:
+        """By task, the announcement that stands for it."""
+        return {
+            task: each for task, each in await self._database.items() if task != LAST
+        }
+
     async def _dismissed(self, event: Mapping[str, Any]) -> None:
         """The bell's snooze is a snooze of the task."""
         entry_id = event["entry_id"]
-        known = {each: task for task, each in await self._database.items()}
+        known = {each: task for task, each in (await self._announced()).items()}
         if entry_id not in known or not self._ready:
             return
         bell = self._server.lookup_component("announcements")

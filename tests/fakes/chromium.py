@@ -88,7 +88,10 @@ class Tab:
         return self.run("document.body.innerText") or ""
 
     def wait_for(self, *texts: str) -> None:
-        until(lambda: all(each in self.text() for each in texts), f"{texts} on a page")
+        try:
+            until(lambda: all(each in self.text() for each in texts), f"{texts}")
+        except AssertionError as error:
+            raise AssertionError(f"{error} on this page:\n{self.text()}") from None
 
     def click(self, text: str, selector: str = "button, a, summary") -> None:
         """Click what shows *text*."""
