@@ -97,8 +97,14 @@ $(HOMES)/%/ready:
 	PYTHON313='$(PYTHON313)' tests/ha/install $(HOMES) $*
 
 # KLIPPER_MCU and KLIPPER_PYTHON, if set, are as tests/system/klippy.py says.
-test-klipper: $(VENV)/ready
+test-klipper: $(VENV)/ready $(VENV)-moonraker/ready
 	KLIPPER='$(KLIPPER)' $(PY) -m pytest -m klipper tests/system
+
+# A real Moonraker, for the tests of the page and of its totals.
+$(VENV)-moonraker/ready:
+	python3 -m venv $(VENV)-moonraker
+	$(VENV)-moonraker/bin/python -m pip install --quiet --disable-pip-version-check 'moonraker==0.11.0'
+	touch $@
 
 test-interop: $(VENV)/ready
 	$(PY) -m pytest -m interop tests/interop
