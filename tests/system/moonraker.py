@@ -61,7 +61,11 @@ class Moonraker:
     def start(self) -> None:
         command = [str(PYTHON), "-m", "moonraker", "-d", str(self.folder)]
         self._process = spawn(command, self.folder, self.folder / "out", {})
-        until(self.ready, "Moonraker")
+        try:
+            until(self.ready, "Moonraker")
+        except AssertionError:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         if self._process is not None:
