@@ -6,6 +6,7 @@ PYTHON37 ?= python3.7
 PYTHON313 ?= python3.13
 BROKER ?=
 KLIPPER ?=
+SPEED ?=
 MINUTES ?= 60
 HERE = klippy_extra/contract.py
 COPIES = mqtt_bridge/contract.py custom_components/klipper_upkeep/contract.py
@@ -14,7 +15,7 @@ COPIES = mqtt_bridge/contract.py custom_components/klipper_upkeep/contract.py
   test-interop bench soak contract changelog
 
 demo: $(VENV)/ready
-	$(PY) -m demo $(if $(BROKER),--broker '$(BROKER)') $(if $(KLIPPER),--klipper '$(KLIPPER)')
+	$(PY) -m demo $(if $(BROKER),--broker '$(BROKER)') $(if $(KLIPPER),--klipper '$(KLIPPER)') $(if $(SPEED),--speed '$(SPEED)')
 
 venv: $(VENV)/ready
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import shutil
 import signal
 import sys
 import time
@@ -20,11 +22,11 @@ from types import FrameType
 from rich.console import Console
 from rich.live import Live
 
-from demo.chain import Chain
+from demo.chain import FILE, Chain
 from demo.children import ChildError
+from demo.klippy import SPEED, find
 from demo.mirror import STORE, Mirror, Name, key
 from demo.observer import Address, Observer
-from demo.realklippy import RealKlippy
 from demo.story import Sight, Step, Story
 from demo.view import amount, line, screen
 from mktl_daemon.cli.version import add_version
@@ -45,7 +47,8 @@ def main() -> int:
         signal.signal(number, interrupt)
     try:
         broker = None if options.broker is None else Address.parse(options.broker)
-        klippy = None if options.klipper is None else RealKlippy(options.klipper)
+        python = os.environ.get("KLIPPER_PYTHON") or None
+        klippy = find(options.klipper, python)
         with Chain(options.speed, broker, klippy) as chain:
             return Demo(chain, options).run()
     except KeyboardInterrupt:
@@ -67,9 +70,7 @@ class Demo:
             raise ValueError("the chain was not started")
         self._chain = chain
         self._observer: Observer = chain.observer
-        self._name: Name = (
-            (chain.slug, TASK) if chain.runs_printer else ("PRINTER", "TASK")
-        )
+        self._name: Name = (chain.slug, TASK)
         self._once = options.once
         self._mirror = Mirror()
         self._news: deque[str] = deque(maxlen=8)
@@ -82,12 +83,15 @@ class Demo:
         self._deadline = time.monotonic() + seconds if seconds else None
 
     def run(self) -> int:
-        self._console.print(self._commands(), highlight=False, soft_wrap=True)
         try:
-            if self._console.is_terminal:
-                with Live(console=self._console, auto_refresh=False) as live:
-                    return self._loop(live)
-            return self._loop(None)
+            if not self._console.is_terminal:
+                print("In a second terminal:\n\n" + "\n".join(self._commands()) + "\n")
+                return self._loop(None)
+            # On a screen of its own: nothing of it is left where a window changes.
+            with Live(console=self._console, auto_refresh=False, screen=True) as live:
+                status = self._loop(live)
+            self._summarize(dict(self._observer.states))
+            return status
         finally:
             self._mirror.close()
 
@@ -103,13 +107,14 @@ class Demo:
             if live is not None:
                 table = screen(
                     *(self._title(), states, self._mirror, self._news),
-                    width=self._console.width,
+                    *(self._commands(), self._console.size, self._chain.clock.time()),
                 )
                 live.update(table, refresh=True)
             else:
                 self._print_plainly(states)
             if self._once and self._has_seen_enough(states):
-                self._summarize(states)
+                if live is None:
+                    self._summarize(states)
                 return 0
             if self._deadline is not None and time.monotonic() > self._deadline:
                 return 1 if self._once else 0
@@ -125,8 +130,8 @@ class Demo:
         state = printer.status("print_stats")["state"]
         if state not in ("printing", "paused"):
             if state == "complete":
-                self._say(f"{self._chain.file} is printed; once more")
-            printer.gcode(f"SDCARD_PRINT_FILE FILENAME={self._chain.file}")
+                self._say(f"{FILE} is printed; once more")
+            printer.gcode(f"SDCARD_PRINT_FILE FILENAME={FILE}")
 
     def _hear_events(self) -> None:
         while self._observer.events:
@@ -137,11 +142,7 @@ class Demo:
                 self._announced = True
 
     def _has_seen_enough(self, states: dict[Name, State]) -> bool:
-        if self._chain.runs_printer:
-            return self._story.step is Step.DONE
-        # A printer of somebody's is looked at, and nothing of it is marked done.
-        read = [self._mirror.value(name, "status") for name in states]
-        return bool(read) and None not in read
+        return self._story.step is Step.DONE
 
     def _tell(self, states: dict[Name, State]) -> None:
         state = states.get(self._name)
@@ -184,8 +185,8 @@ class Demo:
         if printer is None:
             return "Ctrl-C ends it"
         progress = printer.status("virtual_sdcard")["progress"]
-        speed = f"{self._chain.speed:g} times life"
-        return f"{self._chain.file}, {progress:.0%}, {speed}; Ctrl-C ends it"
+        speed = f"{self._chain.clock.speed:g} times life"
+        return f"{FILE}, {progress:.0%}, {speed}; Ctrl-C ends it"
 
     def _print_plainly(self, states: dict[Name, State]) -> None:
         if time.monotonic() >= self._plain_at:
@@ -195,7 +196,7 @@ class Demo:
 
     def _summarize(self, states: dict[Name, State]) -> None:
         told = f"\n{len(states)} tasks were counted."
-        if self._chain.runs_printer:
+        if self._story.step is Step.DONE:
             told += (
                 f" {'.'.join(self._name)} came due, was announced, was marked done"
                 " over mKTL and counts again:"
@@ -204,23 +205,23 @@ class Demo:
         for name, state in sorted(states.items()):
             self._console.print(line(name, state, self._mirror), soft_wrap=True)
 
-    def _commands(self) -> str:
-        environment = " ".join(
-            f"{name}={value}" for name, value in self._chain.environment.items()
-        )
-        mk = Path(sys.executable).parent / "mk"
-        address = self._chain.address
-        user = f" -u {address.user} -P …" if address.user else ""
-        return (
-            "In a second terminal:\n\n"
-            f"  export {environment}\n"
-            f"  {mk} list {STORE}\n"
-            f"  {mk} get {STORE}.{key(self._name, 'remaining')}\n"
-            f"  {mk} watch {STORE}.{key(self._name, 'used')}\n"
-            f"  {mk} set {STORE}.{key(self._name, 'done')}=1\n"
-            f"  mosquitto_sub -h {address.host} -p {address.port}{user}"
-            f" -v -t '{contract.BASE}/#'\n"
-        )
+    def _commands(self) -> list[str]:
+        """What to type in a second terminal, in short lines."""
+        address, name = self._chain.address, self._name
+        if shutil.which("mosquitto_sub"):
+            user = f" -u {address.user} -P …" if address.user else ""
+            listen = f"mosquitto_sub -h {address.host} -p {address.port}{user}"
+            listen += f" -v -t '{contract.BASE}/#'"
+        else:
+            listen = f"python -m demo.observer {address.host}:{address.port}"
+        return [
+            f"  . {self._chain.environment_file}",
+            f"  mk list {STORE}",
+            f"  mk get {STORE}.{key(name, 'remaining')}",
+            f"  mk watch {STORE}.{key(name, 'used')}",
+            f"  mk set {STORE}.{key(name, 'done')}=1",
+            f"  {listen}",
+        ]
 
 
 def parse() -> argparse.Namespace:
@@ -228,10 +229,10 @@ def parse() -> argparse.Namespace:
     add_version(parser)
     add = parser.add_argument
     add("--broker", metavar="URL", help="a broker of yours: mqtt://user:word@host:1883")
-    add("--klipper", type=Path, metavar="CHECKOUT", help="a real Klippy")
+    add("--klipper", type=Path, metavar="CHECKOUT", help="of Klipper or Kalico")
     add("--minutes", type=float, default=0.0, help="end after so long (0: never)")
     add("--once", action="store_true", help="end when one task was seen through")
-    add("--speed", type=float, default=60.0, help="how much faster than life (60)")
+    add("--speed", type=float, default=SPEED, help="how much faster than life (30)")
     add(
         "--patience",
         type=float,

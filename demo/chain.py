@@ -13,19 +13,24 @@ import tempfile
 from pathlib import Path
 
 import mktl_daemon
-from demo import realklippy
 from demo.api import Api
 from demo.broker import free_port
 from demo.children import Child, Children
+from demo.clock import Clock
+from demo.klippy import EXTRAS, Source, board_command, board_environment
 from demo.observer import Address, Observer, clear
-from demo.realklippy import RealKlippy
 from mqtt_bridge import contract
 
 HERE = Path(__file__).parent
 
+FILE = "gear.gcode"
+
 CONFIG = """\
 [include {here}/printer.cfg]
 [include {here}/maintain.cfg]
+
+[mcu]
+serial: {serial}
 
 [virtual_sdcard]
 path: {here}
@@ -50,17 +55,7 @@ port = {address.port}
 class Chain:
     """Everything that the demo starts. Leaving the context ends it, without a trace."""
 
-    def __init__(
-        self, speed: float, broker: Address | None, klippy: RealKlippy | None
-    ) -> None:
-        """ValueError: *klippy* runs already, and nobody said at which broker."""
-        if klippy is not None and not klippy.is_ours and broker is None:
-            raise ValueError(
-                "a Klippy that runs already is seen at its broker: name that with"
-                " --broker; or build the checkout's firmware for the Linux process"
-            )
-        self.speed = speed if klippy is None else 1.0
-        self.file = "gear.gcode" if klippy is None else realklippy.FILE
+    def __init__(self, speed: float, broker: Address | None, klippy: Source) -> None:
         self._klippy = klippy
         self._own_broker = broker is None
         self.address = broker or Address("127.0.0.1", free_port())
@@ -70,11 +65,19 @@ class Chain:
         self._name = name
         self.slug = contract.slug(name)
         self.folder = Path(tempfile.mkdtemp(prefix="klipper-upkeep-"))
+        self.clock = Clock(speed, self.folder / "clock")
         ports = (free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_DGRAM))
         self.environment = {
             "MKTL_HOME": str(self.folder / "mktl"),
             "MKTL_DISCOVERY": f"{ports[0]},{ports[1]}",
         }
+        # What a second terminal reads in.
+        variables = self.environment | {"PATH": f"{Path(sys.executable).parent}:$PATH"}
+        self.environment_file = self.folder / "env"
+        self.environment_file.write_text(
+            "".join(f'export {name}="{value}"\n' for name, value in variables.items())
+            + f'cd "{HERE.parent}"\n'
+        )
         self.printer: Api | None = None
         self.observer: Observer | None = None
         self._children = Children()
@@ -96,21 +99,14 @@ class Chain:
         if self.printer is not None:
             self.printer.close()
         self._children.end()
-        if self._klippy is not None:
-            self._klippy.leave()
         shutil.rmtree(self.folder, ignore_errors=True)
         if self.observer is not None:
             self.observer.close()
             uuid = self.observer.uuids.get(self.slug)
-            if uuid and self.runs_printer and not self._own_broker:
+            if uuid and not self._own_broker:
                 # A broker that is gone has nothing that we could clear.
                 with contextlib.suppress(OSError):
                     clear(self.address, self.slug, uuid)
-
-    @property
-    def runs_printer(self) -> bool:
-        """Whether there is a printer of the demo's own, to do with as it likes."""
-        return self._klippy is None or self._klippy.is_ours
 
     def check(self) -> None:
         """Raise `ChildError` if one of the processes is gone."""
@@ -122,15 +118,18 @@ class Chain:
         self.observer = Observer(self.address)
         self._module("registry", "mktl_daemon.cli.mkregistryd")
         self._start_bridge()
-        if self.runs_printer:
-            self._start_printer()
+        self._start_printer()
 
     def _module(self, name: str, module: str, *arguments: str) -> Child:
+        """Start a program of ours by the printer's clock."""
         command = [sys.executable, "-m", module, *arguments]
-        return self._children.add(Child(name, command, self.folder))
+        environment = self.clock.environment()
+        return self._children.add(Child(name, command, self.folder, environment))
 
     def _start_broker(self) -> None:
-        broker = self._module("broker", "demo.broker", str(self.address.port))
+        # By life's clock, as a broker of the user's.
+        command = [sys.executable, "-m", "demo.broker", str(self.address.port)]
+        broker = self._children.add(Child("broker", command, self.folder))
         broker.wait_until(self._broker_listens)
 
     def _broker_listens(self) -> bool:
@@ -176,27 +175,31 @@ class Chain:
         maintain = MAINTAIN.format(
             name=self._name, address=self.address, options=options
         )
-        api = self.folder / "printer.sock"
-        if self._klippy is not None:
-            printer = self._klippy.start(self._children, self.folder, maintain, api)
-        else:
-            printer = self._start_virtual_printer(maintain, api)
+        config, serial = self.folder / "printer.cfg", self.folder / "serial"
+        config.write_text(CONFIG.format(here=HERE, serial=serial) + maintain)
+        self._start_board(config, serial)
+        printer = self._start_klippy(config)
 
         def is_ready() -> bool:
             with contextlib.suppress(OSError):
-                self.printer = self.printer or Api(api)
+                self.printer = self.printer or Api(self.folder / "api")
                 return self.printer.is_ready()
             return False
 
         printer.wait_until(is_ready)
 
-    def _start_virtual_printer(self, maintain: str, api: Path) -> Child:
-        config = self.folder / "printer.cfg"
-        config.write_text(CONFIG.format(here=HERE) + maintain)
+    def _start_board(self, config: Path, serial: Path) -> None:
+        command = board_command(config, serial)
+        environment = board_environment(self.clock)
+        board = Child("board", command, self.folder, environment, is_held=True)
+        self._children.add(board).wait_until(serial.exists)
+
+    def _start_klippy(self, config: Path) -> Child:
         command = [
-            *(sys.executable, "-m", "tests.fakes.klippy", str(config)),
-            *("--speed", str(self.speed), "--api", str(api)),
-            *("--log", str(self.folder / "klippy.log")),
+            *self._klippy.link(self.folder / "klippy", EXTRAS),
+            *(str(config), "-a", str(self.folder / "api")),
+            *("-I", str(self.folder / "tty"), "-l", str(self.folder / "klippy.log")),
         ]
-        printer = Child("printer", command, self.folder, ending=signal.SIGINT)
-        return self._children.add(printer)
+        environment = self.clock.environment()
+        klippy = Child("klippy", command, self.folder, environment, signal.SIGINT)
+        return self._children.add(klippy)

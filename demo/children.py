@@ -28,14 +28,17 @@ class Child:
         folder: Path,
         environment: Mapping[str, str] | None = None,
         ending: signal.Signals = signal.SIGTERM,
+        *,
+        is_held: bool = False,
     ) -> None:
+        """*is_held*: its standard input ends when we do, and not before."""
         self.name = name
         self._output = folder / f"{name}.log"
         self._ending = ending
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - commands of our own
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if is_held else subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(environment or {})},
@@ -75,6 +78,8 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
 
 class Children:

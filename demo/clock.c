@@ -1,6 +1,6 @@
 /* A process's clocks run faster than life, and its waits are as much shorter.
  *
- * To be preloaded. UPKEEP_CLOCK says "RATE BEGIN FILE": how much faster, from which time
+ * To be preloaded. DEMO_CLOCK says "RATE BEGIN FILE": how much faster, from which time
  * of the monotonic clock on (ns), and the file that `demo/clock.py` describes, by which
  * time stands still while the board is kept waiting. All that are told the same agree.
  */
@@ -41,7 +41,7 @@ static long long begin; /* ns */
 static const struct page none, *page = &none;
 
 __attribute__((constructor)) static void start(void) {
-  const char *said = getenv("UPKEEP_CLOCK");
+  const char *said = getenv("DEMO_CLOCK");
   char name[4096] = "";
   if (!said || sscanf(said, "%lf %lld %4095s", &rate, &begin, name) < 2) return;
   int fd = open(name, O_RDONLY);

@@ -43,7 +43,7 @@ class Clock:
 
     @classmethod
     def parse(cls, text: str) -> Clock:
-        """Go on with the clock of a variable `UPKEEP_CLOCK`."""
+        """Go on with the clock of a variable `DEMO_CLOCK`."""
         speed, begin, file = text.split(" ", 2)
         return cls(float(speed), Path(file), int(begin))
 
@@ -52,7 +52,7 @@ class Clock:
 
     def environment(self) -> dict[str, str]:
         """For a process that is to have it. ValueError: there is no compiler."""
-        return {"LD_PRELOAD": str(library()), "UPKEEP_CLOCK": str(self)}
+        return {"LD_PRELOAD": str(library()), "DEMO_CLOCK": str(self)}
 
     def elapsed(self) -> float:
         """Seconds since it began, as the processes see them."""

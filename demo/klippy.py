@@ -98,4 +98,4 @@ def board_command(config: Path, serial: Path) -> list[str]:
 
 def board_environment(clock: Clock) -> dict[str, str]:
     path = f"{ROOT}:{os.environ.get('PYTHONPATH', '')}".rstrip(":")
-    return {"PYTHONPATH": path, "UPKEEP_CLOCK": str(clock)}
+    return {"PYTHONPATH": path, "DEMO_CLOCK": str(clock)}

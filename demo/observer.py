@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
 import threading
 from collections import deque
 from typing import Any, NamedTuple
@@ -137,3 +139,26 @@ def clear(address: Address, printer: str, uuid: str) -> int:
     client.disconnect()
     client.loop_stop()
     return len(found)
+
+
+def main() -> int:
+    """`python -m demo.observer HOST:PORT`: print what is published, until Ctrl-C."""
+
+    def connected(client: mqtt.Client, *_: Any) -> None:
+        client.subscribe(f"{contract.BASE}/#", qos=1)
+
+    def received(client: mqtt.Client, data: Any, told: mqtt.MQTTMessage) -> None:
+        print(told.topic, told.payload.decode(errors="replace"), flush=True)
+
+    address = Address.parse(sys.argv[1])
+    client = address.client()
+    client.on_connect = connected
+    client.on_message = received
+    client.connect(address.host, address.port)
+    with contextlib.suppress(KeyboardInterrupt):
+        client.loop_forever()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

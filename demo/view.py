@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.console import ConsoleDimensions, Group, RenderableType
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -33,25 +32,30 @@ class Column(NamedTuple):
     """A column: its header, what stands in it, and whether it needs a wide terminal."""
 
     header: str
-    cell: Callable[[Name, State, Mirror], RenderableType]
+    cell: Callable[[Name, State, Mirror, float], RenderableType]  # at a time
     justify: Literal["left", "right"] = "right"
     wide: bool = False
     style: str = ""
 
 
 COLUMNS = (
-    Column("task", lambda n, s, m: Text(s.label, overflow="ellipsis"), "left"),
-    Column("", lambda n, s, m: bar(s), "left"),
-    Column("used", lambda n, s, m: used(s)),
-    Column("left", lambda n, s, m: in_unit(s, s.deciding.remaining), wide=True),
-    Column("status", lambda n, s, m: Text(s.status, COLOURS[s.status]), "left"),
-    Column("due in", lambda n, s, m: forecast(s.due_at)),
-    Column("mKTL\nused", lambda n, s, m: in_unit(s, m.value(n, "used")), style=MKTL),
+    Column("task", lambda n, s, m, t: Text(s.label, overflow="fold"), "left"),
+    Column("", lambda n, s, m, t: bar(s), "left"),
+    Column("used", lambda n, s, m, t: used(s)),
+    Column("left", lambda n, s, m, t: in_unit(s, s.deciding.remaining), wide=True),
+    Column("status", lambda n, s, m, t: Text(s.status, COLOURS[s.status]), "left"),
+    Column("due in", lambda n, s, m, t: forecast(s.due_at, t)),
     Column(
-        "mKTL\nleft", lambda n, s, m: in_unit(s, m.value(n, "remaining")), "right",
+        "mKTL used", lambda n, s, m, t: in_unit(s, m.value(n, "used")), style=MKTL
+    ),
+    Column(
+        "mKTL left", lambda n, s, m, t: in_unit(s, m.value(n, "remaining")), "right",
         True, MKTL,
     ),
-    Column("mKTL\nstatus", lambda n, s, m: m.value(n, "status") or NOTHING, style=MKTL),
+    Column(
+        "mKTL status", lambda n, s, m, t: m.value(n, "status") or NOTHING, "right",
+        True, MKTL,
+    ),
 )  # fmt: skip
 
 
@@ -60,35 +64,46 @@ def screen(
     states: dict[Name, State],
     mirror: Mirror,
     news: Sequence[str],
-    width: int,
+    commands: Sequence[str],
+    size: ConsoleDimensions,
+    now: float,
 ) -> RenderableType:
-    """The whole of it, for rich's `Live`, in *width* characters."""
-    columns = [each for each in COLUMNS if width >= WIDE or not each.wide]
+    """The whole of it, for rich's `Live`; the news have what height is left."""
+    columns = [each for each in COLUMNS if size.width >= WIDE or not each.wide]
     table = Table(
         title=title,
         title_justify="left",
         expand=True,
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
+        show_edge=False,
     )
     for each in columns:
         table.add_column(
             each.header,
             justify=each.justify,
             style=each.style,
-            no_wrap=each.justify == "left",
+            no_wrap=each.header != "task",
             ratio=1 if each.header == "task" else None,
         )
     for name, state in sorted(states.items()):
-        table.add_row(*(each.cell(name, state, mirror) for each in columns))
-    return Group(table, Panel("\n".join(news) or "…", title="what happened"))
+        table.add_row(*(each.cell(name, state, mirror, now) for each in columns))
+    used = len(states) + 3 + len(commands) + 2 + 2  # the rest, and both frames
+    last = list(news)[-max(size.height - used - 1, 1) :]
+    happened = Text("\n".join(last) or "…", no_wrap=True, overflow="ellipsis")
+    typed = Text("\n".join(commands), no_wrap=True, overflow="ellipsis")
+    return Group(
+        table,
+        Panel(happened, title="what happened"),
+        Panel(typed, title="in a second terminal"),
+    )
 
 
 def bar(state: State) -> ProgressBar:
     colour = COLOURS[state.status]
     percent = min(max(state.deciding.percent, 0.0), 100.0)
     return ProgressBar(
-        100.0, percent, width=10, complete_style=colour, finished_style=colour
+        100.0, percent, width=6, complete_style=colour, finished_style=colour
     )
 
 
@@ -118,12 +133,14 @@ def amount(value: float | None, unit: str) -> str:
     return f"{value:.2f} {unit}" if unit else f"{value:.0f}"
 
 
-def forecast(due_at: float | None) -> str:
-    """How long until *due_at* (UNIX seconds)."""
+def forecast(due_at: float | None, now: float) -> str:
+    """How long from *now* until *due_at* (both UNIX seconds)."""
     if due_at is None:
         return NOTHING
-    seconds = due_at - datetime.now(UTC).timestamp()
+    seconds = due_at - now
+    if seconds <= 0:
+        return "overdue"
     for size, word in ((86400.0, "d"), (3600.0, "h"), (60.0, "min")):
-        if abs(seconds) >= size:
+        if seconds >= size:
             return f"{seconds / size:.0f} {word}"
-    return f"{max(seconds, 0.0):.0f} s"
+    return f"{seconds:.0f} s"
