@@ -33,7 +33,7 @@ struct page {
   volatile double wall;       /* seconds by which the wall clock alone is wrong */
 };
 
-#define SLACK 20000000LL  /* ns after a beat until time stands still */
+#define SLACK 6000000LL   /* ns after a beat until time stands still */
 #define GONE 2000000000LL /* ns after it until the board is taken for gone */
 
 static double rate = 1;

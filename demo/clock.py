@@ -20,7 +20,7 @@ from pathlib import Path
 CODE = Path(__file__).with_name("clock.c")
 PAGE = struct.Struct("qqqd")  # as `struct page` in `clock.c`
 VERSION = struct.Struct("q")
-SLACK = 20_000_000  # ns
+SLACK = 6_000_000  # ns
 GONE = 2_000_000_000  # ns after which a board that does not run is gone
 NO_COMPILER = (
     "Klippy compiles its C helper when it starts first, and there is no gcc here:"

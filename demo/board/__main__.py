@@ -14,6 +14,7 @@ import select
 import signal
 import sys
 import tempfile
+import time
 import tty
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from demo.board.machine import read, wire
 from demo.clock import SLACK, Clock
 
 LONGEST_WAIT = SLACK / 3e9  # s
+SILENCE = 2.0  # s by the printer's clock after which it waits for Klippy
+AWAY = 1.0  # s by life's clock after which it does not
 
 
 class Shell:
@@ -35,13 +38,15 @@ class Shell:
         self._board = Board(wire(read(config)))
         self._terminal: int | None = None
         self._line = b""
+        self._heard = self._heard_at = 0.0  # when Klippy sent something last
         self._plug()
 
     def run(self) -> None:
         """Serve until the standard input ends."""
         control = sys.stdin.fileno()
         while True:
-            self._time.beat()
+            if self._is_heard():
+                self._time.beat()
             clock = self._clock()
             self._board.run(clock)
             self._write()
@@ -56,6 +61,17 @@ class Shell:
     def close(self) -> None:
         self._unplug()
         self._time.stop_beating()
+
+    def _is_heard(self) -> bool:
+        """Whether Klippy, which asks for the clock each second, seems to be in time.
+
+        It gives a board up that it has not heard for five seconds, be it that a busy
+        machine kept Klippy waiting, the board, or what lies between them.
+        """
+        silence = self._time.elapsed() - self._heard
+        if silence < SILENCE and not self._board.is_identifying:
+            return True
+        return time.monotonic() > self._heard_at + AWAY
 
     def _clock(self) -> int:
         return int(self._time.elapsed() * CLOCK_FREQUENCY)
@@ -80,6 +96,7 @@ class Shell:
     def _read(self) -> None:
         assert self._terminal is not None  # noqa: S101 - what select has returned
         data = os.read(self._terminal, 65536)
+        self._heard, self._heard_at = self._time.elapsed(), time.monotonic()
         try:
             self._board.receive(data, self._clock())
         except ValueError as error:

@@ -37,7 +37,9 @@ def do(board: Board, command: Command) -> None:
 
 
 def identify(board: Board, offset: int, count: int) -> None:
-    board.say("identify_response", offset, IDENTITY[offset : offset + count])
+    data = IDENTITY[offset : offset + count]
+    board.is_identifying = bool(data)
+    board.say("identify_response", offset, data)
 
 
 def allocate_oids(board: Board, count: int) -> None:

@@ -27,6 +27,7 @@ class Board:
     def __init__(self, machine: Machine, clock: int = 0) -> None:
         self.machine = machine
         self.inputs: set[int] = set()  # the pins of buttons that are pressed
+        self.is_identifying = False  # Klippy is about to ask for more of the dictionary
         self.is_reset = False  # since `take` was called last
         self.now = clock
         self._frames = Frames()

@@ -17,7 +17,7 @@ from demo.broker import free_port
 from demo.children import Child, ChildError, Children
 from demo.observer import Address, clear
 from tests.fakes.mosquitto import Mosquitto
-from tests.fakes.virtual_printer import ROOT, PrinterProcess
+from tests.fakes.virtual_printer import ROOT
 
 
 @pytest.fixture
@@ -191,45 +191,13 @@ def test_ctrl_c_leaves_nothing_on_a_user_s_broker(tmp_path):
         broker.kill()
 
 
-@pytest.mark.system
-@pytest.mark.timeout(240)
-def test_a_klippy_that_runs_already_is_looked_at_and_left_alone(tmp_path):
-    """Its tasks are read over MQTT and mKTL; nothing is marked done, or cleared."""
-    checkout = tmp_path / "checkout" / "klippy" / "klippy.py"
-    checkout.parent.mkdir(parents=True)
-    checkout.touch()
-    broker = Mosquitto(tmp_path).start()
-    address = Address("127.0.0.1", broker.port)
-    config = f"""
-[maintain]
-printer_name: voron
-mqtt_host: 127.0.0.1
-mqtt_port: {broker.port}
-[maintain rods]
-trigger: print_time
-threshold: 100
-"""
-    try:
-        with PrinterProcess(config, tmp_path) as printer:
-            printer.wait_until_ready()
-            result = demo(
-                tmp_path,
-                *("--once", "--klipper", str(tmp_path / "checkout")),
-                *("--broker", f"mqtt://127.0.0.1:{broker.port}"),
-            )
-            left = retained(address, "klipper_upkeep/#")
-    finally:
-        broker.kill()
-
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "voron.rods: used 0.00 of 100 h, ok; mKTL: used 0.00 h, ok" in result.stdout
-    assert left["klipper_upkeep/voron/availability"] == b"online"
-
-
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--klipper", "/nobody/here"], "/nobody/here is no Klipper checkout"),
+        (
+            ["--klipper", "/nobody/here"],
+            "/nobody/here is no checkout",
+        ),
         (["--broker", "http://x"], "'http://x' is not like mqtt://host:port"),
         (["--broker", "mqtt://127.0.0.1:1"], "refused"),
     ],
