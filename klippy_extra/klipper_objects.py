@@ -84,6 +84,7 @@ class WebRequest(Protocol):
 
 class Webhooks(Protocol):
     def register_endpoint(self, path: str, callback: Callable[..., Any]) -> None: ...
+    def call_remote_method(self, method: str, **kwargs: Any) -> None: ...
 
 
 class Printer(Protocol):

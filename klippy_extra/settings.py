@@ -62,6 +62,7 @@ class Settings(NamedTuple):
     remind: bool
     remind_interval: float
     remind_while_printing: bool
+    notify: str  # the name of Moonraker's notifier; "": none
     confirm_timeout: float
     moonraker: bool  # print_time and filament come from Moonraker's totals
     moonraker_url: str
@@ -97,6 +98,7 @@ def read(config: Config) -> Settings:
         remind=interval > 0.0,
         remind_interval=number(config, "remind_interval", 3600.0, least=60.0),
         remind_while_printing=config.getboolean("remind_while_printing", False),
+        notify=text(config, "notify", ""),
         confirm_timeout=number(config, "confirm_timeout", 120.0, least=1.0),
         moonraker=choice(config, "source", ("klipper", "moonraker")) == "moonraker",
         moonraker_url=_moonraker(config, folder),

@@ -16,6 +16,7 @@ from ..task import Task
 from . import prompts
 from .dialogs import Dialogs
 from .display import Display
+from .notes import Notes
 
 HOUR = 3600.0
 PAUSED = ("printing", "paused")
@@ -39,6 +40,7 @@ class Reminders:
         self._settings = settings
         self._tasks = tasks
         self._dialogs, self._display = dialogs, display
+        self._notes = Notes(printer, settings.notify, self.say)
         self._state_of: Callable[[str], State] | None = None
         self._waiting: list[str] = []  # tasks whose dialogs follow
         self._failed: set[str] = set()  # tasks whose expired_gcode failed
@@ -94,6 +96,7 @@ class Reminders:
         if state.status != DUE:
             return
         self._display.show(f"Maintenance: {state.label}")
+        self._notes.add(state.label)
         if self._dialogs.key in ("", state.task):
             self.show(state)
         elif state.task not in self._waiting:
