@@ -2,6 +2,7 @@
 
 VENV ?= .venv
 PY = $(VENV)/bin/python
+PYTHON ?= python3
 PYTHON37 ?= python3.7
 PYTHON313 ?= python3.13
 BROKER ?=
@@ -12,17 +13,31 @@ HERE = klippy_extra/contract.py
 COPIES = mqtt_bridge/contract.py custom_components/klipper_upkeep/contract.py
 
 .PHONY: demo venv check test test-all test-package test-python test-py37 test-integration test-ha test-klipper \
-  test-interop bench soak contract changelog
+  test-interop docs release bench soak contract changelog
 
-demo: $(VENV)/ready
+demo: $(VENV)/demo
 	$(PY) -m demo $(if $(BROKER),--broker '$(BROKER)') $(if $(KLIPPER),--klipper '$(KLIPPER)') $(if $(SPEED),--speed '$(SPEED)')
 
 venv: $(VENV)/ready
 
 $(VENV)/ready: pyproject.toml
-	python3 -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
-	touch $@
+	@$(call begin,everything for tests and checks)
+	@$(PIP) install -e '.[dev]'
+	@touch $@ $(VENV)/demo
+
+$(VENV)/demo: pyproject.toml
+	@$(call begin,what the demo needs)
+	@$(PIP) install -e '.[demo]'
+	@touch $@
+
+# Tell what is wrong with the Python before anything is fetched.
+PIP = $(PY) -m pip --quiet --disable-pip-version-check
+define begin
+$(PYTHON) -c 'import sys; old = sys.version_info < (3, 11); sys.exit("Python 3.11 or newer is needed, and $(PYTHON) is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12 ..." if old else 0)'
+$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot make environments. Debian: sudo apt install python3-venv"; exit 1; }
+echo "Installing $(1) into $(VENV): about a minute."
+$(PYTHON) -m venv $(VENV)
+endef
 
 check: $(VENV)/ready
 	$(VENV)/bin/ruff format --check .
@@ -110,6 +125,10 @@ $(VENV)-moonraker/ready:
 test-interop: $(VENV)/ready
 	$(PY) -m pytest -m interop tests/interop
 
+# The pages as a site in build/site; a link that leads nowhere fails.
+docs: $(VENV)/ready
+	$(VENV)/bin/mkdocs build --quiet
+
 bench: $(VENV)/ready
 	$(PY) -m benchmarks
 
@@ -122,3 +141,6 @@ contract:
 
 changelog: $(VENV)/ready
 	$(VENV)/bin/towncrier build --draft
+
+release: $(VENV)/ready
+	.ci/release '$(VERSION)'

@@ -1,0 +1,29 @@
+"""For MkDocs: links that leave docs/ are looked up, and lead to the forge."""
+
+from __future__ import annotations
+
+import logging
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)(#[^)]*)?\)")
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, **_more: Any) -> str:
+    """Make links that leave docs/ whole; warn of one that names no file."""
+    folder = posixpath.join("docs", posixpath.dirname(page.file.src_uri))
+
+    def whole(found: re.Match[str]) -> str:
+        path = posixpath.normpath(posixpath.join(folder, found[1]))
+        is_folder = (ROOT / path).is_dir()
+        if path.startswith("docs/") and not is_folder:
+            return found[0]
+        if not (ROOT / path).exists():
+            logging.getLogger("mkdocs").warning("%s links to %s", page.file, path)
+        kind = "tree" if is_folder else "blob"
+        return f"]({config['repo_url']}/{kind}/main/{path}{found[2] or ''})"
+
+    return LINK.sub(whole, markdown)
