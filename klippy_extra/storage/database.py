@@ -142,9 +142,12 @@ def _copied(path: Path) -> Iterator[Path]:
 
 
 def _fault(path: Path) -> str:
-    """Return what is wrong with the file at *path*, or nothing."""
+    """Return what is wrong with the file at *path*, or nothing; change nothing."""
+    # To close a connection that may write puts the journal into the file.
+    address = f"{path.absolute().as_uri()}?mode=ro"
     try:
-        with contextlib.closing(sqlite3.connect(str(path), timeout=1.0)) as database:
+        connection = sqlite3.connect(address, timeout=1.0, uri=True)
+        with contextlib.closing(connection) as database:
             version = database.execute("PRAGMA user_version").fetchone()[0]
             if version > FORMAT:
                 return f"was written by a newer version (format {version})"

@@ -213,7 +213,6 @@ def test_a_store_that_opens_late_hands_over_what_it_holds(life, tmp_path):
 def test_a_store_that_opens_late_is_not_overwritten_before_it_was_joined(
     life, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("klippy_extra.storage.store.RETRY", 0.05)
     path = tmp_path / "upkeep.sqlite"
     life(path).save(COUNTED)
     life(path).store.close({})
@@ -221,6 +220,8 @@ def test_a_store_that_opens_late_is_not_overwritten_before_it_was_joined(
     now = life(path)
     now.save({"meters": {"readings": {"print_time": 0.0}}})
     permitted()
+    monkeypatch.setattr("klippy_extra.storage.store.RETRY", 0.05)
+    now.store.save({})
     now.until(lambda: now.late)
     now.until(lambda: any("could not be joined" in text for text in now.refusals))
 

@@ -89,11 +89,10 @@ def test_numbers_never_repeat_in_lives_that_save_nothing(start, disk, wall):
     assert seen == sorted(seen)
 
 
-def test_a_store_that_opens_late_is_joined_with_what_was_counted(bench, monkeypatch):
+def test_a_store_that_opens_late_is_joined_with_what_was_counted(bench):
     air = RODS.replace("rods", "air")
     cutter = "[maintain cutter]\ntrigger: count_cuts\nthreshold: 100\n"
     printer = bench(RODS + air + cutter)
-    try_again_soon(monkeypatch)
     printer.use(print_time=5.0)
     printer.say("UPDATE_MAINTENANCE NAME=air NOTE=before")
     printer.gcode("MAINTENANCE_COUNT NAME=cuts BY=7")
@@ -114,6 +113,7 @@ def test_a_store_that_opens_late_is_joined_with_what_was_counted(bench, monkeypa
     printer.use(print_time=0.5)
     path.rmdir()
     aside.rename(path)
+    printer.manager.memory.save({})  # it is tried again at once
 
     printer.wait_for(lambda: printer.manager.memory.known, "the store")
     printer.saved()
