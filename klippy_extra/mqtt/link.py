@@ -180,12 +180,13 @@ class Link:
                 "maintain: no connection to %s: %s; trying again", self._name, reason
             )
             self._post(lambda: self._lost(reason))
-        if session.ready_at is None:
+        cut_short = session.was_taken_over or 0.0 < session.lived < SHORT
+        if session.ready_at is None and not cut_short:
             self._failures += 1
             self._trouble(reason)
             left_out = session.cut() if session.is_greeted else ""
             pause = BACK_OFF[min(self._failures, len(BACK_OFF) - 1)]
-        elif session.lived < SHORT:
+        elif cut_short:
             self._failures, self._shorts = 0, self._shorts + 1
             left_out = session.cut()
             pause = SHORT_BACK_OFF[min(self._shorts, len(SHORT_BACK_OFF)) - 1]

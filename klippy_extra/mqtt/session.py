@@ -153,6 +153,8 @@ class Session:
     def _wait(self, most: float) -> None:
         client = self._client
         connection: Any = client.socket()
+        if connection is None:
+            return  # it ended as something was sent
         rest = self._pace.rest()
         pending = getattr(connection, "pending", None)  # TLS may hold read bytes
         is_pending = rest <= 0.0 and pending is not None and bool(pending())

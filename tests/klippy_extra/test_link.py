@@ -7,40 +7,20 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 
 import paho.mqtt.client as paho
 import pytest
 
 from klippy_extra.broker import Broker, credentials
-from klippy_extra.mqtt.link import Handlers, Link
 from klippy_extra.mqtt.session import Session
-from klippy_extra.mqtt.subscriptions import Subscriptions
 from tests import programs
+from tests.fakes.links import Reactor, make_link
 from tests.fakes.mosquitto import Mosquitto, free_port
 from tests.fakes.strict import Strict
 
 pytestmark = [
     pytest.mark.system,
 ]
-
-
-class Reactor:
-    """Runs what the link posts, in the test's thread, until something is heard."""
-
-    def __init__(self):
-        self.posted = queue.SimpleQueue()
-        self.heard = []
-
-    def until(self, what, within=15):
-        """Return the first thing heard whose first word is *what*."""
-        deadline = time.monotonic() + within
-        while True:
-            for thing in self.heard:
-                if thing[0] == what:
-                    self.heard.remove(thing)
-                    return thing
-            self.posted.get(timeout=deadline - time.monotonic())()
 
 
 @pytest.fixture
@@ -61,31 +41,9 @@ def broker(tmp_path):
 def links(reactor):
     made = []
 
-    def make(
-        broker,
-        first=("p/info", "p/availability"),
-        then=("p/+/command",),
-        instead=None,
-    ):
-        def hear(*thing):
-            reactor.posted.put(lambda: reactor.heard.append(thing))
-
-        link = Link(
-            broker,
-            "p/availability",
-            Subscriptions(first, then, instead or {}),
-            reactor.posted.put,
-            Handlers(
-                lambda: reactor.heard.append(("connected",)),
-                lambda reason: reactor.heard.append(("lost", reason)),
-                lambda *message: hear("message", *message),
-                lambda text: reactor.heard.append(("trouble", text)),
-                lambda text: reactor.heard.append(("notice", text)),
-            ),
-        )
-        made.append(link)
-        link.start()
-        return link
+    def make(broker, **more):
+        made.append(make_link(reactor, broker, **more))
+        return made[-1]
 
     yield make
     for link in made:

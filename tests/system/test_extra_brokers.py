@@ -1,0 +1,321 @@
+"""What the extra's link makes of brokers with limits, and what people hear of it."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from klippy_extra.broker import Broker
+from tests.brokers import Rules, ScriptedBroker
+from tests.fakes.links import Reactor, make_link
+from tests.fakes.mosquitto import Mosquitto, free_port
+
+pytestmark = pytest.mark.system
+
+# Properties of CONNACK (MQTT 5, section 3.2.2.3).
+SMALL = b"\x27" + (200).to_bytes(4, "big")  # Maximum Packet Size
+NO_RETAIN = b"\x25\0"
+QOS_0 = b"\x24\0"
+NO_WILDCARDS = b"\x28\0"
+OFTEN = b"\x13\0\1"  # Server Keep Alive of 1 s
+NOT_AUTHORISED, TAKEN_OVER = 0x87, 0x8E
+TASKS = [f"p/t{number}/command" for number in range(20)]
+
+
+@pytest.fixture
+def reactor(monkeypatch):
+    monkeypatch.setattr("klippy_extra.mqtt.link.SHORT", 0.0)
+    monkeypatch.setattr("klippy_extra.mqtt.link.BACK_OFF", (0.02,) * 6)
+    return Reactor()
+
+
+@pytest.fixture
+def links(reactor):
+    made = []
+
+    def make(port, **more):
+        subscriptions = {
+            name: more.pop(name) for name in ("then", "instead") if name in more
+        }
+        where = Broker("127.0.0.1", "test-client", port, **more)
+        made.append(make_link(reactor, where, **subscriptions))
+        return made[-1]
+
+    yield make
+    for link in made:
+        link.close()
+
+
+@pytest.fixture
+def scripted():
+    made = []
+
+    def make(**rules):
+        made.append(ScriptedBroker(Rules(**rules)))
+        return made[-1]
+
+    yield make
+    for broker in made:
+        broker.kill()
+
+
+def arrives(broker, topic):
+    broker.wait_for(lambda: any(each == topic for each, _ in broker.published))
+
+
+def test_what_is_larger_than_a_packet_may_be_is_left_out_and_named(
+    scripted, links, reactor
+):
+    broker = scripted(properties=SMALL)
+    link = links(broker.port, version="5")
+    reactor.until("connected")
+    link.publish("p/large", b"x" * 200)
+    link.publish("p/small", b"x")
+
+    arrives(broker, "p/small")
+    assert "p/large" not in [topic for topic, _ in broker.published]
+    assert "up to 200 bytes. The one to p/large" in reactor.until("notice")[1]
+
+
+def test_a_broker_without_retained_messages_gets_none(scripted, links, reactor):
+    broker = scripted(properties=NO_RETAIN)
+    link = links(broker.port, version="5")
+    assert "keeps no retained messages" in reactor.until("notice")[1]
+    reactor.until("connected")
+    link.publish("p/state", b"x", retain=True)
+
+    arrives(broker, "p/state")
+    assert broker.retained == {}
+
+
+def test_a_broker_of_quality_0_gets_everything_once(scripted, links, reactor):
+    broker = scripted(properties=QOS_0)
+    link = links(broker.port, version="5")
+    reactor.until("connected")
+    for number in range(100):
+        link.publish(f"p/{number}", b"x")
+
+    arrives(broker, "p/99")
+    assert "quality 0" in reactor.until("notice")[1]
+
+
+@pytest.mark.parametrize("version", ["3.1.1", "5"])
+def test_without_wildcards_each_topic_is_subscribed_to(
+    scripted, links, reactor, version
+):
+    """Told by a property, or by a refusal; at most eight filters at once."""
+    rules = {"refuses": lambda each: 0xA2 if "+" in each else 0, "most_filters": 8}
+    if version == "5":
+        rules["properties"] = NO_WILDCARDS
+    broker = scripted(**rules)
+    links(broker.port, version=version, instead={"p/+/command": TASKS})
+    reactor.until("connected")
+
+    subscribed = [each for filters in broker.subscribes for each in filters]
+    assert set(TASKS) <= set(subscribed)
+    assert max(map(len, broker.subscribes)) == 8
+    assert ("+" in "".join(subscribed)) is (version == "3.1.1")
+    broker.publish("p/t7/command", b"done")
+    assert reactor.until("message")[1] == "p/t7/command"
+
+
+def test_the_servers_keepalive_holds(scripted, links, reactor):
+    broker = scripted(properties=OFTEN)
+    links(broker.port, version="5", keepalive=600)
+    reactor.until("connected")
+
+    broker.wait_for(lambda: broker.pings > 0)
+
+
+@pytest.mark.parametrize("version", ["3.1.1", "5"])
+def test_a_subscription_that_is_refused_costs_what_it_was_for(
+    scripted, links, reactor, version
+):
+    broker = scripted(refuses=lambda each: 0x87 if each == "home/status" else 0)
+    link = links(broker.port, version=version, then=("p/+/command", "home/status"))
+    reactor.until("connected")
+    assert "subscription to home/status" in reactor.until("notice")[1]
+    link.publish("p/state", b"x")
+
+    arrives(broker, "p/state")
+    assert len(broker.connects) == 1
+
+
+def test_a_subscription_that_ends_the_connection_is_left_out(scripted, links, reactor):
+    """EMQX may do so where it denies one."""
+    broker = scripted(cuts=lambda each: each == "home/status")
+    links(broker.port, then=("p/+/command", "home/status"))
+    reactor.until("connected")
+
+    assert "ends the connection at home/status" in reactor.until("notice")[1]
+    broker.publish("p/t7/command", b"done")
+    assert reactor.until("message")[1] == "p/t7/command"
+
+
+def test_a_message_that_ends_the_connection_is_left_out_the_second_time(
+    scripted, links, reactor, monkeypatch
+):
+    """MQTT 3.1.1 has no other way to refuse one."""
+    monkeypatch.setattr("klippy_extra.mqtt.link.SHORT", 60.0)
+    monkeypatch.setattr("klippy_extra.mqtt.link.SHORT_BACK_OFF", (0.02,))
+    broker = scripted(most_packet=1000)
+    link = links(broker.port)
+
+    def snapshot():
+        reactor.until("connected")
+        for topic in ("p/before", "p/large", "p/after"):
+            link.publish(topic, b"x" * (2000 if topic == "p/large" else 1))
+
+    snapshot()
+    reactor.until("lost")
+    snapshot()
+    assert "ends the connection at p/large" in reactor.until("notice")[1]
+    snapshot()
+    arrives(broker, "p/after")
+
+
+def test_what_the_broker_refuses_to_take_is_told_in_words(scripted, links, reactor):
+    broker = scripted(denies=lambda topic: NOT_AUTHORISED if topic == "p/x" else 0)
+    link = links(broker.port, version="5")
+    reactor.until("connected")
+    link.publish("p/x", b"x")
+
+    assert reactor.until("notice")[1] == (
+        "The MQTT broker refuses what is published to p/x: it does not authorise us:"
+        " look at 'credentials' and at the broker's rights."
+    )
+
+
+def test_a_link_that_another_client_takes_over_backs_off(
+    scripted, links, reactor, monkeypatch
+):
+    monkeypatch.setattr("klippy_extra.mqtt.link.SHORT", 30.0)
+    broker = scripted(kick=TAKEN_OVER)
+    links(broker.port, version="5")
+
+    assert "a copied card, or 'mqtt_client_id'" in reactor.until("trouble")[1]
+    with pytest.raises(AssertionError):
+        broker.wait_for(lambda: len(broker.connects) > 1, seconds=3.0)
+
+
+# What people hear of a broker that does not work
+
+
+def trouble(reactor):
+    text = reactor.until("trouble")[1]
+    assert text.startswith("The MQTT broker 127.0.0.1:")
+    assert "nspecified" not in text
+    return text
+
+
+def test_where_nothing_listens_the_options_are_named(links, reactor):
+    links(free_port())
+
+    assert "look at 'mqtt_host' and 'mqtt_port'" in trouble(reactor)
+
+
+def test_it_is_told_once_and_again_when_it_works(tmp_path, links, reactor):
+    later = Mosquitto(tmp_path)
+    links(later.port)
+    trouble(reactor)
+    later.start()
+    reactor.until("connected")
+    assert reactor.until("trouble") == ("trouble", "")
+    later.kill()
+
+
+def test_a_web_server_is_no_broker(links, reactor):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        links(server.getsockname()[1])
+        assert "does not answer as an MQTT broker" in trouble(reactor)
+        thread.join(5)
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A certificate for the name `other.example`, that vouches for itself."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl binary (Debian: apt-get install openssl)")
+    command = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -batch -days 9 -keyout key"
+        " -out crt -subj /CN=other.example -addext subjectAltName=DNS:other.example"
+    )
+    subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
+    return tmp_path
+
+
+@pytest.fixture
+def secure(certificate):
+    broker = Mosquitto(
+        certificate, f"certfile {certificate}/crt", f"keyfile {certificate}/key"
+    ).start()
+    yield broker
+    broker.kill()
+
+
+def test_a_port_for_tls_without_tls_is_told_so(secure, links, reactor):
+    links(secure.port)
+
+    assert "without 'mqtt_tls'" in trouble(reactor)
+
+
+# Paho drops, without closing it, the socket of a handshake that failed.
+FAILED_HANDSHAKE = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
+@FAILED_HANDSHAKE
+def test_tls_on_a_port_without_is_told_so(tmp_path, links, reactor):
+    plain = Mosquitto(tmp_path).start()
+    links(plain.port, tls=True)
+    text = trouble(reactor)
+    plain.kill()
+
+    assert "'mqtt_tls'" in text or "does not answer as an MQTT broker" in text
+
+
+@FAILED_HANDSHAKE
+def test_another_name_in_the_certificate_is_told_and_can_be_named(
+    secure, certificate, links, reactor
+):
+    ca = str(certificate / "crt")
+    links(secure.port, tls=True, ca=ca)
+    assert "look at 'mqtt_server_name'" in trouble(reactor)
+
+    links(secure.port, tls=True, ca=ca, server_name="other.example")
+    reactor.until("connected")
+
+
+def test_a_refused_password_names_the_option(tmp_path, links, reactor):
+    closed = Mosquitto(tmp_path, "allow_anonymous false").start()
+    links(closed.port, username="anna", password="wrong")
+    text = trouble(reactor)
+    closed.kill()
+
+    assert "look at 'credentials'" in text
+
+
+def test_a_websocket_is_a_way_as_well(tmp_path, links, reactor):
+    port = free_port()
+    broker = Mosquitto(
+        tmp_path, f"listener {port} 127.0.0.1", "protocol websockets"
+    ).start()
+    link = links(port, path="/mqtt")
+    reactor.until("connected")
+    link.publish("p/info", b"hello")
+    assert reactor.until("message")[1:3] == ("p/info", b"hello")
+    broker.kill()
