@@ -16,6 +16,9 @@ printer_1_data ...). It may be run again at any time.
 
   --preset MACHINE  write a starter maintain.cfg, and do not ask; "none" for none
   --list-presets    show the machines there are presets for
+  --page            let Moonraker serve the page, and put entries for it into
+                    Mainsail's sidebar and KlipperScreen's menu; do not ask
+  --no-page         do not, and do not ask
   --uninstall       take everything out again; counts and maintain.cfg stay
   --dry-run         only say what would be done
   --yes             ask nothing
@@ -38,7 +41,7 @@ here=$(cd "$(dirname "$0")" && pwd -P)
 extra=$here/klippy_extra
 stamp=$(date +%Y%m%d-%H%M%S)
 system='' units=''
-preset='' given_klipper='' given_env='' given_config=''
+preset='' page='' given_klipper='' given_env='' given_config=''
 uninstall=false dry_run=false ask=true pip=true moonraker=true
 changed=false moonraker_changed=false
 
@@ -88,6 +91,8 @@ rewrite() {
 . "$here/deploy/install/check.sh"
 # shellcheck source=deploy/install/moonraker.sh
 . "$here/deploy/install/moonraker.sh"
+# shellcheck source=deploy/install/page.sh
+. "$here/deploy/install/page.sh"
 
 # Installing
 
@@ -190,6 +195,7 @@ install_one() {
     link_extra "$klipper"
     if [ -n "$config" ]; then
         if $moonraker; then add_update_manager "$config"; fi
+        if $page; then install_page "$config"; fi
         write_starter "$config"
     fi
 }
@@ -201,7 +207,7 @@ tell_what_is_left() {
     say '  - Restart Klipper as a service, since RESTART loads no new code:'
     say "      $(restarting klipper)"
     if $moonraker_changed; then
-        say '  - Restart Moonraker, so that it shows the updates:'
+        say '  - Restart Moonraker, so that it knows of this:'
         say "      $(restarting moonraker)"
     fi
 }
@@ -243,7 +249,10 @@ uninstall_one() {
         put_back "$folder/maintain"
         put_back "$folder/maintain.py"
     done
-    if [ -n "$config" ] && $moonraker; then remove_update_manager "$config"; fi
+    if [ -n "$config" ] && $moonraker; then
+        remove_update_manager "$config"
+        remove_page "$config"
+    fi
     if [ -n "$config" ] && grep -q '^\[include .*maintain\|^\[maintain' "$config/printer.cfg" 2>/dev/null; then
         say "  ! Klipper will not start while $config/printer.cfg asks for [maintain]:"
         say "    take its sections, or the line that includes them, out."
@@ -270,6 +279,8 @@ while [ $# -gt 0 ]; do
         --list-presets) list_presets=true ;;
         --dry-run) dry_run=true ;;
         --yes | -y) ask=false ;;
+        --page) page=true ;;
+        --no-page) page=false ;;
         --no-pip) pip=false ;;
         --no-moonraker) moonraker=false ;;
         --help | -h)
@@ -316,6 +327,7 @@ fi
 origin=$(git -C "$here" remote get-url origin 2>/dev/null || true)
 branch=$(git -C "$here" symbolic-ref --short HEAD 2>/dev/null || echo main)
 choose_preset
+choose_page
 if [ -n "$preset" ] && [ "$preset" != none ]; then
     presets starter "$preset" >/dev/null 2>&1 ||
         fail "there is no preset for '$preset'; see --list-presets"

@@ -1,0 +1,112 @@
+# shellcheck shell=sh disable=SC2154,SC2034 # install.sh shares its variables
+# Part of install.sh: the page by Moonraker, and the entries that lead to it.
+
+component=$here/deploy/moonraker/upkeep.py
+panel=$here/deploy/klipperscreen/maintenance.py
+
+# The folder of a checkout beside the user's others, or of a vendor; nothing if none.
+checkout_of() {
+    for folder in "$system$HOME/$1" "$system/usr/data/$1" "$system/userdata/$1" \
+        "$system/usr/share/$1" "$system/opt/$1"; do
+        if [ -d "$folder/$2" ]; then
+            echo "$folder"
+            return 0
+        fi
+    done
+}
+
+choose_page() {
+    [ -z "$page" ] || return 0
+    page=false
+    if $uninstall; then return 0; fi
+    $ask && [ -t 0 ] || return 0
+    [ -n "$(checkout_of moonraker moonraker/components)" ] || return 0
+    say
+    say 'A page in the browser can show the tasks, and due ones can ring the bell of'
+    printf 'Mainsail and Fluidd. Shall Moonraker serve it? (Y/n) '
+    read -r answer || answer=n
+    case $answer in [nN]*) ;; *) page=true ;; esac
+}
+
+# A link of ours in a checkout of somebody else's: git does not call it a change.
+link_into() {
+    link=$1/$2
+    if [ -L "$link" ] && [ "$(readlink "$link")" = "$3" ]; then
+        kept "$link"
+        return 0
+    fi
+    set_aside "$link"
+    run ln -s "$3" "$link"
+    did "linked $link -> $3"
+    exclude=$1/.git/info/exclude
+    if [ -d "$1/.git/info" ] && ! grep -qx "/$2" "$exclude" 2>/dev/null && ! $dry_run; then
+        printf '/%s\n' "$2" >>"$exclude"
+    fi
+}
+
+# change_file add|remove WHAT FILE TOLD: let page.py change a file, after a backup.
+change_file() {
+    file=$3
+    if [ "$1" = remove ] && [ ! -f "$file" ]; then return 0; fi
+    if ! { [ ! -f "$file" ] || cat "$file"; } |
+        "$any_python" "$here/deploy/install/page.py" "$1" "$2" >"$text" 2>/dev/null; then
+        say "  ! $file is left alone: it is not what it should be"
+        return 0
+    fi
+    if [ -f "$file" ] && cmp -s "$file" "$text"; then
+        if [ "$1" = add ]; then kept "$4 in $file"; fi
+        return 0
+    fi
+    if [ -f "$file" ]; then
+        back_up "$file"
+        rewrite "$file" <"$text"
+    else
+        run mkdir -p "$(dirname "$file")"
+        run cp "$text" "$file"
+    fi
+    case $1 in
+        add) did "added $4 to $file" ;;
+        *) did "removed $4 from $file" ;;
+    esac
+    moonraker_changed=true
+}
+
+# install_page CONFIG
+install_page() {
+    [ -f "$1/moonraker.conf" ] || return 0
+    folder=$(checkout_of moonraker moonraker/components)
+    if [ -z "$folder" ]; then
+        say '  ! no Moonraker was found for the page: see docs/page.md'
+        return 0
+    fi
+    link_into "$folder" moonraker/components/upkeep.py "$component"
+    change_file add section "$1/moonraker.conf" '[upkeep]'
+    if [ -n "$(checkout_of mainsail .)" ] || [ -d "$1/.theme" ]; then
+        change_file add sidebar "$1/.theme/navi.json" 'an entry'
+    fi
+    screen=$(checkout_of KlipperScreen panels)
+    if [ -n "$screen" ]; then
+        link_into "$screen" panels/maintenance.py "$panel"
+        change_file add menu "$1/KlipperScreen.conf" 'an entry'
+    fi
+}
+
+remove_page() {
+    folder=$(checkout_of moonraker moonraker/components)
+    unlink_from "$folder" moonraker/components/upkeep.py
+    unlink_from "$(checkout_of KlipperScreen panels)" panels/maintenance.py
+    change_file remove section "$1/moonraker.conf" '[upkeep]'
+    change_file remove sidebar "$1/.theme/navi.json" 'our entry'
+    change_file remove menu "$1/KlipperScreen.conf" 'our entry'
+}
+
+unlink_from() {
+    if [ -n "$1" ] && [ -L "$1/$2" ]; then
+        case $(readlink "$1/$2") in
+            "$here"/*)
+                run rm -f "$1/$2"
+                did "removed $1/$2"
+                ;;
+        esac
+    fi
+}

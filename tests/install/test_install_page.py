@@ -1,0 +1,112 @@
+"""The page, the sidebar and the screen: links and entries, put in and taken out."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+
+import pytest
+
+from tests.install.test_install import MOONRAKER, ROOT, Home
+
+NAVI = '[{"title": "Camera", "href": "http://cam", "icon": "M0 0"}]'
+SCREEN = "[main]\nlang: de\n\n#~# --- Do not edit below this line. ---\n#~# [main]\n"
+
+
+@pytest.fixture
+def home(tmp_path):
+    home = Home(tmp_path)
+    home.klipper()
+    home.env()
+    home.config = home.data()
+    home.git()
+    home.moonraker = home.path / "moonraker"
+    (home.moonraker / "moonraker" / "components").mkdir(parents=True)
+    subprocess.run(["git", "init", "-q", str(home.moonraker)], check=True)
+    return home
+
+
+def with_screens(home):
+    (home.path / "mainsail").mkdir()
+    (home.path / "KlipperScreen" / "panels").mkdir(parents=True)
+    (home.config / ".theme").mkdir()
+    (home.config / ".theme" / "navi.json").write_text(NAVI)
+    (home.config / "KlipperScreen.conf").write_text(SCREEN)
+
+
+def test_the_page_is_linked_into_moonraker_which_calls_that_no_change(home):
+    home.install("--page")
+
+    link = home.moonraker / "moonraker" / "components" / "upkeep.py"
+    assert link.resolve() == ROOT / "deploy" / "moonraker" / "upkeep.py"
+    assert "\n[upkeep]\n" in (home.config / "moonraker.conf").read_text()
+    status = ["git", "-C", str(home.moonraker), "status", "--porcelain", "-uall"]
+    done = subprocess.run(status, capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+
+
+def test_a_second_run_changes_nothing(home):
+    with_screens(home)
+    home.install("--page")
+    before = home.snapshot()
+    said = home.install("--page").stdout
+    assert home.snapshot() == before
+    assert "Everything was in place already." in said
+
+
+def test_without_the_option_and_nobody_to_ask_there_is_no_page(home):
+    home.install()
+    assert not (home.moonraker / "moonraker" / "components" / "upkeep.py").exists()
+    assert "[upkeep]" not in (home.config / "moonraker.conf").read_text()
+
+
+def test_the_entries_stand_beside_what_people_have_and_go_alone(home):
+    with_screens(home)
+    home.install("--page")
+
+    entries = json.loads((home.config / ".theme" / "navi.json").read_text())
+    assert [each["title"] for each in entries] == ["Camera", "Maintenance"]
+    screen = (home.config / "KlipperScreen.conf").read_text()
+    assert screen.index("[menu __main maintenance]") < screen.index("#~# ---")
+
+    home.install("--uninstall")
+    assert json.loads((home.config / ".theme" / "navi.json").read_text()) == [
+        json.loads(NAVI)[0]
+    ]
+    assert (home.config / "KlipperScreen.conf").read_text() == SCREEN
+    assert (home.config / "moonraker.conf").read_text() == MOONRAKER
+    assert not (home.path / "KlipperScreen" / "panels" / "maintenance.py").exists()
+    assert not (home.moonraker / "moonraker" / "components" / "upkeep.py").exists()
+
+
+def test_a_sidebar_that_cannot_be_read_is_left_alone_and_said(home):
+    with_screens(home)
+    (home.config / ".theme" / "navi.json").write_text("{broken")
+    said = home.install("--page").stdout
+    assert (home.config / ".theme" / "navi.json").read_text() == "{broken"
+    assert "navi.json is left alone" in said
+
+
+@pytest.fixture(scope="module")
+def page():
+    file = ROOT / "deploy" / "install" / "page.py"
+    spec = importlib.util.spec_from_file_location("install_page", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[server]\nport: 7125\n", "[server]\nport: 7125", "[a]\nb: 1\n\n[c]\nd: 2\n"],
+)
+def test_a_section_that_was_added_can_be_taken_out(page, text):
+    added = page.add_section(text)
+    assert page.add_section(added) == added
+    assert page.remove_section(added).rstrip("\n") == text.rstrip("\n")
+
+
+def test_a_section_with_options_between_others_is_taken_out_whole(page):
+    text = "[a]\nb: 1\n\n[upkeep]\nname: Voron\nannouncements: False\n\n[c]\nd: 2\n"
+    assert page.remove_section(text) == "[a]\nb: 1\n[c]\nd: 2\n"
