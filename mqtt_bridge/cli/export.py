@@ -87,15 +87,15 @@ def _limits(line: TaskRow) -> Iterable[dict[str, Any]]:
         yield {
             "printer": line.printer,
             "task": line.task,
-            "label": line.said["label"],
+            "label": line.values["label"],
             "online": line.online,
             "status": line.status,
             **limit._asdict(),
-            "decides": limit.meter == line.said["trigger"],
+            "decides": limit.meter == line.values["trigger"],
             "time": _moment(line.time),
-            "enabled": bool(line.said["enabled"]),
-            **{name: line.said[name] for name in COUNTERS},
-            **{name: _moment(line.said[name]) for name in MOMENTS},
+            "enabled": bool(line.values["enabled"]),
+            **{name: line.values[name] for name in COUNTERS},
+            **{name: _moment(line.values[name]) for name in MOMENTS},
         }
 
 

@@ -73,7 +73,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def serve(loaded: settings.Settings) -> int:
-    """Run the bridge until SIGINT or SIGTERM; 0 if it was asked to end."""
+    """Run the bridge until SIGINT, SIGTERM or SIGHUP; 0 if it was asked to end."""
     from mktl_daemon import RefusedError  # noqa: PLC0415
 
     stop = threading.Event()
@@ -86,7 +86,8 @@ def serve(loaded: settings.Settings) -> int:
         else:
             raise SystemExit(0)  # still being set up: the constructor cleans up
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # SIGHUP, too: who starts the bridge starts it again, with the settings of then.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, leave)
     while not stop.is_set():
         try:

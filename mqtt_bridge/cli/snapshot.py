@@ -29,7 +29,7 @@ URGENCY = (
 
 
 class TaskRow(NamedTuple):
-    """A task as it is shown: *said* has its values by field, *unit* is short."""
+    """A task as it is shown: *values* are by field, *unit* is short."""
 
     printer: str
     name: str
@@ -38,12 +38,12 @@ class TaskRow(NamedTuple):
     status: str
     unit: str
     time: float
-    said: dict[str, Value]
+    values: dict[str, Value]
     limits: tuple[Limit, ...]
 
     @property
     def percent(self) -> float:
-        return float(self.said["percent"] or 0.0)
+        return float(self.values["percent"] or 0.0)
 
 
 class _Nowhere:
@@ -93,22 +93,22 @@ def missing(bridge: Bridge) -> list[str]:
 
 def lines(bridge: Bridge) -> list[TaskRow]:
     """Every task, the most urgent first. Called in the bridge's turn."""
-    found = []
+    rows = []
     for printer in bridge.fleet.printers.values():
         info = printer.state.info
         for task, record in printer.tasks.items():
             if info is None or not record.shown:
                 continue
-            said = record.named()
-            status = contract.STATUSES[int(said["status"] or 0)]
-            found.append(
+            values = record.named()
+            status = contract.STATUSES[int(values["status"] or 0)]
+            rows.append(
                 TaskRow(
                     printer.slug, info.name, printer.online, task, status,
-                    _units(record)["used"], record.time, said, tuple(_limits(record)),
+                    _units(record)["used"], record.time, values, tuple(_limits(record)),
                 )
             )  # fmt: skip
     return sorted(
-        found,
+        rows,
         key=lambda line: (
             URGENCY.index(line.status), -line.percent, line.printer, line.task,
         ),
@@ -126,10 +126,10 @@ def _units(record: Record) -> dict[str, str]:
 
 def _limits(record: Record) -> Iterator[Limit]:
     """All limits; a task with one alone has its numbers as its own."""
-    said, units = record.named(), _units(record)
+    values, units = record.named(), _units(record)
     below = {f"{slug}.": meter for slug, meter in record.shape.meters.items()}
-    for prefix, meter in (below or {"": str(said["trigger"])}).items():
-        numbers = [float(said[prefix + name] or 0) for name in Limit._fields[2:]]
+    for prefix, meter in (below or {"": str(values["trigger"])}).items():
+        numbers = [float(values[prefix + name] or 0) for name in Limit._fields[2:]]
         yield Limit(meter, units[prefix + "used"], *numbers)
 
 

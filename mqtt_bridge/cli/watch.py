@@ -9,9 +9,12 @@ import re
 import select
 import sys
 import termios
+import time
 import tty
 from argparse import Namespace
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,85 +28,104 @@ from mqtt_bridge.settings import Settings
 if TYPE_CHECKING:
     from rich.table import Table
 
-TICK = 0.5  # seconds between looks at the fleet
+TICK = 0.5  # seconds between two pictures of the fleet
 WITHIN = 7.0  # seconds
 LATER = 24.0  # hours
+SURE = 5.0  # seconds in which a second key confirms "done"
 COLOURS = {"due": "red", "soon": "yellow", "ok": "green"}
-# How the columns share the room that those without a number leave.
+# The columns, how they share the room that those without a number leave, and from how
+# many characters of the terminal on each is shown: printer, task and status always.
 COLUMNS = {
-    "printer": 2, "task": 4, "status": None, "": 2, "remaining": None, "due": None,
-    "last done": None,
+    "printer": (2, 0), "task": (4, 0), "status": (None, 0), "": (2, 100),
+    "remaining": (None, 60), "due": (None, 80), "last done": (None, 110),
 }  # fmt: skip
 EMPTY = "no printer is known: upkeep-bridge check tells more"
 KEYS = "↑↓ choose   d done   s snooze a day   u unsnooze   q quit"
+SHORT_KEYS = "↑↓ d s u q"
+NARROW = 60  # characters
 UP, DOWN = ("\x1b[A", "k"), ("\x1b[B", "j")
 
 
 class Watch:
-    """What is shown and which task is chosen."""
+    """What is shown and which task is chosen. No key waits for the broker."""
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
-        self._lines: list[TaskRow] = []
+        self._rows: list[TaskRow] = []
         self._chosen: tuple[str, str] | None = None
-        self._told = ""
+        self._text = ""
+        self._takes_keys = False
+        self._sure_until = 0.0  # a second key confirms until then (monotonic)
+        self._asked: deque[tuple[str, str, Future[Any]]] = deque()
 
-    def look(self) -> None:
-        self._lines = self._bridge.call(lambda: snapshot.lines(self._bridge)).result(
+    def refresh(self) -> None:
+        """Copy the fleet, and take the outcomes of what was asked for."""
+        self._rows = self._bridge.call(lambda: snapshot.lines(self._bridge)).result(
             WITHIN
         )
+        while self._asked and self._asked[0][2].done():
+            name, past, future = self._asked.popleft()
+            error = future.exception()
+            self._text = f"{name}: not {past}: {error}" if error else f"{name}: {past}"
 
-    def table(self, rows: int) -> Table:
-        """The lines around the chosen one that fit *rows*."""
+    def table(self, rows: int, width: int = 120) -> Table:
+        """The rows around the chosen one that fit *rows*, in *width* characters."""
         chosen = self._number()
-        first = max(0, min(chosen - rows // 2, len(self._lines) - rows))
-        shown = self._lines[first : first + rows]
-        told = self._told if self._lines else EMPTY
+        first = max(0, min(chosen - rows // 2, len(self._rows) - rows))
+        shown = self._rows[first : first + rows]
+        keys = (SHORT_KEYS if width < NARROW else KEYS) if self._takes_keys else ""
+        text = (self._text or keys) if self._rows else EMPTY
         if not self._bridge.link.connected:
-            told = f"no connection to {self._bridge.settings.broker.address}"
-        return table(shown, told, chosen - first if self._chosen else None)
+            text = f"no connection to {self._bridge.settings.broker.address}"
+        return table(shown, text, chosen - first if self._chosen else None, width)
 
     def begin(self) -> None:
-        """Take keys from now on, and say which."""
-        self._told = KEYS
+        """Take keys from now on, and show which."""
+        self._takes_keys = True
 
     def key(self, key: str) -> bool:
         """Do what *key* means; False: leave."""
         if key in ("q", "\x03", "\x04"):
             return False
-        if key in (*UP, *DOWN) and self._lines:
+        if key != "d":
+            self._sure_until = 0.0
+        if key in (*UP, *DOWN) and self._rows:
             number = self._number() + (1 if key in DOWN else -1)
             if self._chosen is None:
                 number = 0
-            line = self._lines[max(0, min(number, len(self._lines) - 1))]
-            self._chosen = (line.printer, line.task)
-            self._told = KEYS
+            row = self._rows[max(0, min(number, len(self._rows) - 1))]
+            self._chosen = (row.printer, row.task)
+            self._text = ""
+        elif key == "d" and self._chosen is not None and not self._is_sure():
+            self._text = f"{'.'.join(self._chosen)}: press d again to mark it done"
         elif key in _COMMANDS and self._chosen is not None:
             self._ask(key)
         return True
 
+    def _is_sure(self) -> bool:
+        """Whether "done" was asked for a moment ago; if not, it is now."""
+        now = time.monotonic()
+        sure, self._sure_until = now < self._sure_until, now + SURE
+        return sure
+
     def _number(self) -> int:
-        places = [(line.printer, line.task) for line in self._lines]
+        places = [(row.printer, row.task) for row in self._rows]
         return places.index(self._chosen) if self._chosen in places else 0
 
     def _ask(self, key: str) -> None:
         assert self._chosen is not None  # noqa: S101 - the caller looked
         word, hours, past = _COMMANDS[key]
+        self._sure_until = 0.0
 
         def make(_record: Record, transaction: str) -> Command:
             return Command(word, transaction, _user(), hours=hours)
 
         name = ".".join(self._chosen)
-        asked = self._bridge.ask(*self._chosen, make)
-        try:
-            asked.result(WITHIN)
-        except Exception as error:  # noqa: BLE001 - whoever pressed is told
-            self._told = f"{name}: not {past}: {error}"
-        else:
-            self._told = f"{name}: {past}"
+        self._text = f"{name}: ..."
+        self._asked.append((name, past, self._bridge.ask(*self._chosen, make)))
 
 
-# Of each key the command, its hours, and what is told afterwards.
+# Of each key the command, its hours, and what is shown afterwards.
 _COMMANDS = {
     "d": ("done", None, "done"),
     "s": ("snooze", LATER, "snoozed"),
@@ -121,9 +143,11 @@ def main(settings: Settings, options: Namespace) -> int:
     try:
         with snapshot.fleet(settings) as bridge:
             watch = Watch(bridge)
-            watch.look()
+            for each in snapshot.missing(bridge):
+                print(f"upkeep-bridge: {each}", file=sys.stderr)
+            watch.refresh()
             if options.once or not sys.stdin.isatty():
-                console.print(watch.table(1_000_000))
+                console.print(watch.table(1_000_000, console.width))
             else:
                 _live(watch, console)
     except TimeoutError as error:
@@ -132,29 +156,41 @@ def main(settings: Settings, options: Namespace) -> int:
     return 0
 
 
-def table(lines: Sequence[TaskRow], told: str = "", chosen: int | None = None) -> Table:
-    from rich.progress_bar import ProgressBar  # noqa: PLC0415
+def table(
+    rows: Sequence[TaskRow], text: str = "", chosen: int | None = None, width: int = 120
+) -> Table:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    made = Table(expand=True, caption=Text(told))
-    for name, ratio in COLUMNS.items():
-        made.add_column(name, no_wrap=True, ratio=ratio)
-    for number, line in enumerate(lines):
-        colour = COLOURS.get(line.status, "bright_black")
-        done = min(100.0, max(0.0, line.percent))
-        left = f"{line.said['remaining']:.1f} {line.unit}".rstrip()
+    made = Table(expand=True, caption=Text(text), padding=(0, 0 if width < 60 else 1))
+    shown = [name for name, (_, least) in COLUMNS.items() if width >= least]
+    for name in shown:
+        made.add_column(name, no_wrap=True, ratio=COLUMNS[name][0])
+    for number, row in enumerate(rows):
+        cells = _cells(row)
         made.add_row(
-            Text(line.name, style="" if line.online else "bright_black"),
-            Text(str(line.said["label"])),
-            Text(line.status, style=colour),
-            ProgressBar(100, done, complete_style=colour, finished_style=colour),
-            Text(left, justify="right"),
-            _day(line.said["due_at"]),
-            _day(line.said["last_done"]),
+            *(cells[name] for name in shown),
             style="reverse" if number == chosen else "",
         )
     return made
+
+
+def _cells(row: TaskRow) -> dict[str, Any]:
+    from rich.progress_bar import ProgressBar  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    colour = COLOURS.get(row.status, "bright_black")
+    used = min(100.0, max(0.0, row.percent))
+    left = f"{row.values['remaining']:.1f} {row.unit}".rstrip()
+    return {
+        "printer": Text(row.name, style="" if row.online else "bright_black"),
+        "task": Text(str(row.values["label"])),
+        "status": Text(row.status, style=colour),
+        "": ProgressBar(100, used, complete_style=colour, finished_style=colour),
+        "remaining": Text(left, justify="right"),
+        "due": _day(row.values["due_at"]),
+        "last done": _day(row.values["last_done"]),
+    }
 
 
 def _day(moment: Any) -> str:
@@ -177,8 +213,9 @@ def _live(watch: Watch, console: Any) -> None:
         Live(console=console, screen=True, auto_refresh=False) as live,
     ):
         while True:
-            watch.look()
-            live.update(watch.table(max(1, console.height - 6)), refresh=True)
+            watch.refresh()
+            picture = watch.table(max(1, console.height - 6), console.width)
+            live.update(picture, refresh=True)
             if select.select([sys.stdin], [], [], TICK)[0]:
                 typed = os.read(sys.stdin.fileno(), 64).decode("utf-8", "replace")
                 # An arrow is three bytes that come at once.
@@ -188,7 +225,7 @@ def _live(watch: Watch, console: Any) -> None:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Log nothing: it would go across the table, which tells of the connection."""
+    """Log nothing: it would go across the table, which shows the connection."""
     logging.disable(logging.CRITICAL)
     try:
         yield

@@ -109,11 +109,12 @@ class Community:
         *flags: str,
         name: str = "bridge",
         wait: bool = True,
+        verbose: bool = True,
         **env: str,
     ) -> Process:
         """Start `upkeep-bridge` on the broker at *port*."""
         settings = [f"broker.port={port}", "broker.host=127.0.0.1", *flags]
-        arguments = ["mqtt_bridge", "-v"]
+        arguments = ["mqtt_bridge", *["-v"] * verbose]
         for each in settings:
             arguments += ["--set", each]
         process = self.start(name, arguments, **env)

@@ -15,11 +15,15 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import Future
+from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 from klippy_extra.upkeep.commands import MOST_LISTED
 from mqtt_bridge import settings
+from mqtt_bridge.cli import snapshot, watch
 from mqtt_bridge.contract import Entry, Result
 from tests.fakes.mosquitto import Mosquitto
 from tests.mqtt_bridge import messages as m
@@ -71,7 +75,10 @@ def test_every_line_that_init_comments_out_is_a_setting(run, tmp_path):
     run("init", str(file))
     text = re.sub(r"^# (?=\[|[a-z_]+ = )", "", file.read_text(), flags=re.MULTILINE)
     # These stand for each other, or name what is not there.
-    without = r"^(printers = \[.v|(credentials|ca|certificate|key|token_file) ).*"
+    without = (
+        r"^(printers = \[.v|base = \[|"
+        r"(credentials|ca|certificate|key|token_file|path) ).*"
+    )
     text = re.sub(without, "", text, flags=re.MULTILINE)
     text = text.replace("buttons = false", "buttons = true")
     file.write_text(text.replace("open = false", "open = true"))
@@ -224,7 +231,7 @@ def test_check_without_a_registry_tells_to_start_one(run, broker, printer, commu
     community.registry.stop()
     done = run("check", port=broker.port, env=community.env)
 
-    assert "Start mkregistryd" in done.stdout
+    assert "start mkregistryd" in done.stdout
 
 
 def test_export_writes_every_task(run, broker, printer):
@@ -339,10 +346,11 @@ def test_watch_takes_keys(broker, printer):
     try:
         shows("Belt")
         for keys, told in (
-            ("djd", "voron.belt: done"),
+            ("djd", "voron.belt: press d again"),
+            ("d", "voron.belt: done"),
             ("\x1b[Bs", "voron.rods: not snoozed: not in the script"),
             ("\x1b[Au", "voron.belt: not unsnoozed"),
-            ("jkkd", "voron.belt: done"),
+            ("jkkdd", "voron.belt: done"),
         ):
             os.write(here, keys.encode())
             shows(told)
@@ -395,3 +403,79 @@ def test_it_can_be_stopped_while_it_waits_for_a_broker(community):
     assert bridge.stop(signal.SIGTERM) == 0
     assert "Traceback" not in bridge.log
     assert "on the air" not in bridge.log
+
+
+def test_sighup_ends_it_cleanly_for_whoever_starts_it_again(community, broker, printer):
+    bridge = community.bridge(broker.port)
+    assert bridge.stop(signal.SIGHUP) == 0
+    assert "Traceback" not in bridge.log
+
+
+def test_the_version_is_told(run):
+    done = run("--version")
+    assert done.returncode == 0
+    assert re.match(r"upkeep-bridge \d+\.\d+", done.stdout)
+
+
+def row(**fields):
+    values = {"label": "Clean and oil the rods", "remaining": 12.5, "percent": 91.0,
+              "due_at": 1e9, "last_done": None}  # fmt: skip
+    return snapshot.TaskRow(
+        "voron", "Voron 2.4", True, "rods", "soon", "h", 0.0, {**values, **fields}, ()
+    )
+
+
+@pytest.mark.parametrize("size", [(40, 15), (80, 24), (120, 30)])
+def test_watch_shows_printer_and_task_in_any_terminal(size):
+    width, height = size
+    console = Console(width=width, height=height, record=True, file=io.StringIO())
+    console.print(watch.table([row()] * 50, "d done", 0, width))
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= width
+    [first, *_] = [line for line in lines if "soon" in line]
+    assert "Voron" in first
+    assert "Clean" in first
+
+
+class HungBridge:
+    """A bridge whose commands are never answered."""
+
+    settings = settings.load(None, {})
+
+    def __init__(self):
+        self.asked = []
+        self.link = SimpleNamespace(connected=True)
+
+    def call(self, function):
+        future = Future()
+        future.set_result([row()])
+        return future
+
+    def ask(self, printer, task, make):
+        self.asked.append(make(None, "t").command)
+        return Future()
+
+
+def test_a_hung_broker_freezes_no_key():
+    bridge = HungBridge()
+    shown = watch.Watch(bridge)
+    shown.begin()
+    shown.refresh()
+    begin = time.monotonic()
+    for key in "jddsu":
+        assert shown.key(key)
+        shown.refresh()
+    assert time.monotonic() - begin < 1
+    assert bridge.asked == ["done", "snooze", "unsnooze"]
+    assert not shown.key("q")
+
+
+def test_done_asks_once():
+    bridge = HungBridge()
+    shown = watch.Watch(bridge)
+    shown.refresh()
+    for key in ("j", "d", "j", "d"):
+        shown.key(key)
+    assert bridge.asked == []
+    shown.key("d")
+    assert bridge.asked == ["done"]

@@ -1,0 +1,140 @@
+"""While one client or printer floods, the others are served."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+import zmq
+
+from mqtt_bridge import contract
+from tests.mqtt_bridge import messages as m
+from tests.mqtt_bridge.processes import Community, until
+from tests.mqtt_bridge.scripted import ScriptedPrinter
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+
+FLOOD = 3_000  # SETs
+WITHIN = 1.0  # seconds for another client's SET
+
+
+@pytest.fixture
+def community(tmp_path):
+    with Community(tmp_path) as made:
+        yield made
+
+
+class Client:
+    """A bare client: sends SETs, and reads the answers in the order they arrive."""
+
+    def __init__(self, context, port):
+        self.socket = context.socket(zmq.DEALER)
+        self.socket.set(zmq.SNDHWM, 0)
+        self.socket.set(zmq.RCVHWM, 0)
+        self.socket.rcvtimeo, self.socket.linger = 60_000, 0
+        self.socket.connect(f"tcp://127.0.0.1:{port}")
+        self.number = 0
+
+    def set(self, key, value, user="anna"):
+        self.number += 1
+        payload = f'{{"value": {value}, "_user": "{user}"}}'.encode()
+        target = f"upkeep.{key}".encode()
+        ident = b"%d" % self.number
+        self.socket.send_multipart([b"a", ident, b"SET", target, b"", payload])
+
+    def reply(self):
+        """The payload of the next REP."""
+        while True:
+            frames = self.socket.recv_multipart()
+            if frames[2] == b"REP":
+                return bytes(frames[5])
+
+
+def port_of(community):
+    [file] = (community.folder / "mktl/daemon/port/upkeep").glob("*.req")
+    return int(file.read_text())
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("voron.rods.threshold", -1.0),  # refused at once
+        ("voron.rods.threshold", 100.0),  # of these some hundred wait for the printer
+        ("gone.rods.done", 1),  # a printer that is offline
+    ],
+)
+def test_while_one_client_floods_anothers_set_ends_within_a_second(
+    community, broker, key, value
+):
+    """60,000 SETs of one client stalled the bridge for a minute."""
+    with (
+        ScriptedPrinter(broker.port) as deaf,
+        ScriptedPrinter(broker.port, "ender") as printer,
+        ScriptedPrinter(broker.port, "gone") as gone,
+        zmq.Context() as context,
+    ):
+        bridge = community.bridge(broker.port, verbose=False)
+        deaf.answer = lambda *asked: None
+        gone.say("availability", contract.OFFLINE)
+        flooder, other = (Client(context, port_of(community)) for _ in range(2))
+        until(lambda: not community.get("gone.online"), "it is offline")
+        answered = []
+
+        def flood():
+            for _ in range(FLOOD):
+                flooder.set(key, value)
+            while len(answered) < FLOOD:
+                answered.append(flooder.reply())
+
+        flooding = threading.Thread(target=flood)
+        flooding.start()
+        try:
+            slowest = 0.0
+            for number in range(5):
+                begin = time.monotonic()
+                other.set("ender.rods.threshold", 100.0 + number, "bo")
+                assert b"true" in other.reply()
+                slowest = max(slowest, time.monotonic() - begin)
+        finally:
+            flooding.join()
+            other.socket.close()
+            flooder.socket.close()
+        assert slowest < WITHIN
+        assert [each.by for each in printer.heard] == ["bo"] * 5
+        assert "Traceback" not in bridge.log
+        assert not any(b"Traceback" in each or b"/" in each for each in answered)
+        assert "no connection" not in bridge.log
+
+
+def test_a_printer_that_floods_states_and_events_keeps_no_command_waiting(
+    community, broker
+):
+    over = threading.Event()
+
+    def flood(printer):
+        while not over.is_set():
+            for _ in range(200):
+                printer.change(limits=(m.limit(used=printer.seq % 100),))
+                printer.happen("due")
+
+    with (
+        ScriptedPrinter(broker.port) as wild,
+        ScriptedPrinter(broker.port, "ender"),
+        zmq.Context() as context,
+    ):
+        bridge = community.bridge(broker.port, verbose=False)
+        other = Client(context, port_of(community))
+        thread = threading.Thread(target=flood, args=(wild,))
+        thread.start()
+        try:
+            for number in range(5):
+                begin = time.monotonic()
+                other.set("ender.rods.threshold", 100.0 + number)
+                assert b"true" in other.reply()
+                assert time.monotonic() - begin < 2 * WITHIN
+        finally:
+            over.set()
+            thread.join()
+            other.socket.close()
+        assert "no connection" not in bridge.log
