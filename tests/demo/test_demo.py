@@ -134,10 +134,11 @@ def test_a_printer_is_cleared_from_a_broker(tmp_path):
 
 
 @pytest.mark.system
+@pytest.mark.klipper
 @pytest.mark.timeout(240)
 def test_the_demo_sees_a_task_through(tmp_path):
     """`--once` ends by itself with a summary, status 0, and nothing left behind."""
-    result = demo(tmp_path, "--once", "--speed", "200")
+    result = demo(tmp_path, "--once")
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert "MQTT event: demo.nozzle is due" in result.stdout
@@ -149,6 +150,7 @@ def test_the_demo_sees_a_task_through(tmp_path):
 
 
 @pytest.mark.system
+@pytest.mark.klipper
 @pytest.mark.timeout(240)
 def test_ctrl_c_leaves_nothing_on_a_user_s_broker(tmp_path):
     """No retained message, no process, no file.
