@@ -66,6 +66,7 @@ class Life:
             wall,
             reminders.say,
             memory.save,
+            problems,
         )
         guarded(self.history.look, "the files of KlipperMaintenance")()
         self.connection: connection.Connection | None = None

@@ -13,6 +13,7 @@ from . import settings
 from .entries import Entries
 from .guard import guarded
 from .life import Life
+from .mqtt.connection import require_paho
 from .storage.export import Export
 from .storage.memory import Memory
 from .task import Task
@@ -40,6 +41,7 @@ class Manager:
 
     def __init__(self, config: Config, wall: Callable[[], float] | None = None) -> None:
         self.settings = settings.read(config)
+        require_paho(config, self.settings)
         self._wall = wall or time.time
         self._printer = printer = config.get_printer()
         self._entries = Entries(printer.get_reactor())

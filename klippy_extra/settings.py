@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 import socket
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
 from . import contract
 from .broker import Broker, credentials
 from .entity_names import LANGUAGES
-from .history import moonraker
 from .klipper_objects import Config
 from .ledger import conditions
 from .paths import path_of, shown
+from .web_address import default_url, parse_url
 
 # klippy.log shows the whole configuration, and people post it in public.
 SECRETS = ("mqtt_password", "mqtt_username", "mqtt_user", "password", "username")
@@ -191,7 +190,6 @@ def _broker(config: Config) -> Broker | None:
             "mqtt_server_name",
             "is the name in a certificate: it needs mqtt_tls",
         )
-    _require_paho(config)
     path = _path(config)
     username, password = _credentials(config)
     port = PORTS[path is not None, tls]
@@ -235,19 +233,6 @@ def _client_id(config: Config) -> str:
     return client_id
 
 
-def _require_paho(config: Config) -> None:
-    """Without a broker nobody needs paho."""
-    try:
-        from .mqtt import client  # noqa: F401, PLC0415
-    except ImportError as error:
-        raise refusal(
-            config,
-            "mqtt_host",
-            f"needs paho-mqtt in the Python that runs Klippy ({error}). Run:"
-            f" {sys.executable} -m pip install 'paho-mqtt>=2.1,<3' typing_extensions",
-        ) from None
-
-
 def _credentials(config: Config) -> tuple[str | None, str | None]:
     path = config.get("credentials", None)
     if path is None:
@@ -270,9 +255,9 @@ def _file(config: Config, option: str) -> str | None:
 
 
 def _moonraker(config: Config, config_file: Path) -> str:
-    url = text(config, "moonraker_url", moonraker.default_url(config_file))
+    url = text(config, "moonraker_url", default_url(config_file))
     try:
-        moonraker.parse_url(url)
+        parse_url(url)
     except ValueError as error:
         raise refusal(config, "moonraker_url", f"is wrong: {error}") from None
     return url

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 # Rooms whose giants are opened. A room joins the list when its are.
-MEASURED = ("mktl_daemon", "mqtt_bridge")
+MEASURED = ("klippy_extra", "mktl_daemon", "mqtt_bridge")
 
 MOST_LINES = 400
 MOST_CLASS_LINES = 300

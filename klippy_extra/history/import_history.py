@@ -15,6 +15,7 @@ from ..ledger.records import CALENDAR, Counter
 from ..settings import Settings
 from ..task import Task
 from ..upkeep.counting import Counting
+from ..upkeep.problems import MOONRAKER, Problems
 from . import klippermaintenance
 from .moonraker import Moonraker, Totals, grown
 
@@ -37,12 +38,14 @@ class Past:
         wall: Callable[[], float],
         say: Callable[[str], None],
         save: Save,
+        problems: Problems,
     ) -> None:
         self._tasks = tasks
         self._book = book
         self._wall = wall
         self._say = say
         self._save = save
+        self._problems = problems
         self._counting: Counting | None = None
         self._moonraker: Moonraker | None = None
         self._settings = settings
@@ -86,8 +89,20 @@ class Past:
         self._take_over(None)
         if not (self._settings.moonraker or self._old or self._history == WANTED):
             return
-        self._moonraker = Moonraker(self._settings.moonraker_url, post, self.totals)
+        self._moonraker = Moonraker(
+            self._settings.moonraker_url, post, self.totals, self._no_answer
+        )
         self._moonraker.start()
+
+    def _no_answer(self, why: str) -> None:
+        """Report that nothing is counted meanwhile, if anything is to be."""
+        text = ""
+        if why and self._settings.moonraker:
+            text = (
+                f"Moonraker's totals cannot be read: {why}. What is printed meanwhile"
+                " is counted when they can be read again."
+            )
+        self._problems.report(MOONRAKER, text)
 
     def ask(self) -> None:
         """A job has ended: its totals are new."""

@@ -6,7 +6,6 @@ back to zero: Klipper's own counting is the better one, and the default.
 
 from __future__ import annotations
 
-import configparser
 import functools
 import http.client
 import json
@@ -15,12 +14,11 @@ import math
 import socket
 import threading
 import time
-from pathlib import Path
 from typing import Any, Callable, NamedTuple
-from urllib.parse import urlsplit
+
+from ..web_address import parse_url
 
 PATH = "/server/history/totals"
-PORT = 7125  # unless its moonraker.conf has another
 TIMEOUT = 5.0  # seconds for a whole answer
 INTERVAL = 60.0  # seconds between two answers
 MOST = 1 << 20  # bytes of an answer
@@ -69,7 +67,8 @@ def grown(last: Totals | None, totals: Totals) -> dict[str, float]:
 class Moonraker:
     """Asks Moonraker every minute, and when told to, until closed.
 
-    *on_totals* runs on the reactor: *post* brings it there.
+    *on_totals* runs on the reactor: *post* brings it there. So does *on_problem*, with
+    why there is no answer, and with "" once there is one.
     """
 
     def __init__(
@@ -77,12 +76,14 @@ class Moonraker:
         url: str,
         post: Callable[[Callable[[], None]], None],
         on_totals: Callable[[Totals], None],
+        on_problem: Callable[[str], None] = lambda problem: None,
         timeout: float = TIMEOUT,
         interval: float = INTERVAL,
     ) -> None:
         self._url = parse_url(url)
         self._post = post
         self._on_totals = on_totals
+        self._on_problem = on_problem
         self._timeout = timeout
         self._interval = interval
         self._wanted = threading.Event()
@@ -164,56 +165,11 @@ class Moonraker:
         if problem == self._problem or self._closing:
             return
         self._problem = problem
+        self._post(functools.partial(self._on_problem, problem))
         if problem:
             logging.warning("maintain: no totals from Moonraker: %s", problem)
         else:
             logging.info("maintain: Moonraker tells its totals")
-
-
-class Address(NamedTuple):
-    """Where Moonraker listens."""
-
-    secure: bool
-    host: str
-    port: int | None
-    path: str
-
-    def connect(self, timeout: float) -> http.client.HTTPConnection:
-        make = (
-            http.client.HTTPSConnection if self.secure else http.client.HTTPConnection
-        )
-        return make(self.host, self.port, timeout=timeout)
-
-
-def default_url(config_file: Path) -> str:
-    """Where the Moonraker listens whose moonraker.conf is beside *config_file*.
-
-    Several instances on one host have one each, every one with a port of its own.
-    """
-    parser = configparser.ConfigParser(interpolation=None, strict=False)
-    try:
-        text = (config_file.parent / "moonraker.conf").read_text("utf-8-sig", "replace")
-        parser.read_string(text)
-        port = parser.getint("server", "port", fallback=PORT)
-    except (OSError, ValueError, configparser.Error):
-        port = PORT
-    return f"http://127.0.0.1:{port}"
-
-
-def parse_url(url: str) -> Address:
-    """Read ``http://127.0.0.1:7125``. ValueError with the fix."""
-    try:
-        parts = urlsplit(url.strip())
-        secure, host, port = parts.scheme == "https", parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if not host or parts.scheme not in ("http", "https"):
-        raise ValueError(
-            f"{url!r} is no address: write it like 'http://127.0.0.1:7125'"
-        )
-    return Address(
-        secure, host, port or (443 if secure else PORT), parts.path.rstrip("/")
-    )
 
 
 def _explained(error: Exception) -> str:

@@ -81,5 +81,9 @@ class Counts:
     def _known(self) -> str:
         names = ", ".join(sorted(self._wanted))
         left = ", ".join(sorted(set(self.meters) - self._wanted))
-        text = f"Tasks count: {names}." if names else "No task counts such a meter."
+        text = (
+            f"Tasks count: {names}."
+            if names
+            else "No task has a trigger like count_cuts."
+        )
         return text + (f" Left over: {left}." if left else "")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Callable, Mapping, NamedTuple, Sequence
 
 from ..contract import Info, State
-from ..settings import Settings
+from ..settings import Settings, refusal
 from . import discovery
 from .components import Names
 from .intake import Intake
 from .publisher import Published, Publisher, Sight
 
 if TYPE_CHECKING:
+    from ..klipper_objects import Config
     from ..task import Task
     from .link import Link
 
@@ -32,6 +34,21 @@ class Connection(NamedTuple):
     publisher: Publisher
     link: Link
     documents: dict[str, Any]
+
+
+def require_paho(config: Config, settings: Settings) -> None:
+    """Refuse a broker where paho is missing; without a broker nobody needs it."""
+    if settings.broker is None:
+        return
+    try:
+        from . import client  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise refusal(
+            config,
+            "mqtt_host",
+            f"needs paho-mqtt in the Python that runs Klippy ({error}). Run:"
+            f" {sys.executable} -m pip install 'paho-mqtt>=2.1,<3' typing_extensions",
+        ) from None
 
 
 def connect(

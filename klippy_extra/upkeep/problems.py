@@ -8,7 +8,8 @@ from __future__ import annotations
 
 # The parts that report a problem of the printer as a whole, in the order of the text.
 COUNTING, STORE, BROKER = "counting", "store", "broker"
-SOURCES = (COUNTING, STORE, BROKER)
+MOONRAKER = "moonraker"
+SOURCES = (COUNTING, MOONRAKER, STORE, BROKER)
 
 
 class Problems:

@@ -142,7 +142,7 @@ def test_hours_over_the_threshold_are_taken_as_they_are(printer):
         ("MAINTENANCE_LOG NAME=rods LIMIT=0", "LIMIT=0 must be a number, 1 or more"),
         ("MAINTENANCE_COUNT NAME=cuts BY=-1", "BY=-1 must be a number"),
         ("MAINTENANCE_COUNT NAME=???", "???"),
-        ("MAINTENANCE_COUNT NAME=cuts", "No task counts such a meter."),
+        ("MAINTENANCE_COUNT NAME=cuts", "No task has such a trigger."),
         ("MAINTENANCE_CHECK ANSWER=perhaps", "must be 'print' or 'stop'"),
     ],
 )

@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 from klippy_extra.history.moonraker import (
     Moonraker,
     Totals,
-    default_url,
     grown,
-    parse_url,
 )
+from klippy_extra.web_address import default_url, parse_url
 
 TIMEOUT = 0.3
 
