@@ -111,7 +111,9 @@ def test_what_calls_itself_pure_is_held_to_it():
         for name, path in modules(room).items():
             words = ast.get_docstring(ast.parse(path.read_text())) or "-"
             if words.splitlines()[0].endswith("Pure."):
-                assert any(name == each or name.startswith(each + ".") for each in pure)
+                assert any(
+                    name == each or name.startswith(each + ".") for each in pure
+                ), name
 
 
 @pytest.mark.parametrize("room", MEASURED)

@@ -81,9 +81,5 @@ class Counts:
     def _known(self) -> str:
         names = ", ".join(sorted(self._wanted))
         left = ", ".join(sorted(set(self.meters) - self._wanted))
-        text = (
-            f"Tasks count: {names}."
-            if names
-            else "No task has a trigger like count_cuts."
-        )
+        text = f"Tasks count: {names}." if names else "No task has such a trigger."
         return text + (f" Left over: {left}." if left else "")

@@ -90,18 +90,17 @@ def connect(
     )
     client_id = settings.broker.client_id or CLIENT_ID.format(info.uuid[:16])
     inbox = Intake(
-        publisher.topics,
+        publisher.topics.inbound(publisher.clear),
         publisher.handlers,
         entries.post,
         entries.later,
         publisher.result,
         sight.clock,
     )
-    publisher.intake = inbox
-    publisher.link = Link(
+    link = Link(
         settings.broker._replace(client_id=client_id),
-        publisher.will_topic,
-        publisher.subscriptions,
+        publisher.topics.of("availability"),
+        publisher.topics.subscriptions(publisher.clear),
         entries.post,
         Handlers(
             connected=publisher.connected,
@@ -111,9 +110,10 @@ def connect(
             notice=sight.say,
         ),
     )
+    publisher.attach(link, inbox)
     # On disk before anything is sent: else a crash leaves topics that nobody knows.
     memory = {"published": now._asdict(), "unpublish": sorted(clear)}
-    return Connection(publisher, publisher.link, memory)
+    return Connection(publisher, link, memory)
 
 
 def _names(settings: Settings, tasks: Mapping[str, Task]) -> Names:

@@ -7,8 +7,7 @@ made one by one when their turn has come, so that no turn of the reactor is long
 from __future__ import annotations
 
 import collections
-import random
-from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from ..contract import (
     ONLINE,
@@ -22,13 +21,21 @@ from ..contract import (
     Topic,
 )
 from . import changes, intake
-from .discovery import MIGRATE, Message
-from .intake import Topics
-from .subscriptions import Subscriptions
+from .announcements import Announcements
+from .discovery import Message
+from .namesake import Namesake
+from .own_topics import OwnTopics
 
-BIRTH_DELAY = (1.0, 5.0)  # seconds: not all printers of a farm at once
-DEFEND_EVERY = 10.0  # seconds between two snapshots against a namesake
-INSIST_EVERY = 1.0  # seconds between two answers to a false `offline`
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Sending(Protocol):
+        """The link; nothing of it waits."""
+
+        def publish(
+            self, topic: str, payload: bytes, retain: bool = ..., keep: bool = ...
+        ) -> None: ...
+        def release(self) -> None: ...
 
 
 class Sight(NamedTuple):
@@ -86,26 +93,25 @@ class Publisher:
         replaces: str = "",
         birth_topic: str = "",
     ) -> None:
-        self._base, self._printer, self._uuid = base, printer, uuid
+        self._printer = printer
         self._sight = sight
         self._interval = interval
-        self._clear = sorted(clear)
-        self._discovery = discovery
-        self._replaces = replaces  # the topic of an older version's message
-        self._birth_topic = birth_topic
-        self._born_at: float | None = None
-        self.link: Any = None
-        self.intake: intake.Intake | None = None
+        self.clear = sorted(clear)  # topics of an earlier name, and of lost tasks
+        self.topics = OwnTopics(base, printer, sight.tasks, birth_topic)
+        self._link: Sending | None = None
+        self._intake: intake.Intake | None = None
         self._queue: collections.deque[Callable[[], None]] = collections.deque()
-        # Apart, as no state waits for what only Home Assistant reads, and seldom.
-        self._announcements: collections.deque[tuple[str, bytes]] = collections.deque()
+        self._announcements = Announcements(discovery, replaces, sight.clock)
         self._states: dict[str, tuple[float, State]] = {}
         self._readings: Mapping[str, float] = {}
         self._summed: tuple[float, Summary | None] = (0.0, None)
-        self._others: dict[str, Any] = {}  # what is retained under our name
+        self._namesake = Namesake(uuid, sight.clock)
         self._silent = False  # the name is somebody else's
         self.live = False  # the snapshot is out
-        self._defended_at = self._insisted_at = -DEFEND_EVERY
+
+    def attach(self, link: Sending, inbound: intake.Intake) -> None:
+        """Send by *link* from now on; *inbound* takes what arrives."""
+        self._link, self._intake = link, inbound
 
     @property
     def silent(self) -> bool:
@@ -115,36 +121,10 @@ class Publisher:
     @silent.setter
     def silent(self, silent: bool) -> None:
         self._silent = silent
-        if self.intake is not None:
-            self.intake.silent = silent
+        if self._intake is not None:
+            self._intake.silent = silent
 
-    # What the link subscribes to.
-
-    @property
-    def will_topic(self) -> str:
-        return self._topic("availability")
-
-    @property
-    def subscriptions(self) -> Subscriptions:
-        # Whose are the topics that we would clear? The name may have a new owner.
-        left = [topic for topic in self._clear if topic.endswith("/info")]
-        commands = f"{self._base}/{self._printer}/tasks/+/command"
-        exact = [self._topic("command", task) for task in self._sight.tasks]
-        return Subscriptions(
-            first=(self._topic("info"), self._topic("availability"), *left),
-            then=(commands, *filter(None, [self._birth_topic])),
-            instead={commands: exact},
-        )
-
-    @property
-    def topics(self) -> Topics:
-        return Topics(
-            base=self._base,
-            info=self._topic("info"),
-            availability=self._topic("availability"),
-            birth=self._birth_topic,
-            others=frozenset(each for each in self._clear if each.endswith("/info")),
-        )
+    # What the intake calls.
 
     @property
     def handlers(self) -> intake.Handlers:
@@ -153,7 +133,7 @@ class Publisher:
             seen=self._seen,
             taken=self._spare,
             availability=self._told_available,
-            birth=self._born,
+            birth=self._announcements.born,
             may_work=self._sight.may_work,
             say=self._sight.say,
         )
@@ -163,8 +143,8 @@ class Publisher:
     def connected(self) -> None:
         """Send the snapshot, unless somebody else is online under our name."""
         self._stop()
-        other = self._others.get("info")
-        if other is not None and self._others.get("availability") == ONLINE:
+        other = self._namesake.online
+        if other is not None:
             self._yield(other)
             return
         self.silent = False
@@ -172,12 +152,12 @@ class Publisher:
 
     def lost(self, reason: str) -> None:
         self._stop()
-        self._others.clear()
+        self._namesake.forget()
 
     def _stop(self) -> None:
         self.live = False
         self._queue.clear()
-        self._announcements.clear()
+        self._announcements.stop()
 
     # The reactor's turns.
 
@@ -188,15 +168,13 @@ class Publisher:
 
     def turn(self, most: int) -> None:
         """Send up to *most* of the waiting messages."""
-        born = self._born_at is not None and self._sight.clock() >= self._born_at
-        if born and self.live:
-            self._born_at = None
+        if self.live and self._announcements.is_time():
             self._announce(again=True)
         for _ in range(min(most, len(self._queue))):
             self._queue.popleft()()
             most -= 1
         for _ in range(min(most, len(self._announcements)) if self.live else 0):
-            self._send(*self._announcements.popleft())
+            self._send(*self._announcements.take())
 
     def offer(self, state: State) -> None:
         """Publish a state if the contract wants it now; its `seq` comes then."""
@@ -250,11 +228,11 @@ class Publisher:
             self._put("info", self._sight.info().encode())
 
     def event(self, event: Event) -> None:
-        topic = self._topic("events")
+        topic = self.topics.of("events")
         self._send(topic, event.encode(), retain=False, keep=True)
 
     def result(self, result: Result) -> None:
-        topic = self._topic("results")
+        topic = self.topics.of("results")
         self._send(topic, result.encode(), retain=False, keep=True)
 
     # Sending.
@@ -262,118 +240,82 @@ class Publisher:
     def _snapshot(self) -> None:
         """The contract's order: whoever sees `online` has the values already."""
         sight = self._sight
-        self._later(lambda: self._put("info", sight.info().encode()))
-        self._later(self._meters)
-        self._later_states()
-        self._later(self._summary)
-        for topic in self._clear:
-            if topic != self._replaces:
-                self._later(lambda topic=topic: self._send(topic, b""))  # type: ignore[misc]
-        self._later(self._out)
+        self._queue.append(lambda: self._put("info", sight.info().encode()))
+        self._queue.append(self._meters)
+        for task in sight.tasks:
+            self._queue.append(lambda task=task: self._state(sight.state(task)))  # type: ignore[misc]
+        self._queue.append(self._summary)
+        for topic in self.clear:
+            if topic != self._announcements.replaces:
+                self._queue.append(lambda topic=topic: self._send(topic, b""))  # type: ignore[misc]
+        self._queue.append(self._out)
 
     def _out(self) -> None:
         self._put("availability", ONLINE)
         self.live = True
-        self.link.release()
+        if self._link is not None:
+            self._link.release()
         self._announce(again=False)
 
     def _announce(self, again: bool) -> None:
-        """Describe the printer to Home Assistant; *again* once that was started.
-
-        What an older version described in one message is handed over: Home Assistant
-        keeps the entities when it is told so before and the message goes after.
-        """
-        hands_over = self._replaces in self._clear
-        if hands_over:
-            self._announcements.append((self._replaces, MIGRATE))
-        for each in self._discovery:
-            if each.revival and (again or hands_over):
-                self._announcements.append((each.topic, each.revival))
-                self._announcements.append((each.topic, each.payload))
-            elif each.payload:
-                self._announcements.append((each.topic, each.payload))
-        if hands_over:
-            self._announcements.append((self._replaces, b""))
-
-    def _later_states(self) -> None:
-        for task in self._sight.tasks:
-            self._later(lambda task=task: self._state(self._sight.state(task)))  # type: ignore[misc]
-
-    def _later(self, send: Callable[[], None]) -> None:
-        self._queue.append(send)
+        """Describe the printer to Home Assistant; *again* once that was started."""
+        hands_over = self._announcements.replaces in self.clear
+        self._announcements.prepare(again, hands_over)
 
     def _put(self, kind: str, payload: bytes, task: str | None = None) -> None:
-        self._send(self._topic(kind, task), payload)
+        self._send(self.topics.of(kind, task), payload)
 
     def _send(
         self, topic: str, payload: bytes, retain: bool = True, keep: bool = False
     ) -> None:
-        if self.link is not None and not self.silent:
-            self.link.publish(topic, payload, retain=retain, keep=keep)
-
-    def _topic(self, kind: str, task: str | None = None) -> str:
-        return Topic(self._printer, kind, task).format(self._base)
+        if self._link is not None and not self.silent:
+            self._link.publish(topic, payload, retain=retain, keep=keep)
 
     # Receiving.
 
-    def _born(self) -> None:
-        """Home Assistant has started."""
-        if self._born_at is None:
-            delay = random.uniform(*BIRTH_DELAY)  # noqa: S311
-            self._born_at = self._sight.clock() + delay
-
     def _told_available(self, payload: bytes) -> None:
-        self._others["availability"] = payload
+        self._namesake.take_availability(payload)
         # The last will of somebody who had the name before, or a stray tool.
         if payload == ONLINE or not self.live or self.silent:
             return
-        now = self._sight.clock()
-        if now - self._insisted_at >= INSIST_EVERY:
-            self._insisted_at = now
+        if self._namesake.may_insist():
             self._put("availability", ONLINE)
 
     def _seen(self, info: Info) -> None:
         """Somebody's info under our name: ours, or another printer's."""
-        if info.uuid == self._uuid:
-            self._others.pop("info", None)
+        if not self._namesake.take(info) or not self.live or self.silent:
             return
-        self._others["info"] = info
-        if not self.live or self.silent:
-            return
-        # Both came at once: the lower uuid stays, whoever looks at it.
-        if info.uuid < self._uuid:
+        if self._namesake.goes_first(info):
             self._yield(info)
-            return
-        now = self._sight.clock()
-        if now - self._defended_at >= DEFEND_EVERY:
-            self._defended_at = now
+        elif self._namesake.may_defend():
             self._queue.clear()
             self._snapshot()
 
     def _spare(self, topic: str, info: Info) -> None:
         """Clear nothing of a name that another printer has taken meanwhile."""
-        if info.uuid != self._uuid:
+        if self._namesake.is_other(info):
             name = topic[: -len("info")]
-            self._clear = [each for each in self._clear if not each.startswith(name)]
+            self.clear = [each for each in self.clear if not each.startswith(name)]
 
     def cleared(self) -> bool:
         """Forget what was to be cleared, once it is; whether there was anything."""
-        if not (self.live and self._clear) or self._announcements:
+        if not (self.live and self.clear) or self._announcements:
             return False
-        self._clear = []
+        self.clear = []
         return True
 
     def _yield(self, other: Info) -> None:
         self.silent = True
         self._queue.clear()
-        self._announcements.clear()
+        self._announcements.stop()
         # What only we had must not stay under the other's name.
         if self.live:
             mine = set(self._sight.tasks) - set(other.tasks)
-            topics = [self._topic("task", task) for task in sorted(mine)]
-            topics += [each.topic for each in self._discovery]
-            for topic in topics:
-                self.link.publish(topic, b"", retain=True)
+            topics = [self.topics.of("task", task) for task in sorted(mine)]
+            topics += self._announcements.topics
+            if self._link is not None:
+                for topic in topics:
+                    self._link.publish(topic, b"", retain=True)
         self.live = False
         who = " ".join(f"{other.host or other.name}, {other.uuid}".split())
         self._sight.say(

@@ -257,9 +257,10 @@ def test_a_new_name_leaves_nothing_under_the_old_one(online):
     printer.restart()
     publisher = printer.life.connection.publisher
 
-    assert publisher.will_topic == "klipper_upkeep/trident/availability"
-    assert f"{BASE}/tasks/rods" in publisher._clear
-    assert f"{BASE}/availability" in publisher._clear
+    topic = publisher.topics.of("availability")
+    assert topic == "klipper_upkeep/trident/availability"
+    assert f"{BASE}/tasks/rods" in publisher.clear
+    assert f"{BASE}/availability" in publisher.clear
 
 
 def test_two_printers_of_one_host_are_two_clients(online):

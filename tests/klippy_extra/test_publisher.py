@@ -56,15 +56,15 @@ class House:
             replaces=OLD,
             birth_topic="homeassistant/status",
         )
-        self.publisher.link = self
-        self.intake = self.publisher.intake = Intake(
-            self.publisher.topics,
+        self.intake = Intake(
+            self.publisher.topics.inbound(self.publisher.clear),
             self.publisher.handlers,
             post=lambda call: call(),
             later=lambda call, seconds: call(),
             answer=self.publisher.result,
             clock=lambda: self.now,
         )
+        self.publisher.attach(self, self.intake)
 
     def next(self):
         self.seq += 1
@@ -155,7 +155,10 @@ def test_what_is_gone_is_cleared_before_online(house):
 def test_a_name_that_another_has_taken_meanwhile_is_not_cleared():
     topics = ["info", "tasks/rods"]
     house = House(clear=[f"klipper_upkeep/old/{topic}" for topic in topics])
-    assert "klipper_upkeep/old/info" in house.publisher.subscriptions.first
+    assert (
+        "klipper_upkeep/old/info"
+        in house.publisher.topics.subscriptions(house.publisher.clear).first
+    )
 
     house.hear("klipper_upkeep/old/info", info(HIGHER).encode(), retained=True)
     house.publisher.connected()

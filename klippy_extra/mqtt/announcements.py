@@ -1,0 +1,75 @@
+"""What Home Assistant is told of the printer: when, and in which order.
+
+Apart from all other messages, as no state waits for what only Home Assistant reads.
+"""
+
+from __future__ import annotations
+
+import collections
+import random
+from typing import Callable, Sequence
+
+from .discovery import MIGRATE, Message
+
+BIRTH_DELAY = (1.0, 5.0)  # seconds: not all printers of a farm at once
+
+
+class Announcements:
+    """The messages of discovery, as they wait for their turn.
+
+    *replaces* is the topic of an older version's one message. *clock* is the
+    reactor's, in seconds.
+    """
+
+    def __init__(
+        self, messages: Sequence[Message], replaces: str, clock: Callable[[], float]
+    ) -> None:
+        self._messages = messages
+        self.replaces = replaces
+        self._clock = clock
+        self._queue: collections.deque[tuple[str, bytes]] = collections.deque()
+        self._born_at: float | None = None
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    @property
+    def topics(self) -> list[str]:
+        return [each.topic for each in self._messages]
+
+    def born(self) -> None:
+        """Home Assistant has started."""
+        if self._born_at is None:
+            delay = random.uniform(*BIRTH_DELAY)  # noqa: S311
+            self._born_at = self._clock() + delay
+
+    def is_time(self) -> bool:
+        """Whether a Home Assistant that has started waits; once for each start."""
+        if self._born_at is None or self._clock() < self._born_at:
+            return False
+        self._born_at = None
+        return True
+
+    def prepare(self, again: bool, hands_over: bool) -> None:
+        """Queue the messages; *again* once Home Assistant was started.
+
+        What an older version described in one message is handed over: Home Assistant
+        keeps the entities when it is told so before and the message goes after.
+        """
+        if hands_over:
+            self._queue.append((self.replaces, MIGRATE))
+        for each in self._messages:
+            if each.revival and (again or hands_over):
+                self._queue.append((each.topic, each.revival))
+                self._queue.append((each.topic, each.payload))
+            elif each.payload:
+                self._queue.append((each.topic, each.payload))
+        if hands_over:
+            self._queue.append((self.replaces, b""))
+
+    def stop(self) -> None:
+        self._queue.clear()
+
+    def take(self) -> tuple[str, bytes]:
+        """The topic and the payload of the next message."""
+        return self._queue.popleft()

@@ -1,0 +1,49 @@
+"""The topics of one printer, and what its link subscribes to. Pure."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+from ..contract import Topic
+from .intake import Topics
+from .subscriptions import Subscriptions
+
+
+class OwnTopics:
+    """*birth* is where Home Assistant says that it has started, or ""."""
+
+    def __init__(
+        self, base: str, printer: str, tasks: Sequence[str], birth: str
+    ) -> None:
+        self._base = base
+        self._printer = printer
+        self._tasks = tasks
+        self._birth = birth
+
+    def of(self, kind: str, task: str | None = None) -> str:
+        """Return a topic of ours."""
+        return Topic(self._printer, kind, task).format(self._base)
+
+    def subscriptions(self, clear: Sequence[str]) -> Subscriptions:
+        """Return what the link subscribes to; *clear* are topics of an earlier name.
+
+        Their infos tell whose they are: the name may have a new owner.
+        """
+        left = [topic for topic in clear if topic.endswith("/info")]
+        commands = f"{self._base}/{self._printer}/tasks/+/command"
+        exact = [self.of("command", task) for task in self._tasks]
+        return Subscriptions(
+            first=(self.of("info"), self.of("availability"), *left),
+            then=(commands, *filter(None, [self._birth])),
+            instead={commands: exact},
+        )
+
+    def inbound(self, clear: Sequence[str]) -> Topics:
+        """Return the same by what each topic is for."""
+        return Topics(
+            base=self._base,
+            info=self.of("info"),
+            availability=self.of("availability"),
+            birth=self._birth,
+            others=frozenset(each for each in clear if each.endswith("/info")),
+        )
