@@ -180,6 +180,24 @@ def test_a_block_tells_a_stream_to_cancel_and_sounds_no_alarm(make_printer):
     assert nothing_happened(printer)
 
 
+def test_a_tasks_own_gcode_moves_nothing_in_a_pause_or_a_macro(make_printer):
+    own = sections().replace("at_print_start: confirm", "expired_gcode: G1 X99 F6000")
+    macro = "[gcode_macro LONG]\ngcode:\n    G4 P60000\n"
+    printer = make_printer(own + macro)
+    assert printer.start() == ("ready", "Printer is ready")
+    printer.gcode("G28")
+    printer.gcode("PAUSE")
+    printer.gcode("MAINTENANCE_COUNT NAME=cuts BY=2")
+    until(lambda: printer.task("rods")["status"] == "due", "the task")
+    home = printer.status("toolhead")["position"]
+    printer.gcode("G4 P20000")
+    printer.gcode("LONG")
+    assert printer.status("toolhead")["position"] == home
+
+    printer.gcode("RESUME")
+    until(lambda: printer.status("toolhead")["position"][0] == 99, "its turn")
+
+
 def test_a_flood_from_the_network_cannot_hold_the_reactor(back_end, broker):
     """20,000 commands, messages of 1 MiB, garbage and births, in a print."""
     assert isinstance(back_end, Klippy)
