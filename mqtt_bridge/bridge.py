@@ -25,7 +25,7 @@ from mqtt_bridge.settling import Settling
 logger = logging.getLogger(__name__)
 
 FORGET = 7 * 86400.0  # seconds that a printer may be missing on a broker that is back
-TICK = 0.25  # seconds between looks at the clock
+TICK = 0.25  # seconds between two checks of the clock
 
 
 class Sink(Protocol):
@@ -276,7 +276,7 @@ class Bridge:
         """Everything retained has arrived, as far as the broker sends it."""
         self._forget()
         self.ready.set()
-        # Events first: what they tell is not told again as what stands.
+        # Events first: a message about one is not sent again for what stands.
         self.events.release()
         self.events.stand(self.fleet.printers)
 

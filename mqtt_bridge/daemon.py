@@ -29,6 +29,9 @@ _BROKER: Description = {
 }
 
 
+NOBODY = "mKTL"  # the origin of a client that names none
+
+
 class Mirrored(Item):
     """An item that only the printer changes."""
 
@@ -50,7 +53,9 @@ class Settable(Item):
                 record.shape, record.values, field, value, by, transaction
             )
 
-        asked = self.bridge.ask(printer, task, make)
+        # Who does not say who it is has the limits of the printer and of all.
+        client = "" if by == NOBODY else by
+        future = self.bridge.ask(printer, task, make, client)
         answer: Future[Payload] = Future()
 
         def settle(done: Future[Any]) -> None:
@@ -60,7 +65,7 @@ class Settable(Item):
             else:
                 answer.set_result(Payload(value=True))
 
-        asked.add_done_callback(settle)
+        future.add_done_callback(settle)
         return answer
 
 
@@ -74,7 +79,7 @@ class BridgeDaemon(Daemon):
     """Mirrors the printers of a broker.
 
     *options* has the settings as ``settings``, or their file as ``appconfig``. What
-    `mkd` was told of the network goes over them.
+    `mkd` gets as arguments for the network goes over them.
     """
 
     bridge: Bridge
@@ -195,7 +200,7 @@ def _origin(payload: Payload) -> str:
     user = getattr(payload, "_user", None)
     host = getattr(payload, "_hostname", None)
     origin = "@".join(str(each) for each in (user, host) if each)
-    return contract.clean(origin)[:200].strip() or "mKTL"
+    return contract.clean(origin)[:200].strip() or NOBODY
 
 
 def _pusher(given: settings.Settings, bridge: Bridge) -> PushSender | None:

@@ -21,7 +21,7 @@ CALLS = 200  # calls read at once: the broker is not kept waiting for a flood of
 class Batch(NamedTuple):
     """What waited: every message, and a portion of the calls and of the states.
 
-    *last* tells that no state is left, *since* (monotonic) when the first came.
+    *last* tells that no state is left, *since* (monotonic) when the first arrived.
     """
 
     calls: list[Callable[[], None]]
@@ -41,9 +41,9 @@ class Inbox:
         self._messages: list[tuple[str, bytes]] = []
         self._bytes = 0
         self._closed = False
-        self._since = 0.0  # when the first of what waits came
+        self._since = 0.0  # when the first that waits arrived
         self.received = 0
-        self.superseded = 0  # states of which a newer one came before they were read
+        self.superseded = 0  # states that a newer one replaced before they were read
 
     @property
     def waiting(self) -> bool:
@@ -65,7 +65,7 @@ class Inbox:
         return self._bytes > FULL
 
     def state(self, topic: str, payload: bytes) -> None:
-        """Keep *payload* in place of what the topic said before."""
+        """Keep *payload* in place of the topic.s former payload."""
         with self._lock:
             if not self._states:
                 self._since = time.monotonic()
@@ -122,7 +122,7 @@ class Inbox:
                 topic, payload = self._states.popitem(last=False)
                 states[topic] = payload
             self._bytes -= sum(map(len, states)) + sum(map(len, states.values()))
-            self._bytes -= sum(len(topic) + len(said) for topic, said in messages)
+            self._bytes -= sum(len(topic) + len(payload) for topic, payload in messages)
             self._bytes -= OVERHEAD * (len(states) + len(messages))
             last = not self._states
         return Batch(calls, states, messages, last, self._since)

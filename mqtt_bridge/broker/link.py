@@ -172,7 +172,7 @@ class Link:
         client.connect_timeout = CONNECT_WITHIN
         session.begin(client)
         try:
-            # What the broker said last time: not every paho keeps to it at once.
+            # The keepalive of the last CONNACK: not every paho keeps to it at once.
             longest = session.publisher.allowance.keepalive or broker.keepalive
             keepalive = min(broker.keepalive, longest)
             clients.connect(client, broker, keepalive)

@@ -87,10 +87,10 @@ class PacketReader:
 
         None: it has not arrived as a whole, or it is for paho.
         """
-        found = None if self._at < self._end else self._next()
-        if found is None:
+        packet = None if self._at < self._end else self._next()
+        if packet is None:
             return None
-        data, (body, end) = self._read, found
+        data, (body, end) = self._read, packet
         first = data[self._at]
         if first & ~_OPEN_BITS != _PUBLISH:
             return None
@@ -118,10 +118,10 @@ class PacketReader:
         None: there is no such packet.
         """
         if self._at == self._end:
-            found = self._next()
-            if found is None:
+            packet = self._next()
+            if packet is None:
                 return None
-            _, self._end = found
+            _, self._end = packet
         at = self._at
         self._at = min(at + size, self._end)
         return bytes(self._read[at : self._at])

@@ -53,7 +53,7 @@ class WebSocket:
                 raise WebSocketError("the WebSocket handshake has a long answer")
             return False
         status, *fields = bytes(self._head[:end]).split(b"\r\n")
-        found = {
+        headers = {
             name.strip().lower(): value.strip()
             for name, _, value in (field.partition(b":") for field in fields)
         }
@@ -62,7 +62,7 @@ class WebSocket:
         if words[1:2] != [b"101"]:
             text = status[:80].decode("latin-1")
             raise WebSocketError(f"no WebSocket at {self._path}: it answers {text!r}")
-        if found.get(b"sec-websocket-accept") != accept:
+        if headers.get(b"sec-websocket-accept") != accept:
             raise WebSocketError(f"no WebSocket at {self._path}: a wrong answer")
         self._read += self._head[end + 4 :]
         self.open = True

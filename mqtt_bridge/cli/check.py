@@ -26,27 +26,27 @@ WITHIN = 5.0  # seconds for each answer
 
 
 class CheckResult(NamedTuple):
-    """How one look went; *fix* is "" where nothing is wrong."""
+    """What one attempt showed; *fix* is "" where nothing is wrong."""
 
     what: str
-    told: str
+    text: str
     fix: str = ""
 
 
 def main(settings: Settings, _options: Namespace) -> int:
-    """Print one line for each look; 1 if something is to be mended."""
+    """Print one line for each result; 1 if something is to be mended."""
     wrong = 0
-    for finding in findings(settings):
-        mark = "FAIL" if finding.fix else "ok  "
-        print(f"{mark} {finding.what}: {finding.told}", flush=True)
-        if finding.fix:
+    for result in results(settings):
+        mark = "FAIL" if result.fix else "ok  "
+        print(f"{mark} {result.what}: {result.text}", flush=True)
+        if result.fix:
             wrong += 1
-            print(f"     {finding.fix}", flush=True)
+            print(f"     {result.fix}", flush=True)
     print(f"{wrong} to mend." if wrong else "All is well.")
     return 1 if wrong else 0
 
 
-def findings(settings: Settings) -> Iterator[CheckResult]:
+def results(settings: Settings) -> Iterator[CheckResult]:
     yield from _broker(settings)
     yield _home()
     for name, address in (
@@ -66,14 +66,14 @@ def findings(settings: Settings) -> Iterator[CheckResult]:
 def _broker(settings: Settings) -> Iterator[CheckResult]:
     broker = settings.broker
     try:
-        found = socket.getaddrinfo(broker.host, broker.port, type=socket.SOCK_STREAM)
+        known = socket.getaddrinfo(broker.host, broker.port, type=socket.SOCK_STREAM)
     except OSError as error:
         yield CheckResult(
             "name", f"{broker.host} is not found: {_words(error)}",
             "Set broker.host to a name or an address that this machine can find.",
         )  # fmt: skip
         return
-    yield CheckResult("name", f"{broker.host} is {found[0][4][0]}")
+    yield CheckResult("name", f"{broker.host} is {known[0][4][0]}")
     try:
         plain = socket.create_connection((broker.host, broker.port), WITHIN)
     except OSError as error:
@@ -116,20 +116,20 @@ def _tls(settings: Settings, plain: socket.socket) -> CheckResult:
 
 def _connection(settings: Settings) -> Iterator[CheckResult]:
     broker = settings.broker
-    with Probe(broker, WITHIN) as asked:
-        if asked.refused:
-            yield _refusal(broker, asked.refused)
+    with Probe(broker, WITHIN) as probe:
+        if probe.refused:
+            yield _refusal(broker, probe.refused)
             return
         who = f"as {broker.username}" if broker.username else "without a username"
         yield CheckResult("credentials", f"taken {who}, MQTT {broker.version}")
-        yield from _reading(settings, asked)
+        yield from _reading(settings, probe)
         # No printer is called so: no slug begins with an underscore.
         base = broker.base
         rights = {f"{base}/_bridge/#": f"{base}/_bridge/{uuid.uuid4().hex}"}
         if not settings.store.read_only:
             rights[f"{base}/+/tasks/+/command"] = f"{base}/_check/tasks/none/command"
         for right, topic in rights.items():
-            if asked.echo(topic):
+            if probe.echo(topic):
                 yield CheckResult("writing", f"{right} may be written")
             else:
                 yield CheckResult(
@@ -140,45 +140,45 @@ def _connection(settings: Settings) -> Iterator[CheckResult]:
 
 def _refusal(broker: Broker, reason: str) -> CheckResult:
     """What to do differs by what the broker says, in the words of MQTT 5."""
-    told = f"{broker.address}: {reason}"
+    text = f"{broker.address}: {reason}"
     if reason in ("Bad user name or password", "Not authorized", "Banned"):
         if not broker.username:
-            told += ", and we told no username"
+            text += ", and we gave no username"
         return CheckResult(
-            "credentials", told,
+            "credentials", text,
             "Put the right username and password into the file that "
             "broker.credentials names.",
         )  # fmt: skip
     if reason == "Unsupported protocol version":
         other = "5" if broker.version == "3.1.1" else "3.1.1"
-        return CheckResult("MQTT", told, f'Set broker.version = "{other}".')
+        return CheckResult("MQTT", text, f'Set broker.version = "{other}".')
     if reason == "Client identifier not valid":
         return CheckResult(
-            "MQTT", told, "Set a broker.client_id that the broker takes."
+            "MQTT", text, "Set a broker.client_id that the broker takes."
         )
     return CheckResult(
-        "MQTT", told,
+        "MQTT", text,
         "Is broker.port its port for MQTT, and not for TLS, a web page or websockets? "
         "Its log may tell more.",
     )  # fmt: skip
 
 
-def _reading(settings: Settings, asked: Probe) -> Iterator[CheckResult]:
+def _reading(settings: Settings, probe: Probe) -> Iterator[CheckResult]:
     """Look at what one printer retains: that a subscription is granted tells little."""
     base = settings.broker.base
     fix = f"Give this user the right to read {base}/#."
-    refused = asked.subscribe(
+    refused = probe.subscribe(
         [
             f"{base}/{printer}/{kind}"
             for printer in settings.store.printers or ("+",)
             for kind in ("info", "events", "results")
         ]
     )
-    infos = _infos(base, asked.listen())
+    infos = _infos(base, probe.listen())
     if not infos and settings.store.printers:
         pass  # their topics are exact
     elif not infos and not refused:
-        yield from _retains_for_exact_topics(base, asked)
+        yield from _retains_for_exact_topics(base, probe)
     if not infos and not refused:
         yield CheckResult(
             "printers", "none found",
@@ -189,13 +189,13 @@ def _reading(settings: Settings, asked: Probe) -> Iterator[CheckResult]:
     if infos:
         yield CheckResult("printers", f"{len(infos)} found")
         slug, info = max(infos.items(), key=lambda each: len(each[1].tasks))
-        refused += asked.subscribe([f"{base}/{slug}/{kind}" for kind in STATES])
-        missing = _missing(info, f"{base}/{slug}/", asked.listen())
+        refused += probe.subscribe([f"{base}/{slug}/{kind}" for kind in STATES])
+        missing = _missing(info, f"{base}/{slug}/", probe.listen())
         if missing and not refused:
-            told = f"of {slug} came its info, and no {', '.join(missing)}"
-            yield CheckResult("reading", told, fix)
+            text = f"of {slug} came its info, and no {', '.join(missing)}"
+            yield CheckResult("reading", text, fix)
             return
-        yield from _compare(f"{base}/{slug}/tasks", info.tasks, asked)
+        yield from _compare(f"{base}/{slug}/tasks", info.tasks, probe)
     if refused:
         yield CheckResult("reading", f"no right to read {', '.join(refused)}", fix)
         return
@@ -206,9 +206,9 @@ def _reading(settings: Settings, asked: Probe) -> Iterator[CheckResult]:
     )
 
 
-def _retains_for_exact_topics(base: str, asked: Probe) -> Iterator[CheckResult]:
+def _retains_for_exact_topics(base: str, probe: Probe) -> Iterator[CheckResult]:
     """RabbitMQ sends what it retains for exact topics, and nothing for a "+"."""
-    if asked.retains(f"{base}/_bridge/{uuid.uuid4().hex}", f"{base}/_bridge/+"):
+    if probe.retains(f"{base}/_bridge/{uuid.uuid4().hex}", f"{base}/_bridge/+"):
         return
     yield CheckResult(
         "wildcards", "what the broker retains comes for exact topics alone, as with "
@@ -218,14 +218,14 @@ def _retains_for_exact_topics(base: str, asked: Probe) -> Iterator[CheckResult]:
     )  # fmt: skip
 
 
-def _compare(prefix: str, tasks: Sequence[str], asked: Probe) -> Iterator[CheckResult]:
-    """What came for `tasks/+`, and what comes for each task's own topic."""
+def _compare(prefix: str, tasks: Sequence[str], probe: Probe) -> Iterator[CheckResult]:
+    """Compare what arrives for `tasks/+` with what arrives for each task."""
     topics = [f"{prefix}/{task}" for task in tasks]
-    late = [topic for topic in topics if topic not in asked.messages]
+    late = [topic for topic in topics if topic not in probe.messages]
     if not late:
         return
-    asked.subscribe(late)
-    lost = [topic for topic in late if topic not in asked.listen()]
+    probe.subscribe(late)
+    lost = [topic for topic in late if topic not in probe.listen()]
     if lost:
         yield CheckResult(
             "tasks",
@@ -242,13 +242,13 @@ def _compare(prefix: str, tasks: Sequence[str], asked: Probe) -> Iterator[CheckR
 
 
 def _infos(base: str, messages: dict[str, bytes]) -> dict[str, Info]:
-    found = {}
+    known = {}
     for topic, payload in messages.items():
         with contextlib.suppress(ContractError):
             where = Topic.parse(base, topic)
             if where.kind == "info":
-                found[where.printer] = Info.decode(payload)
-    return found
+                known[where.printer] = Info.decode(payload)
+    return known
 
 
 def _missing(info: Info, prefix: str, messages: dict[str, bytes]) -> list[str]:

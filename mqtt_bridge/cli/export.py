@@ -41,8 +41,8 @@ def main(settings: Settings, options: Namespace) -> int:
     except TimeoutError as error:
         problems = [f"{error}"]
     except OSError as error:
-        told = error.strerror or error
-        problems.append(f"{options.output or 'stdout'} is not written: {told}")
+        reason = error.strerror or error
+        problems.append(f"{options.output or 'stdout'} is not written: {reason}")
     for each in problems:
         print(f"upkeep-bridge: {each}", file=sys.stderr)
     return 1 if problems else 0

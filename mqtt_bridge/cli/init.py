@@ -79,8 +79,8 @@ def init(file: str) -> int:
         with Path(file).open("x", encoding="utf-8") as out:
             out.write(TEXT)
     except OSError as error:
-        told = error.strerror or error
-        print(f"upkeep-bridge: {file} is not written: {told}", file=sys.stderr)
+        reason = error.strerror or error
+        print(f"upkeep-bridge: {file} is not written: {reason}", file=sys.stderr)
         return 1
     print(f"{file} is written; edit it, then: upkeep-bridge -c {file} check")
     return 0

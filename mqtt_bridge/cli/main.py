@@ -1,4 +1,4 @@
-"""`upkeep-bridge`: run the bridge, and what helps to set it up and look at it."""
+"""`upkeep-bridge`: run the bridge, set it up, and show what it has."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="upkeep-bridge",
         description="Mirror printers' maintenance from MQTT to mKTL, and tell people.\n"
-        "Without a command it does so until it is told to end.",
+        "Without a command it does so until SIGTERM or SIGINT.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[_common(None, "before", verbose=False)],
@@ -137,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
         help="print the version and end",
     )
     parser.set_defaults(before=[], behind=[])
-    # Behind the command, too; there nothing is said where nothing is written.
+    # Behind the command, too; there an option that is not given has no default.
     unsaid = argparse.SUPPRESS
     behind = [_common(unsaid, "behind", verbose=unsaid)]
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")

@@ -29,7 +29,7 @@ class Probe:
         self._within = within
         self._news = threading.Condition()
         self._granted: dict[int, Sequence[Any]] = {}
-        self._count = 0  # messages that came
+        self._count = 0  # messages that arrived
         self.messages: dict[str, bytes] = {}  # the newest, by topic
         self._outcome: str | None = None
         self.refused = ""
@@ -79,7 +79,7 @@ class Probe:
         ]
 
     def listen(self) -> dict[str, bytes]:
-        """Wait until nothing more comes, and return what came."""
+        """Wait until nothing more arrives, and return what has arrived."""
         deadline = time.monotonic() + self._within
         before = -1
         while before != self._count and time.monotonic() < deadline:

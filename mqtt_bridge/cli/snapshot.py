@@ -72,7 +72,7 @@ def fleet(settings: Settings) -> Iterator[Bridge]:
     bridge.start()
     try:
         if not bridge.ready.wait(WITHIN):
-            raise TimeoutError(f"nothing came from {broker.address} in {WITHIN:g} s")
+            raise TimeoutError(f"nothing arrived from {broker.address} in {WITHIN:g} s")
         yield bridge
     finally:
         bridge.close()

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 Address = tuple[int, int]  # a rule's number, and the address's in it
 
-TICK = 5.0  # seconds between looks at the clock
+TICK = 5.0  # seconds between two checks of the clock
 CLOSE_WITHIN = 1.0  # seconds for what is being sent at the end
 SENDERS = 16  # addresses that are sent to at once
 NTFY = ("ntfy://", "ntfys://")  # the services that have buttons

@@ -48,11 +48,11 @@ def _number(low: float, high: float, kind: type = int) -> Callable[[Any], Any]:
 
 
 def _switch(value: Any) -> bool:
-    told = {"true": True, "yes": True, "1": True, "on": True}
-    told |= {"false": False, "no": False, "0": False, "off": False}
-    if str(value).lower() not in told:
+    switches = {"true": True, "yes": True, "1": True, "on": True}
+    switches |= {"false": False, "no": False, "0": False, "off": False}
+    if str(value).lower() not in switches:
         raise vol.Invalid("true or false")
-    return told[str(value).lower()]
+    return switches[str(value).lower()]
 
 
 def _one_of(*allowed: str) -> Callable[[Any], str]:

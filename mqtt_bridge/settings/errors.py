@@ -62,8 +62,8 @@ def error_text(error: OSError | ValueError) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def refuse(where: Mapping[str, str], name: str, told: str) -> NoReturn:
-    raise SettingsError(f"{source_of(where, name)}{name} {told}")
+def refuse(where: Mapping[str, str], name: str, reason: str) -> NoReturn:
+    raise SettingsError(f"{source_of(where, name)}{name} {reason}")
 
 
 def source_of(where: Mapping[str, str], name: str) -> str:

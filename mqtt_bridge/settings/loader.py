@@ -64,8 +64,8 @@ def load(
     for flag in flags:
         name, equals, value = flag.partition("=")
         if not equals or name in SECRETS:
-            told = "passwords do not belong there" if equals else "it is no KEY=VALUE"
-            raise SettingsError(f"--set {name}: {told}")
+            hint = "passwords do not belong there" if equals else "it is no KEY=VALUE"
+            raise SettingsError(f"--set {name}: {hint}")
         if name not in NAMES:
             _unknown(f"--set {name}", [f"--set {each}" for each in NAMES])
         _put(tree, name, value)
@@ -83,17 +83,17 @@ def credentials(path: str, environ: Mapping[str, str] = os.environ) -> tuple[str
             f"broker.credentials: {file} cannot be read ({error_text(error)}); "
             "it should hold two lines, 'username: NAME' and 'password: WORD'"
         ) from None
-    found = {
+    words = {
         name.strip().lower(): word.strip()
         for name, colon, word in (line.partition(":") for line in lines)
         if colon and not name.lstrip().startswith("#")
     }
-    if not found.get("username"):
+    if not words.get("username"):
         raise SettingsError(
             f"broker.credentials: {file} has no line 'username: NAME' "
             "(and none 'password: WORD')"
         )
-    return found["username"], found.get("password", "")
+    return words["username"], words.get("password", "")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -111,10 +111,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _unknown(name: str, known: Iterable[str]) -> NoReturn:
     near = difflib.get_close_matches(name, known, 1, 0.0)
-    told = f"did you mean {near[0].removeprefix('--set ')}?"
+    hint = f"did you mean {near[0].removeprefix('--set ')}?"
     if "push.rule" in name:
-        told = "rules stand in the file alone"
-    raise SettingsError(f"{name}: there is no such setting; {told}")
+        hint = "rules stand in the file alone"
+    raise SettingsError(f"{name}: there is no such setting; {hint}")
 
 
 def _names(tree: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
@@ -285,7 +285,7 @@ def _tls(paths: Mapping[str, str | None], where: Mapping[str, str]) -> Tls:
 
 
 def _state(store: Store, environ: Mapping[str, str]) -> str:
-    """Where a bridge keeps what it told, unless it is told otherwise; "" is nowhere."""
+    """The default of push.state; "" where there is no folder for it."""
     folder = environ.get("STATE_DIRECTORY", "").partition(":")[0]  # systemd's
     if not folder:
         home = environ.get("HOME")
