@@ -18,6 +18,7 @@ from demo.board.wire import SEQUENCES, Frames, encode_frame
 T = TypeVar("T")
 
 STATS_INTERVAL = 5 * CLOCK_FREQUENCY  # ticks
+LATE = 5 * CLOCK_FREQUENCY  # ticks for which steps of a homing move are waited for
 BUTTONS_INTERVAL = CLOCK_FREQUENCY // 50
 
 
@@ -166,7 +167,7 @@ class Board:
         for trigger in self.all(Trigger):
             if trigger.is_armed and trigger.interval and trigger.next_report <= now:
                 trigger.next_report = now + trigger.interval
-                self.say("trsync_state", trigger.oid, 1, 0, now)
+                self.say("trsync_state", trigger.oid, 1, 0, self._homed(trigger))
         for sensor in self.all(Sensor):
             if sensor.interval and sensor.next_clock <= now:
                 # A late report stands for all that were missed.
@@ -181,6 +182,14 @@ class Board:
         if self._next_stats <= now:
             self._next_stats = now + STATS_INTERVAL
             self.say("stats", 1, 1, 1)
+
+    def _homed(self, trigger: Trigger) -> int:
+        """Up to when its steppers have run: Klippy gives up at the move's end.
+
+        Steps that do not come are late, for a while.
+        """
+        last = max((stepper.last for stepper in trigger.steppers), default=self.now)
+        return min(last, self.now) if self.now < last + LATE else self.now
 
     def _reading(self, pin: int) -> float:
         for heater in self.machine.heaters:

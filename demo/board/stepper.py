@@ -71,11 +71,11 @@ class Stepper:
     shaft: Shaft
     direction: int = 1
     is_stopped: bool = False  # by an endstop: nothing is taken before the next reset
-    _last: int = 0  # clock of the last step that is queued
+    last: int = 0  # clock of the last step that is queued
     _segments: deque[Segment] = field(default_factory=deque)
 
     def reset_clock(self, clock: int, now: int) -> None:
-        self._last, self.is_stopped = near(clock, now), False
+        self.last, self.is_stopped = near(clock, now), False
 
     def queue(self, interval: int, count: int, add: int, now: int) -> int | None:
         """Add *count* steps, the first of them *interval* after the last.
@@ -85,9 +85,9 @@ class Stepper:
         if self.is_stopped:
             return None
         segment = Segment(
-            near(self._last + interval, now), interval, count, add, self.direction
+            near(self.last + interval, now), interval, count, add, self.direction
         )
-        self._last = segment.clock(count)
+        self.last = segment.clock(count)
         self._segments.append(segment)
         return segment.first
 

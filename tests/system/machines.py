@@ -149,7 +149,7 @@ MACHINES = {
         base("cartesian", *LIMITS)
         + X + Y + RAIL_Z
         + rail(
-            "dual_carriage", 40, "axis: x", "safe_distance: 10",
+            "dual_carriage", 40, "axis: x",
             "position_endstop: 200", "homing_positive_dir: True",
         )
         + extruder("extruder1", 48, 1),
