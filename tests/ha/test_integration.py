@@ -140,6 +140,31 @@ def test_actions_reach_the_printer_and_the_log_comes_back(due):
     assert (done["by"], done["note"]) == ("Berta", "new carbon")
 
 
+def test_a_trigger_and_a_condition_of_its_own(upkeep, channel, voron):
+    if channel == "stable":
+        return  # it knows neither
+    notify = {
+        "action": "persistent_notification.create",
+        "data": {"notification_id": "own", "message": "due"},
+    }
+    target = {"target": {"entity_id": [STATUS]}}
+    upkeep.automation(
+        "own",
+        {
+            "triggers": [{"trigger": f"{DOMAIN}.task_due", **target}],
+            "conditions": [{"condition": f"{DOMAIN}.is_due", **target}],
+            "actions": [notify],
+        },
+    )
+
+    voron.wear_out("filter", 51)
+
+    until(lambda: "own" in upkeep.notifications(), "the automation")
+    upkeep.forget_automation("own")
+    voron.done("filter")
+    upkeep.wait(STATUS, "ok")
+
+
 def test_what_the_printer_refuses_is_told(upkeep):
     with pytest.raises(AssertionError, match="has no task"):
         act(upkeep, "done", task="flux capacitor")

@@ -1,0 +1,25 @@
+"""Conditions of its own, where Home Assistant has such: a task is due, or soon.
+
+2025.4 knows none, and never looks here.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from homeassistant.core import HomeAssistant
+
+from .contract import DUE, SOON
+
+
+async def async_get_conditions(hass: HomeAssistant) -> dict[str, Any]:
+    """Return a condition for each status that somebody asks for."""
+    # What is used of both came after 2025.4, and is loaded already where it is asked.
+    spec: Any = import_module("homeassistant.helpers.automation")
+    helper: Any = import_module("homeassistant.helpers.condition")
+    sensors = {"sensor": spec.DomainSpec(device_class="enum")}
+    return {
+        "is_due": helper.make_entity_state_condition(sensors, DUE),
+        "is_soon": helper.make_entity_state_condition(sensors, SOON),
+    }
