@@ -52,6 +52,7 @@ def test_a_broker_that_lost_everything_is_told_again(home, broker):
 
 def test_home_assistant_has_all_again_after_a_restart(home, hears):
     """It is born with a message that makes the printer announce itself."""
+    until(lambda: all(of_task(home, each) for each in TASKS), "every task")
     before = home.entities()
     hears.wait_for("/availability")
     heard = len(hears.heard)

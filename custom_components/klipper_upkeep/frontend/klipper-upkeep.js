@@ -236,8 +236,6 @@ class KlipperUpkeepDashboard extends HTMLElement {
   }
 }
 
-customElements.define("klipper-upkeep-card", KlipperUpkeepCard);
-customElements.define("ll-strategy-dashboard-klipper-upkeep", KlipperUpkeepDashboard);
 window.customCards = window.customCards || [];
 window.customCards.push({
   type: "klipper-upkeep-card",
@@ -250,4 +248,14 @@ window.customStrategies.push({
   strategyType: "dashboard",
   name: "Klipper Upkeep",
   description: "Maintenance of all printers, made by itself",
+});
+
+// 2025.4 puts another registry in the place of the browser's own while it starts: what
+// is defined before is lost.
+customElements.whenDefined("home-assistant").then(() => {
+  window.customElements.define("klipper-upkeep-card", KlipperUpkeepCard);
+  window.customElements.define(
+    "ll-strategy-dashboard-klipper-upkeep",
+    KlipperUpkeepDashboard,
+  );
 });
