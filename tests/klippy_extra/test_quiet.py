@@ -10,7 +10,7 @@ import pytest
 
 from tests.klippy_extra.test_commands import Link
 
-HOURS = 2.0
+HOURS = 1.0
 STEP = 30.0  # seconds
 MOST_A_DAY = 15_000  # states that change in Home Assistant
 
