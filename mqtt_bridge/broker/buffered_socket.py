@@ -159,7 +159,13 @@ class BufferedContext(ssl.SSLContext):
             sock = broker.tls.context().wrap_socket(
                 sock, server_hostname=broker.server_name or server_hostname
             )
-        websocket = _open(sock, broker) if broker.transport == "websockets" else None
+        websocket = None
+        if broker.transport == "websockets":
+            try:
+                websocket = _open(sock, broker)
+            except OSError:
+                sock.close()  # paho does not know it yet
+                raise
         return BufferedSocket(sock, five=broker.version == "5", websocket=websocket)
 
 

@@ -1,0 +1,120 @@
+"""The ways to a broker: WebSockets, IPv6, and a certificate with another name."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from mqtt_bridge.assembly import make_bridge
+from mqtt_bridge.cli.probe import Probe
+from mqtt_bridge.contract import Command
+from mqtt_bridge.settings import Broker, Settings, Tls
+from tests.fakes.mosquitto import Mosquitto, free_port
+from tests.mqtt_bridge.processes import Community, until
+from tests.mqtt_bridge.scripted import ScriptedPrinter
+from tests.system.test_bridge_broker import Authority, Items
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+
+
+def command(**broker):
+    """Have a bridge carry out a command, and return how often the task was done."""
+    bridge = make_bridge(Settings(broker=Broker(**broker)), Items())
+    bridge.commands.transactions.answer_within = 30.0  # on a busy machine
+    bridge.start()
+    try:
+        assert bridge.ready.wait(30), "it is not ready"
+        asked = bridge.ask("voron", "rods", lambda _, ident: Command("done", ident))
+        assert asked.result(30).ok
+        return bridge.fleet.printers["voron"].tasks["rods"].named()["done_count"]
+    finally:
+        bridge.close()
+
+
+@pytest.mark.parametrize("version", ["3.1.1", "5"])
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_mqtt_in_a_websocket(tmp_path, version, tls):
+    port, lines, more = free_port(), ["protocol websockets"], {}
+    if tls:
+        authority = Authority(tmp_path)
+        authority.sign(days=1)
+        lines += [f"certfile {authority.certificate}", f"keyfile {authority.key}"]
+        more = {"tls": Tls(ca=str(authority.ca))}
+    broker = Mosquitto(tmp_path, f"listener {port} 127.0.0.1", *lines).start()
+    with ScriptedPrinter(broker.port):
+        there = {"host": "127.0.0.1", "port": port, "version": version,
+                 "transport": "websockets", **more}  # fmt: skip
+        assert command(**there) == 1
+        with Probe(Broker(**there), 20) as probe:
+            assert probe.refused == ""
+    broker.kill()
+
+
+def test_a_web_server_that_is_no_broker_is_named(tmp_path, caplog, broker):
+    """mosquitto's MQTT port answers no HTTP."""
+    settings = Broker(host="127.0.0.1", port=broker.port, transport="websockets")
+    bridge = make_bridge(Settings(broker=settings), Items())
+    bridge.start()
+    try:
+        until(lambda: "no connection to ws://127.0.0.1" in caplog.text, "why", 30)
+        assert not bridge.ready.is_set()
+    finally:
+        bridge.close()
+
+
+def has_ipv6():
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 on loopback")
+def test_a_broker_at_an_ipv6_address(tmp_path):
+    port = free_port()
+    broker = Mosquitto(tmp_path, f"listener {port} ::1").start()
+    with ScriptedPrinter(broker.port):
+        assert command(host="::1", port=port) == 1
+    assert Broker(host="::1", port=port).address == f"mqtt://[::1]:{port}"
+    broker.kill()
+
+
+# paho leaves the socket of a failed handshake to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_certificate_with_another_name_than_the_host(tmp_path, caplog):
+    authority = Authority(tmp_path)
+    authority.sign(days=1)
+    port = free_port()
+    broker = Mosquitto(
+        tmp_path, f"listener {port} 127.0.0.1", f"certfile {authority.certificate}",
+        f"keyfile {authority.key}",
+    ).start()  # fmt: skip
+    tls = Tls(ca=str(authority.ca))
+    with ScriptedPrinter(broker.port):
+        # The certificate is for 127.0.0.1, and we come by the name.
+        there = {"host": "localhost", "port": port, "tls": tls}
+        assert command(**there, server_name="127.0.0.1") == 1
+        with Probe(Broker(**there), 20) as probe:
+            assert "localhost" in probe.refused
+        with Probe(Broker(**there, server_name="127.0.0.1"), 20) as probe:
+            assert probe.refused == ""
+    broker.kill()
+
+
+def test_the_bridge_runs_a_registry_where_there_is_none(tmp_path, broker):
+    with Community(tmp_path) as community, ScriptedPrinter(broker.port):
+        community.registry.stop()
+        bridge = community.bridge(broker.port, "store.registry=true")
+        assert community.get("voron.rods.used") == 37.5
+        bridge.stop()
+        assert community.mk("get", "upkeep.voron.rods.used").returncode != 0
+
+
+def test_where_a_registry_answers_none_is_started(tmp_path, broker):
+    with Community(tmp_path) as community, ScriptedPrinter(broker.port):
+        bridge = community.bridge(broker.port, "store.registry=true")
+        assert "one answers already" in bridge.log
+        bridge.stop()
+        assert community.registry.ended is None
