@@ -36,16 +36,16 @@ def credentials(path: str) -> tuple[str, str | None]:
         text = where.read_text(encoding="utf-8-sig")  # Windows writes a mark first
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{shown(where)} cannot be read ({error})") from None
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for line in text.splitlines():
         name, mark, value = line.partition(":")
         if mark and not line.lstrip().startswith(("#", ";", "[")):
-            found[name.strip().lower()] = value.strip()
-    if not found.get("username"):
+            values[name.strip().lower()] = value.strip()
+    if not values.get("username"):
         raise ValueError(
             f"{shown(where)} has no line 'username: NAME' (and one 'password: WORD')"
         )
-    return found["username"], found.get("password")
+    return values["username"], values.get("password")
 
 
 class NoTlsError(OSError):

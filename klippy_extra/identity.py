@@ -56,10 +56,10 @@ def here(root: Path | None = None) -> Machine:
 def _adapters(folder: Path) -> set[str]:
     try:
         # A bridge or a tunnel has no device behind it, and another address each time.
-        found = [each for each in folder.iterdir() if (each / "device").exists()]
+        cards = [each for each in folder.iterdir() if (each / "device").exists()]
     except OSError:
         return set()
-    return {_read(each / "address") for each in found} - {"", "00:00:00:00:00:00"}
+    return {_read(each / "address") for each in cards} - {"", "00:00:00:00:00:00"}
 
 
 def _read(path: Path) -> str:

@@ -55,14 +55,14 @@ def motion_queues(printer: Printer) -> dict[str, MotionQueue]:
 
 def extruders(printer: Printer) -> dict[str, Any]:
     """The extruders by their names in the configuration, in Klipper's order."""
-    found: dict[str, Any] = {}
+    named: dict[str, Any] = {}
     for number in range(99):
         name = f"extruder{number or ''}"
         extruder = printer.lookup_object(name, None)
         if extruder is None:
             break
-        found[name] = extruder
-    return found
+        named[name] = extruder
+    return named
 
 
 def queue_moving(extruder: Any) -> object:
@@ -257,7 +257,7 @@ class Drawing:
         """Take note that a job has begun since the last look."""
         self._drawn = 0.0
 
-    def look(self) -> bool:
+    def has_begun(self) -> bool:
         """Whether filament was drawn; a printer without extruders needs none."""
         before, self._position = self._position, self._read()
         if self._drawn < DRAWN:

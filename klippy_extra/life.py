@@ -68,7 +68,7 @@ class Life:
             memory.save,
             problems,
         )
-        guarded(self.history.look, "the files of KlipperMaintenance")()
+        guarded(self.history.read_files, "the files of KlipperMaintenance")()
         self.connection: connection.Connection | None = None
         self._rounds = Rounds(
             self.upkeep, self.commands, reminders, self._reactor.monotonic()

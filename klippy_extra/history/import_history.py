@@ -65,7 +65,7 @@ class Past:
             if self._book.records[slug].imported:
                 del self._old[slug]
 
-    def look(self) -> None:
+    def read_files(self) -> None:
         """Read the ancestor's files, before the printer runs."""
         for slug, task in self._tasks.items():
             record = self._book.records[slug]
@@ -170,8 +170,8 @@ class Past:
             record = record._replace(enabled=False, held=used)
         book.records[slug] = record._replace(imported=True)
         units = {limit.name: limit.unit for limit in task.plan.limits}
-        said = ", ".join(wording.quantity(used[name], units[name]) for name in used)
-        note = f"{said} taken over from ~/maintain-db/{task.name.split()[0]}"
+        amounts = ", ".join(wording.quantity(used[name], units[name]) for name in used)
+        note = f"{amounts} taken over from ~/maintain-db/{task.name.split()[0]}"
         logging.info("maintain: %s: %s", slug, note)
         self._say(f'Maintenance "{task.label}": {note}.')
         entry = Entry(int(self._wall()), slug, "changed", BY, note, used)

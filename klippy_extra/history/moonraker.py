@@ -57,11 +57,11 @@ def grown(last: Totals | None, totals: Totals) -> dict[str, float]:
     """
     if last is None:
         return {}
-    found = {
+    growth = {
         f"moonraker_{name}": now if now < before else now - before
         for name, before, now in zip(METERS, last, totals)
     }
-    return {meter: added for meter, added in found.items() if added > 0.0}
+    return {meter: added for meter, added in growth.items() if added > 0.0}
 
 
 class Moonraker:

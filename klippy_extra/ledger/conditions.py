@@ -121,7 +121,7 @@ class Material:
     def set(self, name: str) -> None:
         self.name = name.strip()
 
-    def look(self, eventtime: float) -> str:
+    def current(self, eventtime: float) -> str:
         """Return the material's name, "" where nobody said."""
         if self._source:
             seen = self._read(eventtime)
@@ -130,10 +130,10 @@ class Material:
         return self.name
 
     def _read(self, eventtime: float) -> str:
-        found = self._printer.lookup_object(self._source, None)
-        if found is None:
+        match = self._printer.lookup_object(self._source, None)
+        if match is None:
             return ""
-        status = found.get_status(eventtime)
+        status = match.get_status(eventtime)
         # save_variables has its own one level deeper.
         value = status.get("variables", status).get(self._variable)
         return "" if value is None else str(value).strip()
@@ -185,7 +185,7 @@ class Conditions:
     def _worth_now(
         self, materials: tuple[str, ...], factor: Factor, eventtime: float
     ) -> float:
-        material = self._material.look(eventtime)
+        material = self._material.current(eventtime)
         if material != self._worth_of:
             self._worth_of = material
             self._worth.clear()
@@ -201,10 +201,10 @@ class Conditions:
         return worth
 
     def _evaluate(self, check: Check, eventtime: float) -> bool:
-        found = self._find(check.name)
-        if found is None:
+        match = self._find(check.name)
+        if match is None:
             return False
-        status = found.get_status(eventtime)
+        status = match.get_status(eventtime)
         if check.field:
             field = check.field
         elif check.name.startswith("fan"):
@@ -218,9 +218,9 @@ class Conditions:
             modules = FANS if name.startswith("fan ") else SENSORS
             short = name.rpartition(" ")[2]
             names = [name, *(f"{module} {short}" for module in modules)]
-            found = (self._printer.lookup_object(each, None) for each in names)
+            match = (self._printer.lookup_object(each, None) for each in names)
             self._objects[name] = next(
-                (each for each in found if each is not None), None
+                (each for each in match if each is not None), None
             )
         return self._objects[name]
 

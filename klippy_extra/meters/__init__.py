@@ -53,10 +53,10 @@ class Sources:
     @property
     def meters(self) -> dict[str, Meter]:
         """What this printer has, by name."""
-        found: dict[str, Meter] = {}
+        parts: dict[str, Meter] = {}
         for source in self._sources.values():
-            found.update(source.meters)
-        return found
+            parts.update(source.meters)
+        return parts
 
     @property
     def memory(self) -> dict[str, Any]:
@@ -84,13 +84,13 @@ class Sources:
         What was planned then is not carried out any more. Clocks go on.
         """
         self._call("flush", eventtime)
-        found = [self._polls[name](eventtime) for name in ("clock", "counts")]
+        parts = [self._polls[name](eventtime) for name in ("clock", "counts")]
         for name in set(self._polls) - {"clock", "counts"}:
             source = self._sources[name]
             last = self._guarded(name, getattr(source, "stop", source.poll))
-            found.append(last(eventtime))
+            parts.append(last(eventtime))
             del self._polls[name]
-        return _sum(found)
+        return _sum(parts)
 
     @property
     def counts(self) -> Counts:
@@ -147,9 +147,9 @@ class Sources:
         return guarded(read, f"the source of meters {name!r}", failed)
 
 
-def _sum(found: Iterable[Increments]) -> Increments:
+def _sum(parts: Iterable[Increments]) -> Increments:
     total: Increments = {}
-    for increments in found:
+    for increments in parts:
         for name, added in increments.items():
             if added > 0.0:
                 total[name] = total.get(name, 0.0) + added

@@ -40,11 +40,11 @@ class Appliances:
 
 def heaters(printer: Printer, options: Options) -> Appliances:
     """``heater_on_<heater>``: hours with a target set, whatever power that takes."""
-    found: Heaters | None = printer.lookup_object("heaters", None)
+    heaters_object: Heaters | None = printer.lookup_object("heaters", None)
     objects: dict[str, HasStatus] = {}
-    if found is not None:
-        for name in found.get_all_heaters():
-            objects[name] = found.lookup_heater(name.split()[-1])
+    if heaters_object is not None:
+        for name in heaters_object.get_all_heaters():
+            objects[name] = heaters_object.lookup_heater(name.split()[-1])
     return Appliances(printer, "heater_on", objects, "target")
 
 

@@ -93,7 +93,7 @@ class Motion:
 
     def flush(self, eventtime: float) -> None:
         for _ in range(MOST):
-            if not self._look(eventtime):
+            if not self._read_some(eventtime):
                 break
 
     def stop(self, eventtime: float) -> Increments:
@@ -105,7 +105,7 @@ class Motion:
     def _timed(self, eventtime: float) -> float:
         if not self._queues:
             return float(self._reactor.NEVER)
-        behind = self._look(eventtime)
+        behind = self._read_some(eventtime)
         self.failing = False
         return eventtime + (SOON if behind else LOOK)
 
@@ -114,7 +114,7 @@ class Motion:
         self.failing = True
         return eventtime + LOOK
 
-    def _look(self, eventtime: float) -> bool:
+    def _read_some(self, eventtime: float) -> bool:
         """Read a slice of each queue; return whether there is more."""
         now = self._mcu.estimated_print_time(eventtime)
         behind = False

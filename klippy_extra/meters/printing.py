@@ -77,7 +77,7 @@ class Printing:
         before = "printing" if begins else self._state
         passed = max(0.0, status["total_duration"] - self._total)
         self._total += passed
-        drawn = self._drawing.look() and before == "printing"
+        drawn = self._drawing.has_begun() and before == "printing"
         self._printed = self._printed or drawn
         self._add("busy_time", passed / HOUR)
         if drawn:

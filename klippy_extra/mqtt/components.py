@@ -275,7 +275,7 @@ def _attributes(subject: _Subject, expression: str) -> Config:
 
 def _events(events: _Subject, task: str) -> Iterator[Component]:
     yield events.make(EVENT._replace(value=EVENT.value % task))
-    told = "it.get('task') ~ ' ' ~ it.get('event')"
+    value = "it.get('task') ~ ' ' ~ it.get('event')"
     for event, words in TRIGGERS:
         yield (
             f"{events.key}trigger.{event}",
@@ -286,7 +286,7 @@ def _events(events: _Subject, task: str) -> Iterator[Component]:
                 "stype": task,
                 "t": events.reads,
                 "qos": 1,
-                "val_tpl": events.template(told),
+                "val_tpl": events.template(value),
                 "pl": f"{task} {event}",
             },
         )

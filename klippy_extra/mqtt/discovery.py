@@ -73,16 +73,16 @@ def announce(
     kept: dict[str, str] = {}
     for group in sorted(groups, key=_rank):
         wanted, known = groups[group]
-        found, room = _fitting(wanted, MOST - len(_dump(dict(root, cmps={}))))
-        kept.update((key, each["p"]) for key, each in found.items())
-        gone = {key: each for key, each in known.items() if key not in found}
+        fitting, room = _fitting(wanted, MOST - len(_dump(dict(root, cmps={}))))
+        kept.update((key, each["p"]) for key, each in fitting.items())
+        gone = {key: each for key, each in known.items() if key not in fitting}
         bare = {key: {"p": each} for key, each in gone.items()}
         least = {key: _least(info.uuid, key, each) for key, each in gone.items()}
         messages.append(
             Message(
                 topic(info.uuid, group, prefix),
-                _message(root, found, bare, room) if found else b"",
-                _message(root, found, least, room) if gone else b"",
+                _message(root, fitting, bare, room) if fitting else b"",
+                _message(root, fitting, least, room) if gone else b"",
             )
         )
     return Announcement(tuple(messages), kept)
@@ -132,21 +132,21 @@ def _fitting(
     components: Mapping[str, Config], room: int
 ) -> tuple[dict[str, Config], int]:
     """The first of *components* that have room, and the bytes that are left."""
-    found = {}
+    fitting = {}
     for key, config in components.items():
         size = len(_dump({key: config}))
         if size > room:
             break
-        found[key] = config
+        fitting[key] = config
         room -= size
-    return found, room
+    return fitting, room
 
 
 def _message(
-    root: Config, found: Config, more: Mapping[str, Config], room: int
+    root: Config, fitting: Config, more: Mapping[str, Config], room: int
 ) -> bytes:
     """The message about *found*, and about as many of *more* as have room."""
-    return _dump(dict(root, cmps=dict(found, **_fitting(more, room)[0])))
+    return _dump(dict(root, cmps=dict(fitting, **_fitting(more, room)[0])))
 
 
 def _dump(message: Mapping[str, Any]) -> bytes:

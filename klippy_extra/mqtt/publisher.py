@@ -67,9 +67,9 @@ class Published(NamedTuple):
         if not self.printer:
             return set()
         kinds = ("availability", "info", "meters", "summary")
-        found = {Topic(self.printer, kind).format(self.base) for kind in kinds}
-        found |= {Topic(self.printer, "task", t).format(self.base) for t in self.tasks}
-        return found | ({self.discovery, *self.announced} - {""})
+        topics = {Topic(self.printer, kind).format(self.base) for kind in kinds}
+        topics |= {Topic(self.printer, "task", t).format(self.base) for t in self.tasks}
+        return topics | ({self.discovery, *self.announced} - {""})
 
     @classmethod
     def of(cls, document: Mapping[str, Any] | None) -> Published:

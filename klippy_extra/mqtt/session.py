@@ -46,12 +46,12 @@ class Knowledge:
         well, the message that was under way then is left out. Each of *waiting* is
         the topics of one packet. Returns what is left out from now on, or "".
         """
-        found = ""
+        opened = ""
         if self.careful and len(waiting) == 1 and len(waiting[0]) == 1:
-            found = waiting[0][0]
-            self.left_out.add(found)
+            opened = waiting[0][0]
+            self.left_out.add(opened)
         self.careful = bool(waiting)
-        return found
+        return opened
 
 
 class Session:

@@ -243,8 +243,8 @@ def entries(database: sqlite3.Connection, task: str | None, most: int) -> list[E
         " WHERE ? IS NULL OR task = ? ORDER BY id DESC LIMIT ?",
         (task, task, most),
     )
-    found = map(documents.entry, rows.fetchall())
-    return [entry for entry in found if entry is not None]
+    entries = map(documents.entry, rows.fetchall())
+    return [entry for entry in entries if entry is not None]
 
 
 def write(

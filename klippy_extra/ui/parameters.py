@@ -51,11 +51,11 @@ def amounts(gcmd: GcodeCommand, name: str) -> Amount | None:
         return None
     if "=" not in value:
         return _number(gcmd, name, value)
-    found = {}
+    by_meter = {}
     for part in value.split(","):
         meter, _, behind = part.partition("=")
-        found[meter.strip()] = _number(gcmd, name, behind)
-    return found
+        by_meter[meter.strip()] = _number(gcmd, name, behind)
+    return by_meter
 
 
 def moment(gcmd: GcodeCommand, name: str) -> int | None:

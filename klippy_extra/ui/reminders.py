@@ -68,10 +68,10 @@ class Reminders:
         return self._status("idle_timeout", eventtime).get("state") == "Printing"
 
     def _status(self, name: str, eventtime: float) -> Mapping[str, Any]:
-        found: HasStatus | None = self._printer.lookup_object(name, None)
-        return {} if found is None else found.get_status(eventtime)
+        thing: HasStatus | None = self._printer.lookup_object(name, None)
+        return {} if thing is None else thing.get_status(eventtime)
 
-    def look(self, book: Ledger, state: State, busy: bool) -> Record:
+    def remind(self, book: Ledger, state: State, busy: bool) -> Record:
         """Remind of one task if it is time to; return its record with that noted."""
         record = book.records[state.task]
         if state.status not in (SOON, DUE) or not self._settings.remind:

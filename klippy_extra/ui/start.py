@@ -96,10 +96,10 @@ class Start:
     def _heated_now(self) -> frozenset[str]:
         heaters = self._printer.lookup_object("heaters", None)
         names = () if heaters is None else heaters.get_all_heaters()
-        found = ((name, self._printer.lookup_object(name, None)) for name in names)
+        status = ((name, self._printer.lookup_object(name, None)) for name in names)
         return frozenset(
             name
-            for name, heater in found
+            for name, heater in status
             if heater is not None and heater.get_status(self._now()).get("target")
         )
 

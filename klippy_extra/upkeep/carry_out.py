@@ -187,30 +187,32 @@ def _set(book: Ledger, task: str, command: Command, now: int) -> Any:
     old = record
     texts, log = [], []
     if command.threshold is not None:
-        asked = _by_limit(limits, command.threshold, "threshold", least=LEAST)
+        requested = _by_limit(limits, command.threshold, "threshold", least=LEAST)
         configured = {each.name: each.threshold for each in limits}
         before = {each.name: records.threshold(old, each) for each in limits}
-        record = record._replace(thresholds=_over(record.thresholds, asked, configured))
-        texts.append("threshold " + _listed(limits, asked))
-        log.append(_changed("threshold", limits, before, asked))
+        record = record._replace(
+            thresholds=_over(record.thresholds, requested, configured)
+        )
+        texts.append("threshold " + _listed(limits, requested))
+        log.append(_changed("threshold", limits, before, requested))
     if command.warn_at is not None:
-        asked = _by_limit(limits, command.warn_at, "warn_at", least=LEAST)
+        requested = _by_limit(limits, command.warn_at, "warn_at", least=LEAST)
         configured = {each.name: each.warn for each in limits}
         before = {each.name: records.warn_at(old, each) for each in limits}
-        record = record._replace(warns=_over(record.warns, asked, configured))
-        log.append(_changed("warning at", limits, before, asked))
-        texts.append("warning at " + _listed(limits, asked) + " before the end")
+        record = record._replace(warns=_over(record.warns, requested, configured))
+        log.append(_changed("warning at", limits, before, requested))
+        texts.append("warning at " + _listed(limits, requested) + " before the end")
     text = "has now " + " and ".join(texts) + "."
     return record, "changed", text, "; ".join(log)
 
 
 def _adjust(book: Ledger, task: str, command: Command, now: int) -> Any:
     limits = book.plans[task].limits
-    asked = _by_limit(limits, command.used or 0.0, "used")
+    requested = _by_limit(limits, command.used or 0.0, "used")
     before = book.used(task)
-    text = f"counts {_listed(limits, asked)} as used now."
-    log = _changed("used", limits, before, asked)
-    return book.restart(task, asked), "changed", text, log
+    text = f"counts {_listed(limits, requested)} as used now."
+    log = _changed("used", limits, before, requested)
+    return book.restart(task, requested), "changed", text, log
 
 
 def _log(book: Ledger, task: str, command: Command, now: int) -> Any:
@@ -232,26 +234,26 @@ _COMMANDS = {
 
 def _by_limit(
     limits: tuple[records.Limit, ...],
-    asked: contract.Amount,
+    requested: contract.Amount,
     name: str,
     least: float = 0.0,
     complete: bool = False,
 ) -> dict[str, float]:
     """Spread one number, or an object by meter, over the limits it is for."""
     names = [each.name for each in limits]
-    if not isinstance(asked, dict):
+    if not isinstance(requested, dict):
         if len(names) > 1:
             raise RefusedError(
                 BAD_ARGUMENT,
                 f"This task has several limits: say which {name!r} belongs to which"
                 " of " + ", ".join(names) + ".",
             )
-        asked = {names[0]: asked}
-    if not asked:
+        requested = {names[0]: requested}
+    if not requested:
         raise RefusedError(
             BAD_ARGUMENT, f"{name!r} names none of " + ", ".join(names) + "."
         )
-    for meter, number in asked.items():
+    for meter, number in requested.items():
         if meter not in names:
             raise RefusedError(
                 BAD_ARGUMENT,
@@ -262,16 +264,16 @@ def _by_limit(
                 BAD_ARGUMENT,
                 f"{name!r} must be from {amount(least)} to {amount(MOST)}.",
             )
-    missing = {each: 0.0 for each in names if complete and each not in asked}
-    return dict(missing, **asked)
+    missing = {each: 0.0 for each in names if complete and each not in requested}
+    return dict(missing, **requested)
 
 
 def _over(
     overrides: Mapping[str, records.Override],
-    asked: dict[str, float],
+    requested: dict[str, float],
     configured: dict[str, float],
 ) -> dict[str, records.Override]:
-    fresh = {n: records.Override(v, configured[n]) for n, v in asked.items()}
+    fresh = {n: records.Override(v, configured[n]) for n, v in requested.items()}
     return dict(overrides, **fresh)
 
 

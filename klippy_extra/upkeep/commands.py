@@ -97,14 +97,14 @@ class Commands:
             result = self._result(command, command.transaction, state)
             self._upkeep.desk.opened(result)
             documents["answers"] = self._upkeep.desk.answers()
-        told = [event_of(state, each) for each in events]
+        published = [event_of(state, each) for each in events]
         if change.event:
             event = event_of(state, change.event)
-            told.insert(0, event._replace(by=command.by, note=command.note))
+            published.insert(0, event._replace(by=command.by, note=command.note))
 
         def written(problem: str) -> None:
             self.unsaved -= 1
-            self._written(state, told, result, problem)
+            self._written(state, published, result, problem)
             more = f" It would be lost at a restart: {problem}." if problem else ""
             tell(change.text + more)
 

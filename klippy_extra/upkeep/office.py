@@ -37,5 +37,5 @@ class Office:
         named = [task for task in tasks if task.name == name]
         slugged = [task for task in tasks if task.slug == contract.slug(name)]
         worded = [task for task in tasks if task.name.split()[0] == name]
-        found = named or slugged or (worded if len(worded) == 1 else [])
-        return found[0] if found else None
+        matches = named or slugged or (worded if len(worded) == 1 else [])
+        return matches[0] if matches else None

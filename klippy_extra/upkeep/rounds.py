@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         """Who reminds people."""
 
         def busy(self, eventtime: float) -> bool: ...
-        def look(self, book: Ledger, state: State, busy: bool) -> Record: ...
+        def remind(self, book: Ledger, state: State, busy: bool) -> Record: ...
 
 
 EVERY = 0.25  # seconds between two turns
@@ -86,7 +86,7 @@ class Rounds:
         record, events = book.examine(task, view, now)
         changed = upkeep.keep(task, record)
         state = upkeep.board.state(task, view=None if changed else view)
-        upkeep.keep(task, self._reminding.look(book, state, self._busy))
+        upkeep.keep(task, self._reminding.remind(book, state, self._busy))
         outlet = upkeep.relay.outlet
         if outlet is None:
             return

@@ -62,21 +62,21 @@ class Board:
 
     def summary(self, seq: int = 0) -> Summary:
         """How many tasks are due and soon, by how each stood when last looked at."""
-        told = [
+        counted = [
             each
             for each in self._latest.values()
             if each.status not in (SNOOZED, DISABLED)
         ]
         due = sorted(
-            (each for each in told if each.status == DUE),
+            (each for each in counted if each.status == DUE),
             key=lambda state: -state.deciding.percent,
         )
-        following = min(told, key=_order, default=None)
+        following = min(counted, key=_order, default=None)
         return Summary(
             seq=seq,
             time=round(self._wall(), 3),
             due=len(due),
-            soon=sum(each.status == SOON for each in told),
+            soon=sum(each.status == SOON for each in counted),
             next_task=None if following is None else following.task,
             next_label=None if following is None else following.label,
             next_due_at=None if following is None else following.due_at,

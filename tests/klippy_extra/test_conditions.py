@@ -185,25 +185,25 @@ def test_the_material_is_read_from_a_macro():
         Printer(gcode_macro__PRINT_START=macro), "gcode_macro PRINT_START.material"
     )
 
-    assert material.look(1.0) == "ABS"
+    assert material.current(1.0) == "ABS"
 
 
 def test_the_material_is_read_from_saved_variables():
     saved = Thing(variables={"filament_type": "PETG"})
     material = Material(Printer(save_variables=saved), "save_variables.filament_type")
 
-    assert material.look(1.0) == "PETG"
+    assert material.current(1.0) == "PETG"
 
 
 def test_what_said_so_last_tells_the_material():
     macro = Thing(material="ABS")
     material = Material(Printer(gcode_macro__S=macro), "gcode_macro S.material")
 
-    assert material.look(1.0) == "ABS"
+    assert material.current(1.0) == "ABS"
     material.set("PLA")
-    assert material.look(2.0) == "PLA"
+    assert material.current(2.0) == "PLA"
     macro.status["material"] = "PETG"
-    assert material.look(3.0) == "PETG"
+    assert material.current(3.0) == "PETG"
 
 
 def test_a_variable_that_is_not_there_tells_nothing():
@@ -212,8 +212,8 @@ def test_a_variable_that_is_not_there_tells_nothing():
         Printer(gcode_macro__S=Thing(material=None)), "gcode_macro S.material"
     )
 
-    assert missing.look(1.0) == "ABS"
-    assert empty.look(1.0) == ""
+    assert missing.current(1.0) == "ABS"
+    assert empty.current(1.0) == ""
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ FAULTS = {
     "the ledger": ("upkeep.book.advance", lambda p: p.advance(5)),
     "the timer that looks": ("upkeep.book.examine", lambda p: p.advance(5)),
     "the board": ("upkeep.board.state", lambda p: p.advance(5)),
-    "the reminders": ("reminders.look", lambda p: p.advance(5)),
+    "the reminders": ("reminders.remind", lambda p: p.advance(5)),
     "the store": ("memory.save", lambda p: p.advance(30)),
     "the rates": ("upkeep.counting.settle", lambda p: p.advance(90)),
     "MAINTAIN_STATUS": (
