@@ -13,7 +13,7 @@ HERE = klippy_extra/contract.py
 COPIES = mqtt_bridge/contract.py custom_components/klipper_upkeep/contract.py
 
 .PHONY: demo venv check test test-all test-package test-python test-py37 test-integration test-ha test-klipper \
-  test-interop docs release bench soak contract changelog
+  test-interop docs release bench mutants soak contract changelog
 
 demo: $(VENV)/demo
 	$(PY) -m demo $(if $(BROKER),--broker '$(BROKER)') $(if $(KLIPPER),--klipper '$(KLIPPER)') $(if $(SPEED),--speed '$(SPEED)')
@@ -129,6 +129,14 @@ test-interop: $(VENV)/ready
 # The pages as a site in build/site; a link that leads nowhere fails.
 docs: $(VENV)/ready
 	$(VENV)/bin/mkdocs build --quiet
+
+# Takes hours; ONLY='klippy_extra.ledger.records*' is one module of it.
+ONLY ?=
+
+mutants: $(VENV)/ready
+	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[mutants]'
+	$(VENV)/bin/mutmut run $(if $(ONLY),'$(ONLY)')
+	$(VENV)/bin/mutmut results
 
 bench: $(VENV)/ready
 	$(PY) -m benchmarks

@@ -142,3 +142,54 @@ def test_marks_rates_and_answers_of_before_are_there():
     earlier = Desk(late, [["a", "rods", 1, None, ""]])
     desk.join(earlier)
     assert [row[0] for row in desk.answers()] == ["a", "b"]
+
+
+def snoozed(hours, calendar=0.0):
+    """A ledger in which the task was snoozed when the calendar read *calendar*."""
+    book = Ledger(PLANS)
+    live(book, [("count", calendar)] if calendar else [])
+    change = Desk(book).handle("rods", Command("snooze", hours=hours), NOW, ready=True)
+    book.records["rods"] = change.record
+    return book
+
+
+def test_a_snooze_given_meanwhile_ends_that_many_hours_later():
+    stored = Ledger(PLANS)
+    stored.advance({"time": 1000.0})
+    late = snoozed(5.0, calendar=2.0)
+    late.join(Ledger(PLANS, *documents(stored)))
+
+    assert late.records["rods"].snoozed_to == 1000.0 + 2.0 + 5.0
+    assert late.records["rods"].snoozed_until == NOW + 5 * 3600
+
+
+def test_done_meanwhile_ends_the_snooze_of_before():
+    stored = snoozed(50.0)
+    late = Ledger(PLANS)
+    live(late, [("done", "rods")])
+    late.join(Ledger(PLANS, *documents(stored)))
+
+    record = late.records["rods"]
+    assert (record.snoozed_to, record.snoozed_until) == (None, None)
+
+
+def test_done_and_snoozed_meanwhile_keeps_the_new_snooze():
+    stored = snoozed(50.0)
+    stored.advance({"time": 100.0})
+    late = Ledger(PLANS)
+    live(late, [("count", 2.0), ("done", "rods"), ("snooze", "rods")])
+    late.join(Ledger(PLANS, *documents(stored)))
+
+    record = late.records["rods"]
+    assert (record.snoozed_to, record.snoozed_until) == (107.0, NOW + 5 * 3600)
+    assert record.done_count == 1
+
+
+def test_a_task_disabled_before_and_meanwhile_holds_what_it_held():
+    stored = Ledger(PLANS)
+    live(stored, [("count", 10.0), ("disable", "rods")])
+    late = Ledger(PLANS)
+    live(late, [("count", 5.0), ("disable", "rods")])
+    late.join(Ledger(PLANS, *documents(stored)))
+
+    assert late.used("rods") == {"print_time": 10.0}
