@@ -67,7 +67,7 @@ host = "localhost"
 # certificate = "/etc/upkeep-bridge/web.pem"   # https, without a proxy
 # key = "/etc/upkeep-bridge/web.key"
 
-# [metrics]                    # pip install 'klipper-upkeep[metrics]'
+# [metrics]
 # listen = "127.0.0.1:9763"
 """
 
