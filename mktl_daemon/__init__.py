@@ -16,6 +16,7 @@ from .errors import (
 from .files.environment import home
 from .find import discover, get
 from .item import Item
+from .prefixes import Subscription, subscribe
 from .server.daemon import Daemon
 from .store import Store
 
@@ -30,12 +31,14 @@ __all__ = [
     "RefusedError",
     "RemoteError",
     "Store",
+    "Subscription",
     "config",
     "discover",
     "get",
     "home",
     "meta",
     "poll",
+    "subscribe",
 ]
 
 # Programs written for the reference use these; nobody else waits for them.

@@ -179,9 +179,12 @@ class ClientEnd(ByValue):
         value, when = self._read(answer.payload, answer.bulk)
         fresh = State(value, when)
         with _guard.lock:
-            # What was published while the answer was on its way is newer.
-            if self._state is not before and when < (self._state.time or 0):
-                return
+            if self._state is not before:
+                # What was published while the answer was on its way is newer, or the
+                # same, and callbacks have heard of it.
+                held = self._state.time or 0
+                if when < held or (when == held and is_same(self._state, fresh)):
+                    return
             self._state = fresh
             self._fetched = when
         self._pass_on(fresh)
@@ -266,7 +269,7 @@ class ClientEnd(ByValue):
         """Have it asked for what was published and not heard; on the loop's thread."""
         if self.store.has_item(self):
             # Not here: who makes a client meanwhile waits for this thread.
-            _callers.submit(("ask", id(self)), self._ask_again)
+            _askers.submit(id(self), self._ask_again)
 
     def _ask_again(self) -> None:
         then = partial(self.catch_up_with, self._state)
@@ -288,4 +291,5 @@ class ClientEnd(ByValue):
 
 
 _callers = Pool("mktl-client-callback")
+_askers = Pool("mktl-client-ask", 4, most=4)  # they wait for the loop, and not long
 _guard = process.Guard()  # of the values that clients' items take

@@ -84,6 +84,12 @@ class DaemonEnd(ClientEnd):
             _DONE if current is None else b'{"value":true,"now":%b}' % current
         ), asks
 
+    def reject_get(self, *_args: Any) -> None:
+        raise TypeError(f"{self.full_key} cannot be read")
+
+    def reject_set(self, *_args: Any) -> None:
+        raise TypeError(f"{self.full_key} is read-only")
+
     # Helpers
 
     def _take(

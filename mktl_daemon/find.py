@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from typing import Any
+from typing import Any, overload
 
 from mktl_daemon.core.catalog import split
 from mktl_daemon.core.errors import RemoteError
 from mktl_daemon.net import discovery
 
 from . import config, process
-from .search import fetch, hashes_at, refresh
+from .configuration import Configuration
+from .item import Item
+from .search import ask_everybody, fetch, hashes_at, refresh
 from .store import Store
 
 _logger = logging.getLogger(__name__)
@@ -44,6 +47,14 @@ class _Stores:
 stores = process.kept(_Stores())
 
 
+@overload
+def get(store: str, key: str) -> Item: ...
+
+
+@overload
+def get(store: str, key: None = None) -> Any: ...
+
+
 def get(store: str, key: str | None = None) -> Any:
     """Return the store, or its item *key*; ``get("store.key")`` is the item, too.
 
@@ -54,13 +65,31 @@ def get(store: str, key: str | None = None) -> Any:
         raise ValueError("a store has a name")
     name, rest = split(str(store))
     wanted = str(key).lower() if key is not None else rest
-    its_store = _store(name)
-    if not wanted:
-        return its_store
-    if wanted not in its_store:
+    its_store = store_of(name, wanted)
+    return its_store[wanted] if wanted else its_store
+
+
+def store_of(name: str, key: str = "") -> Store:
+    """Return a store; its daemons are asked once more if it has not *key*.
+
+    RuntimeError: nobody knows the store.
+    """
+    its_store = _store(name, key)
+    if key and key not in its_store:
         # Its daemon may have it since.
-        its_store.search_for(wanted)
-    return its_store[wanted]
+        its_store.search_for(key)
+    return its_store
+
+
+def whole_store(name: str) -> Store:
+    """Return a store with the daemons that registries know of, whoever has joined it.
+
+    RuntimeError: nobody knows the store.
+    """
+    its_store = _store(name)
+    ask_everybody(its_store.catalog)
+    its_store.update_catalog()
+    return its_store
 
 
 def discover(*targets: str) -> None:
@@ -107,7 +136,7 @@ def forget(store: str) -> None:
         known.close()
 
 
-def _store(name: str) -> Store:
+def _store(name: str, key: str = "") -> Store:
     if not name:
         raise ValueError("a store has a name")
     known = stores.by_name.get(name)
@@ -118,8 +147,19 @@ def _store(name: str) -> Store:
         if known is not None:
             return known
         catalog = config.known(name)
-        refresh(catalog)
+        first = _uuid_of(catalog, key)
+        is_partial = first in refresh(catalog, [key] if key else [], first) and first
         if not len(catalog):
             raise RuntimeError(f"no registry knows a store {name!r}")
         with stores.lock:
-            return stores.by_name.setdefault(name, Store(name, refresh))
+            known = stores.by_name.setdefault(name, Store(name, refresh))
+        if is_partial:
+            known.follower.search_soon()  # for the other daemons
+        return known
+
+
+def _uuid_of(catalog: Configuration, key: str) -> str | None:
+    """Return the UUID of the daemon that had *key* when it was last heard of."""
+    with contextlib.suppress(KeyError):
+        return str(catalog.block_of(key)["uuid"])
+    return None

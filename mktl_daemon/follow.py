@@ -287,4 +287,4 @@ def _rows(items: list[Followed]) -> list[tuple[bytes, sub.Receiver]]:
     return [(wire.topic(item.full_key), item.receive_publication) for item in items]
 
 
-_pool = Pool("mktl-client-follow", 4)
+_pool = Pool("mktl-client-follow", 4, most=64)

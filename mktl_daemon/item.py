@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from mktl_daemon.core import arrays, formats, wire
 from mktl_daemon.core.units import from_quantity, to_quantity
@@ -175,6 +176,36 @@ class Item(DaemonEnd):
             self._fetch(refresh)
         return self._shown(formatted, quantity)
 
+    @overload
+    def set(
+        self,
+        new_value: Any,
+        wait: Literal[True] = True,
+        reply: Literal[True] = True,
+        formatted: bool = False,
+        quantity: bool = False,
+    ) -> None: ...
+
+    @overload
+    def set(
+        self,
+        new_value: Any,
+        wait: Literal[False],
+        reply: bool = True,
+        formatted: bool = False,
+        quantity: bool = False,
+    ) -> Pending: ...
+
+    @overload
+    def set(
+        self,
+        new_value: Any,
+        wait: bool = True,
+        reply: bool = True,
+        formatted: bool = False,
+        quantity: bool = False,
+    ) -> Pending | None: ...
+
     def set(
         self,
         new_value: Any,
@@ -331,6 +362,10 @@ class Item(DaemonEnd):
         value = self.from_payload(request.payload)
         value = self.validate(self.validate_type(value))
         response = self.perform_set(value)
+        if isinstance(response, CoroutineType):
+            from .net.coroutines import run  # noqa: PLC0415 - asyncio is slow to import
+
+            response = run(response)
         if isinstance(response, Future):
             return then(
                 response, lambda result: self._carried_out(value, result, request)
@@ -343,12 +378,6 @@ class Item(DaemonEnd):
         if value is not None:
             when = getattr(request.payload, "time", None)
             self.publish(self.validate_type(value), when)
-
-    def reject_get(self, *_args: Any) -> None:
-        raise TypeError(f"{self.full_key} cannot be read")
-
-    def reject_set(self, *_args: Any) -> None:
-        raise TypeError(f"{self.full_key} is read-only")
 
     def _shown(self, formatted: bool, quantity: bool) -> Any:
         value = self._state.value

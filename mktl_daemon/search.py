@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from mktl_daemon.core import wire
@@ -13,6 +15,7 @@ from mktl_daemon.core.catalog import check_block
 from mktl_daemon.core.errors import MalformedError, RemoteError
 from mktl_daemon.core.wire import CONFIG, GET, HASH
 from mktl_daemon.net import dealer, discovery
+from mktl_daemon.net.workers import Pool
 
 from .blocks import Block
 from .configuration import Configuration
@@ -23,32 +26,123 @@ _logger = logging.getLogger(__name__)
 _TIMEOUT = 10.0  # seconds for a catalog
 _ALIVE = 5.0  # seconds for a sign of life
 _CONNECT = 1.0  # seconds for a connection
+_HEAD_START = 0.2  # seconds that daemons have before registries are asked
+_GLANCE = 0.02  # seconds after which it is checked whether it is enough
+
+_pool = Pool("mktl-client-search", 32)
 
 
-def refresh(catalog: Configuration, keys: Iterable[str] = ()) -> set[str]:
+def refresh(
+    catalog: Configuration, keys: Iterable[str] = (), first: str | None = None
+) -> set[str]:
     """Compare what is known of a store with what its daemons say, and catch up.
 
-    Return the UUIDs of the daemons that are there. Where one is not, or where none has
-    one of *keys*, the registries are asked: those that passed a block on, then those
-    that answer a call. What nobody answers for stays as it is, unless a daemon that
-    is there has its keys.
+    Return the UUIDs of the daemons that are there. All are asked at once. Where one is
+    not there, or where none has one of *keys*, the registries are asked: those that
+    passed a block on, and those that answer a call. What nobody answers for stays as it
+    is, unless a daemon that is there has its keys. The answer of the daemon *first*, by
+    its UUID, is enough; the others' may come too late.
     """
     search = _Search(catalog)
-    for block in catalog.blocks().values():
-        search.ask(block)
-    if not search.is_complete(keys):
-        for host, port in _registries(catalog):
-            try:
-                blocks = blocks_at(host, port, catalog.store)
-            except (TimeoutError, RemoteError, ValueError) as error:
-                _logger.info("registry %s:%d: %s", host, port, error)
-                continue
-            for block in blocks.values():
-                search.ask_again(block)
-            if search.is_complete(keys):
-                break
+    wanted = list(keys)
+
+    asked = threading.Event()  # all daemons that are known
+    settled = threading.Event()  # somebody was asked for all that is to be known
+
+    def settle() -> None:
+        if search.is_complete(wanted):
+            settled.set()
+
+    def is_enough() -> bool:
+        is_early = bool(wanted) and search.is_complete(wanted)
+        return first in search.there or is_early or settled.is_set()
+
+    def ask_daemons() -> None:
+        blocks = catalog.blocks().values()
+        _all_at_once((partial(search.ask, block) for block in blocks), is_enough)
+        settle()
+        asked.set()
+
+    def ask_registries() -> None:
+        if asked.wait(_HEAD_START) and is_enough():
+            return
+        _ask_registries(search, catalog, is_enough, settle)
+
+    _all_at_once([ask_daemons, ask_registries], is_enough)
     search.close()
     return search.there
+
+
+def ask_everybody(catalog: Configuration) -> None:
+    """Ask the registries for daemons of a store that are not known here."""
+    search = _Search(catalog)
+    _ask_registries(search, catalog, lambda: False, lambda: None)
+    search.close()
+
+
+def _ask_registries(
+    search: _Search,
+    catalog: Configuration,
+    is_enough: Callable[[], bool],
+    settle: Callable[[], None],
+) -> None:
+    """Ask all registries for the blocks of a store, and then their daemons.
+
+    *settle* is called when all is asked that one registry knows.
+    """
+
+    def ask(host: str, port: int) -> None:
+        try:
+            theirs = hashes_at(host, port, catalog.store).get(catalog.store) or {}
+            if theirs.items() <= catalog.hashes().items() and not search.is_missing():
+                return
+            blocks = blocks_at(host, port, catalog.store)
+        except (TimeoutError, RemoteError, ValueError) as error:
+            _logger.info("registry %s:%d: %s", host, port, error)
+            return
+        jobs = (partial(search.ask_again, block, host) for block in blocks.values())
+        _all_at_once(jobs, is_enough)
+        settle()
+
+    def ask_if_open(host: str, port: int) -> None:
+        if _is_open(host, port):
+            ask(host, port)
+
+    passing = _passing(catalog)
+
+    def ask_who_answers() -> None:
+        found = [each for each in discovery.registries() if each not in passing]
+        _all_at_once((partial(ask, *each) for each in found), is_enough)
+
+    jobs = [partial(ask_if_open, *each) for each in passing]
+    _all_at_once([*jobs, ask_who_answers], is_enough)
+
+
+def _all_at_once(
+    jobs: Iterable[Callable[[], None]], is_enough: Callable[[], bool]
+) -> None:
+    """Have threads run *jobs*; return when all are over, or when it is enough."""
+    changed = threading.Condition()
+    waiting = list(jobs)
+    left = len(waiting)
+
+    def run(job: Callable[[], None]) -> None:
+        nonlocal left
+        try:
+            job()
+        except Exception:
+            _logger.exception("a search goes on without %r", job)
+        finally:
+            with changed:
+                left -= 1
+                changed.notify_all()
+
+    for job in waiting:
+        _pool.submit(job, partial(run, job))
+    with changed:
+        while left and not is_enough():
+            # What is enough may become so in a search within a job.
+            changed.wait(_GLANCE)
 
 
 class _Search:
@@ -85,8 +179,12 @@ class _Search:
         else:
             self.there.add(identity)
 
-    def ask_again(self, block: Any) -> None:
-        """Ask the daemon of a block that somebody else has passed on."""
+    def ask_again(self, block: Any, via: str) -> None:
+        """Ask the daemon of a block that a registry at the address *via* passed on.
+
+        Where the daemon says that it is there may be no way from here, or a name that
+        nobody here knows. It may be on the registry's machine.
+        """
         try:
             checked = check_block(block)
         except ValueError as error:
@@ -94,13 +192,21 @@ class _Search:
             return
         identity = checked["uuid"]
         self.ask(checked)
+        if identity not in self.there and identity not in self._strange:
+            self.ask(_moved(checked, via))
+            if identity in self.there:
+                self._blocks[identity] = _moved(self._blocks[identity], via)
         known = self._catalog.blocks().get(identity)
         is_news = known is None or (checked.get("time") or 0) > (known.get("time") or 0)
         if is_news and identity not in self.there | self._strange:
             self._blocks.setdefault(identity, checked)
 
+    def is_missing(self) -> bool:
+        """Tell whether a daemon did not answer where it was."""
+        return bool(self._away)
+
     def is_complete(self, keys: Iterable[str]) -> bool:
-        items = [self._blocks[identity]["items"] for identity in self.there]
+        items = [self._blocks[identity]["items"] for identity in list(self.there)]
         known = self._catalog.blocks().keys()
         return (
             bool(items)
@@ -113,13 +219,22 @@ class _Search:
         known = catalog.blocks()
         fresh = [
             block
-            for identity, block in self._blocks.items()
+            for identity, block in self._blocks.copy().items()
             if identity != self._mine and known.get(identity) is not block
         ]
         for identity in self._strange - self.there:
             catalog.remove(identity)
         if fresh:
             catalog.renew(fresh, self.there)
+
+
+def _moved(block: Block, host: str) -> Block:
+    """Return a block with *host* in the place of the name that its daemon gave."""
+    strata = [
+        {**stratum, "hostname": host} if "pub" in stratum else stratum
+        for stratum in block.get("provenance") or []
+    ]
+    return {**block, "provenance": strata}
 
 
 def _word_of(block: Block, place: Place) -> Block:
@@ -175,19 +290,14 @@ def _is_open(host: str, port: int) -> bool:
     return True
 
 
-def _registries(catalog: Configuration) -> Iterator[tuple[str, int]]:
-    """Yield the registries that passed blocks on, then those that answer a call."""
-    passing: set[tuple[str, int]] = set()
-    for block in catalog.blocks().values():
-        for stratum in block.get("provenance") or []:
-            if "pub" not in stratum:
-                passing.add((stratum["hostname"], stratum["rep"]))
-    for host, port in passing:
-        if _is_open(host, port):
-            yield host, port
-    for address in discovery.registries():
-        if address not in passing:
-            yield address
+def _passing(catalog: Configuration) -> set[tuple[str, int]]:
+    """Return the addresses of the registries that passed blocks of a store on."""
+    return {
+        (stratum["hostname"], stratum["rep"])
+        for block in catalog.blocks().values()
+        for stratum in block.get("provenance") or []
+        if "pub" not in stratum
+    }
 
 
 def _get_first(
@@ -248,3 +358,17 @@ def _is(block: Block, daemon: dealer.Client) -> bool:
         if who is not None:
             return bool(who == block["uuid"])
     return daemon.get(f"{builtin}clk", timeout=_ALIVE, refresh=True) is not None
+
+
+def instance_at(block: Block) -> str | None:
+    """Return what the process says of itself that answers where a block's daemon is."""
+    for stratum in block.get("provenance") or ():
+        if "pub" in stratum:
+            daemon = dealer.Client(stratum["hostname"], stratum["rep"])
+            with (
+                contextlib.closing(daemon),
+                contextlib.suppress(TimeoutError, RemoteError, ValueError),
+            ):
+                instance = daemon.get(f"{block['store']}._instance", timeout=_ALIVE)
+                return str(instance)
+    return None

@@ -34,7 +34,7 @@ class Store:
         # Keys of items that were made for somebody who read them.
         self.provisional: set[str] = set()
         self._lock = threading.RLock()
-        self._update_catalog()
+        self.update_catalog()
 
     @property
     def config(self) -> Configuration:
@@ -134,7 +134,7 @@ class Store:
     def search_for(self, *keys: str) -> None:
         """See whether the daemons have other items by now."""
         self.follower.search(keys)
-        self._update_catalog()
+        self.update_catalog()
 
     def close(self) -> None:
         self.follower.close()
@@ -148,7 +148,7 @@ class Store:
             if item is not None:
                 item.forked()
 
-    def _update_catalog(self) -> None:
+    def update_catalog(self) -> None:
         """Make room for the items of a catalog that has changed."""
         with self._lock:
             for key in self.catalog:

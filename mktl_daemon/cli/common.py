@@ -85,6 +85,11 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
         "--interface", help="the address to bind to (MKTL_INTERFACE, or else loopback)"
     )
     parser.add_argument(
+        "--advertise",
+        metavar="NAME",
+        help="the name or address under which clients find it (MKTL_ADVERTISE)",
+    )
+    parser.add_argument(
         "--allow",
         action="append",
         metavar="ADDRESS",

@@ -37,14 +37,16 @@ def item_of(name: str) -> Item:
 
 def keys_of(name: str) -> tuple[str, list[str]]:
     """Return the store and the sorted keys that *name* means, be it a pattern."""
-    from mktl_daemon import get  # noqa: PLC0415
+    from mktl_daemon.find import store_of, whole_store  # noqa: PLC0415
 
     store, _, pattern = name.lower().partition(".")
-    known = get(store).keys()
+    if pattern and not any(letter in pattern for letter in "*?["):
+        if pattern not in store_of(store, pattern):
+            raise KeyError(f"store {store!r} has no {pattern!r}")
+        return store, [pattern]
+    known = whole_store(store).keys()
     if not pattern:
         return store, sorted(known)
-    if pattern in known:
-        return store, [pattern]
     keys = sorted(fnmatch.filter(known, pattern))
     if not keys:
         raise KeyError(f"store {store!r} has no {pattern!r}")

@@ -46,6 +46,11 @@ def interface() -> str:
     return os.environ.get("MKTL_INTERFACE") or LOOPBACK
 
 
+def advertised() -> str:
+    """Return the name under which others find this machine's daemons, if it is set."""
+    return os.environ.get("MKTL_ADVERTISE", "")
+
+
 def is_confined() -> bool:
     """Tell whether this process was told to keep to loopback."""
     return os.environ.get("MKTL_INTERFACE", "").startswith(("127.", "lo"))

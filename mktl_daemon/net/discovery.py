@@ -6,6 +6,7 @@ import contextlib
 import errno
 import logging
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterable
 
@@ -23,6 +24,7 @@ _PATIENCE_HERE = 0.3  # the same on one machine
 _PAUSE = 1.0  # seconds in which one caller gets one answer for each call
 _CALLERS = 1000  # that are remembered
 _BURST = 64
+_SIOCGIFADDR, _SIOCGIFBRDADDR = 0x8915, 0x8919  # Linux
 
 _logger = logging.getLogger(__name__)
 
@@ -153,7 +155,7 @@ def is_local(host: str) -> bool:
 def _call(
     calling: socket.socket, udp: int, targets: Iterable[str], local: bool
 ) -> None:
-    everywhere = [] if local or environment.is_confined() else [_BROADCAST]
+    everywhere = [] if local or environment.is_confined() else _broadcasts()
     for host in dict.fromkeys([*targets, _LOCAL_BROADCAST, *everywhere]):
         for call in ANSWERS:
             try:
@@ -162,6 +164,43 @@ def _call(
                 # A machine without a network has nobody to call there.
                 if error.errno not in (errno.ENETUNREACH, errno.EHOSTUNREACH):
                     _logger.info("unable to call %s:%d: %s", host, udp, error)
+
+
+def _broadcasts() -> list[str]:
+    """Return the address of all networks, and that of each interface's own.
+
+    The first goes where the default route goes, and nowhere if there is none.
+    """
+    return [_BROADCAST, *_ask_interfaces(_SIOCGIFBRDADDR)]
+
+
+def addresses() -> list[str]:
+    """Return the addresses of this machine's interfaces, but for loopback; on Linux."""
+    own = _ask_interfaces(_SIOCGIFADDR)
+    return [address for address in own if not address.startswith("127.")]
+
+
+def _interfaces() -> list[str]:
+    try:
+        return [name for _, name in socket.if_nameindex()]
+    except (AttributeError, OSError):
+        return []
+
+
+def _ask_interfaces(what: int) -> list[str]:
+    """Return an address of each interface that has one of this kind; on Linux."""
+    try:
+        import fcntl  # noqa: PLC0415 - Windows has none
+    except ImportError:
+        return []
+    known: list[str] = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for interface in _interfaces():
+            request = struct.pack("256s", interface.encode()[:15])
+            with contextlib.suppress(OSError):
+                answer = fcntl.ioctl(probe, what, request)
+                known.append(socket.inet_ntoa(answer[20:24]))
+    return [address for address in known if address != "0.0.0.0"]  # noqa: S104
 
 
 def _port(data: bytes, any_number: bool = False) -> int | None:

@@ -124,8 +124,29 @@ def bind(
 
 
 def stay_alive(socket: zmq.Socket[bytes]) -> None:
-    """Notice a peer that is gone without a word, and try to come back, for ever."""
-    socket.set(zmq.HEARTBEAT_IVL, 5000)
-    socket.set(zmq.HEARTBEAT_TIMEOUT, 15000)
+    """Notice a peer that is gone without a word, and try to come back, for ever.
+
+    The system asks whether the peer is there, and not ZeroMQ: its heartbeat ends a
+    connection on which one large frame takes longer than the heartbeat's patience.
+    """
+    socket.set(zmq.TCP_KEEPALIVE, 1)
+    socket.set(zmq.TCP_KEEPALIVE_IDLE, 5)
+    socket.set(zmq.TCP_KEEPALIVE_INTVL, 5)
+    socket.set(zmq.TCP_KEEPALIVE_CNT, 2)
+    socket.set(zmq.TCP_MAXRT, 15000)
+    # The system would try for two minutes, with longer and longer pauses.
+    socket.set(zmq.CONNECT_TIMEOUT, 3000)
     socket.set(zmq.RECONNECT_IVL, 100)
     socket.set(zmq.RECONNECT_IVL_MAX, 400)
+
+
+def outlast(socket: zmq.Socket[bytes]) -> None:
+    """Keep a client that is silent for minutes, and let one go that is so for an hour.
+
+    Clients that do not ask whether the peer is there, as the reference's, would never
+    learn that their connection was ended.
+    """
+    socket.set(zmq.TCP_KEEPALIVE, 1)
+    socket.set(zmq.TCP_KEEPALIVE_IDLE, 600)
+    socket.set(zmq.TCP_KEEPALIVE_INTVL, 300)
+    socket.set(zmq.TCP_KEEPALIVE_CNT, 10)

@@ -37,6 +37,7 @@ _logger = logging.getLogger(__name__)
 
 _READ = int(zmq.POLLIN)
 _WRITE = int(zmq.POLLOUT)
+_DESCRIPTORS = 2**16  # that a process may want to have open
 _DAY = 86400.0  # seconds: the system's poll cannot wait for a month
 
 
@@ -44,7 +45,7 @@ class Loop:
     """A thread with sockets, timers, and calls from other threads."""
 
     def __init__(self, name: str = "mktl-client-loop") -> None:
-        self.context = zmq.Context()
+        self.context = _context()
         self.tenants: dict[type, object] = {}  # what there is once for each loop
         self._ready: dict[Source, Call] = {}
         self._watched: list[tuple[Source, int]] = []
@@ -231,6 +232,27 @@ class Loop:
             function()
         except BaseException:
             _logger.exception("the loop dropped %r", function)
+
+
+def _context() -> zmq.Context[zmq.Socket[bytes]]:
+    """Return a context for as many sockets as the system lets this process have."""
+    _raise_limit()
+    context = zmq.Context()
+    context.set(zmq.MAX_SOCKETS, context.get(zmq.SOCKET_LIMIT))
+    return context
+
+
+def _raise_limit() -> None:
+    """Take as many descriptors as may be taken: each connection needs some."""
+    try:
+        import resource  # noqa: PLC0415 - Windows has none
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class Timer:

@@ -12,7 +12,7 @@ import zmq
 from mktl_daemon.core.wire import VERSION, Buffer
 
 from . import slow_subscribers
-from .frames import SNDMORE, Backlog, bind, send_frame
+from .frames import SNDMORE, Backlog, bind, outlast, send_frame
 from .loop import Loop
 
 FIRST_PORT, LAST_PORT = 10139, 13679  # from the protocol
@@ -54,9 +54,7 @@ class Server:
         self.socket.copy_threshold = 0
         if domain:
             self.socket.set(zmq.ZAP_DOMAIN, domain.encode())
-        # A subscriber that stands still is cut off, and what waits for it is freed.
-        self.socket.set(zmq.HEARTBEAT_IVL, 5000)
-        self.socket.set(zmq.HEARTBEAT_TIMEOUT, 15000)
+        outlast(self.socket)
         ports = (port, port) if port else (FIRST_PORT, LAST_PORT)
         self.port, self.host = bind(self.socket, host, ports, set(avoid))
 

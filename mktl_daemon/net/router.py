@@ -15,7 +15,16 @@ from mktl_daemon.core import wire
 from mktl_daemon.core.wire import ACK, GET, NO_ACK, NO_REP, REP, VERSION, Buffer
 from mktl_daemon.errors import MalformedError, RemoteError
 
-from .frames import SNDMORE, ZERO_COPY, Backlog, bind, receive, send, send_frame
+from .frames import (
+    SNDMORE,
+    ZERO_COPY,
+    Backlog,
+    bind,
+    outlast,
+    receive,
+    send,
+    send_frame,
+)
 from .loop import Loop
 
 FIRST_PORT, LAST_PORT = 10079, 13679  # from the protocol
@@ -128,6 +137,7 @@ class Server:
         socket.set(zmq.ROUTER_HANDOVER, 1)
         socket.set(zmq.SNDHWM, _QUEUE)
         socket.copy_threshold = 0
+        outlast(socket)
         if domain:
             socket.set(zmq.ZAP_DOMAIN, domain.encode())
         ports = (port, port) if port else (FIRST_PORT, LAST_PORT)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import socket
 import sys
-import termios
 from pathlib import Path
+
+try:
+    import fcntl
+    import termios
+except ImportError:  # Windows, where nobody is cut off
+    _CAN_TELL = False
+else:
+    _CAN_TELL = True
 
 _DESCRIPTORS = Path("/proc/self/fd")  # on Linux; elsewhere nobody is cut off
 
@@ -21,6 +27,8 @@ def cut_off_the_slowest(port: int) -> None:
 
     Its subscriber may come back, and reads what it has missed.
     """
+    if not _CAN_TELL:
+        return
     waiting: dict[int, int] = {}
     for path in _DESCRIPTORS.glob("*"):
         with contextlib.suppress(OSError), _socket(int(path.name)) as each:

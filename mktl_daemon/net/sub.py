@@ -37,6 +37,7 @@ class Client:
         self.host, self.port = host, int(port)
         self._loop = loop or loops.shared()
         self._receivers: dict[bytes, list[Receiver]] = {}
+        self._prefixes: list[tuple[bytes, Receiver]] = []
         self._losses: list[Callable[[], Any]] = []
         self._returns: list[Callable[[], Any]] = []
         self._read_at = 0.0
@@ -50,6 +51,23 @@ class Client:
         and is no item's, is all that begins so.
         """
         self._loop.run(lambda: self._subscribe(topic, receiver))
+
+    def register_prefix(self, prefix: bytes, receiver: Receiver) -> None:
+        """Call *receiver* with all whose topic begins so, whoever else hears of it."""
+
+        def register() -> None:
+            self.socket.setsockopt(zmq.SUBSCRIBE, prefix)
+            self._prefixes.append((prefix, receiver))
+
+        self._loop.run(register)
+
+    def unregister_prefix(self, prefix: bytes, receiver: Receiver) -> None:
+        def unregister() -> None:
+            if (prefix, receiver) in self._prefixes and not self.socket.closed:
+                self._prefixes.remove((prefix, receiver))
+                self.socket.setsockopt(zmq.UNSUBSCRIBE, prefix)
+
+        self._loop.run(unregister)
 
     def unregister(self, topic: bytes, receiver: Receiver) -> None:
         self._loop.run(lambda: self._unsubscribe(topic, receiver))
@@ -76,7 +94,7 @@ class Client:
         """Close, unless somebody is registered; a daemon that is gone stays away."""
 
         def close() -> None:
-            if not self._receivers:
+            if not self._receivers and not self._prefixes:
                 self._close()
 
         self._loop.run(close)
@@ -173,6 +191,12 @@ class Client:
         receivers = self._receivers.get(publication.topic)
         if receivers is None:
             receivers = self._by_prefix(publication.topic)
+        if self._prefixes:
+            receivers = receivers + [
+                receiver
+                for prefix, receiver in self._prefixes
+                if publication.topic.startswith(prefix)
+            ]
         for receiver in receivers:
             try:
                 is_news = receiver(publication) is not False or is_news

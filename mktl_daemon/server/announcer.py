@@ -48,6 +48,7 @@ class Announcer:
         run: Callable[[str, Job], None],
         announced: Callable[[bool, str], None],
         override: bool,
+        instance: str,
     ) -> None:
         """*run* has a thread do a job of a lane; *announced* is that of `Daemon`."""
         self._catalog = catalog
@@ -57,6 +58,7 @@ class Announcer:
         self._run = run
         self._announced = announced
         self._override = override
+        self._instance = instance
         self._standing = Standing()
         self._is_planned = False
         self._retry: Timer | None = None
@@ -79,7 +81,7 @@ class Announcer:
             if self._where.is_here(host, port):
                 continue
             try:
-                announce_to(host, port, self._catalog.store, block)
+                announce_to(host, port, self._catalog.store, block, self._instance)
             except (RefusedError, TimeoutError, ValueError) as error:
                 failures.append(error)
         return failures
@@ -138,7 +140,7 @@ class Announcer:
             _logger.warning("the catalog is not saved: %s", error)
 
 
-def announce_to(host: str, port: int, store: str, block: bytes) -> None:
+def announce_to(host: str, port: int, store: str, block: bytes, instance: str) -> None:
     """Tell a registry of a block. RefusedError: it knows something that disagrees.
 
     TimeoutError: it does not answer.
@@ -148,7 +150,7 @@ def announce_to(host: str, port: int, store: str, block: bytes) -> None:
     while names:
         kind, target = names.pop(0)
         try:
-            payload = b'{"value":' + block + b"}"
+            payload = b'{"value":%b,"instance":"%b"}' % (block, instance.encode())
             registry.call(kind, target, payload, timeout=_REGISTRY)
         except RemoteError as error:
             unknown = target == "_catalog" and _is_unknown(error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import socket
 import time
 from pathlib import Path
@@ -67,8 +66,16 @@ class Memory(Polled):
             pages = int(Path("/proc/self/statm").read_text().split()[1])
         except (OSError, IndexError):
             # Elsewhere: the most that it ever was.
-            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            return _most_memory()
         return pages * (os.sysconf("SC_PAGESIZE") // 1024)
+
+
+def _most_memory() -> int:
+    try:
+        import resource  # noqa: PLC0415 - Windows has none
+    except ImportError:
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 class Catalog(Item):

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
+from uuid import uuid4
 
 from mktl_daemon import config, find, process
 from mktl_daemon.configuration import Configuration
@@ -22,7 +23,7 @@ from .announcer import Announcer, Whereabouts
 from .announcing import AGAIN
 from .daemon_items import DaemonItems
 from .neighbours import neighbours, refuse_taken_keys
-from .ports import Ports, network_options, twin
+from .ports import Ports, advertised_name, network_options, twin
 from .requests import TOO_MANY, Desk
 from .saver import Saver
 from .shelf import Shelf
@@ -52,6 +53,7 @@ class Daemon(DaemonItems):
         self.alias = alias
         self.options = options
         self.override = override
+        self.instance = uuid4().hex  # of this process's daemon alone
         self.shutdown = threading.Event()
         self._cleaned = False
         self._cleanup_lock = threading.Lock()
@@ -184,7 +186,9 @@ class Daemon(DaemonItems):
     def _open_ports(self) -> None:
         host, allowed = network_options(self.options)
         who = self.catalog.store, self.alias, self.uuid
-        ports = self._ports = Ports(self._loop, self._desk, who, host, allowed)
+        ports = self._ports = Ports(
+            self._loop, self._desk, who, host, allowed, advertised_name(self.options)
+        )
         self.rep, self.pub = ports.rep, ports.pub
         self.hostname = ports.hostname
         self.is_local = self.hostname.startswith("127.")
@@ -203,7 +207,7 @@ class Daemon(DaemonItems):
         self._shelf = Shelf(self.catalog, self.store)
         self._announcer = Announcer(
             self.catalog, self.where, self.pub, self._loop,
-            self._soon, self.announced, self.override,
+            self._soon, self.announced, self.override, self.instance,
         )  # fmt: skip
         self.rep.start()
         self.setup()
@@ -244,6 +248,8 @@ class Daemon(DaemonItems):
         # Who cannot connect is not told where.
         if self._ports is None or (self.is_local and not discovery.is_local(host)):
             return False
+        if host.startswith("127.") and not self._ports.hears_loopback:
+            return False  # it would be looked for at the address that answers
         return access.is_allowed(host, self._ports.allowed)
 
     # What its parts ask of it

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from mktl_daemon.core.errors import RefusedError
 from mktl_daemon.files import environment, places
-from mktl_daemon.net import access, pub, router
+from mktl_daemon.net import access, discovery, pub, router
 from mktl_daemon.net.loop import Loop
 from mktl_daemon.search import uuid_at
 
@@ -33,8 +33,9 @@ class Ports:
         daemon: tuple[str, str, str],
         host: str,
         allowed: Iterable[str],
+        advertised: str = "",
     ) -> None:
-        """*daemon* is its store, alias and UUID."""
+        """*daemon* is its store, alias and UUID; *advertised* the name for others."""
         self._loop = loop
         self._daemon = daemon
         store, _, uuid = daemon
@@ -56,7 +57,12 @@ class Ports:
             self.pub.close()
             raise
         places.save_ports(store, uuid, self.rep.port, self.pub.port)
-        self.hostname = _reachable(self.rep.host)
+        self.hostname = advertised or _reachable(self.rep.host)
+
+    @property
+    def hears_loopback(self) -> bool:
+        """Whether a program of this machine reaches the ports by loopback."""
+        return self.rep.host in _ANYWHERE or self.rep.host.startswith("127.")
 
     def close(self) -> None:
         self.rep.close()
@@ -90,10 +96,21 @@ def network_options(options: Any) -> tuple[str, Iterable[str]]:
     interface = getattr(options, "interface", None)
     if not isinstance(interface, str) or not interface or "/" in interface:
         interface = environment.interface()
+    if ":" in interface:
+        raise ValueError(
+            f"{interface!r}: mKTL here speaks IPv4 alone; give an interface's IPv4 "
+            "address, or 0.0.0.0 for all of them"
+        )
     allowed = getattr(options, "allow", None)
     if not isinstance(allowed, list | tuple | set | frozenset) or not allowed:
         allowed = environment.allowed()
     return interface, allowed
+
+
+def advertised_name(options: Any) -> str:
+    """Return the name or address under which clients are to find the daemon, or ""."""
+    name = getattr(options, "advertise", None)
+    return name if isinstance(name, str) and name else environment.advertised()
 
 
 def twin(store: str, alias: str, where: str) -> RefusedError:
@@ -123,6 +140,6 @@ def _reachable(host: str) -> str:
         try:
             # Nothing is sent: this only asks which address the way out has.
             probe.connect(("192.0.2.1", 9))
-        except OSError:
-            return environment.LOOPBACK
+        except OSError:  # there is no way out of this network
+            return next(iter(discovery.addresses()), environment.LOOPBACK)
         return str(probe.getsockname()[0])

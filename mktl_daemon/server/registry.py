@@ -55,11 +55,14 @@ class Registry(Daemon):
             ticket, "accept", lambda: self._accept(ticket.request.payload)
         )
 
-    def reconcile(self, announced: Any, override: bool = False) -> None:
+    def reconcile(
+        self, announced: Any, override: bool = False, instance: Any = None
+    ) -> None:
         """Take in a catalog block, from its daemon or from another registry.
 
         With *override*, also if the block says so, it takes the place of another whose
-        daemon does not answer.
+        daemon does not answer. *instance* is what the one who announces answers to a
+        GET of ``_instance``.
 
         ValueError: it is not a block, or disagrees with one that is known and whose
         daemon may still be there; the message says where.
@@ -77,7 +80,7 @@ class Registry(Daemon):
         if old is not None and _is_news(block, old) is False:
             return
         if len(provenance) == 1:
-            self._check(block, known, override)
+            self._check(block, known, override, instance)
         me = {"hostname": self.hostname, "rep": self.rep.port}
         last = provenance[-1].get("stratum") or 0
         block["provenance"] = [*provenance, {"stratum": last + 1, **me}]
@@ -86,7 +89,8 @@ class Registry(Daemon):
 
     def _accept(self, payload: bytes) -> bytes:
         try:
-            self.reconcile(wire.fields(payload).get("value"))
+            fields = wire.fields(payload)
+            self.reconcile(fields.get("value"), instance=fields.get("instance"))
         except ValueError as error:
             _logger.warning("refused an announcement: %s", error)
             raise
@@ -100,7 +104,13 @@ class Registry(Daemon):
                 except ValueError as error:
                     _logger.warning("daemon at %s:%d: %s", host, port, error)
 
-    def _check(self, block: Block, known: config.Configuration, override: bool) -> None:
+    def _check(
+        self,
+        block: Block,
+        known: config.Configuration,
+        override: bool,
+        instance: Any,
+    ) -> None:
         """Make room for a daemon's own block. ValueError: what is in the way stays."""
         for identity, old in known.blocks().items():
             reason = _conflict(block, old)
@@ -113,7 +123,11 @@ class Registry(Daemon):
                     f"{_name(block)} disagrees with {_name(old)}: {reason}; if that "
                     f"one is gone for good, --override takes its place"
                 )
-            if _address(old) != _address(block) and search.is_running(old):
+            if _address(old) == _address(block) or (
+                moved and instance and search.instance_at(old) == instance
+            ):
+                pass  # it is the one that announces itself
+            elif search.is_running(old):
                 raise ValueError(f"{_name(old)} is running and has {reason}")
             _logger.info("forgotten: %s", _name(old))
             known.remove(identity)

@@ -32,6 +32,8 @@ _PLAIN_GETS = frozenset(
 _TARGETS = 100_000  # items that are found without taking their name apart
 _CATALOGS = ("_catalog", "_config", "config", "catalog")  # a registry asks for the last
 _HASH = "_hash"
+# Who a daemon is until it ends: its UUID is that of its next process as well.
+INSTANCE = "_instance"
 
 
 class Incoming:
@@ -55,6 +57,7 @@ class Provider(Protocol):
 
     alias: str
     uuid: str
+    instance: str
     catalog: Configuration
     store: Store
     pub: pub.Server
@@ -133,7 +136,9 @@ class Desk:
             self._work(request.target, ticket, handler)
             return
         store, key = split(request.target)
-        if key in ("", _HASH, *_CATALOGS) and self._handle_catalog(ticket, store, key):
+        if key in ("", _HASH, INSTANCE, *_CATALOGS) and self._handle_catalog(
+            ticket, store, key
+        ):
             return
         item = self._item(store, key)
         if request.kind == GET:
@@ -200,11 +205,13 @@ class Desk:
             if elsewhere or target in ("_catalog", "_config"):
                 daemon.accept(ticket)
                 return True
-            if key in (_HASH, "_catalog", "_config"):
+            if key in (_HASH, INSTANCE, "_catalog", "_config"):
                 raise TypeError(f"{target} is read-only")
             return False
         if target in (_HASH, f".{_HASH}"):
             ticket.reply(wire.dumps({"value": config.get_hashes()}))
+        elif key == INSTANCE:
+            ticket.reply(wire.dumps({"value": daemon.instance}))
         elif key == _HASH:
             ticket.reply(wire.dumps({"value": config.get_hashes(store)}))
         elif key in ("_catalog", "_config") or (

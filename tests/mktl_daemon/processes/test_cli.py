@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from mktl_daemon.cli import mk, mkd
+from tests.mktl_daemon.conftest import DEADLINE
 
 TART = {
     "angle": {
@@ -460,3 +461,46 @@ def test_options_of_both_editions_name_the_items_file():
         for option in ("-c", "--config", "--catalog")
     ]
     assert [options.catalog for options in given] == ["x"] * 3
+
+
+HIDING = """
+import os, sys
+for name in ("fcntl", "resource", "termios"):
+    sys.modules[name] = None
+del os.register_at_fork, os.fork
+import mktl_daemon as mktl
+item = mktl.get("pie.number")
+item.set(3)
+assert item.value == 3
+assert mktl.get("pie.text").value == "apple"
+"""
+
+
+def test_a_client_works_where_the_system_is_not_unix(own_kitchen):
+    """What Windows has not is hidden."""
+    own_kitchen.registry()
+    own_kitchen.daemon()
+    done = subprocess.run(
+        [sys.executable, "-c", HIDING],
+        env=own_kitchen.environment("client"),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_interface_of_ipv6_is_refused_in_words(own_kitchen):
+    done = started(own_kitchen, "pie fruit --interface ::1", "daemon")
+    assert "IPv4 alone" in done.stderr
+
+
+def test_a_daemon_that_joins_a_store_is_listed(own_kitchen):
+    """Also by who has looked at the store before."""
+    own_kitchen.registry()
+    own_kitchen.daemon()
+    assert "pie.number" in own_kitchen.mk("list", "pie").out
+    own_kitchen.daemon("pie", "filling", {"cream": {"type": "numeric", "initial": 4}})
+    assert own_kitchen.mk("get", "pie.cream").out == "cream: 4\n"
+    assert "pie.cream" in own_kitchen.mk("list", "pie").out

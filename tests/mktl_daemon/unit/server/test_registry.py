@@ -145,3 +145,23 @@ def test_daemons_and_registries_may_tell_anything(puppet, start, monkeypatch, sh
     start(lambda *_: registry.Registry())
     mktl.discover()
     assert config.known("puppet").blocks() == before
+
+
+def test_a_daemon_with_a_new_name_at_its_old_address_is_the_same(start, known):
+    """It is the one that answers there, and it announces itself."""
+    daemon = start(items=ITEMS, store="cake")
+    mine = dict(daemon.catalog["fruit"])
+    known.reconcile(mine)
+    stratum = {**mine["provenance"][0], "hostname": "localhost"}
+    renamed = {**mine, "provenance": [stratum], "time": mine["time"] + 1}
+    with pytest.raises(ValueError, match="is running"):
+        known.reconcile(renamed, instance="another process")
+    known.reconcile(renamed, instance=daemon.instance)
+
+
+def test_a_process_of_a_daemon_can_be_told_from_the_one_before(start, ask):
+    first = start(items=ITEMS, store="cake")
+    told = ask(first).get("cake._instance")["value"]
+    assert told == first.instance
+    first.cleanup()
+    assert start(items=ITEMS, store="cake").instance != told

@@ -1,0 +1,54 @@
+"""Items in programs that are written with ``async``.
+
+The functions here run those of items in threads, so there is one implementation::
+
+    setpoint = await aio.get("kitchen.setpoint")
+    await aio.write(setpoint, 180)
+    async for value, time in aio.values(setpoint):
+        ...
+
+A daemon's `perform_set` may be a coroutine; it runs on a loop of the package's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from . import find
+from .item import Item
+
+
+async def get(store: str, key: str | None = None) -> Any:
+    """Do as `mktl_daemon.get`."""
+    return await asyncio.to_thread(find.get, store, key)
+
+
+async def read(item: Item, **options: Any) -> Any:
+    """Do as `Item.get`."""
+    return await asyncio.to_thread(item.get, **options)
+
+
+async def write(item: Item, value: Any, **options: Any) -> None:
+    """Do as `Item.set`, and wait until the item is set."""
+    await asyncio.to_thread(lambda: item.set(value, **options))
+
+
+async def values(item: Item) -> AsyncIterator[tuple[Any, float]]:
+    """Yield each value that the item takes from now on, with its time."""
+    listener = _Listener()
+    # An item holds the method weakly: it goes with the listener.
+    await asyncio.to_thread(item.register, listener.hear)
+    while True:
+        yield await listener.queue.get()
+
+
+class _Listener:
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[tuple[Any, float]] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+
+    def hear(self, _item: Item, value: Any, time: float) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.queue.put_nowait, (value, time))

@@ -1,0 +1,68 @@
+"""Where daemons are: all are asked at once, and the one that is wanted is enough."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+
+import pytest
+
+import mktl_daemon as mktl
+from mktl_daemon import config, find, search
+from tests.mktl_daemon.unit.conftest import PUPPET
+
+
+def block(number, port, **more):
+    place = {"stratum": 0, "hostname": "127.0.0.1", "rep": port, "pub": 1, **more}
+    return {
+        "store": "puppet",
+        "alias": f"silent{number}",
+        "uuid": f"u-{number}",
+        "hash": 1,
+        "time": 1.0,
+        "provenance": [place],
+        "items": {f"silent{number}": {"type": "numeric"}},
+    }
+
+
+@pytest.fixture
+def silence():
+    """Addresses where somebody listens and says nothing."""
+    with contextlib.ExitStack() as stack:
+        listening = [stack.enter_context(socket.socket()) for _ in range(20)]
+        for each in listening:
+            each.bind(("127.0.0.1", 0))
+            each.listen()
+        yield [each.getsockname()[1] for each in listening]
+
+
+@pytest.mark.timeout(15)  # each that is silent takes a second
+def test_a_key_does_not_wait_for_daemons_that_are_silent(puppet, silence):
+    for number, port in enumerate(silence):
+        config.known("puppet").update(block(number, port), save=False)
+    assert mktl.get("puppet.number").value == 1
+
+
+@pytest.mark.timeout(15)
+def test_silent_daemons_are_asked_at_once(community, silence):
+    for number, port in enumerate(silence):
+        config.known("puppet").update(block(number, port), save=False)
+    with pytest.raises(TimeoutError):
+        mktl.get("puppet.silent3").get(refresh=True)
+
+
+def test_a_daemon_whose_name_nobody_knows_is_found_where_its_registry_is(
+    puppet, monkeypatch
+):
+    """As where a daemon announces a name that is its network's alone."""
+    its = config.known("puppet").blocks()[PUPPET]
+    stratum = {**its["provenance"][0], "hostname": "kitchen.invalid"}
+    unknown = {**its, "provenance": [stratum]}
+    config.known("puppet").remove(PUPPET)
+    registry = "127.0.0.1", puppet.rep_port
+    monkeypatch.setattr(find.discovery, "registries", lambda *_, **__: [registry])
+    hashes = {"puppet": {PUPPET: 1}}
+    monkeypatch.setattr(search, "blocks_at", lambda *_: {PUPPET: unknown})
+    monkeypatch.setattr(search, "hashes_at", lambda *_: hashes)
+    assert mktl.get("puppet.number").value == 1
+    assert config.get("puppet")[PUPPET]["provenance"][0]["hostname"] == "127.0.0.1"
