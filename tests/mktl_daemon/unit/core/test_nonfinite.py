@@ -66,3 +66,10 @@ def test_a_number_item_takes_them_and_others_do_not():
     assert (
         formats.to_format({"type": "numeric", "format": "%5.1f"}, math.nan) == "  nan"
     )
+
+
+def test_bytes_that_did_not_change_are_no_news():
+    one, other = value.state_of(b"abc", 1.0), value.state_of(bytearray(b"abc"), 2.0)
+    assert value.is_same(one, value.state_of(b"abc", 2.0))
+    assert not value.is_same(one, value.state_of(b"abd", 2.0))
+    assert not value.is_same(one, other)  # they are of another type
