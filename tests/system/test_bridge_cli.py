@@ -25,7 +25,7 @@ from klippy_extra.upkeep.commands import MOST_LISTED
 from mqtt_bridge import settings
 from mqtt_bridge.cli import snapshot, watch
 from mqtt_bridge.contract import Entry, Result
-from tests.fakes.mosquitto import Mosquitto
+from tests.fakes.mosquitto import Mosquitto, free_port
 from tests.mqtt_bridge import messages as m
 from tests.mqtt_bridge.processes import ROOT, Community, until
 from tests.mqtt_bridge.scripted import ScriptedPrinter
@@ -479,3 +479,24 @@ def test_done_asks_once():
     assert bridge.asked == []
     shown.key("d")
     assert bridge.asked == ["done"]
+
+
+def test_check_finds_nothing_wrong_beside_a_bridge_that_runs(
+    run, community, broker, printer
+):
+    """Its port is taken: by itself."""
+    listen = f"metrics.listen=127.0.0.1:{free_port()}"
+    bridge = community.bridge(broker.port, listen)
+    done = run("--set", listen, "check", port=broker.port, env=community.env)
+    assert "a bridge that runs serves 127.0.0.1" in done.stdout
+    assert done.returncode == 0, done.stdout
+    bridge.stop()
+
+
+def test_export_ends_with_an_error_where_something_is_missing(run, broker):
+    with ScriptedPrinter(broker.port) as printer:
+        printer.say("info", m.info("rods", "never").encode())
+        done = run("export", port=broker.port)
+    assert done.returncode == 1
+    assert "incomplete: klipper_upkeep/voron/tasks/never did not arrive" in done.stderr
+    assert "rods" in done.stdout, "what arrived is written"
