@@ -33,15 +33,20 @@ def tasks(meters):
 
 
 def readings(printer, meters):
-    """Each meter, in millimetres, seconds or times."""
-    # Klippy is done before the board is; the status looks at the meters first.
-    printer.gcode("M400\nG4 P1000\nMAINTAIN_STATUS")
+    """Each meter, in millimetres, seconds or times, once all steps are made."""
     scales = {"m": 1000, "h": 3600}
-    answers = {meter: printer.task(meter) for meter in meters}
-    return {
-        meter: answer["used"] * scales.get(answer.get("unit"), 1)
-        for meter, answer in answers.items()
-    }
+    last = None
+    for _ in range(20):  # Klippy is done before its board is
+        printer.gcode("M400\nG4 P1000\nMAINTAIN_STATUS")  # looks at the meters first
+        answers = {meter: printer.task(meter) for meter in meters}
+        counted = {
+            meter: answer["used"] * scales.get(answer.get("unit"), 1)
+            for meter, answer in answers.items()
+        }
+        if counted == last:
+            break
+        last = counted
+    return counted
 
 
 def close_to(printer, stepper):

@@ -1,0 +1,106 @@
+"""A real Klippy's life: sudden ends, the loss of its board, other configurations."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.system import parts
+from tests.system.klippy import PRINTER_CFG, Printer, until
+
+pytestmark = [pytest.mark.system, pytest.mark.klipper]
+
+TASKS = """
+[maintain]
+store_interval: 2
+
+[maintain rods]
+trigger: print_time
+threshold: 150
+
+[maintain nozzle]
+trigger: filament
+threshold: 500
+
+[maintain belts]
+trigger: time
+threshold: 1000
+"""
+
+
+@pytest.fixture
+def make(back_end):
+    """Makes printers, which are gone after the test."""
+    printers = []
+
+    def make(sections=TASKS, machine=PRINTER_CFG):
+        printers.append(Printer(back_end, sections, machine))
+        return printers[-1]
+
+    yield make
+    for printer in printers:
+        printer.close()
+
+
+def used(printer, task="nozzle"):
+    printer.gcode("MAINTAIN_STATUS")
+    return printer.task(task)["used"]
+
+
+@pytest.mark.parametrize("way", ["emergency_stop", "unplug", "terminate", "kill"])
+def test_a_print_that_ends_suddenly_is_counted_up_to_the_last_seconds(make, way):
+    printer = make()
+    printer.start()
+    printer.gcode(parts.HEAT)
+    printer.print_file(parts.rings(layers=60))
+    until(lambda: printer.status("print_stats")["filament_used"] > 60, "some lines")
+    before = used(printer)
+
+    if way == "emergency_stop":
+        printer.emergency_stop()
+        until(lambda: printer.state()[0] == "shutdown", "the shutdown")
+        printer.restart("FIRMWARE_RESTART")
+    elif way == "unplug":
+        printer.tell_board("unplug")
+        until(lambda: printer.state()[0] == "shutdown", "the shutdown")
+        printer.tell_board("plug")
+        printer.restart("FIRMWARE_RESTART")
+    else:
+        until(lambda: used(printer) > before + 0.03, "what is stored by now")
+        getattr(printer, way)()
+        printer.start()
+
+    assert printer.state()[0] == "ready"
+    assert used(printer) >= before
+
+
+def test_a_configuration_is_saved_and_the_counts_stay(make):
+    printer = make()
+    printer.start()
+    printer.gcode("G28\nM104 S200\nM109 S200\nM83\nG1 E20 F600\nM400")
+    before = used(printer)
+    printer.gcode("PROBE_CALIBRATE\nTESTZ Z=-0.1\nACCEPT")
+
+    assert printer.restart("SAVE_CONFIG") == ("ready", "Printer is ready")
+
+    assert "#*# z_offset" in (printer.folder / "printer.cfg").read_text()
+    assert used(printer) == pytest.approx(before, abs=0.001)
+    assert used(printer) > 0.015
+
+
+def test_tasks_stand_in_a_file_that_is_included(make):
+    printer = make("[include tasks/*.cfg]\n")
+    (printer.folder / "tasks").mkdir()
+    (printer.folder / "tasks" / "maintain.cfg").write_text(TASKS)
+
+    assert printer.start() == ("ready", "Printer is ready")
+    assert printer.task("rods")["status"] == "ok"
+
+
+def test_two_klippys_on_one_host_count_apart(make):
+    one, two = make(), make()
+    assert one.start() == two.start() == ("ready", "Printer is ready")
+
+    one.gcode("G28\nM104 S200\nM109 S200\nM83\nG1 E20 F600\nM400")
+
+    assert used(one) > 0.015
+    assert used(two) == 0
