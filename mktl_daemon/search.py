@@ -93,9 +93,6 @@ def _ask_registries(
 
     def ask(host: str, port: int) -> None:
         try:
-            theirs = hashes_at(host, port, catalog.store).get(catalog.store) or {}
-            if theirs.items() <= catalog.hashes().items() and not search.is_missing():
-                return
             blocks = blocks_at(host, port, catalog.store)
         except (TimeoutError, RemoteError, ValueError) as error:
             _logger.info("registry %s:%d: %s", host, port, error)
@@ -200,10 +197,6 @@ class _Search:
         is_news = known is None or (checked.get("time") or 0) > (known.get("time") or 0)
         if is_news and identity not in self.there | self._strange:
             self._blocks.setdefault(identity, checked)
-
-    def is_missing(self) -> bool:
-        """Tell whether a daemon did not answer where it was."""
-        return bool(self._away)
 
     def is_complete(self, keys: Iterable[str]) -> bool:
         items = [self._blocks[identity]["items"] for identity in list(self.there)]
