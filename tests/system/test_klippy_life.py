@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from tests.system import parts
@@ -104,3 +106,57 @@ def test_two_klippys_on_one_host_count_apart(make):
 
     assert used(one) > 0.015
     assert used(two) == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["virtual_sdcard", "pause_resume", "display_status", "respond"]
+)
+def test_klippy_starts_and_answers_without(make, name):
+    sections = PRINTER_CFG.split("\n[")
+    kept = "\n[".join(each for each in sections if each.split("]")[0] != name)
+    printer = make(machine=kept)
+
+    assert printer.start() == ("ready", "Printer is ready")
+    printer.gcode("G28\nM400")
+    assert "rods" in printer.console("MAINTAIN_STATUS")
+    assert "Unknown command" not in printer.console("CHECK_MAINTENANCE NAME=rods")
+
+
+def test_a_renamed_m117_is_left_alone(make):
+    macro = "[gcode_macro M117]\nrename_existing: M117.1\ngcode: M117.1 {rawparams}\n"
+    printer = make(TASKS + macro)
+
+    assert printer.start() == ("ready", "Printer is ready")
+    printer.gcode('MAINTENANCE_DONE NAME=rods NOTE="oil"')
+    assert "Unknown command" not in printer.console("CHECK_MAINTENANCE NAME=rods")
+
+
+@pytest.mark.parametrize("days", [-400, 400])
+def test_a_wall_clock_that_jumps_neither_counts_nor_stops(make, days):
+    printer = make()
+    printer.start()
+    printer.gcode("MAINTENANCE_DONE NAME=belts\nG4 P1000")
+
+    printer.clock.set_wall(days * 86400)
+    printer.gcode("G4 P60000")
+
+    assert printer.state()[0] == "ready"
+    assert used(printer, "belts") < 1
+    assert printer.restart() == ("ready", "Printer is ready")
+
+
+@pytest.mark.parametrize("kind", ["refuses", "is silent", "has no name"])
+def test_a_broker_that_does_not_answer_holds_no_print_up(make, kind):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        if kind == "is silent":
+            silent.listen()
+        host = "broker.invalid" if kind == "has no name" else "127.0.0.1"
+        broker = f"mqtt_host: {host}\nmqtt_port: {silent.getsockname()[1]}\n"
+        printer = make(TASKS.replace("[maintain]\n", f"[maintain]\n{broker}", 1))
+
+        assert printer.start() == ("ready", "Printer is ready")
+        printer.gcode(parts.HEAT)
+        printer.print_file(parts.rings(layers=1))
+        assert printer.finish_printing()["state"] == "complete"
+        assert printer.restart() == ("ready", "Printer is ready")
