@@ -50,7 +50,9 @@ check: $(VENV)/ready
 # ordinary user needs a user namespace; where there is none, one process runs them all.
 USERS := unshare --map-current-user --keep-caps
 NAMESPACE := $(shell [ "$$(id -u)" = 0 ] || ! $(USERS) true 2>/dev/null || echo $(USERS))
-PYTEST = $(NAMESPACE) $(PY) -m pytest -n auto --dist worksteal
+WORKERS ?= auto
+SHARED = -n $(WORKERS) --dist worksteal
+PYTEST = $(NAMESPACE) $(PY) -m pytest $(SHARED)
 
 # What needs another project is left out: test-klipper, test-interop and test-ha run it,
 # and test-package what fetches packages.
@@ -67,7 +69,7 @@ test-all: $(VENV)/ready
 test-python:
 	$(PYTHON) -m venv $(VENV)-$(notdir $(PYTHON))
 	$(VENV)-$(notdir $(PYTHON))/bin/python -m pip install --quiet --disable-pip-version-check '.[test]'
-	$(NAMESPACE) $(VENV)-$(notdir $(PYTHON))/bin/python -m pytest -n auto --dist worksteal \
+	$(NAMESPACE) $(VENV)-$(notdir $(PYTHON))/bin/python -m pytest $(SHARED) \
 	  tests/contract tests/mktl_daemon tests/mqtt_bridge
 
 # What is published: built, and installed away from the checkout. Fetches packages.
@@ -76,7 +78,7 @@ test-package: $(VENV)/ready
 
 # The extra on the oldest Python that Klipper's users have.
 test-py37: $(VENV)-py37/ready
-	$(VENV)-py37/bin/python -m pytest -n auto -c tests/py37.ini tests/contract tests/klippy_extra
+	$(VENV)-py37/bin/python -m pytest -n $(WORKERS) -c tests/py37.ini tests/contract tests/klippy_extra
 
 $(VENV)-py37/ready: tests/py37.txt
 	$(PYTHON37) -m venv $(VENV)-py37

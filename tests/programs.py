@@ -27,6 +27,7 @@ PACKAGES = {
     "promtool": "prometheus",
     "rabbitmq-server": "rabbitmq-server",
     "script": "bsdutils",
+    "setpriv": "util-linux",
     "shellcheck": "shellcheck",
     "unshare": "util-linux",
     "systemd-analyze": "systemd",

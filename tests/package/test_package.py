@@ -3,59 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
 import tarfile
 import zipfile
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.package.conftest import ROOT, run
+
 PROGRAMS = ("mk", "mkd", "mkregistryd", "upkeep-bridge")
 pytestmark = [pytest.mark.network, pytest.mark.timeout(600)]
-
-
-def run(*command, folder, check=True, **environment):
-    """Run a program in *folder*, with nothing of the checkout on Python's path."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    return subprocess.run(
-        [str(word) for word in command],
-        cwd=folder,
-        env={**kept, "HOME": str(folder), "MKTL_HOME": str(folder), **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=check,
-    )
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """The folder with the sdist and the wheel that is built from it."""
-    folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--outdir", folder, ROOT, folder=folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def wheel(built):
-    (path,) = built.glob("*.whl")
-    return path
-
-
-@pytest.fixture(scope="module")
-def installed(wheel, tmp_path_factory):
-    """The programs of a clean environment that has the wheel and all its extras."""
-    folder = tmp_path_factory.mktemp("clean")
-    run(sys.executable, "-m", "venv", folder / "venv", folder=folder)
-    python = folder / "venv" / "bin" / "python"
-    what = f"{wheel}[arrays,metrics,push,watch,web]"
-    run(python, "-m", "pip", "install", "--quiet", what, folder=folder)
-    return python.parent
 
 
 def version():
