@@ -16,6 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from demo.broker import free_port
 from demo.children import Child, ChildError, Children
 from demo.observer import Address, clear
+from tests import programs
 from tests.fakes.mosquitto import Mosquitto
 from tests.fakes.virtual_printer import ROOT
 
@@ -219,6 +220,7 @@ def environment(folder):
 
 
 def demo(folder, *arguments):
+    programs.require("gcc")
     return subprocess.run(
         [sys.executable, "-m", "demo", *arguments],
         capture_output=True,

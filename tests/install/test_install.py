@@ -19,6 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SECTION = "update_manager klipper_upkeep"
 MOONRAKER = "[server]\nhost: 0.0.0.0\n\n[update_manager mainsail]\ntype: web\n"
 
+# Whoever may mount may write past all rights as well.
+MAY_MOUNT = subprocess.run(["unshare", "--mount", "true"], check=False).returncode == 0
+
 # A Python that answers as Klippy's would and writes down what pip was asked for.
 PYTHON = """\
 #!/bin/sh
@@ -172,7 +175,7 @@ def test_a_usual_host_gets_all_of_it(usual):
     assert parser["update_manager mainsail"]["type"] == "web"
     assert "preset: voron/ptfe" in (config / "maintain.cfg").read_text()
     assert "[include maintain.cfg]" in said
-    assert "systemctl restart klipper" in said
+    assert "Restart Klipper as a service" in said
 
 
 def test_every_file_that_is_changed_was_copied_away_first(usual):
@@ -495,8 +498,7 @@ def test_a_vendors_folders_are_found_without_any_service(tmp_path, data):
 def test_a_read_only_klipper_is_refused_before_anything_is_changed(usual):
     klipper = usual.path / "klipper"
     before = usual.snapshot()
-    if os.geteuid() == 0:
-        programs.require("unshare")
+    if MAY_MOUNT:
         bind = f"mount --bind {klipper} {klipper} && mount -o remount,ro,bind {klipper}"
         usual.shell = ["unshare", "--mount", "sh", "-c", f'{bind} && exec sh "$@"', "-"]
     else:
