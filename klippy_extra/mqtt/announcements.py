@@ -27,7 +27,8 @@ class Announcements:
         self._messages = messages
         self.replaces = replaces
         self._clock = clock
-        self._queue: collections.deque[tuple[str, bytes]] = collections.deque()
+        # Topic, payload, and whether it is retained.
+        self._queue: collections.deque[tuple[str, bytes, bool]] = collections.deque()
         self._born_at: float | None = None
 
     def __len__(self) -> int:
@@ -57,19 +58,21 @@ class Announcements:
         keeps the entities when it is told so before and the message goes after.
         """
         if hands_over:
-            self._queue.append((self.replaces, MIGRATE))
+            self._queue.append((self.replaces, MIGRATE, True))
         for each in self._messages:
+            # Of what is gone nothing is left at the broker.
+            is_there = each.payload != b""
             if each.revival and (again or hands_over):
-                self._queue.append((each.topic, each.revival))
-                self._queue.append((each.topic, each.payload))
-            elif each.payload:
-                self._queue.append((each.topic, each.payload))
+                self._queue.append((each.topic, each.revival, is_there))
+                self._queue.append((each.topic, each.removal, is_there))
+            elif is_there:
+                self._queue.append((each.topic, each.payload, True))
         if hands_over:
-            self._queue.append((self.replaces, b""))
+            self._queue.append((self.replaces, b"", True))
 
     def stop(self) -> None:
         self._queue.clear()
 
-    def take(self) -> tuple[str, bytes]:
-        """The topic and the payload of the next message."""
+    def take(self) -> tuple[str, bytes, bool]:
+        """The topic and the payload of the next message, and whether it is retained."""
         return self._queue.popleft()

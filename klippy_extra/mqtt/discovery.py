@@ -32,12 +32,14 @@ class Message(NamedTuple):
     A component that is left out stays in Home Assistant: it is named with its
     platform alone, which removes it in a Home Assistant that runs. One that was off
     keeps such entities as orphans: after its birth send ``revival``, which makes
-    them again, and then ``payload``.
+    them again, and then ``removal``, which names them so. (An empty payload in its
+    place comes too early for what is being made.)
     """
 
     topic: str
     payload: bytes
     revival: bytes = b""
+    removal: bytes = b""
 
 
 class Announcement(NamedTuple):
@@ -83,6 +85,7 @@ def announce(
                 topic(info.uuid, group, prefix),
                 _message(root, fitting, bare, room) if fitting else b"",
                 _message(root, fitting, least, room) if gone else b"",
+                _message(root, fitting, bare, room) if gone else b"",
             )
         )
     return Announcement(tuple(messages), kept)

@@ -478,6 +478,8 @@ def test_a_task_that_went_is_made_again_and_removed_in_its_own_message() -> None
         "cmd_t": "klipper_upkeep/-",
     }
     assert revival["task.belts.trigger.due"] == {"p": "device_automation"}
+    removal = json.loads(belts.removal)["cmps"]
+    assert removal == {key: {"p": each["p"]} for key, each in revival.items()}
     assert "task.belts.due" not in after.components
     assert after.components["task.rods.due"] == "binary_sensor"
     assert made(state("rods"), before=after.components) == made(state("rods"))
@@ -489,7 +491,8 @@ def test_a_limit_that_went_is_named_with_its_platform_alone() -> None:
     after = announced(state("rods"), before=before)
 
     [rods] = [each for each in after.messages if "task-rods" in each.topic]
-    found, revival = (json.loads(each)["cmps"] for each in rods[1:])
+    found, revival, removal = (json.loads(each)["cmps"] for each in rods[1:])
+    assert removal == found
     assert found["task.rods.time.used"] == {"p": "sensor"}
     assert len(found["task.rods.due"]) > 1
     assert revival["task.rods.time.used"]["uniq_id"] == f"{UUID}_task.rods.time.used"

@@ -14,9 +14,11 @@ from klippy_extra.mqtt.publisher import Published, Publisher, Sight
 
 UUID, LOWER, HIGHER = "5" * 32, "1" * 32, "9" * 32
 BASE = "klipper_upkeep/voron"
-PRINTER = Message("homeassistant/device/x/printer/config", b"{}", b'{"revival":1}')
+PRINTER = Message(
+    "homeassistant/device/x/printer/config", b"{}", b'{"revival":1}', b"{}"
+)
 RODS = Message("homeassistant/device/x/task-rods/config", b'{"rods":1}')
-GONE = Message("homeassistant/device/x/task-gone/config", b"", b'{"gone":1}')
+GONE = Message("homeassistant/device/x/task-gone/config", b"", b'{"gone":1}', b"{}")
 DISCOVERY = (PRINTER, RODS, GONE)
 OLD = "homeassistant/device/x/config"
 
@@ -280,8 +282,10 @@ def test_home_assistants_birth_is_answered_after_a_moment(house):
         (PRINTER.topic, PRINTER.payload),
         (RODS.topic, RODS.payload),
         (GONE.topic, GONE.revival),
-        (GONE.topic, b""),
+        (GONE.topic, GONE.removal),
     ]
+    kept = {topic for topic, payload, retain, _ in house.sent if retain}
+    assert GONE.topic not in kept
 
 
 def test_what_an_older_version_described_is_handed_over():
@@ -297,7 +301,7 @@ def test_what_an_older_version_described_is_handed_over():
         (PRINTER.topic, PRINTER.payload),
         (RODS.topic, RODS.payload),
         (GONE.topic, GONE.revival),
-        (GONE.topic, b""),
+        (GONE.topic, GONE.removal),
         (OLD, b""),
     ]
     assert house.publisher.cleared()
