@@ -12,6 +12,9 @@ from typing import Callable, Sequence
 from .discovery import MIGRATE, Message
 
 BIRTH_DELAY = (1.0, 5.0)  # seconds: not all printers of a farm at once
+HANDOVER = (
+    10.0  # seconds in which Home Assistant lets go of what it is to be given anew
+)
 
 
 class Announcements:
@@ -30,6 +33,15 @@ class Announcements:
         # Topic, payload, and whether it is retained.
         self._queue: collections.deque[tuple[str, bytes, bool]] = collections.deque()
         self._born_at: float | None = None
+        self._waits_until = 0.0
+
+    @property
+    def ready(self) -> int:
+        """How many messages may be taken now."""
+        if self._clock() < self._waits_until:
+            return 0
+        hands_over = bool(self._queue) and self._queue[0][1] == MIGRATE
+        return 1 if hands_over else len(self._queue)
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -75,4 +87,7 @@ class Announcements:
 
     def take(self) -> tuple[str, bytes, bool]:
         """The topic and the payload of the next message, and whether it is retained."""
-        return self._queue.popleft()
+        message = self._queue.popleft()
+        if message[1] == MIGRATE:
+            self._waits_until = self._clock() + HANDOVER
+        return message

@@ -173,7 +173,7 @@ class Publisher:
         for _ in range(min(most, len(self._queue))):
             self._queue.popleft()()
             most -= 1
-        for _ in range(min(most, len(self._announcements)) if self.live else 0):
+        for _ in range(min(most, self._announcements.ready) if self.live else 0):
             self._send(*self._announcements.take())
 
     def offer(self, state: State) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from klippy_extra import contract
 from klippy_extra.mqtt import discovery
+from klippy_extra.mqtt.intake import Intake
 from klippy_extra.mqtt.publisher import Publisher, Sight
 from tests.ha.home_assistant import until
 from tests.system.listener import Listener
@@ -75,7 +77,7 @@ def take_over(hears: Listener) -> None:
         summary=lambda: contract.Summary(1, 0.0, 0, 0, None, None, None),
         command=lambda task, command: None,
         say=print,
-        clock=lambda: 0.0,
+        clock=time.monotonic,
     )
     publisher = Publisher(
         base="klipper_upkeep",
@@ -87,11 +89,22 @@ def take_over(hears: Listener) -> None:
         discovery=now.messages,
         replaces=OLD,
     )
-    publisher.link = Link(hears)
+    inbound = Intake(
+        publisher.topics.inbound(publisher.clear),
+        publisher.handlers,
+        post=lambda call: call(),
+        later=lambda call, seconds: call(),
+        answer=publisher.result,
+        clock=time.monotonic,
+    )
+    publisher.attach(Link(hears), inbound)
     publisher.connected()
-    for _ in range(30):
+
+    def done() -> bool:
         publisher.turn(3)
-    assert publisher.cleared()
+        return publisher.cleared()
+
+    until(done, "the hand-over")
 
 
 class Link:
