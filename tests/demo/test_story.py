@@ -91,4 +91,6 @@ def test_amounts_are_short():
     assert amount(1.234, "m") == "1.23 m"
     assert amount(7.0, "") == "7"
     assert amount(None, "h") == "-"
-    assert forecast(None) == "-"
+    assert forecast(None, 0.0) == "-"
+    assert forecast(1000.0, 1000.0) == "overdue"
+    assert forecast(8200.0, 1000.0) == "2 h"
