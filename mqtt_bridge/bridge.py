@@ -293,10 +293,14 @@ class Bridge:
 
 
 def _sweep(settings: Settings) -> list[str]:
-    """Filters that match all topics of all printers, if all are mirrored."""
+    """Filters that match all topics of all printers, if all are mirrored.
+
+    None of them is a filter that the link subscribes to for good: these are requested
+    at QoS 0, and those must stay at QoS 1.
+    """
     if settings.store.printers:
         return []
-    levels = ("+/+", "+/tasks/+")
+    levels = ("+/+", "+/tasks/#")
     return [f"{base}/{level}" for base in settings.broker.bases for level in levels]
 
 

@@ -12,7 +12,8 @@ class _Version(argparse.Action):
     """Prints the version and ends. It is looked up only then: that takes its time."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        parser.exit(0, f"{parser.prog} {version()}\n")
+        print(f"{parser.prog} {version()}")
+        parser.exit()
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:

@@ -109,8 +109,10 @@ class Session:
         for part in groups(filters):
             client.subscribe([(each, qos) for each in part])
 
+        stays = filters if keep else self.subscriptions.standing
+
         def finish() -> None:
-            for part in () if keep else groups(filters):
+            for part in groups([each for each in filters if each not in stays]):
                 client.unsubscribe(list(part))
             self._inbox.call(then)
 

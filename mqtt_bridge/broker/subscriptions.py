@@ -56,17 +56,21 @@ class Subscriptions:
         self._sent.clear()
         self.refused = []
         size = 1 if self._cuts >= CUTS else MOST
-        # Events and results first: none may be lost between a state and its event.
-        filters = [
-            *self.filters(self._printers, MOMENTS),
-            self._mark,
-            *self.filters(self._printers, STATES),
-        ]
-        wanted = [each for each in filters if each not in self.left_out]
+        wanted = [each for each in self.standing if each not in self.left_out]
         if not wildcards:
             self.refused = [each for each in wanted if "+" in each]
             wanted = [each for each in wanted if "+" not in each]
         self._waiting = deque(groups(wanted, size))
+
+    @property
+    def standing(self) -> list[str]:
+        """What is subscribed to for as long as a connection lasts."""
+        # Events and results first: none may be lost between a state and its event.
+        return [
+            *self.filters(self._printers, MOMENTS),
+            self._mark,
+            *self.filters(self._printers, STATES),
+        ]
 
     def next(self) -> tuple[str, ...]:
         """Return the filters of the next SUBSCRIBE; empty: there is none now.

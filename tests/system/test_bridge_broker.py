@@ -46,11 +46,11 @@ class Items(dict):
 
 
 class Running:
-    def __init__(self, port, **broker):
+    def __init__(self, port, store=None, **broker):
         self.items = Items()
         settings = Settings(
             broker=Broker(host=broker.pop("host", "127.0.0.1"), port=port, **broker),
-            store=Store(),
+            store=store or Store(),
         )
         self.bridge = make_bridge(settings, self.items)
 
@@ -238,6 +238,23 @@ def test_an_expired_certificate_is_refused_until_it_is_renewed(tmp_path, caplog)
         again = Mosquitto(tmp_path, *lines, port=broker.port).start()
         assert running.bridge.ready.wait(10)
         again.kill()
+
+
+@pytest.mark.parametrize("printers", [(), ("voron", "ender")])
+def test_what_is_requested_again_is_heard_ever_after(broker, printers):
+    """A printer that lacks a task has everything sent again; nothing is given up."""
+    store = Store(printers=printers)
+    with ScriptedPrinter(broker.port) as voron, ScriptedPrinter(broker.port, "ender"):
+        info = m.info("rods", "belts").encode()
+        voron.say("info", info)
+        with Running(broker.port, store=store) as running:
+            running.until_online()
+            until(lambda: running.bridge.settling.missing, "that a task is missing")
+            assert running.bridge.ready.wait(30)
+            voron.change(limits=(m.limit(used=99.0),))
+            until(lambda: running.items.value("voron.rods.used") == 99.0, "the state")
+            voron.say("info", m.info("rods", model="Trident").encode())
+            until(lambda: running.items.value("voron.model") == "Trident", "the info")
 
 
 def test_more_than_a_broker_sends_at_once_is_asked_for_again(broker):

@@ -11,7 +11,7 @@ CALLS = {b"Aloha mKTL": b"E komo mai:", b"I heard it": b"on the X:"}
 ITEMS = {"sugar": {"type": "numeric", "initial": 1}}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cake(kitchen, registry):
     """A daemon that has announced itself to the registry."""
     return kitchen.daemon("cake", "batter", ITEMS)
