@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
+import time
 
 import pytest
 import zmq
@@ -127,9 +129,25 @@ def box():
     return Box()
 
 
+def is_asking():
+    """Tell whether a thread waits for an answer on a socket of its own."""
+    for frame in sys._current_frames().values():
+        while frame is not None:
+            if frame.f_code.co_filename.endswith("net/line.py"):
+                return True
+            frame = frame.f_back
+    return False
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _end_of_the_loop():
     yield
+    # A socket that somebody reads cannot be closed: whoever follows gives up in time.
+    until = time.monotonic() + DEADLINE
+    while is_asking() and time.monotonic() < until:
+        time.sleep(0.1)  # between looks at other threads
+    if is_asking():
+        return
     close()
 
 
