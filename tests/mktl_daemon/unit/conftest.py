@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 import time
+import traceback
 
 import pytest
 import zmq
@@ -131,12 +132,11 @@ def box():
 
 def is_asking():
     """Tell whether a thread waits for an answer on a socket of its own."""
-    for frame in sys._current_frames().values():
-        while frame is not None:
-            if frame.f_code.co_filename.endswith("net/line.py"):
-                return True
-            frame = frame.f_back
-    return False
+    return any(
+        frame.f_code.co_filename.endswith("net/line.py")
+        for top in sys._current_frames().values()
+        for frame, _ in traceback.walk_stack(top)
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)
