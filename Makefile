@@ -106,8 +106,9 @@ HOMES = $(abspath $(VENV)-homes)
 HA_STABLE ?= $(HOMES)/stable
 HA_LATEST ?= $(HOMES)/latest
 
+# In order: one Home Assistant and its printer live through all of them.
 test-ha: $(VENV)/ready $(HA_STABLE)/ready $(HA_LATEST)/ready
-	HA_STABLE='$(HA_STABLE)' HA_LATEST='$(HA_LATEST)' $(PY) -m pytest --no-skips tests/ha
+	HA_STABLE='$(HA_STABLE)' HA_LATEST='$(HA_LATEST)' $(PY) -m pytest --no-skips -p no:randomly tests/ha
 	$(HA_LATEST)/pytest -m mypy --cache-dir .mypy_cache/latest $(STRICT)
 	COVERAGE_FILE=.coverage.latest $(HA_LATEST)/pytest -m pytest $(INTEGRATION)
 
