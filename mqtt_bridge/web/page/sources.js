@@ -191,11 +191,8 @@ class Bridge {
 
   listen() {
     const events = new EventSource("api/events");
-    let failed = false;
-    events.onopen = () => {
-      if (failed) this.refresh().catch(() => null);
-      failed = false;
-    };
+    // What changed before the stream was open came by no message.
+    events.onopen = () => this.refresh().catch(() => null);
     events.onmessage = (event) => {
       const { changed, gone } = JSON.parse(event.data);
       for (const each of changed) this.printers.set(each.slug, each);
@@ -203,7 +200,6 @@ class Bridge {
       this.tell(true);
     };
     events.onerror = () => {
-      failed = true;
       this.tell(false);
       if (events.readyState === EventSource.CLOSED) {
         setTimeout(() => this.listen(), RETRY[2]);
