@@ -166,7 +166,12 @@ def test_a_name_is_spelt_as_home_assistant_spells_it(home):
         assert object_id(text) == shown
 
 
+def is_number(state):
+    return state is not None and state.replace(".", "", 1).isdigit()
+
+
 def test_meters_read_what_the_printer_counts(home, hears):
+    home.wait("sensor.voron_print_time", is_number)
     readings = retained(hears, "meters")["meters"]
     states = home.states()
 
