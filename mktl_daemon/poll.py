@@ -144,8 +144,8 @@ class Scheduler:
                 if entry.failing:
                     entry.failing = False
                     _logger.warning("the poll of %s works again", _name(method))
-        except Exception:
-            # A poll may fail a thousand times a second.
+        except BaseException:
+            # A poll may fail a thousand times a second, also by sys.exit().
             if not entry.failing:
                 entry.failing = True
                 _logger.exception("the poll of %s fails", _name(method))

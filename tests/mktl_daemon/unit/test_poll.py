@@ -16,17 +16,19 @@ DEADLINE = 20.0
 
 
 @pytest.fixture
-def polled():
+def polled(until):
     """Poll functions with a short period until the test ends."""
     started = []
 
     def begin(method, period=0.01):
-        started.append(method)
         poll.start(method, period)
+        started.append((method, poll._scheduler._entries[poll._key(method)]))
 
     yield begin
-    for method in started:
+    for method, entry in started:
         poll.stop(method)
+        # A call in flight would log its error into the next test.
+        until(lambda entry=entry: not entry.running, "the last call")
 
 
 def test_a_function_is_called_until_that_is_ended(polled, box):
