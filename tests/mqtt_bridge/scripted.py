@@ -10,6 +10,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from mqtt_bridge import contract
 from mqtt_bridge.contract import Command, Event, Result, Topic
+from tests.fakes.clients import end
 from tests.mqtt_bridge import messages as m
 
 
@@ -45,9 +46,7 @@ class ScriptedPrinter:
         connection = self._client.socket()
         if connection is not None:
             connection.close()
-        self._client.loop_stop()
-        # Else paho leaves two sockets to the garbage collector, which complains.
-        self._client._reset_sockets()
+        end(self._client)
 
     def topic(self, rest: str) -> str:
         return m.topic(self.slug, rest)

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from tests.fakes.clients import end
+
 
 class Told(NamedTuple):
     topic: str
@@ -48,7 +50,7 @@ class Listener:
 
     def __exit__(self, *exception: object) -> None:
         self._client.disconnect()
-        self._client.loop_stop()
+        end(self._client)
 
     @property
     def heard(self) -> list[Told]:

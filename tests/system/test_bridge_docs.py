@@ -13,6 +13,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from klippy_extra.mqtt import discovery
 from mqtt_bridge import settings
 from mqtt_bridge.settings.checks import SECTIONS
+from tests.fakes.clients import end
 from tests.fakes.mosquitto import Mosquitto
 
 pytestmark = pytest.mark.system
@@ -54,7 +55,7 @@ class User:
 
     def __exit__(self, *error):
         self._client.disconnect()
-        self._client.loop_stop()
+        end(self._client)
 
     def _received(self, _client, _data, message):
         with self.arrived:
