@@ -11,11 +11,11 @@ import asyncio
 import json
 import logging
 from pathlib import Path
-from typing import Any, Iterable, Mapping
+from typing import Any, Callable, Iterable, Mapping
 
 import tornado.web
 
-from ..common import RequestType, WebRequest
+from ..common import APITransport, RequestType, WebRequest
 
 PAGE = Path(__file__).resolve().parents[2] / "mqtt_bridge" / "web" / "page"
 WHERE = "/server/upkeep"
@@ -33,6 +33,21 @@ SETTLED = ("status", "enabled", "threshold", "snoozed_until", "done_count", "pro
 NUMBERS = ("used", "remaining", "percent", "due_at")
 NOBODY = ("", "_TRUSTED_USER_", "_API_KEY_USER_")
 HOUR = 3600.0
+
+
+class Subscriber(APITransport):
+    """Subscribes to Klippy's objects for this component alone.
+
+    Moonraker's components share one subscription otherwise. When a second component
+    subscribes, Moonraker gives what changed meanwhile to that component only.
+    """
+
+    def __init__(self, pushed: Callable[[Mapping[str, Any]], None]) -> None:
+        self._pushed = pushed
+
+    def send_status(self, status: Mapping[str, Any], _eventtime: float) -> None:
+        """Hand on what changed."""
+        self._pushed(status)
 
 
 class Upkeep:
@@ -54,8 +69,9 @@ class Upkeep:
         self._ready = False
         self._stale = True  # the snapshot is older than a settled change
         self._untold = False  # there is something that the clients do not know
+        self._settled = False  # and it is more than a number that grew
         self._notifying: asyncio.Task[None] | None = None
-        self._ringing = asyncio.Lock()
+        self._ringing, self._refreshing = asyncio.Lock(), asyncio.Lock()
         for name, methods, handler in (
             ("status", RequestType.GET, self._answer_status),
             ("log", RequestType.GET, self._answer_log),
@@ -91,15 +107,17 @@ class Upkeep:
         self._ready = "maintain" in wanted
         self._statuses = {}
         if self._ready:
-            status = await self._apis.subscribe_objects(wanted, self._pushed, {})
-            self._pushed(status, 0.0)
+            status = await self._apis.subscribe_from_transport(
+                wanted, Subscriber(self._pushed), {}
+            )
+            self._pushed(status)
         self._notify(settled=True)
 
     def _klippy_left(self) -> None:
         self._ready = False
         self._notify(settled=True)
 
-    def _pushed(self, status: Mapping[str, Any], _eventtime: float) -> None:
+    def _pushed(self, status: Mapping[str, Any]) -> None:
         """Take over what changed of the tasks' statuses."""
         changed = {n: each for n, each in status.items() if is_task(n)}
         if not changed:
@@ -112,6 +130,7 @@ class Upkeep:
     def _notify(self, settled: bool) -> None:
         """Tell the clients, at most once in QUIET seconds."""
         self._stale = self._stale or settled
+        self._settled = self._settled or settled
         self._untold = True
         if self._notifying is None or self._notifying.done():
             self._notifying = asyncio.ensure_future(self._tell())
@@ -120,7 +139,7 @@ class Upkeep:
         """Tell until there is nothing that the clients have not been told."""
         await asyncio.sleep(SOON)  # what changes together is told together
         while self._untold:
-            self._untold, settled = False, self._stale
+            settled, self._settled, self._untold = self._settled, False, False
             await self._refresh()
             try:
                 if self._bell and self._ready:
@@ -139,15 +158,16 @@ class Upkeep:
 
     async def _refresh(self) -> None:
         """Ask for all tasks, where something settled has changed."""
-        if not (self._ready and self._stale):
-            return
-        self._stale = False
-        try:
-            self._snapshot = await self._ask("tasks")
-            await self._database.insert(LAST, self._snapshot)
-        except self._server.error as error:
-            self._stale = True
-            logging.info("upkeep: Klippy did not list its tasks: %s", error)
+        async with self._refreshing:  # who asks meanwhile waits for the answer, too
+            if not (self._ready and self._stale):
+                return
+            self._stale = False
+            try:
+                self._snapshot = await self._ask("tasks")
+                await self._database.insert(LAST, self._snapshot)
+            except self._server.error as error:
+                self._stale = True
+                logging.info("upkeep: Klippy did not list its tasks: %s", error)
 
     async def _ask(self, method: str, **arguments: Any) -> Any:
         return await self._klippy.request(WebRequest(f"maintain/{method}", arguments))

@@ -12,6 +12,7 @@ from tests.brokers import BROKERS, Broker, ScriptedBroker, start
 from tests.fakes.mosquitto import Mosquitto
 from tests.system.klippy import (
     PRINT,
+    SPEED,
     BackEnd,
     Klippy,
     Printer,
@@ -43,7 +44,9 @@ def back_end(request: pytest.FixtureRequest) -> BackEnd:
     if request.param == "virtual":
         return Virtual()
     assert isinstance(KLIPPYS, dict)
-    return Klippy(KLIPPYS[request.param])
+    # Others on the way, a broker or a browser, have no faster clock.
+    slow = request.node.get_closest_marker("lifes_pace") is not None
+    return Klippy(KLIPPYS[request.param], speed=1 if slow else SPEED)
 
 
 @pytest.fixture

@@ -13,11 +13,14 @@ from tests.page.page import (
     needs_axe,
     needs_chromium,
 )
-from tests.system.conftest import KLIPPYS
-from tests.system.klippy import Klippy
 from tests.system.moonraker import OPEN, Moonraker, needs_moonraker
 
-pytestmark = [pytest.mark.system, pytest.mark.klipper, needs_moonraker]
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.klipper,
+    pytest.mark.lifes_pace,
+    needs_moonraker,
+]
 
 TASKS = """
 [maintain]
@@ -35,12 +38,6 @@ label: Check the belts
 trigger: power_on
 threshold: 300
 """
-
-
-@pytest.fixture
-def back_end(request):
-    """At life's pace: a browser and Moonraker have no faster clock."""
-    return Klippy(KLIPPYS[request.param], speed=1)
 
 
 @pytest.fixture

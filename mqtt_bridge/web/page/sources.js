@@ -71,7 +71,6 @@ class Moonraker {
       if (opened) attempt = 0;
       if (this.printer) this.listener([{ ...this.printer, online: false }], false);
       await delay(RETRY[Math.min(attempt, RETRY.length - 1)]);
-      await this.refresh().catch(() => null);
     }
   }
 
@@ -85,6 +84,8 @@ class Moonraker {
       let opened = false;
       socket.onopen = () => {
         opened = true;
+        // What changed before the socket was open came by no message.
+        this.refresh().catch(() => null);
       };
       socket.onmessage = (event) => this.heard(JSON.parse(event.data));
       socket.onclose = () => resolve(opened);
