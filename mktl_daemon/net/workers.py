@@ -70,7 +70,9 @@ class Pool:
         self._lanes: dict[Hashable, deque[Job]] = {}
         self._turns: queue.SimpleQueue[Hashable] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._idle = 0
+        # Threads that take the next turn, less the turns that wait: below zero, turns
+        # wait for which there is no thread.
+        self._free = 0
         self._waiting = 0
         self._ended = 0  # jobs, of all time
         self._ended_before: int | None = None  # at the last check; None: none yet
@@ -135,8 +137,8 @@ class Pool:
         """
         with self._lock:
             before, self._ended_before = self._ended_before, self._ended
-            waiting = self._turns.qsize()
-            if not waiting or self._closing:
+            waiting = -self._free
+            if waiting <= 0 or self._closing:
                 self._ended_before = None
                 return False
             if before is not None:
@@ -148,15 +150,20 @@ class Pool:
         return True
 
     def _offer(self, lane: Hashable) -> None:
-        self._turns.put(lane)
-        if self._idle > 0:
-            self._idle -= 1
-        elif len(self._threads) < self._size:
+        self._put(lane)
+        if self._free >= 0:
+            return
+        if len(self._threads) < self._size:
             self._start_thread()
         else:
             _monitor.watch(self)
 
+    def _put(self, lane: Hashable) -> None:
+        self._free -= 1
+        self._turns.put(lane)
+
     def _start_thread(self) -> None:
+        self._free += 1
         name = f"{self._name}-{next(self._names)}"
         thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._threads.append(thread)
@@ -167,15 +174,12 @@ class Pool:
             jobs = self._lanes.get(lane)
             if jobs is not None:
                 _run(lane, jobs[0])
-                with self._lock:
-                    if not self._is_finished(lane, jobs):
-                        self._turns.put(lane)  # nobody else needs to wake up
+            with self._lock:
+                if jobs is not None and not self._is_finished(lane, jobs):
+                    self._put(lane)  # nobody else needs to wake up
+                self._free += 1
 
     def _next_turn(self) -> Hashable:
-        with self._lock:
-            # Whoever submits takes an idle thread off the count, or starts one.
-            if self._turns.empty():
-                self._idle += 1
         while True:
             try:
                 added = len(self._threads) > self._size
@@ -187,9 +191,9 @@ class Pool:
     def _may_end(self) -> bool:
         """Take this thread off the list, unless it is needed after all."""
         with self._lock:
-            if not self._turns.empty() or len(self._threads) <= self._size:
+            if self._free <= 0 or len(self._threads) <= self._size:
                 return False
-            self._idle -= 1
+            self._free -= 1
             self._threads.remove(threading.current_thread())
             return True
 

@@ -1,5 +1,6 @@
 """The pool: lanes in order, turns for all, a bounded number of threads."""
 
+import sys
 import threading
 
 import pytest
@@ -155,3 +156,35 @@ def test_how_many_threads_a_pool_may_have_is_a_setting(monkeypatch):
     monkeypatch.setenv("MKTL_THREADS", "many")
     with pytest.raises(ValueError, match="MKTL_THREADS"):
         workers.most_threads()
+
+
+@pytest.fixture
+def hasty():
+    """Threads that change as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_work_gets_threads_after_idle_threads_have_taken_turns_of_busy_ones():
+    """Chance decides which thread takes the next turn of a lane; the count is exact."""
+    pool = Pool("test", size=8, most=60)
+    for _ in range(8):
+        # All threads exist, and most of them have nothing to do: three lanes are long.
+        together = threading.Barrier(8)
+        for lane in range(8):
+            pool.submit(lane, together.wait)
+        over = threading.Semaphore(0)
+        for lane in ("a", "b", "c"):
+            for _ in range(300):
+                pool.submit(lane, lambda: None)
+            pool.submit(lane, over.release)
+        assert all(over.acquire(timeout=DEADLINE) for _ in range(3))
+    gate, entered = threading.Event(), threading.Semaphore(0)
+    for lane in range(60):
+        pool.submit(lane, lambda: (entered.release(), gate.wait()))
+    assert all(entered.acquire(timeout=DEADLINE) for _ in range(60))
+    gate.set()
+    pool.close()
