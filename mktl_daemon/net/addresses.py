@@ -14,6 +14,8 @@ class _Open(Protocol):
     def socket(self) -> Any: ...
 
 
+ANYWHERE = ("*", "0.0.0.0", "[::]")  # noqa: S104 - compared, not bound
+
 T = TypeVar("T", bound=_Open)
 
 

@@ -7,6 +7,7 @@ import errno
 import logging
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable, Iterable
 
@@ -25,6 +26,7 @@ _PAUSE = 1.0  # seconds in which one caller gets one answer for each call
 _CALLERS = 1000  # that are remembered
 _BURST = 64
 _SIOCGIFADDR, _SIOCGIFBRDADDR = 0x8915, 0x8919  # Linux
+_IP_PKTINFO = 8  # Linux
 
 _logger = logging.getLogger(__name__)
 
@@ -35,10 +37,19 @@ class Listener:
     """Answers calls with the request port of this process."""
 
     def __init__(
-        self, loop: Loop, udp: int, rep: int, may_ask: Callable[[str], bool]
+        self,
+        loop: Loop,
+        udp: int,
+        rep: int,
+        may_ask: Callable[[str], bool],
+        address: str | None = None,
     ) -> None:
-        """*may_ask* says which callers, by their address, are answered."""
+        """*may_ask* says which callers, by their address, are answered.
+
+        The answers come from *address*, where the request port is; on Linux.
+        """
         self._loop = loop
+        self._source = _source(address)
         self._may_ask = may_ask
         self._rep = b"%d" % rep
         self._seen: dict[tuple[Address, bytes], float] = {}
@@ -69,7 +80,13 @@ class Listener:
             answer = ANSWERS.get(data.strip())
             if answer is not None and self._is_new(caller, answer):
                 with contextlib.suppress(OSError):
-                    self._socket.sendto(answer + self._rep, caller)
+                    self._send(answer + self._rep, caller)
+
+    def _send(self, answer: bytes, caller: Address) -> None:
+        if self._source:
+            self._socket.sendmsg([answer], self._source, 0, caller)
+        else:
+            self._socket.sendto(answer, caller)
 
     def _is_new(self, caller: Address, answer: bytes) -> bool:
         if not self._may_ask(caller[0]):
@@ -201,6 +218,18 @@ def _ask_interfaces(what: int) -> list[str]:
                 answer = fcntl.ioctl(probe, what, request)
                 known.append(socket.inet_ntoa(answer[20:24]))
     return [address for address in known if address != "0.0.0.0"]  # noqa: S104
+
+
+def _source(address: str | None) -> list[tuple[int, int, bytes]]:
+    """Return what has a message sent from one address of this machine; on Linux.
+
+    The caller looks for the request port at the address from which it is answered, and
+    the system would choose another one where a machine has several.
+    """
+    if address is None or sys.platform != "linux":
+        return []
+    fields = struct.pack("@i4s4s", 0, socket.inet_aton(address), b"")
+    return [(socket.IPPROTO_IP, _IP_PKTINFO, fields)]
 
 
 def _port(data: bytes, any_number: bool = False) -> int | None:

@@ -11,6 +11,7 @@ from mktl_daemon.configuration import Configuration
 from mktl_daemon.core import wire
 from mktl_daemon.core.errors import RefusedError, RemoteError
 from mktl_daemon.net import dealer, discovery, pub
+from mktl_daemon.net.addresses import ANYWHERE
 from mktl_daemon.net.loop import Loop, Timer
 from mktl_daemon.net.workers import Job
 
@@ -29,11 +30,15 @@ class Whereabouts(NamedTuple):
     rep: int
     pub: int
     is_local: bool  # this machine only
+    bound: str  # the address of the ports
 
     def is_here(self, host: str, port: int) -> bool:
         """Tell whether the daemon itself is at an address."""
-        # Others have the same port, each on its machine.
-        return port == self.rep and discovery.is_local(host)
+        # Others have the same port, at other addresses of this machine or of others.
+        if port != self.rep:
+            return False
+        is_anywhere = self.bound in ANYWHERE
+        return discovery.is_local(host) if is_anywhere else host == self.bound
 
 
 class Announcer:

@@ -16,6 +16,7 @@ from mktl_daemon.files import environment, places
 from mktl_daemon.files.kept import Kept
 from mktl_daemon.item import Item
 from mktl_daemon.net import access, discovery, loop
+from mktl_daemon.net.addresses import ANYWHERE
 from mktl_daemon.net.router import Ticket
 from mktl_daemon.net.workers import Job, Pool
 
@@ -194,7 +195,7 @@ class Daemon(DaemonItems):
         self.is_local = self.hostname.startswith("127.")
         self._mine.describe(f"{self.hostname}:{self.rep.port}")
         self.where = Whereabouts(
-            self.hostname, self.rep.port, self.pub.port, self.is_local
+            self.hostname, self.rep.port, self.pub.port, self.is_local, self.rep.host
         )
 
     def _begin(self) -> None:
@@ -241,7 +242,8 @@ class Daemon(DaemonItems):
 
     def answer_calls(self, udp: int) -> None:
         """Answer calls on a UDP port. ConnectionError: somebody else has it."""
-        listener = discovery.Listener(self._loop, udp, self.rep.port, self._may_ask)
+        at = None if self.rep.host in ANYWHERE else self.rep.host
+        listener = discovery.Listener(self._loop, udp, self.rep.port, self._may_ask, at)
         self._listeners.append(listener)
 
     def _may_ask(self, host: str) -> bool:

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 from mktl_daemon.core.errors import RefusedError
 from mktl_daemon.files import environment, places
 from mktl_daemon.net import access, discovery, pub, router
+from mktl_daemon.net.addresses import ANYWHERE
 from mktl_daemon.net.loop import Loop
 from mktl_daemon.search import uuid_at
 
 T = TypeVar("T")
 
 _TRIES = 10  # at the port that the daemon had
-_ANYWHERE = ("*", "0.0.0.0", "[::]")  # noqa: S104 - compared, not bound
 
 
 class Ports:
@@ -62,7 +62,7 @@ class Ports:
     @property
     def hears_loopback(self) -> bool:
         """Whether a program of this machine reaches the ports by loopback."""
-        return self.rep.host in _ANYWHERE or self.rep.host.startswith("127.")
+        return self.rep.host in ANYWHERE or self.rep.host.startswith("127.")
 
     def close(self) -> None:
         self.rep.close()
@@ -74,7 +74,7 @@ class Ports:
         It was started from a copy of this home, or from another machine.
         """
         store, alias, uuid = self._daemon
-        where = environment.LOOPBACK if host in _ANYWHERE else host
+        where = environment.LOOPBACK if host in ANYWHERE else host
         if uuid_at(where, port, store, alias) == uuid:
             raise twin(store, alias, f"{where}:{port}")
 
@@ -130,7 +130,7 @@ def _open(make: Callable[[int | None], T], port: int | None) -> T:
 
 def _reachable(host: str) -> str:
     """Return an address that answers for something bound to *host*."""
-    if host not in _ANYWHERE:
+    if host not in ANYWHERE:
         return host
     name = socket.getfqdn()
     with contextlib.suppress(OSError):

@@ -353,7 +353,22 @@ def test_a_daemon_binds_where_it_is_told_and_lets_in_who_is_on_the_list(own_kitc
     on_the_list = f"{line} --allow 127.0.0.0/8"
     daemon = own_kitchen.start("mkd", *on_the_list.split(), home="baker")
     assert "requests at 127.0.0.2:" in daemon.said
-    assert own_kitchen.mk("get", "bread.loaves").out == "loaves: 4\n"
+    assert own_kitchen.mk("get", "bread.loaves") == ("loaves: 4\n", "", 0)
+
+
+@pytest.mark.parametrize(
+    ("registry", "daemon"), [("127.0.0.1", "127.0.0.2"), ("127.0.0.2", "127.0.0.1")]
+)
+def test_a_registry_is_found_at_another_address_of_the_machine(
+    own_kitchen, registry, daemon
+):
+    """The answer to a call comes from the address where the registry can be asked."""
+    own_kitchen.start("mkregistryd", "--interface", registry, home="registry")
+    items = own_kitchen.folder / "items.json"
+    items.write_text('{"loaves": {"initial": 4}}')
+    line = f"bread rye -c {items} --interface {daemon}"
+    own_kitchen.start("mkd", *line.split(), home="baker")
+    assert own_kitchen.mk("get", "bread.loaves") == ("loaves: 4\n", "", 0)
 
 
 def test_a_daemon_that_is_being_set_up_can_be_told_to_end(own_kitchen):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mktl_daemon import RefusedError
+from mktl_daemon.server.announcer import Whereabouts
 from mktl_daemon.server.announcing import AGAIN, Outcome, Standing
 
 REFUSAL = RefusedError("the keys are another's")
@@ -34,3 +37,19 @@ def test_a_refusal_is_reported_when_it_begins_and_when_it_ends():
     assert not standing.settle([SILENCE]).accepted
     assert standing.settle([]).accepted
     assert not standing.settle([]).accepted
+
+
+@pytest.mark.parametrize(
+    ("bound", "host", "port", "is_here"),
+    [
+        ("127.0.0.1", "127.0.0.1", 10079, True),
+        ("127.0.0.1", "127.0.0.1", 10080, False),
+        ("127.0.0.2", "127.0.0.1", 10079, False),
+        ("0.0.0.0", "127.0.0.1", 10079, True),
+        ("0.0.0.0", "192.0.2.7", 10079, False),
+    ],
+)
+def test_a_daemon_knows_its_own_address(bound, host, port, is_here):
+    """Another daemon of the machine may have the same port at another address."""
+    where = Whereabouts("127.0.0.1", 10079, 10139, True, bound)
+    assert where.is_here(host, port) is is_here
