@@ -186,6 +186,10 @@ def error_fields(kind: str, text: str, debug: str = "") -> bytes:
     return dumps({"value": None, "error": error})
 
 
+# Of a payload's fields, where they are given without their names.
+_IN_ORDER = ("value", "time", "error", "bulk", "shape", "dtype", "refresh")
+
+
 class Payload:
     """A message's fields as attributes; one that is not there raises AttributeError.
 
@@ -197,9 +201,13 @@ class Payload:
     value: Any
 
     # What comes from a peer may have a field of any name, "self" too.
-    def __init__(self, /, **fields: Any) -> None:
+    def __init__(self, /, *in_order: Any, **fields: Any) -> None:
+        """Fields may come in the order that they had before July 2026."""
         if "omit" in fields:
             raise ValueError("'omit' is not a field of a payload")
+        if len(in_order) > len(_IN_ORDER):
+            raise TypeError(f"fields without a name are at most: {_IN_ORDER}")
+        fields |= dict(zip(_IN_ORDER, in_order, strict=False))
         self.omit = {"bulk", "omit"}
         vars(self).update(fields)
 

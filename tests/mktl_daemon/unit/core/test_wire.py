@@ -96,6 +96,15 @@ def test_a_payload_has_the_fields_it_was_given_and_no_others():
         mktl.Payload(omit=1)
 
 
+def test_a_payload_takes_fields_in_their_order():
+    """The value and its time need no names."""
+    assert vars(mktl.Payload(5, 12.5, bulk=b"")) == vars(
+        mktl.Payload(value=5, time=12.5, bulk=b"")
+    )
+    with pytest.raises(TypeError, match="at most"):
+        mktl.Payload(*range(8))
+
+
 def test_a_payload_leaves_out_what_is_none_or_omitted():
     """But for the value: null is one."""
     payload = mktl.Payload(value=None, time=None, bulk=b"x", more=1, less=2)
