@@ -74,7 +74,6 @@ class Session:
         """A new connection is tried with *client*."""
         self.reason = ""
         self.marks.clear()
-        self.publisher.begin()
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
@@ -84,9 +83,17 @@ class Session:
     def end(self) -> None:
         """The connection is lost, or there was none."""
         self.connected = False
-        left_out = self.subscriptions.cut()
-        if left_out:
-            self._name_refused([left_out], "ends the connection at")
+        subscribing = self.subscriptions.unanswered
+        filters = self.subscriptions.cut()
+        if filters:
+            self._name_refused(filters, "ends the connection at")
+        topic = self.publisher.end(blamed=not subscribing)
+        if topic:
+            logger.error(
+                "%s ends the connection at a message to %s: none is sent there for ten "
+                "minutes; give this user the right to write it",
+                self._broker.address, topic,
+            )  # fmt: skip
 
     def send(self, client: paho.Client) -> None:
         """Send what was handed over, as far as the broker allows, and subscribe."""
@@ -106,8 +113,9 @@ class Session:
         keep: bool,
     ) -> None:
         """As `Link.request`."""
-        for part in groups(filters):
-            client.subscribe([(each, qos) for each in part])
+        for part in groups(self.subscriptions.requestable(filters)):
+            _, mid = client.subscribe([(each, qos) for each in part])
+            self.subscriptions.requested(mid or 0, part)
 
         stays = filters if keep else self.subscriptions.standing
 

@@ -3,7 +3,8 @@
 A SUBSCRIBE has at most eight filters, as AWS IoT Core allows. A filter that is refused
 costs only what it was for. Some brokers end the connection instead of refusing: after
 that has happened twice, filters are subscribed to one by one, and the one at which the
-connection ends again is left out from then on.
+connection ends again is left out from then on. Of what is requested once more later the
+whole SUBSCRIBE is left out, and after a few of them nothing is requested any more.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ STATES = ("availability", "info", "meters", "summary", "tasks/+")
 MOMENTS = ("results", "events")  # never retained, none may be lost
 MOST = 8  # filters in one SUBSCRIBE
 CUTS = 2  # connections that ended during a SUBSCRIBE until filters go one by one
+MOST_LEFT_OUT = 3  # requests at which connections ended, until none is sent
 
 PURPOSES = {
     "availability": "whether printers are online",
@@ -39,7 +41,8 @@ class Subscriptions:
         self._mark = mark
         self._waiting: deque[tuple[str, ...]] = deque()
         self._sent: dict[int, tuple[str, ...]] = {}
-        self._cuts = 0
+        self._requested: dict[int, tuple[str, ...]] = {}
+        self._cuts = self._request_cuts = self._requests_left_out = 0
         self.left_out: list[str] = []  # filters at which the broker ends connections
         self.refused: list[str] = []  # filters that it refuses, on this connection
 
@@ -47,6 +50,11 @@ class Subscriptions:
     def pending(self) -> bool:
         """Whether a SUBSCRIBE of the beginning has no answer yet."""
         return bool(self._waiting or self._sent)
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether any SUBSCRIBE has no answer yet."""
+        return bool(self._sent or self._requested)
 
     def begin(self, *, wildcards: bool = True) -> None:
         """A connection is there: all filters are to be subscribed to.
@@ -56,7 +64,7 @@ class Subscriptions:
         self._sent.clear()
         self.refused = []
         size = 1 if self._cuts >= CUTS else MOST
-        wanted = [each for each in self.standing if each not in self.left_out]
+        wanted = self.allowed(self.standing)
         if not wildcards:
             self.refused = [each for each in wanted if "+" in each]
             wanted = [each for each in wanted if "+" not in each]
@@ -84,8 +92,24 @@ class Subscriptions:
     def sent(self, mid: int, filters: tuple[str, ...]) -> None:
         self._sent[mid] = filters
 
+    def allowed(self, filters: Sequence[str]) -> list[str]:
+        """Return those of *filters* at which the broker does not end connections."""
+        return [each for each in filters if each not in self.left_out]
+
+    def requestable(self, filters: Sequence[str]) -> list[str]:
+        """Return those of *filters* for which the broker may be asked once more."""
+        given_up = self._requests_left_out >= MOST_LEFT_OUT
+        return [] if given_up else self.allowed(filters)
+
+    def requested(self, mid: int, filters: tuple[str, ...]) -> None:
+        """A SUBSCRIBE was sent that has the broker send again what it retains."""
+        self._requested[mid] = filters
+
     def answered(self, mid: int, failures: Sequence[bool]) -> list[str]:
         """Take a SUBACK; return the filters of it that are refused."""
+        if self._requested.pop(mid, None):
+            self._request_cuts = 0
+            return []  # what stays missing is named by whoever requested it
         filters = self._sent.pop(mid, ())
         refused = [
             each for each, failed in zip(filters, failures, strict=False) if failed
@@ -95,18 +119,25 @@ class Subscriptions:
             self._cuts = 0
         return refused
 
-    def cut(self) -> str:
-        """The connection ended. Return the filter that is left out now, or ""."""
-        unanswered, self._sent = list(self._sent.values()), {}
+    def cut(self) -> list[str]:
+        """The connection ended. Return the filters that are left out from now on."""
+        sent, self._sent = list(self._sent.values()), {}
+        requested, self._requested = list(self._requested.values()), {}
         self._waiting.clear()
-        if not unanswered:
-            return ""
-        self._cuts += 1
-        if self._cuts <= CUTS or len(unanswered[0]) != 1:
-            return ""
-        [filter_] = unanswered[0]
-        self.left_out.append(filter_)
-        return filter_
+        filters: tuple[str, ...] = ()
+        if sent:
+            self._cuts += 1
+            if self._cuts > CUTS and len(sent[0]) == 1:
+                filters = sent[0]
+        elif requested:
+            self._request_cuts += 1
+            if self._request_cuts > CUTS:
+                self._request_cuts = 0
+                self._requests_left_out += 1
+                filters = requested[0]
+        new = [each for each in filters if each not in self.left_out]
+        self.left_out += new
+        return new
 
     def filters(self, printers: Iterable[str], kinds: Iterable[str]) -> list[str]:
         printers = tuple(printers)
@@ -127,4 +158,6 @@ def purpose(filter_: str) -> str:
     for kind, text in PURPOSES.items():
         if filter_.endswith(f"/{kind}"):
             return text
-    return "the marks that tell when everything retained has arrived"
+    if "/_bridge/" in filter_:
+        return "the marks that tell when everything retained has arrived"
+    return "what had not arrived before"

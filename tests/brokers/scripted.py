@@ -21,6 +21,7 @@ class Rules:
     refuses: Callable[[str], int] = lambda _: 0  # a filter's SUBACK code from 0x80 up
     cuts: Callable[[str], bool] = lambda _: False  # ends the connection at a filter
     denies: Callable[[str], int] = lambda _: 0  # a topic's PUBACK code from 0x80 up
+    ends_at: Callable[[str], bool] = lambda _: False  # the connection, at a PUBLISH
     most_packet: int | None = None  # bytes; a longer PUBLISH ends the connection
     most_filters: int | None = None  # in one SUBSCRIBE; more end the connection
     retains: bool = True
@@ -224,6 +225,9 @@ class _Client:
             return
         end = 2 + int.from_bytes(body[:2], "big")
         topic, qos = body[2:end].decode(), first >> 1 & 3
+        if rules.ends_at(topic):
+            self.cut()
+            return
         mid = body[end : end + 2] if qos else b""
         at = end + len(mid)
         at += (1 + body[at]) if self._five else 0

@@ -209,6 +209,41 @@ def test_a_refused_command_fails_in_a_round_trip():
     assert "Not authorized" in str(error)
 
 
+@pytest.mark.parametrize("version", ["3.1.1", "5"])
+def test_a_command_at_which_the_broker_ends_the_connection_is_left_out(version, caplog):
+    """Each try cost everybody a connection: MQTT 3.1.1 has no other refusal."""
+    rules = Rules(ends_at=lambda topic: topic.startswith(m.topic("voron", "tasks")))
+    with ScriptedBroker(rules) as broker:
+        broker.retain(m.printer() | m.printer("ender"))
+        with bridge(broker.port, version=version) as made:
+            assert made.ready.wait(30)
+            for connects in (1, 2):
+                until(lambda: made.link.connected, "a connection")
+                until(lambda: made.fleet.printers["voron"].online, "it is online")
+                error = done(made).exception(10)
+                assert isinstance(error, TimeoutError)
+                broker.wait_for(lambda: len(broker.connects) > connects)  # noqa: B023
+            until(lambda: made.fleet.printers["voron"].online, "it is online again")
+            error = done(made).exception(10)
+            assert isinstance(error, RuntimeError)
+            assert "ends the connection at a message to" in str(error)
+            done(made, "ender")
+            broker.wait_for(lambda: "ender" in broker.published[-1][0])
+            assert made.link.connected
+    assert len(broker.connects) == 3
+    assert caplog.text.count("ends the connection at a message to") == 1
+
+
+def test_a_mark_at_which_the_broker_ends_the_connection_is_left_out(caplog):
+    with ScriptedBroker(Rules(ends_at=lambda topic: "/_bridge/" in topic)) as broker:
+        broker.retain(farm())
+        with bridge(broker.port) as made:
+            assert made.ready.wait(60)
+            assert len(whole(made)) == PRINTERS
+    assert len(broker.connects) == 3
+    assert caplog.text.count("ends the connection at a message to") == 1
+
+
 def test_a_broker_that_takes_no_long_packets_is_not_sent_one():
     """MQTT 5's CONNACK has Maximum Packet Size."""
     with ScriptedBroker(Rules(b"\x27\0\0\0\x80", most_packet=128)) as broker:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from mqtt_bridge.broker.subscriptions import CUTS, MOST, Subscriptions, purpose
+from mqtt_bridge.broker.subscriptions import (
+    CUTS,
+    MOST,
+    MOST_LEFT_OUT,
+    Subscriptions,
+    purpose,
+)
 
 
 def subscriptions(printers=("+",), bases=("base",)):
@@ -49,7 +55,7 @@ def test_a_filter_that_ends_the_connection_is_found_and_left_out():
     """As EMQX does with deny_action = disconnect."""
     made = subscriptions()
     guilty = "base/+/meters"
-    left_out = ""
+    left_out = []
     for connection in range(CUTS + 1):
         made.begin()
         number = 0
@@ -59,9 +65,9 @@ def test_a_filter_that_ends_the_connection_is_found_and_left_out():
             if guilty in part:
                 break
             made.answered(number, [False] * len(part))
-        assert left_out == "", connection
+        assert left_out == [], connection
         left_out = made.cut()
-    assert left_out == guilty
+    assert left_out == [guilty]
     made.begin()
     assert all(guilty not in part for part in drain(made))
 
@@ -72,7 +78,7 @@ def test_connections_that_end_for_another_reason_leave_nothing_out():
         made.begin()
         for number, part in enumerate(drain(made), 1):
             made.answered(number, [False] * len(part))
-        assert made.cut() == ""
+        assert made.cut() == []
     assert made.left_out == []
 
 
@@ -88,3 +94,30 @@ def test_without_wildcards_only_exact_filters_are_asked_for():
 @pytest.mark.parametrize("kind", ["info", "tasks/+", "results", "availability"])
 def test_every_kind_has_words_for_what_it_is_for(kind):
     assert "marks" not in purpose(f"base/+/{kind}")
+    assert "marks" in purpose("base/_bridge/0a1b")
+    assert "not arrived" in purpose("base/voron/tasks/rods")
+
+
+def test_requests_at_which_connections_end_are_left_out_and_then_given_up():
+    """What is missing was requested on each connection, and ended each of them."""
+    made = subscriptions()
+    for number in range(MOST_LEFT_OUT):
+        part = (f"base/p{number}/info",)
+        for cut in range(CUTS + 1):
+            made.requested(1, part)
+            assert made.unanswered
+            assert made.cut() == (list(part) if cut == CUTS else [])
+        assert made.requestable(part) == []
+    assert made.requestable(["base/other/info"]) == []
+    made.begin()
+    assert drain(made)
+
+
+def test_a_request_that_is_answered_tells_that_earlier_cuts_had_another_reason():
+    made = subscriptions()
+    for _ in range(CUTS + 2):
+        made.requested(1, ("base/+/+",))
+        made.answered(1, [False])
+        made.requested(2, ("base/+/tasks/#",))
+        assert made.cut() == []
+    assert made.requestable(["base/+/+"]) == ["base/+/+"]

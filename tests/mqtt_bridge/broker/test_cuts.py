@@ -1,0 +1,67 @@
+"""A message at which the broker ends the connection is left out the second time."""
+
+from __future__ import annotations
+
+from mqtt_bridge.broker.cuts import LEFT_OUT, MOST, SOON, SUSPECTED, Cuts
+
+COMMAND, OTHER = "base/voron/tasks/rods/command", "base/ender/tasks/belt/command"
+
+
+def test_a_single_cut_proves_nothing():
+    cuts = Cuts()
+    assert cuts.ended({COMMAND: 0.0}, 1.0) == ""
+    assert not cuts.leaves_out(COMMAND, 1.0)
+    assert cuts.careful(1.0)
+
+
+def test_the_second_cut_right_after_the_same_topic_leaves_it_out():
+    cuts = Cuts()
+    cuts.ended({COMMAND: 0.0, OTHER: 0.0}, 1.0)
+    assert cuts.ended({COMMAND: 100.0}, 101.0) == COMMAND
+    assert cuts.leaves_out(COMMAND, 102.0)
+    assert not cuts.leaves_out(OTHER, 102.0)
+
+
+def test_it_is_tried_again_later_and_one_more_cut_leaves_it_out_again():
+    cuts = Cuts()
+    for now in (1.0, 2.0):
+        cuts.ended({COMMAND: now}, now)
+    later = 3.0 + LEFT_OUT
+    assert not cuts.leaves_out(COMMAND, later)
+    assert cuts.ended({COMMAND: later}, later) == COMMAND
+    assert cuts.leaves_out(COMMAND, later + 1)
+
+
+def test_what_the_broker_acknowledges_is_not_to_blame():
+    cuts = Cuts()
+    cuts.ended({COMMAND: 0.0, OTHER: 0.0}, 1.0)
+    cuts.acknowledged(COMMAND)
+    cuts.acknowledged(OTHER)
+    assert not cuts.careful(2.0)
+    assert cuts.ended({COMMAND: 2.0}, 2.0) == ""
+
+
+def test_of_several_messages_none_is_blamed():
+    cuts = Cuts()
+    for now in (1.0, 2.0, 3.0):
+        assert cuts.ended({COMMAND: now, OTHER: now}, now) == ""
+
+
+def test_a_connection_that_ends_long_after_a_message_has_another_reason():
+    cuts = Cuts()
+    for now in (10.0, 20.0):
+        assert cuts.ended({COMMAND: now - SOON}, now) == ""
+    assert not cuts.careful(20.0)
+
+
+def test_a_single_cut_is_forgotten():
+    cuts = Cuts()
+    cuts.ended({COMMAND: 0.0}, 0.0)
+    assert not cuts.careful(SUSPECTED)
+    assert cuts.ended({COMMAND: SUSPECTED}, SUSPECTED) == ""
+
+
+def test_no_more_topics_are_remembered_than_the_limit():
+    cuts = Cuts()
+    cuts.ended({f"{COMMAND}{number}": 0.0 for number in range(2 * MOST)}, 0.0)
+    assert len(cuts._suspects) == MOST
