@@ -104,11 +104,12 @@ class Blocks:
         block = self.authoritative_block
         return {} if block is None else block["items"]
 
-    def encoded(self) -> bytes:
-        """Return the JSON of all blocks, by UUID."""
+    def encoded(self, only: str | None = None) -> bytes:
+        """Return the JSON of all blocks, by UUID, or of the block of *only*."""
         blocks = (
             wire.dumps(identity) + b":" + self._encoded(block)
             for identity, block in self._blocks.items()
+            if only in (None, identity)
         )
         return b"{" + b",".join(blocks) + b"}"
 

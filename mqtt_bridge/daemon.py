@@ -83,6 +83,7 @@ class BridgeDaemon(Daemon):
     """
 
     bridge: Bridge
+    override_option = "store.override"
 
     def parse_options(self, options: Any) -> None:
         """SettingsError: settings that cannot be used."""

@@ -20,6 +20,9 @@ from .announcing import Outcome, Standing
 _REGISTRY = 60.0  # seconds that a registry may take for a catalog, be it large
 _DELAY = 0.5  # seconds that changes of the catalog are collected
 
+# What a registry says of a daemon whose place can be taken.
+_OVERRIDABLE = " disagrees with "
+
 _logger = logging.getLogger(__name__)
 
 
@@ -52,17 +55,20 @@ class Announcer:
         loop: Loop,
         run: Callable[[str, Job], None],
         announced: Callable[[bool, str], None],
-        override: bool,
         instance: str,
+        override_option: str,
     ) -> None:
-        """*run* has a thread do a job of a lane; *announced* is that of `Daemon`."""
+        """*run* has a thread do a job of a lane; *announced* is that of `Daemon`.
+
+        *override_option* is what the program calls override, or empty if that is set.
+        """
         self._catalog = catalog
         self._where = where
         self._publisher = publisher
         self._loop = loop
         self._run = run
         self._announced = announced
-        self._override = override
+        self._override_option = override_option
         self._instance = instance
         self._standing = Standing()
         self._is_planned = False
@@ -80,16 +86,26 @@ class Announcer:
         except OSError as error:
             return [error]
         identity = self._catalog.authoritative_uuid or ""
-        more = {"override": True} if self._override else {}
+        more = {} if self._override_option else {"override": True}
         block = self._catalog.encoded_block(identity, **more) if registries else b""
         for host, port in registries:
             if self._where.is_here(host, port):
                 continue
             try:
                 announce_to(host, port, self._catalog.store, block, self._instance)
-            except (RefusedError, TimeoutError, ValueError) as error:
+            except (TimeoutError, ValueError) as error:
                 failures.append(error)
+            except RefusedError as error:
+                failures.append(self._with_hint(error))
         return failures
+
+    def _with_hint(self, refused: RefusedError) -> RefusedError:
+        if _OVERRIDABLE not in str(refused) or not self._override_option:
+            return refused
+        return RefusedError(
+            f"{refused}; if that one is gone for good, {self._override_option} takes "
+            "its place"
+        )
 
     def settle(self, failures: list[Exception]) -> None:
         """Announce again what some registry has not accepted; report it once."""

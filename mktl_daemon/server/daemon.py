@@ -48,6 +48,10 @@ class Daemon(DaemonItems):
     its keys.
     """
 
+    # What this program calls *override*, for hints to who starts it.
+    override_option = "--override"
+    passes_on = False  # whether it tells clients of other daemons; registries do
+
     def __init__(
         self, store: str, alias: str, override: bool = False, options: Any = None
     ) -> None:
@@ -208,7 +212,8 @@ class Daemon(DaemonItems):
         self._shelf = Shelf(self.catalog, self.store)
         self._announcer = Announcer(
             self.catalog, self.where, self.pub, self._loop,
-            self._soon, self.announced, self.override, self.instance,
+            self._soon, self.announced, self.instance,
+            "" if self.override else self.override_option,
         )  # fmt: skip
         self.rep.start()
         self.setup()

@@ -28,6 +28,8 @@ class Registry(Daemon):
     It asks around once, when it starts; after that daemons announce themselves.
     """
 
+    passes_on = True
+
     def __init__(self, options: Any = None) -> None:
         name = "registry:" + socket.gethostname().replace(".", "_").lower()
         super().__init__(name, name, override=True, options=options)
@@ -45,7 +47,7 @@ class Registry(Daemon):
             if self.where.is_here(host, port):
                 continue
             try:
-                self._ask(host, port)
+                self.ask_daemon(host, port)
             except (TimeoutError, RemoteError, ValueError) as error:
                 _logger.warning("daemon at %s:%d: %s", host, port, error)
 
@@ -96,9 +98,15 @@ class Registry(Daemon):
             raise
         return wire.dumps({"value": True})
 
-    def _ask(self, host: str, port: int) -> None:
+    def ask_daemon(self, host: str, port: int) -> None:
+        """Take in what a daemon, or another registry, says of itself.
+
+        TimeoutError, RemoteError, ValueError: it does not say it.
+        """
         for store in search.hashes_at(host, port):
             for block in search.blocks_at(host, port, store).values():
+                if not _is_from(block, port):
+                    continue  # of another daemon, from a cache: it may be old
                 try:
                     self.reconcile(block, override=True)
                 except ValueError as error:
@@ -120,8 +128,7 @@ class Registry(Daemon):
             moved = identity == block["uuid"]
             if not override and not moved:
                 raise ValueError(
-                    f"{_name(block)} disagrees with {_name(old)}: {reason}; if that "
-                    f"one is gone for good, --override takes its place"
+                    f"{_name(block)} disagrees with {_name(old)}: {reason}"
                 )
             if _address(old) == _address(block) or (
                 moved and instance and search.instance_at(old) == instance
@@ -142,6 +149,15 @@ def _is_news(block: Block, old: Block) -> bool:
         return True
     same = block.get("hash") == old.get("hash")
     return not (same and (old.get("time") or 0) >= (block.get("time") or 0))
+
+
+def _is_from(block: Any, port: int) -> bool:
+    """Tell whether who answers at *port* has a block itself, or has passed it on."""
+    strata = block.get("provenance") if isinstance(block, dict) else None
+    is_list = isinstance(strata, list) and all(
+        isinstance(each, dict) for each in strata
+    )
+    return is_list and any(each.get("rep") == port for each in strata or ())
 
 
 def _conflict(block: Block, old: Block) -> str | None:

@@ -61,6 +61,7 @@ class Provider(Protocol):
     catalog: Configuration
     store: Store
     pub: pub.Server
+    passes_on: bool
 
     def accept(self, ticket: Ticket) -> None:
         """Take in an announcement, or refuse it."""
@@ -209,19 +210,41 @@ class Desk:
                 raise TypeError(f"{target} is read-only")
             return False
         if target in (_HASH, f".{_HASH}"):
-            ticket.reply(wire.dumps({"value": config.get_hashes()}))
+            ticket.reply(wire.dumps({"value": self._hashes(None)}))
         elif key == INSTANCE:
             ticket.reply(wire.dumps({"value": daemon.instance}))
         elif key == _HASH:
-            ticket.reply(wire.dumps({"value": config.get_hashes(store)}))
+            ticket.reply(wire.dumps({"value": self._hashes(store)}))
         elif key in ("_catalog", "_config") or (
             key == "catalog" and key not in daemon.store
         ):
-            known = config.here(store)
-            daemon.answer_later(ticket, "catalog", lambda: _value(known.encoded()))
+            known = self._known(store)
+            only = None if daemon.passes_on else daemon.uuid
+            daemon.answer_later(ticket, "catalog", lambda: _value(known.encoded(only)))
         else:
             return False
         return True
+
+    def _hashes(self, store: str | None) -> dict[str, dict[str, int]]:
+        """Return ``{store: {uuid: hash}}``, of the daemon's own block or of all."""
+        daemon = self._daemon
+        if daemon.passes_on:
+            return config.get_hashes(store)
+        mine = self._known(store or daemon.store.name)
+        return {mine.store: {daemon.uuid: mine.hashes()[daemon.uuid]}}
+
+    def _known(self, store: str) -> Configuration:
+        """Return what may be told of *store*. KeyError: nothing.
+
+        A daemon tells its own block and no other: what its home has of its neighbours
+        may be old.
+        """
+        daemon = self._daemon
+        if not daemon.passes_on and store.lower() != daemon.store.name:
+            raise KeyError(
+                f"store {store!r} is not here, this is {daemon.store.name!r}"
+            )
+        return config.here(store)
 
     def _remember(
         self, items: dict[bytes, Item], request: wire.Request, item: Item

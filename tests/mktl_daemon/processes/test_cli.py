@@ -436,6 +436,30 @@ def test_a_class_in_the_folder_one_stands_in_is_found(own_kitchen):
     assert done.stderr.endswith("mkd: RuntimeError: baking by book.txt\n")
 
 
+@pytest.mark.parametrize("option", ["--override", "store.override"])
+def test_a_refusal_names_what_the_program_calls_override(own_kitchen, option):
+    """Its place is taken with the option that the text names."""
+    (own_kitchen.folder / "bakery.py").write_text(
+        "import mktl_daemon\n"
+        "class Baker(mktl_daemon.Daemon):\n"
+        f"    override_option = {option!r}\n"
+    )
+    own_kitchen.registry()
+    gone = own_kitchen.daemon("bread", "rye", {"loaves": {}})
+    own_kitchen.stop(gone, signal.SIGKILL)
+    line = "bread wheat -m bakery -s Baker -c bread.rye.json"
+    done = started(own_kitchen, line, "baker")
+    assert done.returncode == 1
+    assert done.stderr.endswith(
+        f"if that one is gone for good, {option} takes its place\n"
+    )
+    running = own_kitchen.start(
+        "mkd", *f"bread wheat -c {own_kitchen.folder}/bread.rye.json -o".split(),
+        home="baker",
+    )  # fmt: skip
+    assert "bread.wheat" in running.said
+
+
 def test_a_daemon_that_runs_already_is_not_started_again(own_kitchen):
     """The message says where it runs."""
     running = own_kitchen.daemon("bread", "rye", {})

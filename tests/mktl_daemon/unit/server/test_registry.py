@@ -9,6 +9,7 @@ from mktl_daemon import config
 from mktl_daemon.configuration import catalogs
 from mktl_daemon.net import discovery
 from mktl_daemon.server import registry
+from tests.mktl_daemon.unit.conftest import PUPPET
 
 ITEMS = {"number": {"type": "numeric", "initial": 1}}
 
@@ -37,7 +38,7 @@ def test_a_block_is_passed_on_with_the_registry_in_its_provenance(known):
 def test_what_disagrees_is_refused_with_the_others_address(known):
     known.reconcile(block())
     for other in (block("u-2"), block("u-3", alias="meat")):
-        with pytest.raises(ValueError, match=r"127\.0\.0\.1:9.*--override"):
+        with pytest.raises(ValueError, match=r"disagrees with .* at 127\.0\.0\.1:9"):
             known.reconcile(other)
 
 
@@ -157,6 +158,30 @@ def test_a_daemon_with_a_new_name_at_its_old_address_is_the_same(start, known):
     with pytest.raises(ValueError, match="is running"):
         known.reconcile(renamed, instance="another process")
     known.reconcile(renamed, instance=daemon.instance)
+
+
+def test_a_daemon_tells_its_own_block_and_no_other(start, ask):
+    """What its home has of others may be old."""
+    config.known("pie").update(block(items={"crust": {"type": "string"}}, alias="meat"))
+    daemon = start(items=ITEMS)
+    peer = ask(daemon)
+    assert set(config.known("pie").uuids()) == {"u-1", daemon.uuid}
+    assert peer.get("pie._catalog")["value"].keys() == {daemon.uuid}
+    assert peer.get("pie._hash")["value"]["pie"].keys() == {daemon.uuid}
+    assert peer.get("_hash")["value"]["pie"].keys() == {daemon.uuid}
+    assert peer.get("cake._catalog")["error"]["type"] == "KeyError"
+
+
+def test_a_registry_takes_no_block_from_another_daemons_cache(start, puppet):
+    """The reference's daemons offer them all."""
+    foreign = block("u-old", store="puppet", items={"string": {"type": "string"}})
+    own = config.known("puppet").blocks()[PUPPET]
+    puppet.hashes = {"value": {"puppet": {PUPPET: 1, "u-old": 1}}}
+    puppet.current = {"value": {PUPPET: own, "u-old": foreign}}
+    config.forget("puppet")
+    made = start(lambda *_: registry.Registry())
+    made.ask_daemon("127.0.0.1", puppet.rep_port)
+    assert config.known("puppet").uuids() == (PUPPET,)
 
 
 def test_a_process_of_a_daemon_can_be_told_from_the_one_before(start, ask):
