@@ -7,18 +7,24 @@ from collections.abc import Callable
 from mqtt_bridge.bridge import Bridge, Sink
 from mqtt_bridge.broker.inbox import Inbox
 from mqtt_bridge.broker.link import Link
+from mqtt_bridge.broker.presence import Presence
 from mqtt_bridge.fleet.fleet import MAX_PRINTERS, Fleet
 from mqtt_bridge.settings import Settings
 
 
-def make_bridge(settings: Settings, sink: Sink) -> Bridge:
-    """Return a bridge of *settings* that has not been started."""
+def make_bridge(
+    settings: Settings, sink: Sink, presence: Presence | None = None
+) -> Bridge:
+    """Return a bridge of *settings* that has not been started.
+
+    *presence*: it is a main bridge or its standby, and says so at the broker.
+    """
     broker, store = settings.broker, settings.store
     # Decided for each message, twice; with many parts or a long list it takes long.
     owns = _Decisions(store.owns).__getitem__
     inbox = Inbox()
     fleet = Fleet(broker.bases, owns, read_only=store.read_only)
-    link = Link(broker, inbox, store.printers or ("+",), owns)
+    link = Link(broker, inbox, store.printers or ("+",), owns, presence)
     return Bridge(settings, fleet, inbox, link, sink)
 
 

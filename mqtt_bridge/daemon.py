@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable
 from concurrent.futures import Future
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from mktl_daemon import Daemon, Item, Payload
 from mqtt_bridge import contract, interpreter, metrics, settings, web
 from mqtt_bridge.assembly import make_bridge
 from mqtt_bridge.bridge import Bridge
+from mqtt_bridge.broker.presence import Presence
 from mqtt_bridge.contract import Command
 from mqtt_bridge.fleet import items
 from mqtt_bridge.fleet.items import Description
@@ -30,6 +32,7 @@ _BROKER: Description = {
 
 
 NOBODY = "mKTL"  # the origin of a client that names none
+HAND_OVER_WITHIN = 20.0  # seconds for a standby to leave
 
 
 class Mirrored(Item):
@@ -79,7 +82,8 @@ class BridgeDaemon(Daemon):
     """Mirrors the printers of a broker.
 
     *options* has the settings as ``settings``, or their file as ``appconfig``. What
-    `mkd` gets as arguments for the network goes over them.
+    `mkd` gets as arguments for the network goes over them. A standby, which only
+    `upkeep-bridge` can be, has its ``presence`` there as well.
     """
 
     bridge: Bridge
@@ -94,7 +98,11 @@ class BridgeDaemon(Daemon):
             interface=getattr(options, "interface", None) or store.interface,
             allow=getattr(options, "allow", None) or store.allow,
         )
-        self.bridge = make_bridge(given, self)
+        presence = getattr(options, "presence", None)
+        if store.role == settings.STANDBY and presence is None:
+            raise settings.SettingsError("store.role: a standby runs as upkeep-bridge")
+        self._presence = presence or Presence.of(given)
+        self.bridge = make_bridge(given, self, self._presence)
         self._pusher = _pusher(given, self.bridge)
         self._webs: list[Server] = []
         self._registry: RegistryProcess | None = None
@@ -124,6 +132,19 @@ class BridgeDaemon(Daemon):
         while not self.bridge.ready.wait(0.2):
             if self.shutdown.is_set():
                 raise InterruptedError("stopped before the broker was reached")
+        if self._presence is not None:
+            self._take_part(self._presence)
+
+    def _take_part(self, presence: Presence) -> None:
+        """Say that this bridge serves; its standby leaves before it is announced."""
+        presence.serve()
+        if self.bridge.settings.store.role != settings.MAIN:
+            return
+        until = time.monotonic() + HAND_OVER_WITHIN
+        while (now := time.monotonic()) < until and not self.shutdown.is_set():
+            if presence.knows(now) and not presence.other_serves(now):
+                return
+            self.shutdown.wait(0.1)
 
     def setup_final(self) -> None:
         given = self.bridge.settings
@@ -149,6 +170,8 @@ class BridgeDaemon(Daemon):
 
     def cleanup(self, *_args: Any, **_kwargs: Any) -> None:
         interpreter.end()
+        if self._presence is not None:
+            self._presence.serves = False
         # All are asked to end before any is waited for.
         self.bridge.end()
         if self._pusher is not None:

@@ -31,4 +31,5 @@ def settle() -> None:
 
 def end() -> None:
     """The fleet was refused, or the bridge ends."""
+    gc.unfreeze()  # what goes now is garbage, and a standby lives on
     gc.enable()

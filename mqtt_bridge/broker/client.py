@@ -77,12 +77,12 @@ def connect(client: paho.Client, broker: Broker, keepalive: int) -> None:
     client.connect(broker.host, broker.port, keepalive, properties=properties)
 
 
-def plain_client(broker: Broker) -> paho.Client:
-    """Return a client of paho alone, with an id of its own, for `check`.
+def plain_client(broker: Broker, client_id: str = "") -> paho.Client:
+    """Return a client of paho alone, with an id of its own.
 
     The bridge's id would end the connection of a bridge that runs.
     """
-    client = _client(broker, "", broker.transport)
+    client = _client(broker, client_id, broker.transport)
     if broker.transport == "websockets":
         client.ws_set_options(broker.path)
     if broker.tls is not None:

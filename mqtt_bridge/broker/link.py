@@ -24,6 +24,7 @@ from mqtt_bridge.broker.buffered_socket import (
 )
 from mqtt_bridge.broker.inbox import Inbox
 from mqtt_bridge.broker.outbox import Outbox, Refused
+from mqtt_bridge.broker.presence import Presence
 from mqtt_bridge.broker.session import Listener, Session
 from mqtt_bridge.settings import Broker
 
@@ -41,7 +42,8 @@ class Link:
     """Keeps a connection for as long as it lives, whatever the broker does.
 
     *printers* are slugs, or "+" for all; *owns* tells for a slug whether the printer
-    is ours. UntriedPahoError: the installed paho is too old or too new.
+    is ours. By *presence* a main bridge and its standby hear each other.
+    UntriedPahoError: the installed paho is too old or too new.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Link:
         inbox: Inbox,
         printers: Sequence[str],
         owns: Callable[[str], bool],
+        presence: Presence | None = None,
     ) -> None:
         check_paho()
         self._broker = broker
@@ -59,7 +62,7 @@ class Link:
         self._thread = threading.Thread(
             target=self._run, name="upkeep-link", daemon=True
         )
-        self._session = Session(broker, inbox, self._outbox, printers, owns)
+        self._session = Session(broker, inbox, self._outbox, printers, owns, presence)
         self._short = 0  # connections in a row that ended soon
 
     @property
@@ -205,7 +208,7 @@ class Link:
             if now >= misc_at:
                 misc_at = now + 0.5
                 client.loop_misc()
-                self._session.check_marks(now)
+                self._session.tick(now)
 
     def _wait(
         self,

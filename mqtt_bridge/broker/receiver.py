@@ -9,6 +9,7 @@ from collections.abc import Callable
 from mqtt_bridge.broker.inbox import Inbox
 from mqtt_bridge.broker.marks import Marks
 from mqtt_bridge.broker.packets import MAX_PAYLOAD, Publication
+from mqtt_bridge.broker.presence import Presence
 from mqtt_bridge.broker.subscriptions import MOMENTS
 from mqtt_bridge.settings import Broker
 
@@ -27,6 +28,7 @@ class Receiver:
         owns: Callable[[str], bool],
         marks: Marks,
         mark: str,
+        presence: Presence | None = None,
     ) -> None:
         """*mark* is the topic of the marks."""
         self._bases = tuple((f"{base}/", len(base) + 1) for base in broker.bases)
@@ -34,6 +36,7 @@ class Receiver:
         self._owns = owns
         self._marks = marks
         self._mark = mark
+        self._presence = presence
         self._named: set[str] = set()  # topics with messages that are too long
         self.dropped = 0  # messages that are too long
 
@@ -65,6 +68,8 @@ class Receiver:
             then = self._marks.arrived(payload)
             if then is not None:
                 then()
+        elif self._presence is not None and topic == self._presence.other:
+            self._presence.hear(payload, time.monotonic())
         elif len(payload) > MAX_PAYLOAD:
             self.drop(topic, len(payload))
         elif not self._owns(printer):

@@ -18,6 +18,7 @@ from mqtt_bridge.broker.inbox import Inbox
 from mqtt_bridge.broker.marks import Marks
 from mqtt_bridge.broker.outbox import Outbox, Publisher
 from mqtt_bridge.broker.packets import Publication
+from mqtt_bridge.broker.presence import Presence
 from mqtt_bridge.broker.receiver import Receiver
 from mqtt_bridge.broker.subscriptions import Subscriptions, groups, purpose
 from mqtt_bridge.settings import Broker
@@ -52,6 +53,7 @@ class Session:
         outbox: Outbox,
         printers: Sequence[str],
         owns: Callable[[str], bool],
+        presence: Presence | None = None,
     ) -> None:
         self.listener: Listener  # set by the link's start
         self.connected = False
@@ -67,8 +69,10 @@ class Session:
         self._outbox = outbox
         self._mark = f"{broker.base}/_bridge/{uuid.uuid4().hex}"
         self._unmarked = False  # the log tells that marks do not come back
-        self.subscriptions = Subscriptions(broker.bases, printers, self._mark)
-        self.receiver = Receiver(broker, inbox, owns, self.marks, self._mark)
+        self._presence = presence
+        own = [self._mark] if presence is None else [self._mark, presence.other]
+        self.subscriptions = Subscriptions(broker.bases, printers, own)
+        self.receiver = Receiver(broker, inbox, owns, self.marks, self._mark, presence)
 
     def begin(self, client: paho.Client) -> None:
         """A new connection is tried with *client*."""
@@ -102,6 +106,20 @@ class Session:
         while self.connected and (part := self.subscriptions.next()):
             _, mid = client.subscribe([(each, 1) for each in part])
             self.subscriptions.sent(mid or 0, part)
+
+    def tick(self, now: float) -> None:
+        """Look after marks, and say that we are there. To be called now and then."""
+        self._check_marks(now)
+        payload = self._presence.say(now) if self._presence and self.connected else b""
+        if payload:
+            self._say(payload)
+
+    def _say(self, payload: bytes) -> None:
+        assert self._presence is not None  # noqa: S101 - the caller knows
+        topic = self._presence.own
+        self._outbox.append(
+            lambda client: self.publisher.send(client, topic, payload, _ignore)
+        )
 
     def request(
         self,
@@ -215,7 +233,7 @@ class Session:
             lambda client: self.publisher.send(client, self._mark, payload, _ignore)
         )
 
-    def check_marks(self, now: float) -> None:
+    def _check_marks(self, now: float) -> None:
         """Send lost marks again; go on without where the broker sends none back."""
         if not self.marks or self._inbox.full:
             return

@@ -19,6 +19,7 @@ CUTS = 2  # connections that ended during a SUBSCRIBE until filters go one by on
 MOST_LEFT_OUT = 3  # requests at which connections ended, until none is sent
 
 PURPOSES = {
+    "standby": "whether its standby serves",
     "availability": "whether printers are online",
     "info": "which printers there are",
     "meters": "the printers' meters",
@@ -33,12 +34,12 @@ class Subscriptions:
     """The filters of one link, over all its connections."""
 
     def __init__(
-        self, bases: Sequence[str], printers: Sequence[str], mark: str
+        self, bases: Sequence[str], printers: Sequence[str], own: Sequence[str]
     ) -> None:
-        """*printers* are slugs, or "+" for all; *mark* is the topic of the marks."""
+        """*printers* are slugs, or "+" for all; *own* are topics of bridges."""
         self._bases = tuple(bases)
         self._printers = tuple(printers)
-        self._mark = mark
+        self._own = tuple(own)
         self._waiting: deque[tuple[str, ...]] = deque()
         self._sent: dict[int, tuple[str, ...]] = {}
         self._requested: dict[int, tuple[str, ...]] = {}
@@ -76,7 +77,7 @@ class Subscriptions:
         # Events and results first: none may be lost between a state and its event.
         return [
             *self.filters(self._printers, MOMENTS),
-            self._mark,
+            *self._own,
             *self.filters(self._printers, STATES),
         ]
 

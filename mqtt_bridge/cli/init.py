@@ -37,6 +37,7 @@ host = "localhost"
 # registry = false             # true: the bridge runs mKTL's registry itself
 # printers = ["voron"]         # only these, by their slugs
 # share = { of = 4, index = 0 }    # or the first quarter of all printers
+# role = "only"                # "main" has a standby; "standby" takes its place
 
 # [push]                       # pip install 'klipper-upkeep[push]'
 # quiet = "22:00-07:00"        # what happens then is told afterwards

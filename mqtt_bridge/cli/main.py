@@ -5,20 +5,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
-import signal
 import sys
-import threading
 from collections.abc import Sequence
 from importlib import metadata
-from types import FrameType, SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mqtt_bridge import settings, systemd
-
-if TYPE_CHECKING:
-    from mqtt_bridge.daemon import BridgeDaemon
-
-AGAIN = 5.0  # seconds until a registry that refused is asked again
+from mqtt_bridge import settings
 
 # Each command's module, with `main(settings, options) -> int`, and its help.
 COMMANDS = {
@@ -66,59 +58,12 @@ def _run(options: argparse.Namespace) -> int:
     flags = [*options.before, *options.behind]
     loaded = settings.load(options.config, flags=flags)
     if options.command is None:
+        from mqtt_bridge.cli.serve import serve  # noqa: PLC0415
+
         return serve(loaded)
     module = importlib.import_module(f"mqtt_bridge.cli.{COMMANDS[options.command][0]}")
     code: int = module.main(loaded, options)
     return code
-
-
-def serve(loaded: settings.Settings) -> int:
-    """Run the bridge until SIGINT, SIGTERM or SIGHUP; 0 if it was asked to end."""
-    from mktl_daemon import RefusedError  # noqa: PLC0415
-
-    stop = threading.Event()
-    daemons: list[BridgeDaemon] = []
-
-    def leave(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-        if daemons:
-            daemons[0].stop()
-        else:
-            raise SystemExit(0)  # still being set up: the constructor cleans up
-
-    # SIGHUP, too: who starts the bridge starts it again, with the settings of then.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, leave)
-    while not stop.is_set():
-        try:
-            daemons.append(start(loaded))
-        except RefusedError as error:
-            # Another bridge still has some of these printers: it may be leaving.
-            logging.getLogger(__name__).error("%s; trying again", error)  # noqa: TRY400
-            stop.wait(AGAIN)
-            continue
-        except (OSError, RuntimeError, ValueError) as error:
-            print(f"upkeep-bridge: {error}", file=sys.stderr)
-            return 2 if isinstance(error, settings.SettingsError) else 1
-        daemon = daemons[0]
-        try:
-            systemd.tell("READY=1")
-            while not daemon.shutdown.wait(systemd.pause()):
-                # Proof of life: the bridge's own thread has to answer.
-                daemon.bridge.call(lambda: systemd.tell("WATCHDOG=1"))
-        finally:
-            systemd.tell("STOPPING=1")
-            daemon.cleanup()
-        break
-    return 0
-
-
-def start(loaded: settings.Settings) -> BridgeDaemon:
-    """Return the bridge on the air. RefusedError: other bridges have its printers."""
-    from mqtt_bridge.daemon import BridgeDaemon  # noqa: PLC0415
-
-    store, options = loaded.store, SimpleNamespace(settings=loaded)
-    return BridgeDaemon(store.name, store.alias, options=options)
 
 
 def _parser() -> argparse.ArgumentParser:

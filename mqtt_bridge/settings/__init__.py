@@ -3,6 +3,9 @@
 from mqtt_bridge.settings.checks import TEMPLATE
 from mqtt_bridge.settings.loader import credentials, load
 from mqtt_bridge.settings.model import (
+    MAIN,
+    ONLY,
+    STANDBY,
     Broker,
     Http,
     Push,
@@ -16,6 +19,9 @@ from mqtt_bridge.settings.model import (
 )
 
 __all__ = [
+    "MAIN",
+    "ONLY",
+    "STANDBY",
     "TEMPLATE",
     "Broker",
     "Http",

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import voluptuous as vol
 
 from mqtt_bridge import contract
+from mqtt_bridge.settings.model import MAIN, ONLY, STANDBY
 
 
 def _text(value: Any) -> str:
@@ -216,6 +217,7 @@ STORE = {
     "allow": _texts(_network),
     "override": _switch,
     "registry": _switch,
+    "role": _one_of(ONLY, MAIN, STANDBY),
 }
 RULE = {
     "to": _texts(),

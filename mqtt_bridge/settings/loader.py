@@ -6,6 +6,7 @@ value, what is allowed and where it was set.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import os
 import re
@@ -19,6 +20,8 @@ import voluptuous as vol
 from mqtt_bridge.settings.checks import NAMES, SCHEMA
 from mqtt_bridge.settings.errors import SECRETS, describe, error_text, refuse, source_of
 from mqtt_bridge.settings.model import (
+    ONLY,
+    STANDBY,
     Broker,
     Http,
     Push,
@@ -149,6 +152,9 @@ def _build(
             f"is {part.index}: of {part.of} bridges the first is 0 and the last "
             f"{part.of - 1}",
         )  # fmt: skip
+    # Registries let one of the two take the other's place once that one is gone.
+    if fields.get("role", ONLY) != ONLY:
+        fields["override"] = True
     store = Store(share=part, **fields)
     http = Http(**checked.get("http", {}))
     push = checked.get("push", {})
@@ -160,13 +166,20 @@ def _build(
             "is true and a push.rule has buttons, which set: leave one of them out",
         )  # fmt: skip
     return Settings(
-        broker=_broker(checked.get("broker", {}), where, environ),
+        broker=_named(_broker(checked.get("broker", {}), where, environ), store),
         store=store,
         push=Push(rules=rules, **push),
         http=http,
         web=_web(checked.get("web", {}), store, where, environ),
         metrics=checked.get("metrics", {}).get("listen"),
     )
+
+
+def _named(broker: Broker, store: Store) -> Broker:
+    """A standby has an id of its own: the same would end the main one's connection."""
+    if store.role != STANDBY or not broker.client_id:
+        return broker
+    return dataclasses.replace(broker, client_id=f"{broker.client_id}-standby")
 
 
 def _web(

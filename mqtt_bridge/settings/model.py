@@ -69,6 +69,9 @@ class Broker:
         return f"{scheme}{'s' if self.tls else ''}://{self.authority}{path}"
 
 
+ONLY, MAIN, STANDBY = "only", "main", "standby"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Share:
     """This bridge is number *index*, from 0 up, *of* several."""
@@ -90,6 +93,7 @@ class Store:
     allow: tuple[str, ...] = ()
     override: bool = False
     registry: bool = False  # the bridge runs a registry itself
+    role: str = ONLY  # or MAIN, which has a standby, or STANDBY
 
     def owns(self, printer: str) -> bool:
         """Tell whether this bridge mirrors *printer*."""

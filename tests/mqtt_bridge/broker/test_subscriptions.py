@@ -14,7 +14,7 @@ from mqtt_bridge.broker.subscriptions import (
 
 
 def subscriptions(printers=("+",), bases=("base",)):
-    return Subscriptions(bases, printers, "base/_bridge/mark")
+    return Subscriptions(bases, printers, ["base/_bridge/mark"])
 
 
 def drain(made):

@@ -1,0 +1,87 @@
+"""What the two bridges of a part, the main one and its standby, tell each other. Pure.
+
+Each says what it does every few seconds, in its own topic at the broker. Whoever is not
+heard any more is gone, however it ended: so neither retained messages nor wills are
+needed, which some brokers have not, and which tell old news after a power cut.
+"""
+
+from __future__ import annotations
+
+from mqtt_bridge.settings import MAIN, STANDBY, Settings
+
+EVERY = 3.0  # seconds between two messages
+ABSENT = 10.0  # seconds without a message after which the other one is gone
+ANSWERED = 2.0  # seconds after which one that serves has answered one that starts
+STARTING, SERVING, LEAVING = b"starting", b"serving", b"leaving"
+
+
+class Presence:
+    """What the other bridge says, and what we say. Times are monotonic seconds.
+
+    *own* and *other* are topics.
+    """
+
+    def __init__(self, own: str, other: str) -> None:
+        self.own = own
+        self.other = other
+        self.serves = False  # we
+        self._next = 0.0  # when we say it again; 0: now
+        self._since: float | None = None  # when we began to say it
+        self._heard = b""
+        self._heard_at: float | None = None  # None: we could not have heard it
+
+    @classmethod
+    def of(cls, settings: Settings) -> Presence | None:
+        """The presence of a bridge with these settings; None: it has no standby."""
+        store = settings.store
+        part = f"{settings.broker.base}/_bridge/part/{store.name}-{store.alias}"
+        if store.role == MAIN:
+            return cls(f"{part}/{MAIN}", f"{part}/{STANDBY}")
+        if store.role == STANDBY:
+            return cls(f"{part}/{STANDBY}", f"{part}/{MAIN}")
+        return None
+
+    # Whoever has the connection on which the other one is heard
+
+    def connected(self, now: float) -> None:
+        """From now on the other one would be heard."""
+        self._heard, self._heard_at = b"", now
+
+    def lost(self) -> None:
+        """Nobody can be heard."""
+        self._heard, self._heard_at = b"", None
+
+    def hear(self, payload: bytes, now: float) -> None:
+        """Take what the other one says; one that starts is answered at once."""
+        self._heard, self._heard_at = payload, now
+        if payload == STARTING:
+            self._next = now
+
+    # Whoever has the connection on which we say it
+
+    def say(self, now: float) -> bytes:
+        """What we are to say now, or b""."""
+        if now < self._next:
+            return b""
+        self._next = now + EVERY
+        self._since = now if self._since is None else self._since
+        return SERVING if self.serves else STARTING
+
+    # Any thread
+
+    def is_absent(self, now: float) -> bool:
+        """Whether the other one is gone: neither does it serve, nor does it start."""
+        return self._heard_at is not None and now - self._heard_at >= ABSENT
+
+    def other_serves(self, now: float) -> bool:
+        """Whether the other one serves, as far as we know."""
+        recent = self._heard_at is not None and now - self._heard_at < ABSENT
+        return recent and self._heard == SERVING
+
+    def knows(self, now: float) -> bool:
+        """Whether one that serves would have answered us by now."""
+        return self._since is not None and now - self._since >= ANSWERED
+
+    def serve(self) -> None:
+        """From now on we serve; it is said at once."""
+        self.serves, self._next = True, 0.0

@@ -1,0 +1,93 @@
+"""A standby knows from the main bridge's own words whether it is there."""
+
+from __future__ import annotations
+
+import pytest
+
+from mqtt_bridge.broker.presence import (
+    ABSENT,
+    ANSWERED,
+    EVERY,
+    LEAVING,
+    SERVING,
+    STARTING,
+    Presence,
+)
+from mqtt_bridge.settings import MAIN, STANDBY, Settings, Store
+
+
+@pytest.fixture
+def standby():
+    presence = Presence("base/standby", "base/main")
+    presence.connected(100.0)
+    return presence
+
+
+def test_a_main_bridge_and_its_standby_hear_each_other():
+    main, standby = (
+        Presence.of(Settings(store=Store(role=role, alias="halls")))
+        for role in (MAIN, STANDBY)
+    )
+    assert (main.own, main.other) == (standby.other, standby.own)
+    assert main.own == "klipper_upkeep/_bridge/part/upkeep-halls/main"
+
+
+def test_a_bridge_alone_says_nothing_of_itself():
+    assert Presence.of(Settings()) is None
+
+
+def test_whoever_is_not_heard_for_a_while_is_absent(standby):
+    assert not standby.is_absent(100.0 + ABSENT - 0.1)
+    assert standby.is_absent(100.0 + ABSENT)
+
+
+@pytest.mark.parametrize("payload", [STARTING, SERVING])
+def test_whoever_is_heard_is_not_absent(standby, payload):
+    standby.hear(payload, 109.0)
+    assert not standby.is_absent(109.0 + ABSENT - 0.1)
+    assert standby.is_absent(109.0 + ABSENT)
+
+
+def test_without_a_connection_nobody_is_absent(standby):
+    """It cannot be known: the main bridge may be the only one that has its broker."""
+    standby.lost()
+    assert not standby.is_absent(10_000.0)
+    standby.connected(10_000.0)
+    assert not standby.is_absent(10_000.0)
+
+
+def test_only_whoever_serves_now_is_back(standby):
+    standby.hear(STARTING, 101.0)
+    assert not standby.other_serves(101.0)
+    standby.hear(SERVING, 102.0)
+    assert standby.other_serves(102.0)
+    assert not standby.other_serves(102.0 + ABSENT)
+    standby.hear(LEAVING, 103.0)
+    assert not standby.other_serves(103.0)
+
+
+def test_a_bridge_says_every_few_seconds_what_it_does(standby):
+    assert standby.say(100.0) == STARTING
+    assert standby.say(100.0 + EVERY - 0.1) == b""
+    assert standby.say(100.0 + EVERY) == STARTING
+
+
+def test_what_changes_is_said_at_once(standby):
+    standby.say(100.0)
+    standby.serve()
+    assert standby.say(100.1) == SERVING
+
+
+def test_a_bridge_that_starts_knows_soon_whether_another_one_serves(standby):
+    assert not standby.knows(1000.0)
+    standby.say(1000.0)
+    assert not standby.knows(1000.0 + ANSWERED - 0.1)
+    assert standby.knows(1000.0 + ANSWERED)
+
+
+def test_whoever_starts_is_answered_at_once(standby):
+    """A main bridge that is back learns in time that its standby serves."""
+    standby.serve()
+    standby.say(100.0)
+    standby.hear(STARTING, 100.5)
+    assert standby.say(100.5) == SERVING
