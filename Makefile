@@ -11,9 +11,13 @@ SPEED ?=
 MINUTES ?= 60
 HERE = klippy_extra/contract.py
 COPIES = mqtt_bridge/contract.py custom_components/klipper_upkeep/contract.py
+# The extra stands alone, and so do the wheel and the page's files.
+SPEECH = klippy_extra/language.py
+TEXTS = klippy_extra/languages
+TEXT_COPIES = mqtt_bridge/languages
 
 .PHONY: demo venv check test test-all test-package test-python test-py37 test-integration test-ha test-klipper \
-  test-interop docs release bench mutants soak contract changelog
+  test-interop docs release bench mutants soak contract languages changelog
 
 demo: $(VENV)/demo
 	$(PY) -m demo $(if $(BROKER),--broker '$(BROKER)') $(if $(KLIPPER),--klipper '$(KLIPPER)') $(if $(SPEED),--speed '$(SPEED)')
@@ -45,6 +49,8 @@ check: $(VENV)/ready
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	for copy in $(COPIES); do cmp $(HERE) $$copy || exit 1; done
+	cmp $(SPEECH) mqtt_bridge/language.py
+	for copy in $(TEXT_COPIES); do diff -r $(TEXTS) $$copy || exit 1; done
 
 # Several processes share the tests, each with a loopback of its own. For that an
 # ordinary user needs a user namespace; where there is none, one process runs them all.
@@ -150,6 +156,12 @@ soak: $(VENV)/ready
 
 contract:
 	for copy in $(COPIES); do cp $(HERE) $$copy; done
+
+# Sorts what languages say, and tells what they lack.
+languages: $(VENV)/ready
+	$(PY) tests/languages/texts.py
+	cp $(SPEECH) mqtt_bridge/language.py
+	for copy in $(TEXT_COPIES); do rm -rf $$copy && cp -r $(TEXTS) $$copy; done
 
 changelog: $(VENV)/ready
 	$(VENV)/bin/towncrier build --draft

@@ -1,86 +1,39 @@
-"""How entities and devices are called, in the printer's language. Pure tables.
-
-The English words are the keys. A language is one more table; what it lacks stays
-English, and a test tells what it lacks.
-"""
+"""How meters are called in Home Assistant, in the printer's language. Pure."""
 
 from __future__ import annotations
 
-from types import MappingProxyType
-from typing import Mapping
+from .language import Catalogue, mark
 
-GERMAN = {
-    "3D printer": "3D-Drucker",
-    "Maintenance due": "Wartung fällig",
-    "Tasks due": "Fällige Wartungen",
-    "Next task": "Nächste Wartung",
-    "Next task due": "Nächste Wartung fällig",
-    "Connection": "Verbindung",
-    # These follow a task's label: "Stangen: Restlaufzeit".
-    "status": "Status",
-    "used up": "Verbrauch",
-    "next due": "nächster Termin",
-    "last done": "zuletzt erledigt",
-    "remaining": "verbleibend",
-    "used": "seit der Wartung",
-    "done": "erledigt",
-    "snooze": "verschieben",
-    "enabled": "aktiv",
-    "threshold": "Intervall",
-    "event": "Ereignis",
-    # Meters; what belongs to one part has its name behind it.
-    "Print time": "Druckzeit",
-    "Busy time": "Arbeitszeit",
-    "Power on": "Einschaltzeit",
-    "Calendar time": "Kalenderzeit",
-    "Filament": "Filament",
-    "Extruded": "Gefördertes Filament",
-    "Jobs started": "Begonnene Druckaufträge",
-    "Jobs completed": "Fertige Druckaufträge",
-    "Jobs cancelled": "Abgebrochene Druckaufträge",
-    "Jobs failed": "Fehlgeschlagene Druckaufträge",
-    "Homings": "Referenzfahrten",
-    "Probes": "Messungen des Tasters",
-    "Tool changes": "Werkzeugwechsel",
-    "Travel": "Fahrweg",
-    "Travel of carriage": "Fahrweg des Schlittens",
-    "Heater on": "Heizzeit",
-    "Fan on": "Lüfterzeit",
-    "Count": "Zähler",
-    "Print time, Moonraker's history": "Druckzeit laut Moonraker",
-    "Filament, Moonraker's history": "Filament laut Moonraker",
-}
-
-# Meters of one part: how they read with its name in them.
+# What stands behind these labels names one part of several: "Heater on heater_bed".
 PARTS = {
-    "en": {"Heater on": "{} on time", "Fan on": "Fan {} on time"},
-    "de": {"Heater on": "Heizzeit {}", "Fan on": "Lüfterzeit {}"},
+    "Filament": mark("Filament {part}"),
+    "Extruded": mark("Extruded {part}"),
+    "Travel": mark("Travel {part}"),
+    "Travel of carriage": mark("Travel of carriage {part}"),
+    "Heater on": mark("{part} on time"),
+    "Fan on": mark("Fan {part} on time"),
+    "Homings": mark("Homings {part}"),
+    "Tool changes": mark("Tool changes {part}"),
+    "Count": mark("Count {part}"),
 }
-
-LANGUAGES: Mapping[str, Mapping[str, str]] = MappingProxyType({"en": {}, "de": GERMAN})
-
-
-def translated(text: str, language: str) -> str:
-    """Return *text* in *language*, or as it is."""
-    return LANGUAGES.get(language, {}).get(text, text)
+# Elsewhere a label that follows another one begins with a small letter.
+CAPITAL_NOUNS = ("de", "lb")
 
 
-def meter_name(label: str, language: str) -> str:
+def meter_name(label: str, language: Catalogue) -> str:
     """Return a meter's label as people say it: "Heater bed on time"."""
-    words = LANGUAGES.get(language, {})
-    patterns = PARTS.get(language, {})
-    known = [*GERMAN, *patterns]
-    start = max(
-        (e for e in known if f"{label} ".startswith(f"{e} ")), key=len, default=""
-    )
+    starts = [each for each in PARTS if label.startswith(f"{each} ")]
+    start = max(starts, key=len, default="")
     part = label[len(start) :].strip().replace("_", " ")
     if not start or not part:
-        return words.get(label, label)
-    if start not in patterns:
-        return f"{words.get(start, start)} {part}"
-    pattern = patterns[start]
+        return language.tr(label)
+    name = language.tr(PARTS[start], part=part)
     if part.lower().endswith("fan"):
         # "Part fan on time", and not "Fan part fan on time".
-        pattern = pattern.replace("Fan ", "")
-    name = pattern.format(part)
+        name = name.replace(f"Fan {part}", part)
     return name[:1].upper() + name[1:]
+
+
+def behind_label(name: str, language: Catalogue) -> str:
+    """Return a meter's name as it stands behind a task's label."""
+    return name if language.code in CAPITAL_NOUNS else name[:1].lower() + name[1:]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Callable
 
-from . import settings
+from . import language, settings
 from .entries import Entries
 from .guard import guarded
 from .life import Life
@@ -41,6 +41,7 @@ class Manager:
 
     def __init__(self, config: Config, wall: Callable[[], float] | None = None) -> None:
         self.settings = settings.read(config)
+        unspoken = language.current.use(self.settings.language)
         require_paho(config, self.settings)
         self._wall = wall or time.time
         self._printer = printer = config.get_printer()
@@ -76,7 +77,8 @@ class Manager:
         self._export = Export(self.settings.export, self._entries.post)
         self._is_loaded = False  # the store was read
         self.life: Life | None = None
-        self._notes: list[str] = []  # for the console, once somebody can hear it
+        # For the console, once somebody can hear it.
+        self._notes = [unspoken] if unspoken else []
         self._status = guarded(self._tell_status, "the status of [maintain]", dict)
         Console(printer, self.office, self.reminders, print_start, self._export)
         Web(printer, self.office)

@@ -7,9 +7,8 @@ import socket
 from pathlib import Path
 from typing import NamedTuple
 
-from . import contract
+from . import contract, language
 from .broker import Broker, credentials
-from .entity_names import LANGUAGES
 from .klipper_objects import Config
 from .ledger import conditions
 from .paths import path_of, shown
@@ -82,7 +81,7 @@ def read(config: Config) -> Settings:
         name=name,
         slug=contract.slug(name),
         short_name=text(config, "short_name", ""),
-        language=choice(config, "language", tuple(LANGUAGES)),
+        language=text(config, "language", language.ENGLISH),
         model=text(config, "model", ""),
         web_page=text(config, "web_page", ""),
         broker=_broker(config),

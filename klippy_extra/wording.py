@@ -6,23 +6,28 @@ from datetime import datetime, timezone
 
 from . import contract
 from .contract import DISABLED, DUE, SNOOZED, SOON
+from .language import current, mark, number, tr
 
 LEAST = 0.005  # an amount below it is none to a person
 
-
-def amount(number: float) -> str:
-    """A number as people write it: at most two digits behind the point."""
-    text = f"{number:.2f}" if abs(number) >= 0.01 or not number else f"{number:.2g}"
-    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
+amount = number
 
 
 def quantity(number: float, unit: str) -> str:
     return f"{amount(number)} {unit}".rstrip()
 
 
-def day(moment: float) -> str:
-    when = datetime.fromtimestamp(int(moment), timezone.utc).astimezone()
-    return when.strftime("%Y-%m-%d %H:%M")
+def moment(seconds: float) -> str:
+    """A day and a time of it, by the clock of the house."""
+    return _local(seconds).strftime(current.catalogue.moment)
+
+
+def day(seconds: float) -> str:
+    return _local(seconds).strftime(current.catalogue.day)
+
+
+def _local(seconds: float) -> datetime:
+    return datetime.fromtimestamp(int(seconds), timezone.utc).astimezone()
 
 
 def standing(label: str, state: contract.State) -> str:
@@ -30,33 +35,44 @@ def standing(label: str, state: contract.State) -> str:
     limit = state.deciding
     used = quantity(limit.used, limit.unit)
     if state.status == DISABLED:
-        return f"{label} is disabled, with {used} used."
-    threshold = quantity(limit.threshold, limit.unit)
-    if not limit.threshold:
-        text = f"{label} is always due: its threshold is {threshold}, {used} used"
-    elif limit.remaining <= 0.0:
-        over = f", {quantity(-limit.remaining, limit.unit)} over"
-        over = over if limit.remaining <= -LEAST else ""
-        text = f"{label} is due: {used} used{over} of {threshold}"
-    else:
-        left = quantity(limit.remaining, limit.unit)
-        text = f"{label}: {left} remaining of {threshold}"
+        return tr("{label} is disabled, with {used} used.", label=label, used=used)
+    text = _use(label, limit)
     if len(state.limits) > 1:
         text += f" ({state.trigger})"
     if state.status == SOON:
-        text += ", due soon"
+        text += tr(", due soon")
     elif state.status == SNOOZED and state.snoozed_until is not None:
-        text += f", snoozed until {day(state.snoozed_until)}"
+        text += tr(", snoozed until {moment}", moment=moment(state.snoozed_until))
     elif state.status != DUE and state.due_at is not None:
-        text += f", about {day(state.due_at)[:10]}"
+        text += tr(", about {day}", day=day(state.due_at))
     return text + "."
+
+
+def _use(label: str, limit: contract.Limit) -> str:
+    """What is used of a limit, or left of it, without the full stop."""
+    amounts = {
+        "label": label,
+        "used": quantity(limit.used, limit.unit),
+        "left": quantity(limit.remaining, limit.unit),
+        "over": quantity(-limit.remaining, limit.unit),
+        "threshold": quantity(limit.threshold, limit.unit),
+    }
+    if not limit.threshold:
+        text = mark("{label} is always due: its threshold is {threshold}, {used} used")
+    elif limit.remaining <= -LEAST:
+        text = mark("{label} is due: {used} used, {over} over of {threshold}")
+    elif limit.remaining <= 0.0:
+        text = mark("{label} is due: {used} used of {threshold}")
+    else:
+        text = mark("{label}: {left} remaining of {threshold}")
+    return tr(text, **amounts)
 
 
 def details(state: contract.State) -> list[str]:
     """What a person needs to know to do the task."""
     texts = [state.message]
     if state.parts:
-        texts.append(f"Parts: {state.parts}")
+        texts.append(tr("Parts: {parts}", parts=state.parts))
     if state.guide:
-        texts.append(f"Guide: {state.guide}")
+        texts.append(tr("Guide: {guide}", guide=state.guide))
     return [each for each in texts if each]

@@ -16,6 +16,9 @@ import threading
 import pytest
 from hypothesis import HealthCheck, settings
 
+from klippy_extra import language as extra
+from mqtt_bridge import language as bridge
+
 settings.register_profile("dev", deadline=None)
 settings.register_profile(
     "ci",
@@ -162,3 +165,11 @@ def no_error_is_logged_unasked(request):
     expected = "caplog" in request.fixturenames
     if not expected and request.node.get_closest_marker("logs_errors") is None:
         assert handler.lines == [], "errors were logged"
+
+
+@pytest.fixture(autouse=True)
+def english():
+    """Let each test begin in English: the language is one of the whole process."""
+    yield
+    extra.current.use(extra.ENGLISH)
+    bridge.current.use(bridge.ENGLISH)

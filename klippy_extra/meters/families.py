@@ -6,6 +6,7 @@ import re
 from typing import Iterable, NamedTuple
 
 from ..contract import Meter
+from ..language import mark
 
 HOURS, METRES, COUNT = "h", "m", ""
 
@@ -33,30 +34,30 @@ class Family(NamedTuple):
 
 
 FAMILIES = (
-    Family("print_time", HOURS, "Print time"),
-    Family("busy_time", HOURS, "Busy time"),
-    Family("power_on", HOURS, "Power on"),
-    Family("time", HOURS, "Calendar time"),
-    Family("filament", METRES, "Filament"),
-    Family("extruded", METRES, "Extruded"),
-    Family("jobs_started", COUNT, "Jobs started"),
-    Family("jobs_completed", COUNT, "Jobs completed"),
-    Family("jobs_cancelled", COUNT, "Jobs cancelled"),
-    Family("jobs_failed", COUNT, "Jobs failed"),
-    Family("homings", COUNT, "Homings"),
-    Family("probes", COUNT, "Probes"),
-    Family("tool_changes", COUNT, "Tool changes"),
-    Family("filament", METRES, "Filament", "extruder"),
-    Family("extruded", METRES, "Extruded", "extruder"),
-    Family("travel", METRES, "Travel", "axis"),
-    Family("travel_carriage", METRES, "Travel of carriage", "carriage"),
-    Family("heater_on", HOURS, "Heater on", "heater"),
-    Family("fan_on", HOURS, "Fan on", "fan"),
-    Family("homings", COUNT, "Homings", "axis"),
-    Family("tool_changes", COUNT, "Tool changes", "extruder"),
-    Family("count", COUNT, "Count", "name"),
-    Family("moonraker_print_time", HOURS, "Print time, Moonraker's history"),
-    Family("moonraker_filament", METRES, "Filament, Moonraker's history"),
+    Family("print_time", HOURS, mark("Print time")),
+    Family("busy_time", HOURS, mark("Busy time")),
+    Family("power_on", HOURS, mark("Power on")),
+    Family("time", HOURS, mark("Calendar time")),
+    Family("filament", METRES, mark("Filament")),
+    Family("extruded", METRES, mark("Extruded")),
+    Family("jobs_started", COUNT, mark("Jobs started")),
+    Family("jobs_completed", COUNT, mark("Jobs completed")),
+    Family("jobs_cancelled", COUNT, mark("Jobs cancelled")),
+    Family("jobs_failed", COUNT, mark("Jobs failed")),
+    Family("homings", COUNT, mark("Homings")),
+    Family("probes", COUNT, mark("Probes")),
+    Family("tool_changes", COUNT, mark("Tool changes")),
+    Family("filament", METRES, mark("Filament"), "extruder"),
+    Family("extruded", METRES, mark("Extruded"), "extruder"),
+    Family("travel", METRES, mark("Travel"), "axis"),
+    Family("travel_carriage", METRES, mark("Travel of carriage"), "carriage"),
+    Family("heater_on", HOURS, mark("Heater on"), "heater"),
+    Family("fan_on", HOURS, mark("Fan on"), "fan"),
+    Family("homings", COUNT, mark("Homings"), "axis"),
+    Family("tool_changes", COUNT, mark("Tool changes"), "extruder"),
+    Family("count", COUNT, mark("Count"), "name"),
+    Family("moonraker_print_time", HOURS, mark("Print time, Moonraker's history")),
+    Family("moonraker_filament", METRES, mark("Filament, Moonraker's history")),
 )
 _EXACT = {family.name: family for family in FAMILIES if not family.each}
 _EACH = {family.name: family for family in FAMILIES if family.each}

@@ -13,7 +13,8 @@ from types import MappingProxyType
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence, Tuple
 
 from ..contract import Info, Limit, Meter, State, Topic, slug
-from ..entity_names import meter_name, translated
+from ..entity_names import behind_label, meter_name
+from ..language import Catalogue, current
 from ..ledger.precision import CALENDAR, places
 from .entities import (
     ANY_UNIT,
@@ -74,7 +75,6 @@ class Names(NamedTuple):
     by the task's slug.
     """
 
-    language: str = "en"
     printer: str = ""  # a short name
     labels: Mapping[str, str] = _NONE
     sections: Mapping[str, str] = _NONE
@@ -101,7 +101,7 @@ def components(
     online = about("availability")
     own = object_id(info.name, printer)
     everything = _Subject(
-        info.uuid, "", own, "", about("summary"), "", online, names.language
+        info.uuid, "", own, "", about("summary"), "", online, current.catalogue
     )
     for row in PRINTER:
         attributes = _attributes(everything, SUMMARY_ATTRIBUTES)
@@ -134,7 +134,7 @@ class _Subject(NamedTuple):
     reads: str  # a topic
     commands: str  # a topic
     online: str  # a topic
-    language: str
+    language: Catalogue
     it: str = IT  # the expression for the object that is read
 
     def template(self, expression: str) -> str:
@@ -156,7 +156,7 @@ class _Subject(NamedTuple):
     def _registration(self, row: Entity, key: str) -> Config:
         # An entity id knows no hyphen, and no two underscores in a row.
         wish = object_id(f"{self.id}_{row.field}")
-        name = translated(row.name, self.language)
+        name = self.language.tr(row.name)
         return {
             "p": row.platform,
             "uniq_id": f"{self.uuid}_{key}",
@@ -212,14 +212,10 @@ def _limit(task: _Subject, meter: str, label: str) -> _Subject:
     return task._replace(
         key=f"{task.key}{name}.",
         id=f"{task.id}_{name}",
-        name=f"{task.name} {label if task.language == 'de' else _lower(label)}",
+        name=f"{task.name} {behind_label(label, task.language)}",
         it=f"({IT}.get('limits') or [])|selectattr('meter','eq',"
         f"{json.dumps(meter)})|first|default({{}},true)",
     )
-
-
-def _lower(label: str) -> str:
-    return label[:1].lower() + label[1:]
 
 
 def _unit(meter: str, unit: str) -> str:
@@ -304,7 +300,7 @@ def _meter(meters: _Subject, name: str, meter: Meter) -> Component:
     return meters.make(row, **dict(_measured(meter.unit, decimals), **more))
 
 
-def _label(meter: str, meters: Mapping[str, Meter], language: str) -> str:
+def _label(meter: str, meters: Mapping[str, Meter], language: Catalogue) -> str:
     """A meter's label, or where it has none its name as words."""
     label = meters[meter].label if meter in meters else ""
     if not label:

@@ -118,7 +118,6 @@ def connect(
 
 def _names(settings: Settings, tasks: Mapping[str, Task]) -> Names:
     return Names(
-        language=settings.language,
         printer=settings.short_name,
         labels={slug: task.short_label for slug, task in tasks.items()},
         sections={slug: task.name for slug, task in tasks.items()},

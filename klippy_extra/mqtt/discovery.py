@@ -14,7 +14,7 @@ from typing import Any, Mapping, NamedTuple, Sequence
 from urllib.parse import urlsplit
 
 from ..contract import BASE, Info, State
-from ..entity_names import translated
+from ..language import tr
 from .components import Names, components
 from .entities import LEAST, WANTED_METERS, Config
 
@@ -164,7 +164,7 @@ def _device(info: Info, names: Names) -> Config:
         {
             "ids": [f"klipper_upkeep_{info.uuid}"],
             "name": names.printer or info.name,
-            "mdl": info.model or translated("3D printer", names.language),
+            "mdl": info.model or tr("3D printer"),
             "sw": info.klipper_version and f"Klipper {info.klipper_version}",
             "cu": info.url if _is_web_page(info.url) else "",
         }

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Dict, Mapping, NamedTuple
 
 from ..contract import EVENTS, OFFLINE, ONLINE, STATUSES
+from ..language import mark
 
 SNOOZE_HOURS = 24
 
@@ -62,14 +63,14 @@ PRINTER = (
     Entity(
         ANYTHING,
         "binary_sensor",
-        "Maintenance due",
+        mark("Maintenance due"),
         "mdi:wrench-clock",
         "'ON' if it.get('due') else 'OFF'",
     ),
     Entity(
         "tasks_due",
         "sensor",
-        "Tasks due",
+        mark("Tasks due"),
         "mdi:wrench-clock",
         "it.get('due')",
         {"stat_cla": "measurement", "sug_dsp_prc": 0},
@@ -77,14 +78,14 @@ PRINTER = (
     Entity(
         "next_task",
         "sensor",
-        "Next task",
+        mark("Next task"),
         "mdi:wrench-clock",
         "(it.get('next_label') | string)[:255]",  # no state is longer
     ),
     Entity(
         "next_due_at",
         "sensor",
-        "Next task due",
+        mark("Next task due"),
         "mdi:calendar-clock",
         "it.get('next_due_at')",
         TIMESTAMP,
@@ -95,7 +96,7 @@ PRINTER = (
 CONNECTED = Entity(
     "connected",
     "binary_sensor",
-    "Connection",
+    mark("Connection"),
     config={
         "dev_cla": "connectivity",
         "pl_on": ONLINE.decode(),
@@ -113,11 +114,18 @@ TASK = (
         value="'ON' if it.get('status') == 'due' else 'OFF'",
         config=PROBLEM,
     ),
-    Entity("status", "sensor", "status", "mdi:list-status", "it.get('status')", STATUS),
+    Entity(
+        "status",
+        "sensor",
+        mark("status"),
+        "mdi:list-status",
+        "it.get('status')",
+        STATUS,
+    ),
     Entity(
         "percent",
         "sensor",
-        "used up",
+        mark("used up"),
         "mdi:progress-wrench",
         "it.get('percent')",
         PERCENT,
@@ -125,7 +133,7 @@ TASK = (
     Entity(
         "due_at",
         "sensor",
-        "next due",
+        mark("next due"),
         "mdi:calendar-clock",
         "it.get('due_at')",
         dict(TIMESTAMP, **HIDDEN),
@@ -133,7 +141,7 @@ TASK = (
     Entity(
         "last_done",
         "sensor",
-        "last done",
+        mark("last done"),
         "mdi:calendar-check",
         "it.get('last_done')",
         dict(TIMESTAMP, **DIAGNOSTIC, **HIDDEN),
@@ -143,12 +151,12 @@ TASK = (
 # No state class: the unit follows the task's trigger, and a statistic of hours
 # that go on as metres fills Home Assistant's log.
 REMAINING = Entity(
-    "remaining", "sensor", "remaining", "mdi:timer-sand", "it.get('remaining')"
+    "remaining", "sensor", mark("remaining"), "mdi:timer-sand", "it.get('remaining')"
 )
 USED = Entity(
     "used",
     "sensor",
-    "used",
+    mark("used"),
     "mdi:counter",
     "it.get('used')",
     dict(DIAGNOSTIC, **HIDDEN),
@@ -168,14 +176,14 @@ CONTROLS = (
     Entity(
         "done",
         "button",
-        "done",
+        mark("done"),
         "mdi:wrench-check",
         config={"pl_prs": order("done"), "cmd_tpl": BY_WHOM, **CONFIG},
     ),
     Entity(
         "snooze",
         "button",
-        "snooze",
+        mark("snooze"),
         "mdi:alarm-snooze",
         config={
             "pl_prs": order("snooze", **{"for": SNOOZE_HOURS}),
@@ -187,7 +195,7 @@ CONTROLS = (
     Entity(
         "enabled",
         "switch",
-        "enabled",
+        mark("enabled"),
         "mdi:bell-cog",
         "'ON' if it.get('enabled') else 'OFF'",
         dict(
@@ -204,7 +212,7 @@ CONTROLS = (
 THRESHOLD = Entity(
     "threshold",
     "number",
-    "threshold",
+    mark("threshold"),
     "mdi:tune-variant",
     "it.get('threshold')",
     NUMBER,
@@ -213,7 +221,7 @@ THRESHOLD = Entity(
 EVENT = Entity(
     "event",
     "event",
-    "event",
+    mark("event"),
     "mdi:history",
     "(dict(event_type=it.get('event'), by=it.get('by'), note=it.get('note'))"
     " | to_json) if it.get('task') == '%s' else ''",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Sequence
 
 from .. import wording
 from ..contract import Entry
+from ..language import tr
 from ..ledger.stamps import Move
 from ..paths import path_of, shown
 from .loaded import Loaded, Post, Then
@@ -124,27 +125,32 @@ class Memory:
 
     def _refused(self, why: str) -> None:
         """Writing does not work, or works again."""
-        text = ""
+        text, moment = "", wording.moment(self._wall())
         if why and isinstance(self._store, Nowhere):
-            text = (
-                f"Nothing is saved: {why}. Counts are kept in memory only, and a"
-                f" restart loses what was counted since {wording.day(self._wall())}."
+            text = tr(
+                "Nothing is saved: {why}. Counts are kept in memory only, and a"
+                " restart loses what was counted since {moment}.",
+                why=why,
+                moment=moment,
             )
         elif why and self.known:
-            text = (
-                f"Nothing is saved since {wording.day(self._wall())}: {why}. Counting"
-                " goes on, and all is saved as soon as that works; a restart before"
-                " then loses what was counted since."
+            text = tr(
+                "Nothing is saved since {moment}: {why}. Counting goes on, and all is"
+                " saved as soon as that works. A restart before then loses what was"
+                " counted since.",
+                why=why,
+                moment=moment,
             )
         elif why:
-            text = (
-                f"The maintenance store cannot be read: {why}. It is tried again, and"
+            text = tr(
+                "The maintenance store cannot be read: {why}. It is tried again, and"
                 " what is counted meanwhile is added to it; a restart before then"
-                " loses that. Until then nothing is published."
+                " loses that. Until then nothing is published.",
+                why=why,
             )
         self._report(text)
         if not (text and self._problem):
-            self._say(text or "Maintenance is saved again.")
+            self._say(text or tr("Maintenance is saved again."))
         self._problem = text
 
     def _late(self, loaded: Loaded) -> None:

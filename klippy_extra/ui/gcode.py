@@ -103,7 +103,7 @@ class Console:
         ]
         if state.last_done is not None:
             by = f" by {state.last_by}" if state.last_by else ""
-            lines.append(f"Last done {wording.day(state.last_done)}{by}.")
+            lines.append(f"Last done {wording.moment(state.last_done)}{by}.")
         lines += [state.problem] if state.problem else []
         gcmd.respond_info("\n".join(lines + wording.details(state)))
 
@@ -132,7 +132,9 @@ class Console:
         label = entry.task if task is None else task.label
         by = f" by {entry.by}" if entry.by else ""
         note = f": {entry.note}" if entry.note else ""
-        return f"{wording.day(entry.time)} {label} {entry.event}{by}, used {used}{note}"
+        return (
+            f"{wording.moment(entry.time)} {label} {entry.event}{by}, used {used}{note}"
+        )
 
     # Changes
 

@@ -7,9 +7,10 @@ from typing import Any, Iterable, Mapping, NamedTuple
 
 from .. import contract
 from ..contract import BAD_ARGUMENT, NOT_READY, UNKNOWN_TASK, Command, Entry, Result
+from ..language import tr
 from ..ledger import records
 from ..ledger.ledger import Ledger
-from ..wording import amount, day, quantity
+from ..wording import amount, moment, quantity
 
 REMEMBERED = 256  # answers
 LEAST, MOST = 0.001, 1e9  # of a threshold; amounts may be 0
@@ -109,15 +110,15 @@ def _done(book: Ledger, task: str, command: Command, now: int) -> Any:
     if at > now + TOLERANCE:
         raise RefusedError(
             BAD_ARGUMENT,
-            f"What is still to come cannot be done yet: {day(at)} is later than the"
-            f" printer's clock, {day(now)}.",
+            f"What is still to come cannot be done yet: {moment(at)} is later than the"
+            f" printer's clock, {moment(now)}.",
         )
     at = min(at, now)
     if command.at is not None and at < (record.last_done or 0):
         raise RefusedError(
             BAD_ARGUMENT,
-            f"It was done after {day(at)} by the printer's clock, at"
-            f" {day(record.last_done or 0)}.",
+            f"It was done after {moment(at)} by the printer's clock, at"
+            f" {moment(record.last_done or 0)}.",
         )
     limits = book.plans[task].limits
     if command.used is not None:
@@ -155,7 +156,7 @@ def _snooze(book: Ledger, task: str, command: Command, now: int) -> Any:
     record = book.records[task]._replace(
         snoozed_until=int(now + hours * 3600), snoozed_to=book.calendar + hours
     )
-    return record, "snoozed", f"is snoozed for {amount(hours)} hours."
+    return record, "snoozed", tr("is snoozed for {count} hours.", count=hours)
 
 
 def _unsnooze(book: Ledger, task: str, command: Command, now: int) -> Any:

@@ -1,0 +1,56 @@
+"""Every language says all that is shown to people, and nothing else."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from tests.languages import texts
+
+FILES = texts.languages()
+OTHERS = [code for code in FILES if code != "en"]
+
+
+@pytest.mark.parametrize("code", FILES)
+def test_a_language_lacks_no_text_and_has_none_that_nothing_shows(code: str) -> None:
+    known = FILES[code]["texts"].keys()
+    assert sorted(texts.needed(code) - known) == []
+    assert sorted(known - texts.keys().keys()) == []
+
+
+@pytest.mark.parametrize("code", FILES)
+def test_a_translation_has_the_fields_of_its_text(code: str) -> None:
+    for key, value in FILES[code]["texts"].items():
+        for text in texts.forms(value):
+            assert texts.fields(text) == texts.fields(key), key
+
+
+@pytest.mark.parametrize("code", FILES)
+def test_the_texts_stand_in_the_order_of_the_alphabet(code: str) -> None:
+    """`make languages` sorts them. So two people who add one seldom meet."""
+    assert list(FILES[code]["texts"]) == sorted(FILES[code]["texts"])
+
+
+@pytest.mark.parametrize("code", FILES)
+def test_the_forms_of_a_noun_have_names_that_are_looked_for(code: str) -> None:
+    for key, value in FILES[code]["texts"].items():
+        if isinstance(value, dict):
+            assert "{count}" in key
+            assert "other" in value
+            assert value.keys() <= set(texts.FORMS), key
+
+
+def test_a_text_is_a_literal_and_gets_the_fields_that_it_names() -> None:
+    """What is put together before it is translated is in no catalogue."""
+    for path, tree in texts.modules():
+        if path.name == "language.py":
+            continue
+        for name, call in texts.calls(tree):
+            where = f"{path}:{call.lineno}"
+            text = call.args[0]
+            assert not isinstance(text, ast.JoinedStr | ast.BinOp), where
+            assert name == "tr" or isinstance(text, ast.Constant), where
+            given = [each.arg for each in call.keywords]
+            if name == "tr" and isinstance(text, ast.Constant) and None not in given:
+                assert texts.fields(text.value) == set(given), where

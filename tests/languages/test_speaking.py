@@ -1,0 +1,83 @@
+"""A text in a language, and what is wrong with a language."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from klippy_extra import language
+from klippy_extra.language import Catalogue
+
+GERMAN = language.read("de")
+HOURS = "is snoozed for {count} hours."
+
+
+def test_a_text_without_a_translation_is_english() -> None:
+    assert Catalogue("xx").tr("{label} is due.", label="Rods") == "Rods is due."
+
+
+def test_a_noun_has_the_form_that_its_number_wants() -> None:
+    english = language.read("en")
+    assert english.tr(HOURS, count=1) == "is snoozed for 1 hour."
+    assert english.tr(HOURS, count=2.5) == "is snoozed for 2.5 hours."
+    assert GERMAN.tr(HOURS, count=1) == "ist für 1 Stunde verschoben."
+    assert GERMAN.tr(HOURS, count=0) == "ist für 0 Stunden verschoben."
+    assert GERMAN.tr(HOURS, count=2.5) == "ist für 2,5 Stunden verschoben."
+
+
+@pytest.mark.parametrize(
+    ("code", "forms"),
+    [
+        ("de", "other one other other other other other"),
+        ("fr", "one one other other other other other"),
+        ("cs", "other one few other other other other"),
+        ("pl", "many one few many many few many"),
+        ("ru", "many one few many many few one"),
+        ("ja", "other other other other other other other"),
+    ],
+)
+def test_the_forms_are_those_of_unicode(code: str, forms: str) -> None:
+    numbers = (0, 1, 2, 5, 12, 22, 21)
+    assert [language.plural(code, each) for each in numbers] == forms.split()
+
+
+def test_fractions_have_forms_of_their_own() -> None:
+    assert language.plural("cs", 1.5) == "many"
+    assert language.plural("pl", 1.5) == "other"
+    assert language.plural("fr", 1.5) == "one"
+
+
+def test_braces_of_a_message_stay() -> None:
+    given = "Type {x}, not {label}."
+    assert GERMAN.tr("{label}: {left}", label=given, left="1") == f"{given}: 1"
+    assert GERMAN.tr("a {stranger}") == "a {stranger}"
+
+
+def test_a_dialect_is_its_language() -> None:
+    for name in ("de", "DE", "de-AT", "de_CH", " de "):
+        assert language.current.use(name) == ""
+        assert language.current.catalogue.code == "de"
+
+
+def test_a_language_that_is_not_there_is_told_and_english_goes_on() -> None:
+    language.current.use("de")
+    assert language.current.use("tlh") == (
+        "There is no language 'tlh', so English is used."
+        " Write one of these behind 'language': de, en."
+    )
+    assert language.tr(HOURS, count=1) == "is snoozed for 1 hour."
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"texts": 1}', "\udcff"])
+def test_a_file_that_cannot_be_read_is_told_and_english_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    for code, content in (("en", json.dumps({"texts": {}})), ("xx", text)):
+        path = tmp_path / f"{code}.json"
+        path.write_bytes(content.encode(errors="surrogateescape"))
+    monkeypatch.setattr(language, "FOLDER", tmp_path)
+    sentence = language.current.use("xx")
+    assert sentence.startswith("The language file xx.json cannot be used: ")
+    assert language.current.catalogue.code == "en"
