@@ -41,6 +41,11 @@ def rounded(amount: float, decimals: int) -> float:
     return round(amount, decimals) + 0.0
 
 
+def shown(amount: float, unit: str) -> float:
+    """Return an amount as `get_status` shows it: the hours of an idle printer rest."""
+    return rounded(amount, 2 if unit == "h" else 5)
+
+
 def readings(
     exact: Mapping[str, float], meters: Mapping[str, Meter]
 ) -> dict[str, float]:

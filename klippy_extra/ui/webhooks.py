@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Handler = Callable[["WebRequest", "Running"], None]
 
+NOT_READY = "The printer is not ready."
+A_TURN = 5  # tasks that are made in one turn of the reactor
 LISTED = 100  # entries of the log, unless asked for more
 PATIENCE = 5.0  # seconds for a change to reach the disk
 UNSAVED = "is changed, but the disk has not confirmed it yet."
@@ -52,13 +54,18 @@ class Web:
         def entry(request: WebRequest) -> None:
             running = self._office.running
             if running is None:
-                raise request.error("The printer is not ready.")
+                raise request.error(NOT_READY)
             handler(request, running)
 
         return entry
 
     def _tasks(self, request: WebRequest, running: Running) -> None:
-        tasks = [json.loads(each.encode()) for each in running.upkeep.board.states()]
+        """All tasks. Making them takes a few turns, so that no timer waits for it."""
+        tasks: list[dict[str, object]] = []
+        for slug in running.upkeep.tasks:
+            if tasks and not len(tasks) % A_TURN:
+                self._pause(request)
+            tasks.append(json.loads(running.upkeep.board.state(slug).encode()))
         request.send(
             {
                 "tasks": tasks,
@@ -66,6 +73,12 @@ class Web:
                 "problem": self._office.problems.summary,
             }
         )
+
+    def _pause(self, request: WebRequest) -> None:
+        """Let others run. Requests are handled in greenlets of their own."""
+        now = self._reactor.monotonic()
+        if unharmed(lambda: self._reactor.pause(now)) is None:
+            raise request.error(NOT_READY)
 
     def _log(self, request: WebRequest, running: Running) -> None:
         limit = _count(request, "limit", LISTED)
@@ -101,7 +114,7 @@ class Web:
         running.commands.give(task.slug, command, refused.append, written.complete)
         if refused:
             raise request.error(refused[0])
-        # Requests are handled in greenlets of their own: waiting holds nobody up.
+        # Waiting here holds nobody up, as in `_pause`.
         until = self._reactor.monotonic() + PATIENCE
         text = unharmed(lambda: written.wait(until, UNSAVED))
         request.send({"text": text or UNSAVED})

@@ -306,6 +306,37 @@ def test_the_endpoints_list_tasks_and_log(printer):
     assert log["csv"].startswith("time,task")
 
 
+def test_other_timers_have_their_turn_while_a_hundred_tasks_are_listed(
+    bench, monkeypatch
+):
+    names = [f"task {number}" for number in range(100)]
+    section = "[maintain {}]\ntrigger: print_time\nthreshold: 100\n"
+    printer = bench("".join(map(section.format, names)))
+    pause, turns = printer.reactor.pause, []
+
+    def paused(waketime):
+        printer.reactor.register_callback(turns.append)
+        return pause(waketime)
+
+    monkeypatch.setattr(printer.reactor, "pause", paused)
+
+    assert len(printer.request("maintain/tasks")["tasks"]) == 100
+    assert len(turns) >= 10
+
+
+def test_an_hour_of_an_idle_printer_is_shown_in_hundredths(bench):
+    printer = bench("[maintain air]\ntrigger: time\nthreshold: 1000\n")
+    shown = []
+    for _ in range(360):
+        printer.advance(10)
+        status = printer.status("maintain air")
+        if not shown or status != shown[-1]:
+            shown.append(status)
+
+    assert len(shown) <= 103
+    assert all(each["used"] == round(each["used"], 2) for each in shown)
+
+
 def test_a_command_over_the_endpoint_is_answered_when_it_is_on_disk(printer):
     answers = []
     command = {"command": "done", "note": "two drops", "by": "anna"}

@@ -84,7 +84,7 @@ FAULTS = {
         lambda p: p.status("maintain rods"),
     ),
     "the status of all": ("upkeep.board.summary", lambda p: p.status("maintain")),
-    "an endpoint": ("upkeep.board.states", lambda p: p.request("maintain/tasks")),
+    "an endpoint": ("upkeep.board.state", lambda p: p.request("maintain/tasks")),
     "another endpoint": ("memory.log", lambda p: p.request("maintain/log")),
 }
 

@@ -110,6 +110,7 @@ control: watermark
 max_delta: 1
 min_temp: 0
 max_temp: 350
+min_extrude_temp: 0
 
 [heater_bed]
 heater_pin: gpio21
@@ -120,7 +121,7 @@ max_delta: 1
 min_temp: 0
 max_temp: 150
 
-# A machine under load heats unevenly in fast time.
+# A machine under load heats unevenly in fast time: nozzles cool down meanwhile.
 [verify_heater extruder]
 max_error: 10000000
 check_gain_time: 1000000
@@ -394,6 +395,19 @@ class Printer:
     def task(self, name: str) -> dict[str, Any]:
         return self.status(f"maintain {name}")
 
+    def used(self, *tasks: str) -> list[float]:
+        """What tasks that were never done have used of their only meter.
+
+        Hours to 0.4 s: a task's own status has them to 0.01 h.
+        """
+        self.gcode("MAINTAIN_STATUS")  # looks at the meters before it answers
+        readings = self.request("maintain/tasks")["meters"]
+        answers = [self.task(task) for task in tasks]
+        return [
+            readings[answer["trigger"]] if answer["unit"] == "h" else answer["used"]
+            for answer in answers
+        ]
+
     def state(self) -> tuple[str, str]:
         """Klippy's state and the text that goes with it."""
         webhooks = self.status("webhooks")
@@ -443,6 +457,13 @@ class Printer:
             for name, stepper in self.board()["steppers"].items()
         }
 
+    def subscribe(self, *names: str) -> list[dict[str, Any]]:
+        """Subscribe to objects; returns the list that every update is added to."""
+        api = self._connected()
+        objects = dict.fromkeys(names)
+        api.call("objects/subscribe", {"objects": objects, "response_template": {}})
+        return api.updates
+
     # The socket
 
     def _connected(self) -> Api:
@@ -475,6 +496,7 @@ class Api:
 
     def __init__(self, path: Path, responses: list[str]) -> None:
         self._responses = responses
+        self.updates: list[dict[str, Any]] = []  # of what was subscribed to
         self._partial = b""
         self._number = 0
         self._socket = socket.socket(socket.AF_UNIX)
@@ -524,8 +546,11 @@ class Api:
             self._partial += data
         head, self._partial = self._partial.split(END, 1)
         message: dict[str, Any] = json.loads(head)
-        if "response" in message.get("params", {}):
-            self._responses.append(message["params"]["response"])
+        params = message.get("params", {})
+        if "response" in params:
+            self._responses.append(params["response"])
+        elif "status" in params:
+            self.updates.append(params["status"])
         return message
 
 

@@ -30,8 +30,7 @@ SECTIONS = "[maintain]\n" + "".join(
 
 def readings(printer):
     """Every meter, in hours, metres and times."""
-    printer.gcode("MAINTAIN_STATUS")  # looks at the meters before it answers
-    return {meter: printer.task(meter)["used"] for meter in METERS}
+    return dict(zip(METERS, printer.used(*METERS), strict=True))
 
 
 def counted(before, after):

@@ -54,8 +54,7 @@ def printing(printer):
 
 
 def used(printer, task="rods"):
-    printer.gcode("MAINTAIN_STATUS")
-    return printer.task(task)["used"]
+    return printer.used(task)[0]
 
 
 STOPS = {

@@ -51,7 +51,8 @@ def section(moonraker, *lines):
     )
 
 
-def job(printer, moonraker, layers=2):
+def job(printer, moonraker, layers=100):
+    """Print for some minutes: tasks show hundredths of an hour."""
     before = totals(moonraker)["total_jobs"]
     printer.print_file(parts.rings(layers))
     printer.finish_printing()
@@ -63,17 +64,21 @@ def used(printer, name):
     return printer.task(name)["used"]
 
 
+def shows(hours):
+    return pytest.approx(hours, abs=0.006)
+
+
 def test_a_first_start_may_begin_from_the_history(printer, moonraker):
     printer.configure(section(moonraker, "import_history: True") + TASKS)
     printer.restart()
 
     known = totals(moonraker)
     hours, metres = known["total_print_time"] / 3600, known["total_filament_used"] / 1e3
-    assert hours > 0
-    until(lambda: used(printer, "rods") == pytest.approx(hours, abs=1e-4), "the hours")
+    assert hours > 0.04
+    until(lambda: used(printer, "rods") == shows(hours), "the hours")
     assert used(printer, "nozzle") == pytest.approx(metres, abs=1e-4)
     printer.restart()
-    assert used(printer, "rods") == pytest.approx(hours, abs=1e-4)
+    assert used(printer, "rods") == shows(hours)
 
 
 def test_the_totals_can_be_what_counts(printer, moonraker):
@@ -82,11 +87,11 @@ def test_the_totals_can_be_what_counts(printer, moonraker):
     printer.gcode(parts.HEAT)
     before = totals(moonraker)["total_print_time"]
 
-    job(printer, moonraker, layers=3)
+    job(printer, moonraker)
 
     hours = (totals(moonraker)["total_print_time"] - before) / 3600
     until(
-        lambda: used(printer, "rods") == pytest.approx(hours, abs=1e-4),
+        lambda: used(printer, "rods") == shows(hours),
         "the job's hours",
         timeout=90,
     )
@@ -94,7 +99,7 @@ def test_the_totals_can_be_what_counts(printer, moonraker):
     job(printer, moonraker)
     more = totals(moonraker)["total_print_time"] / 3600
     until(
-        lambda: used(printer, "rods") == pytest.approx(hours + more, abs=1e-4),
+        lambda: used(printer, "rods") == shows(hours + more),
         "the hours after the reset",
         timeout=90,
     )
@@ -105,12 +110,12 @@ def test_the_ancestors_files_are_taken_over(printer, moonraker):
     known = totals(moonraker)
     folder = printer.folder / "maintain-db"
     folder.mkdir()
-    start = known["total_time"] / 3600 - 0.002
+    start = known["total_time"] / 3600 - 0.5
     old = {"print_time": start, "filament": 0.0, "time": 480000.0, "last_disabled": -1}
     (folder / "rods").write_text(json.dumps(old))
     printer.configure(section(moonraker) + TASKS)
 
     printer.restart()
 
-    until(lambda: used(printer, "rods") == pytest.approx(0.002, abs=1e-4), "the import")
+    until(lambda: used(printer, "rods") == shows(0.5), "the import")
     assert json.loads((folder / "rods").read_text()) == old

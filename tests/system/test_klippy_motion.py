@@ -34,15 +34,15 @@ def tasks(meters):
 
 def readings(printer, meters):
     """Each meter, in millimetres, seconds or times, once all steps are made."""
-    scales = {"m": 1000, "h": 3600}
+    names = list(meters)
+    scales = [
+        {"m": 1000, "h": 3600}.get(printer.task(name)["unit"], 1) for name in names
+    ]
     last = None
     for _ in range(20):  # Klippy is done before its board is
-        printer.gcode("M400\nG4 P1000\nMAINTAIN_STATUS")  # looks at the meters first
-        answers = {meter: printer.task(meter) for meter in meters}
-        counted = {
-            meter: answer["used"] * scales.get(answer.get("unit"), 1)
-            for meter, answer in answers.items()
-        }
+        printer.gcode("M400\nG4 P1000")
+        used = printer.used(*names)
+        counted = {n: u * s for n, u, s in zip(names, used, scales, strict=True)}
         if counted == last:
             break
         last = counted

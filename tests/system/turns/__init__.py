@@ -1,50 +1,109 @@
-"""`[turns]`: an extra for tests, which measures what the extra takes of the reactor.
+"""`[turns]`: an extra for tests, which measures what is taken of Klippy's reactor.
 
-Each call of the extra by a timer or a callback is measured, in seconds of the thread's
-own time: what the machine gives to others meanwhile does not count. A call that waits
-in between is left out.
+Each stretch of a timer or a callback is measured, from its call or from the end of a
+pause to its return or to the next pause. `maintain` is what the extra itself runs,
+`webhooks` what answers requests and subscriptions. A stretch is measured by the time
+of its thread, and as held: the time that passed, less what the thread was ready to run
+and the machine ran others.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import threading
 import time
+from pathlib import Path
+
+import greenlet
+
+GROUPS = ("maintain", "webhooks")
+# The one clock that the tests' printers do not run faster.
+CLOCK = getattr(time, "CLOCK_TAI", 11)
 
 
 class Turns:
     def __init__(self, config):
         self._reactor = reactor = config.get_printer().get_reactor()
-        self._register = reactor.register_timer
-        reactor.register_timer = self._registered
+        self._register, self._pause = reactor.register_timer, reactor.pause
+        reactor.register_timer, reactor.pause = self._registered, self._paused
+        self._begun = {}  # by greenlet: the group, the function, when its stretch began
+        self._waited = os.open(
+            f"/proc/self/task/{threading.get_native_id()}/schedstat", os.O_RDONLY
+        )
         self._reset()
         gcode = config.get_printer().lookup_object("gcode")
         gcode.register_command("RESET_TURNS", lambda gcmd: self._reset())
+        gcode.register_command("WRITE_TURNS", self._write)
 
     def get_status(self, eventtime):
-        return {"calls": self._calls, "longest": self._longest, "where": self._where}
+        calls = self._stretches["maintain"]
+        longest = max(calls, default=(0.0, 0.0, ""))
+        return {"calls": len(calls), "longest": longest[0], "where": longest[2]}
 
     def _reset(self):
-        self._calls, self._longest, self._where = 0, 0.0, ""
+        self._stretches = {group: [] for group in GROUPS}
+
+    def _write(self, gcmd):
+        """Write the stretches by group, and what the extra's own threads took.
+
+        A stretch is seconds of the thread, seconds held, and a name.
+        """
+        threads = [each for each in threading.enumerate() if "maintain" in each.name]
+        written = {**self._stretches, "threads": sum(map(_seconds_of, threads))}
+        Path(gcmd.get("FILE")).write_text(json.dumps(written))
 
     def _registered(self, callback, *when):
-        # Klippy makes a timer of each callback, which has ours inside.
-        inner = getattr(getattr(callback, "__self__", None), "callback", callback)
-        if "maintain" in (getattr(inner, "__module__", None) or ""):
-            return self._register(self._measured(callback, inner), *when)
-        return self._register(callback, *when)
+        return self._register(self._measured(callback), *when)
 
-    def _measured(self, callback, inner):
+    def _measured(self, callback):
         def call(eventtime):
-            dispatch = self._reactor._g_dispatch
-            begin = time.thread_time()
-            result = callback(eventtime)
-            took = time.thread_time() - begin
-            if dispatch is self._reactor._g_dispatch:
-                self._calls += 1
-                if took > self._longest:
-                    self._longest, self._where = took, inner.__qualname__
-            return result
+            # Klippy makes a timer of each callback, and puts it in afterwards.
+            inner = getattr(getattr(callback, "__self__", None), "callback", callback)
+            module = getattr(inner, "__module__", None) or ""
+            group = next((each for each in GROUPS if each in module), None)
+            if group is None:
+                return callback(eventtime)
+            current = greenlet.getcurrent()
+            self._begin(current, group, inner.__qualname__)
+            try:
+                return callback(eventtime)
+            finally:
+                self._end(current)
 
         return call
+
+    def _paused(self, waketime):
+        current = greenlet.getcurrent()
+        if current not in self._begun:
+            return self._pause(waketime)
+        group, name = self._end(current)
+        try:
+            return self._pause(waketime)
+        finally:
+            self._begin(current, group, name)
+
+    def _begin(self, current, group, name):
+        now, waited = time.clock_gettime(CLOCK), self._waiting()
+        self._begun[current] = group, name, now, waited, time.thread_time()
+
+    def _end(self, current):
+        worked = time.thread_time()
+        group, name, begin, waited, begun = self._begun.pop(current)
+        others = self._waiting() - waited
+        held = time.clock_gettime(CLOCK) - begin - others
+        self._stretches[group].append((worked - begun, held, name))
+        return group, name
+
+    def _waiting(self):
+        """Seconds that this thread was ready to run, and others ran."""
+        return int(os.pread(self._waited, 64, 0).split()[1]) / 1e9
+
+
+def _seconds_of(thread):
+    """The processor time that a thread of this process took since it began."""
+    path = Path(f"/proc/self/task/{thread.native_id}/schedstat")
+    return int(path.read_text().split()[0]) / 1e9
 
 
 def load_config(config):

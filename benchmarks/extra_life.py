@@ -1,0 +1,115 @@
+"""What stays of the extra after thirty restarts, and what an idle printer says.
+
+A real Klippy with a hundred tasks, faster than life. The floor is the same Klippy
+without the extra, in the same run: it may grow as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.extra import sections
+from benchmarks.table import Row, at_most
+from demo.klippy import find
+from tests.system.klippy import Klippy, Printer, until
+
+WARM = 5  # restarts that are not counted: caches are filled
+RESTARTS = 30
+CHANCE = 2.0  # MB by which two runs may differ
+IDLE = 1800.0  # seconds of a printer that does nothing
+SETTLED = 60.0  # seconds after its start
+MOST = 20.0  # MB that a hundred tasks may take
+DECIMALS = {"used": 2, "remaining": 2, "percent": 1}  # as published; of hours
+
+
+class Size(NamedTuple):
+    threads: int
+    descriptors: int
+    memory: float  # MB
+
+
+def run() -> Iterator[Row]:
+    with ExitStack() as stack:
+        printer = Printer(Klippy(find()))
+        stack.callback(printer.close)
+        text = sections(printer, stack)
+        printer.configure("")
+        printer.start()
+        bare, floor = restarted(printer)
+        printer.kill()
+        printer.configure(text)
+        printer.start()
+        first, ours = restarted(printer)
+        updates, vain = idle(printer)
+    yield growth("threads", ours.threads, floor.threads, 0)
+    yield growth("descriptors", ours.descriptors, floor.descriptors, 0)
+    yield growth("memory, in MB,", ours.memory, floor.memory, CHANCE)
+    more = first.memory - bare.memory
+    yield at_most("extra: memory, in MB", f"{more:.1f} MB", more, MOST)
+    yield Row("extra: updates of an idle half-hour, 100 tasks", str(updates))
+    yield at_most("extra: of these without a step of 0.01 h", str(vain), vain, 0)
+
+
+def growth(of: str, ours: float, floor: float, chance: float) -> Row:
+    measure = f"extra: {of} after {RESTARTS} more restarts, less Klippy's own"
+    more = ours - floor
+    return at_most(measure, f"{more:+.1f}", more, chance)
+
+
+def restarted(printer: Printer) -> tuple[Size, Size]:
+    """The size after some restarts, and by how much it grew with thirty more."""
+    for _ in range(WARM):
+        printer.restart()
+    first = size(printer)
+    for number in range(RESTARTS):
+        printer.restart("FIRMWARE_RESTART" if number % 2 else "RESTART")
+    last = size(printer)
+    return first, Size(
+        last.threads - first.threads,
+        last.descriptors - first.descriptors,
+        last.memory - first.memory,
+    )
+
+
+def size(printer: Printer) -> Size:
+    """Once it has settled."""
+    wait(printer, SETTLED)
+    folder = Path(f"/proc/{printer.pid}")
+    status = (folder / "status").read_text()
+    return Size(
+        len(list((folder / "task").iterdir())),
+        len(list((folder / "fd").iterdir())),
+        int(status.split("VmRSS:")[1].split()[0]) / 1024,
+    )
+
+
+def idle(printer: Printer) -> tuple[int, int]:
+    """How many updates a subscriber of all tasks got, and how many were in vain."""
+    wait(printer, SETTLED)
+    objects = printer.request("objects/list")["objects"]
+    updates = printer.subscribe(*(name for name in objects if "maintain" in name))
+    wait(printer, IDLE)
+    vain = sum(not any(map(is_step, update.values())) for update in updates)
+    return len(updates), vain
+
+
+def is_step(status: dict[str, float]) -> bool:
+    """Whether what changed of a task is at the precision that is published."""
+    return all(
+        status[name] == round(status[name], decimals)
+        for name, decimals in DECIMALS.items()
+        if name in status
+    )
+
+
+def wait(printer: Printer, seconds: float) -> None:
+    end = printer.clock.elapsed() + seconds
+
+    def is_over() -> bool:
+        printer.state()  # takes in what was pushed
+        return printer.clock.elapsed() > end
+
+    until(is_over, "the printer's time", timeout=3600, pause=0.2)
