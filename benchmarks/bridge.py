@@ -8,11 +8,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import zmq
 
 from benchmarks.bridge_rig import Rig, cpu, printer, state
-from benchmarks.table import Row, at_least
+from benchmarks.table import Row, at_least, at_most
 from mqtt_bridge import contract
 
 _PRINTERS, _TASKS, _ROUNDS = 200, 10, 15
@@ -46,7 +47,7 @@ def run() -> Iterator[Row]:
             f"states mirrored, {newer} of {count} by a newer one, against bare paho",
             f"{count / ours:.0f}/s of {count / floor:.0f}/s",
             floor / ours,
-            0.6,
+            1.0,
         )
         # Throughput on a busy machine is a lottery; processor time is less of one.
         yield Row(
@@ -88,39 +89,61 @@ def _flood(
     return len(packets), end - begin
 
 
+class _Delays(NamedTuple):
+    """Of one stream, in ms, sorted."""
+
+    added: list[float]  # from a bare subscriber's arrival to ours
+    bare: list[float]  # from the sending to a bare subscriber's arrival
+
+    @property
+    def spread(self) -> float:
+        """By how much a bare subscriber itself is late at times: p99 less p50."""
+        return _share(self.bare, 0.99) - _share(self.bare, 0.5)
+
+
+def _share(delays: list[float], share: float) -> float:
+    return delays[int(len(delays) * share)]
+
+
 def _delays(rig: Rig, subscriber: zmq.Socket[bytes], rate: float) -> Iterator[Row]:
     """How much later than at a bare MQTT subscriber a value is at an mKTL one.
 
     Of a stream at *rate* messages a second one in some is timed. The bare one, in a
     process of its own, has the timed ones alone: it tells when they left the broker,
-    and does not take the processor from what is measured.
+    and does not take the processor from what is measured. What is added is told beside
+    the bare one's own spread: a busy machine makes both larger.
     """
     bare = rig.bare("", "ping/tasks/+")
-    found = [
-        _added(rig, subscriber, bare, rate, first)
+    streams = [
+        _timed(rig, subscriber, bare, rate, first)
         for first in range(0, _STREAMS * _PINGS, _PINGS)
     ]
-    timed = sum(len(each) for each in found)
+    timed = sum(len(each.added) for each in streams)
     measure = (
         f"PUB after a bare subscriber's arrival, at {rate:.0f}/s, half of that, "
         f"{timed} of {_STREAMS * _PINGS} timed, median of {_STREAMS}"
     )
-    for name, share, goal in (("p50", 0.5, 1), ("p99", 0.99, 5)):
-        delay = statistics.median(each[int(len(each) * share)] for each in found)
-        yield Row(
-            f"{measure}: {name}", f"{delay:.2f} ms", None, f"< {goal} ms", delay < goal
+    spread = statistics.median(each.spread for each in streams)
+    for name, share, goal in (("p50", 0.5, 2.0), ("p99", 0.99, 5.0)):
+        delay = statistics.median(_share(each.added, share) for each in streams)
+        yield at_most(
+            f"{measure}: {name}, beside the bare one's own spread",
+            f"{delay:.2f} ms of {spread:.2f} ms",
+            delay / spread,
+            goal,
         )
 
 
-def _added(
+def _timed(
     rig: Rig,
     subscriber: zmq.Socket[bytes],
     bare: subprocess.Popen[bytes],
     rate: float,
     first: int,
-) -> list[float]:
-    """Return the delays of a stream that counts from *first*, in ms, sorted."""
-    sender = threading.Thread(target=_stream, args=(rig, rate, first))
+) -> _Delays:
+    """Return the delays of a stream that counts from *first*."""
+    sent: dict[int, float] = {}
+    sender = threading.Thread(target=_stream, args=(rig, rate, first, sent))
     sender.start()
     last = first + _PINGS - 1
     ours: dict[int, float] = {}
@@ -134,10 +157,13 @@ def _added(
     while last not in theirs:
         when, seq = bare.stdout.readline().split()
         theirs[int(seq)] = float(when)
-    return sorted(1000 * (ours[ping] - theirs[ping]) for ping in ours.keys() & theirs)
+    return _Delays(
+        sorted(1000 * (ours[ping] - theirs[ping]) for ping in ours.keys() & theirs),
+        sorted(1000 * (theirs[ping] - sent[ping]) for ping in theirs.keys() & sent),
+    )
 
 
-def _stream(rig: Rig, rate: float, first: int) -> None:
+def _stream(rig: Rig, rate: float, first: int, sent: dict[int, float]) -> None:
     # Made before: this process has to read the clock, and must not be busy.
     packets: list[bytes] = []
     for ping in range(first, first + _PINGS):
@@ -153,6 +179,9 @@ def _stream(rig: Rig, rate: float, first: int) -> None:
         packets.append(rig.publisher.packet(topic, said.encode()))
     begin = time.monotonic()
     for number, packet in enumerate(packets):
+        ping, behind = divmod(number, _EVERY + 1)
+        if behind == _EVERY:
+            sent[first + ping] = time.monotonic()
         rig.publisher.send([packet])
         ahead = begin + number / rate - time.monotonic()
         if ahead > 0:

@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import paho.mqtt.client as paho
 import zmq
 
 from mqtt_bridge import contract
@@ -61,10 +62,12 @@ def state(task: str, seq: int, used: float, when: float | None = None) -> State:
     )
 
 
-def printer(slug: str, tasks: int) -> Iterator[tuple[str, bytes]]:
+def printer(
+    slug: str, tasks: int, below: str = contract.BASE
+) -> Iterator[tuple[str, bytes]]:
     """What a printer retains."""
     names = tuple(f"t{number}" for number in range(tasks)) if tasks > 1 else ("t",)
-    base = f"{contract.BASE}/{slug}"
+    base = f"{below}/{slug}"
     meters = {"print_time": Meter("h", "Print time")}
     info = Info(uuid=slug, name=slug, tasks=names, meters=meters)
     yield f"{base}/info", info.encode()
@@ -128,12 +131,14 @@ class Rig:
         if BROKER is None:
             raise FileNotFoundError("no mosquitto (Debian: apt-get install mosquitto)")
         self.port, self.metrics, self.web = _free_tcp(), _free_tcp(), _free_tcp()
+        self._discovery = f"{_free_udp()},{_free_udp()}"
         config = self.folder / "mosquitto.conf"
         config.write_text(
             f"user root\nlistener {self.port} 127.0.0.1\nallow_anonymous true\n"
             "max_queued_messages 0\nmax_inflight_messages 1000\nlog_type error\n"
+            "sys_interval 1\n"
         )
-        self._spawn([BROKER, "-c", str(config)])
+        self.broker = self._spawn([BROKER, "-c", str(config)])
         _until_open(self.port)
         self.publisher = Publisher(self.port)
         self._stack.callback(self.publisher.close)
@@ -143,12 +148,14 @@ class Rig:
         self._stack.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def retain(self, printers: int, tasks: int) -> None:
-        for number in range(printers):
-            self.publisher.send(
-                self.publisher.packet(topic, payload, retain=True)
-                for topic, payload in printer(f"p{number}", tasks)
-            )
+    def retain(self, printers: int, tasks: int, *bases: str) -> None:
+        for base in bases or (contract.BASE,):
+            for number in range(printers):
+                slug = f"{base.rpartition('/')[2]}-p{number}" if bases else f"p{number}"
+                self.publisher.send(
+                    self.publisher.packet(topic, payload, retain=True)
+                    for topic, payload in printer(slug, tasks, base)
+                )
         self.publisher.settle()
 
     def bare(self, last: str, below: str = "#") -> subprocess.Popen[bytes]:
@@ -160,29 +167,77 @@ class Rig:
         process.stdout.readline()
         return process
 
-    def bridge(self, *, page: bool = False) -> subprocess.Popen[bytes]:
-        """A bridge on the air, perhaps with its page at `web`."""
-        home = self.folder / "mktl"
-        env = {
-            **os.environ,
-            "MKTL_HOME": str(home),
-            "MKTL_DISCOVERY": f"{_free_udp()},{_free_udp()}",
-            "UPKEEP_BROKER_HOST": "127.0.0.1",
-            "UPKEEP_BROKER_PORT": str(self.port),
-            "UPKEEP_METRICS_LISTEN": f"127.0.0.1:{self.metrics}",
-        }
+    def bridge(
+        self,
+        *flags: str,
+        name: str = "mktl",
+        page: bool = False,
+        ready: bytes = b"on the air",
+    ) -> subprocess.Popen[bytes]:
+        """A bridge, perhaps with its page at `web`, once *ready* is in its log.
+
+        Those of another *name* are as on another machine.
+        """
+        env = {**self._env(name), "UPKEEP_BROKER_HOST": "127.0.0.1"}
+        env["UPKEEP_BROKER_PORT"] = str(self.port)
+        if name == "mktl":
+            env["UPKEEP_METRICS_LISTEN"] = f"127.0.0.1:{self.metrics}"
         if page:
             env["UPKEEP_WEB_LISTEN"] = f"127.0.0.1:{self.web}"
             env["UPKEEP_WEB_OPEN"] = "true"
-        log = self.folder / "bridge.log"
-        with log.open("wb") as out:
-            process = self._spawn([sys.executable, "-m", "mqtt_bridge"], env, out)
-        until = time.monotonic() + 600
-        while b"on the air" not in log.read_bytes():
-            if process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(log.read_text()[-2000:])
-            time.sleep(0.02)
+        command = [sys.executable, "-m", "mqtt_bridge"]
+        for flag in flags:
+            command += ["--set", flag]
+        with self.log(name).open("wb") as out:
+            process = self._spawn(command, env, out)
+        self.until_logged(name, ready, process)
         return process
+
+    def registry(self) -> None:
+        """A registry for several bridges."""
+        program = "from mktl_daemon.cli.mkregistryd import main; main()"
+        process = self.program("registry", program)
+        self.until_logged("registry", b"requests at", process)
+
+    def program(self, name: str, text: str, *words: str) -> subprocess.Popen[bytes]:
+        """A Python program with a home and a log of its own."""
+        with self.log(name).open("wb") as out:
+            command = [sys.executable, "-c", text, *words]
+            return self._spawn(command, self._env(name), out)
+
+    def _env(self, name: str) -> dict[str, str]:
+        return {
+            **os.environ,
+            "MKTL_HOME": str(self.folder / name),
+            "MKTL_INTERFACE": "127.0.0.1",
+            "MKTL_DISCOVERY": self._discovery,
+        }
+
+    def log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def until_logged(
+        self, name: str, text: bytes, process: subprocess.Popen[bytes]
+    ) -> None:
+        """Wait until *process*, which logs as *name*, says *text*. RuntimeError."""
+        until = time.monotonic() + 600
+        while text not in (log := self.log(name).read_bytes()):
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(log[-2000:].decode())
+            time.sleep(0.02)
+
+    def bytes_sent(self) -> int:
+        """What the broker has sent in all, by its own count, once it is quiet."""
+        counts = [-2, -1]
+        client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        client.on_message = lambda _c, _d, message: counts.append(int(message.payload))
+        client.on_connect = lambda *_: client.subscribe("$SYS/broker/bytes/sent")
+        client.connect("127.0.0.1", self.port)
+        # What it sends to us counts, too: some tens of bytes each time.
+        while counts[-1] - counts[-2] > 200 or counts[-2] < 0:
+            client.loop(1.0)
+        client.disconnect()
+        return counts[-1]
 
     def subscribe(self, *topics: str) -> zmq.Socket[bytes]:
         """A bare SUB on the bridge."""
