@@ -38,12 +38,12 @@ class Catalogue(NamedTuple):
     moment: str = "%Y-%m-%d %H:%M"
     texts: Mapping[str, Any] = NOTHING  # a text, or its plural forms by their names
 
-    def tr(self, text: str, **fields: Any) -> str:
-        """Return *text* in this language with its {fields}; numbers may be fields."""
-        known = self.texts.get(text, text)
+    def tr(self, english: str, **fields: Any) -> str:
+        """Return *english* in this language; a number may be one of its {fields}."""
+        known = self.texts.get(english, english)
         if isinstance(known, dict):
             form = plural(self.code, fields.get(COUNT, 0))
-            known = known.get(form) or known.get("other", text)
+            known = known.get(form) or known.get("other", english)
         return FIELD.sub(lambda field: self._value(fields, field), str(known))
 
     def _value(self, fields: Mapping[str, Any], field: Any) -> str:
@@ -136,9 +136,9 @@ class Language:
 current = Language()
 
 
-def tr(text: str, **fields: Any) -> str:
-    """Return *text* in the language of this process, with its {fields} filled in."""
-    return current.catalogue.tr(text, **fields)
+def tr(english: str, **fields: Any) -> str:
+    """Return *english* in the language of this process, with its {fields} filled in."""
+    return current.catalogue.tr(english, **fields)
 
 
 def mark(text: str) -> str:

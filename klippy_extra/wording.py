@@ -12,6 +12,19 @@ LEAST = 0.005  # an amount below it is none to a person
 
 amount = number
 
+# The events of the contract, as people say them.
+EVENTS = {
+    "due": mark("due"),
+    "soon": mark("due soon"),
+    "done": mark("done"),
+    "skipped": mark("skipped"),
+    "snoozed": mark("snoozed"),
+    "unsnoozed": mark("snooze ended"),
+    "enabled": mark("enabled"),
+    "disabled": mark("disabled"),
+    "changed": mark("changed"),
+}
+
 
 def quantity(number: float, unit: str) -> str:
     return f"{amount(number)} {unit}".rstrip()
@@ -66,6 +79,11 @@ def _use(label: str, limit: contract.Limit) -> str:
     else:
         text = mark("{label}: {left} remaining of {threshold}")
     return tr(text, **amounts)
+
+
+def happened(label: str, what: str) -> str:
+    """What a command did to a task; *what* goes on behind the task's label."""
+    return tr('Maintenance "{label}" {what}', label=label, what=what)
 
 
 def details(state: contract.State) -> list[str]:

@@ -7,19 +7,20 @@ from typing import Any, Callable, Mapping
 from ..guard import guarded
 from ..identity import Machine, here
 from ..klipper_objects import Gcode, GcodeCommand, Printer
+from ..language import mark, tr
 from . import prompts
 from .dialogs import Dialogs
 
 COMMAND = "MAINTENANCE_IDENTITY"
 KEY = "identity"
 SHOWN_AFTER = 4.0  # seconds, when screens have connected again
-TEXT = (
+TEXT = mark(
     "The maintenance store was written on another machine. If its card was copied, this"
     " is another printer: press Copy, and it gets an identity of its own with all its"
     " counts. If the same printer has new hardware, press Same. Until then counting"
     " goes on, and nothing is published over MQTT."
 )
-HOW = f"Type {COMMAND} NEW=1 for a copy, or {COMMAND} SAME=1 for the same printer."
+HOW = mark("Type {command} NEW=1 for a copy, or {command} SAME=1 for the same printer.")
 
 
 class Copied:
@@ -44,7 +45,7 @@ class Copied:
         gcode.register_command(
             COMMAND,
             guarded(self._answer, COMMAND, through=through),
-            desc="Tell whether this printer is a copy: NEW=1, or the same: SAME=1",
+            desc=tr("Tell whether this printer is a copy: NEW=1, or the same: SAME=1"),
         )
 
     def compare(self, documents: Mapping[str, Any], publishes: bool) -> None:
@@ -53,7 +54,7 @@ class Copied:
         known = Machine.of(documents.get("machine") or {})
         self.is_open = publishes and self._here.is_other(known)
         if self.is_open:
-            self._report(f"{TEXT} {HOW}")
+            self._report(_question())
             show = guarded(lambda eventtime: self._show(), "the question of a copy")
             at = self._reactor.monotonic() + SHOWN_AFTER
             self._reactor.register_callback(show, at)
@@ -67,23 +68,27 @@ class Copied:
     def _show(self) -> None:
         if not self.is_open:
             return
-        self._say(f"{TEXT} {HOW}")
+        self._say(_question())
         buttons = [
-            prompts.Button("Copy", f"{COMMAND} NEW=1", "warning"),
-            prompts.Button("Same", f"{COMMAND} SAME=1"),
+            prompts.Button(tr("Copy"), f"{COMMAND} NEW=1", "warning"),
+            prompts.Button(tr("Same"), f"{COMMAND} SAME=1"),
         ]
-        title = "Is this printer a copy?"
-        self._dialogs.show(KEY, prompts.dialog(title, [TEXT], buttons, []))
+        title = tr("Is this printer a copy?")
+        self._dialogs.show(KEY, prompts.dialog(title, [tr(TEXT)], buttons, []))
 
     def _answer(self, gcmd: GcodeCommand) -> None:
         new = gcmd.get("NEW", "0") not in ("0", "")
         same = gcmd.get("SAME", "0") not in ("0", "")
         if new == same:
-            raise gcmd.error(f"{COMMAND} needs NEW=1 or SAME=1.")
+            raise gcmd.error(tr("{command} needs NEW=1 or SAME=1.", command=COMMAND))
         if not new and not self.is_open:
-            gcmd.respond_info("Nothing is to be answered: it is the same printer.")
+            gcmd.respond_info(tr("There is no question: it is the same printer."))
             return
         self._dialogs.close(KEY)
         self.is_open = False
         self._report("")
         gcmd.respond_info(self._settle(new))
+
+
+def _question() -> str:
+    return f"{tr(TEXT)} {tr(HOW, command=COMMAND)}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Callable
 from .. import wording
 from ..contract import DUE, SOON, Command
 from ..guard import guarded, unharmed
+from ..language import mark, tr
 from . import parameters, prompts
 from .parameters import BY
 from .print_start import ANSWERS, PrintStart
@@ -25,7 +26,16 @@ if TYPE_CHECKING:
 
 Handler = Callable[["GcodeCommand", "Running"], None]
 
-NOT_RUNNING = "Maintenance is not counted while the printer is not ready."
+NOT_RUNNING = mark("Maintenance is not counted while the printer is not ready.")
+NO_TASK = mark("There is no maintenance task yet. Write a section [maintain NAME].")
+NO_SUCH_TASK = mark("There is no maintenance task '{name}'. There are: {names}.")
+NO_SUCH_TASK_NOR_ANY = mark(
+    "There is no maintenance task '{name}'. There is none at all."
+)
+LAST_DONE = mark("Last done {moment}.")
+LAST_DONE_BY = mark("Last done {moment} by {by}.")
+LOGGED = mark("{moment} {label} {event}, used {used}")
+LOGGED_BY = mark("{moment} {label} {event} by {by}, used {used}")
 SHOWN = 10  # entries of the log
 PATIENCE, PATIENCE_IN_PRINT = 5.0, 0.25  # seconds
 
@@ -55,7 +65,7 @@ class Console:
                 self._sorry,
                 through=(printer.command_error,),
             )
-            gcode.register_command(name, entry, desc=DESCRIPTIONS[name])
+            gcode.register_command(name, entry, desc=tr(DESCRIPTIONS[name]))
 
     def _with_upkeep(self, handler: Handler) -> Callable[[GcodeCommand], None]:
         """Call *handler* while the upkeep is running, and say so while it is not."""
@@ -64,7 +74,7 @@ class Console:
             running = self._office.running
             if running is None:
                 # Not an error: that would end the print whose macro calls it.
-                gcmd.respond_info(self._office.problems.summary or NOT_RUNNING)
+                gcmd.respond_info(self._office.problems.summary or tr(NOT_RUNNING))
             else:
                 handler(gcmd, running)
 
@@ -72,7 +82,10 @@ class Console:
 
     def _sorry(self, gcmd: GcodeCommand) -> None:
         gcmd.respond_info(
-            f"{gcmd.get_command()} failed: klippy.log tells why. Printing goes on."
+            tr(
+                "{command} failed: klippy.log tells why. Printing goes on.",
+                command=gcmd.get_command(),
+            )
         )
 
     # Questions
@@ -86,9 +99,7 @@ class Console:
             lines += [state.message] if state.status == DUE and state.message else []
             lines += [state.problem] if state.problem else []
         if not self._office.tasks:
-            lines.append(
-                "There is no maintenance task yet. Write a section [maintain NAME]."
-            )
+            lines.append(tr(NO_TASK))
         gcmd.respond_info("\n".join(lines))
 
     def check(self, gcmd: GcodeCommand, running: Running) -> None:
@@ -97,13 +108,18 @@ class Console:
         state = running.upkeep.board.state(task.slug)
         lines = [wording.standing(state.label, state)]
         lines += [
-            f"{limit.meter}: {wording.quantity(limit.used, limit.unit)} used of"
-            f" {wording.quantity(limit.threshold, limit.unit)}."
+            tr(
+                "{meter}: {used} used of {threshold}.",
+                meter=limit.meter,
+                used=wording.quantity(limit.used, limit.unit),
+                threshold=wording.quantity(limit.threshold, limit.unit),
+            )
             for limit in state.limits
         ]
         if state.last_done is not None:
-            by = f" by {state.last_by}" if state.last_by else ""
-            lines.append(f"Last done {wording.moment(state.last_done)}{by}.")
+            text = LAST_DONE_BY if state.last_by else LAST_DONE
+            moment = wording.moment(state.last_done)
+            lines.append(tr(text, moment=moment, by=state.last_by))
         lines += [state.problem] if state.problem else []
         gcmd.respond_info("\n".join(lines + wording.details(state)))
 
@@ -117,7 +133,7 @@ class Console:
             memory.whole_log(task, lambda entries: self._export.write(entries, say))
             return
         lines = [self._line(entry) for entry in memory.log(task, limit)]
-        gcmd.respond_info("\n".join(lines) or "Nothing has been logged yet.")
+        gcmd.respond_info("\n".join(lines) or tr("Nothing has been logged yet."))
 
     def _line(self, entry: Entry) -> str:
         """An entry of the log, on one line."""
@@ -129,12 +145,15 @@ class Console:
             f"{meter} {wording.quantity(amount, units.get(meter, ''))}"
             for meter, amount in entry.used.items()
         )
-        label = entry.task if task is None else task.label
-        by = f" by {entry.by}" if entry.by else ""
-        note = f": {entry.note}" if entry.note else ""
-        return (
-            f"{wording.moment(entry.time)} {label} {entry.event}{by}, used {used}{note}"
+        text = tr(
+            LOGGED_BY if entry.by else LOGGED,
+            moment=wording.moment(entry.time),
+            label=entry.task if task is None else task.label,
+            event=tr(wording.EVENTS.get(entry.event, entry.event)),
+            by=entry.by,
+            used=used,
         )
+        return f"{text}: {entry.note}" if entry.note else text
 
     # Changes
 
@@ -172,7 +191,7 @@ class Console:
         threshold = parameters.amounts(gcmd, "THRESHOLD")
         warn_at = parameters.amounts(gcmd, "WARN")
         if threshold is None and warn_at is None:
-            raise gcmd.error("SET_MAINTENANCE needs THRESHOLD= or WARN=.")
+            raise gcmd.error(tr("SET_MAINTENANCE needs THRESHOLD= or WARN=."))
         command = Command("set", threshold=threshold, warn_at=warn_at)
         self._order(gcmd, running, command)
 
@@ -180,7 +199,7 @@ class Console:
         used = parameters.amounts(gcmd, "USED")
         if used is None:
             raise gcmd.error(
-                "ADJUST_MAINTENANCE needs USED=: how much was used so far."
+                tr("ADJUST_MAINTENANCE needs USED=: how much was used so far.")
             )
         self._order(gcmd, running, Command("adjust", used=used))
 
@@ -194,7 +213,7 @@ class Console:
                 text = upkeep.change_count(name, to)
             else:
                 meter = upkeep.counting.move(name, by)
-                text = f"{meter} counts {wording.amount(by)} more."
+                text = tr("{meter} counts {amount} more.", meter=meter, amount=by)
         except ValueError as error:
             # An error would end a print over a macro that counts for nobody.
             if not self._reminders.busy(self._reactor.monotonic()):
@@ -209,9 +228,9 @@ class Console:
         name = parameters.required(gcmd, "MATERIAL").strip()
         running.upkeep.set_material(name)
         gcmd.respond_info(
-            f"Wear is counted for {name} from now on."
+            tr("Wear is counted for {material} from now on.", material=name)
             if name
-            else "Wear is counted for no particular material from now on."
+            else tr("Wear is counted for no particular material from now on.")
         )
 
     # Print start
@@ -224,7 +243,8 @@ class Console:
         elif answer in ANSWERS:
             self._print_start.answer(gcmd, answer)
         else:
-            raise gcmd.error(f"ANSWER={answer} must be 'print' or 'stop'.")
+            text = tr("ANSWER={answer} must be 'print' or 'stop'.", answer=answer)
+            raise gcmd.error(text)
 
     def _due(self, gcmd: GcodeCommand, running: Running) -> dict[str, list[str]]:
         """What is due, in sentences, by what is to happen then."""
@@ -252,7 +272,7 @@ class Console:
             if states:
                 self._reminders.show(max(states, key=_urgency))
             else:
-                gcmd.respond_info("No maintenance is due.")
+                gcmd.respond_info(tr("No maintenance is due."))
 
     # Parameters
 
@@ -268,7 +288,7 @@ class Console:
         refused: list[str] = []
 
         def tell(text: str) -> None:
-            self._reminders.say(f'Maintenance "{task.label}" {text}')
+            self._reminders.say(wording.happened(task.label, text))
             written.complete(text)
 
         running.commands.give(task.slug, command, refused.append, tell)
@@ -284,10 +304,8 @@ class Console:
         task = self._office.find(name)
         if task is None:
             names = ", ".join(each.name for each in self._office.tasks.values())
-            raise gcmd.error(
-                f"There is no maintenance task '{name}'. "
-                + (f"There are: {names}." if names else "There is none at all.")
-            )
+            text = NO_SUCH_TASK if names else NO_SUCH_TASK_NOR_ANY
+            raise gcmd.error(tr(text, name=name, names=names))
         return task
 
     def _handlers(self) -> dict[str, Handler]:
@@ -315,33 +333,35 @@ def _urgency(state: State) -> tuple[bool, float]:
 
 
 DESCRIPTIONS = {
-    "MAINTAIN_STATUS": "Show how all maintenance tasks stand",
-    "CHECK_MAINTENANCE": (
+    "MAINTAIN_STATUS": mark("Show how all maintenance tasks stand"),
+    "CHECK_MAINTENANCE": mark(
         "Show how one maintenance task stands: NAME= (MAINTENANCE_CHECK is another)"
     ),
-    "UPDATE_MAINTENANCE": (
+    "UPDATE_MAINTENANCE": mark(
         "Mark a maintenance task done: NAME= [NOTE=] [BY=] [AT=] [HOURS=|USED=]"
     ),
-    "MAINTENANCE_DONE": (
+    "MAINTENANCE_DONE": mark(
         "Mark a maintenance task done: NAME= [NOTE=] [BY=] [AT=] [USED=]"
     ),
-    "SKIP_MAINTENANCE": "Skip a maintenance task once: NAME= [NOTE=] [BY=]",
-    "SNOOZE_MAINTENANCE": (
+    "SKIP_MAINTENANCE": mark("Skip a maintenance task once: NAME= [NOTE=] [BY=]"),
+    "SNOOZE_MAINTENANCE": mark(
         "Be reminded of a maintenance task later: NAME= [HOURS=24]; 0 ends it"
     ),
-    "ENABLE_MAINTENANCE": "Count for a maintenance task again: NAME=",
-    "DISABLE_MAINTENANCE": "Stop counting for a maintenance task: NAME=",
-    "SET_MAINTENANCE": "Change a maintenance task: NAME= [THRESHOLD=] [WARN=]",
-    "ADJUST_MAINTENANCE": "Correct what was used of a maintenance task: NAME= USED=",
-    "MAINTENANCE_LOG": (
+    "ENABLE_MAINTENANCE": mark("Count for a maintenance task again: NAME="),
+    "DISABLE_MAINTENANCE": mark("Stop counting for a maintenance task: NAME="),
+    "SET_MAINTENANCE": mark("Change a maintenance task: NAME= [THRESHOLD=] [WARN=]"),
+    "ADJUST_MAINTENANCE": mark(
+        "Correct what was used of a maintenance task: NAME= USED="
+    ),
+    "MAINTENANCE_LOG": mark(
         "Show what was done: [NAME=] [LIMIT=10], or write it to a file: EXPORT=1"
     ),
-    "MAINTENANCE_COUNT": (
+    "MAINTENANCE_COUNT": mark(
         "Move a count meter: NAME= [BY=1], or change it: [REMOVE=1|RENAME=]"
     ),
-    "SET_MAINTENANCE_MATERIAL": "Tell which material is loaded: MATERIAL=",
-    "MAINTENANCE_CHECK": (
+    "SET_MAINTENANCE_MATERIAL": mark("Tell which material is loaded: MATERIAL="),
+    "MAINTENANCE_CHECK": mark(
         "For PRINT_START alone: warn, ask or refuse if maintenance is due: [NAME=]"
     ),
-    "MAINTENANCE_PROMPT": "Show the maintenance dialog: [NAME=]",
+    "MAINTENANCE_PROMPT": mark("Show the maintenance dialog: [NAME=]"),
 }

@@ -7,6 +7,7 @@ from typing import Callable
 
 from ..guard import guarded
 from ..klipper_objects import Printer, Webhooks
+from ..language import tr
 
 TOGETHER = 5.0  # seconds: what is reminded of together is one note
 METHOD = "notify"  # what Moonraker's notifier registers in Klippy
@@ -36,7 +37,7 @@ class Notes:
     def _send(self, eventtime: float) -> None:
         labels, self._labels = self._labels, []
         webhooks: Webhooks = self._printer.lookup_object("webhooks")
-        text = "Maintenance is due: " + ", ".join(labels) + "."
+        text = tr("Maintenance is due: {labels}.", labels=", ".join(labels))
         try:
             webhooks.call_remote_method(METHOD, name=self._name, message=text)
         except self._printer.command_error as error:
@@ -44,8 +45,11 @@ class Notes:
             logging.info("maintain: the note was not sent: %s", error)
             if not self._failed:
                 self._say(
-                    "The reminder was not sent: Moonraker is not connected, or has no"
-                    f" [notifier {self._name}] (see 'notify' in [maintain])."
+                    tr(
+                        "The reminder was not sent: Moonraker is not connected, or has"
+                        " no [notifier {name}] (see 'notify' in [maintain]).",
+                        name=self._name,
+                    )
                 )
             self._failed = True
         else:

@@ -6,8 +6,8 @@ import math
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from .. import wording
 from ..contract import MAX_TEXT
+from ..language import tr
 
 if TYPE_CHECKING:
     from ..contract import Amount
@@ -68,7 +68,11 @@ def moment(gcmd: GcodeCommand, name: str) -> int | None:
         return math.floor(datetime.fromisoformat(iso).astimezone().timestamp())
     except (ValueError, OverflowError):
         raise gcmd.error(
-            f"{name}={value} is no time: write 2026-11-20 or 2026-11-20T18:00."
+            tr(
+                "{name}={value} is no time: write 2026-11-20 or 2026-11-20T18:00.",
+                name=name,
+                value=value,
+            )
         ) from None
 
 
@@ -79,6 +83,11 @@ def _number(gcmd: GcodeCommand, name: str, value: str, least: float = 0.0) -> fl
         parsed = math.nan
     if not least <= parsed < math.inf:
         raise gcmd.error(
-            f"{name}={value.strip()} must be a number, {wording.amount(least)} or more."
+            tr(
+                "{name}={value} must be a number, {least} or more.",
+                name=name,
+                value=value.strip(),
+                least=least,
+            )
         )
     return parsed

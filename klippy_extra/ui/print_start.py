@@ -6,12 +6,13 @@ from typing import Mapping, Sequence
 
 from ..guard import guarded
 from ..klipper_objects import Gcode, GcodeCommand, Printer
+from ..language import tr
 from . import prompts
 from .dialogs import Dialogs
 from .display import Display
 from .question import PRINT, STOP, Question
 from .refusal import Refusal
-from .start import Start
+from .start import SHUT_DOWN, Start
 
 ANSWERS = (PRINT, STOP)
 
@@ -43,10 +44,10 @@ class PrintStart:
     def check(self, gcmd: GcodeCommand, due: Mapping[str, Sequence[str]]) -> None:
         """Let pass, or raise what ends the macro; *due* is by `at_print_start`."""
         for text in due.get("warn", ()):
-            gcmd.respond_info(f"Maintenance: {text}")
+            gcmd.respond_info(tr("Maintenance: {text}", text=text))
         texts = [*due.get("block", ()), *due.get("confirm", ())]
         if texts and self._question is not None:
-            why = "Another print start waits for an answer already."
+            why = tr("Another print start waits for an answer already.")
             raise self._refusal.error(gcmd, why)
         if "block" in due:
             self._block(gcmd, due["block"])
@@ -54,10 +55,10 @@ class PrintStart:
             self._confirm(gcmd, due["confirm"])
 
     def _block(self, gcmd: GcodeCommand, texts: Sequence[str]) -> None:
-        lines = prompts.notice("Maintenance comes first", texts)
+        lines = prompts.notice(tr("Maintenance comes first"), texts)
         self._dialogs.show("block", lines)
-        why = "maintenance comes first. " + " ".join(texts)
-        raise self._refuse(gcmd, Start(self._printer), why)
+        why = tr("The print is not started: maintenance comes first.")
+        raise self._refusal.end(gcmd, Start(self._printer), " ".join([why, *texts]))
 
     def _confirm(self, gcmd: GcodeCommand, texts: Sequence[str]) -> None:
         start = self._start = Start(self._printer)
@@ -69,18 +70,15 @@ class PrintStart:
         finally:
             self._question = self._start = None
         if ended:
-            raise self._refuse(gcmd, start, ended + ".")
+            raise self._refusal.end(gcmd, start, tr(ended))
 
     def answer(self, gcmd: GcodeCommand, answer: str) -> None:
         """Take a person's answer, from a button or typed."""
         self._dialogs.close()
         if self._question is None:
-            gcmd.respond_info("No print start waits for an answer.")
+            gcmd.respond_info(tr("No print start waits for an answer."))
         else:
             self._question.answer(answer)
-
-    def _refuse(self, gcmd: GcodeCommand, start: Start, why: str) -> Exception:
-        return self._refusal.end(gcmd, start, f"The print is not started: {why}")
 
     # What happens meanwhile
 
@@ -90,7 +88,7 @@ class PrintStart:
 
     def _shut_down(self) -> None:
         if self._question is not None:
-            self._question.end("the printer has shut down")
+            self._question.end(SHUT_DOWN)
 
     def _restarting(self, print_time: float) -> None:
         if self._question is not None:

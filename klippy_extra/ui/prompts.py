@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Sequence
 
+from ..language import tr
+
 LATER = 24  # hours
 TITLE = 28  # letters that Mainsail shows of a title
 SCREEN = "screen"  # who pressed a button, for the log
@@ -19,7 +21,8 @@ class Button(NamedTuple):
     style: str = "primary"
 
 
-CLOSE = Button("Close", "MAINTENANCE_PROMPT CLOSE=1", "info")
+def _close() -> Button:
+    return Button(tr("Close"), "MAINTENANCE_PROMPT CLOSE=1", "info")
 
 
 def dialog(
@@ -39,25 +42,25 @@ def dialog(
 
 def reminder(task: str, title: str, texts: Sequence[str]) -> list[str]:
     """Return the dialog for a task, named by its slug: done, later, or close."""
-    done = Button("Done", f"UPDATE_MAINTENANCE NAME={task} BY={SCREEN}")
+    done = Button(tr("Done"), f"UPDATE_MAINTENANCE NAME={task} BY={SCREEN}")
     later = Button(
-        "Later",
+        tr("Later"),
         f"SNOOZE_MAINTENANCE NAME={task} HOURS={LATER} BY={SCREEN}",
         "secondary",
     )
-    return dialog(title, texts, [done, later], [CLOSE])
+    return dialog(title, texts, [done, later], [_close()])
 
 
 def question(title: str, texts: Sequence[str]) -> list[str]:
     """Return the dialog that asks whether to print although a task is due."""
-    go = Button("Print anyway", "MAINTENANCE_CHECK ANSWER=print", "warning")
-    stop = Button("Do not print", "MAINTENANCE_CHECK ANSWER=stop", "error")
+    go = Button(tr("Print anyway"), "MAINTENANCE_CHECK ANSWER=print", "warning")
+    stop = Button(tr("Do not print"), "MAINTENANCE_CHECK ANSWER=stop", "error")
     return dialog(title, texts, [], [go, stop])
 
 
 def notice(title: str, texts: Sequence[str]) -> list[str]:
     """Return a dialog that only tells."""
-    return dialog(title, texts, [], [CLOSE])
+    return dialog(title, texts, [], [_close()])
 
 
 def _button(kind: str, button: Button) -> str:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Callable, Sequence
 
-from .. import wording
 from ..guard import unharmed
 from ..klipper_objects import Printer
+from ..language import mark, tr
 from . import prompts
 from .dialogs import Dialogs
 from .display import Display
@@ -25,7 +25,10 @@ AGAIN_AFTER = 3.0  # seconds after the dialog was closed by its X
 COUNT_EVERY = 5.0  # seconds between two numbers on the display
 AWAKE_EVERY = 10.0  # seconds, or a third of a short idle timeout
 HAND_OVER_WITHIN = 2.0  # seconds
-TITLE = "Print with care overdue?"
+TITLE = mark("Maintenance is due. Print?")
+STOPPED = mark("The print is not started: maintenance is due.")
+RESTARTS = mark("The print is not started: Klipper restarts.")
+ENDS = mark("The print is not started: Klipper ends.")
 
 
 class Question:
@@ -60,7 +63,7 @@ class Question:
     def answer(self, answer: str) -> None:
         self._answer = answer
         if answer == PRINT and self._start.paused():
-            self._say("The print is paused: it starts when it is resumed.")
+            self._say(tr("The print is paused: it starts when it is resumed."))
         self._ring()
 
     def end(self, why: str) -> None:
@@ -74,7 +77,7 @@ class Question:
         would be thrown out of the middle of a macro, as a fault.
         """
         held = self._without_mutex = self._mutex.test()
-        self.end("Klipper restarts")
+        self.end(RESTARTS)
         until = self._reactor.monotonic() + HAND_OVER_WITHIN
         while self._mutex.test() or self._start.active():
             now = self._reactor.monotonic()
@@ -90,9 +93,9 @@ class Question:
     # The macro's greenlet
 
     def ask(self) -> str:
-        """Return why the start is to end, as the end of a sentence, or ""."""
-        wait = f"Printing goes on by itself in {wording.amount(self._seconds)} s."
-        self._say("\n".join(["Maintenance is due.", *self._texts, wait]))
+        """Return why the start is to end, as a marked text, or ""."""
+        wait = tr("The print starts by itself in {seconds} s.", seconds=self._seconds)
+        self._say("\n".join([tr("Maintenance is due."), *self._texts, wait]))
         self._start.hold()
         try:
             while True:
@@ -108,7 +111,7 @@ class Question:
 
     def _why_not(self) -> str:
         if self._answer == STOP:
-            return "maintenance is due"
+            return STOPPED
         return self._ended or self._start.over()
 
     def _wait_outside(self) -> None:
@@ -129,7 +132,7 @@ class Question:
         until = self._reactor.monotonic() + TICK
         if unharmed(lambda: bell.wait(until, False)) is None:
             # Klipper is gone: nobody will ever give us the mutex.
-            self._ended, self._without_mutex = "Klipper ends", True
+            self._ended, self._without_mutex = ENDS, True
 
     def _is_settled(self, now: float) -> bool:
         if self._why_not():
@@ -159,16 +162,17 @@ class Question:
     def _show(self, now: float) -> None:
         if self._show_at is not None and now >= self._show_at:
             self._show_at = None
-            lines = prompts.question(TITLE, [*self._texts, self._rest(now)])
+            lines = prompts.question(tr(TITLE), [*self._texts, self._rest(now)])
             self._dialogs.show(KEY, lines, self._closed)
         if now >= self._count_at:
             self._count_at = now + COUNT_EVERY
-            self._display.show(f"Maintenance due. {self._rest(now)}")
+            self._display.show(f"{tr('Maintenance due.')} {self._rest(now)}")
 
     def _rest(self, now: float) -> str:
         if self._start.paused():
-            return "The print is paused."
-        return f"The print starts in {max(0.0, self._deadline - now):.0f} s."
+            return tr("The print is paused.")
+        left = round(max(0.0, self._deadline - now))
+        return tr("The print starts in {seconds} s.", seconds=left)
 
     def _closed(self) -> None:
         """The dialog was closed by its X, and the question stands."""

@@ -9,6 +9,7 @@ from .. import wording
 from ..contract import DUE, SOON, State
 from ..guard import guarded
 from ..klipper_objects import Gcode, HasStatus, Printer, Template
+from ..language import tr
 from ..ledger.ledger import Ledger
 from ..ledger.records import Record
 from ..settings import Settings
@@ -91,11 +92,11 @@ class Reminders:
         return status == DUE and calendar - last >= interval
 
     def _remind(self, state: State) -> None:
-        title = wording.standing(state.label, state)
-        self.say("\n".join(["Maintenance: " + title, *wording.details(state)]))
+        title = tr("Maintenance: {text}", text=wording.standing(state.label, state))
+        self.say("\n".join([title, *wording.details(state)]))
         if state.status != DUE:
             return
-        self._display.show(f"Maintenance: {state.label}")
+        self._display.show(tr("Maintenance: {text}", text=state.label))
         self._notes.add(state.label)
         if self._dialogs.key in ("", state.task):
             self.show(state)
@@ -146,7 +147,13 @@ class Reminders:
             except self._printer.command_error as error:
                 if slug not in self._failed:
                     self._failed.add(slug)
-                    self.say(f"Maintenance: the G-code for '{slug}' failed: {error}")
+                    self.say(
+                        tr(
+                            "Maintenance: the G-code for '{task}' failed: {error}",
+                            task=slug,
+                            error=str(error),
+                        )
+                    )
 
         self._reactor.register_callback(guarded(run, f"the G-code for {slug!r}"))
 

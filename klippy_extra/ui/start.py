@@ -10,8 +10,15 @@ import inspect
 from typing import Any, Callable
 
 from ..klipper_objects import Printer
+from ..language import mark
 
 CANCEL = "// action:cancel"
+
+# Why a print does not start.
+SHUT_DOWN = mark("The print is not started: the printer has shut down.")
+CANCELLED = mark("The print is not started: it was cancelled.")
+HEATER_OFF = mark("The print is not started: a heater was switched off meanwhile.")
+MOTORS_OFF = mark("The print is not started: the motors were switched off meanwhile.")
 
 
 class Start:
@@ -32,15 +39,15 @@ class Start:
     # The world
 
     def over(self) -> str:
-        """Why this start is not to go on, as the end of a sentence, or ""."""
+        """Why this start is not to go on, as a marked text, or ""."""
         if self._printer.is_shutdown():
-            return "the printer has shut down"
+            return SHUT_DOWN
         if self._is_cancelled or self._open_file() != self._file:
-            return "it was cancelled"
+            return CANCELLED
         if self._heated - self._heated_now():
-            return "a heater was switched off meanwhile"
+            return HEATER_OFF
         if self._homed - self._homed_now():
-            return "the motors were switched off meanwhile"
+            return MOTORS_OFF
         return ""
 
     def paused(self) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Callable
 from .. import contract
 from ..contract import Command, ContractError
 from ..guard import guarded, unharmed
+from ..language import mark, tr
 from ..storage.export import table
 
 if TYPE_CHECKING:
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 
 Handler = Callable[["WebRequest", "Running"], None]
 
-NOT_READY = "The printer is not ready."
+NOT_READY = mark("The printer is not ready.")
 A_TURN = 5  # tasks that are made in one turn of the reactor
 LISTED = 100  # entries of the log, unless asked for more
 PATIENCE = 5.0  # seconds for a change to reach the disk
-UNSAVED = "is changed, but the disk has not confirmed it yet."
+UNSAVED = mark("is changed, but the disk has not confirmed it yet.")
 
 
 class Web:
@@ -54,7 +55,7 @@ class Web:
         def entry(request: WebRequest) -> None:
             running = self._office.running
             if running is None:
-                raise request.error(NOT_READY)
+                raise request.error(tr(NOT_READY))
             handler(request, running)
 
         return entry
@@ -78,7 +79,7 @@ class Web:
         """Let others run. Requests are handled in greenlets of their own."""
         now = self._reactor.monotonic()
         if unharmed(lambda: self._reactor.pause(now)) is None:
-            raise request.error(NOT_READY)
+            raise request.error(tr(NOT_READY))
 
     def _log(self, request: WebRequest, running: Running) -> None:
         limit = _count(request, "limit", LISTED)
@@ -116,14 +117,14 @@ class Web:
             raise request.error(refused[0])
         # Waiting here holds nobody up, as in `_pause`.
         until = self._reactor.monotonic() + PATIENCE
-        text = unharmed(lambda: written.wait(until, UNSAVED))
-        request.send({"text": text or UNSAVED})
+        text = unharmed(lambda: written.wait(until, ""))
+        request.send({"text": text or tr(UNSAVED)})
 
     def _task(self, request: WebRequest) -> Task:
         name = str(request.get("task"))
         task = self._office.find(name)
         if task is None:
-            raise request.error(f"There is no maintenance task '{name}'.")
+            raise request.error(tr("There is no maintenance task '{name}'.", name=name))
         return task
 
 
@@ -133,4 +134,4 @@ def _count(request: WebRequest, name: str, default: int) -> int:
     try:
         return max(1, int(value))
     except (TypeError, ValueError, OverflowError):
-        raise request.error(f"{name} must be a whole number.") from None
+        raise request.error(tr("{name} must be a whole number.", name=name)) from None

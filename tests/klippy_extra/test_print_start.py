@@ -119,7 +119,7 @@ def asking_file(due, tmp_path):
     printer.lookup("virtual_sdcard")._folder = tmp_path
     printer.print_file("job.gcode")
     printer.advance(5)
-    assert count(printer, "prompt_begin Print with care overdue?") == 1
+    assert count(printer, "prompt_begin Maintenance is due. Print?") == 1
     assert printer.status("print_stats")["state"] == "printing"
     return printer
 
@@ -244,16 +244,16 @@ def test_the_question_comes_after_screens_have_shown_that_a_print_begins(due):
     """KlipperScreen drops every dialog at that moment."""
     printer = due(CONFIRM)
     printer.gcode("PRINT_START", 1)
-    assert count(printer, "prompt_begin Print with") == 0
+    assert count(printer, "prompt_begin Maintenance is") == 0
     printer.advance(2)
-    assert count(printer, "prompt_begin Print with") == 1
+    assert count(printer, "prompt_begin Maintenance is") == 1
 
 
 def test_the_question_is_asked_again_when_it_was_closed_by_its_x(asking):
     asking.lookup("gcode").respond_raw("// action:prompt_end")
     asking.advance(5)
 
-    assert count(asking, "prompt_begin Print with") == 2
+    assert count(asking, "prompt_begin Maintenance is") == 2
     asking.gcode("MAINTENANCE_CHECK ANSWER=print")
     assert count(asking, "off we go") == 1
 
