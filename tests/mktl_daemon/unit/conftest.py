@@ -124,6 +124,12 @@ class Box:
         assert done, f"{len(self.things)} of {count} came: {self.things!r:.200}"
         return self.things
 
+    def wait_for(self, thing):
+        """Wait until *thing* has come, whatever came before it."""
+        with self._changed:
+            done = self._changed.wait_for(lambda: thing in self.things, DEADLINE)
+        assert done, f"{thing!r} is not among {self.things!r:.200}"
+
 
 @pytest.fixture
 def box():

@@ -139,17 +139,17 @@ def test_a_key_that_is_handed_over_while_both_stay_is_followed(town, box):
     shared = mktl.get("pie.shared")
     shared.register(lambda item, value, when: box.put(value))
     shared.set(1)
-    box.wait(1)
+    box.wait_for(1)
     wanted = 1
     for giver, taker in ((one, two), (two, one)):
         giver.change("-shared")
         taker.change("+shared")
         taker.set("shared", wanted + 1)
         wanted += 1
-        assert box.wait(wanted)[-1] == wanted
+        box.wait_for(wanted)
         wanted += 1
         shared.set(wanted)
-        assert box.wait(wanted)[-1] == wanted
+        box.wait_for(wanted)
 
 
 def test_a_key_is_followed_to_who_takes_it_from_a_daemon_that_is_gone(town, box):
@@ -159,13 +159,13 @@ def test_a_key_is_followed_to_who_takes_it_from_a_daemon_that_is_gone(town, box)
     shared = mktl.get("pie.shared")
     shared.register(lambda item, value, when: box.put(value))
     shared.set(1)
-    box.wait(1)
+    box.wait_for(1)
     town.stop(one.started, signal.SIGKILL)
     two.change("+shared")
     two.set("shared", 2)
-    assert box.wait(2)[-1] == 2
+    box.wait_for(2)
     shared.set(3)
-    assert box.wait(3)[-1] == 3
+    box.wait_for(3)
 
 
 def test_a_request_finds_a_key_that_was_handed_over(town):
