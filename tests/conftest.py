@@ -88,11 +88,28 @@ def pytest_xdist_auto_num_workers(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Give what is repeated time enough, and begin with it: it takes longest."""
-    repeated = [item for item in items if item.get_closest_marker("soak")]
-    for item in repeated:
-        item.add_marker(pytest.mark.timeout(SOAK_SECONDS))
-    items[:] = repeated + [item for item in items if item not in repeated]
+    """Give what is repeated time enough, and begin each process's share with what waits.
+
+    A share is a run of neighbours in this list. What ends last would keep one process
+    busy while the others have nothing left.
+    """
+    for item in items:
+        if item.get_closest_marker("soak"):
+            item.add_marker(pytest.mark.timeout(SOAK_SECONDS))
+    kinds = ([], [], [])
+    for item in items:
+        kinds[_haste(item)].append(item)
+    shares = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    items[:] = [
+        item for n in range(shares) for kind in kinds for item in kind[n::shares]
+    ]
+
+
+def _haste(item):
+    """0 for what is repeated, 1 for what waits for other programs, 2 for the rest."""
+    if item.get_closest_marker("soak"):
+        return 0
+    return 1 if item.get_closest_marker("system") else 2
 
 
 @pytest.hookimpl(hookwrapper=True)
