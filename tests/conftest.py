@@ -88,10 +88,10 @@ def pytest_xdist_auto_num_workers(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Give what is repeated time enough, and begin each process's share with what waits.
+    """Give what is repeated time enough, and begin each share with what waits.
 
-    A share is a run of neighbours in this list. What ends last would keep one process
-    busy while the others have nothing left.
+    A process's share is a run of neighbours in this list. What ends last would keep
+    one process busy while the others have nothing left.
     """
     for item in items:
         if item.get_closest_marker("soak"):

@@ -138,6 +138,9 @@ def ask(url: str, path: str, body: Json | None = None) -> Any:
 
 
 def main(arguments: list[str]) -> int:
+    if arguments[-1:] == ["--help"]:
+        sys.stdout.write(__doc__ or "")
+        return 0
     if len(arguments) != 2 or arguments[0] not in ("sections", "adjust"):
         sys.stderr.write(__doc__ or "")
         return 2

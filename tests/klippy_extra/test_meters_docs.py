@@ -19,12 +19,6 @@ PRESETS = (ROOT / "docs" / "presets.md").read_text(encoding="utf-8")
 INSTALLING = (ROOT / "docs" / "installing.md").read_text(encoding="utf-8")
 
 
-def blocks(text):
-    return [
-        b for b in re.findall(r"```\n(.*?)```", text, re.DOTALL) if "[maintain" in b
-    ]
-
-
 def rows(text):
     """The cells of each line of a table."""
     for line in text.splitlines():
@@ -70,13 +64,6 @@ def test_every_option_of_the_installer_is_in_the_table():
     assert offered == set(
         re.findall(r"(--[\w-]+)", "".join(c[0] for c in rows(INSTALLING)))
     )
-
-
-@pytest.mark.parametrize("block", blocks(METERS) + blocks(PRESETS))
-def test_an_example_can_be_pasted(tmp_path, block):
-    config = block if "[maintain]" in block else "[maintain]\n" + block
-    with VirtualPrinter(config, tmp_path) as printer:
-        assert printer.state == "ready", printer.state_message
 
 
 @pytest.mark.parametrize("machine", presets.machines())
