@@ -64,7 +64,7 @@ class Commands:
         future: Future[Result | None] = Future()
         ident = uuid.uuid4().hex
         try:
-            self.transactions.check(printer, client)
+            self.transactions.check(printer, task, client)
             command = make(self._reachable(printer, task), ident)
             payload = command.encode()
         except Exception as error:  # noqa: BLE001 - whoever asks gets it

@@ -56,9 +56,8 @@ class Settable(Item):
                 record.shape, record.values, field, value, by, transaction
             )
 
-        # Who does not say who it is has the limits of the printer and of all.
-        client = "" if by == NOBODY else by
-        future = self.bridge.ask(printer, task, make, client)
+        # Those who do not say who they are have the limits of one client together.
+        future = self.bridge.ask(printer, task, make, client=by)
         answer: Future[Payload] = Future()
 
         def settle(done: Future[Any]) -> None:

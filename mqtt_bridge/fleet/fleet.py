@@ -118,6 +118,8 @@ class Fleet:
         self, base: str, where: Topic, payload: bytes, now: float, changes: Changes
     ) -> None:
         known = self.printers.get(where.printer)
+        if known is None and payload and len(self.printers) >= MAX_PRINTERS:
+            raise ContractError(f"more than {MAX_PRINTERS} printers")
         printer = known or Printer(where.printer, base)
         if printer.base != base:
             raise ContractError(f"{where.printer!r} is below {printer.base!r} already")
@@ -130,9 +132,6 @@ class Fleet:
             if not payload and printer.empty:
                 self.forget(printer.slug, changes)
         elif not printer.empty:
-            if len(self.printers) >= MAX_PRINTERS:
-                hide(printer.record, changes)
-                raise ContractError(f"more than {MAX_PRINTERS} printers")
             self.printers[printer.slug] = printer
             self.size += printer.size
 

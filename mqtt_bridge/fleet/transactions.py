@@ -13,9 +13,9 @@ from mqtt_bridge import contract
 from mqtt_bridge.contract import Result
 
 ANSWER_WITHIN = 5.0  # seconds
-# Open transactions of all, for one printer, and of one client. Whoever has too many is
-# refused at once, so that the others are served.
-MAX_OPEN, MAX_FOR_PRINTER, MAX_OF_CLIENT = 10_000, 1_000, 500
+# Open transactions of all, for one printer, for one task, and of one client. Whoever
+# has too many is refused at once, so that the others are served.
+MAX_OPEN, MAX_FOR_PRINTER, MAX_FOR_TASK, MAX_OF_CLIENT = 10_000, 1_000, 400, 500
 
 ERRORS: dict[str, type[Exception]] = {
     contract.UNKNOWN_TASK: KeyError,
@@ -62,6 +62,7 @@ class Transactions:
         self._results: dict[tuple[str, str], list[str]] = {}
         self._printers: Counter[str] = Counter()
         self._clients: Counter[str] = Counter()
+        self._tasks: Counter[str] = Counter()  # by printer and task
 
     def __len__(self) -> int:
         return len(self._open)
@@ -71,13 +72,17 @@ class Transactions:
         """When `expired` has something to tell, at the earliest."""
         return next((each.deadline for each in self._open.values()), None)
 
-    def check(self, printer: str, client: str = "") -> None:
+    def check(self, printer: str, task: str, client: str = "") -> None:
         """Raise RuntimeError if too many are open for one more. Safe in any thread."""
         if len(self._open) >= MAX_OPEN:
             raise RuntimeError(f"{MAX_OPEN} commands wait for an answer already")
         if self._printers[printer] >= MAX_FOR_PRINTER:
             raise RuntimeError(
                 f"{MAX_FOR_PRINTER} commands wait for printer {printer!r} already"
+            )
+        if self._tasks[f"{printer}.{task}"] >= MAX_FOR_TASK:
+            raise RuntimeError(
+                f"{MAX_FOR_TASK} commands wait for task '{printer}.{task}' already"
             )
         if client and self._clients[client] >= MAX_OF_CLIENT:
             raise RuntimeError(
@@ -98,12 +103,13 @@ class Transactions:
 
         What *changes* nothing has its answer in the result, and not in a state.
         """
-        self.check(printer, client)
+        self.check(printer, task, client)
         self._open[transaction] = _Transaction(
             printer, task, now + self.answer_within, client, changes=changes
         )
         self._printers[printer] += 1
         self._clients[client] += 1
+        self._tasks[f"{printer}.{task}"] += 1
 
     def answered(self, printer: str, result: Result, seq: int) -> list[Outcome]:
         """Take *printer*'s result; *seq* is that of the task's newest state.
@@ -172,6 +178,7 @@ class Transactions:
         transaction = self._open.pop(ident)
         for counter, name in (
             (self._printers, transaction.printer), (self._clients, transaction.client),
+            (self._tasks, f"{transaction.printer}.{transaction.task}"),
         ):  # fmt: skip
             counter[name] -= 1
             if counter[name] <= 0:

@@ -9,13 +9,20 @@ import pytest
 import zmq
 
 from mqtt_bridge import contract
+from mqtt_bridge.assembly import make_bridge
+from mqtt_bridge.broker import buffered_socket, inbox
+from mqtt_bridge.settings import Broker as BrokerSettings
+from mqtt_bridge.settings import Settings
+from tests.brokers import ScriptedBroker
 from tests.mqtt_bridge import messages as m
 from tests.mqtt_bridge.processes import Community, until
 from tests.mqtt_bridge.scripted import ScriptedPrinter
+from tests.system.test_bridge_broker import Items
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
-FLOOD = 3_000  # SETs
+FLOOD = 60_000  # SETs that are refused at once
+SENT = 3_000  # SETs of which some are sent
 WITHIN = 1.0  # seconds for another client's SET
 
 
@@ -57,15 +64,16 @@ def port_of(community):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
+    ("key", "value", "count"),
     [
-        ("voron.rods.threshold", -1.0),  # refused at once
-        ("voron.rods.threshold", 100.0),  # of these some hundred wait for the printer
-        ("gone.rods.done", 1),  # a printer that is offline
+        ("voron.rods.threshold", -1.0, FLOOD),  # refused at once
+        # Of these some hundred wait for the printer.
+        ("voron.rods.threshold", 100.0, SENT),
+        ("gone.rods.done", 1, SENT),  # a printer that is offline
     ],
 )
 def test_while_one_client_floods_anothers_set_ends_within_a_second(
-    community, broker, key, value
+    community, broker, key, value, count
 ):
     """60,000 SETs of one client stalled the bridge for a minute."""
     with (
@@ -82,9 +90,9 @@ def test_while_one_client_floods_anothers_set_ends_within_a_second(
         answered = []
 
         def flood():
-            for _ in range(FLOOD):
+            for _ in range(count):
                 flooder.set(key, value)
-            while len(answered) < FLOOD:
+            while len(answered) < count:
                 answered.append(flooder.reply())
 
         flooding = threading.Thread(target=flood)
@@ -138,3 +146,28 @@ def test_a_printer_that_floods_states_and_events_keeps_no_command_waiting(
             thread.join()
             other.socket.close()
         assert "no connection" not in bridge.log
+
+
+def test_what_waits_to_be_read_has_a_limit_and_nothing_is_lost(monkeypatch):
+    """Beyond it the bridge stops reading, and TCP tells the broker to wait."""
+    monkeypatch.setattr(inbox, "FULL", 100_000)
+    with ScriptedBroker() as source:
+        bridge = make_bridge(
+            Settings(broker=BrokerSettings(host="127.0.0.1", port=source.port)), Items()
+        )
+        bridge.start()
+        try:
+            assert bridge.ready.wait(30)
+            monkeypatch.setattr(inbox, "PORTION", 0)  # from now on nobody reads states
+            printers = [f"p{number}" for number in range(2000)]
+            for slug in printers:
+                for topic, payload in m.printer(slug).items():
+                    source.publish(topic, payload)
+            until(lambda: bridge.inbox.full, "it is full")
+            most = inbox.FULL + buffered_socket.READ * 2
+            assert bridge.inbox.size < most
+            monkeypatch.setattr(inbox, "PORTION", 100)
+            until(lambda: len(bridge.fleet.printers) == len(printers), "all printers")
+            assert bridge.link.connects == 1
+        finally:
+            bridge.close()

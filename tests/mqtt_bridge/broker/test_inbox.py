@@ -89,3 +89,7 @@ def test_nobody_waits_for_a_reader_that_has_ended():
 
     assert not box.offer(list)
     assert box.take().calls == [list]
+
+
+def test_what_waits_is_limited_to_64_mib():
+    assert inbox.FULL == 64 * 1024 * 1024

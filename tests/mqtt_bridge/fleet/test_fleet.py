@@ -534,3 +534,43 @@ def test_what_has_not_arrived_is_named_by_its_topics(mirrored):
     assert mirrored.fleet.lacks(belt)
     mirrored.connection(True)
     assert m.topic("voron", "availability") in mirrored.fleet.missing()["voron"]
+
+
+def test_printers_have_a_limit_and_those_that_are_there_go_on(monkeypatch, caplog):
+    assert fleet.MAX_PRINTERS == 100_000
+    monkeypatch.setattr(fleet, "MAX_PRINTERS", 2)
+    mirror = Mirror()
+    for slug in ("a", "b", "c"):
+        mirror.hear(m.printer(slug))
+    assert set(mirror.fleet.printers) == {"a", "b"}
+    assert not any(key.startswith("c.") for key in mirror.items)
+    assert "more than 2 printers" in caplog.text
+
+    mirror.hear({m.topic("b", "tasks/rods"): m.state(seq=2, limits=TWO).encode()})
+    assert mirror["b.rods.used"] == mirror["a.rods.used"]
+    mirror.hear(dict.fromkeys(m.printer("a"), b""))
+    mirror.hear(m.printer("c"))
+    assert set(mirror.fleet.printers) == {"b", "c"}
+
+
+def test_tasks_of_a_printer_have_a_limit(monkeypatch, caplog):
+    monkeypatch.setattr(fleet, "MAX_TASKS", 2)
+    mirror = Mirror()
+    mirror.hear({
+        m.topic("voron", f"tasks/t{number}"): m.state(f"t{number}").encode()
+        for number in range(3)
+    })  # fmt: skip
+    assert set(mirror.fleet.printers["voron"].tasks) == {"t0", "t1"}
+    mirror.hear(m.printer("voron", tuple(m.state(f"t{n}") for n in range(3))))
+    assert "more than 2 tasks" in caplog.text
+    assert mirror.fleet.printers["voron"].state.info is None
+
+
+def test_the_log_names_no_more_topics_than_the_limit(monkeypatch, caplog):
+    monkeypatch.setattr(fleet, "MAX_COMPLAINTS", 3)
+    mirror = Mirror()
+    for number in range(10):
+        mirror.hear({m.topic(f"p{number}", "info"): b"x"})
+    assert mirror.fleet.refused == 10
+    assert caplog.text.count("message dropped") == 4
+    assert caplog.text.count("names no more dropped messages") == 1

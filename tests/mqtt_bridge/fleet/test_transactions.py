@@ -119,6 +119,18 @@ def test_one_printer_and_one_client_may_not_take_all(monkeypatch):
     made.open("6", "voron", "rods", now=0.0, client="a@x")
 
 
+def test_one_task_may_not_take_all_of_its_printer(monkeypatch):
+    monkeypatch.setattr(transactions, "MAX_FOR_TASK", 1)
+    made = Transactions()
+    made.open("1", "voron", "rods", now=0.0)
+    with pytest.raises(RuntimeError, match=r"wait for task 'voron\.rods'"):
+        made.open("2", "voron", "rods", now=0.0)
+    made.open("3", "voron", "belt", now=0.0)
+
+    made.answered("voron", Result("1", "rods", code=contract.INTERNAL), seq=0)
+    made.open("4", "voron", "rods", now=0.0)
+
+
 def test_a_command_that_the_broker_refuses_ends_at_once():
     made = Transactions()
     made.open("1", "voron", "rods", now=0.0)

@@ -7,6 +7,7 @@ import sqlite3
 
 import pytest
 
+from mqtt_bridge.push import memory as memory_module
 from mqtt_bridge.push.memory import Memory
 
 
@@ -104,3 +105,10 @@ def test_it_is_a_database(memory, tmp_path):
     with sqlite3.connect(tmp_path / "push.db") as database:
         assert database.execute("SELECT count(*) FROM told").fetchone() == (1,)
     database.close()
+
+
+def test_no_more_events_are_kept_than_the_limit(memory, monkeypatch):
+    monkeypatch.setattr(memory_module, "REMEMBERED", 4)
+    monkeypatch.setattr(memory_module, "TRIM", 10)
+    memory.append([("told", f"voron/{number}/rods/due") for number in range(10)])
+    assert reload(memory)["told"] == [f"voron/{n}/rods/due" for n in range(6, 10)]

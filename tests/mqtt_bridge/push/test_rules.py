@@ -10,6 +10,7 @@ import pytest
 
 from mqtt_bridge.contract import Event
 from mqtt_bridge.fleet.records import PrinterEvent
+from mqtt_bridge.push import rules
 from mqtt_bridge.push.rules import BURST, GIVE_UP, MOST_HELD, REFILL, PushQueue
 from mqtt_bridge.settings import Push, Rule
 
@@ -353,3 +354,12 @@ def test_a_link_to_anything_but_a_web_page_is_left_out():
     made = notifier()
     made.happened(told(guide="javascript:alert(1)"), NOON)
     assert sent(made, NOON)[0].guide == ""
+
+
+def test_events_that_were_told_are_remembered_up_to_a_limit(monkeypatch):
+    monkeypatch.setattr(rules, "REMEMBERED", 4)
+    made = notifier()
+    for seq in range(10):
+        made.happened(told(seq=seq), NOON)
+    assert len(made._told) == 4
+    assert not made.happened(told(seq=9), NOON)

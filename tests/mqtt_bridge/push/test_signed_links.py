@@ -71,3 +71,11 @@ def test_a_used_link_is_forgotten_once_it_is_too_old():
 )
 def test_damaged_memories_of_links_are_left_out(kept):
     assert UsedLinks(kept).kept() == []
+
+
+def test_links_that_were_used_are_remembered_up_to_a_limit(monkeypatch):
+    monkeypatch.setattr(signed_links, "REMEMBERED", 2)
+    used = UsedLinks()
+    for number in range(5):
+        assert used.take(PRESS._replace(done_count=number), 0.0)
+    assert [press.done_count for press in used.kept()] == [3, 4]

@@ -1,0 +1,35 @@
+"""What is too long is dropped, and named as often as the log can bear."""
+
+from __future__ import annotations
+
+from mqtt_bridge.broker import receiver
+from mqtt_bridge.broker.inbox import Inbox
+from mqtt_bridge.broker.marks import Marks
+from mqtt_bridge.broker.packets import MAX_PAYLOAD, Publication
+from mqtt_bridge.broker.receiver import Receiver
+from mqtt_bridge.settings import Broker
+
+
+def made():
+    box = Inbox()
+    return box, Receiver(Broker(), box, lambda _: True, Marks(), "mark")
+
+
+def test_a_message_that_is_too_long_is_dropped_and_its_topic_named_once(caplog):
+    box, reader = made()
+    topic = "klipper_upkeep/voron/info"
+    for _ in range(3):
+        reader.receive(Publication(topic, b"x" * (MAX_PAYLOAD + 1), False))
+    reader.receive(Publication(topic, b"{}", False))
+    assert box.take().states == {topic: b"{}"}
+    assert reader.dropped == 3
+    assert caplog.text.count("is dropped") == 1
+
+
+def test_the_log_names_no_more_topics_than_the_limit(monkeypatch, caplog):
+    monkeypatch.setattr(receiver, "MOST_NAMED", 2)
+    _, reader = made()
+    for number in range(5):
+        reader.drop(f"klipper_upkeep/p{number}/info", 2 << 20)
+    assert reader.dropped == 5
+    assert caplog.text.count("is dropped") == 2
