@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import functools
 import logging
-from typing import Any, Callable, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Callable, TypeVar, cast
+
+if TYPE_CHECKING:
+    from .klipper_objects import Printer
 
 Result = TypeVar("Result")
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -46,6 +49,30 @@ def guarded(
         return result
 
     return cast("Function", entry)
+
+
+class Handlers:
+    """Handlers of events: a fault in one is a problem until that one works again."""
+
+    def __init__(self, printer: Printer) -> None:
+        self._printer = printer
+        self._failed: set[str] = set()
+
+    @property
+    def failing(self) -> bool:
+        """Whether what an event should have told was missed the last time."""
+        return bool(self._failed)
+
+    def add(self, event: str, handle: Callable[..., Any]) -> None:
+        def handled(*args: Any) -> None:
+            handle(*args)
+            self._failed.discard(event)
+
+        def failed(*args: Any) -> None:
+            self._failed.add(event)
+
+        entry = guarded(handled, event, failed)
+        self._printer.register_event_handler(event, entry)
 
 
 def unharmed(wait: Callable[[], Result]) -> Result | None:

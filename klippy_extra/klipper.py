@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping, NamedTuple, Sequence
 
-from .guard import guarded
+from .guard import Handlers
 from .klipper_objects import Carriage, HomingMove, MotionQueue, Printer, Stepper
 
 # Sections that put one of Klipper's own probes into `probe`. Others (Beacon,
@@ -242,7 +242,7 @@ class Drawing:
     position of one is subtracted from that of the other.
     """
 
-    def __init__(self, printer: Printer) -> None:
+    def __init__(self, printer: Printer, handlers: Handlers) -> None:
         self._gcode_move = printer.lookup_object("gcode_move", None)
         self._toolhead = printer.lookup_object("toolhead", None)
         self._extruder = self._active()
@@ -250,8 +250,7 @@ class Drawing:
         self._position = self._read()
         self._drawn = 0.0
         # Klipper's own handler comes before: the position is the new extruder's then.
-        event = "extruder:activate_extruder"
-        printer.register_event_handler(event, guarded(self._other_extruder, event))
+        handlers.add("extruder:activate_extruder", self._other_extruder)
 
     def begin(self) -> None:
         """Take note that a job has begun since the last look."""

@@ -8,7 +8,7 @@ from typing import List, Mapping, Sequence, Tuple, Union
 
 from .. import klipper
 from ..contract import Meter
-from ..guard import guarded
+from ..guard import Handlers
 from ..klipper_objects import Carriage, PlannedMove, Printer, Toolhead
 from .base import Increments
 from .families import each
@@ -23,16 +23,18 @@ Moving = List[Tuple[str, int]]  # meters of carriages that move, each with its a
 CHORD = 5.0  # mm: a tower rises and falls along a straight move
 
 
-def carriages(printer: Printer) -> Carriages:
+def carriages(printer: Printer, handlers: Handlers) -> Carriages:
     """Return what reads this printer's carriages; one without any has no meters."""
     rails = klipper.carriages(printer)
-    return DualCarriages(printer, rails) if rails else Towers(printer)
+    return DualCarriages(printer, rails, handlers) if rails else Towers(printer)
 
 
 class DualCarriages:
     """Carriages that share an axis: one moves, or both do, as their modes say."""
 
-    def __init__(self, printer: Printer, rails: Mapping[str, Carriage]) -> None:
+    def __init__(
+        self, printer: Printer, rails: Mapping[str, Carriage], handlers: Handlers
+    ) -> None:
         self.moves = MOVES
         named = each("travel_carriage", rails)
         self.meters = dict(named.values())
@@ -51,7 +53,7 @@ class DualCarriages:
             ("dual_carriage:update_kinematics", self._about_to_switch),
             ("toolhead:set_position", self._has_switched),
         ):
-            printer.register_event_handler(event, guarded(handle, event))
+            handlers.add(event, handle)
 
     def read(self, pieces: Sequence[Piece], lengths: Sequence[float]) -> Increments:
         self._notice()

@@ -6,7 +6,7 @@ from typing import Any, Sequence
 
 from .. import klipper
 from ..contract import Meter
-from ..guard import guarded
+from ..guard import Handlers
 from ..klipper_objects import HomingMove, Printer, Rail, Toolhead
 from .base import Increments, Options
 from .families import each, meters
@@ -19,6 +19,7 @@ class Events:
         self._toolhead: Toolhead = printer.lookup_object("toolhead")
         self._reactor = printer.get_reactor()
         self._pending: Increments = {}
+        self._handlers = Handlers(printer)
         self._in_rails = False
         self._touches = klipper.Touches()
         self._axes = each("homings", klipper.homed_axes(printer))
@@ -38,7 +39,11 @@ class Events:
             ("probe:update_results", self._probed),
             ("extruder:activate_extruder", self._changed_tool),
         ):
-            printer.register_event_handler(event, guarded(handle, event))
+            self._handlers.add(event, handle)
+
+    @property
+    def failing(self) -> bool:
+        return self._handlers.failing
 
     def poll(self, eventtime: float) -> Increments:
         increments, self._pending = self._pending, {}

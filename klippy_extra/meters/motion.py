@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 from .. import klipper
 from ..contract import Meter
-from ..guard import guarded
+from ..guard import Handlers, guarded
 from ..klipper_objects import HomingMove, Mcu, MotionQueue, Printer, Toolhead
 from .base import Increments, Options
 from .filament import Filament
@@ -34,7 +34,8 @@ class Motion:
     def __init__(self, printer: Printer, options: Options) -> None:
         self.meters: dict[str, Meter] = {}
         self._printer = printer
-        self.failing = False  # whether the last look at the queues failed
+        self._failed = False  # whether the last look at the queues failed
+        self._handlers = Handlers(printer)
         self._pending: Increments = {}
         self._readers: dict[str, Reader] = {}  # by the queue's name
         self._queues: dict[str, Queue] = {}
@@ -50,7 +51,9 @@ class Motion:
     def _find_queues(self, queues: dict[str, MotionQueue]) -> None:
         if "toolhead" in queues and klipper.has_axes(self._printer):
             self._names.append((self._printer.lookup_object("toolhead"), "toolhead"))
-            self._read(Travel(self._printer), {"toolhead": queues["toolhead"]})
+            self._read(
+                Travel(self._printer, self._handlers), {"toolhead": queues["toolhead"]}
+            )
         extruders = {
             name: extruder
             for name, extruder in klipper.extruders(self._printer).items()
@@ -81,11 +84,16 @@ class Motion:
             ("homing:homing_move_begin", self._homing_begins),
             ("homing:homing_move_end", self._homing_ends),
         ):
-            self._printer.register_event_handler(event, guarded(handle, event))
+            self._handlers.add(event, handle)
         self._timer = self._reactor.register_timer(
             guarded(self._timed, "counting motion", self._again),
             self._reactor.NOW,
         )
+
+    @property
+    def failing(self) -> bool:
+        """Whether something of what moves was missed the last time."""
+        return self._failed or self._handlers.failing
 
     def poll(self, eventtime: float) -> Increments:
         increments, self._pending = self._pending, {}
@@ -106,12 +114,12 @@ class Motion:
         if not self._queues:
             return float(self._reactor.NEVER)
         behind = self._read_some(eventtime)
-        self.failing = False
+        self._failed = False
         return eventtime + (SOON if behind else LOOK)
 
     def _again(self, eventtime: float) -> float:
         """Say when to try again what has failed."""
-        self.failing = True
+        self._failed = True
         return eventtime + LOOK
 
     def _read_some(self, eventtime: float) -> bool:

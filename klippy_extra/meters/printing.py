@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from ..guard import guarded
+from ..guard import Handlers
 from ..klipper import Drawing
 from ..klipper_objects import HasStatus, Printer
 from .base import Increments, Options
@@ -35,15 +35,18 @@ class Printing:
         if self._stats is not None:  # that a stream was cancelled cannot be told
             self.meters.update(meters("jobs_cancelled"))
         self._stream = Stream(printer)
-        self._drawing = Drawing(printer)
+        self._handlers = Handlers(printer)
+        self._drawing = Drawing(printer, self._handlers)
         self._state = "standby"
         self._total = 0.0  # seconds of this job that were counted
         self._printed = False  # whether any of them was printing
         self._seen = printer.get_reactor().monotonic()
         self._pending: Increments = {}
-        printer.register_event_handler(
-            "virtual_sdcard:reset_file", guarded(self._reset, "the end of a print job")
-        )
+        self._handlers.add("virtual_sdcard:reset_file", self._reset)
+
+    @property
+    def failing(self) -> bool:
+        return self._handlers.failing
 
     def poll(self, eventtime: float) -> Increments:
         passed = max(0.0, eventtime - self._seen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Sequence
 
 from .. import klipper
+from ..guard import Handlers
 from ..klipper_objects import HomingMove, Printer
 from .base import Increments
 from .carriages import carriages
@@ -15,10 +16,10 @@ from .queue import MOVES, Piece
 class Travel:
     """``travel_x``, ``travel_y``, ``travel_z``, and carriages where they differ."""
 
-    def __init__(self, printer: Printer) -> None:
+    def __init__(self, printer: Printer, handlers: Handlers) -> None:
         named = each("travel", klipper.AXES)
         self._axes = [named[axis][0] for axis in klipper.AXES]
-        self._carriages = carriages(printer)
+        self._carriages = carriages(printer, handlers)
         self.moves = self._carriages.moves
         self.meters = dict(named.values(), **self._carriages.meters)
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from klippy_extra.guard import Handlers
 from klippy_extra.meters.carriages import DualCarriages, Towers, carriages
 from klippy_extra.meters.filament import UNLOADED, Filament, Strand
 from klippy_extra.meters.queue import MOVES, SLICE, Queue
@@ -317,7 +318,7 @@ def test_homing_counts_what_the_steppers_ran_through_the_kinematics():
     printer = machine(kinematics)
     a, b, _ = kinematics.steppers
 
-    assert Travel(printer).homed(
+    assert Travel(printer, Handlers(printer)).homed(
         "toolhead", homed(printer, a.ran(-800), b.ran(-800))
     ) == {"travel_x": pytest.approx(10.0), "travel_y": 0.0, "travel_z": 0.0}
 
@@ -328,7 +329,9 @@ def test_kinematics_that_cannot_tell_an_axis_count_nothing_of_it():
     printer = machine(kinematics)
     z = kinematics.steppers[2]
 
-    assert Travel(printer).homed("toolhead", homed(printer, z.ran(80))) == {
+    assert Travel(printer, Handlers(printer)).homed(
+        "toolhead", homed(printer, z.ran(80))
+    ) == {
         "travel_x": 0.0,
         "travel_y": 0.0,
         "travel_z": pytest.approx(1.0),
@@ -357,7 +360,8 @@ def test_of_two_carriages_only_those_move_that_are_switched_on(newer):
         module.dc = [Rail(modes, name) for name in modes]
         names = ["0", "1"]
     first, second = (f"travel_carriage_{name}" for name in names)
-    travel = Travel(machine(CoreXY(), dual_carriage=module))
+    printer = machine(CoreXY(), dual_carriage=module)
+    travel = Travel(printer, Handlers(printer))
     ten = [(move(0.0, 1.0), 0.0, 1.0, 10.0)]
 
     assert {first, second} <= set(travel.meters)
@@ -374,7 +378,7 @@ def test_what_was_planned_before_a_switch_is_of_the_carriage_that_moved_then():
     module = SimpleNamespace(dc_rails={name: Rail(modes, name) for name in modes})
     printer = machine(CoreXY(), dual_carriage=module)
     printer.objects["toolhead"].check_busy = lambda eventtime: (2.0, 1.6, True)
-    travel = Travel(printer)
+    travel = Travel(printer, Handlers(printer))
     switch = printer.handlers["dual_carriage:update_kinematics"]
     switch()
     modes["x"] = "INACTIVE"
@@ -419,7 +423,7 @@ class Delta:
 
 def test_the_carriages_of_a_delta_go_up_and_down_its_towers():
     printer = machine(Delta())
-    found = carriages(printer)
+    found = carriages(printer, Handlers(printer))
     up = move(0.0, 1.0, speed=30.0, x=0.0, z=1.0)
     across = move(0.0, 1.0, speed=200.0, x=0.0, y=1.0)
     across.start_y = -100.0
@@ -438,13 +442,15 @@ def test_the_carriages_of_a_delta_go_up_and_down_its_towers():
 
 
 def test_a_delta_homes_its_carriages_by_their_steps():
-    assert carriages(machine(Delta())).homed({"stepper_a": -12.5}, ()) == {
-        "travel_carriage_a": 12.5
-    }
+    printer = machine(Delta())
+    found = carriages(printer, Handlers(printer))
+
+    assert found.homed({"stepper_a": -12.5}, ()) == {"travel_carriage_a": 12.5}
 
 
 def test_an_ordinary_printer_has_no_carriages_beside_its_axes():
-    found = carriages(machine(CoreXY()))
+    printer = machine(CoreXY())
+    found = carriages(printer, Handlers(printer))
 
     assert found.meters == {}
     assert not isinstance(found, DualCarriages)

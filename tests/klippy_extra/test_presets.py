@@ -111,3 +111,13 @@ def test_the_installer_can_ask_for_the_list_and_for_a_starter_file():
     assert ask("list").stdout.count("\n") == len(presets.machines())
     assert ask("starter", "voron").stdout == presets.starter("voron")
     assert ask("starter", "nothing").returncode == 2
+
+
+def test_a_preset_may_be_written_by_an_editor_on_windows(monkeypatch, tmp_path):
+    text = (presets.FOLDER / "voron.json").read_text(encoding="utf-8")
+    windows = "\ufeff" + text.replace("\n", "\r\n")
+    (tmp_path / "voron.json").write_bytes(windows.encode())
+    before = [presets.load(name) for name in presets.names() if "voron/" in name]
+    monkeypatch.setattr(presets, "FOLDER", tmp_path)
+
+    assert [presets.load(name) for name in presets.names()] == before

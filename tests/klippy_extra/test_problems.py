@@ -64,6 +64,38 @@ def test_problems_of_several_parts_are_said_in_one_text():
 
 
 @pytest.mark.logs_errors
+@pytest.mark.parametrize(
+    ("source", "method", "meter"),
+    [
+        ("events", "_homed", "homings"),
+        ("events", "_homing_ends", "homings"),
+        ("motion", "_homing_ends", "travel_x"),
+    ],
+)
+def test_a_homing_that_could_not_be_counted_is_said_until_one_is(
+    bench, monkeypatch, source, method, meter
+):
+    printer = bench(f"[maintain rails]\ntrigger: {meter}\nthreshold: 100\n")
+    broken = True
+    cls = type(printer.life.upkeep.counting._sources._sources[source])
+    handle = getattr(cls, method)
+
+    def fails(self, *args):
+        if broken:
+            raise RuntimeError("no")
+        handle(self, *args)
+
+    monkeypatch.setattr(cls, method, fails)
+    printer.restart()
+    printer.gcode("G28 X", 30)
+    assert f"'{meter}' is not counted now" in printer.task("rails")["problem"]
+
+    broken = False
+    printer.gcode("G28 X", 30)
+    assert printer.task("rails")["problem"] is None
+
+
+@pytest.mark.logs_errors
 def test_a_meter_that_fails_is_said_until_it_counts_again(bench, monkeypatch):
     printer = bench(MISSPELT)
     poll = printer.life.upkeep.counting._sources._sources["printing"].poll
