@@ -170,13 +170,13 @@ def _stream(rig: Rig, rate: float, first: int, sent: dict[int, float]) -> None:
         for _ in range(_EVERY):
             number = first * (_EVERY + 1) + len(packets)  # each its own
             topic = f"{contract.BASE}/p{number % _PRINTERS}/tasks/t{number % _TASKS}"
-            said = state(f"t{number % _TASKS}", number + 100, 5.0 + number % 97)
-            packets.append(rig.publisher.packet(topic, said.encode()))
+            message = state(f"t{number % _TASKS}", number + 100, 5.0 + number % 97)
+            packets.append(rig.publisher.packet(topic, message.encode()))
         # In turn, or those that wait long would not be timed: a newer one would win.
         task = f"t{ping % _TIMED}"
-        said = state(task, ping, ping + 0.5)  # never what is retained
+        message = state(task, ping, ping + 0.5)  # never what is retained
         topic = f"{contract.BASE}/ping/tasks/{task}"
-        packets.append(rig.publisher.packet(topic, said.encode()))
+        packets.append(rig.publisher.packet(topic, message.encode()))
     begin = time.monotonic()
     for number, packet in enumerate(packets):
         ping, behind = divmod(number, _EVERY + 1)

@@ -77,8 +77,8 @@ def run() -> Iterator[Row]:
     yield at_most("extra: of one core, in percent", f"{spent:.2f} %", spent, CORE)
 
 
-def against(measure: str, found: float, floor: float, goal: float) -> Row:
-    return at_most(f"extra: {measure}", f"{found:.3f} ms", found / floor, goal)
+def against(measure: str, value: float, floor: float, goal: float) -> Row:
+    return at_most(f"extra: {measure}", f"{value:.3f} ms", value / floor, goal)
 
 
 def measured(

@@ -29,16 +29,16 @@ _VALUES = 200  # in a turn
 
 
 def run() -> Iterator[Row]:
-    found: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    medians: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for _ in range(_STARTS):
         with ExitStack() as stack:
             turns = {kind: stack.enter_context(_subscribed(kind)) for kind in KINDS}
             for _ in range(_TURNS):
                 for kind, turn in turns.items():
-                    found[kind].append(turn())
-    floor = statistics.median(found.pop("floor"))
+                    medians[kind].append(turn())
+    floor = statistics.median(medians.pop("floor"))
     measure = "publish to a subscriber's callback at 1 kHz, p50"
-    for kind, delays in found.items():
+    for kind, delays in medians.items():
         delay = statistics.median(delays)
         if kind == "ours":
             yield at_most(measure, f"{delay * 1e6:.0f} us", delay / floor, 1.3)
@@ -50,13 +50,13 @@ def run() -> Iterator[Row]:
 def _subscribed(kind: str) -> Iterator[Callable[[], float]]:
     """Run both ends; what is given takes a turn, and returns its median in seconds."""
     with peer(kind) as publisher, _subscriber(kind, publisher) as subscriber:
-        told = subscriber.stdout
-        assert told is not None
-        told.readline()
+        output = subscriber.stdout
+        assert output is not None
+        output.readline()
 
         def turn() -> float:
             publisher.tell(f"clock number {_VALUES}")
-            return float(told.readline())
+            return float(output.readline())
 
         yield turn
 

@@ -45,11 +45,13 @@ def _one_at_a_time(peers: dict[str, Peer]) -> Iterator[Row]:
         (b"SET", "number", "sequential SET, raw client", 0.9),
         (b"SET", "worked", "sequential SET with a user's perform_set", 0.0),
     ):
-        found = _compared(peers, lambda each: sequential(each.rep, kind, key))  # noqa: B023
-        yield from _rows(measure, found, goal)
+        results = _compared(peers, lambda each: sequential(each.rep, kind, key))  # noqa: B023
+        yield from _rows(measure, results, goal)
         if kind == b"GET":
-            worst = found["ours"].worst / found["floor"].worst
-            yield at_most(f"{measure}, p99", f"{_us(found['ours'].worst)}", worst, 1.3)
+            worst = results["ours"].worst / results["floor"].worst
+            yield at_most(
+                f"{measure}, p99", f"{_us(results['ours'].worst)}", worst, 1.3
+            )
 
 
 def _own_client(peers: dict[str, Peer]) -> Iterator[Row]:
@@ -60,8 +62,8 @@ def _own_client(peers: dict[str, Peer]) -> Iterator[Row]:
 
         mktl.home(home)
         port = peers["ours"].rep
-        asked = dealer.client("127.0.0.1", port)
-        for block in asked.get(f"{STORE}._catalog").values():
+        client = dealer.client("127.0.0.1", port)
+        for block in client.get(f"{STORE}._catalog").values():
             mktl.config.known(STORE).update(block)
         item = mktl.get(STORE, "number")
         values = iter(range(10**9))
@@ -102,9 +104,9 @@ def _in_flight(peers: dict[str, Peer]) -> Iterator[Row]:
             if window < 1000
             else {name: each for name, each in peers.items() if name != "reference"}
         )
-        found = _compared(usable, measured)
-        yield from _rows(measure, found, goal)
-        lost = found["ours"].lost
+        results = _compared(usable, measured)
+        yield from _rows(measure, results, goal)
+        lost = results["ours"].lost
         yield Row(f"{measure}, lost", str(lost), None, "0", lost == 0)
         if kind == b"GET" and window == 64:
             ours, floor = (statistics.median(cost[name]) for name in ("ours", "floor"))
@@ -120,23 +122,23 @@ def _compared(peers: dict[str, Peer], measure: Callable[..., Pace]) -> dict[str,
             paces[name].append(measure(each, name) if named else measure(each))
     return {
         name: Pace(
-            statistics.median(pace.rate for pace in found),
-            statistics.median(pace.worst for pace in found),
-            sum(pace.lost for pace in found),
+            statistics.median(pace.rate for pace in results),
+            statistics.median(pace.worst for pace in results),
+            sum(pace.lost for pace in results),
         )
-        for name, found in paces.items()
+        for name, results in paces.items()
     }
 
 
-def _rows(measure: str, found: dict[str, Pace], goal: float) -> Iterator[Row]:
-    floor = found["floor"].rate
-    for name, pace in found.items():
-        told = f"{pace.rate:.0f}/s"
+def _rows(measure: str, results: dict[str, Pace], goal: float) -> Iterator[Row]:
+    floor = results["floor"].rate
+    for name, pace in results.items():
+        rate = f"{pace.rate:.0f}/s"
         if name == "ours" and goal:
-            yield at_least(measure, told, pace.rate / floor, goal)
+            yield at_least(measure, rate, pace.rate / floor, goal)
         elif name != "floor":
             label = measure if name == "ours" else f"{measure} ({name})"
-            yield Row(label, told, pace.rate / floor)
+            yield Row(label, rate, pace.rate / floor)
 
 
 def sequential(port: int, kind: bytes, key: str) -> Pace:
@@ -176,12 +178,12 @@ def pipelined(port: int, kind: bytes, clients: int, window: int) -> Pace:
     """Keep *window* requests of each of *clients* processes in flight."""
     each = _PIPELINED // clients
     with multiprocessing.Pool(clients) as pool:
-        told = pool.starmap(
+        spans = pool.starmap(
             _pipeline, [(port, kind, window, each, n) for n in range(clients)]
         )
-    started = min(start for start, _, _ in told)
-    ended = max(end for _, end, _ in told)
-    lost = sum(missing for _, _, missing in told)
+    started = min(start for start, _, _ in spans)
+    ended = max(end for _, end, _ in spans)
+    lost = sum(missing for _, _, missing in spans)
     return Pace(_PIPELINED / (ended - started), 0.0, lost)
 
 
@@ -213,17 +215,17 @@ def _pipeline(
 
 def drain(socket: zmq.Socket[bytes], index: int, wanted: bytes | None) -> int:
     """Read what has come; return how many have *wanted* at *index* (None: all)."""
-    found = 0
+    count = 0
     while True:
         try:
             frame = _receive(socket, 1, False)
         except zmq.Again:
-            return found
+            return count
         frames = [frame]
         while frame.more:
             frame = _receive(socket, 1, False)
             frames.append(frame)
-        found += wanted is None or frames[index].bytes == wanted
+        count += wanted is None or frames[index].bytes == wanted
 
 
 def _us(seconds: float) -> str:

@@ -20,6 +20,6 @@ def run() -> Iterator[Row]:
         size, threads = large.megabytes(), large.threads()
     measure = f"daemon with {_ITEMS} items"
     yield Row(f"{measure}, start", f"{elapsed:.1f} s", None, "< 5 s", elapsed < 5)
-    found = f"{size:.0f} MB ({size / bare:.1f} x an empty one)"
-    yield Row(f"{measure}, memory", found, None, "< 300 MB", size < 300)
+    text = f"{size:.0f} MB ({size / bare:.1f} x an empty one)"
+    yield Row(f"{measure}, memory", text, None, "< 300 MB", size < 300)
     yield Row(f"{measure}, threads", str(threads), None, "< 20", threads < 20)

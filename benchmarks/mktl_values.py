@@ -25,15 +25,15 @@ _ARRAYS = ((1_000_000, 200), (32_000_000, 12))  # bytes, and how many
 
 
 def run() -> Iterator[Row]:
-    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    every: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for _ in range(_STARTS):
         with ExitStack() as stack:
             peers = {kind: stack.enter_context(peer(kind)) for kind in KINDS}
             for measure, act in _measures(peers):
                 for _ in range(_ROUNDS):
                     for name, each in peers.items():
-                        found[measure][name].append(act(each))
-    for measure, rates in found.items():
+                        every[measure][name].append(act(each))
+    for measure, rates in every.items():
         yield from _rows(measure, rates)
 
 
@@ -53,12 +53,12 @@ def _rows(measure: str, rates: dict[str, list[float]]) -> Iterator[Row]:
     floor = statistics.median(rates.pop("floor"))
     for name, each in rates.items():
         rate = statistics.median(each)
-        told = f"{rate / 1e6:.0f} MB/s" if "MB" in measure else f"{rate:.0f}/s"
+        text = f"{rate / 1e6:.0f} MB/s" if "MB" in measure else f"{rate:.0f}/s"
         if name == "ours":
             goal = 0.85 if "MB" in measure else 0.7
-            yield at_least(measure, told, rate / floor, goal)
+            yield at_least(measure, text, rate / floor, goal)
         else:
-            yield Row(f"{measure} ({name})", told, rate / floor)
+            yield Row(f"{measure} ({name})", text, rate / floor)
 
 
 def _burst(each: Peer) -> float:

@@ -75,9 +75,9 @@ def _paint(rig: Rig, tab: Tab) -> Row:
         tab.open(address)
         full.append(tab.run(_PAINTED))
     floor, ours = statistics.median(bare), statistics.median(full)
-    found = f"{ours:.0f} ms, a page that only counts {floor:.0f} ms"
+    text = f"{ours:.0f} ms, a page that only counts {floor:.0f} ms"
     measure = f"page: {_PRINTERS} printers x {_TASKS}, first rows"
-    return at_most(measure, found, ours / floor, 4.0)
+    return at_most(measure, text, ours / floor, 4.0)
 
 
 def _changes(rig: Rig, tab: Tab) -> Iterator[Row]:
@@ -98,7 +98,7 @@ def _changes(rig: Rig, tab: Tab) -> Iterator[Row]:
         for at in sent.values()
     ]
     ours, floor = statistics.median(screen), statistics.median(heard)
-    found = f"p50 {ours * 1000:.0f} ms, a page that only listens {floor * 1000:.0f} ms"
-    yield at_most("page: a change on the screen", found, ours / floor, 3.0)
+    text = f"p50 {ours * 1000:.0f} ms, a page that only listens {floor * 1000:.0f} ms"
+    yield at_most("page: a change on the screen", text, ours / floor, 3.0)
     lost = _CHANGES - len(screen)
     yield Row("page: changes that were not shown", str(lost), None, "0", lost == 0)

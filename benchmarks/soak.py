@@ -72,11 +72,11 @@ class Farm:
             last_by=more.get("last_by", old.last_by),
         )
 
-    def _say(self, key: tuple[str, str], said: State) -> None:
-        self.states[key] = said
+    def _say(self, key: tuple[str, str], state: State) -> None:
+        self.states[key] = state
         topic = Topic(key[0], "task", key[1]).format(contract.BASE)
         if self._client.is_connected():
-            self._client.publish(topic, said.encode(), qos=1, retain=True)
+            self._client.publish(topic, state.encode(), qos=1, retain=True)
 
     def _connected(self, client: paho.Client, *_: Any) -> None:
         client.subscribe(f"{contract.BASE}/+/tasks/+/command", 1)
@@ -85,10 +85,9 @@ class Farm:
                 slug = f"p{number}"
                 for topic, payload in printer(slug, TASKS):
                     where = Topic.parse(contract.BASE, topic)
-                    said = payload
-                    if where.task is not None:
-                        said = self.states[slug, where.task].encode()
-                    client.publish(topic, said, qos=1, retain=True)
+                    state = self.states.get((slug, where.task or ""))
+                    newest = payload if state is None else state.encode()
+                    client.publish(topic, newest, qos=1, retain=True)
 
     def _received(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         try:
@@ -101,9 +100,9 @@ class Farm:
             return
         with self._lock:
             count = self.states[key].done_count + 1
-            said = self._next(key, 0.0, done_count=count, last_by=command.by)
-            self._say(key, said)
-        result = Result(command.transaction, key[1], said.seq)
+            state = self._next(key, 0.0, done_count=count, last_by=command.by)
+            self._say(key, state)
+        result = Result(command.transaction, key[1], state.seq)
         topic = Topic(key[0], "results").format(contract.BASE)
         self._client.publish(topic, result.encode(), qos=1)
 
@@ -161,9 +160,9 @@ class Soak:
         good = list(printer("p0", 1))
         for _ in range(500):
             topic, payload = self.chance.choice(good)
-            said = bytearray(payload)
-            said[self.chance.randrange(len(said))] = self.chance.randrange(128)
-            client.publish(topic.replace("/p0/", "/rubbish/"), bytes(said), qos=1)
+            damaged = bytearray(payload)
+            damaged[self.chance.randrange(len(damaged))] = self.chance.randrange(128)
+            client.publish(topic.replace("/p0/", "/rubbish/"), bytes(damaged), qos=1)
         huge = f"{contract.BASE}/rubbish/tasks/huge"
         client.publish(huge, b"x" * 10_000_000, qos=1).wait_for_publish(10)
         client.disconnect()
@@ -219,10 +218,10 @@ class Soak:
             return [f"{len(lines)} of {len(names)} values"]
         wrong = []
         for number, key in enumerate(keys):
-            said = self.farm.states[key]
+            state = self.farm.states[key]
             read = float(lines[2 * number]), int(lines[2 * number + 1])
-            if read != (said.deciding.used, said.done_count):
-                wrong.append(f"{key}: {read}, the printer says {said.deciding.used}")
+            if read != (state.deciding.used, state.done_count):
+                wrong.append(f"{key}: {read}, the printer says {state.deciding.used}")
         return wrong
 
     def _mk(self, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -7,21 +7,21 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """One measure: *ratio* is what counts, *found* says it in its own units."""
+    """One measure: *ratio* is what counts, *value* says it in its own units."""
 
     measure: str
-    found: str
+    value: str
     ratio: float | None = None
     goal: str = ""
     ok: bool | None = None
 
 
-def at_least(measure: str, found: str, ratio: float, goal: float) -> Row:
-    return Row(measure, found, ratio, f">= {goal}", ratio >= goal)
+def at_least(measure: str, value: str, ratio: float, goal: float) -> Row:
+    return Row(measure, value, ratio, f">= {goal}", ratio >= goal)
 
 
-def at_most(measure: str, found: str, ratio: float, goal: float) -> Row:
-    return Row(measure, found, ratio, f"<= {goal}", ratio <= goal)
+def at_most(measure: str, value: str, ratio: float, goal: float) -> Row:
+    return Row(measure, value, ratio, f"<= {goal}", ratio <= goal)
 
 
 def show(rows: Iterable[Row]) -> None:
@@ -29,7 +29,7 @@ def show(rows: Iterable[Row]) -> None:
     for row in rows:
         ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
         mark = {True: "ok", False: "MISSED", None: ""}[row.ok]
-        lines.append((row.measure, row.found, ratio, row.goal, mark))
+        lines.append((row.measure, row.value, ratio, row.goal, mark))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))

@@ -175,10 +175,10 @@ class Demo:
     # What is shown
 
     def _say(self, text: str) -> None:
-        told = f"{datetime.now():%H:%M:%S}  {text}"  # noqa: DTZ005 - the reader's clock
-        self._news.append(told)
+        entry = f"{datetime.now():%H:%M:%S}  {text}"  # noqa: DTZ005 - the reader's clock
+        self._news.append(entry)
         if not self._console.is_terminal:
-            print(told, flush=True)
+            print(entry, flush=True)
 
     def _title(self) -> str:
         printer = self._chain.printer
@@ -195,13 +195,13 @@ class Demo:
                 print(line(name, state, self._mirror), flush=True)
 
     def _summarize(self, states: dict[Name, State]) -> None:
-        told = f"\n{len(states)} tasks were counted."
+        text = f"\n{len(states)} tasks were counted."
         if self._story.step is Step.DONE:
-            told += (
+            text += (
                 f" {'.'.join(self._name)} came due, was announced, was marked done"
                 " over mKTL and counts again:"
             )
-        self._console.print(told)
+        self._console.print(text)
         for name, state in sorted(states.items()):
             self._console.print(line(name, state, self._mirror), soft_wrap=True)
 

@@ -54,7 +54,9 @@ class Child:
         """Raise if the process is gone."""
         status = self._process.poll()
         if status is not None:
-            raise ChildError(f"{self.name} ended with status {status}:\n{self.said()}")
+            raise ChildError(
+                f"{self.name} ended with status {status}:\n{self.last_lines()}"
+            )
 
     def wait_until(self, ready: Callable[[], object], seconds: float = 30.0) -> None:
         """Return when *ready*; raise if the process ends first, or takes too long."""
@@ -62,10 +64,10 @@ class Child:
         while not ready():
             self.check()
             if time.monotonic() > deadline:
-                raise ChildError(f"{self.name} is not ready:\n{self.said()}")
+                raise ChildError(f"{self.name} is not ready:\n{self.last_lines()}")
             time.sleep(STEP)
 
-    def said(self) -> str:
+    def last_lines(self) -> str:
         """The last lines of what it wrote."""
         text = self._output.read_text(encoding="utf-8", errors="replace")
         return "\n".join(text.splitlines()[-20:])

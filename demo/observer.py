@@ -78,15 +78,17 @@ class Observer:
     def _connected(self, client: mqtt.Client, *_: Any) -> None:
         client.subscribe(f"{self._base}/#", qos=1)
 
-    def _received(self, client: mqtt.Client, data: Any, told: mqtt.MQTTMessage) -> None:
+    def _received(
+        self, client: mqtt.Client, data: Any, message: mqtt.MQTTMessage
+    ) -> None:
         try:
-            topic = contract.Topic.parse(self._base, told.topic)
+            topic = contract.Topic.parse(self._base, message.topic)
         except contract.ContractError:
             return  # bridges talk below the base, too
         try:
-            self._take(topic, bytes(told.payload))
+            self._take(topic, bytes(message.payload))
         except Exception:
-            logger.exception("mqtt: %s is not understood", told.topic)
+            logger.exception("mqtt: %s is not understood", message.topic)
 
     def _take(self, topic: contract.Topic, payload: bytes) -> None:
         if topic.kind == "task" and topic.task is not None:
@@ -105,16 +107,16 @@ class Observer:
 
 def clear(address: Address, printer: str, uuid: str) -> int:
     """Clear what is retained of a printer on a broker. Returns how much there was."""
-    found: set[str] = set()
+    topics: set[str] = set()
     subscribed = threading.Event()
     marker = f"{contract.BASE}/{printer}/cleared"
 
-    def received(client: mqtt.Client, data: Any, told: mqtt.MQTTMessage) -> None:
-        if told.topic == marker:
+    def received(client: mqtt.Client, data: Any, message: mqtt.MQTTMessage) -> None:
+        if message.topic == marker:
             # Sent after the subscription: all that is retained has come before it.
             subscribed.set()
-        elif told.retain and is_ours(told.topic, bytes(told.payload)):
-            found.add(told.topic)
+        elif message.retain and is_ours(message.topic, bytes(message.payload)):
+            topics.add(message.topic)
 
     def is_ours(topic: str, payload: bytes) -> bool:
         return topic.startswith(f"{contract.BASE}/{printer}/") or (
@@ -134,11 +136,11 @@ def clear(address: Address, printer: str, uuid: str) -> int:
     client.connect(address.host, address.port)
     client.loop_start()
     subscribed.wait(10)
-    for topic in found:
+    for topic in topics:
         client.publish(topic, b"", qos=1, retain=True).wait_for_publish(10)
     client.disconnect()
     client.loop_stop()
-    return len(found)
+    return len(topics)
 
 
 def main() -> int:
@@ -147,8 +149,8 @@ def main() -> int:
     def connected(client: mqtt.Client, *_: Any) -> None:
         client.subscribe(f"{contract.BASE}/#", qos=1)
 
-    def received(client: mqtt.Client, data: Any, told: mqtt.MQTTMessage) -> None:
-        print(told.topic, told.payload.decode(errors="replace"), flush=True)
+    def received(client: mqtt.Client, data: Any, message: mqtt.MQTTMessage) -> None:
+        print(message.topic, message.payload.decode(errors="replace"), flush=True)
 
     address = Address.parse(sys.argv[1])
     client = address.client()

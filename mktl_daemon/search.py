@@ -46,7 +46,7 @@ def refresh(
     search = _Search(catalog)
     wanted = list(keys)
 
-    asked = threading.Event()  # all daemons that are known
+    asked_all = threading.Event()  # all daemons that are known
     settled = threading.Event()  # somebody was asked for all that is to be known
 
     def settle() -> None:
@@ -61,10 +61,10 @@ def refresh(
         blocks = catalog.blocks().values()
         _all_at_once((partial(search.ask, block) for block in blocks), is_enough)
         settle()
-        asked.set()
+        asked_all.set()
 
     def ask_registries() -> None:
-        if asked.wait(_HEAD_START) and is_enough():
+        if asked_all.wait(_HEAD_START) and is_enough():
             return
         _ask_registries(search, catalog, is_enough, settle)
 
@@ -108,8 +108,8 @@ def _ask_registries(
     passing = _passing(catalog)
 
     def ask_who_answers() -> None:
-        found = [each for each in discovery.registries() if each not in passing]
-        _all_at_once((partial(ask, *each) for each in found), is_enough)
+        answering = [each for each in discovery.registries() if each not in passing]
+        _all_at_once((partial(ask, *each) for each in answering), is_enough)
 
     jobs = [partial(ask_if_open, *each) for each in passing]
     _all_at_once([*jobs, ask_who_answers], is_enough)

@@ -53,7 +53,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: UpkeepEntry) -> bool:
     @callback
     def changed(printer: Printer) -> None:
         devices.changed(printer)
-        watch.look(printer)
+        watch.compare(printer)
 
     entry.async_on_unload(
         fleet.listen(change=changed, event=partial(_fire, hass), gone=_forget(hass))

@@ -131,10 +131,10 @@ class UpkeepConfigFlow(ConfigFlow, domain=DOMAIN):
         seen = asyncio.Event()
 
         @callback
-        def found(message: mqtt.ReceiveMessage) -> None:
+        def received(message: mqtt.ReceiveMessage) -> None:
             seen.set()
 
-        stop = await mqtt.async_subscribe(self.hass, f"{base}/+/info", found, qos=1)
+        stop = await mqtt.async_subscribe(self.hass, f"{base}/+/info", received, qos=1)
         try:
             async with asyncio.timeout(LOOK_FOR):
                 await seen.wait()
@@ -147,8 +147,8 @@ class UpkeepConfigFlow(ConfigFlow, domain=DOMAIN):
     async def _claim(self, base: str) -> None:
         self._base = base
         # Who types a topic does not care that it is on offer, too.
-        found = self.source == SOURCE_MQTT
-        await self.async_set_unique_id(base, raise_on_progress=found)
+        is_on_offer = self.source == SOURCE_MQTT
+        await self.async_set_unique_id(base, raise_on_progress=is_on_offer)
         self._abort_if_unique_id_configured()
 
     def _create(self) -> ConfigFlowResult:

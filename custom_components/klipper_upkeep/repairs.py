@@ -33,7 +33,7 @@ class Watch:
         self.entry = entry
 
     @callback
-    def look(self, printer: Printer) -> None:
+    def compare(self, printer: Printer) -> None:
         """Raise an issue for each task that is overdue by more than the margin."""
         options = self.entry.options
         wanted = options.get(CONF_REPAIRS, False)
@@ -53,7 +53,7 @@ class Watch:
     def look_at_all(self) -> None:
         """Follow a changed option."""
         for printer in self.entry.runtime_data.printers.values():
-            self.look(printer)
+            self.compare(printer)
 
     @callback
     def stop(self) -> None:

@@ -32,7 +32,7 @@ def targets(hass: HomeAssistant, data: Mapping[str, Any]) -> list[Target]:
     and ``task`` tells which of its tasks. ServiceValidationError for whatever is none.
     """
     names: list[str] = data.get("task", [])
-    found: dict[tuple[str, str], Target] = {}
+    targets: dict[tuple[str, str], Target] = {}
     for given, uuid, task in _named(hass, data):
         fleet, printer = _printer(hass, given, uuid)
         wanted = [task] if task else names
@@ -40,10 +40,10 @@ def targets(hass: HomeAssistant, data: Mapping[str, Any]) -> list[Target]:
             raise _wrong("which_task", printer=printer.name, tasks=_labels(printer))
         for name in wanted:
             state = _task(printer, name)
-            found[uuid, state.task] = Target(fleet, printer, state)
-    if not found:
+            targets[uuid, state.task] = Target(fleet, printer, state)
+    if not targets:
         raise _wrong("no_target")
-    return list(found.values())
+    return list(targets.values())
 
 
 def _named(

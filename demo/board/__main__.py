@@ -175,8 +175,8 @@ def main() -> int:
     parser.add_argument("tty", type=Path, help="the name that the serial port gets")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        told = os.environ.get("DEMO_CLOCK")
-        clock = Clock.parse(told) if told else Clock(1.0, Path(folder) / "clock")
+        given = os.environ.get("DEMO_CLOCK")
+        clock = Clock.parse(given) if given else Clock(1.0, Path(folder) / "clock")
         shell = Shell(options.config, options.tty, clock)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         with contextlib.suppress(KeyboardInterrupt):

@@ -216,9 +216,9 @@ class Board:
 
     def get(self, kind: type[T], oid: int) -> T:
         """ValueError: Klippy has configured no such thing."""
-        found = self.oids.get(oid)
-        if not isinstance(found, kind):
+        thing = self.oids.get(oid)
+        if not isinstance(thing, kind):
             raise ValueError(  # noqa: TRY004 - it is what Klippy sent
                 f"object {oid} is no {kind.__name__}"
             )
-        return found
+        return thing

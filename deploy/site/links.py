@@ -16,14 +16,14 @@ def on_page_markdown(markdown: str, page: Any, config: Any, **_more: Any) -> str
     """Make links that leave docs/ whole; warn of one that names no file."""
     folder = posixpath.join("docs", posixpath.dirname(page.file.src_uri))
 
-    def whole(found: re.Match[str]) -> str:
-        path = posixpath.normpath(posixpath.join(folder, found[1]))
+    def whole(link: re.Match[str]) -> str:
+        path = posixpath.normpath(posixpath.join(folder, link[1]))
         is_folder = (ROOT / path).is_dir()
         if path.startswith("docs/") and not is_folder:
-            return found[0]
+            return link[0]
         if not (ROOT / path).exists():
             logging.getLogger("mkdocs").warning("%s links to %s", page.file, path)
         kind = "tree" if is_folder else "blob"
-        return f"]({config['repo_url']}/{kind}/main/{path}{found[2] or ''})"
+        return f"]({config['repo_url']}/{kind}/main/{path}{link[2] or ''})"
 
     return LINK.sub(whole, markdown)

@@ -75,7 +75,7 @@ class Intake:
         self._rung = False
         self.silent = False  # the name is another's: nothing is answered
         # The thread's.
-        self._said: set[tuple[str, str]] = set()
+        self._named: set[tuple[str, str]] = set()
         self._refused_at: float | None = None
         # The reactor's.
         self._is_working = False
@@ -157,8 +157,8 @@ class Intake:
             self._answer(Result(transaction, task, code=code, text=text))
 
     def _complain(self, topic: str, why: str) -> None:
-        if (topic, why) not in self._said and len(self._said) < COMPLAINTS:
-            self._said.add((topic, why))
+        if (topic, why) not in self._named and len(self._named) < COMPLAINTS:
+            self._named.add((topic, why))
             logging.warning("maintain: refused a message to %s: %s", topic, why)
 
     def _hand_over(self, topic: str, call: Callable[[], None]) -> None:

@@ -58,7 +58,7 @@ def check_block(block: Any) -> dict[str, Any]:
     try:
         checked: dict[str, Any] = _BLOCK(block)
     except vol.Invalid as error:
-        raise ValueError(f"catalog block: {_told(error)}") from None
+        raise ValueError(f"catalog block: {_words(error)}") from None
     # The blocks of the page that described edition 1 have none.
     checked.setdefault("alias", checked["uuid"])
     checked["items"] = _checked(checked["items"], _FOREIGN)
@@ -126,7 +126,7 @@ def _description(
             checked = schema(description)
             checked |= _completed(checked)
         except vol.Invalid as error:
-            raise ValueError(f"item {key!r}: {_told(error)}") from None
+            raise ValueError(f"item {key!r}: {_words(error)}") from None
         changes = {
             field: value
             for field, value in checked.items()
@@ -326,7 +326,7 @@ _BLOCK = vol.Schema(
 )
 
 
-def _told(error: vol.Invalid) -> str:
+def _words(error: vol.Invalid) -> str:
     first = error.errors[0] if isinstance(error, vol.MultipleInvalid) else error
     where = ".".join(str(each) for each in first.path)
     return f"{where}: {first.msg}" if where else str(first.msg)

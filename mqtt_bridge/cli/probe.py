@@ -118,7 +118,7 @@ class Probe:
     def _greeted(self, _c: Any, _u: Any, _flags: Any, reason: Any, _more: Any) -> None:
         self._end(str(reason) if reason.is_failure else "")
 
-    def _ended(self, *_told: Any) -> None:
+    def _ended(self, *_arguments: Any) -> None:
         self._end(CLOSED)
 
     def _end(self, outcome: str) -> None:

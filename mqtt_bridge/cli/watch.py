@@ -56,15 +56,15 @@ class Watch:
         self._text = ""
         self._takes_keys = False
         self._sure_until = 0.0  # a second key confirms until then (monotonic)
-        self._asked: deque[tuple[str, str, Future[Any]]] = deque()
+        self._pending: deque[tuple[str, str, Future[Any]]] = deque()
 
     def refresh(self) -> None:
         """Copy the fleet, and take the outcomes of what was asked for."""
         self._rows = self._bridge.call(lambda: snapshot.lines(self._bridge)).result(
             WITHIN
         )
-        while self._asked and self._asked[0][2].done():
-            name, past, future = self._asked.popleft()
+        while self._pending and self._pending[0][2].done():
+            name, past, future = self._pending.popleft()
             error = future.exception()
             self._text = f"{name}: not {past}: {error}" if error else f"{name}: {past}"
 
@@ -122,7 +122,7 @@ class Watch:
 
         name = ".".join(self._chosen)
         self._text = f"{name}: ..."
-        self._asked.append((name, past, self._bridge.ask(*self._chosen, make)))
+        self._pending.append((name, past, self._bridge.ask(*self._chosen, make)))
 
 
 # Of each key the command, its hours, and what is shown afterwards.

@@ -64,32 +64,33 @@ def state(payload: bytes, task: str) -> State | None:
         return None  # the contract cleans texts
     try:
         payload.decode()  # msgspec does not look into fields that it skips
-        said = _decoder.decode(payload)
+        fields = _decoder.decode(payload)
         limits = tuple(
             [
                 Limit(
                     each.meter, each.unit, each.threshold, each.used,
                     each.remaining, each.percent, each.warn_at,
                 )
-                for each in said.limits
+                for each in fields.limits
             ]
         )  # fmt: skip
         made = State(
-            said.seq, said.time, task, said.label, limits, said.trigger, said.status,
-            said.message, said.guide, said.parts, said.match, said.enabled,
-            _optional(said.snoozed_until),
-            _optional(said.last_done),
-            said.last_by, said.done_count,
-            _optional(said.due_at), said.problem,
+            fields.seq, fields.time, task, fields.label, limits, fields.trigger,
+            fields.status, fields.message, fields.guide, fields.parts, fields.match,
+            fields.enabled,
+            _optional(fields.snoozed_until),
+            _optional(fields.last_done),
+            fields.last_by, fields.done_count,
+            _optional(fields.due_at), fields.problem,
         )  # fmt: skip
     # A deeply nested text is a RecursionError.
     except (ValueError, RecursionError):
         return None
     fits = (
-        said.task == task
-        and said.status in contract.STATUSES
-        and said.match in contract.MATCHES
-        and said.trigger in [each.meter for each in limits]
+        fields.task == task
+        and fields.status in contract.STATUSES
+        and fields.match in contract.MATCHES
+        and fields.trigger in [each.meter for each in limits]
         and len(payload) <= contract.MAX_PAYLOAD
     )
     return made if fits else None

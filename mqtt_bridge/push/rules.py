@@ -74,7 +74,7 @@ class PushQueue:
     ) -> None:
         self._push = push
         self._local = local
-        self._told: OrderedDict[str, None] = OrderedDict()
+        self._pushed: OrderedDict[str, None] = OrderedDict()
         self._printers: set[str] = set()  # those that are known
         self._waiting: list[QueuedMessage] = []
         self._sending: list[QueuedMessage] = []
@@ -118,7 +118,7 @@ class PushQueue:
 
     def _take(self, event: PrinterEvent, ident: str, now: float) -> bool:
         messages = list(self._messages(event))
-        if ident in self._told or not messages:
+        if ident in self._pushed or not messages:
             return False
         self._remember(ident, _standing(event))
         for message in messages:
@@ -138,10 +138,10 @@ class PushQueue:
         self._add(QueuedMessage(message, due, now, held))
 
     def _remember(self, *idents: str) -> None:
-        self._told.update(dict.fromkeys(idents))
+        self._pushed.update(dict.fromkeys(idents))
         self._entries += [("told", ident) for ident in idents]
-        while len(self._told) > REMEMBERED:
-            self._told.popitem(last=False)
+        while len(self._pushed) > REMEMBERED:
+            self._pushed.popitem(last=False)
 
     def due(self, now: float) -> list[QueuedMessage]:
         """Return what is to be sent now; each is then given to `sent` or `failed`.
@@ -198,7 +198,7 @@ class PushQueue:
         """
         if not isinstance(kept, dict):
             return
-        self._told.update(dict.fromkeys(map(str, _list(kept, "told"))))
+        self._pushed.update(dict.fromkeys(map(str, _list(kept, "told"))))
         self._printers.update(filter(owns, map(str, _list(kept, "printers"))))
         for row in _list(kept, "waiting"):
             try:

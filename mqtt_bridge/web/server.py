@@ -193,11 +193,11 @@ class WebServer:
 
     async def _views(self, slugs: list[str]) -> list[views.Json]:
         """Read the printers, a part in each turn: the bridge waits for nobody."""
-        found: list[views.Json] = []
+        printers: list[views.Json] = []
         for first in range(0, len(slugs), PART):
             part = slugs[first : first + PART]
-            found += await self._in_turn(partial(self._part, part))
-        return found
+            printers += await self._in_turn(partial(self._part, part))
+        return printers
 
     def _part(self, slugs: list[str]) -> list[views.Json]:
         printers = self._source.fleet.printers
@@ -325,8 +325,8 @@ class WebServer:
         for first in range(0, len(wanted), TOGETHER):
             command = Command("log", limit=LOG)
             part = wanted[first : first + TOGETHER]
-            asked = [self._ask(slug, each, command) for each in part]
-            for outcome in await asyncio.gather(*asked):
+            requests = [self._ask(slug, each, command) for each in part]
+            for outcome in await asyncio.gather(*requests):
                 if isinstance(outcome, web.Response):
                     return outcome
                 entries += [views.entry(each, name) for each in outcome.log]
