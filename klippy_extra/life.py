@@ -95,14 +95,12 @@ class Life:
     def _begin(self, save: Callable[[dict[str, Any]], None]) -> None:
         """Save, publish and import: what needs to know what was before."""
         publishes = self._settings.broker is not None
-        if self._memory.documents.get("renew"):
-            self._memory.renew()
         self._copied.compare(self._memory.documents, publishes)
         # Without the broker, counting goes on all the same.
         made = guarded(self._connect_broker, "the way to the broker")()
         self.connection = made
         documents = {**self._everything(), **self._memory.identity()}
-        documents.update(self._copied.documents(publishes), renew=None)
+        documents.update(self._copied.documents(publishes))
         if made is not None:
             self.upkeep.relay.outlet = made.publisher
             documents.update(made.documents)
@@ -120,10 +118,12 @@ class Life:
     def settle(self, new: bool) -> str:
         """Go on as another printer, or as the same on another machine."""
         memory = self._memory
+        if self.connection is not None and not new:
+            return "It is the same printer: nothing is changed."
         if self.connection is not None:
-            # The link's end would hold the reactor.
-            memory.save({"renew": True})
-            return "RESTART gives this printer an identity of its own."
+            # It ends in its own time: to wait for it would hold the reactor.
+            self.connection.link.leave()
+            self.connection = None
         if new:
             memory.renew()
         documents = {**self._copied.documents(publishes=True), **memory.identity()}
@@ -234,7 +234,10 @@ class Life:
             upkeep.board.states(),
             memory.documents,
             connection.Entries(
-                self._entries.post, self._entries.later, self._broker_trouble
+                self._entries.post,
+                self._entries.later,
+                self._broker_trouble,
+                self._copied.taken_over,
             ),
             upkeep.tasks,
         )

@@ -26,6 +26,7 @@ class Entries(NamedTuple):
     post: Callable[[Callable[[], None]], None]  # safe from any thread
     later: Callable[[Callable[[], None], float], None]  # in so many seconds
     trouble: Callable[[str], None]  # what is wrong with the broker; "": nothing
+    taken_over: Callable[[], None]  # another client seems to have our identity
 
 
 class Connection(NamedTuple):
@@ -108,6 +109,7 @@ def connect(
             receive=inbox.receive,
             trouble=entries.trouble,
             notice=sight.say,
+            taken_over=entries.taken_over,
         ),
     )
     publisher.attach(link, inbox)

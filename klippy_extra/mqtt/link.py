@@ -23,6 +23,7 @@ CLOSE_WITHIN = 2.0  # seconds
 BACK_OFF = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds, each +- 30 %
 SHORT = 30.0  # seconds: a connection that ends sooner was cut by somebody
 SHORT_BACK_OFF = (15.0, 60.0, 120.0)  # seconds: not to cut the other off for ever
+SUSPICIOUS = 3  # short connections in a row, where a broker does not tell why
 NOTICES = 50  # different ones that are said
 
 
@@ -34,6 +35,7 @@ class Handlers(NamedTuple):
     receive: Callable[[str, bytes, bool], None]
     trouble: Callable[[str], None]  # a sentence, or "" when it works again
     notice: Callable[[str], None]  # what does not work with this broker
+    taken_over: Callable[[], None]  # another client seems to have our id
 
 
 class Link:
@@ -59,6 +61,7 @@ class Link:
         self._outbox = Outbox()
         self._closing = threading.Event()
         self._say_offline = True
+        self._is_left = False  # the thread tidies up itself
         self._thread = threading.Thread(
             target=self._run, name="maintain-link", daemon=True
         )
@@ -110,6 +113,13 @@ class Link:
         if not self._thread.is_alive():
             self._outbox.close()
 
+    def leave(self) -> None:
+        """End without a word and without waiting: another link takes our place."""
+        self._say_offline, self._is_left = False, True
+        self._closing.set()
+        self._outbox.ring()
+        self.connected = False
+
     # The thread. An exception here would end it, and with it the link, for
     # good: each attempt is guarded as a whole.
 
@@ -130,6 +140,8 @@ class Link:
                 session.reason = repr(error)
             if not self._closing.is_set():
                 self._pause(self._ended(session))
+        if self._is_left:
+            self._outbox.close()
 
     def _session(self) -> Session:
         turn, post = self._turn, self._post
@@ -158,6 +170,8 @@ class Link:
         return f"the MQTT broker {self._broker.host}:{self._broker.port}"
 
     def _arrived(self, turn: int) -> None:
+        if self._is_left:
+            return
         self.connected = True
         self._connection = turn
         self._handlers.connected()
@@ -192,6 +206,8 @@ class Link:
             pause = SHORT_BACK_OFF[min(self._shorts, len(SHORT_BACK_OFF)) - 1]
             if self._shorts > 1 or session.was_taken_over:
                 self._trouble(self._short(reason, session.was_taken_over))
+            if session.was_taken_over or self._shorts == SUSPICIOUS:
+                self._post(self._handlers.taken_over)
         else:
             self._failures, left_out, pause = 0, "", BACK_OFF[0]
         if left_out:

@@ -110,7 +110,7 @@ class Memory:
     def renew(self) -> None:
         """Become another printer, which has published nothing yet."""
         self.uuid = uuid.uuid4().hex
-        for name in ("published", "unpublish", "renew"):
+        for name in ("published", "unpublish"):
             self.documents.pop(name, None)
         self._leap()
 

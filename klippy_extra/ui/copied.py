@@ -20,6 +20,11 @@ TEXT = mark(
     " counts. If the same printer has new hardware, press Same. Until then counting"
     " goes on, and nothing is published over MQTT."
 )
+TAKEN = mark(
+    "Another client at the MQTT broker takes the connection of this printer over: most"
+    " often a printer with a copy of its card. On the copy press Copy, and it gets an"
+    " identity of its own with all its counts; on the other one press Same."
+)
 HOW = mark("Type {command} NEW=1 for a copy, or {command} SAME=1 for the same printer.")
 
 
@@ -39,7 +44,10 @@ class Copied:
         self._dialogs, self._say = dialogs, say
         self._report, self._settle = report, settle
         self._here: Machine | None = None
-        self.is_open = False  # nobody has answered yet
+        self.is_open = False  # nobody has answered yet, and nothing is published
+        self._text = TEXT  # what the open question says
+        self._is_taken = False  # it is about a connection that is taken over
+        self._is_answered = False
         gcode: Gcode = printer.lookup_object("gcode")
         through = (printer.command_error,)
         gcode.register_command(
@@ -54,10 +62,20 @@ class Copied:
         known = Machine.of(documents.get("machine") or {})
         self.is_open = publishes and self._here.is_other(known)
         if self.is_open:
-            self._report(_question())
+            self._report(self._question())
             show = guarded(lambda eventtime: self._show(), "the question of a copy")
             at = self._reactor.monotonic() + SHOWN_AFTER
             self._reactor.register_callback(show, at)
+
+    def taken_over(self) -> None:
+        """Ask once, when another client takes our connection over at the broker.
+
+        Which of the two is the copy nobody can know: both go on until somebody answers.
+        """
+        if self.is_open or self._is_taken or self._is_answered:
+            return
+        self._text, self._is_taken = TAKEN, True
+        guarded(self._show, "the question of a copy")()
 
     def documents(self, publishes: bool) -> dict[str, Any]:
         """What the store is to remember of this machine."""
@@ -66,29 +84,29 @@ class Copied:
         return {"machine": self._here._asdict()}
 
     def _show(self) -> None:
-        if not self.is_open:
+        if not (self.is_open or self._is_taken):
             return
-        self._say(_question())
+        self._say(self._question())
         buttons = [
             prompts.Button(tr("Copy"), f"{COMMAND} NEW=1", "warning"),
             prompts.Button(tr("Same"), f"{COMMAND} SAME=1"),
         ]
         title = tr("Is this printer a copy?")
-        self._dialogs.show(KEY, prompts.dialog(title, [tr(TEXT)], buttons, []))
+        self._dialogs.show(KEY, prompts.dialog(title, [tr(self._text)], buttons, []))
 
     def _answer(self, gcmd: GcodeCommand) -> None:
         new = gcmd.get("NEW", "0") not in ("0", "")
         same = gcmd.get("SAME", "0") not in ("0", "")
         if new == same:
             raise gcmd.error(tr("{command} needs NEW=1 or SAME=1.", command=COMMAND))
-        if not new and not self.is_open:
+        if not new and not (self.is_open or self._is_taken):
             gcmd.respond_info(tr("There is no question: it is the same printer."))
             return
         self._dialogs.close(KEY)
-        self.is_open = False
+        self.is_open = self._is_taken = False
+        self._is_answered = True
         self._report("")
         gcmd.respond_info(self._settle(new))
 
-
-def _question() -> str:
-    return f"{tr(TEXT)} {tr(HOW, command=COMMAND)}"
+    def _question(self) -> str:
+        return f"{tr(self._text)} {tr(HOW, command=COMMAND)}"

@@ -50,6 +50,7 @@ def make_link(
             lambda *message: hear("message", *message),
             lambda text: reactor.heard.append(("trouble", text)),
             lambda text: reactor.heard.append(("notice", text)),
+            lambda: reactor.heard.append(("taken over",)),
         ),
     )
     link.start()

@@ -107,16 +107,42 @@ def test_the_same_printer_on_new_hardware_is_asked_once(copy):
     assert copy.console[-1] != "// action:prompt_show"
 
 
-def test_a_printer_that_is_online_changes_its_identity_at_a_restart(bench):
+def test_a_printer_that_is_online_changes_its_identity_at_once(bench):
     printer = bench(BROKER + RODS)
-    before = printer.manager.memory.uuid
-    assert "RESTART" in printer.say("MAINTENANCE_IDENTITY NEW=1")
-    assert printer.manager.memory.uuid == before
-    printer.restart()
+    before, link = printer.manager.memory.uuid, printer.life.connection.link
+    assert "identity of its own" in printer.say("MAINTENANCE_IDENTITY NEW=1")
     mine = printer.manager.memory.uuid
     assert mine != before
+    assert link._closing.is_set()
+    assert printer.life.connection.link is not link
+    assert printer.life.connection.publisher is printer.life.upkeep.relay.outlet
     printer.restart()
     assert printer.manager.memory.uuid == mine
+
+
+def test_a_connection_that_another_takes_over_asks_once(bench):
+    printer = bench(BROKER + RODS)
+    before = printer.manager.memory.uuid
+    printer.manager.copied.taken_over()
+    assert "// action:prompt_begin Is this printer a copy?" in printer.console
+    assert any("takes the connection" in line for line in printer.console)
+    assert printer.life.connection is not None
+
+    said = printer.say("MAINTENANCE_IDENTITY SAME=1")
+    assert "nothing is changed" in said
+    assert "// action:prompt_end" in said
+    assert printer.manager.memory.uuid == before
+    told = len(printer.console)
+    printer.manager.copied.taken_over()
+    assert len(printer.console) == told
+
+
+def test_the_copy_of_two_that_take_each_others_connection_gets_an_identity(bench):
+    printer = bench(BROKER + RODS)
+    before = printer.manager.memory.uuid
+    printer.manager.copied.taken_over()
+    assert "identity of its own" in printer.say("MAINTENANCE_IDENTITY NEW=1")
+    assert printer.manager.memory.uuid != before
 
 
 def test_an_answer_is_one_of_two(bench):

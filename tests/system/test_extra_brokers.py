@@ -198,8 +198,34 @@ def test_a_link_that_another_client_takes_over_backs_off(
     links(broker.port, version="5")
 
     assert "a copied card, or 'mqtt_client_id'" in reactor.until("trouble")[1]
+    reactor.until("taken over")
     with pytest.raises(AssertionError):
         broker.wait_for(lambda: len(broker.connects) > 1, seconds=3.0)
+
+
+def test_two_links_with_one_id_take_themselves_for_copies(
+    tmp_path, links, reactor, monkeypatch
+):
+    """MQTT 3.1.1 does not tell why a connection ends: several in a row do."""
+    monkeypatch.setattr("klippy_extra.mqtt.link.SHORT", 30.0)
+    monkeypatch.setattr("klippy_extra.mqtt.link.SHORT_BACK_OFF", (0.02,))
+    broker = Mosquitto(tmp_path).start()
+    try:
+        links(broker.port)
+        links(broker.port)
+        reactor.until("taken over")
+    finally:
+        broker.kill()
+
+
+def test_a_link_that_is_left_ends_by_itself_and_says_nothing(scripted, links, reactor):
+    broker = scripted()
+    link = links(broker.port)
+    reactor.until("connected")
+    link.leave()
+    link._thread.join(15)
+    assert not link._thread.is_alive()
+    assert ("p/availability", b"offline") not in broker.published
 
 
 # What people hear of a broker that does not work
