@@ -219,7 +219,10 @@ class Fleet:
     def _received(self, message: mqtt.ReceiveMessage) -> None:
         try:
             topic = Topic.parse(self.base, message.topic)
-            self._take(topic, as_bytes(message.payload))
+            payload = as_bytes(message.payload)
+            # What is empty of an unknown printer is the rest of what it takes back.
+            if payload or topic.printer in self.printers:
+                self._take(topic, payload)
         except ContractError as error:
             complaint = (message.topic, str(error))
             if complaint not in self._complaints and len(self._complaints) < 100:
@@ -269,10 +272,25 @@ class Fleet:
         if printer.info is not None and printer.info.uuid != info.uuid:
             self.remove(printer)  # another machine has taken the name
             printer = self.printers.setdefault(printer.slug, Printer(printer.slug))
+        printer = self._renamed(printer, info.uuid)
         printer.info = info
         for task in set(printer.tasks) - set(info.tasks):
             del printer.tasks[task]
         self._changed(printer)
+
+    def _renamed(self, printer: Printer, uuid: str) -> Printer:
+        """Return the printer that had another name before, so that it stays the same.
+
+        What its old name had is taken back only after the new one has said all.
+        """
+        for known in self.printers.values():
+            if known is not printer and known.info and known.info.uuid == uuid:
+                del self.printers[known.slug]
+                known.slug, known.online = printer.slug, printer.online
+                known.tasks, known.log = printer.tasks, None
+                self.printers[known.slug] = known
+                return known
+        return printer
 
     @callback
     def remove(self, printer: Printer) -> None:
