@@ -30,6 +30,8 @@ async def async_setup_entry(
 class Maintenance(PrinterEntity, CalendarEntity):
     """Whole days: the forecast ahead, the log behind."""
 
+    _attr_name = None  # the device's own: "Voron maintenance"
+
     def __init__(self, fleet: Fleet, printer: Printer) -> None:
         super().__init__(fleet, printer, "maintenance")
 

@@ -7,11 +7,13 @@ from typing import Any
 
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.entity import Entity
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import DOMAIN
+from .contract import State
 from .fleet import Fleet, Printer, UpkeepEntry
 
 
@@ -47,8 +49,6 @@ class FleetEntity(Entity):
 class PrinterEntity(FleetEntity):
     """An entity of one printer; it writes its state when the printer changes."""
 
-    _attr_name = None  # the device's own: "Voron maintenance"
-
     def __init__(self, fleet: Fleet, printer: Printer, key: str) -> None:
         super().__init__(fleet)
         self.printer = printer
@@ -59,6 +59,21 @@ class PrinterEntity(FleetEntity):
     def concerns(self, printer: Printer) -> bool:
         """Whether it shows anything of *printer*."""
         return printer is self.printer
+
+
+class TaskEntity(PrinterEntity):
+    """An entity of one task."""
+
+    def __init__(self, fleet: Fleet, printer: Printer, task: str, key: str) -> None:
+        super().__init__(fleet, printer, f"task.{task}.{key}")
+        self.task = task
+        self._attr_translation_key = key
+        self._attr_translation_placeholders = {"task": printer.tasks[task].label}
+
+    @property
+    def state_of_task(self) -> State | None:
+        """What the printer said last; None once the task is gone."""
+        return self.printer.tasks.get(self.task)
 
 
 def device_info(printer: Printer) -> DeviceInfo:
@@ -168,3 +183,47 @@ def add_for_each_printer(
             known.discard(printer.info.uuid)
 
     entry.async_on_unload(fleet.listen(change=changed, gone=gone))
+
+
+@callback
+def add_for_each_task(
+    hass: HomeAssistant,
+    entry: UpkeepEntry,
+    add: AddConfigEntryEntitiesCallback,
+    key: str,
+    make: Callable[[Fleet, Printer, str, str], Entity],
+) -> None:
+    """Add an entity for each task of each printer, and remove those of lost tasks."""
+    fleet = entry.runtime_data
+    known: dict[str, set[str]] = {}  # tasks by their printer's uuid
+
+    @callback
+    def changed(printer: Printer) -> None:
+        uuid, tasks = printer.introduced.uuid, set(printer.tasks)
+        if known.get(uuid) == tasks:
+            return
+        fresh = sorted(tasks - known.get(uuid, set()))
+        known[uuid] = tasks
+        _remove_lost(hass, entry, uuid, key, tasks)
+        add([make(fleet, printer, task, key) for task in fresh])
+
+    @callback
+    def gone(printer: Printer) -> None:
+        if printer.info is not None:
+            known.pop(printer.info.uuid, None)
+
+    entry.async_on_unload(fleet.listen(change=changed, gone=gone))
+
+
+@callback
+def _remove_lost(
+    hass: HomeAssistant, entry: UpkeepEntry, uuid: str, key: str, tasks: set[str]
+) -> None:
+    """Remove entities whose task is gone, also while Home Assistant was off."""
+    registry = er.async_get(hass)
+    start, end = f"{uuid}_task.", f".{key}"
+    for each in er.async_entries_for_config_entry(registry, entry.entry_id):
+        unique = each.unique_id
+        is_ours = unique.startswith(start) and unique.endswith(end)
+        if is_ours and unique[len(start) : -len(end)] not in tasks:
+            registry.async_remove(each.entity_id)

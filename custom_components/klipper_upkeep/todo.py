@@ -121,6 +121,8 @@ class TaskList(FleetEntity, TodoListEntity):
 class DueTasks(PrinterEntity, TaskList):
     """The list of one printer."""
 
+    _attr_name = None  # the device's own: "Voron maintenance"
+
     def __init__(self, fleet: Fleet, printer: Printer, listed: set[str]) -> None:
         super().__init__(fleet, printer, "due_tasks")
         self.listed = listed

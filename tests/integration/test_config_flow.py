@@ -10,7 +10,7 @@ from homeassistant.helpers import issue_registry as ir
 from custom_components.klipper_upkeep import config_flow
 from custom_components.klipper_upkeep.const import DOMAIN
 
-from .conftest import BASE, INFO, as_message
+from .conftest import BASE, BELTS, INFO, as_message
 
 
 @pytest.fixture(autouse=True)
@@ -134,5 +134,8 @@ async def test_the_options_are_used_at_once(hass, printer, loaded):
     await hass.async_block_till_done()
     printer.introduce()
     await hass.async_block_till_done()
+    printer.tell(BELTS._replace(status="soon"))
+    await hass.async_block_till_done()
     assert done["data"] == wanted
     assert ir.async_get(hass).async_get_issue(DOMAIN, repair)
+    assert hass.states.get("todo.voron_maintenance").state == "2"

@@ -23,6 +23,7 @@ from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
     async_capture_events,
+    async_fire_time_changed,
 )
 
 from custom_components.klipper_upkeep import async_remove_config_entry_device, words
@@ -40,6 +41,8 @@ from .conftest import BELTS, INFO, LOG, RODS, Printer
 
 TODO = "todo.voron_maintenance"
 CALENDAR = "calendar.voron_maintenance"
+UPDATE = "update.voron_maintenance_software_of_the_printer"
+DATE = "date.voron_maintenance_oil_the_rods_last_done_on"
 REPAIR = f"due.{INFO.uuid}.rods"
 REPAIRS = {"repairs": True, "repairs_margin": 1}
 
@@ -77,7 +80,8 @@ async def test_a_printer_is_one_device_with_a_list_and_a_calendar(hass, loaded):
     assert device.name == "Voron maintenance"
     assert device.entry_type is dr.DeviceEntryType.SERVICE
     entities = er.async_entries_for_device(er.async_get(hass), device.id)
-    assert sorted(each.entity_id for each in entities) == [CALENDAR, TODO]
+    shown = [each.entity_id for each in entities if not each.disabled_by]
+    assert sorted(shown) == [CALENDAR, TODO, UPDATE]
 
 
 async def test_a_device_of_mqtt_that_comes_later_is_found(hass, printer, loaded):
@@ -158,6 +162,30 @@ async def test_another_machine_under_the_same_name_is_another_device(
     await settle(hass)
     assert device_of(hass) is None
     assert device_of(hass, "beef") is not None
+
+
+async def test_a_printer_with_another_name_stays_the_same_device_and_entities(
+    hass, printer, loaded, mqtt_mock
+):
+    """It says all under its new name, and takes back what it had under the old one."""
+    before = device_of(hass)
+    removed = async_capture_events(hass, er.EVENT_ENTITY_REGISTRY_UPDATED)
+    trident = Printer(hass, mqtt_mock, "trident")
+
+    trident.introduce(INFO._replace(name="Trident"))
+    for topic in ("info", "availability"):
+        printer.send(printer.topic(topic), "")
+    for task in INFO.tasks:
+        printer.send(printer.topic("task", task), "")
+    await settle(hass)
+
+    after = device_of(hass)
+    assert (after.id, after.name) == (before.id, "Trident maintenance")
+    assert [each.data for each in removed if each.data["action"] == "remove"] == []
+    assert hass.states.get(TODO).state == "1"
+    await act(hass, "done")
+    assert [task for task, _ in trident.commands] == ["rods"]
+    assert list(loaded.runtime_data.printers) == ["trident"]
 
 
 async def test_a_printer_that_is_off_still_has_its_tasks(hass, printer, loaded, caplog):
@@ -300,6 +328,46 @@ async def test_the_entry_unloads_to_its_end_and_loads_again(hass, printer, entry
     assert len(fired) == 1  # and now one does
 
 
+async def test_nothing_is_heard_after_the_entry_was_unloaded(
+    hass, printer, loaded, caplog
+):
+    assert await hass.config_entries.async_unload(loaded.entry_id)
+    printer.send(printer.topic("availability"), "perhaps")
+    await settle(hass)
+    assert "Ignored a message" not in caplog.text
+
+
+async def test_a_calendar_limit_is_looked_at_while_nobody_says_anything(
+    hass, printer, loaded, freezer
+):
+    hour = Limit("time", "h", 720.0, 719.0, 1.0, 99.9, 72.0)
+    now = dt_util.utcnow()
+    printer.tell(
+        BELTS._replace(limits=(hour,), trigger="time", time=now.timestamp() - 3540.0)
+    )
+    printer.send(printer.topic("availability"), "offline")
+    await settle(hass)
+    assert hass.states.get(TODO).state == "1"  # a minute is left
+
+    freezer.tick(15 * 60)
+    async_fire_time_changed(hass)
+    await settle(hass)
+
+    assert hass.states.get(TODO).state == "2"
+
+
+async def test_everything_is_subscribed_so_that_nothing_is_lost(
+    hass, mqtt_mock, loaded
+):
+    ours = {
+        call.args[0]: call.args[2] if len(call.args) > 2 else call.kwargs["qos"]
+        for call in mqtt_mock.async_subscribe.call_args_list
+        if call.args[0].startswith("klipper_upkeep/")
+    }
+    assert len(ours) == 5
+    assert set(ours.values()) == {1}
+
+
 async def test_a_repair_that_is_ignored_stays_so_over_a_reload(hass, printer, entry):
     hass.config_entries.async_update_entry(entry, options=REPAIRS)
     await hass.config_entries.async_setup(entry.entry_id)
@@ -347,14 +415,19 @@ async def test_the_list_has_what_is_due_with_message_parts_and_guide(hass, loade
     )
 
 
-async def test_the_most_overdue_comes_first(hass, printer, loaded):
-    worse = BELTS.limits[0]._replace(used=230.0, remaining=-30.0, percent=115.0)
-    printer.tell(BELTS._replace(limits=(worse,), status="due"))
+@pytest.mark.parametrize(
+    ("percent", "order"),
+    [
+        (115.0, ["Check the belts", "Oil the rods"]),
+        (101.0, ["Oil the rods", "Check the belts"]),
+    ],
+)
+async def test_the_most_overdue_comes_first(hass, printer, loaded, percent, order):
+    """The rods are at 102 percent."""
+    used = BELTS.limits[0]._replace(remaining=-2.0, percent=percent)
+    printer.tell(BELTS._replace(limits=(used,), status="due"))
     await settle(hass)
-    assert [each["summary"] for each in await items(hass)] == [
-        "Check the belts",
-        "Oil the rods",
-    ]
+    assert [each["summary"] for each in await items(hass)] == order
 
 
 async def test_a_tick_marks_done_in_the_users_name_and_can_be_undone(
@@ -379,11 +452,25 @@ async def test_a_tick_marks_done_in_the_users_name_and_can_be_undone(
     assert item["status"] == "needs_action"
 
 
+async def test_what_was_done_lately_follows_what_was_done_last_first(
+    hass, printer, loaded
+):
+    now = int(dt_util.utcnow().timestamp())
+    printer.tell(RODS._replace(status="ok", last_done=now - 3600))
+    printer.tell(BELTS._replace(last_done=now - 60))
+    await settle(hass)
+    assert [(each["summary"], each["status"]) for each in await items(hass)] == [
+        ("Check the belts", "completed"),
+        ("Oil the rods", "completed"),
+    ]
+
+
 async def test_a_completed_item_goes_after_a_day(hass, printer, loaded, freezer):
     await tick(hass)
     await settle(hass)
+    freezer.tick(23 * 3600)
     assert len(await items(hass)) == 1
-    freezer.tick(25 * 3600)
+    freezer.tick(2 * 3600)
     assert await items(hass) == []
 
 
@@ -489,7 +576,7 @@ async def events_between(hass, start, end):
 
 
 async def test_the_calendar_has_the_forecast_and_the_log_of_all_tasks_in_order(
-    hass, printer, loaded
+    hass, printer, loaded, broker
 ):
     assert hass.states.get(CALENDAR).attributes["message"] == "Voron: Check the belts"
     window = ("2026-11-01 00:00:00", "2027-01-31 00:00:00")
@@ -509,6 +596,12 @@ async def test_the_calendar_has_the_forecast_and_the_log_of_all_tasks_in_order(
     await settle(hass)
     await events_between(hass, *window)
     assert len(printer.commands) == 2
+    # Whatever happened without a broker is not known either.
+    await broker(False)
+    await broker(True)
+    printer.send(printer.topic("availability"), "online")
+    await events_between(hass, *window)
+    assert len(printer.commands) == 3
 
 
 async def test_the_calendar_begins_with_its_start_and_excludes_its_end(
@@ -527,6 +620,33 @@ async def test_the_calendar_begins_with_its_start_and_excludes_its_end(
     assert await found(after, after + timedelta(days=1)) == []
 
 
+@pytest.mark.parametrize(("rods", "belts"), [(3, 10), (10, 3)])
+async def test_of_two_forecasts_the_next_is_the_state_and_both_are_in_order(
+    hass, printer, loaded, rods, belts
+):
+    now = dt_util.utcnow()
+    for state, days in ((RODS, rods), (BELTS, belts)):
+        at = int((now + timedelta(days=days)).timestamp())
+        printer.tell(state._replace(due_at=at))
+    await settle(hass)
+    order = ["Voron: Oil the rods", "Voron: Check the belts"]
+    order = order if rods < belts else order[::-1]
+
+    assert hass.states.get(CALENDAR).attributes["message"] == order[0]
+    window = (now + timedelta(days=each) for each in (1, 30))
+    listed = await events_between(hass, *(f"{day.date()} 00:00:00" for day in window))
+    assert [text for _, text, _ in listed] == order
+    assert printer.commands == []  # what is ahead stands in no log
+
+
+async def test_what_should_have_been_done_before_is_due_today(hass, printer, loaded):
+    days_ago = dt_util.utcnow() - timedelta(days=5)
+    printer.tell(BELTS._replace(due_at=int(days_ago.timestamp())))
+    await settle(hass)
+    start = hass.states.get(CALENDAR).attributes["start_time"]
+    assert start[:10] == str(dt_util.now().date())
+
+
 async def test_the_forecast_is_there_while_the_log_is_not(hass, printer, loaded):
     printer.refuse = ("internal", "no log")
     entity = hass.data["entity_components"]["calendar"].get_entity(CALENDAR)
@@ -536,6 +656,93 @@ async def test_the_forecast_is_there_while_the_log_is_not(hass, printer, loaded)
     events = await entity.async_get_events(hass, start, end)
     assert [each.summary for each in events] == ["Voron: Check the belts"]
     assert len(printer.commands) == 1
+
+
+# The date of last done, and the printer's software.
+
+
+@pytest.fixture
+async def dated(hass, printer, loaded):
+    """A printer of whose rods the date is enabled."""
+    er.async_get(hass).async_update_entity(DATE, disabled_by=None)
+    await hass.config_entries.async_reload(loaded.entry_id)
+    printer.introduce()
+    await settle(hass)
+    return loaded
+
+
+async def set_date(hass, day):
+    await hass.services.async_call(
+        "date", "set_value", {"entity_id": DATE, "date": day}, blocking=True
+    )
+
+
+async def test_a_date_that_is_set_is_when_the_task_was_done(hass, printer, dated):
+    today = dt_util.now()
+    late = today.replace(hour=23, minute=30) - timedelta(days=9)  # another day in UTC
+    printer.tell(RODS._replace(last_done=int(late.timestamp())))
+    await settle(hass)
+    assert hass.states.get(DATE).state == str(late.date())
+
+    await set_date(hass, str(today.date() - timedelta(days=3)))
+    await set_date(hass, str(today.date()))
+
+    noon, now = (command.at for _, command in printer.commands)
+    assert dt_util.as_local(dt_util.utc_from_timestamp(noon)).isoformat()[:13] == (
+        f"{today.date() - timedelta(days=3)}T12"
+    )
+    assert int(today.timestamp()) - 86400 < now <= int(dt_util.utcnow().timestamp())
+
+
+async def test_a_day_that_is_yet_to_come_is_refused(hass, printer, dated):
+    with pytest.raises(ServiceValidationError, match="yet to come"):
+        await set_date(hass, "2999-01-01")
+    assert printer.commands == []
+
+
+async def test_a_date_names_its_task_to_actions_and_goes_with_it(hass, printer, dated):
+    await hass.services.async_call(DOMAIN, "skip", {"entity_id": DATE}, blocking=True)
+    assert [task for task, _ in printer.commands] == ["rods"]
+
+    printer.send(printer.topic("info"), INFO._replace(tasks=("belts",)).encode())
+    await settle(hass)
+
+    assert er.async_get(hass).async_get(DATE) is None
+    printer.introduce()
+    await settle(hass)
+    assert er.async_get(hass).async_get(DATE) is not None
+
+
+async def test_a_task_that_goes_while_home_assistant_is_off_takes_its_date_along(
+    hass, printer, dated
+):
+    await hass.config_entries.async_unload(dated.entry_id)
+    await hass.config_entries.async_setup(dated.entry_id)
+    printer.introduce(INFO._replace(tasks=("belts",)))
+    await settle(hass)
+    assert er.async_get(hass).async_get(DATE) is None
+
+
+@pytest.mark.parametrize(
+    ("version", "state", "latest"),
+    [
+        ("0.0.9", "on", None),
+        (None, "off", None),
+        ("99.0.0", "off", "99.0.0"),
+        ("", "unknown", None),
+    ],
+)
+async def test_an_extra_that_is_older_than_the_integration_is_an_update(
+    hass, printer, loaded, version, state, latest
+):
+    ours = json.loads((Path(words.__file__).parent / "manifest.json").read_text())
+    ours = ours["version"]
+    told = ours if version is None else version
+    printer.send(printer.topic("info"), INFO._replace(version=told).encode())
+    await settle(hass)
+    shown = hass.states.get(UPDATE)
+    assert shown.state == state
+    assert shown.attributes["latest_version"] == (latest or ours)
 
 
 # Repairs.
