@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Callable
 from . import language, settings
 from .entries import Entries
 from .guard import guarded
-from .language import mark, tr
 from .life import Life
 from .mqtt.connection import require_paho
 from .storage.export import Export
@@ -31,10 +30,10 @@ from .upkeep.problems import BROKER, COUNTING, STORE, Problems
 if TYPE_CHECKING:
     from .klipper_objects import Config
 
-NOT_STARTED = mark(
+NOT_STARTED = (
     "Maintenance is not counted: it could not be started. klippy.log tells why."
 )
-NOT_READY = mark("The printer is not ready. Type the command again when it is.")
+NOT_READY = "The printer is not ready. Type the command again when it is."
 
 
 class Manager:
@@ -138,8 +137,8 @@ class Manager:
             self.reminders.say(text)
 
     def _not_started(self) -> None:
-        self.problems.report(COUNTING, tr(NOT_STARTED))
-        self.reminders.say(tr(NOT_STARTED))
+        self.problems.report(COUNTING, NOT_STARTED)
+        self.reminders.say(NOT_STARTED)
 
     def _shutdown(self) -> None:
         if self.life is not None:
@@ -159,7 +158,7 @@ class Manager:
 
     def _settle(self, new: bool) -> str:
         """Go on as another printer, or as the same on another machine."""
-        return tr(NOT_READY) if self.life is None else self.life.settle(new)
+        return NOT_READY if self.life is None else self.life.settle(new)
 
     def _note(self, text: str) -> None:
         """Say *text*, as soon as there is a console to say it on."""

@@ -18,7 +18,9 @@ async def async_get_conditions(hass: HomeAssistant) -> dict[str, Any]:
     # What is used of both came after 2025.4, and is loaded already where it is asked.
     spec: Any = import_module("homeassistant.helpers.automation")
     helper: Any = import_module("homeassistant.helpers.condition")
-    sensors = {"sensor": spec.DomainSpec(device_class="enum")}
+    # The state is in the printer's language, and the attribute is not.
+    status = spec.DomainSpec(device_class="enum", value_source="status")
+    sensors = {"sensor": status}
     return {
         "is_due": helper.make_entity_state_condition(sensors, DUE),
         "is_soon": helper.make_entity_state_condition(sensors, SOON),

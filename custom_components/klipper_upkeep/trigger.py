@@ -18,7 +18,9 @@ async def async_get_triggers(hass: HomeAssistant) -> dict[str, Any]:
     # What is used of both came after 2025.4, and is loaded already where it is asked.
     spec: Any = import_module("homeassistant.helpers.automation")
     helper: Any = import_module("homeassistant.helpers.trigger")
-    sensors = {"sensor": spec.DomainSpec(device_class="enum")}
+    # The state is in the printer's language, and the attribute is not.
+    status = spec.DomainSpec(device_class="enum", value_source="status")
+    sensors = {"sensor": status}
     return {
         "task_due": helper.make_entity_target_state_trigger(sensors, DUE),
         "task_soon": helper.make_entity_target_state_trigger(sensors, SOON),

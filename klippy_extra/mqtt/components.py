@@ -14,7 +14,7 @@ from typing import Any, Iterator, Mapping, NamedTuple, Sequence, Tuple
 
 from ..contract import Info, Limit, Meter, State, Topic, slug
 from ..entity_names import behind_label, meter_name
-from ..language import Catalogue, current
+from ..language import ENGLISH, Catalogue, current
 from ..ledger.precision import CALENDAR, places
 from .entities import (
     ANY_UNIT,
@@ -28,11 +28,11 @@ from .entities import (
     METER_ICONS,
     PRINTER,
     REMAINING,
+    STATUS_WORDS,
     SUMMARY_ATTRIBUTES,
     TASK,
     TASK_ATTRIBUTES,
     THRESHOLD,
-    TRIGGERS,
     UNITS,
     USED,
     WANTED_METERS,
@@ -117,7 +117,8 @@ def components(
             commands=about("command", state.task) if info.commands else "",
         )
         yield from _task(task, state, info.meters)
-        yield from _events(task._replace(reads=about("events")), state.task)
+        events = task._replace(reads=about("events"))
+        yield events.make(EVENT._replace(value=EVENT.value % state.task))
         yield from _limits(task, state, info.meters)
     meters = everything._replace(key="meter.", reads=about("meters"))
     for name, meter in info.meters.items():
@@ -175,10 +176,26 @@ def _task(
     for row in TASK:
         attributes = TASK_ATTRIBUTES.get(row.field)
         more = _attributes(task, attributes % topic) if attributes else {}
+        if row.field == "status":
+            more.update(_status(task))
         yield task.make(row, **more)
     yield from _amounts(task, state.limits)
     for row in CONTROLS if task.commands else ():
         yield task.make(row)
+
+
+def _status(task: _Subject) -> Config:
+    """Home Assistant cannot translate what a sensor of MQTT says.
+
+    So it says it in the printer's language; its attribute ``status`` has the
+    contract's word.
+    """
+    words = {each: task.language.tr(text) for each, text in STATUS_WORDS.items()}
+    config: Config = {"ops": list(words.values())}
+    if task.language.code != ENGLISH:
+        table = json.dumps(words, ensure_ascii=False)
+        config["val_tpl"] = task.template(f"{table}.get(it.get('status'))")
+    return config
 
 
 def _amounts(task: _Subject, limits: Sequence[Limit]) -> Iterator[Component]:
@@ -267,25 +284,6 @@ def _measured(unit: str, decimals: int) -> Config:
 def _attributes(subject: _Subject, expression: str) -> Config:
     template = subject.template(expression)
     return {"json_attr_t": subject.reads, "json_attr_tpl": template}
-
-
-def _events(events: _Subject, task: str) -> Iterator[Component]:
-    yield events.make(EVENT._replace(value=EVENT.value % task))
-    value = "it.get('task') ~ ' ' ~ it.get('event')"
-    for event, words in TRIGGERS:
-        yield (
-            f"{events.key}trigger.{event}",
-            {
-                "p": "device_automation",
-                "atype": "trigger",
-                "type": words,
-                "stype": task,
-                "t": events.reads,
-                "qos": 1,
-                "val_tpl": events.template(value),
-                "pl": f"{task} {event}",
-            },
-        )
 
 
 def _meter(meters: _Subject, name: str, meter: Meter) -> Component:

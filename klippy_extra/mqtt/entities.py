@@ -9,7 +9,16 @@ import json
 from types import MappingProxyType
 from typing import Any, Dict, Mapping, NamedTuple
 
-from ..contract import EVENTS, OFFLINE, ONLINE, STATUSES
+from ..contract import (
+    DISABLED,
+    DUE,
+    EVENTS,
+    OFFLINE,
+    OK,
+    ONLINE,
+    SNOOZED,
+    SOON,
+)
 from ..language import mark
 
 SNOOZE_HOURS = 24
@@ -51,7 +60,14 @@ BY_WHOM = (
 CONFIG, DIAGNOSTIC = {"ent_cat": "config"}, {"ent_cat": "diagnostic"}
 HIDDEN = {"en": False}  # there for whoever enables it
 PROBLEM = {"dev_cla": "problem"}
-STATUS = {"dev_cla": "enum", "ops": list(STATUSES)}
+STATUS = {"dev_cla": "enum"}  # its options are in the printer's language
+STATUS_WORDS = {
+    OK: mark("ok"),
+    SOON: mark("soon"),
+    DUE: mark("due"),
+    SNOOZED: mark("snoozed"),
+    DISABLED: mark("disabled"),
+}
 PERCENT = {"unit_of_meas": "%", "stat_cla": "measurement", "sug_dsp_prc": 0, **HIDDEN}
 TIMESTAMP = {"dev_cla": "timestamp"}
 NUMBER = {"mode": "box", "max": 1e9, **CONFIG, **HIDDEN}
@@ -227,10 +243,6 @@ EVENT = Entity(
     " | to_json) if it.get('task') == '%s' else ''",
     {"evt_typ": list(EVENTS), **HIDDEN},
 )
-
-# A device trigger for each of these events, and how it reads after the task. Not in
-# the printer's language: automations know a trigger by these words.
-TRIGGERS = (("due", "due"), ("soon", "due soon"), ("done", "done"))
 
 # Attributes, by the entity that has them. A recorder takes 16 KiB of them, and each
 # change is a row: so `due`, the sensor to be reminded by, has what seldom changes,

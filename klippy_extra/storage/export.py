@@ -10,7 +10,6 @@ from typing import Callable, Iterable
 
 from .. import contract
 from ..contract import Entry
-from ..language import tr
 from ..paths import shown
 
 FIELDS = ("time", "task", "event", "by", "note", "used")
@@ -28,7 +27,7 @@ class Export:
     def write(self, entries: list[Entry], tell: Callable[[str], None]) -> None:
         """Write *entries*, newest first; *tell* says later what became of it."""
         if self._thread is not None and self._thread.is_alive():
-            tell(tr("The log is being written already."))
+            tell("The log is being written already.")
             return
         self._thread = threading.Thread(
             target=self._run, args=(entries, tell), name="maintain-export", daemon=True
@@ -46,9 +45,9 @@ class Export:
             with fresh.open("w", encoding="utf-8", newline="") as file:
                 file.write(table(entries))
             fresh.replace(self._path)
-            text = tr("The log was written to {file}.", file=shown(self._path))
+            text = f"The log was written to {shown(self._path)}."
         except (OSError, ValueError) as error:
-            text = tr("The log could not be written: {error}.", error=str(error))
+            text = f"The log could not be written: {error}."
         self._post(lambda: tell(text))
 
 

@@ -8,7 +8,6 @@ from typing import Any, Callable, Iterable, Mapping
 from .. import contract, meters
 from ..contract import Entry
 from ..klipper_objects import Printer
-from ..language import mark, tr
 from ..ledger import precision
 from ..ledger.conditions import Conditions, Material
 from ..ledger.ledger import Ledger
@@ -22,13 +21,6 @@ from .problems import COUNTING, Problems
 
 _is_count = re.compile(r"count_\w+\Z").match
 ENDS = ("jobs_completed", "jobs_cancelled", "jobs_failed")
-
-NO_METER = mark("The meter '{meter}' is not counted: this printer has no such meter.")
-NOT_STARTED = mark(
-    "The meter '{meter}' is not counted: it could not be started, and klippy.log tells"
-    " why."
-)
-NOT_COUNTED = mark("The meter '{meter}' is not counted now, and klippy.log tells why.")
 
 
 class Counting:
@@ -193,22 +185,23 @@ class Counting:
         text = ""
         if failing:
             names = ", ".join(sorted(failing))
-            text = tr(
-                "These meters are not counted now: {meters}. klippy.log tells why.",
-                meters=names,
-            )
+            text = f"These meters are not counted now: {names}. klippy.log tells why."
         self._problems.report(COUNTING, text)
         return {task: sentences for task, sentences in texts.items() if sentences}
 
     def _wrong(self, task: Task) -> list[str]:
         """What of a task is not counted, and why, in sentences."""
         wanted = {limit.counter.meter for limit in task.plan.limits}
-        missing = NOT_STARTED if self._sources.not_made else NO_METER
+        why = "this printer has no such meter"
+        if self._sources.not_made:
+            why = "it could not be started, and klippy.log tells why"
         texts = [
-            tr(missing, meter=meter) for meter in sorted(wanted - set(self.meters))
+            f"The meter '{meter}' is not counted: {why}."
+            for meter in sorted(wanted - set(self.meters))
         ]
         texts += [
-            tr(NOT_COUNTED, meter=meter) for meter in sorted(wanted & self._failing)
+            f"The meter '{meter}' is not counted now, and klippy.log tells why."
+            for meter in sorted(wanted & self._failing)
         ]
         conditions = [
             self._conditions.missing(each) for each, _ in task.weights.values()

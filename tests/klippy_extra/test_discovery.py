@@ -24,7 +24,6 @@ ORIGIN_KEYS = {"name", "sw"}
 PLATFORMS = {
     "binary_sensor",
     "button",
-    "device_automation",
     "event",
     "number",
     "sensor",
@@ -207,9 +206,6 @@ def test_a_task_has_every_entity_that_was_promised() -> None:
         "enabled": "switch",
         "threshold": "number",
         "event": "event",
-        "trigger.due": "device_automation",
-        "trigger.soon": "device_automation",
-        "trigger.done": "device_automation",
     }
 
 
@@ -289,9 +285,7 @@ def test_a_task_shows_four_things_and_keeps_the_rest_for_whoever_enables_it() ->
         shown = {
             key[len("task.rods.") :]
             for key, each in found.items()
-            if key.startswith("task.")
-            and each["p"] != "device_automation"
-            and each.get("en", True)
+            if key.startswith("task.") and each.get("en", True)
         }
         assert shown == ENABLED
 
@@ -303,8 +297,7 @@ def test_a_printer_of_25_tasks_shows_at_most_125_entities() -> None:
 
     found = made(*states, info=INFO._replace(meters=meters)).values()
 
-    entities = [each for each in found if each["p"] != "device_automation"]
-    assert sum(each.get("en", True) for each in entities) <= 125
+    assert sum(each.get("en", True) for each in found) <= 125
 
 
 def test_only_a_task_is_a_problem() -> None:
@@ -465,6 +458,7 @@ def test_a_meter_that_is_corrected_is_no_meter_that_began_anew() -> None:
 def test_a_task_that_went_is_made_again_and_removed_in_its_own_message() -> None:
     """For a Home Assistant that was off; the topic itself is cleared."""
     before = announced(state("rods"), state("belts")).components
+    before["task.belts.trigger.due"] = "device_automation"  # of a version before
 
     after = announced(state("rods"), before=before)
 
@@ -550,6 +544,21 @@ def test_entities_follow_the_printers_language() -> None:
         for key, component in each["cmps"].items():
             other = english[group]["cmps"][key]
             assert component.get("obj_id") == other.get("obj_id")
+
+
+def test_the_status_is_said_in_the_printers_language_and_kept_as_an_attribute() -> None:
+    due = {"task": "rods", "status": contract.DUE}
+    found = {}
+    for code in language.known():
+        language.current.use(code)
+        sensor = messages(state("rods"))["task-rods"]["cmps"]["task.rods.status"]
+        found[code] = render(sensor, due, "val_tpl")
+        assert found[code] in sensor["ops"]
+        assert len(set(sensor["ops"])) == len(contract.STATUSES)
+        assert json.loads(render(sensor, due, "json_attr_tpl"))["status"] == "due"
+        assert render(sensor, {}, "val_tpl") == "None"
+    language.current.use("en")
+    assert (found["en"], found["de"]) == ("due", "fällig")
 
 
 @pytest.mark.parametrize(
@@ -699,6 +708,12 @@ def test_meters_and_the_summary_are_read_from_their_own_messages() -> None:
     assert render(found["next_due_at"], summary, "val_tpl") == "None"
 
 
+def test_there_are_no_device_triggers() -> None:
+    """Home Assistant cannot delete a device that has some, after a reload of MQTT."""
+    found = made(state("rods"), TWO_LIMITS).values()
+    assert {each["p"] for each in found} == PLATFORMS
+
+
 def test_an_event_reaches_its_own_task_alone() -> None:
     found = made(state("rods"), state("belts"))
     event = contract.Event(1, NOW, "rods", "done", by='an"na', note="ok")
@@ -708,7 +723,3 @@ def test_an_event_reaches_its_own_task_alone() -> None:
 
     assert told == {"event_type": "done", "by": 'an"na', "note": "ok"}
     assert render(found["task.belts.event"], payload, "val_tpl") == ""
-    trigger = found["task.rods.trigger.done"]
-    assert render(trigger, payload, "val_tpl") == trigger["pl"]
-    other = found["task.belts.trigger.done"]
-    assert render(other, payload, "val_tpl") != other["pl"]

@@ -35,12 +35,12 @@ function tasksOf(hass, device) {
       const entity = hass.entities[each.entity_id];
       return (
         about.command_topic !== undefined && about.percent !== undefined && entity &&
-        each.state in RANK && (!device || entity.device_id === device)
+        each.attributes.status in RANK && (!device || entity.device_id === device)
       );
     })
     .sort(
       (a, b) =>
-        RANK[a.state] - RANK[b.state] || b.attributes.percent - a.attributes.percent,
+        RANK[a.attributes.status] - RANK[b.attributes.status] || b.attributes.percent - a.attributes.percent,
     );
 }
 
@@ -135,8 +135,8 @@ class KlipperUpkeepCard extends HTMLElement {
   _printer({ id, name }) {
     const hass = this._hass, w = words(hass), off = isOff(hass, id);
     const tasks = tasksOf(hass, id);
-    const due = tasks.filter((each) => RANK[each.state] < RANK.ok);
-    const rest = tasks.filter((each) => RANK[each.state] >= RANK.ok);
+    const due = tasks.filter((each) => RANK[each.attributes.status] < RANK.ok);
+    const rest = tasks.filter((each) => RANK[each.attributes.status] >= RANK.ok);
     const folded = element("details", { open: this._unfolded.has(id) },
       element("summary", { textContent: w.rest(rest.length) }),
       ...rest.map((each) => this._task(each, off)));
@@ -154,7 +154,7 @@ class KlipperUpkeepCard extends HTMLElement {
     const percent = Math.max(0, about.percent || 0);
     const fill = element("div");
     fill.style.width = `${(Math.min(percent, SHOWN) * 100) / SHOWN}%`;
-    fill.style.background = COLOR[state.state] || "var(--disabled-color)";
+    fill.style.background = COLOR[state.attributes.status] || "var(--disabled-color)";
     return element("div", { className: "task" },
       element("div", { className: "line" },
         element("span", { className: "label", textContent: about.label }),
@@ -183,7 +183,7 @@ class KlipperUpkeepCard extends HTMLElement {
 
   _more(state, w) {
     const about = state.attributes;
-    const parts = [w[state.state]];
+    const parts = [w[state.attributes.status]];
     if (about.last_done) {
       const day = new Date(about.last_done).toLocaleDateString(this._hass.language);
       parts.push(`✓ ${day}${about.last_by ? ` ${w.by(about.last_by)}` : ""}`);
