@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+import time
+from datetime import UTC, datetime, timedelta
 
-from tests.ha.home_assistant import Phone, until
+import pytest
+import yaml
+
+from klippy_extra import contract
+from klippy_extra.mqtt import discovery
+from tests.ha.home_assistant import ROOT, DistantPhone, Phone, until
 
 FILTER = "binary_sensor.voron_filter_due"
 
@@ -25,10 +31,12 @@ def due(home, voron):
 @pytest.fixture
 def automate(home):
     """Automations that go when the test is over."""
-    names = []
+    names = set()
 
     def automate(name, blueprint, /, **inputs):
-        names.append(name)
+        if name in names:
+            home.forget_automation(name)  # what was reloaded reads "on" all the time
+        names.add(name)
         home.automate(name, blueprint, **inputs)
 
     yield automate
@@ -53,9 +61,18 @@ def count(home) -> int:
     return done
 
 
-def notify(home, automate, phone) -> None:
-    device = home.device(phone.name)["id"]
-    automate("reminder", "notify", tasks=[FILTER], phones=[device], later=12)
+def notify(home, automate, *phones, **inputs) -> None:
+    devices = [home.device(each.name)["id"] for each in phones]
+    inputs = {"tasks": [FILTER], "phones": devices, "later": 12, **inputs}
+    automate("reminder", "notify", **inputs)
+
+
+def remembers(told) -> bool:
+    """Whether the automation writes down that it told something."""
+    return told.topic == MEMORY and bool(told.payload) and not told.retained
+
+
+MEMORY = f"klipper_upkeep_told/automation.reminder/{FILTER}"
 
 
 def test_a_phone_is_told_what_is_due_and_how_it_is_done(home, automate, phone, due):
@@ -169,6 +186,159 @@ def test_a_phone_that_is_lost_keeps_no_other_from_being_told(
     assert phone.notified()["message"].startswith("Carbon filter")
     home.http("DELETE", path)
     home.forget_log()
+
+
+@pytest.fixture
+def distant(home, request):
+    phone = DistantPhone(home, f"distant {request.node.name}"[:40])
+    yield phone
+    phone.close()
+
+
+def test_what_became_due_while_home_assistant_was_off_is_told_once_it_is_on(
+    home, automate, distant, due, voron
+):
+    notify(home, automate, distant)
+    home.stop()
+    voron.wear_out("filter", 60)
+
+    home.start()
+
+    told = distant.notified(timeout=60)
+    assert told["message"] == "Carbon filter: Replace the carbon."
+    home.wait(FILTER, "on")
+    home.restart()
+    home.wait(FILTER, "on")
+    voron.done("filter")
+    # It was told once: what comes next is that it is over.
+    assert distant.notified()["message"] == "clear_notification"
+
+
+@pytest.fixture
+def silent(home, hears):
+    """A printer that is off, and a limit in days that has passed meanwhile."""
+    limit = contract.Limit("time", "h", 720.0, 719.0, 1.0, 99.9)
+    long_ago = time.time() - 7200.0
+    belts = contract.State(1, long_ago, "belts", "Belts", (limit,), "time", contract.OK)
+    info = contract.Info("511e470000000000000000000000000", "Silent", ("belts",), {})
+    told = {
+        each.topic: each.payload
+        for each in discovery.announce(info, [belts], "silent").messages
+    }
+    told["klipper_upkeep/silent/tasks/belts"] = belts.encode()
+    told["klipper_upkeep/silent/availability"] = contract.OFFLINE
+    for topic, payload in told.items():
+        hears.publish(topic, payload, retain=True)
+    home.wait("sensor.silent_belts_status", "ok")
+    home.wait("binary_sensor.silent_connected", "off")
+    yield "binary_sensor.silent_belts_due"
+    for topic in told:
+        hears.publish(topic, "", retain=True)
+    until(lambda: home.device("Silent") is None, "the printer to go")
+
+
+def test_a_limit_in_days_that_passes_while_the_printer_is_off_is_told(
+    home, automate, phone, silent
+):
+    notify(home, automate, phone, tasks=[silent])
+
+    home.trigger("reminder")
+
+    assert phone.notified()["message"] == "Belts"
+
+
+def clock(hours: int) -> str:
+    return (datetime.now(UTC) + timedelta(hours=hours)).strftime("%H:%M:%S")
+
+
+def test_what_comes_due_in_quiet_hours_is_told_when_they_end(
+    home, automate, phone, due, hears
+):
+    notify(home, automate, phone, quiet_from=clock(-1), quiet_to=clock(1))
+    due()
+    home.trigger("reminder")
+    assert not [told for told in hears.heard if remembers(told)]
+
+    notify(home, automate, phone, quiet_from=clock(1), quiet_to=clock(2))
+    home.trigger("reminder")
+
+    assert phone.notified()["message"].startswith("Carbon filter")
+
+
+def test_what_is_still_due_after_a_while_is_told_again_and_to_others(
+    home, automate, phone, distant, due, hears
+):
+    other = home.device(distant.name)["id"]
+    notify(home, automate, phone, again=24, others=[other])
+    due()
+    assert phone.notified()["message"] == "Carbon filter: Replace the carbon."
+    told = hears.wait(remembers)
+    word, occasion, moment = told.payload.decode().split()
+    assert word == "told"
+    day_before = f"told {occasion} {int(moment) - 24 * 3600}"
+
+    hears.publish(MEMORY, day_before, retain=True)
+    home.trigger("reminder")
+    home.trigger("reminder")
+
+    again = "Carbon filter is still due: Replace the carbon."
+    for each in (phone, distant):
+        assert each.notified()["message"] == again
+    home.call("button.press", "button.voron_filter_done")
+    for each in (phone, distant):
+        assert each.notified()["message"] == "clear_notification"
+
+
+@pytest.fixture
+def speaker(home, hears):
+    """A notify entity, which says what it is told on a topic."""
+    topic = "homeassistant/notify/upkeep_speaker/config"
+    config = {
+        "name": "Speaker",
+        "uniq_id": "upkeep_speaker",
+        "obj_id": "speaker",
+        "def_ent_id": "notify.speaker",
+        "cmd_t": "speaker/say",
+    }
+    hears.publish(topic, config, retain=True)
+    until(lambda: "notify.speaker" in home.states(), "the speaker")
+    yield "notify.speaker"
+    hears.publish(topic, "", retain=True)
+    until(lambda: "notify.speaker" not in home.states(), "the speaker to go")
+
+
+def test_notify_entities_are_told_in_words(home, automate, due, hears, speaker):
+    notify(home, automate, entities=[speaker])
+
+    due()
+
+    hears.wait_for("speaker/say", b"Carbon filter: Replace the carbon.")
+
+
+def test_assist_tells_what_is_due_of_all_printers_and_of_one(home, automate, due):
+    automate("assist", "ask")
+    assert home.converse("What is due?").startswith("Nothing is due. Next: ")
+
+    due()
+
+    assert home.converse("What is due?") == "Due: Carbon filter."
+    assert home.converse("What is due on the Voron?") == "Due: Carbon filter."
+    assert home.converse("what does the ender need") == (
+        "There is no printer of that name."
+    )
+
+
+def test_assist_answers_in_german_with_what_the_docs_give(home, automate):
+    page = (ROOT / "docs" / "home-assistant.md").read_text()
+    block = page.split("In German, `ask.yaml`")[1].split("```yaml\n")[1].split("```")[0]
+    automate("assist", "ask", **yaml.safe_load(block))
+
+    assert home.converse("Was ist fällig?").startswith(
+        "Es ist nichts fällig. Als Nächstes: "
+    )
+    assert home.converse("Was ist beim Ender fällig?") == (
+        "Einen Drucker mit diesem Namen gibt es nicht."
+    )
 
 
 def test_the_weekly_summary_lists_what_is_due(home, automate, due):
