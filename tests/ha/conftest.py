@@ -1,25 +1,33 @@
 """A broker, a virtual printer with the real extra, and both Home Assistants.
 
-`HA_STABLE` and `HA_LATEST` name what `tests/ha/install` made. Both watch the same
-printer, so that it is started once.
+`HA_STABLE` and `HA_LATEST` name what `tests/ha/install` made. Where one run has both,
+both watch the same printer.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.fakes import mosquitto
 from tests.ha.home_assistant import HomeAssistant, until
-from tests.ha.printer import Voron
+from tests.ha.printer import TASKS, Voron
+from tests.ha.upkeep import TODO, set_up
 from tests.system.listener import Listener
 
 DUE = "binary_sensor.voron_maintenance_due"
+FILAMENT = "sensor.voron_filament"
 ENVIRONMENTS = {"stable": "HA_STABLE", "latest": "HA_LATEST"}
 HERE = Path(__file__).parent
+
+
+def named(channel: str) -> str:
+    """The folder of a Home Assistant, where the environment names one."""
+    return os.environ.get(ENVIRONMENTS[channel], "")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -61,9 +69,9 @@ def homes(
 ) -> Iterator[dict[str, HomeAssistant]]:
     """Those that are here, by channel."""
     homes = {
-        channel: HomeAssistant(Path(os.environ[name]), folder / channel, broker.port)
-        for channel, name in ENVIRONMENTS.items()
-        if os.environ.get(name)
+        channel: HomeAssistant(Path(named(channel)), folder / channel, broker.port)
+        for channel in ENVIRONMENTS
+        if named(channel)
     }
     try:
         for home in homes.values():
@@ -77,13 +85,44 @@ def homes(
             home.stop()
 
 
-@pytest.fixture(params=ENVIRONMENTS)
+@pytest.fixture(params=[each for each in ENVIRONMENTS if named(each)] or ["none"])
 def channel(request: pytest.FixtureRequest) -> str:
     channel: str = request.param
-    name = ENVIRONMENTS[channel]
-    if not os.environ.get(name):
-        pytest.skip(f"{name} names no Home Assistant: see tests/ha/install")
+    if channel == "none":
+        names = " and ".join(ENVIRONMENTS.values())
+        pytest.skip(f"{names} name no Home Assistant: see tests/ha/install")
     return channel
+
+
+@pytest.fixture(scope="session")
+def printed(homes: dict[str, HomeAssistant], voron: Voron) -> float:
+    """A file is printed while all look. Tells what the meter says.
+
+    At the beginning, since Home Assistant takes five minutes to make statistics of it.
+    """
+    for home in homes.values():
+        home.wait(FILAMENT, is_number)
+    voron.print_something()
+    for task in TASKS:
+        voron.done(task)
+    states = set()
+    for home in homes.values():
+        home.wait(FILAMENT, lambda state: is_number(state) and float(state) > 0.05)
+        states.add(until(lambda home=home: resting(home), "the meter to settle"))
+    (state,) = states
+    return float(state)
+
+
+def resting(home: HomeAssistant) -> str | None:
+    """The meter's state, if it has not changed in the last two seconds."""
+    state = home.states()[FILAMENT]
+    changed = datetime.fromisoformat(state["last_changed"])
+    old = datetime.now(UTC) - changed > timedelta(seconds=2)
+    return str(state["state"]) if old else None
+
+
+def is_number(state: str | None) -> bool:
+    return state is not None and state.replace(".", "", 1).isdigit()
 
 
 def there(state: str | None) -> bool:
@@ -110,7 +149,9 @@ def plain(home: HomeAssistant) -> None:
 
 
 @pytest.fixture
-def home(channel: str, homes: dict[str, HomeAssistant]) -> Iterator[HomeAssistant]:
+def home(
+    channel: str, homes: dict[str, HomeAssistant], printed: float
+) -> Iterator[HomeAssistant]:
     """A Home Assistant that knows the printer, and whose log stays empty."""
     home = homes[channel]
     home.wait(DUE, there)
@@ -118,3 +159,20 @@ def home(channel: str, homes: dict[str, HomeAssistant]) -> Iterator[HomeAssistan
     logged = home.logged()
     home.forget_log()
     assert logged == []
+
+
+@pytest.fixture
+def upkeep(home: HomeAssistant) -> HomeAssistant:
+    """With the integration, which knows the printer."""
+    set_up(home)
+    return home
+
+
+@pytest.fixture
+def due(upkeep: HomeAssistant, voron: Voron) -> Iterator[HomeAssistant]:
+    """A filter that is due, in the integration's list."""
+    voron.wear_out("filter", 51.5)
+    upkeep.wait(TODO, "1")
+    yield upkeep
+    voron.done("filter")
+    upkeep.wait(TODO, lambda state: state in ("0", None))  # None: it was deleted

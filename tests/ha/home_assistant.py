@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import queue
 import shutil
 import signal
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +51,7 @@ logger:
     haffmpeg: critical
     homeassistant.components.camera.img_util: critical
     aiohttp_fast_zlib: error
+conversation:
 automation: !include automations.yaml
 script: !include scripts.yaml
 input_boolean:
@@ -138,6 +142,36 @@ class HomeAssistant:
         self._await(lambda: self.http("GET", "/api/config")["state"] == "RUNNING")
         if not self._entry("mqtt"):
             self.flow("mqtt", {"broker": "127.0.0.1", "port": self._broker})
+
+    def speak(self, protocol: str) -> None:
+        """Reconfigure MQTT to that protocol, as a user does: "3.1.1" or "5"."""
+        (entry,) = [e for e in self.ask("config_entries/get") if e["domain"] == "mqtt"]
+        path = "/api/config/config_entries/flow"
+        begin = {"handler": "mqtt", "entry_id": entry["entry_id"]}
+        if self.version < "2026":
+            begin["show_advanced_options"] = True
+        step = self.http("POST", path, begin)
+        address = {"broker": "127.0.0.1", "port": self._broker}
+        while step["type"] == "form":
+            assert not step["errors"], step["errors"]
+            fields = {each["name"] for each in step["data_schema"]}
+            wanted = {"protocol": protocol, "advanced_options": True}
+            answers = {name: wanted[name] for name in wanted if name in fields}
+            filled = {**shown(step["data_schema"]), **address, **answers}
+            step = self.http("POST", f"{path}/{step['flow_id']}", filled)
+        assert step["reason"] == "reconfigure_successful", step
+
+    def remove_device(self, device: dict[str, Any]) -> None:
+        """As a user deletes it on its page; AssertionError where that is refused."""
+        if self.version >= "2026":
+            self.ask("config/device_registry/remove", device_id=device["id"])
+            return
+        (entry,) = device["config_entries"]
+        self.ask(
+            "config/device_registry/remove_config_entry",
+            config_entry_id=entry,
+            device_id=device["id"],
+        )
 
     def stop(self) -> None:
         if self._socket is not None:
@@ -369,6 +403,25 @@ class HomeAssistant:
         listed = self.ask("persistent_notification/get")
         return {each["notification_id"]: each for each in listed}
 
+    def trigger(self, name: str) -> None:
+        """Run an automation once, to its end."""
+        entity = f"automation.{name}"
+        before = self.attributes(entity)["last_triggered"]
+        self.call("automation.trigger", entity)
+
+        def ended() -> bool:
+            now = self.attributes(entity)
+            return now["last_triggered"] != before and now["current"] == 0
+
+        until(ended, f"the end of {entity}")
+
+    def converse(self, text: str) -> str:
+        """Ask Assist; returns what it says."""
+        asked = {"text": text, "language": "en"}
+        answer = self.http("POST", "/api/conversation/process", asked)
+        said: str = answer["response"]["speech"]["plain"]["speech"]
+        return said
+
     def automate(self, name: str, blueprint: str, /, **inputs: Any) -> None:
         """Import a blueprint of ours, as its link does it, and use it."""
         path = f"klipper_upkeep/{blueprint}.yaml"
@@ -396,11 +449,18 @@ class Phone:
             "os_name": "Test",
             "os_version": "1",
             "supports_encryption": False,
-            "app_data": {"push_websocket_channel": True},
+            "app_data": self._push(),
         }
         registered = home.http("POST", "/api/mobile_app/registrations", told)
         self._hook = f"/api/webhook/{registered['webhook_id']}"
-        self._socket = home.connect()
+        self._listen(registered)
+
+    def _push(self) -> dict[str, Any]:
+        """How it is reached: over the connection that it holds."""
+        return {"push_websocket_channel": True}
+
+    def _listen(self, registered: dict[str, Any]) -> None:
+        self._socket = self.home.connect()
         self._socket.send(
             {
                 "id": 1,
@@ -432,3 +492,43 @@ class Phone:
 
     def close(self) -> None:
         self._socket.close()
+
+
+class DistantPhone(Phone):
+    """One that is away, and is told by a push service whatever is restarted."""
+
+    def _push(self) -> dict[str, Any]:
+        told: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        limits = {"successful": 1, "maximum": 500, "errors": 0, "total": 1}
+        answer = {"rateLimits": {**limits, "resetsAt": "2099-01-01T00:00:00.000Z"}}
+
+        class Service(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                size = int(self.headers["Content-Length"])
+                told.put(json.loads(self.rfile.read(size)))
+                self.send_response(201)
+                self.send_header("Content-Type", "application/json")
+                self.end_headers()
+                self.wfile.write(json.dumps(answer).encode())
+
+            def log_message(self, *_: Any) -> None:
+                """Nobody reads it."""
+
+        self._told = told
+        self._service = ThreadingHTTPServer(("127.0.0.1", 0), Service)
+        self._thread = threading.Thread(target=self._service.serve_forever)
+        self._thread.start()
+        url = f"http://127.0.0.1:{self._service.server_port}/"
+        return {"push_url": url, "push_token": self.name}
+
+    def _listen(self, registered: dict[str, Any]) -> None:
+        """The service listens."""
+
+    def notified(self, timeout: float = PATIENCE) -> dict[str, Any]:
+        """The next notification."""
+        return self._told.get(timeout=timeout)
+
+    def close(self) -> None:
+        self._service.shutdown()
+        self._service.server_close()
+        self._thread.join()

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tests.system import parts
-from tests.system.klippy import BackEnd, Printer, Virtual
+from tests.system.klippy import PRINTER_CFG, BackEnd, Printer, Virtual
 from tests.system.listener import Listener
 
 MAINTAIN = """
@@ -18,7 +18,12 @@ store: {{folder}}/upkeep.sqlite
 publish_interval: 1
 mqtt_host: 127.0.0.1
 mqtt_port: {port}
+base_topic: {base}
 """
+
+# Nobody waits for a heater here.
+MACHINE = PRINTER_CFG.replace("[extruder]\n", "[extruder]\nmin_extrude_temp: 0\n")
+COLD = "G28\nG1 X0 Y0 Z0 F3000\n"
 
 # Two limits of one unit, single limits of each unit, and two of different units.
 TASKS = {
@@ -68,10 +73,13 @@ class Voron:
         name: str = "Voron",
         tasks: dict[str, str] = TASKS,
         back_end: BackEnd | None = None,
+        base: str = "klipper_upkeep",
     ) -> None:
-        self._port, self._name = port, name
-        back_end = back_end or Virtual(speed=1.0)
-        self._printer = Printer(back_end, self._sections(tasks, name))
+        self._port, self._name, self._base = port, name, base
+        # The broker is killed twice within a minute here. A printer would take that for
+        # another client of its name, and stay away for as long.
+        back_end = back_end or Virtual(1.0, "--trusting")
+        self._printer = Printer(back_end, self._sections(tasks, name), MACHINE)
 
     def start(self) -> None:
         assert self._printer.start()[0] == "ready"
@@ -99,11 +107,21 @@ class Voron:
 
     def print_something(self) -> None:
         """A file with a tenth of a metre of filament in it."""
-        self._printer.print_file(parts.HEAT + parts.rings(layers=12))
+        self._printer.print_file(COLD + parts.rings(layers=12))
         self._printer.finish_printing()
 
     def _sections(self, tasks: dict[str, str], name: str) -> str:
-        return MAINTAIN.format(port=self._port, name=name) + "".join(tasks.values())
+        section = MAINTAIN.format(port=self._port, name=name, base=self._base)
+        return section + "".join(tasks.values())
+
+
+def forget(hears: Listener, about: str) -> None:
+    """Clear all that a printer that was closed has retained; *about* is in it."""
+    hears.wait(lambda told: told.topic.endswith("/availability") and told.retained)
+    for topic in {told.topic for told in hears.heard if told.payload}:
+        said = [told.payload for told in hears.heard if told.topic == topic]
+        if about in topic or any(about.encode() in each for each in said):
+            hears.publish(topic, "", retain=True)
 
 
 def retained(hears: Listener, kind: str) -> dict[str, Any]:

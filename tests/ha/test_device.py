@@ -199,29 +199,33 @@ def test_a_due_task_shows_as_a_problem_and_on_the_printer(home, voron):
     home.wait(PRINTER, "off")
 
 
-def test_an_automation_starts_by_a_device_trigger(home, voron):
+def test_an_automation_starts_by_a_trigger_that_the_device_offers(home, voron):
+    """Home Assistant makes them for the due sensors, which are of class problem."""
     device = home.device("Voron")["id"]
-    triggers = [
+    cutter = home.entities()[f"{uuid(home)}_task.cutter.due"]
+    (trigger,) = [
         trigger
         for trigger in home.ask("device_automation/trigger/list", device_id=device)
-        if trigger["domain"] == "mqtt"
+        if trigger["type"] == "problem"
+        and trigger["entity_id"] in (cutter["id"], cutter["entity_id"])
     ]
-    kinds = {(each["subtype"], each["type"]) for each in triggers}
-    assert kinds == {(t, w) for t in TASKS for w in ("due", "due soon", "done")}
-    trigger = next(
-        t for t in triggers if (t["subtype"], t["type"]) == ("cutter", "done")
-    )
     trigger.pop("metadata", None)
     notify = {
         "action": "persistent_notification.create",
-        "data": {"notification_id": "seen", "message": "The cutter is new."},
+        "data": {"notification_id": "seen", "message": "The cutter is worn."},
     }
     home.automation("seen", {"triggers": [trigger], "actions": [notify]})
 
-    def noticed() -> bool:
-        # Again, since Home Assistant takes its time to subscribe.
-        voron.done("cutter")
-        return "seen" in home.notifications()
+    voron.wear_out("cutter", 3000)
 
-    until(noticed, "the automation")
+    until(lambda: "seen" in home.notifications(), "the automation")
     home.forget_automation("seen")
+    voron.done("cutter")
+    home.wait("binary_sensor.voron_cutter_due", "off")
+
+
+def uuid(home: HomeAssistant) -> str:
+    device = home.device("Voron")
+    assert device is not None
+    ((_, name),) = device["identifiers"]
+    return str(name).removeprefix("klipper_upkeep_")

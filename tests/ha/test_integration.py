@@ -5,62 +5,31 @@ from __future__ import annotations
 import pytest
 
 from tests.ha.browser import Browser
-from tests.ha.home_assistant import shown, until
+from tests.ha.home_assistant import until
 from tests.ha.test_pages import PICTURES, put
+from tests.ha.upkeep import (
+    CALENDAR,
+    DOMAIN,
+    FLOWS,
+    STATUS,
+    TODO,
+    act,
+    entries,
+    issues,
+    offered,
+    set_options,
+)
 
-DOMAIN = "klipper_upkeep"
-STATUS = "sensor.voron_filter_status"
-TODO = "todo.voron_maintenance"
-CALENDAR = "calendar.voron_maintenance"
-FLOWS = "/api/config/config_entries/flow"
 STRATEGY = "custom:klipper-upkeep"
 FIXES = "/api/repairs/issues/fix"
 
 
-@pytest.fixture
-def upkeep(home):
-    """The integration, found by MQTT's word and confirmed."""
-    if not entries(home):
-        offers = until(lambda: offered(home), "the offer of the integration")
-        done = home.http("POST", f"{FLOWS}/{offers[0]['flow_id']}", {})
-        assert done["type"] == "create_entry"
-    home.wait(TODO, lambda state: state not in (None, "unavailable", "unknown"))
-    return home
-
-
-def entries(home):
-    return [e for e in home.ask("config_entries/get") if e["domain"] == DOMAIN]
-
-
-def offered(home):
-    flows = home.ask("config_entries/flow/progress")
-    return [flow for flow in flows if flow["handler"] == DOMAIN]
-
-
-def issues(home):
-    listed = home.ask("repairs/list_issues")["issues"]
-    return {issue["issue_id"] for issue in listed if issue["domain"] == DOMAIN}
-
-
-def act(home, action, response=False, **data):
-    device = home.device("Voron maintenance")["id"]
-    return home.ask(
-        "call_service",
-        domain=DOMAIN,
-        service=action,
-        service_data={"device_id": device, **data},
-        return_response=response,
-    )
-
-
-@pytest.fixture
-def due(upkeep, voron):
-    """A filter that is due."""
-    voron.wear_out("filter", 51.5)
-    upkeep.wait(TODO, "1")
-    yield upkeep
-    voron.done("filter")
-    upkeep.wait(TODO, lambda state: state in ("0", None))  # None: it was deleted
+def test_a_printer_that_is_found_is_offered_and_confirmed(home):
+    if entries(home):
+        return  # by a test before; it was offered or typed in then
+    offers = until(lambda: offered(home), "the offer of the integration")
+    done = home.http("POST", f"{FLOWS}/{offers[0]['flow_id']}", {})
+    assert done["type"] == "create_entry"
 
 
 def test_it_is_a_device_of_its_own_below_discoverys_and_doubles_no_entity(upkeep):
@@ -86,15 +55,6 @@ def test_a_tick_in_the_list_marks_done_in_the_users_name_and_can_be_undone(due, 
 
     due.wait(TODO, "1")
     due.wait("sensor.voron_filter_remaining", "-1.5")
-
-
-def set_options(home, **wanted):
-    (entry,) = entries(home)
-    path = "/api/config/config_entries/options/flow"
-    flow = home.http("POST", path, {"handler": entry["entry_id"]})
-    answers = {**shown(flow["data_schema"]), **wanted}
-    done = home.http("POST", f"{path}/{flow['flow_id']}", answers)
-    assert done["type"] == "create_entry"
 
 
 @pytest.fixture

@@ -6,31 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.ha.conftest import FILAMENT
 from tests.ha.home_assistant import until
 
-FILAMENT = "sensor.voron_filament"
 PERIOD = 310.0  # seconds: Home Assistant compiles statistics each five minutes
-
-
-@pytest.fixture(scope="module")
-def printed(homes, voron):
-    """A file is printed while both Home Assistants look. Tells what the meter says."""
-    if not homes:
-        pytest.skip("no Home Assistant: see tests/ha/install")
-    for home in homes.values():
-        home.wait(FILAMENT, lambda state: state not in ("unknown", "unavailable"))
-    voron.print_something()
-    home.wait(FILAMENT, lambda state: float(state) > 0.05)
-    settled = until(lambda: resting(home), "the meter to settle")
-    return float(settled)
-
-
-def resting(home) -> str | None:
-    """The meter's state, if it has not changed in the last two seconds."""
-    state = home.states()[FILAMENT]
-    changed = datetime.fromisoformat(state["last_changed"])
-    old = datetime.now(UTC) - changed > timedelta(seconds=2)
-    return state["state"] if old else None
 
 
 def rows(home) -> list[dict[str, float]]:

@@ -46,55 +46,6 @@ def keys() -> dict[str, str]:
     return found
 
 
-# Calls whose texts are for developers, or for who writes a configuration: their
-# words are Klipper's own and those of options.
-FOR_OTHERS = {
-    "debug", "info", "warning", "error", "exception", "log",  # a logger's
-    "guarded", "refusal", "describe", "refuse",
-    "SettingsError", "ContractError",
-    "execute", "compile", "add_argument",
-}  # fmt: skip
-LOGGERS = {"logging", "logger", "config"}
-SENTENCE = re.compile(r"[A-Za-zÄÖÜäöüß]{2,}[,.:;]? [A-Za-z]{2,}")
-
-
-def outside() -> Iterator[str]:
-    """Yield what reads like a sentence and is in no catalogue, and where it stands."""
-    for path, tree in modules():
-        lines = _strange(tree)
-        yield from (f"{path.relative_to(ROOT)}:{line} {text!r}" for line, text in lines)
-
-
-def _strange(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    waiting: list[ast.AST] = [tree]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if SENTENCE.search(node.value):
-                yield node.lineno, node.value
-        elif not _is_for_others(node):
-            waiting += [
-                each for each in ast.iter_child_nodes(node) if not _is_docstring(each)
-            ]
-
-
-def _is_docstring(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
-def _is_for_others(node: ast.AST) -> bool:
-    if not isinstance(node, ast.Call):
-        return False
-    function = node.func
-    name = getattr(function, "attr", getattr(function, "id", ""))
-    if name in ("tr", "mark"):
-        return True
-    owner = getattr(getattr(function, "value", None), "id", "")
-    if name in ("debug", "info", "warning", "error", "exception", "log"):
-        return owner in LOGGERS
-    return name in FOR_OTHERS
-
-
 def languages() -> dict[str, dict[str, object]]:
     """Return the file of each language by its code."""
     return {

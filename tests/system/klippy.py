@@ -178,8 +178,8 @@ class Virtual:
 
     name = "virtual"
 
-    def __init__(self, speed: float = FASTER) -> None:
-        self._speed = speed
+    def __init__(self, speed: float = FASTER, *options: str) -> None:
+        self._speed, self._options = speed, options
 
     def start(self, folder: Path) -> subprocess.Popen[bytes]:
         command = [
@@ -190,6 +190,7 @@ class Virtual:
             *("--api", str(folder / "api")),
             *("--log", str(folder / "klippy.log")),
             *("--speed", str(self._speed)),
+            *self._options,
         ]
         return spawn(command, folder, folder / "klippy.out", {})
 

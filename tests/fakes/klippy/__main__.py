@@ -8,12 +8,14 @@ no extra is told.
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import signal
 import sys
 from pathlib import Path
 
 from . import FastClock, Host, LifeClock, Printer
+from .host import load_extra
 from .reactor import Clock
 
 EXTRA = Path(__file__).parents[3] / "klippy_extra"
@@ -28,6 +30,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     if options.log is None:
         logging.disable()
+    if options.trusting:
+        load_extra("maintain", options.extra)
+        importlib.import_module("extras.maintain.mqtt.link").SHORT = 0.0
     files = [options.print]  # once: a restart does not print it again
     clock: Clock = LifeClock() if options.speed == 1.0 else FastClock(options.speed)
     host = Host(
@@ -77,6 +82,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--api", type=Path, help="a unix socket for API clients")
     parser.add_argument(
         "--extra", type=Path, default=EXTRA, help="the folder of the extra"
+    )
+    parser.add_argument(
+        "--trusting",
+        action="store_true",
+        help="return to a broker soon, however short the last connection was",
     )
     return parser.parse_args(argv)
 
