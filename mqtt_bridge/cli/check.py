@@ -190,12 +190,14 @@ def _reading(settings: Settings, probe: Probe) -> Iterator[CheckResult]:
         yield CheckResult("printers", f"{len(infos)} found")
         slug, info = max(infos.items(), key=lambda each: len(each[1].tasks))
         refused += probe.subscribe([f"{base}/{slug}/{kind}" for kind in STATES])
-        missing = _missing(info, f"{base}/{slug}/", probe.listen())
+        probe.listen()
+        compared = list(_compare(f"{base}/{slug}/tasks", info.tasks, probe))
+        missing = _missing(info, f"{base}/{slug}/", probe.messages)
         if missing and not refused:
             text = f"of {slug} came its info, and no {', '.join(missing)}"
             yield CheckResult("reading", text, fix)
             return
-        yield from _compare(f"{base}/{slug}/tasks", info.tasks, probe)
+        yield from compared
     if refused:
         yield CheckResult("reading", f"no right to read {', '.join(refused)}", fix)
         return
@@ -234,10 +236,13 @@ def _compare(prefix: str, tasks: Sequence[str], probe: Probe) -> Iterator[CheckR
             "again. Else the broker drops long answers, or refuses long messages.",
         )  # fmt: skip
     else:
+        why = "drops parts of long answers"
+        if len(late) == len(topics):
+            why = "sends nothing that it retains for wildcards, as RabbitMQ"
         yield CheckResult(
             "tasks",
             f"{len(late)} of {len(topics)} came for their exact topics alone: the "
-            "broker drops parts of long answers, and the bridge requests them again",
+            f"broker {why}, and the bridge requests them by these",
         )
 
 

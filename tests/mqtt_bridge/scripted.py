@@ -17,8 +17,15 @@ from tests.mqtt_bridge import messages as m
 class ScriptedPrinter:
     """Carries commands out as the contract says, or as *answer* says instead."""
 
-    def __init__(self, port: int, slug: str = "voron", *states: contract.State) -> None:
+    def __init__(
+        self,
+        port: int,
+        slug: str = "voron",
+        *states: contract.State,
+        base: str = m.BASE,
+    ) -> None:
         self.slug = slug
+        self.base = base
         self.seq = 10
         self.states = {each.task: each for each in states or (m.state(),)}
         self.heard: list[Command] = []
@@ -49,14 +56,16 @@ class ScriptedPrinter:
         end(self._client)
 
     def topic(self, rest: str) -> str:
-        return m.topic(self.slug, rest)
+        return f"{self.base}/{self.slug}/{rest}"
 
     def say(self, rest: str, payload: bytes, retain: bool = True) -> None:
         self._client.publish(self.topic(rest), payload, qos=1, retain=retain)
 
     def say_everything(self) -> None:
-        for topic, payload in m.printer(self.slug, tuple(self.states.values())).items():
-            self._client.publish(topic, payload, qos=1, retain=True)
+        said = m.printer(self.slug, tuple(self.states.values()))
+        for topic, payload in said.items():
+            below = self.base + topic.removeprefix(m.BASE)
+            self._client.publish(below, payload, qos=1, retain=True)
 
     def change(self, task: str = "rods", **fields: object) -> contract.State:
         self.seq += 1
@@ -102,5 +111,5 @@ class ScriptedPrinter:
             return  # no command; amqtt sends retained messages that do not match
         command = Command.decode(message.payload)
         self.heard.append(command)
-        task = Topic.parse(m.BASE, message.topic).task
+        task = Topic.parse(self.base, message.topic).task
         self.answer(command, task)

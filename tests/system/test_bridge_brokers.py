@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import subprocess
+import sys
 import time
 
 import pytest
@@ -14,7 +16,7 @@ from mqtt_bridge.contract import Command
 from mqtt_bridge.settings import Broker, Settings, Store
 from tests.brokers import Rules, ScriptedBroker, start
 from tests.mqtt_bridge import messages as m
-from tests.mqtt_bridge.processes import until
+from tests.mqtt_bridge.processes import ROOT, Community, until
 from tests.mqtt_bridge.scripted import ScriptedPrinter
 from tests.system.test_bridge_broker import Items
 
@@ -116,6 +118,36 @@ def test_a_printer_that_dies_is_offline(any_broker):
         until(lambda: made.fleet.printers["ender"].online, "it is online")
         printer.leave()
         until(lambda: not made.fleet.printers["ender"].online, "it is offline")
+
+
+def checked(community, broker, *flags):
+    """What `check` prints of *broker*, and its exit code."""
+    command = [sys.executable, "-m", "mqtt_bridge", "check"]
+    for flag in ("broker.host=127.0.0.1", f"broker.port={broker.port}", *flags):
+        command += ["--set", flag]
+    done = subprocess.run(
+        command, env=community.env, capture_output=True, text=True, timeout=120,
+        check=False, cwd=ROOT,
+    )  # fmt: skip
+    return done.stdout, done.returncode
+
+
+def test_check_tells_what_to_do_with_rabbitmq(tmp_path):
+    """It sends what it retains for exact topics, and nothing for a "+"."""
+    broker = start("rabbitmq", tmp_path)
+    try:
+        retain(broker.port, m.printer())
+        with Community(tmp_path) as community:
+            text, code = checked(community, broker)
+            assert "FAIL wildcards" in text, text
+            assert "Name the printers in store.printers" in text
+            assert code == 1
+            text, code = checked(community, broker, "store.printers=voron")
+            assert "all that voron retains came" in text, text
+            assert "1 of 1 came for their exact topics alone" in text
+            assert code == 0
+    finally:
+        broker.kill()
 
 
 # mosquitto with its limits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 
 import pytest
@@ -118,3 +119,38 @@ def test_where_a_registry_answers_none_is_started(tmp_path, broker):
         assert "one answers already" in bridge.log
         bridge.stop()
         assert community.registry.ended is None
+
+
+def test_a_registry_on_loopback_is_announced_where_it_answers(tmp_path, broker):
+    """A client of another home finds the bridge by it, and reads and sets."""
+    with Community(tmp_path) as community, ScriptedPrinter(broker.port):
+        community.registry.stop()
+        del community.env["MKTL_INTERFACE"]  # as for somebody who sets nothing
+        bridge = community.bridge(broker.port, "store.registry=true")
+        community.env["MKTL_HOME"] = str(tmp_path / "somebody")
+        assert community.get("voron.rods.used") == 37.5
+        assert community.set("voron.rods.threshold=120") == ""
+        bridge.stop()
+
+
+def test_printers_of_several_base_topics_are_read_and_commanded(broker):
+    """Each by the base topic that it is below; what is below others is not heard."""
+    with contextlib.ExitStack() as stack:
+        halls = {"farm/hall-1": "voron", "farm/hall-2": "ender", "farm/hall-3": "prusa"}
+        for base, slug in halls.items():
+            stack.enter_context(ScriptedPrinter(broker.port, slug, base=base))
+        settings = Settings(
+            broker=Broker(
+                host="127.0.0.1", port=broker.port, bases=("farm/hall-1", "farm/hall-2")
+            )
+        )
+        bridge = make_bridge(settings, Items())
+        bridge.commands.transactions.answer_within = 30.0  # on a busy machine
+        bridge.start()
+        stack.callback(bridge.close)
+        assert bridge.ready.wait(30)
+        assert set(bridge.fleet.printers) == {"voron", "ender"}
+        for slug in ("voron", "ender"):
+            until(lambda: bridge.fleet.printers[slug].online, "it is online")  # noqa: B023
+            asked = bridge.ask(slug, "rods", lambda _, ident: Command("done", ident))
+            assert asked.result(30).ok

@@ -63,6 +63,9 @@ push.rule = [{ to = "a", buttons = true }]
         ("[store.share]\nof = 4\nindex = 4", "the first is 0 and the last 3"),
         ("[store]\nprinters = ['A b']", "a printer's slug"),
         ("[store]\nallow = ['here']", "a network as 192.168.1.0/24"),
+        ("[store]\ninterface = '::1'", "store.interface is '::1', not an IPv4 address"),
+        ("[store]\ninterface = '[::]'", "discovery is by IPv4 broadcast"),
+        ("[store]\nrole = 'spare'", "one of only, main, standby"),
         ("[push]\nquiet = '22'", "two times of the day as 22:00-07:00"),
         ("[[push.rule]]\nevents = ['due']", "push.rule.0.to is missing"),
         ("[[push.rule]]\nto = 'a'\nevents = ['dew']", "one of soon, due, done"),
@@ -207,3 +210,12 @@ def test_what_was_told_is_kept_where_a_program_keeps_such(environ, state):
     told = settings.load(None, environ, ["store.alias=part1"]).push.state
 
     assert told == state.format("push-upkeep-part1.db")
+
+
+def test_a_main_bridge_and_its_standby_take_each_others_place(load):
+    text = "[broker]\nclient_id = 'hall'\n[store]\nrole = '{}'"
+    main, standby = load(text.format("main")), load(text.format("standby"))
+    assert main.store.override
+    assert standby.store.override
+    assert (main.broker.client_id, standby.broker.client_id) == ("hall", "hall-standby")
+    assert not load("").store.override
