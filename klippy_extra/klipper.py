@@ -65,6 +65,13 @@ def extruders(printer: Printer) -> dict[str, Any]:
     return named
 
 
+def file_folder(printer: Printer) -> str | None:
+    """The folder of the files to print, where Klipper prints files."""
+    card = printer.lookup_object("virtual_sdcard", None)
+    folder = getattr(card, "sdcard_dirname", None)
+    return None if folder is None else str(folder)
+
+
 def queue_moving(extruder: Any) -> object:
     """Return the queue that moves an extruder: SYNC_EXTRUDER_MOTION changes it.
 

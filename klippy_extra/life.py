@@ -5,11 +5,15 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any, Callable, Mapping
 
+from . import klipper
 from .contract import Info, Meters
 from .guard import guarded
 from .history.import_history import Past
+from .meters import families
 from .mqtt import connection
 from .mqtt.publisher import Sight
+from .outlook.course import Course, Outlook
+from .outlook.reading import Reader
 from .upkeep.commands import Commands
 from .upkeep.problems import BROKER
 from .upkeep.rounds import EVERY, Rounds
@@ -70,12 +74,35 @@ class Life:
         )
         guarded(self.history.read_files, "the files of KlipperMaintenance")()
         self.connection: connection.Connection | None = None
+        self.course = self._make_course()
         self._rounds = Rounds(
             self.upkeep, self.commands, reminders, self._reactor.monotonic()
         )
 
+    def _make_course(self) -> Course:
+        upkeep, printer = self.upkeep, self._printer
+        extruders = klipper.extruders(printer)
+        named = families.each("filament", extruders).values()
+        meters = dict(enumerate(name for name, _ in named))
+        outlook = Outlook(
+            upkeep.tasks,
+            upkeep.book,
+            upkeep.counting.worth,
+            meters if len(meters) > 1 else {},
+        )
+        course = Course(
+            printer,
+            outlook,
+            Reader(self._entries.post),
+            self._wall,
+            self._reminders.say,
+            upkeep.sum_up,
+        )
+        upkeep.board.job = lambda: course.job
+        return course
+
     def start(self) -> None:
-        """Start the threads and the two timers."""
+        """Start the threads and the timers."""
         self._memory.start()
         self._memory.on_late = guarded(self._join, "joining with the store")
         for slug, task in self.upkeep.tasks.items():
@@ -91,6 +118,7 @@ class Life:
         self._reactor.register_timer(count, now + COUNT_EVERY)
         self._reactor.register_timer(turn, now + COUNT_EVERY + EVERY / 2)
         self._reminders.start(self.upkeep.board.state)
+        self.course.start()
 
     def _begin(self, save: Callable[[dict[str, Any]], None]) -> None:
         """Save, publish and import: what needs to know what was before."""
@@ -172,6 +200,7 @@ class Life:
         guarded(self.upkeep.flush, "the last counting")()
         documents = guarded(self._everything, "the last save", dict)()
         guarded(self.history.close, "leaving Moonraker")()
+        guarded(self.course.close, "the file that is read")()
         guarded(self._reminders.leave, "the open dialog")()
         if self.connection is not None:
             silent = self.connection.publisher.silent

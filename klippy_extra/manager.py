@@ -94,7 +94,7 @@ class Manager:
 
     def add(self, config: Config) -> Task:
         """Make the task of a `[maintain NAME]` section."""
-        task = Task(config, self.settings.moonraker)
+        task = Task(config, self.settings.moonraker, self.settings.at_print_start)
         self.office.tasks[task.slug] = task
         return task
 
@@ -131,7 +131,7 @@ class Manager:
             self._wall,
         )
         self.life = life
-        self.office.running = Running(life.upkeep, life.commands)
+        self.office.running = Running(life.upkeep, life.commands, life.course)
         life.start()
         for text in [*self._notes, *life.warnings()]:
             self.reminders.say(text)

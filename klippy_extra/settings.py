@@ -11,6 +11,8 @@ from . import contract, language
 from .broker import Broker, credentials
 from .klipper_objects import Config
 from .ledger import conditions
+from .outlook import policy
+from .outlook.policy import Policy
 from .paths import path_of, shown
 from .web_address import default_url, parse_url
 
@@ -67,6 +69,7 @@ class Settings(NamedTuple):
     import_history: bool
     export: Path  # where the log goes as a table
     material_variable: str
+    at_print_start: Policy  # of tasks that say nothing of it
 
 
 def read(config: Config) -> Settings:
@@ -103,6 +106,9 @@ def read(config: Config) -> Settings:
         import_history=config.getboolean("import_history", False),
         export=default_export(folder),
         material_variable=_variable(config),
+        at_print_start=at_print_start(
+            config, text(config, "at_print_start", ""), Policy()
+        ),
     )
 
 
@@ -306,6 +312,13 @@ def choice(
             config, option, f"is {value!r}: choose one of " + ", ".join(choices)
         )
     return value
+
+
+def at_print_start(config: Config, value: str, default: Policy) -> Policy:
+    try:
+        return policy.parse(value, default)
+    except ValueError as error:
+        raise refusal(config, "at_print_start", str(error)) from None
 
 
 def number(

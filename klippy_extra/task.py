@@ -12,12 +12,12 @@ from .ledger import conditions
 from .ledger.conditions import Condition, Factor
 from .ledger.records import Counter, Limit, Plan
 from .meters import unit
-from .settings import amount, choice, refusal
+from .outlook.policy import Policy
+from .settings import amount, at_print_start, choice, refusal
 
 Read = Callable[..., Any]  # an option's value, with the preset's behind it
 
 LEAST = 0.001  # of a threshold; 0 means that the task is always due
-AT_PRINT_START = ("warn", "off", "confirm", "block")
 WARN_BEFORE = "10%"
 # What `source: moonraker` counts instead of Klipper's own.
 OF_MOONRAKER = {
@@ -29,7 +29,10 @@ OF_MOONRAKER = {
 class Task:
     """The options of one section. `status` tells what `get_status` shows."""
 
-    def __init__(self, config: Config, moonraker: bool = False) -> None:
+    def __init__(
+        self, config: Config, moonraker: bool = False, policy: Policy | None = None
+    ) -> None:
+        """*policy* is what `[maintain]` says of every print start."""
         _, _, name = config.get_name().partition(" ")
         self.name = name.strip()
         self.slug = slug(self.name)
@@ -41,8 +44,8 @@ class Task:
         # A value of printer.cfg ends at "#", so an anchor is written as %23.
         self.guide = read("guide", "").replace("%23", "#")
         self.parts = read("parts", "")
-        self.at_print_start = choice(
-            config, "at_print_start", AT_PRINT_START, read("at_print_start", "warn")
+        self.at_print_start = at_print_start(
+            config, read("at_print_start", ""), policy or Policy()
         )
         self.weights: dict[
             str, tuple[Condition, Factor]

@@ -221,6 +221,59 @@ class Meters(NamedTuple):
         )
 
 
+class Ahead(NamedTuple):
+    """A task that the print that runs will make due."""
+
+    task: str
+    label: str
+    meter: str  # of the limit that decides then
+    after: float | None = None  # hours of printing from the print's start
+    at: int | None = None  # UNIX seconds: a forecast
+    about: bool = False  # whether it is taken from what prints needed lately
+
+    @classmethod
+    def of(cls, fields: Any) -> Ahead:
+        ahead = _dict(fields)
+        return cls(
+            task=_slug(ahead.get("task")),
+            label=_text(ahead, "label"),
+            meter=_text(ahead, "meter"),
+            after=_number_or_none(ahead, "after"),
+            at=_moment(ahead, "at"),
+            about=_flag(ahead, "about", default=False),
+        )
+
+
+class Job(NamedTuple):
+    """The print that runs, or that has ended last, and what it makes due."""
+
+    file: str
+    started: int | None = None  # UNIX seconds
+    hours: float | None = None  # as the slicer foresaw it
+    metres: float | None = None
+    ahead: tuple[Ahead, ...] = ()  # the first one first
+    due: tuple[str, ...] = ()  # labels of what came due since it began
+    ended: bool = False
+
+    def fields(self) -> dict[str, Any]:
+        ahead = [dict(each._asdict(), at=iso(each.at)) for each in self.ahead]
+        return dict(self._asdict(), started=iso(self.started), ahead=ahead)
+
+    @classmethod
+    def of(cls, fields: Any) -> Job:
+        job = _dict(fields)
+        ahead = _list(job, "ahead") if "ahead" in job else []
+        return cls(
+            file=_text(job, "file"),
+            started=_moment(job, "started"),
+            hours=_number_or_none(job, "hours"),
+            metres=_number_or_none(job, "metres"),
+            ahead=tuple(map(Ahead.of, ahead)),
+            due=_texts(job, "due"),
+            ended=_flag(job, "ended", default=False),
+        )
+
+
 class Summary(NamedTuple):
     """How many tasks are due and soon, and which one comes next."""
 
@@ -233,9 +286,14 @@ class Summary(NamedTuple):
     next_due_at: int | None  # UNIX seconds
     due_labels: tuple[str, ...] = ()  # the most overdue first
     problem: str | None = None  # what does not work on the printer as a whole
+    job: Job | None = None  # where tasks look ahead
 
     def encode(self) -> bytes:
-        return _dump(dict(self._asdict(), next_due_at=iso(self.next_due_at)))
+        fields = dict(self._asdict(), next_due_at=iso(self.next_due_at))
+        del fields["job"]
+        if self.job is not None:
+            fields["job"] = self.job.fields()
+        return _dump(fields)
 
     @classmethod
     def decode(cls, payload: bytes) -> Summary:
@@ -255,6 +313,7 @@ class Summary(NamedTuple):
             next_due_at=_moment(fields, "next_due_at"),
             due_labels=_texts(fields, "due_labels"),
             problem=_text_or_none(fields, "problem"),
+            job=None if fields.get("job") is None else Job.of(fields["job"]),
         )
 
 
@@ -637,6 +696,10 @@ def _texts(fields: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 def _text_or_none(fields: Mapping[str, Any], name: str) -> str | None:
     return None if fields.get(name) is None else _text(fields, name)
+
+
+def _number_or_none(fields: Mapping[str, Any], name: str) -> float | None:
+    return None if fields.get(name) is None else _number(fields, name)
 
 
 def _slug(value: Any) -> str:

@@ -13,8 +13,8 @@ from ..contract import DUE, SOON, Command
 from ..guard import guarded, unharmed
 from ..language import mark, tr
 from . import parameters, prompts
+from .gate import Gate
 from .parameters import BY
-from .print_start import ANSWERS, PrintStart
 
 if TYPE_CHECKING:
     from ..contract import Entry, State
@@ -22,16 +22,13 @@ if TYPE_CHECKING:
     from ..storage.export import Export
     from ..task import Task
     from ..upkeep.office import Office, Running
+    from .print_start import PrintStart
     from .reminders import Reminders
 
 Handler = Callable[["GcodeCommand", "Running"], None]
 
 NOT_RUNNING = mark("Maintenance is not counted while the printer is not ready.")
 NO_TASK = mark("There is no maintenance task yet. Write a section [maintain NAME].")
-NO_SUCH_TASK = mark("There is no maintenance task '{name}'. There are: {names}.")
-NO_SUCH_TASK_NOR_ANY = mark(
-    "There is no maintenance task '{name}'. There is none at all."
-)
 LAST_DONE = mark("Last done {moment}.")
 LAST_DONE_BY = mark("Last done {moment} by {by}.")
 LOGGED = mark("{moment} {label} {event}, used {used}")
@@ -53,7 +50,7 @@ class Console:
     ) -> None:
         self._office = office
         self._reminders = reminders
-        self._print_start = print_start
+        self._gate = Gate(printer, office, print_start)
         self._export = export
         self._reactor = printer.get_reactor()
         self._refused: set[str] = set()  # counts that a print was told of
@@ -233,32 +230,6 @@ class Console:
             else tr("Wear is counted for no particular material from now on.")
         )
 
-    # Print start
-
-    def gate(self, gcmd: GcodeCommand, running: Running) -> None:
-        """MAINTENANCE_CHECK, for PRINT_START: warn, ask, or refuse."""
-        answer = parameters.optional(gcmd, "ANSWER")
-        if answer is None:
-            self._print_start.check(gcmd, self._due(gcmd, running))
-        elif answer in ANSWERS:
-            self._print_start.answer(gcmd, answer)
-        else:
-            text = tr("ANSWER={answer} must be 'print' or 'stop'.", answer=answer)
-            raise gcmd.error(text)
-
-    def _due(self, gcmd: GcodeCommand, running: Running) -> dict[str, list[str]]:
-        """What is due, in sentences, by what is to happen then."""
-        running.upkeep.count_now()
-        board = running.upkeep.board
-        named = parameters.optional(gcmd, "NAME") is not None
-        states = [board.state(self._task(gcmd).slug)] if named else board.states()
-        due: dict[str, list[str]] = {}
-        for state in states:
-            if state.status == DUE:
-                action = self._office.tasks[state.task].at_print_start
-                due.setdefault(action, []).append(wording.standing(state.label, state))
-        return due
-
     # Dialogs
 
     def prompt(self, gcmd: GcodeCommand, running: Running) -> None:
@@ -300,13 +271,7 @@ class Console:
         unharmed(lambda: written.wait(until, ""))
 
     def _task(self, gcmd: GcodeCommand) -> Task:
-        name = parameters.required(gcmd, "NAME")
-        task = self._office.find(name)
-        if task is None:
-            names = ", ".join(each.name for each in self._office.tasks.values())
-            text = NO_SUCH_TASK if names else NO_SUCH_TASK_NOR_ANY
-            raise gcmd.error(tr(text, name=name, names=names))
-        return task
+        return parameters.task(gcmd, self._office)
 
     def _handlers(self) -> dict[str, Handler]:
         return {
@@ -323,7 +288,7 @@ class Console:
             "MAINTENANCE_LOG": self.log,
             "MAINTENANCE_COUNT": self.count,
             "SET_MAINTENANCE_MATERIAL": self.material,
-            "MAINTENANCE_CHECK": self.gate,
+            "MAINTENANCE_CHECK": self._gate.check,
             "MAINTENANCE_PROMPT": self.prompt,
         }
 
@@ -361,7 +326,8 @@ DESCRIPTIONS = {
     ),
     "SET_MAINTENANCE_MATERIAL": mark("Tell which material is loaded: MATERIAL="),
     "MAINTENANCE_CHECK": mark(
-        "For PRINT_START alone: warn, ask or refuse if maintenance is due: [NAME=]"
+        "For PRINT_START alone: warn, ask or refuse if maintenance is due: [NAME=]; or"
+        " tell what a file would make due, and print nothing: FILE="
     ),
     "MAINTENANCE_PROMPT": mark("Show the maintenance dialog: [NAME=]"),
 }

@@ -7,13 +7,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..contract import MAX_TEXT
-from ..language import tr
+from ..language import mark, tr
 
 if TYPE_CHECKING:
     from ..contract import Amount
     from ..klipper_objects import GcodeCommand
+    from ..task import Task
+    from ..upkeep.office import Office
 
 BY = "console"
+NO_SUCH_TASK = mark("There is no maintenance task '{name}'. There are: {names}.")
+NO_SUCH_TASK_NOR_ANY = mark(
+    "There is no maintenance task '{name}'. There is none at all."
+)
 
 
 def text(gcmd: GcodeCommand, name: str, default: str = "") -> str:
@@ -74,6 +80,17 @@ def moment(gcmd: GcodeCommand, name: str) -> int | None:
                 value=value,
             )
         ) from None
+
+
+def task(gcmd: GcodeCommand, office: Office) -> Task:
+    """The task that `NAME=` names."""
+    name = required(gcmd, "NAME")
+    task = office.find(name)
+    if task is None:
+        names = ", ".join(each.name for each in office.tasks.values())
+        text = NO_SUCH_TASK if names else NO_SUCH_TASK_NOR_ANY
+        raise gcmd.error(tr(text, name=name, names=names))
+    return task
 
 
 def _number(gcmd: GcodeCommand, name: str, value: str, least: float = 0.0) -> float:

@@ -10,11 +10,13 @@ from ..language import tr
 from . import prompts
 from .dialogs import Dialogs
 from .display import Display
-from .question import PRINT, STOP, Question
+from .question import AHEAD, NOW, PRINT, STOP, Question, Words
 from .refusal import Refusal
 from .start import SHUT_DOWN, Start
 
 ANSWERS = (PRINT, STOP)
+
+Texts = Mapping[str, Sequence[str]]  # sentences, by what is to happen
 
 
 class PrintStart:
@@ -41,18 +43,26 @@ class PrintStart:
     def is_asking(self) -> bool:
         return self._question is not None
 
-    def check(self, gcmd: GcodeCommand, due: Mapping[str, Sequence[str]]) -> None:
-        """Let pass, or raise what ends the macro; *due* is by `at_print_start`."""
-        for text in due.get("warn", ()):
+    def check(self, gcmd: GcodeCommand, due: Texts, ahead: Texts) -> None:
+        """Let pass, or raise what ends the macro.
+
+        *due* is what is due now, *ahead* what this print will make due, both by
+        what is to happen then.
+        """
+        texts = {
+            action: [*due.get(action, ()), *ahead.get(action, ())]
+            for action in ("warn", "block", "confirm")
+        }
+        for text in texts["warn"]:
             gcmd.respond_info(tr("Maintenance: {text}", text=text))
-        texts = [*due.get("block", ()), *due.get("confirm", ())]
-        if texts and self._question is not None:
+        if (texts["block"] or texts["confirm"]) and self._question is not None:
             why = tr("Another print start waits for an answer already.")
             raise self._refusal.error(gcmd, why)
-        if "block" in due:
-            self._block(gcmd, due["block"])
-        if "confirm" in due:
-            self._confirm(gcmd, due["confirm"])
+        if texts["block"]:
+            self._block(gcmd, texts["block"])
+        if texts["confirm"]:
+            words = NOW if due.get("confirm") else AHEAD
+            self._confirm(gcmd, texts["confirm"], words)
 
     def _block(self, gcmd: GcodeCommand, texts: Sequence[str]) -> None:
         lines = prompts.notice(tr("Maintenance comes first"), texts)
@@ -60,10 +70,16 @@ class PrintStart:
         why = tr("The print is not started: maintenance comes first.")
         raise self._refusal.end(gcmd, Start(self._printer), " ".join([why, *texts]))
 
-    def _confirm(self, gcmd: GcodeCommand, texts: Sequence[str]) -> None:
+    def _confirm(self, gcmd: GcodeCommand, texts: Sequence[str], words: Words) -> None:
         start = self._start = Start(self._printer)
         self._question = Question(
-            self._printer, start, self._dialogs, self._display, texts, self._seconds
+            self._printer,
+            start,
+            self._dialogs,
+            self._display,
+            texts,
+            self._seconds,
+            words,
         )
         try:
             ended = self._question.ask()

@@ -7,7 +7,7 @@ start goes on.
 
 from __future__ import annotations
 
-from typing import Callable, Sequence
+from typing import Callable, NamedTuple, Sequence
 
 from ..guard import unharmed
 from ..klipper_objects import Printer
@@ -25,10 +25,31 @@ AGAIN_AFTER = 3.0  # seconds after the dialog was closed by its X
 COUNT_EVERY = 5.0  # seconds between two numbers on the display
 AWAKE_EVERY = 10.0  # seconds, or a third of a short idle timeout
 HAND_OVER_WITHIN = 2.0  # seconds
-TITLE = mark("Maintenance is due. Print?")
-STOPPED = mark("The print is not started: maintenance is due.")
 RESTARTS = mark("The print is not started: Klipper restarts.")
 ENDS = mark("The print is not started: Klipper ends.")
+
+
+class Words(NamedTuple):
+    """How one asks about what is due, or about what will be; marked texts."""
+
+    title: str
+    intro: str
+    display: str
+    stopped: str
+
+
+NOW = Words(
+    mark("Maintenance is due. Print?"),
+    mark("Maintenance is due."),
+    mark("Maintenance due."),
+    mark("The print is not started: maintenance is due."),
+)
+AHEAD = Words(
+    mark("Care falls due then. Print?"),
+    mark("Maintenance comes due in this print."),
+    mark("Maintenance soon due."),
+    mark("The print is not started: maintenance would come due in it."),
+)
 
 
 class Question:
@@ -42,13 +63,14 @@ class Question:
         display: Display,
         texts: Sequence[str],
         seconds: float,
+        words: Words = NOW,
     ) -> None:
         self._printer = printer
         self._reactor = printer.get_reactor()
         self._mutex = printer.lookup_object("gcode").get_mutex()
         self._say: Callable[[str], None] = printer.lookup_object("gcode").respond_info
         self._start, self._dialogs, self._display = start, dialogs, display
-        self._texts, self._seconds = texts, seconds
+        self._texts, self._seconds, self._words = texts, seconds, words
         self._bell = self._reactor.completion()
         self._answer = ""
         self._ended = ""  # why there is nothing to ask any more
@@ -95,7 +117,7 @@ class Question:
     def ask(self) -> str:
         """Return why the start is to end, as a marked text, or ""."""
         wait = tr("The print starts by itself in {seconds} s.", seconds=self._seconds)
-        self._say("\n".join([tr("Maintenance is due."), *self._texts, wait]))
+        self._say("\n".join([tr(self._words.intro), *self._texts, wait]))
         self._start.hold()
         try:
             while True:
@@ -111,7 +133,7 @@ class Question:
 
     def _why_not(self) -> str:
         if self._answer == STOP:
-            return STOPPED
+            return self._words.stopped
         return self._ended or self._start.over()
 
     def _wait_outside(self) -> None:
@@ -162,11 +184,13 @@ class Question:
     def _show(self, now: float) -> None:
         if self._show_at is not None and now >= self._show_at:
             self._show_at = None
-            lines = prompts.question(tr(TITLE), [*self._texts, self._rest(now)])
+            lines = prompts.question(
+                tr(self._words.title), [*self._texts, self._rest(now)]
+            )
             self._dialogs.show(KEY, lines, self._closed)
         if now >= self._count_at:
             self._count_at = now + COUNT_EVERY
-            self._display.show(f"{tr('Maintenance due.')} {self._rest(now)}")
+            self._display.show(f"{tr(self._words.display)} {self._rest(now)}")
 
     def _rest(self, now: float) -> str:
         if self._start.paused():

@@ -9,7 +9,7 @@ from .. import contract, meters
 from ..contract import Entry
 from ..klipper_objects import Printer
 from ..ledger import precision
-from ..ledger.conditions import Conditions, Material
+from ..ledger.conditions import Condition, Conditions, Factor, Material
 from ..ledger.ledger import Ledger
 from ..ledger.records import Counter
 from ..ledger.stamps import Corrections, Stamps, boot_id
@@ -112,6 +112,13 @@ class Counting:
 
     def _weight(self, counter: Counter) -> float:
         condition, factor = self._weights[counter.key]
+        return self._conditions.weight(condition, factor, self._eventtime)
+
+    def worth(self, counter: Counter) -> float | None:
+        """What a meter's amount counts with the present material; None: who knows."""
+        condition, factor = self._weights.get(counter.key, (Condition(), Factor()))
+        if condition.checks:
+            return None
         return self._conditions.weight(condition, factor, self._eventtime)
 
     def settle(self) -> bool:

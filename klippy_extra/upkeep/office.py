@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .. import contract
 
 if TYPE_CHECKING:
+    from ..outlook.course import Course
     from ..task import Task
     from .commands import Commands
     from .problems import Problems
@@ -18,6 +19,7 @@ class Running(NamedTuple):
 
     upkeep: Upkeep
     commands: Commands
+    course: Course
 
 
 class Office:

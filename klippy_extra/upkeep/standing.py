@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping
 
-from ..contract import DISABLED, DUE, SNOOZED, SOON, Limit, State, Summary
+from ..contract import DISABLED, DUE, SNOOZED, SOON, Job, Limit, State, Summary
 from ..ledger import precision
 from ..ledger.ledger import Ledger, View
 from ..task import Task
@@ -27,6 +27,7 @@ class Board:
         self._problems = problems
         self._latest: dict[str, State] = {}
         self._exact: dict[str, Limit] = {}
+        self.job: Callable[[], Job | None] = lambda: None  # the print that runs
 
     def state(self, task: str, seq: int = 0, view: View | None = None) -> State:
         """How a task stands now, with its numbers as they are published."""
@@ -82,6 +83,7 @@ class Board:
             next_due_at=None if following is None else following.due_at,
             due_labels=tuple(each.label for each in due),
             problem=self._problems.summary,
+            job=self.job(),
         )
 
     def status(self, task: str) -> dict[str, Any]:

@@ -163,6 +163,10 @@ class VirtualSD:
         printer.register_event_handler("klippy:shutdown", self._handle_shutdown)
         printer.register_event_handler("klippy:disconnect", self.close)
 
+    @property
+    def sdcard_dirname(self) -> str:
+        return str(self._folder)
+
     def get_status(self, eventtime: float) -> dict[str, Any]:
         return {
             "file_path": None if self._path is None else str(self._path),

@@ -1,0 +1,129 @@
+"""Which tasks a print of so many hours and metres will make due. Pure."""
+
+from __future__ import annotations
+
+from typing import Callable, Iterable, Mapping, NamedTuple
+
+from ..ledger.ledger import Ledger
+from ..ledger.records import CALENDAR, Counter, Limit, threshold
+from .slicers import Prediction
+
+# What passes at least as fast as a print's own hours.
+HOURS = ("print_time", "busy_time", "power_on", CALENDAR, "moonraker_print_time")
+METRES = ("filament", "moonraker_filament")
+# What a print needs in proportion to its hours, as the last weeks have shown.
+BY_HABIT = ("travel_", "extruded")
+LEAST_KNOWN = 20.0  # hours of printing that a proportion is taken from
+
+
+class Passing(NamedTuple):
+    """A task that comes due in a print, and after which share of it."""
+
+    task: str
+    meter: str  # the limit that decides then
+    share: float  # of the print, 0 to 1
+    remaining: float  # of that limit, in its unit
+    unit: str
+    about: bool = False  # whether it is taken from what prints needed lately
+
+
+def amounts(prediction: Prediction, meters: Mapping[int, str]) -> dict[str, float]:
+    """What a print will add to the meters; *meters* has each tool's filament, if any.
+
+    Where filaments are more than extruders (an MMU), nobody can say which has which.
+    """
+    added: dict[str, float] = {}
+    if prediction.hours is not None:
+        added.update(dict.fromkeys(HOURS, prediction.hours))
+    metres = prediction.metres
+    if metres is not None:
+        added.update(dict.fromkeys(METRES, metres))
+        if len(prediction.by_tool) <= len(meters):
+            added.update(
+                (meters[tool], length) for tool, length in enumerate(prediction.by_tool)
+            )
+    added["jobs_completed"] = 1.0
+    return added
+
+
+def passings(
+    book: Ledger,
+    tasks: Iterable[str],
+    prediction: Prediction,
+    meters: Mapping[int, str],
+    weight: Callable[[Counter], float | None],
+) -> list[Passing]:
+    """Those of *tasks* that are not due and will be.
+
+    *weight* is what a meter's amount is worth to a counter; None: nobody can say.
+    """
+    added = amounts(prediction, meters)
+    rates = book.document()["rates"]
+
+    def expected(counter: Counter) -> tuple[float, bool] | None:
+        worth = weight(counter)
+        if worth is None:
+            return None
+        if counter.meter in added:
+            return added[counter.meter] * worth, False
+        if prediction.hours is None or not counter.meter.startswith(BY_HABIT):
+            return None
+        by_hour = _by_hour(rates, counter)
+        return None if by_hour is None else (by_hour * prediction.hours, True)
+
+    passed = (_passing(book, task, expected) for task in tasks)
+    hours = prediction.hours or 0.0
+    return [each for each in passed if each and not _is_snoozed(book, each, hours)]
+
+
+def _by_hour(
+    rates: Mapping[str, tuple[float, float]], counter: Counter
+) -> float | None:
+    """What a counter moved lately for each hour of printing, where enough is known."""
+    used, watched = rates.get(counter.key, (0.0, 0.0))
+    printed, printed_watched = rates.get("print_time", (0.0, 0.0))
+    if printed < LEAST_KNOWN or used <= 0.0 or watched < 0.9 * printed_watched:
+        return None
+    return used / printed
+
+
+def is_due(book: Ledger, task: str) -> bool:
+    """Whether so much was used that the task is due, snoozed or not."""
+    plan, record = book.plans[task], book.records[task]
+    used = book.used(task)
+    over = [used[limit.name] >= threshold(record, limit) for limit in plan.limits]
+    return record.enabled and (any(over) if plan.match == "any" else all(over))
+
+
+def _passing(
+    book: Ledger,
+    task: str,
+    expected: Callable[[Counter], tuple[float, bool] | None],
+) -> Passing | None:
+    plan, record = book.plans[task], book.records[task]
+    if not record.enabled or is_due(book, task):
+        return None
+    used = book.used(task)
+
+    def of(limit: Limit) -> Passing | None:
+        remaining = threshold(record, limit) - used[limit.name]
+        known = expected(limit.counter)
+        if remaining <= 0.0:
+            share, about = 0.0, False
+        elif known is None or known[0] < remaining:
+            return None
+        else:
+            share, about = remaining / known[0], known[1]
+        return Passing(task, limit.name, share, remaining, limit.unit, about)
+
+    passed = [each for each in map(of, plan.limits) if each is not None]
+    if not passed or (plan.match == "all" and len(passed) < len(plan.limits)):
+        return None
+    decide = min if plan.match == "any" else max
+    return decide(passed, key=lambda passing: passing.share)
+
+
+def _is_snoozed(book: Ledger, passing: Passing, hours: float) -> bool:
+    """Whether its owner wants to hear nothing of it yet when it comes due."""
+    until = book.records[passing.task].snoozed_to
+    return until is not None and until > book.calendar + passing.share * hours

@@ -1,0 +1,70 @@
+"""Reads what a slicer wrote into a file, in a thread: disks may be slow."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import Callable, NamedTuple
+
+from ..language import tr
+from ..paths import shown
+from .slicers import Prediction, prediction
+
+ENDS = 256 * 1024  # bytes at the beginning, and at the end: there slicers write
+JOIN = 2.0  # seconds
+
+Post = Callable[[Callable[[], None]], None]
+
+
+class Reading(NamedTuple):
+    """What a file says, or why it could not be read, as a sentence."""
+
+    prediction: Prediction = Prediction()
+    problem: str = ""
+
+
+class Reader:
+    """Reads files; *post* brings what they say to the reactor."""
+
+    def __init__(self, post: Post) -> None:
+        self._post = post
+        self._threads: list[threading.Thread] = []
+
+    def read(self, path: Path, then: Callable[[Reading], None]) -> None:
+        """Read *path*; `then(reading)` follows on the reactor. Never waits."""
+        self._threads = [each for each in self._threads if each.is_alive()]
+        thread = threading.Thread(
+            target=self._run, args=(path, then), name="maintain-outlook", daemon=True
+        )
+        self._threads.append(thread)
+        thread.start()
+
+    def close(self) -> None:
+        for thread in self._threads:
+            thread.join(JOIN)
+
+    def _run(self, path: Path, then: Callable[[Reading], None]) -> None:
+        try:
+            reading = Reading(read(path))
+        except OSError as error:
+            why = error.strerror or str(error)
+            problem = tr("{file} cannot be read: {why}.", file=shown(path), why=why)
+            reading = Reading(problem=problem)
+        except Exception:
+            logging.exception("maintain: unable to read %s", path)
+            reading = Reading()
+        self._post(functools.partial(then, reading))
+
+
+def read(path: Path) -> Prediction:
+    """Read the two ends of a file. OSError where that fails."""
+    with path.open("rb") as file:
+        head = file.read(ENDS)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(len(head), size - ENDS))
+        tail = file.read(ENDS)
+    # Line by line: a search through all of it would not let the reactor's thread run.
+    return prediction([*head.split(b"\n"), *tail.split(b"\n")])

@@ -1,0 +1,212 @@
+"""Looking ahead on a printer: MAINTENANCE_CHECK, the print that runs, and its end."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from klippy_extra.contract import Summary
+
+RODS = """
+[maintain]
+at_print_start: {policy}
+[maintain rods]
+label: Grease the rails
+trigger: print_time
+threshold: 200
+[gcode_macro PRINT_START]
+gcode:
+    MAINTENANCE_CHECK
+    STARTED
+[gcode_macro STARTED]
+gcode:
+    {{action_respond_info('off we go')}}
+"""
+FILE = ";TIME:50400\n;Filament used: 120m\nPRINT_START\n" + 60 * "G4 P1000\n"
+PASSES = 'This print (14 h, 120 m) passes "Grease the rails" after 9 h.'
+
+
+@pytest.fixture
+def ahead(bench, tmp_path):
+    """A printer whose rails have 9 h left, and `job.gcode`."""
+
+    def start(policy="ahead=warn", file=FILE):
+        printer = bench(RODS.format(policy=policy))
+        (tmp_path / "job.gcode").write_text(file)
+        printer.lookup("virtual_sdcard")._folder = tmp_path
+        printer.use(print_time=191.0)
+        return printer
+
+    return start
+
+
+def count(printer, text):
+    return sum(text in line for line in printer.console)
+
+
+def begin(printer):
+    """Start the file, and wait until what it says is known."""
+    printer.print_file("job.gcode")
+    printer.wait_for(
+        lambda: count(printer, "off we go") or count(printer, "not started"), "a start"
+    )
+
+
+def job(printer):
+    return printer.life.course.job
+
+
+def run(printer):
+    """Start the file, and wait until the print is followed."""
+    begin(printer)
+    printer.advance(2)
+    printer.wait_for(lambda: job(printer).hours, "what the file says")
+
+
+def test_check_tells_of_a_file_and_prints_nothing(ahead):
+    printer = ahead(policy="ahead=off")
+    assert printer.say("MAINTENANCE_CHECK FILE=job.gcode") == f"// {PASSES}"
+    assert printer.status("print_stats")["state"] == "standby"
+
+
+def test_check_tells_that_a_file_makes_nothing_due(ahead):
+    printer = ahead(file=";TIME:3600\n;Filament used: 5m\n")
+    answer = printer.say("MAINTENANCE_CHECK FILE=job.gcode")
+    assert answer == "// This print (1 h, 5 m) makes no maintenance due."
+
+
+def test_a_file_that_says_nothing_is_one_sentence(ahead):
+    printer = ahead(file="PRINT_START\n")
+    assert printer.say("MAINTENANCE_CHECK FILE=job.gcode") == (
+        "// 'job.gcode' does not say how long it prints or how much filament it"
+        " needs, so nothing is known ahead."
+    )
+    begin(printer)
+    assert count(printer, "nothing is known ahead") == 2
+    assert count(printer, "off we go") == 1
+
+
+@pytest.mark.parametrize("name", ["none.gcode", "../passwd", "/"])
+def test_a_file_that_is_not_there_is_one_sentence(ahead, name):
+    answer = ahead().say(f"MAINTENANCE_CHECK FILE={name}")
+    assert "cannot be read" in answer or "is no file in the folder" in answer
+    assert answer.count("\n") == 0 or "!!" in answer
+
+
+def test_a_print_start_warns_of_what_lies_ahead_once(ahead):
+    printer = ahead()
+    begin(printer)
+    printer.advance(20)
+    assert count(printer, f"// Maintenance: {PASSES}") == 1
+
+
+def test_without_check_in_the_macro_it_is_told_all_the_same(ahead):
+    printer = ahead(file=FILE.replace("PRINT_START", "STARTED"))
+    run(printer)
+    printer.advance(10)
+    assert count(printer, f"// Maintenance: {PASSES}") == 1
+
+
+def test_off_is_the_default_and_reads_no_file(bench, tmp_path):
+    printer = bench(RODS.format(policy="warn"))
+    (tmp_path / "job.gcode").write_text(FILE)
+    printer.lookup("virtual_sdcard")._folder = tmp_path
+    printer.use(print_time=191.0)
+    begin(printer)
+    printer.advance(20)
+    assert count(printer, "passes") == 0
+    assert job(printer) is None
+    assert b"job" not in printer.life.upkeep.board.summary().encode()
+
+
+def test_confirm_asks_and_says_so(ahead):
+    printer = ahead("ahead=confirm")
+    printer.print_file("job.gcode")
+    printer.wait_for(lambda: count(printer, "comes due in this print"), "a question")
+    printer.advance(5)
+    assert count(printer, "prompt_begin Care falls due then. Print?") == 1
+    assert count(printer, PASSES) >= 1
+
+    printer.gcode("MAINTENANCE_CHECK ANSWER=stop", 2)
+    assert printer.status("print_stats")["state"] == "cancelled"
+    assert count(printer, "not started: maintenance would come due in it.") > 0
+
+
+def test_block_ends_the_start_as_cancelled(ahead):
+    printer = ahead("ahead=block")
+    begin(printer)
+    printer.advance(2)
+    assert count(printer, "off we go") == 0
+    assert count(printer, f"maintenance comes first. {PASSES}") > 0
+    assert printer.status("print_stats")["state"] == "cancelled"
+
+
+def test_the_running_print_is_in_the_summary(ahead):
+    printer = ahead()
+    run(printer)
+
+    payload = printer.life.upkeep.board.summary(1).encode()
+    shown = json.loads(payload)["job"]
+    assert (shown["file"], shown["hours"], shown["metres"]) == ("job.gcode", 14, 120)
+    [each] = shown["ahead"]
+    assert (each["task"], each["after"], each["meter"]) == ("rods", 9.0, "print_time")
+    assert Summary.decode(payload).job == job(printer)
+
+
+def test_what_is_done_meanwhile_lies_ahead_no_more(ahead):
+    printer = ahead()
+    run(printer)
+    printer.gcode("MAINTENANCE_DONE NAME=rods")
+    printer.advance(3)
+    assert job(printer).ahead == ()
+    assert job(printer).due == ()
+
+
+def test_the_end_of_a_print_tells_what_it_made_due(ahead):
+    printer = ahead()
+    run(printer)
+    printer.use(print_time=9.5)
+    assert job(printer).due == ("Grease the rails",)
+    assert job(printer).ahead == ()
+    assert not job(printer).ended
+
+    printer.advance(120)
+    assert count(printer, "This print made maintenance due: Grease the rails.") == 1
+    assert job(printer).ended
+    assert job(printer).due == ("Grease the rails",)
+
+
+def test_the_next_print_begins_afresh(ahead):
+    printer = ahead()
+    begin(printer)
+    printer.advance(120)
+    assert job(printer).ended
+
+    run(printer)
+    assert job(printer).due == ()
+    assert count(printer, "made maintenance due") == 0
+    assert count(printer, f"// Maintenance: {PASSES}") == 2
+
+
+def test_a_print_that_follows_at_once_is_another_one(ahead):
+    """Within the moments in which the last moves of the first are waited for."""
+    printer = ahead()
+    run(printer)
+    printer.use(print_time=9.5)
+    while printer.status("print_stats")["state"] == "printing":
+        printer.advance(0.5)
+    printer.advance(1)
+    assert not job(printer).ended
+
+    printer.print_file("job.gcode")
+    printer.advance(2)
+    assert count(printer, "This print made maintenance due: Grease the rails.") == 1
+    assert job(printer).due == ()
+    assert not job(printer).ended
+
+
+def test_the_options_are_refused_in_words(bench):
+    printer = bench("[maintain]\nat_print_start: ahead=later\n", expect="error")
+    assert "Option 'at_print_start' in section 'maintain'" in printer.state_message
+    assert "choose one of warn, off, confirm, block" in printer.state_message

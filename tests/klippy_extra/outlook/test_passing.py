@@ -1,0 +1,158 @@
+"""Which tasks a print makes due, and after how much of it: by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from klippy_extra.ledger.ledger import Ledger
+from klippy_extra.ledger.records import Counter, Limit, Plan
+from klippy_extra.outlook import policy, sentences
+from klippy_extra.outlook.passing import Passing, is_due, passings
+from klippy_extra.outlook.policy import Policy
+from klippy_extra.outlook.slicers import Prediction
+
+LONG = Prediction(14.0, (120.0,))
+HOURS = Limit("print_time", Counter("print_time"), "h", 200.0)
+METRES = Limit("filament", Counter("filament"), "m", 1000.0)
+CALENDAR = Limit("time", Counter("time"), "h", 720.0)
+
+
+def book(*limits, match="any", **used):
+    """One task, `rods`, that has *used* so much."""
+    made = Ledger([Plan("rods", limits, match)])
+    made.advance(used)
+    return made
+
+
+def foreseen(made, prediction=LONG, meters=None, weight=lambda counter: 1.0):
+    return passings(made, made.plans, prediction, meters or {}, weight)
+
+
+def test_a_task_is_passed_after_its_share_of_the_hours():
+    """191 h of 200 h are used: of 14 h the ninth passes it."""
+    [each] = foreseen(book(HOURS, print_time=191.0))
+    assert each == Passing("rods", "print_time", pytest.approx(9 / 14), 9.0, "h")
+    assert (
+        sentences.passes("Grease the rails", each, LONG)
+        == 'This print (14 h, 120 m) passes "Grease the rails" after 9 h.'
+    )
+
+
+def test_what_the_print_does_not_reach_is_not_told():
+    assert foreseen(book(HOURS, print_time=185.0)) == []
+    assert len(foreseen(book(HOURS, print_time=186.0))) == 1  # at its very end
+
+
+def test_what_is_due_already_lies_not_ahead():
+    made = book(HOURS, print_time=200.0)
+    assert is_due(made, "rods")
+    assert foreseen(made) == []
+
+
+def test_the_first_limit_decides_or_the_last_where_all_must_be_there():
+    """10 h of 14 h are left by time, and 60 m of 120 m by length."""
+    used = {"print_time": 190.0, "filament": 940.0}
+    [first] = foreseen(book(HOURS, METRES, **used))
+    [last] = foreseen(book(HOURS, METRES, match="all", **used))
+    assert (first.meter, first.share) == ("filament", 0.5)
+    assert (last.meter, last.share) == ("print_time", pytest.approx(10 / 14))
+    used["filament"] = 100.0
+    assert foreseen(book(HOURS, METRES, match="all", **used)) == []
+
+
+def test_the_calendar_passes_while_it_prints():
+    [each] = foreseen(book(CALENDAR, time=713.0))
+    assert each.share == 0.5
+
+
+def test_a_length_alone_says_after_which_length():
+    short = Prediction(None, (120.0,))
+    [each] = foreseen(book(HOURS, METRES, print_time=199.0, filament=960.0), short)
+    assert (
+        sentences.passes("Nozzle", each, short)
+        == 'This print (120 m) passes "Nozzle" after 40 m.'
+    )
+
+
+def test_each_tool_has_its_own_filament():
+    second = Limit("filament_extruder1", Counter("filament_extruder1"), "m", 100.0)
+    made = book(second, filament_extruder1=80.0)
+    meters = {0: "filament_extruder", 1: "filament_extruder1"}
+    [each] = foreseen(made, Prediction(14.0, (90.0, 40.0)), meters)
+    assert each.share == 0.5
+    # Three filaments through two extruders: which goes where is not known.
+    assert foreseen(made, Prediction(14.0, (90.0, 40.0, 40.0)), meters) == []
+
+
+def test_a_factor_counts_and_what_nobody_knows_is_left_out():
+    """Twice as fast: 7 h of printing are 14 h of wear."""
+    weighted = Limit("print_time", Counter("print_time", factor="CF=2"), "h", 200.0)
+    made = Ledger([Plan("rods", (weighted,))])
+    made.advance({"print_time": 93.0}, lambda counter: 2.0)
+    [each] = foreseen(made, weight=lambda counter: 2.0)
+    assert each.share == 0.5
+    assert foreseen(made, weight=lambda counter: None) == []
+
+
+def test_travel_is_taken_from_what_the_last_prints_needed():
+    """40 h of printing went with 4000 m: 14 h will go with about 1400 m."""
+    travel = Limit("travel_x", Counter("travel_x"), "m", 10_000.0)
+    made = book(travel, print_time=40.0, travel_x=4000.0)
+    made.advance({"travel_x": 5300.0}, recent=False)
+    assert foreseen(made) == []  # nothing is settled: no proportion is known
+
+    made.settle_rates(100.0)
+    [each] = foreseen(made)
+    assert each.about
+    assert each.share == 0.5
+    assert 'passes "Rods" after about 7 h.' in sentences.passes("Rods", each, LONG)
+
+
+def test_a_few_hours_are_no_proportion():
+    travel = Limit("travel_x", Counter("travel_x"), "m", 10_000.0)
+    made = book(travel, print_time=19.0, travel_x=9900.0)
+    made.settle_rates(100.0)
+    assert foreseen(made) == []
+
+
+def test_homings_and_the_like_are_left_out():
+    homings = Limit("homings", Counter("homings"), "", 100.0)
+    made = book(homings, homings=99.0, print_time=50.0)
+    made.settle_rates(100.0)
+    assert foreseen(made) == []
+
+
+def test_a_snooze_that_is_longer_than_the_way_there_is_kept():
+    made = book(HOURS, print_time=191.0)
+    until = made.calendar + 10.0
+    made.records["rods"] = made.records["rods"]._replace(snoozed_to=until)
+    assert foreseen(made) == []
+    made.records["rods"] = made.records["rods"]._replace(snoozed_to=until - 2.0)
+    assert len(foreseen(made)) == 1
+
+
+@pytest.mark.parametrize(
+    ("hours", "text"),
+    [(0.004, "1 min"), (0.5, "30 min"), (9.25, "9.2 h"), (9.0, "9 h"), (14.4, "14 h")],
+)
+def test_hours_are_said_as_exactly_as_they_are_known(hours, text):
+    assert sentences.hours(hours) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("", Policy("warn", "off")),
+        ("confirm", Policy("confirm", "off")),
+        ("ahead=warn", Policy("warn", "warn")),
+        ("Block, Ahead = Confirm", Policy("block", "confirm")),
+    ],
+)
+def test_at_print_start_says_what_happens_now_and_ahead(text, parsed):
+    assert policy.parse(text, Policy()) == parsed
+
+
+@pytest.mark.parametrize("text", ["maybe", "ahead=maybe", "later=warn", "ahead="])
+def test_a_wrong_word_is_refused(text):
+    with pytest.raises(ValueError, match=r"choose one of|only 'ahead='"):
+        policy.parse(text, Policy())
