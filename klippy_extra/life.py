@@ -15,7 +15,7 @@ from .mqtt.publisher import Sight
 from .outlook.course import Course, Outlook
 from .outlook.reading import Reader
 from .upkeep.commands import Commands
-from .upkeep.problems import BROKER
+from .upkeep.problems import BROKER, NAME
 from .upkeep.rounds import EVERY, Rounds
 from .upkeep.upkeep import Upkeep
 from .version import VERSION
@@ -255,6 +255,7 @@ class Life:
             clock=self._reactor.monotonic,
             # Each answer comes from the store's thread, and takes a turn as well.
             may_work=lambda: self.commands.unsaved < UNSAVED,
+            taken=lambda text: self._problems.report(NAME, text),
         )
         return connection.connect(
             self._settings,

@@ -51,6 +51,8 @@ class Sight(NamedTuple):
     say: Callable[[str], None]  # to the console
     clock: Callable[[], float]  # the reactor's, in seconds
     may_work: Callable[[], bool] = lambda: True  # whether a command may be carried out
+    # Told that the name is another printer's, as a sentence; "" when it is free again.
+    taken: Callable[[str], None] = lambda text: None
 
 
 class Published(NamedTuple):
@@ -147,6 +149,8 @@ class Publisher:
         if other is not None:
             self._yield(other)
             return
+        if self.silent:
+            self._sight.taken("")
         self.silent = False
         self._snapshot()
 
@@ -318,8 +322,10 @@ class Publisher:
                     self._link.publish(topic, b"", retain=True)
         self.live = False
         who = " ".join(f"{other.host or other.name}, {other.uuid}".split())
-        self._sight.say(
+        text = (
             f"Another printer ({who}) is online at"
             f" the MQTT broker as '{self._printer}': this one publishes nothing. Give"
             " one of them another 'printer_name' in its section [maintain]."
         )
+        self._sight.taken(text)
+        self._sight.say(text)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 # The parts that report a problem of the printer as a whole, in the order of the text.
 COUNTING, STORE, BROKER = "counting", "store", "broker"
-MOONRAKER = "moonraker"
-SOURCES = (COUNTING, MOONRAKER, STORE, BROKER)
+MOONRAKER, NAME = "moonraker", "name"
+SOURCES = (COUNTING, MOONRAKER, STORE, BROKER, NAME)
 
 
 class Problems:

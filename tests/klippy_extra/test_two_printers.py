@@ -80,6 +80,7 @@ def test_the_newcomer_publishes_nothing_and_says_why(start, broker):
     newcomer.advance(1)
 
     assert publisher(newcomer).silent
+    assert "'printer_name'" in newcomer.status("maintain")["problem"]
     assert publisher(first).live
     assert not complains(first)
 

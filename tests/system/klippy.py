@@ -323,6 +323,14 @@ class Printer:
 
     def restart(self, command: str = "RESTART") -> tuple[str, str]:
         """RESTART, or FIRMWARE_RESTART: the same process with all objects anew."""
+        state = self._restart(command)
+        # Klippy gives the board 15 ms to reset: faster than life, and on a machine that
+        # is busy, that is too little.
+        while "Failed automated reset" in state[1]:
+            state = self._restart("FIRMWARE_RESTART")
+        return state
+
+    def _restart(self, command: str) -> tuple[str, str]:
         api = self._connected()
         api.send("gcode/script", {"script": command})
         api.until_closed()
