@@ -38,6 +38,8 @@ class Inbox:
         self._lock = threading.Condition()
         self._calls: deque[Callable[[], None]] = deque()
         self._states: OrderedDict[str, bytes] = OrderedDict()
+        self._late: dict[str, bytes] = {}  # retained ones, behind those that wait
+        self._live: set[str] = set()  # topics of availability that were sent live
         self._messages: list[tuple[str, bytes]] = []
         self._bytes = 0
         self._closed = False
@@ -64,9 +66,15 @@ class Inbox:
     def full(self) -> bool:
         return self._bytes > FULL
 
-    def state(self, topic: str, payload: bytes) -> None:
-        """Keep *payload* in place of the topic.s former payload."""
+    def state(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
+        """Keep *payload* in place of the topic's former payload.
+
+        What is *retained* may be older than what waits, since some brokers send it
+        late: both are read, the retained one behind, and the reader compares them.
+        """
         with self._lock:
+            if retained and topic in self._states and self._keep_late(topic, payload):
+                return
             if not self._states:
                 self._since = time.monotonic()
             before = self._states.get(topic)
@@ -75,12 +83,29 @@ class Inbox:
             # would never be read. Only "online" stays behind what it promises.
             if topic.endswith("/availability"):
                 self._states.move_to_end(topic)
+                if not retained:
+                    self._live.add(topic)
             self.received += 1
             if before is None:
                 self._bytes += len(topic) + len(payload) + OVERHEAD
             else:
                 self._bytes += len(payload) - len(before)
                 self.superseded += 1
+
+    def _keep_late(self, topic: str, payload: bytes) -> bool:
+        """Keep *payload* behind the one that waits; False: it is to take its place."""
+        if topic.endswith("/availability"):
+            # It has no number; but what was sent live is never the older one.
+            return topic in self._live
+        self.received += 1
+        if payload == self._states[topic]:
+            return True
+        self._bytes += len(topic) + len(payload) + OVERHEAD
+        before = self._late.pop(topic, None)
+        if before is not None:
+            self._bytes -= len(topic) + len(before) + OVERHEAD
+        self._late[topic] = payload
+        return True
 
     def message(self, topic: str, payload: bytes) -> None:
         with self._lock:
@@ -121,6 +146,9 @@ class Inbox:
             for _ in range(min(PORTION, len(self._states))):
                 topic, payload = self._states.popitem(last=False)
                 states[topic] = payload
+            self._live -= states.keys()
+            for topic in self._late.keys() & states.keys():
+                self._states[topic] = self._late.pop(topic)
             self._bytes -= sum(map(len, states)) + sum(map(len, states.values()))
             self._bytes -= sum(len(topic) + len(payload) for topic, payload in messages)
             self._bytes -= OVERHEAD * (len(states) + len(messages))
@@ -131,5 +159,6 @@ class Inbox:
         """Drop the states whose topic ends in */level*: they are of another time."""
         with self._lock:
             for topic in [each for each in self._states if each.endswith("/" + level)]:
+                self._live.discard(topic)
                 payload = self._states.pop(topic)
                 self._bytes -= len(topic) + len(payload) + OVERHEAD

@@ -75,6 +75,6 @@ class Receiver:
         elif not self._owns(printer):
             return
         elif rest not in MOMENTS:
-            self._inbox.state(topic, payload)
+            self._inbox.state(topic, payload, retained=retained)
         elif not retained:
             self._inbox.message(topic, payload)

@@ -9,7 +9,7 @@ import functools
 import logging
 import re
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from mqtt_bridge import contract
 from mqtt_bridge.contract import ContractError, Info, State, Summary, Topic
@@ -24,6 +24,23 @@ logger = logging.getLogger(__name__)
 MAX_PRINTERS, MAX_TASKS = 100_000, 1_000
 MAX_PRINTER_ITEMS, MAX_ITEMS = 25_000, 10_000_000  # of tasks
 MAX_COMPLAINTS = 1_000
+
+
+class _Dated(Protocol):
+    @property
+    def seq(self) -> int: ...
+
+    @property
+    def time(self) -> float: ...
+
+
+def _is_overtaken(message: _Dated, known: _Dated | None) -> bool:
+    """Whether *message* is older than what is *known*, by its number and its clock.
+
+    Brokers may deliver what they retained after what replaced it. By one of the two
+    alone it may be new: a store that was restored counts from an earlier number.
+    """
+    return known is not None and message.seq < known.seq and message.time <= known.time
 
 
 @functools.lru_cache(maxsize=1 << 17)
@@ -176,13 +193,18 @@ class Fleet:
         self, printer: Printer, payload: bytes, now: float, changes: Changes
     ) -> None:
         summary = Summary.of(parse(payload)) if payload else None
+        if summary and _is_overtaken(summary, printer.state.summary):
+            return
         printer.state = printer.state._replace(summary=summary)
         self._show_printer(printer, summary.time if summary else now, changes)
 
     def _on_meters(
         self, printer: Printer, payload: bytes, _now: float, changes: Changes
     ) -> None:
-        printer.readings = contract.Meters.of(parse(payload)) if payload else None
+        readings = contract.Meters.of(parse(payload)) if payload else None
+        if readings and _is_overtaken(readings, printer.readings):
+            return
+        printer.readings = readings
         self._show_meters(printer, changes)
 
     def _on_task(
@@ -198,6 +220,8 @@ class Fleet:
         state = decode.state(payload, task) or State.of(parse(payload))
         if state.task != task:
             raise ContractError(f"'task' is {state.task!r}, the topic says {task!r}")
+        if _is_overtaken(state, record):
+            return
         shape, values = self._shapes.task(state)
         if record is None:
             if len(printer.tasks) >= MAX_TASKS:

@@ -147,7 +147,7 @@ def test_a_printer_whose_items_are_refused_costs_no_other_its_own(turns, caplog)
     assert ("z.rods.used", 40.0, 1000.0) in turns.items.rows
 
     turns.items.bad.clear()
-    turns.hear(m.printer("bad"))
+    turns.hear(m.printer("bad", (m.state(seq=3),)))
     assert turns.items["bad.rods.used"].value == 37.5, "it said all again"
 
 
@@ -372,3 +372,17 @@ def test_a_flood_of_calls_is_read_in_portions(turns):
     assert len(done) == inbox.CALLS
     turns.bridge.turn()
     assert len(done) == inbox.CALLS + 5
+
+
+def test_a_command_is_answered_though_an_older_state_arrives_behind_its_change(turns):
+    """It was taken for the newest, and the change was waited for in vain."""
+    turns.hear(m.printer())
+    topic, waiting = m.topic("voron", "tasks/rods"), turns.ask()
+    turns.bridge.inbox.state(topic, m.state(seq=11).encode())
+    turns.bridge.inbox.state(topic, m.state(seq=1).encode(), retained=True)
+    turns.turn()
+    [(_, command)] = turns.sent
+    ident = Command.decode(command).transaction
+    turns.happen("voron", "results", Result(ident, "rods", 11).encode())
+    turns.turn()
+    assert waiting.result(0).seq == 11

@@ -93,3 +93,36 @@ def test_nobody_waits_for_a_reader_that_has_ended():
 
 def test_what_waits_is_limited_to_64_mib():
     assert inbox.FULL == 64 * 1024 * 1024
+
+
+def test_a_retained_state_is_read_behind_the_live_one_that_waits():
+    """Some brokers send it late: it would replace its own successor unread."""
+    box = Inbox()
+    box.state("p/tasks/rods", b"live")
+    for payload in (b"live", b"retained", b"again"):
+        box.state("p/tasks/rods", payload, retained=True)
+
+    batch = box.take()
+    assert (batch.states, batch.last) == ({"p/tasks/rods": b"live"}, False)
+    batch = box.take()
+    assert (batch.states, batch.last) == ({"p/tasks/rods": b"again"}, True)
+    assert not box.waiting
+    assert box.size == 0
+
+
+def test_a_retained_state_with_nothing_before_it_is_read_at_once():
+    box = Inbox()
+    box.state("p/tasks/rods", b"retained", retained=True)
+    box.state("p/tasks/rods", b"live")
+    assert box.take().states == {"p/tasks/rods": b"live"}
+
+
+def test_what_was_sent_live_of_whether_somebody_is_online_is_never_older():
+    box = Inbox()
+    box.state("p/availability", b"offline")
+    box.state("p/availability", b"online", retained=True)
+    assert box.take().states == {"p/availability": b"offline"}
+    assert not box.waiting
+    for payload in (b"online", b"offline"):
+        box.state("p/availability", payload, retained=True)
+    assert box.take().states == {"p/availability": b"offline"}

@@ -574,3 +574,26 @@ def test_the_log_names_no_more_topics_than_the_limit(monkeypatch, caplog):
     assert mirror.fleet.refused == 10
     assert caplog.text.count("message dropped") == 4
     assert caplog.text.count("names no more dropped messages") == 1
+
+
+@pytest.mark.parametrize(
+    ("seq", "time", "is_taken"),
+    [(4, 999.0, False), (4, 1000.0, False), (4, 1001.0, True), (6, 999.0, True)],
+)
+def test_what_arrives_behind_its_successor_is_dropped(seq, time, is_taken):
+    """Brokers deliver retained messages late; a restored store counts from earlier."""
+    mirror = Mirror()
+    mirror.hear(m.printer("voron", [m.state(seq=5)]))
+    mirror.hear({
+        m.topic("voron", "meters"): m.meters(seq=5, print_time=20.0).encode(),
+        m.topic("voron", "summary"): m.summary(seq=5, due=2).encode(),
+    })  # fmt: skip
+    used = (m.limit(used=1.0),)
+    mirror.hear({
+        m.topic("voron", "tasks/rods"): m.state("rods", seq, time, used).encode(),
+        m.topic("voron", "meters"): m.meters(seq, time, print_time=1.0).encode(),
+        m.topic("voron", "summary"): m.summary(seq=seq, time=time, due=1).encode(),
+    })  # fmt: skip
+    values = [mirror[f"voron.{key}"] for key in ("rods.used", "print_time", "due")]
+    assert values == ([1.0, 1.0, 1] if is_taken else [37.5, 20.0, 2])
+    assert mirror.fleet.printers["voron"].tasks["rods"].seq == (seq if is_taken else 5)
