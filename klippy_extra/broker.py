@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from .language import tr
 from .paths import path_of, shown
 
 
@@ -71,8 +72,11 @@ def tls_context(broker: Broker) -> Any:
         import ssl  # noqa: PLC0415
     except ImportError as error:
         raise NoTlsError(
-            f"the Python that runs Klippy has no 'ssl' ({error}), which 'mqtt_tls'"
-            " needs: install it, or use a broker without TLS"
+            tr(
+                "the Python that runs Klippy has no 'ssl' ({error}), which 'mqtt_tls'"
+                " needs: install it, or use a broker without TLS",
+                error=str(error),
+            )
         ) from None
     context = ssl.create_default_context(cafile=broker.ca)
     if broker.certificate is not None:

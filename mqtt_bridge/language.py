@@ -110,7 +110,7 @@ class Language:
     """The language of this process: its settings name one, and it is read once."""
 
     def __init__(self) -> None:
-        self.catalogue = read(ENGLISH)
+        self.catalogue = self.english = read(ENGLISH)
 
     def use(self, name: str) -> str:
         """Speak the language *name*; "", or a sentence that tells why not.
@@ -119,7 +119,7 @@ class Language:
         """
         words = name.strip().lower().replace("_", "-")
         code = next((c for c in known() if c in (words, words.split("-")[0])), "")
-        self.catalogue = read(ENGLISH)
+        self.catalogue = self.english
         if not code:
             there_are = ", ".join(known())
             return (
@@ -136,9 +136,27 @@ class Language:
 current = Language()
 
 
+class Translated(str):
+    """A text in another language that knows its English, which the log is to have."""
+
+    __slots__ = ("english",)
+    english: str
+
+
 def tr(english: str, **fields: Any) -> str:
     """Return *english* in the language of this process, with its {fields} filled in."""
-    return current.catalogue.tr(english, **fields)
+    text = current.catalogue.tr(english, **fields)
+    if current.catalogue.code == ENGLISH:
+        return text
+    translated = Translated(text)
+    fields = {name: in_english(value) for name, value in fields.items()}
+    translated.english = current.english.tr(english, **fields)
+    return translated
+
+
+def in_english(text: Any) -> Any:
+    """Return what `tr` made *text* of, for the log; anything else as it is."""
+    return getattr(text, "english", text)
 
 
 def mark(text: str) -> str:

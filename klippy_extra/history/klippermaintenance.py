@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..language import tr
 from ..paths import path_of, shown
 
 FOLDER = Path("~/maintain-db")
@@ -43,7 +44,13 @@ def read(name: str, folder: Path = FOLDER) -> Old | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise ValueError(f"{shown(path)} cannot be taken over: {error}") from None
+        raise ValueError(
+            tr(
+                "{file} cannot be taken over: {error}",
+                file=shown(path),
+                error=str(error),
+            )
+        ) from None
 
 
 def parse(content: bytes) -> Old:
@@ -51,12 +58,12 @@ def parse(content: bytes) -> Old:
     try:
         fields = json.loads(content.decode("utf-8"))
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise ValueError(tr("it is nested too deeply")) from None
     if not isinstance(fields, dict):
-        raise ValueError("it is no JSON object")  # noqa: TRY004 - a file is wrong
+        raise ValueError(tr("it is no JSON object"))  # noqa: TRY004 - a file is wrong
     start = {name: _number(fields[name]) for name in METERS if name in fields}
     if not start:
-        raise ValueError("it has no count")
+        raise ValueError(tr("it has no count"))
     disabled_at = _number(fields.get("last_disabled", -1))
     return Old(start, disabled_at if disabled_at > -1 else None)
 
@@ -64,5 +71,5 @@ def parse(content: bytes) -> Old:
 def _number(value: Any) -> float:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (number and math.isfinite(value)):
-        raise ValueError(f"{value!r:.40} is no number")
+        raise ValueError(tr("{value} is no number", value=f"{value!r:.40}"))
     return float(value)

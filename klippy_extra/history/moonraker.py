@@ -16,6 +16,7 @@ import threading
 import time
 from typing import Any, Callable, NamedTuple
 
+from ..language import in_english, mark, tr
 from ..web_address import parse_url
 
 PATH = "/server/history/totals"
@@ -24,6 +25,12 @@ INTERVAL = 60.0  # seconds between two answers
 MOST = 1 << 20  # bytes of an answer
 JOIN = 2.0  # seconds
 
+LET_IN = mark("let this machine in with [authorization] trusted_clients")
+FIXES = {
+    401: LET_IN,
+    403: LET_IN,
+    404: mark("it needs [history] in moonraker.conf"),
+}  # by the status of an answer
 METERS = ("print_time", "filament")
 HOUR, METRE = 3600.0, 1000.0
 
@@ -46,7 +53,8 @@ class Totals(NamedTuple):
                 _number(totals["total_time"]) / HOUR,
             )
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ValueError(f"it has no job totals ({error!r:.200})") from None
+            text = tr("it has no job totals ({error})", error=f"{error!r:.200}")
+            raise ValueError(text) from None
 
 
 def grown(last: Totals | None, totals: Totals) -> dict[str, float]:
@@ -151,13 +159,22 @@ class Moonraker:
             body = response.read(MOST)
         except (OSError, ValueError, http.client.HTTPException):
             if time.monotonic() >= deadline:
-                raise OSError(f"no answer within {self._timeout:g} s") from None
+                raise OSError(
+                    tr("no answer within {seconds} s", seconds=self._timeout)
+                ) from None
             raise
         finally:
             timer.cancel()
             timer.join()
         if response.status != http.client.OK:
-            raise ValueError(f"it answers {response.status} {response.reason:.60}")
+            status = response.status
+            fix = tr(FIXES[status]) if status in FIXES else ""
+            text = tr(
+                "it answers {status} {reason}",
+                status=str(status),
+                reason=f"{response.reason:.60}",
+            )
+            raise ValueError(f"{text}; {fix}" if fix else text)
         return body
 
     def _tell(self, problem: str) -> None:
@@ -167,21 +184,16 @@ class Moonraker:
         self._problem = problem
         self._post(functools.partial(self._on_problem, problem))
         if problem:
-            logging.warning("maintain: no totals from Moonraker: %s", problem)
+            logging.warning(
+                "maintain: no totals from Moonraker: %s", in_english(problem)
+            )
         else:
             logging.info("maintain: Moonraker tells its totals")
 
 
 def _explained(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    for sign, fix in (
-        ("401", "let this machine in with [authorization] trusted_clients"),
-        ("403", "let this machine in with [authorization] trusted_clients"),
-        ("404", "it needs [history] in moonraker.conf"),
-    ):
-        if f"answers {sign}" in text:
-            return f"{text}; {fix}"
-    return text
+    text = error.args[0] if len(error.args) == 1 else ""
+    return text if text and isinstance(text, str) else str(error) or repr(error)
 
 
 def _wake(sock: socket.socket | None) -> None:
@@ -195,7 +207,7 @@ def _wake(sock: socket.socket | None) -> None:
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{value!r:.60} is no number")
+        raise TypeError(f"{value!r:.60}")
     if not (math.isfinite(value) and value >= 0.0):
-        raise ValueError(f"{value!r} is no total")
+        raise ValueError(f"{value!r}")
     return float(value)

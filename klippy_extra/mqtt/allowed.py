@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
+from ..language import tr
+
 IN_FLIGHT = 20  # messages that the broker has not acknowledged
 AT_ONCE = 8  # filters in one SUBSCRIBE: some clouds take no more
 HEAD = 16  # bytes of a PUBLISH beside topic and payload, at most
@@ -38,20 +40,23 @@ class Allowed(NamedTuple):
         size = len(topic.encode()) + len(payload) + HEAD
         if self.packet is None or size <= self.packet:
             return ""
-        return (
-            f"The MQTT broker takes messages of up to {self.packet} bytes. The one to"
-            f" {topic} would have {size} and is left out."
+        return tr(
+            "The MQTT broker takes messages of up to {most} bytes. The one to {topic}"
+            " would have {size} and is left out.",
+            most=self.packet,
+            topic=topic,
+            size=size,
         )
 
     def lacks(self) -> Iterator[str]:
         """What cannot work with this broker, in sentences."""
         if not self.retain:
-            yield (
+            yield tr(
                 "The MQTT broker keeps no retained messages: who connects later sees a"
                 " task when it changes, and not before."
             )
         if self.qos < 1:
-            yield (
+            yield tr(
                 "The MQTT broker takes messages of quality 0 only: one that is lost on"
                 " its way is not sent again."
             )

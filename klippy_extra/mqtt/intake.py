@@ -20,6 +20,7 @@ from ..contract import (
     Result,
     Topic,
 )
+from ..language import mark, tr
 
 BIRTH = b"online"
 WAITING = 256  # commands that wait for the reactor
@@ -28,7 +29,7 @@ TURN_EVERY = 0.02  # seconds
 LARGEST_INFO = 1 << 17  # bytes: of a thousand tasks
 COMPLAINTS = 200  # different refusals that are remembered as said
 QUIET_AFTER = 600.0  # seconds without a refusal until the next flood is a new one
-TOO_MUCH = "Too many commands arrive at once. Send this one again in a moment."
+TOO_MUCH = mark("Too many commands arrive at once. Send this one again in a moment.")
 
 
 class Topics(NamedTuple):
@@ -143,14 +144,14 @@ class Intake:
         now = self._clock()
         if self._refused_at is None or now - self._refused_at > QUIET_AFTER:
             logging.warning("maintain: commands arrive faster than they can be done")
-            text = (
+            text = tr(
                 "Commands arrive over MQTT faster than they can be carried out. Most"
                 " of them are refused; printing goes on."
             )
             self._post(lambda: self._handlers.say(text))
         self._refused_at = now
         if command.transaction is not None:
-            self._refuse(task, command.transaction, NOT_READY, TOO_MUCH)
+            self._refuse(task, command.transaction, NOT_READY, tr(TOO_MUCH))
 
     def _refuse(self, task: str, transaction: str, code: str, text: str) -> None:
         if not self.silent:

@@ -14,6 +14,8 @@ import time
 from typing import Callable, NamedTuple
 
 from ..broker import Broker
+from ..language import in_english, tr
+from . import reasons
 from .outbox import Message, Outbox
 from .pace import Pace
 from .session import Knowledge, Listener, Session
@@ -187,11 +189,13 @@ class Link:
 
     def _ended(self, session: Session) -> float:
         """Tell of a session's end; return the seconds until the next."""
-        reason = session.reason or "the connection ended"
+        reason = session.reason or tr(reasons.ENDED)
         if not self._missing:
             self._missing = True
             logging.warning(
-                "maintain: no connection to %s: %s; trying again", self._name, reason
+                "maintain: no connection to %s: %s; trying again",
+                self._name,
+                in_english(reason),
             )
             self._post(lambda: self._lost(reason))
         cut_short = session.was_taken_over or 0.0 < session.lived < SHORT
@@ -212,26 +216,33 @@ class Link:
             self._failures, left_out, pause = 0, "", BACK_OFF[0]
         if left_out:
             self._notice(
-                f"The MQTT broker ends the connection at {left_out} each time. It is"
-                " left out from now on."
+                tr(
+                    "The MQTT broker ends the connection at {topic} each time. It is"
+                    " left out from now on.",
+                    topic=left_out,
+                )
             )
         return pause
 
     def _short(self, reason: str, was_taken_over: bool) -> str:
         if was_taken_over:
             return reason
-        return (
-            f"connections end after a few seconds ({reason}). Another client may have"
-            f" the same id {self._broker.client_id!r}: a copied card, or"
-            " 'mqtt_client_id'"
+        return tr(
+            "connections end after a few seconds ({why}). Another client may have the"
+            " same id '{id}': a copied card, or 'mqtt_client_id'",
+            why=reason,
+            id=self._broker.client_id,
         )
 
     def _trouble(self, reason: str) -> None:
         """Tell people once until it works again."""
         if reason not in self._troubles and len(self._troubles) < len(BACK_OFF):
             self._troubles.add(reason)
-            name = self._name
-            text = f"{name[0].upper()}{name[1:]} does not work for us: {reason}."
+            text = tr(
+                "The MQTT broker {address} does not work for us: {why}.",
+                address=f"{self._broker.host}:{self._broker.port}",
+                why=reason,
+            )
             self._post(lambda: self._handlers.trouble(text))
 
     def _works(self) -> None:
@@ -242,7 +253,7 @@ class Link:
     def _notice(self, text: str) -> None:
         if text not in self._noticed and len(self._noticed) < NOTICES:
             self._noticed.add(text)
-            logging.warning("maintain: %s", text)
+            logging.warning("maintain: %s", in_english(text))
             self._post(lambda: self._handlers.notice(text))
 
     def _lost(self, reason: str) -> None:

@@ -20,6 +20,7 @@ from ..contract import (
     Summary,
     Topic,
 )
+from ..language import tr
 from . import changes, intake
 from .announcements import Announcements
 from .discovery import Message
@@ -322,10 +323,12 @@ class Publisher:
                     self._link.publish(topic, b"", retain=True)
         self.live = False
         who = " ".join(f"{other.host or other.name}, {other.uuid}".split())
-        text = (
-            f"Another printer ({who}) is online at"
-            f" the MQTT broker as '{self._printer}': this one publishes nothing. Give"
-            " one of them another 'printer_name' in its section [maintain]."
+        text = tr(
+            "Another printer ({who}) is online at the MQTT broker as '{name}': this"
+            " one publishes nothing. Give one of them another 'printer_name' in its"
+            " section [maintain].",
+            who=who,
+            name=self._printer,
         )
         self._sight.taken(text)
         self._sight.say(text)

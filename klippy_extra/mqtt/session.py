@@ -11,6 +11,7 @@ import time
 from typing import Any, Callable, NamedTuple, Sequence
 
 from ..broker import Broker
+from ..language import tr
 from . import client as clients
 from . import reasons
 from .allowed import IN_FLIGHT, Allowed, batches
@@ -275,8 +276,12 @@ class Session:
             self._batches += batches(exact, {}, known, self._knowledge.careful)
             return
         self._listener.notice(
-            f"The MQTT broker refuses the subscription to {name}:"
-            f" {reasons.reason(code)}. What arrives there is not heard."
+            tr(
+                "The MQTT broker refuses the subscription to {topic}: {why}. What"
+                " arrives there is not read.",
+                topic=name,
+                why=reasons.reason(code),
+            )
         )
 
     def _received(self, client: Any, userdata: Any, message: Any) -> None:
@@ -297,8 +302,11 @@ class Session:
         message = self._unacknowledged.pop(mid, None)
         if message is not None and reason is not None and reason.is_failure:
             self._listener.notice(
-                f"The MQTT broker refuses what is published to {message.topic}:"
-                f" {reasons.reason(reason.value)}."
+                tr(
+                    "The MQTT broker refuses what is published to {topic}: {why}.",
+                    topic=message.topic,
+                    why=reasons.reason(reason.value),
+                )
             )
 
     def _ended(
@@ -317,4 +325,4 @@ class Session:
         elif not self.is_greeted:
             self.reason = reasons.silent(self._broker)
         else:
-            self.reason = "the connection ended"
+            self.reason = tr(reasons.ENDED)

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 from ..contract import Entry
+from ..language import mark, tr
 from ..ledger.stamps import Move, rows_of
 from ..paths import shown
 from . import documents
 
-FULL = " is full"
+FULL = mark("the disk of {file} is full")
 ROOM = 1 << 16  # bytes: a disk with less is full
 FORMAT = 1  # PRAGMA user_version
 RECENT = 500  # entries of the log that are loaded at start
@@ -41,7 +42,10 @@ _APPEND = (
     "INSERT INTO log (time, task, event, who, note, used) VALUES (?, ?, ?, ?, ?, ?)"
 )
 _MOVE = "UPDATE log SET time = ? WHERE time = ? AND task = ? AND event = ?"
-_EMPTY, _GONE = "is empty", "is gone"
+# How it goes on behind the name of a file.
+_EMPTY, _GONE = mark("is empty"), mark("is gone")
+_DAMAGED = mark("is damaged ({error})")
+BACKUP_USED = mark("The last good backup is used.")
 
 
 class Contents(NamedTuple):
@@ -70,21 +74,22 @@ def open_file(path: Path) -> sqlite3.Connection:
 def prepare(path: Path) -> str:
     """Put a whole file, or none, at *path*; return what was done about a bad one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    why = _fault(path) if path.exists() else _GONE
+    why = _fault(path) if path.exists() else tr(_GONE)
     if not why:
         return ""
     backup = backup_of(path)
     has_backup = backup.exists() and not _fault(backup)
-    if why in (_EMPTY, _GONE) and not has_backup:
+    if why in (tr(_EMPTY), tr(_GONE)) and not has_backup:
         return ""
-    text = f"The maintenance store {shown(path)} {why}"
+    texts = [_bad(path, why)]
     aside = _set_aside(path)
     if aside is not None:
-        text += f"; it was set aside as {shown(aside.name)}"
+        texts.append(tr("It was set aside as {file}.", file=shown(aside.name)))
     if not has_backup:
-        return text + ". There is no good backup: counting starts anew."
+        texts.append(tr("There is no good backup: counting starts anew."))
+        return " ".join(texts)
     backup.replace(path)
-    return text + ". The last good backup is used."
+    return " ".join([*texts, tr(BACKUP_USED)])
 
 
 def read_only(path: Path) -> tuple[Contents, str]:
@@ -98,14 +103,18 @@ def read_only(path: Path) -> tuple[Contents, str]:
         with _copied(candidate) as copy:
             fault = _fault(copy)
             if not fault:
-                text = f"The maintenance store {shown(path)} {''.join(faults)}."
+                text = f"{_bad(path, faults[0])} {tr(BACKUP_USED)}" if faults else ""
                 with contextlib.closing(sqlite3.connect(str(copy))) as database:
-                    used = f"{text} The last good backup is used." if faults else ""
-                    return everything(database), used
+                    return everything(database), text
         faults.append(fault)
-    if set(faults) <= {_EMPTY}:
+    if set(faults) <= {tr(_EMPTY)}:
         return Contents({}, []), ""
-    raise OSError(f"it {faults[0]}")
+    raise OSError(tr("it {fault}", fault=faults[0]))
+
+
+def _bad(path: Path, why: str) -> str:
+    file = shown(path)
+    return tr("The maintenance store {file} {fault}.", file=file, fault=why)
 
 
 def explained(error: Exception, path: Path) -> str:
@@ -115,10 +124,10 @@ def explained(error: Exception, path: Path) -> str:
     except OSError as missing:
         return f"{shown(path.parent)}: {missing.strerror}"
     if disk.f_flag & os.ST_RDONLY:
-        return f"the disk of {shown(path)} is read-only"
+        return tr("the disk of {file} is read-only", file=shown(path))
     if disk.f_bavail * disk.f_frsize < ROOM:
         # To close the file now would free a little room, for one more save only.
-        return f"the disk of {shown(path)}{FULL}"
+        return tr(FULL, file=shown(path))
     text = getattr(error, "strerror", None) or str(error)
     return f"{shown(path)}: {text}"
 
@@ -138,7 +147,7 @@ def _copied(path: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(str(folder), ignore_errors=True)
         return
-    raise OSError(f"there is no room for a copy of {shown(path)}")
+    raise OSError(tr("there is no room for a copy of {file}", file=shown(path)))
 
 
 def _fault(path: Path) -> str:
@@ -150,18 +159,21 @@ def _fault(path: Path) -> str:
         with contextlib.closing(connection) as database:
             version = database.execute("PRAGMA user_version").fetchone()[0]
             if version > FORMAT:
-                return f"was written by a newer version (format {version})"
+                return tr(
+                    "was written by a newer version (format {format})", format=version
+                )
             if version == 0:  # what a power cut leaves of a file not yet written
-                return _EMPTY
+                return tr(_EMPTY)
             verdict = database.execute("PRAGMA quick_check").fetchone()[0]
             if verdict != "ok":
-                return f"is damaged ({verdict})"
+                return tr(_DAMAGED, error=str(verdict))
             everything(database)
     except sqlite3.OperationalError as error:
         # Not permitted, or locked: the file itself may be whole.
-        return f"is damaged ({error})" if "no such" in str(error) else ""
+        missing = "no such" in str(error)  # a table
+        return tr(_DAMAGED, error=str(error)) if missing else ""
     except (sqlite3.DatabaseError, ValueError) as error:
-        return f"is damaged ({error})"
+        return tr(_DAMAGED, error=str(error))
     return ""
 
 

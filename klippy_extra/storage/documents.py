@@ -10,6 +10,7 @@ import math
 from typing import Any, Callable, Sequence
 
 from ..contract import Entry
+from ..language import tr
 
 Check = Callable[[Any], bool]
 
@@ -17,14 +18,16 @@ Check = Callable[[Any], bool]
 def checked(name: str, body: Any) -> Any:
     """Return the value of a document. ValueError for one that makes no sense."""
     if not isinstance(body, str):
-        raise ValueError(f"the document {name!r} is no text")  # noqa: TRY004
+        raise ValueError(tr("the document '{name}' is no text", name=name))  # noqa: TRY004
     try:
         value = json.loads(body)
     except RecursionError:
-        raise ValueError(f"the document {name!r} is nested too deeply") from None
+        raise ValueError(
+            tr("the document '{name}' is nested too deeply", name=name)
+        ) from None
     check = _record if name.startswith("task/") else CHECKS.get(name)
     if check is not None and not check(value):
-        raise ValueError(f"the document {name!r} makes no sense")
+        raise ValueError(tr("the document '{name}' makes no sense", name=name))
     return value
 
 

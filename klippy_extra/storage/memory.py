@@ -69,9 +69,13 @@ class Memory:
         except OccupiedError as error:
             self._store = Nowhere(
                 self._post,
-                f"{shown(path_of(self._path))}: {error}. Each printer needs its own:"
-                " give one of them another 'store' in its section [maintain], or stop"
-                " the other one, and then restart this one",
+                tr(
+                    "{file}: {error}. Each printer needs its own: give one of them"
+                    " another 'store' in its section [maintain], or stop the other one,"
+                    " and then restart this one",
+                    file=shown(path_of(self._path)),
+                    error=str(error),
+                ),
             )
             loaded = self._store.load()
         self.known = loaded.known
@@ -89,8 +93,11 @@ class Memory:
         except ImportError as error:
             return Nowhere(
                 self._post,
-                f"the Python that runs Klippy lacks what is needed for it ({error}):"
-                " install its 'sqlite3'",
+                tr(
+                    "the Python that runs Klippy lacks what is needed for it ({error}):"
+                    " install its 'sqlite3'",
+                    error=str(error),
+                ),
             )
         return Store(self._path, self._post, self._who, self._refused, self._late)
 

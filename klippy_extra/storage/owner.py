@@ -8,6 +8,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from ..language import tr
+
 MOST = 4096  # bytes of what a holder says of itself
 _HELD = (errno.EWOULDBLOCK, errno.EACCES)
 
@@ -43,9 +45,14 @@ class Owner:
             if error.errno not in _HELD:
                 return  # this file system has no locks
             if holder.split(",")[0] == _process():
-                raise OSError("the last save of this process is not done yet") from None
+                raise OSError(
+                    tr("the last save of this process is not done yet")
+                ) from None
             raise OccupiedError(
-                f"another Klippy uses it ({holder or 'its name is not known'})"
+                tr(
+                    "another Klippy uses it ({who})",
+                    who=holder or tr("its name is not known"),
+                )
             ) from None
         self._file = file
         # On a full disk the name may be missing; the lock holds all the same.

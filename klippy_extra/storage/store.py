@@ -14,6 +14,7 @@ import time
 from typing import Any, Callable, NamedTuple, Sequence
 
 from ..contract import Entry
+from ..language import in_english, tr
 from ..ledger.stamps import Move
 from ..paths import path_of, shown
 from . import database as files
@@ -188,10 +189,12 @@ class Store:
                     by_disk = isinstance(error, (files.Error, OSError))
                     trace = None if by_disk else error
                     logging.warning(
-                        "maintain: unable to write: %s", why, exc_info=trace
+                        "maintain: unable to write: %s",
+                        in_english(why),
+                        exc_info=trace,
                     )
                 self._refused(why)
-                if not why.endswith(files.FULL):
+                if why != tr(files.FULL, file=shown(self.path)):
                     files.close(database)
                     database = None
             self._answer([job for job in jobs if isinstance(job, _Read)], database)
@@ -237,7 +240,9 @@ class Store:
     def _write(self, database: Connection) -> None:
         if self._held_since is not None:
             if time.monotonic() - self._held_since > RETRY:
-                raise OSError("what it holds could not be joined with what is counted")
+                raise OSError(
+                    tr("what it holds could not be joined with what is counted")
+                )
             return
         merged = self._merged()
         files.write(database, merged.documents, merged.log, merged.moves)
@@ -294,8 +299,11 @@ def _about(contents: Contents) -> str:
         return ""
     names = ", ".join(contents.bad)
     older = [name for name in contents.bad if name in contents.documents]
-    text = f"The maintenance store holds what makes no sense in: {names}. It was kept"
-    text += f" there under names that begin with '{files.ASIDE}'"
-    return text + (
-        f"; the last good backup is used for: {', '.join(older)}." if older else "."
+    text = tr(
+        "The maintenance store holds what makes no sense in: {names}. It was kept there"
+        " under names that begin with '{start}'.",
+        names=names,
+        start=files.ASIDE,
     )
+    used = tr("The last good backup is used for: {names}.", names=", ".join(older))
+    return f"{text} {used}" if older else text

@@ -81,3 +81,18 @@ def test_a_file_that_cannot_be_read_is_told_and_english_goes_on(
     sentence = language.current.use("xx")
     assert sentence.startswith("The language file xx.json cannot be used: ")
     assert language.current.catalogue.code == "en"
+
+
+def test_the_log_is_english_in_every_language() -> None:
+    language.current.use("de")
+    inner = language.tr("it does not say why")
+    text = language.tr(
+        "The MQTT broker refuses what is published to {topic}: {why}.",
+        topic="a/b",
+        why=inner,
+    )
+    assert text.endswith("a/b veröffentlicht wird: er nennt keinen Grund.")
+    assert language.in_english(text) == (
+        "The MQTT broker refuses what is published to a/b: it does not say why."
+    )
+    assert language.in_english("as it is") == "as it is"

@@ -101,7 +101,7 @@ def test_the_backup_has_a_bad_document_as_it_was(tmp_path):
 
     loaded = load(path)
     assert loaded.documents == {**GOOD, "new": 1}
-    assert "the last good backup is used for: meters, marks" in loaded.problem
+    assert "The last good backup is used for: meters, marks" in loaded.problem
 
 
 def test_a_second_bad_document_of_a_name_replaces_no_first(tmp_path):
