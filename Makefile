@@ -50,6 +50,7 @@ check: $(VENV)/ready
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	for copy in $(COPIES); do cmp $(HERE) $$copy || exit 1; done
+	$(PY) tests/languages/texts.py --check
 	cmp $(SPEECH) mqtt_bridge/language.py
 	for copy in $(TEXT_COPIES); do diff -r $(TEXTS) $$copy || exit 1; done
 

@@ -9,6 +9,7 @@ from . import klipper
 from .contract import Info, Meters
 from .guard import guarded
 from .history.import_history import Past
+from .language import mark, tr
 from .meters import families
 from .mqtt import connection
 from .mqtt.publisher import Sight
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .ui.reminders import Reminders
     from .upkeep.problems import Problems
 
+ALWAYS_DUE = mark("The task is always due, since a threshold is 0.")
 COUNT_EVERY = 0.25  # seconds: motion comes as a few hundred moves a second
 AGAIN = 1.0  # seconds until a timer that failed is tried again
 ASK_AFTER = 2.0  # seconds from a job's end until Moonraker has counted it
@@ -147,7 +149,7 @@ class Life:
         """Go on as another printer, or as the same on another machine."""
         memory = self._memory
         if self.connection is not None and not new:
-            return "It is the same printer: nothing is changed."
+            return tr("It is the same printer: nothing is changed.")
         if self.connection is not None:
             # It ends in its own time: to wait for it would hold the reactor.
             self.connection.link.leave()
@@ -164,8 +166,8 @@ class Life:
             self.upkeep.relay.outlet = made.publisher
             made.link.start()
         if not new:
-            return "It is the same printer, and it publishes again."
-        return (
+            return tr("It is the same printer, and it publishes again.")
+        return tr(
             "This printer has an identity of its own now. Where the other one has the"
             " same 'printer_name', give this one another in its section [maintain]."
         )
@@ -226,7 +228,7 @@ class Life:
         """What is wrong with the tasks, in sentences for the console."""
         tasks, wrong = self.upkeep.tasks, self.upkeep.counting.report()
         texts = [
-            f"[maintain {task.name}]: The task is always due, since a threshold is 0."
+            f"[maintain {task.name}]: {tr(ALWAYS_DUE)}"
             for task in tasks.values()
             if any(limit.threshold == 0.0 for limit in task.plan.limits)
         ]
@@ -234,7 +236,8 @@ class Life:
             section = f"[maintain {tasks[slug].name}]"
             texts += [f"{section}: {problem}" for problem in problems]
         if wrong:
-            texts.append(f"This printer has {', '.join(self.upkeep.counting.meters)}.")
+            meters = ", ".join(self.upkeep.counting.meters)
+            texts.append(tr("This printer has {meters}.", meters=meters))
         return texts
 
     # What the publisher sees
@@ -275,7 +278,7 @@ class Life:
     def _broker_trouble(self, text: str) -> None:
         """Tell people once that the broker does not work, and once that it does."""
         self._problems.report(BROKER, text)
-        self._reminders.say(text or "The MQTT broker works again.")
+        self._reminders.say(text or tr("The MQTT broker works again."))
         self.upkeep.sum_up()
 
     def _readings(self) -> Meters:

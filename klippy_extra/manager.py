@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from . import language, settings
 from .entries import Entries
 from .guard import guarded
+from .language import mark, tr
 from .life import Life
 from .mqtt.connection import require_paho
 from .storage.export import Export
@@ -30,10 +31,10 @@ from .upkeep.problems import BROKER, COUNTING, STORE, Problems
 if TYPE_CHECKING:
     from .klipper_objects import Config
 
-NOT_STARTED = (
+NOT_STARTED = mark(
     "Maintenance is not counted: it could not be started. klippy.log tells why."
 )
-NOT_READY = "The printer is not ready. Type the command again when it is."
+NOT_READY = mark("The printer is not ready. Type the command again when it is.")
 
 
 class Manager:
@@ -137,8 +138,8 @@ class Manager:
             self.reminders.say(text)
 
     def _not_started(self) -> None:
-        self.problems.report(COUNTING, NOT_STARTED)
-        self.reminders.say(NOT_STARTED)
+        self.problems.report(COUNTING, tr(NOT_STARTED))
+        self.reminders.say(tr(NOT_STARTED))
 
     def _shutdown(self) -> None:
         if self.life is not None:
@@ -158,7 +159,7 @@ class Manager:
 
     def _settle(self, new: bool) -> str:
         """Go on as another printer, or as the same on another machine."""
-        return NOT_READY if self.life is None else self.life.settle(new)
+        return tr(NOT_READY) if self.life is None else self.life.settle(new)
 
     def _note(self, text: str) -> None:
         """Say *text*, as soon as there is a console to say it on."""

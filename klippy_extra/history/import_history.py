@@ -10,6 +10,7 @@ from typing import Any, Callable, Mapping
 
 from .. import wording
 from ..contract import Entry
+from ..language import tr
 from ..ledger.ledger import Ledger
 from ..ledger.records import CALENDAR, Counter
 from ..settings import Settings
@@ -75,7 +76,13 @@ class Past:
                 old = klippermaintenance.read(task.name)
             except ValueError as error:
                 old = None
-                self._say(f"Maintenance: {error}. '{task.name}' counts from zero.")
+                self._say(
+                    tr(
+                        "Maintenance: {error}. '{task}' counts from zero.",
+                        error=str(error),
+                        task=task.name,
+                    )
+                )
             if old is not None and any(x.name in old.start for x in task.plan.limits):
                 self._old[slug] = old
             else:
@@ -98,9 +105,10 @@ class Past:
         """Report that nothing is counted meanwhile, if anything is to be."""
         text = ""
         if why and self._settings.moonraker:
-            text = (
-                f"Moonraker's totals cannot be read: {why}. What is printed meanwhile"
-                " is counted when they can be read again."
+            text = tr(
+                "Moonraker's totals cannot be read: {why}. What is printed meanwhile"
+                " is counted when they can be read again.",
+                why=why,
             )
         self._problems.report(MOONRAKER, text)
 
@@ -137,9 +145,12 @@ class Past:
         amounts.update({f"moonraker_{n}": value for n, value in amounts.items()})
         self._book.advance(amounts, _unweighted, recent=False)
         self._say(
-            f"Maintenance counts from what Moonraker tells:"
-            f" {wording.quantity(totals.print_time, 'h')} of printing and"
-            f" {wording.quantity(totals.filament, 'm')} of filament."
+            tr(
+                "Maintenance counts from what Moonraker tells: {print_time} of printing"
+                " and {filament} of filament.",
+                print_time=wording.quantity(totals.print_time, "h"),
+                filament=wording.quantity(totals.filament, "m"),
+            )
         )
 
     def _take_over(
@@ -171,9 +182,10 @@ class Past:
         book.records[slug] = record._replace(imported=True)
         units = {limit.name: limit.unit for limit in task.plan.limits}
         amounts = ", ".join(wording.quantity(used[name], units[name]) for name in used)
-        note = f"{amounts} taken over from ~/maintain-db/{task.name.split()[0]}"
-        logging.info("maintain: %s: %s", slug, note)
-        self._say(f'Maintenance "{task.label}": {note}.')
+        file = f"~/maintain-db/{task.name.split()[0]}"
+        logging.info("maintain: %s: %s taken over from %s", slug, amounts, file)
+        note = tr("{amounts} taken over from {file}", amounts=amounts, file=file)
+        self._say(tr('Maintenance "{label}": {note}.', label=task.label, note=note))
         entry = Entry(int(self._wall()), slug, "changed", BY, note, used)
         documents = {f"task/{slug}": book.records[slug].document()}
         if self._counting is not None:

@@ -8,6 +8,7 @@ import re
 from typing import Any, Callable, NamedTuple
 
 from ..klipper_objects import Printer
+from ..language import tr
 
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
@@ -171,8 +172,10 @@ class Conditions:
         """Name what the printer has not, in a sentence, or return ""."""
         for check in condition.checks:
             if self._find(check.name) is None:
-                return (
-                    f"This printer has no {check.name!r}, so it is never {check.key!r}."
+                return tr(
+                    "This printer has no '{name}', so it is never '{condition}'.",
+                    name=check.name,
+                    condition=check.key,
                 )
         return ""
 

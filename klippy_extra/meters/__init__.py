@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, Sequence
 from ..contract import Meter
 from ..guard import guarded
 from ..klipper_objects import Printer
+from ..language import tr
 from .appliances import fans, heaters
 from .base import Increments, Options
 from .clock import Clock
@@ -97,7 +98,8 @@ class Sources:
         """The meters that macros move; ValueError where they could not be started."""
         counts = self._sources.get("counts")
         if not isinstance(counts, Counts):
-            raise ValueError("Nothing that macros count is counted: see klippy.log.")  # noqa: TRY004
+            text = tr("Nothing that macros count is counted: see klippy.log.")
+            raise ValueError(text)  # noqa: TRY004
         return counts
 
     @property

@@ -6,6 +6,7 @@ from typing import Iterable
 
 from ..contract import Meter
 from ..klipper_objects import Printer
+from ..language import tr
 from .base import Increments, Options
 from .families import each, known, plain
 
@@ -37,14 +38,17 @@ class Counts:
         """Move a meter and return its name. ValueError says why it is not moved."""
         if not 0.0 < by <= MOST:
             raise ValueError(
-                f"BY={by:g} must be greater than 0 and at most {MOST:g}: a meter only"
-                " grows."
+                tr(
+                    "BY={by} must be greater than 0 and at most {most}: a meter only"
+                    " grows.",
+                    by=f"{by:g}",
+                    most=f"{MOST:g}",
+                )
             )
         meter = self.find(name)
         if meter not in self._wanted:
-            raise ValueError(
-                f"No task counts '{meter}', so nothing is counted. {self._known()}"
-            )
+            text = tr("No task counts '{meter}', so nothing is counted.", meter=meter)
+            raise ValueError(f"{text} {self._known()}")
         self._pending[meter] = self._pending.get(meter, 0.0) + by
         return meter
 
@@ -52,7 +56,9 @@ class Counts:
         """Return the meter's whole name; ValueError for what can be no name."""
         short = plain(name[len(PREFIX) :] if name.startswith(PREFIX) else name)
         if not short:
-            raise ValueError(f"NAME={name!r} needs a letter of a to z, or a digit.")
+            raise ValueError(
+                tr("NAME='{name}' needs a letter of a to z, or a digit.", name=name)
+            )
         return PREFIX + short
 
     def take_away(self, name: str) -> str:
@@ -60,10 +66,14 @@ class Counts:
         meter = self.find(name)
         if meter in self._wanted:
             raise ValueError(
-                f"A task counts '{meter}': change its trigger first, and restart."
+                tr(
+                    "A task counts '{meter}': change its trigger first, and restart.",
+                    meter=meter,
+                )
             )
         if meter not in self.meters:
-            raise ValueError(f"There is no meter '{meter}'. {self._known()}")
+            text = tr("There is no meter '{meter}'.", meter=meter)
+            raise ValueError(f"{text} {self._known()}")
         del self.meters[meter]
         return meter
 
@@ -71,7 +81,8 @@ class Counts:
         """Return the meter that another one's reading can go to; or ValueError."""
         meter = self.find(name)
         if meter not in self._wanted:
-            raise ValueError(f"No task counts '{meter}'. {self._known()}")
+            text = tr("No task counts '{meter}'.", meter=meter)
+            raise ValueError(f"{text} {self._known()}")
         return meter
 
     def poll(self, eventtime: float) -> Increments:
@@ -81,5 +92,8 @@ class Counts:
     def _known(self) -> str:
         names = ", ".join(sorted(self._wanted))
         left = ", ".join(sorted(set(self.meters) - self._wanted))
-        text = f"Tasks count: {names}." if names else "No task has such a trigger."
-        return text + (f" Left over: {left}." if left else "")
+        text = tr("No task has such a trigger.")
+        if names:
+            text = tr("Tasks count: {meters}.", meters=names)
+        rest = tr("Left over: {meters}.", meters=left)
+        return f"{text} {rest}" if left else text

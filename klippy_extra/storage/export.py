@@ -10,6 +10,7 @@ from typing import Callable, Iterable
 
 from .. import contract
 from ..contract import Entry
+from ..language import tr
 from ..paths import shown
 
 FIELDS = ("time", "task", "event", "by", "note", "used")
@@ -27,7 +28,7 @@ class Export:
     def write(self, entries: list[Entry], tell: Callable[[str], None]) -> None:
         """Write *entries*, newest first; *tell* says later what became of it."""
         if self._thread is not None and self._thread.is_alive():
-            tell("The log is being written already.")
+            tell(tr("The log is being written already."))
             return
         self._thread = threading.Thread(
             target=self._run, args=(entries, tell), name="maintain-export", daemon=True
@@ -45,9 +46,9 @@ class Export:
             with fresh.open("w", encoding="utf-8", newline="") as file:
                 file.write(table(entries))
             fresh.replace(self._path)
-            text = f"The log was written to {shown(self._path)}."
+            text = tr("The log was written to {file}.", file=shown(self._path))
         except (OSError, ValueError) as error:
-            text = f"The log could not be written: {error}."
+            text = tr("The log could not be written: {error}.", error=str(error))
         self._post(lambda: tell(text))
 
 

@@ -7,14 +7,18 @@ from typing import Any, Iterable, Mapping, NamedTuple
 
 from .. import contract
 from ..contract import BAD_ARGUMENT, NOT_READY, UNKNOWN_TASK, Command, Entry, Result
-from ..language import tr
+from ..language import mark, tr
 from ..ledger import records
 from ..ledger.ledger import Ledger
-from ..wording import amount, moment, quantity
+from ..wording import moment, quantity
 
 REMEMBERED = 256  # answers
 LEAST, MOST = 0.001, 1e9  # of a threshold; amounts may be 0
 LONGEST_SNOOZE = 10 * 365 * 24.0  # hours
+# What the log tells of a change.
+THRESHOLD_SET = mark("threshold {now}, before {before}")
+WARNING_SET = mark("warning at {now}, before {before}")
+USED_SET = mark("used {now}, before {before}")
 TOLERANCE = 60  # seconds that another machine's clock may be ahead
 
 
@@ -85,9 +89,11 @@ class Desk:
         Raises RefusedError; then nothing is to be changed.
         """
         if task not in self._book.plans:
-            raise RefusedError(UNKNOWN_TASK, f"There is no maintenance task {task!r}.")
+            raise RefusedError(
+                UNKNOWN_TASK, tr("There is no maintenance task '{name}'.", name=task)
+            )
         if not ready:
-            raise RefusedError(NOT_READY, "The printer is not ready for commands.")
+            raise RefusedError(NOT_READY, tr("The printer is not ready for commands."))
         carry_out = _COMMANDS[command.command]
         record, event, text, *log = carry_out(self._book, task, command, int(now))
         entry = None
@@ -110,15 +116,23 @@ def _done(book: Ledger, task: str, command: Command, now: int) -> Any:
     if at > now + TOLERANCE:
         raise RefusedError(
             BAD_ARGUMENT,
-            f"What is still to come cannot be done yet: {moment(at)} is later than the"
-            f" printer's clock, {moment(now)}.",
+            tr(
+                "It cannot have been done in the future: {at} is later than the"
+                " printer's clock, {now}.",
+                at=moment(at),
+                now=moment(now),
+            ),
         )
     at = min(at, now)
     if command.at is not None and at < (record.last_done or 0):
         raise RefusedError(
             BAD_ARGUMENT,
-            f"It was done after {moment(at)} by the printer's clock, at"
-            f" {moment(record.last_done or 0)}.",
+            tr(
+                "It was done later than {at} already: at {last} by the printer's"
+                " clock.",
+                at=moment(at),
+                last=moment(record.last_done or 0),
+            ),
         )
     limits = book.plans[task].limits
     if command.used is not None:
@@ -134,12 +148,12 @@ def _done(book: Ledger, task: str, command: Command, now: int) -> Any:
     fresh = _begun(book, task, used)._replace(
         last_done=at, last_by=command.by, done_count=record.done_count + 1
     )
-    return fresh, "done", "is marked done; counting starts again."
+    return fresh, "done", tr("is marked done; counting starts again.")
 
 
 def _skip(book: Ledger, task: str, command: Command, now: int) -> Any:
     used = dict.fromkeys(book.used(task), 0.0)
-    text = "is skipped this time; counting starts again."
+    text = tr("is skipped this time; counting starts again.")
     return _begun(book, task, used), "skipped", text
 
 
@@ -151,7 +165,7 @@ def _snooze(book: Ledger, task: str, command: Command, now: int) -> Any:
     hours = command.hours or 0.0
     if hours > LONGEST_SNOOZE:
         raise RefusedError(
-            BAD_ARGUMENT, "Nothing can be snoozed for more than ten years."
+            BAD_ARGUMENT, tr("Nothing can be snoozed for more than ten years.")
         )
     record = book.records[task]._replace(
         snoozed_until=int(now + hours * 3600), snoozed_to=book.calendar + hours
@@ -162,25 +176,25 @@ def _snooze(book: Ledger, task: str, command: Command, now: int) -> Any:
 def _unsnooze(book: Ledger, task: str, command: Command, now: int) -> Any:
     record = book.records[task]
     if record.snoozed_to is None:
-        return record, "", "is not snoozed."
+        return record, "", tr("is not snoozed.")
     fresh = record._replace(snoozed_until=None, snoozed_to=None)
-    return fresh, "unsnoozed", "is no longer snoozed."
+    return fresh, "unsnoozed", tr("is no longer snoozed.")
 
 
 def _enable(book: Ledger, task: str, command: Command, now: int) -> Any:
     record = book.records[task]
     if record.enabled:
-        return record, "", "is already enabled."
+        return record, "", tr("is already enabled.")
     fresh = records.switch(record, book.plans[task], book.readings, enabled=True)
-    return fresh, "enabled", "is enabled; counting goes on."
+    return fresh, "enabled", tr("is enabled; counting goes on.")
 
 
 def _disable(book: Ledger, task: str, command: Command, now: int) -> Any:
     record = book.records[task]
     if not record.enabled:
-        return record, "", "is already disabled."
+        return record, "", tr("is already disabled.")
     fresh = records.switch(record, book.plans[task], book.readings, enabled=False)
-    return fresh, "disabled", "is disabled; nothing counts until it is enabled."
+    return fresh, "disabled", tr("is disabled; nothing counts until it is enabled.")
 
 
 def _set(book: Ledger, task: str, command: Command, now: int) -> Any:
@@ -194,16 +208,18 @@ def _set(book: Ledger, task: str, command: Command, now: int) -> Any:
         record = record._replace(
             thresholds=_over(record.thresholds, requested, configured)
         )
-        texts.append("threshold " + _listed(limits, requested))
-        log.append(_changed("threshold", limits, before, requested))
+        now_is = _listed(limits, requested)
+        texts.append(tr("the threshold {amounts}", amounts=now_is))
+        log.append(_changed(THRESHOLD_SET, limits, before, requested))
     if command.warn_at is not None:
         requested = _by_limit(limits, command.warn_at, "warn_at", least=LEAST)
         configured = {each.name: each.warn for each in limits}
         before = {each.name: records.warn_at(old, each) for each in limits}
         record = record._replace(warns=_over(record.warns, requested, configured))
-        log.append(_changed("warning at", limits, before, requested))
-        texts.append("warning at " + _listed(limits, requested) + " before the end")
-    text = "has now " + " and ".join(texts) + "."
+        log.append(_changed(WARNING_SET, limits, before, requested))
+        now_is = _listed(limits, requested)
+        texts.append(tr("a warning {amounts} before the end", amounts=now_is))
+    text = tr("has {values} from now on.", values=tr(" and ").join(texts))
     return record, "changed", text, "; ".join(log)
 
 
@@ -211,13 +227,14 @@ def _adjust(book: Ledger, task: str, command: Command, now: int) -> Any:
     limits = book.plans[task].limits
     requested = _by_limit(limits, command.used or 0.0, "used")
     before = book.used(task)
-    text = f"counts {_listed(limits, requested)} as used now."
-    log = _changed("used", limits, before, requested)
+    amounts = _listed(limits, requested)
+    text = tr("counts {amounts} as used now.", amounts=amounts)
+    log = _changed(USED_SET, limits, before, requested)
     return book.restart(task, requested), "changed", text, log
 
 
 def _log(book: Ledger, task: str, command: Command, now: int) -> Any:
-    return book.records[task], "", "has this log."
+    return book.records[task], "", tr("has this log.")
 
 
 _COMMANDS = {
@@ -246,24 +263,38 @@ def _by_limit(
         if len(names) > 1:
             raise RefusedError(
                 BAD_ARGUMENT,
-                f"This task has several limits: say which {name!r} belongs to which"
-                " of " + ", ".join(names) + ".",
+                tr(
+                    "This task has several limits: write which '{name}' belongs to"
+                    " which of {limits}.",
+                    name=name,
+                    limits=", ".join(names),
+                ),
             )
         requested = {names[0]: requested}
     if not requested:
         raise RefusedError(
-            BAD_ARGUMENT, f"{name!r} names none of " + ", ".join(names) + "."
+            BAD_ARGUMENT,
+            tr("'{name}' names none of {limits}.", name=name, limits=", ".join(names)),
         )
     for meter, number in requested.items():
         if meter not in names:
             raise RefusedError(
                 BAD_ARGUMENT,
-                f"This task has no limit {meter!r}, only " + ", ".join(names) + ".",
+                tr(
+                    "This task has no limit '{limit}', only {limits}.",
+                    limit=meter,
+                    limits=", ".join(names),
+                ),
             )
         if not least <= number <= MOST:
             raise RefusedError(
                 BAD_ARGUMENT,
-                f"{name!r} must be from {amount(least)} to {amount(MOST)}.",
+                tr(
+                    "'{name}' must be from {least} to {most}.",
+                    name=name,
+                    least=least,
+                    most=MOST,
+                ),
             )
     missing = {each: 0.0 for each in names if complete and each not in requested}
     return dict(missing, **requested)
@@ -285,8 +316,8 @@ def _changed(
     after: dict[str, float],
 ) -> str:
     """What a value was and is, for the log."""
-    was = {name: before[name] for name in after}
-    return f"{what} {_listed(limits, after)}, before {_listed(limits, was)}"
+    was = _listed(limits, {name: before[name] for name in after})
+    return tr(what, now=_listed(limits, after), before=was)
 
 
 def _listed(limits: tuple[records.Limit, ...], amounts: dict[str, float]) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Callable, Sequence
 
+from .. import wording
 from ..contract import INTERNAL, NOT_READY, Command, Entry, Event, Point, Result, State
+from ..language import tr
 from .carry_out import Change, RefusedError
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ class Commands:
             refuse(str(error))
         except Exception:
             logging.exception("maintain: the command %r failed", command.command)
-            text = "It failed, and nothing has changed; klippy.log tells why."
+            text = tr("It failed, and nothing has changed; klippy.log tells why.")
             self._refuse(task, transaction, INTERNAL, text)
             refuse(text)
         else:
@@ -66,7 +68,9 @@ class Commands:
         """The same for a command over MQTT; *task* is a slug, and may be nobody's."""
         upkeep = self._upkeep
         if not upkeep.settings.allow_commands:
-            text = "This printer takes no commands over MQTT (allow_commands: False)."
+            text = tr(
+                "This printer takes no commands over MQTT (allow_commands: False)."
+            )
             self._refuse(task, command.transaction, NOT_READY, text)
             return
         command = command._replace(by=command.by or "MQTT")
@@ -74,7 +78,8 @@ class Commands:
         def tell(text: str) -> None:
             if command.command != "log":
                 label = upkeep.tasks[task].label
-                self._audience.say(f'Maintenance "{label}" {text} (by {command.by})')
+                by = tr("(by {by})", by=command.by)
+                self._audience.say(f"{wording.happened(label, text)} {by}")
 
         self.give(task, command, lambda text: None, tell)
 
@@ -105,8 +110,8 @@ class Commands:
         def written(problem: str) -> None:
             self.unsaved -= 1
             self._written(state, published, result, problem)
-            more = f" It would be lost at a restart: {problem}." if problem else ""
-            tell(change.text + more)
+            lost = tr("It would be lost at a restart: {problem}.", problem=problem)
+            tell(f"{change.text} {lost}" if problem else change.text)
 
         self.unsaved += 1
         entries = [] if change.entry is None else [change.entry]
@@ -137,7 +142,10 @@ class Commands:
         """Publish what a command did: the state, the events, and then the result."""
         if result is not None:
             if problem:
-                text = f"It is done, but would be lost at a restart: {problem}."
+                text = tr(
+                    "It is done, but would be lost at a restart: {problem}.",
+                    problem=problem,
+                )
                 result = Result(
                     result.transaction, state.task, code=INTERNAL, text=text
                 )

@@ -8,6 +8,7 @@ from typing import Any, Callable, Iterable, Mapping
 from .. import contract, meters
 from ..contract import Entry
 from ..klipper_objects import Printer
+from ..language import mark, tr
 from ..ledger import precision
 from ..ledger.conditions import Condition, Conditions, Factor, Material
 from ..ledger.ledger import Ledger
@@ -21,6 +22,13 @@ from .problems import COUNTING, Problems
 
 _is_count = re.compile(r"count_\w+\Z").match
 ENDS = ("jobs_completed", "jobs_cancelled", "jobs_failed")
+
+NO_METER = mark("The meter '{meter}' is not counted: this printer has no such meter.")
+NOT_STARTED = mark(
+    "The meter '{meter}' is not counted: it could not be started, and klippy.log tells"
+    " why."
+)
+NOT_COUNTED = mark("The meter '{meter}' is not counted now, and klippy.log tells why.")
 
 
 class Counting:
@@ -192,23 +200,22 @@ class Counting:
         text = ""
         if failing:
             names = ", ".join(sorted(failing))
-            text = f"These meters are not counted now: {names}. klippy.log tells why."
+            text = tr(
+                "These meters are not counted now: {meters}. klippy.log tells why.",
+                meters=names,
+            )
         self._problems.report(COUNTING, text)
         return {task: sentences for task, sentences in texts.items() if sentences}
 
     def _wrong(self, task: Task) -> list[str]:
         """What of a task is not counted, and why, in sentences."""
         wanted = {limit.counter.meter for limit in task.plan.limits}
-        why = "this printer has no such meter"
-        if self._sources.not_made:
-            why = "it could not be started, and klippy.log tells why"
+        missing = NOT_STARTED if self._sources.not_made else NO_METER
         texts = [
-            f"The meter '{meter}' is not counted: {why}."
-            for meter in sorted(wanted - set(self.meters))
+            tr(missing, meter=meter) for meter in sorted(wanted - set(self.meters))
         ]
         texts += [
-            f"The meter '{meter}' is not counted now, and klippy.log tells why."
-            for meter in sorted(wanted & self._failing)
+            tr(NOT_COUNTED, meter=meter) for meter in sorted(wanted & self._failing)
         ]
         conditions = [
             self._conditions.missing(each) for each, _ in task.weights.values()

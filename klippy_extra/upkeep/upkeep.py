@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping
 
+from ..language import tr
 from ..ledger.ledger import Ledger
 from .carry_out import Desk
 from .counting import Counting
@@ -67,7 +68,9 @@ class Upkeep:
             return book, Desk(book, documents.get("answers") or ())
         except Exception:
             logging.exception("maintain: the store makes no sense")
-            self.memory.lost("The maintenance store makes no sense: all starts anew.")
+            self.memory.lost(
+                tr("The maintenance store makes no sense: all starts anew.")
+            )
             book = Ledger(plans)
             return book, Desk(book)
 
@@ -121,10 +124,14 @@ class Upkeep:
     def change_count(self, name: str, to: str | None) -> str:
         """Remove a count meter, or rename it; return a sentence. Or ValueError."""
         if to is None:
-            text = f"{self.counting.remove(name)} is removed."
+            text = tr("{meter} is removed.", meter=self.counting.remove(name))
         else:
             meter = self.counting.rename(name, to)
-            text = f"The reading of '{name}' is part of '{meter}' now."
+            text = tr(
+                "The reading of '{name}' is part of '{meter}' now.",
+                name=name,
+                meter=meter,
+            )
         self.memory.save(self.documents())
         self.relay.info()
         return text

@@ -60,7 +60,7 @@ def test_children_end_in_the_opposite_order(tmp_path):
     code += " sys.exit()\nprint('up', flush=True)\nwhile True: time.sleep(9)\n"
     for name in "abc":
         child = Child(name, [sys.executable, "-c", code, name], tmp_path)
-        children.add(child).wait_until(lambda child=child: child.said() == "up")
+        children.add(child).wait_until(lambda child=child: child.last_lines() == "up")
     children.end()
 
     assert (tmp_path / "ends").read_text() == "cba"
@@ -74,7 +74,7 @@ def test_children_do_not_outlive_a_demo_that_was_killed(tmp_path):
         "children = Children()\n"
         f"sleeper = [sys.executable, '-c', {SLEEPER!r}]\n"
         f"child = Child('c', sleeper, pathlib.Path({str(tmp_path)!r}))\n"
-        "children.add(child).wait_until(lambda: child.said() == 'up')\n"
+        "children.add(child).wait_until(lambda: child.last_lines() == 'up')\n"
         "print(child.pid, flush=True)\n"
         "time.sleep(99)\n"
     )
@@ -108,7 +108,7 @@ def test_the_broker_is_open_to_this_machine(tmp_path):
     finally:
         child.end()
 
-    assert child.said() == ""
+    assert child.last_lines() == ""
 
 
 def test_a_printer_is_cleared_from_a_broker(tmp_path):

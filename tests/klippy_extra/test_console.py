@@ -131,7 +131,7 @@ def test_hours_over_the_threshold_are_taken_as_they_are(printer):
         ("UPDATE_MAINTENANCE NAME=rods HOURS=-5", "HOURS=-5 must be a number"),
         ("UPDATE_MAINTENANCE NAME=rods HOURS=nan", "HOURS=nan must be a number"),
         ("UPDATE_MAINTENANCE NAME=rods AT=yesterday", "AT=yesterday is no time"),
-        ("UPDATE_MAINTENANCE NAME=rods AT=2036-01-01", "still to come"),
+        ("UPDATE_MAINTENANCE NAME=rods AT=2036-01-01", "in the future"),
         ("UPDATE_MAINTENANCE NAME=zahnriemen_x USED=5", "several limits"),
         ("SNOOZE_MAINTENANCE NAME=rods HOURS=soon", "HOURS=soon must be a number"),
         ("SNOOZE_MAINTENANCE NAME=rods HOURS=1e9", "ten years"),

@@ -1,7 +1,7 @@
 """Finds the texts for people in the code, and what a language's file lacks of them.
 
 `make languages` runs this file: it sorts the texts of each language, leaves out those
-that nothing shows any more, and tells which are missing.
+that nothing shows any more, and tells which are missing. With `--check` it only tells.
 """
 
 from __future__ import annotations
@@ -46,6 +46,55 @@ def keys() -> dict[str, str]:
     return found
 
 
+# Calls whose texts are for developers, or for who writes a configuration: their
+# words are Klipper's own and those of options.
+FOR_OTHERS = {
+    "debug", "info", "warning", "error", "exception", "log",  # a logger's
+    "guarded", "refusal", "describe", "refuse",
+    "SettingsError", "ContractError",
+    "execute", "compile", "add_argument",
+}  # fmt: skip
+LOGGERS = {"logging", "logger", "config"}
+SENTENCE = re.compile(r"[A-Za-zÄÖÜäöüß]{2,}[,.:;]? [A-Za-z]{2,}")
+
+
+def outside() -> Iterator[str]:
+    """Yield what reads like a sentence and is in no catalogue, and where it stands."""
+    for path, tree in modules():
+        lines = _strange(tree)
+        yield from (f"{path.relative_to(ROOT)}:{line} {text!r}" for line, text in lines)
+
+
+def _strange(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if SENTENCE.search(node.value):
+                yield node.lineno, node.value
+        elif not _is_for_others(node):
+            waiting += [
+                each for each in ast.iter_child_nodes(node) if not _is_docstring(each)
+            ]
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _is_for_others(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    function = node.func
+    name = getattr(function, "attr", getattr(function, "id", ""))
+    if name in ("tr", "mark"):
+        return True
+    owner = getattr(getattr(function, "value", None), "id", "")
+    if name in ("debug", "info", "warning", "error", "exception", "log"):
+        return owner in LOGGERS
+    return name in FOR_OTHERS
+
+
 def languages() -> dict[str, dict[str, object]]:
     """Return the file of each language by its code."""
     return {
@@ -70,6 +119,17 @@ def forms(value: object) -> list[str]:
     )
 
 
+def wrong() -> list[str]:
+    """What a language lacks, or has too much, in lines."""
+    shown = keys()
+    lines = []
+    for code, document in languages().items():
+        known = set(document["texts"])
+        lines += [f"{code}.json lacks {key!r}" for key in sorted(needed(code) - known)]
+        lines += [f"nothing shows {key!r}" for key in sorted(known - shown.keys())]
+    return lines
+
+
 def tidy() -> list[str]:
     """Sort the texts of each language, and return what is missing, in lines."""
     missing = []
@@ -88,5 +148,7 @@ def tidy() -> list[str]:
 
 
 if __name__ == "__main__":
-    for line in tidy():
-        sys.stderr.write(line + "\n")
+    only_tell = "--check" in sys.argv
+    found = wrong() if only_tell else tidy()
+    sys.stderr.writelines(f"{line}\n" for line in found)
+    sys.exit(bool(found) and only_tell)

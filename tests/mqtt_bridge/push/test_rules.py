@@ -361,5 +361,5 @@ def test_events_that_were_told_are_remembered_up_to_a_limit(monkeypatch):
     made = notifier()
     for seq in range(10):
         made.happened(told(seq=seq), NOON)
-    assert len(made._told) == 4
+    assert len(made._pushed) == 4
     assert not made.happened(told(seq=9), NOON)
