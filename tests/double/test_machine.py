@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.fakes.virtual_printer import ROOT
+from tests.fakes.virtual_printer import ROOT, VirtualPrinter
 
 PROBED = """
 [stepper_z]
@@ -298,3 +298,18 @@ def test_a_motor_beside_the_toolhead_has_its_own_queue(start):
     assert sum(
         (m.start_v + 0.5 * m.accel * m.move_t) * m.move_t for m in moves
     ) == pytest.approx(40.0)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_it_has_the_names_of_old_klippers_or_of_new_ones(tmp_path, monkeypatch, old):
+    monkeypatch.setattr(VirtualPrinter, "old_names", old)
+    events = []
+    with VirtualPrinter("[probe]\npin: PG3\nz_offset: 1\n", tmp_path) as printer:
+        event = "probe:update_results"
+        printer.printer.register_event_handler(event, events.append)
+        printer.gcode("G28\nPROBE", 120)
+        report = printer.lookup("motion_report")
+
+    assert hasattr(report, "trapqs") == old
+    assert hasattr(report, "dtrapqs") != old
+    assert len(events) == (0 if old else 1)

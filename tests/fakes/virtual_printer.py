@@ -41,6 +41,8 @@ path: {ROOT}/demo
 class VirtualPrinter:
     """A printer whose time is the test's. It runs in the test's own thread."""
 
+    old_names = False  # the fixture `dialect` sets it
+
     def __init__(
         self,
         config: str = "",
@@ -66,6 +68,7 @@ class VirtualPrinter:
             {"maintain": EXTRA} if extras is None else extras,
             clock=self.clock,
             prepare=self._prepare,
+            old_names=self.old_names,
         )
         self._life = greenlet.greenlet(self._live)
         if start:

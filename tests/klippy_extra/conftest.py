@@ -62,6 +62,12 @@ def wall(monkeypatch):
     return made
 
 
+@pytest.fixture(params=["new names", "old names"])
+def dialect(request, monkeypatch):
+    """Virtual printers in both dialects: as `klippy_extra/klipper.py` lists them."""
+    monkeypatch.setattr(VirtualPrinter, "old_names", request.param == "old names")
+
+
 @pytest.fixture
 def bench(tmp_path, wall, monkeypatch):
     """Start a printer with these sections; the store is in the test's folder."""

@@ -13,7 +13,7 @@ HOUR = 3600.0
 
 
 @pytest.fixture
-def printer(bench):
+def printer(bench, dialect):
     return bench(RODS + AIR)
 
 

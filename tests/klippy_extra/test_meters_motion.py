@@ -483,7 +483,7 @@ def way(text):
 
 
 @pytest.fixture
-def printing(tmp_path):
+def printing(tmp_path, dialect):
     printers = []
 
     def start(text):
@@ -517,7 +517,7 @@ def test_the_gear_uses_what_its_slicer_says_and_goes_the_way_of_its_file(printin
         assert travel == pytest.approx(gone[axis.upper()], rel=1e-3)
 
 
-def test_homing_counts_to_the_step(tmp_path):
+def test_homing_counts_to_the_step(tmp_path, dialect):
     """Though the queue keeps 0.15 s of moves that the switch had ended."""
     with VirtualPrinter("", tmp_path, extras={}) as printer:
         counted = Counted(printer)

@@ -16,7 +16,7 @@ PRINT = "M83\n" + "G1 X100 E5 F1200\nG1 X10 E5\n" * 10
 
 
 @pytest.fixture
-def printing(tmp_path):
+def printing(tmp_path, dialect):
     """A hot, homed virtual printer with these lines as its file, and its meters."""
     printers = []
 

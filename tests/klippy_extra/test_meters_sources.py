@@ -35,7 +35,7 @@ z_offset: 1
 
 
 @pytest.fixture
-def printer(tmp_path):
+def printer(tmp_path, dialect):
     with VirtualPrinter(MORE, tmp_path, extras={}) as virtual:
         yield virtual
 

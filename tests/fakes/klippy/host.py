@@ -266,8 +266,12 @@ class Host:
         gcode_fd: int | None = None,
         apiserver: Path | None = None,
         prepare: Callable[[Printer], None] = lambda printer: None,
+        old_names: bool = False,
     ) -> None:
-        """*prepare* is called with each new printer, before it reads its config."""
+        """*prepare* is called with each new printer, before it reads its config.
+
+        *old_names*: of Klipper up to v0.13.0 and Kalico, where these differ.
+        """
         self._clock = clock
         self._extras = extras
         self._prepare = prepare
@@ -280,6 +284,7 @@ class Host:
             "start_reason": "startup",
             "software_version": "v0.13.0-virtual",
             "cpu_info": "virtual",
+            "old_names": old_names,
         }
 
     def main(self) -> int:

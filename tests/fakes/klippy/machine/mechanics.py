@@ -96,7 +96,7 @@ class StepperEnable:
 
 
 class DumpTrapQ:
-    """One queue of motion, as `motion_report.dtrapqs` offers it."""
+    """One queue of motion, as `motion_report` offers it."""
 
     def __init__(self, trapq: TrapQ) -> None:
         self._trapq = trapq
@@ -119,20 +119,28 @@ class DumpTrapQ:
         return move.position(print_time), move.start_v + move.accel * move_t
 
 
+def has_old_names(printer: Printer) -> bool:
+    """Whether this is a Klipper up to v0.13.0, or Kalico: as `klipper.py` lists it."""
+    return bool(printer.get_start_args().get("old_names"))
+
+
 class MotionReport:
     """`motion_report`: what moved lately, and what moves now."""
 
     def __init__(self, printer: Printer) -> None:
         self._printer = printer
-        self.dtrapqs: dict[str, DumpTrapQ] = {}
+        self._queues: dict[str, DumpTrapQ] = {}
+        setattr(self, "trapqs" if has_old_names(printer) else "dtrapqs", self._queues)
         printer.register_event_handler("klippy:connect", self._handle_connect)
 
     def _handle_connect(self) -> None:
         toolhead = self._printer.lookup_object("toolhead")
-        self.dtrapqs["toolhead"] = DumpTrapQ(toolhead.get_trapq())
+        self._queues["toolhead"] = DumpTrapQ(toolhead.get_trapq())
+        old = has_old_names(self._printer)
+        movers = ("extruder",) if old else ("extruder", "manual_stepper ")
         for name, owner in self._printer.lookup_objects():
-            if name.startswith(("extruder", "manual_stepper ")):
-                self.dtrapqs[name] = DumpTrapQ(owner.get_trapq())
+            if name.startswith(movers):
+                self._queues[name] = DumpTrapQ(owner.get_trapq())
 
     def get_status(self, eventtime: float) -> dict[str, Any]:
         now = self._printer.lookup_object("mcu").estimated_print_time(eventtime)
@@ -141,16 +149,16 @@ class MotionReport:
             "live_velocity": 0.0,
             "live_extruder_velocity": 0.0,
             "steppers": [],
-            "trapq": sorted(self.dtrapqs),
+            "trapq": sorted(self._queues),
         }
-        if not self.dtrapqs:
+        if not self._queues:
             return status
-        position, velocity = self.dtrapqs["toolhead"].get_trapq_position(now)
+        position, velocity = self._queues["toolhead"].get_trapq_position(now)
         if position is not None:
             status["live_position"] = Coord(*position)
             status["live_velocity"] = velocity
         extruder = self._printer.lookup_object("toolhead").get_extruder()
         if extruder is not None:
-            queue = self.dtrapqs[extruder.get_name()]
+            queue = self._queues[extruder.get_name()]
             status["live_extruder_velocity"] = queue.get_trapq_position(now)[1] or 0.0
         return status

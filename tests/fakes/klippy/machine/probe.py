@@ -8,7 +8,7 @@ from tests.fakes.klippy.gcode import Command
 
 from .homing import HomingMove
 from .kinematics import Endstop
-from .mechanics import accept_all
+from .mechanics import accept_all, has_old_names
 
 if TYPE_CHECKING:
     from tests.fakes.klippy.config import Section
@@ -87,7 +87,8 @@ class Probe:
         speed = gcmd.get_float("PROBE_SPEED", self._speed, above=0.0)
         for _ in range(gcmd.get_int("SAMPLES", self._samples, minval=1)):
             result = self.touch(speed)
-            self._printer.send_event("probe:update_results", [result])
+            if not has_old_names(self._printer):
+                self._printer.send_event("probe:update_results", [result])
             gcmd.respond_info(
                 f"probe: the bed is met at {result.bed_x:.3f},{result.bed_y:.3f},"
                 f" z={result.bed_z:.6f}"
