@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 END = b"\x03"
+PATIENCE = 60.0  # seconds for an answer: a small machine is busy when all begins
 
 
 class Api:
@@ -17,7 +18,7 @@ class Api:
         self._number = 0
         self._partial = b""
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(10)
+        self._socket.settimeout(PATIENCE)
         try:
             self._socket.connect(str(path))
         except OSError:
@@ -31,10 +32,13 @@ class Api:
         self._number += 1
         request = {"id": self._number, "method": method, "params": params}
         self._socket.sendall(json.dumps(request).encode() + END)
-        while True:
-            message = self._receive()
-            if message.get("id") == self._number:
-                break
+        try:
+            while (message := self._receive()).get("id") != self._number:
+                pass
+        except TimeoutError:
+            raise TimeoutError(
+                f"Klippy did not answer {method} within {PATIENCE:.0f} s"
+            ) from None
         if "error" in message:
             raise ValueError(message["error"]["message"])
         result: dict[str, Any] = message["result"]
