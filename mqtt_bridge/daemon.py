@@ -120,14 +120,8 @@ class BridgeDaemon(Daemon):
             self._registry = RegistryProcess(str(self.options.interface))
         interpreter.begin()
         self.bridge.start()
-        address = self.bridge.settings.metrics
-        if address is not None:
-            # Before all else: whoever looks after the bridge sees that it starts.
-            self._webs.append(
-                metrics.serve(
-                    self.bridge, address, self._pusher, lambda: self._is_accepted
-                )
-            )
+        # Before all else: whoever looks after the bridge sees that it starts.
+        self._serve(self.bridge.settings)
         while not self.bridge.ready.wait(0.2):
             if self.shutdown.is_set():
                 raise InterruptedError("stopped before the broker was reached")
@@ -145,14 +139,21 @@ class BridgeDaemon(Daemon):
                 return
             self.shutdown.wait(0.1)
 
-    def setup_final(self) -> None:
-        given = self.bridge.settings
-        if given.http.listen is not None and self._pusher is not None:
-            self._webs.append(
-                link_server.serve(self.bridge, given.http.listen, self._pusher)
-            )
+    def _serve(self, given: settings.Settings) -> None:
+        """Serve metrics and links where they are to be, and all beside the page."""
+        exporter = metrics.Exporter(
+            self.bridge, self._pusher, lambda: self._is_accepted
+        )
+        plain = dict.fromkeys(metrics.PATHS, exporter.routes)
+        if given.metrics is not None:
+            self._webs.append(metrics.serve(exporter, given.metrics))
+        if self._pusher is not None and given.http.url:
+            links = link_server.LinkServer(self.bridge, self._pusher)
+            plain[link_server.PATH] = links.routes
+            if given.http.listen is not None:
+                self._webs.append(link_server.serve(links, given.http.listen))
         if given.web.listen is not None:
-            self._webs.append(web.serve(self.bridge, given.web))
+            self._webs.append(web.serve(self.bridge, given.web, plain))
 
     def announced(self, accepted: bool, reason: str) -> None:
         self._is_accepted = accepted

@@ -34,11 +34,17 @@ class Push(Protocol):
     def waiting(self) -> int: ...
 
 
+PATHS = ("/metrics", "/health", "/ready")
+
+
 class Exporter:
     """Answers ``/metrics``, ``/health`` and ``/ready``."""
 
     def __init__(
-        self, bridge: Bridge, push: Push | None, accepted: Callable[[], bool]
+        self,
+        bridge: Bridge,
+        push: Push | None,
+        accepted: Callable[[], bool] = lambda: True,
     ) -> None:
         """*accepted* tells whether every registry has accepted the bridge."""
         self._bridge = bridge
@@ -57,6 +63,10 @@ class Exporter:
 
     def post(self, _path: str) -> HttpReply:
         return 405, PLAIN, b"metrics are read\n"
+
+    @property
+    def routes(self) -> Routes:
+        return Routes(self.get, self.post)
 
     def text(self) -> bytes:
         made = Exposition()
@@ -141,18 +151,10 @@ class Exporter:
         return 200, PLAIN, b"ok\n"
 
 
-def serve(
-    bridge: Bridge,
-    address: tuple[str, int],
-    push: Push | None,
-    accepted: Callable[[], bool] = lambda: True,
-) -> HttpServer:
+def serve(exporter: Exporter, address: tuple[str, int]) -> HttpServer:
     """Serve the metrics. OSError: the address is not to be had."""
-    exporter = Exporter(bridge, push, accepted)
     try:
-        return HttpServer(
-            address, Routes(exporter.get, exporter.post), "upkeep-metrics"
-        )
+        return HttpServer(address, exporter.routes, "upkeep-metrics")
     except OSError as error:
         raise OSError(f"metrics.listen: {address[0]}:{address[1]}: {error}") from None
 

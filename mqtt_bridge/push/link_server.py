@@ -60,6 +60,10 @@ class LinkServer:
     def post(self, path: str) -> HttpReply:
         return self._answer(path, self._press)
 
+    @property
+    def routes(self) -> Routes:
+        return Routes(self.get, self.post)
+
     def _answer(self, path: str, act: Callable[[ButtonPress], HttpReply]) -> HttpReply:
         if not path.startswith(PATH):
             return _page(404, "Nothing is here.")
@@ -102,11 +106,10 @@ class LinkServer:
         self._bridge.ask(press.printer, press.task, make).result(WITHIN)
 
 
-def serve(bridge: Bridge, address: tuple[str, int], links: Links) -> HttpServer:
+def serve(server: LinkServer, address: tuple[str, int]) -> HttpServer:
     """Serve the links. OSError: the address is not to be had."""
-    server = LinkServer(bridge, links)
     try:
-        return HttpServer(address, Routes(server.get, server.post), "upkeep-links")
+        return HttpServer(address, server.routes, "upkeep-links")
     except OSError as error:
         raise OSError(f"http.listen: {address[0]}:{address[1]}: {error}") from None
 

@@ -158,7 +158,8 @@ def _build(
     store = Store(share=part, **fields)
     http = Http(**checked.get("http", {}))
     push = checked.get("push", {})
-    rules = tuple(_rules(push.pop("rule", ()), http, where))
+    serves = bool(http.listen or checked.get("web", {}).get("listen"))
+    rules = tuple(_rules(push.pop("rule", ()), bool(http.url) and serves, where))
     push.setdefault("state", _state(store, environ))
     if store.read_only and any(rule.buttons for rule in rules):
         refuse(
@@ -228,17 +229,17 @@ def _token(path: str, where: Mapping[str, str]) -> str:
 
 
 def _rules(
-    rules: Iterable[dict[str, Any]], http: Http, where: Mapping[str, str]
+    rules: Iterable[dict[str, Any]], has_links: bool, where: Mapping[str, str]
 ) -> Iterable[Rule]:
     for number, rule in enumerate(rules):
         name = f"push.rule.{number}"
         if not rule.get("to"):
             refuse(where, f"{name}.to", "is missing: Apprise addresses")
-        if rule.get("buttons") and not (http.listen and http.url):
+        if rule.get("buttons") and not has_links:
             refuse(
                 where, f"{name}.buttons",
                 "is true: buttons need http.listen (HOST:PORT that the bridge serves) "
-                "and http.url (what a phone reaches it by)",
+                "or web.listen, and http.url (what a phone reaches it by)",
             )  # fmt: skip
         yield Rule(**rule)
 

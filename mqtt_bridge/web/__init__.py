@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from mqtt_bridge.http_server import Routes
 from mqtt_bridge.settings.model import SettingsError, Web
 
 if TYPE_CHECKING:
     from mqtt_bridge.web.server import Source, WebServer
 
 
-def serve(source: Source, given: Web) -> WebServer:
+def serve(source: Source, given: Web, plain: Mapping[str, Routes]) -> WebServer:
     """Serve the page of *source* as the settings say, until it is closed.
+
+    *plain* are other addresses of the bridge, by their paths.
 
     SettingsError: a package is missing. OSError: the address is not to be had.
     """
@@ -22,7 +26,7 @@ def serve(source: Source, given: Web) -> WebServer:
             f"web.listen: the page needs {error.name}:"
             " pip install 'klipper-upkeep[web]'"
         ) from None
-    server = WebServer(source, given)
+    server = WebServer(source, given, plain)
     try:
         server.start()
     except OSError as error:

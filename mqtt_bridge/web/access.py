@@ -12,6 +12,18 @@ import ipaddress
 from dataclasses import dataclass
 
 COOKIE = "upkeep"
+# What whoever looks after the bridge asks, and links that have a key of their own.
+PUBLIC = ("/health", "/ready", "/do/")
+
+
+def is_public(path: str) -> bool:
+    """Whether everybody may ask for *path*, by any name of ours."""
+    return path in PUBLIC or path.startswith("/do/")
+
+
+def needs_login(path: str) -> bool:
+    """Whether *path* is answered to those alone who have shown the token."""
+    return path == "/metrics" or (path.startswith("/api/") and path != "/api/login")
 
 
 @dataclass(frozen=True, kw_only=True)

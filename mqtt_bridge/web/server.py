@@ -6,11 +6,12 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -18,9 +19,12 @@ from aiohttp import web
 from mqtt_bridge.contract import Command, ContractError, Result
 from mqtt_bridge.fleet.fleet import Fleet
 from mqtt_bridge.fleet.records import Record
+from mqtt_bridge.http_server import Routes
 from mqtt_bridge.settings.model import Web
 from mqtt_bridge.web import views
-from mqtt_bridge.web.access import COOKIE, Access
+from mqtt_bridge.web.access import COOKIE, Access, is_public, needs_login
+from mqtt_bridge.web.logs import Logs
+from mqtt_bridge.web.plain_routes import add_routes
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +36,9 @@ PART = 50  # printers that are read in one turn of the bridge
 BEHIND = 20  # messages that a slow browser may be behind
 STREAMS = 100  # browsers that follow at once
 MOST_BODY = 16 * 1024  # bytes of a command
-LOG = 100  # entries of a task's log
-TOGETHER = 20  # tasks that are asked for their logs at once
 WRONG = 1.0  # seconds that a wrong token waits for its answer
 
+NOTHING: Mapping[str, Routes] = MappingProxyType({})
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Make = Callable[[Record, str], Command]
 
@@ -57,8 +60,13 @@ class Source(Protocol):
 class WebServer:
     """Serves the page where *given* says, from `start` to `close`."""
 
-    def __init__(self, source: Source, given: Web) -> None:
+    def __init__(
+        self, source: Source, given: Web, plain: Mapping[str, Routes] = NOTHING
+    ) -> None:
+        """*plain* are other addresses that are served here, by their paths."""
         self._source = source
+        self._plain = plain
+        self._logs = Logs(lambda: source.fleet, self._ask, self._in_turn)
         self._address = given.listen or ("127.0.0.1", 0)
         self._access = Access(token=given.token, hosts=given.hosts)
         self._read_only = given.read_only
@@ -130,6 +138,7 @@ class WebServer:
             ("POST", "/api/login", self._login),
         ):
             add.add_route(method, self._prefix + path, handler)
+        add_routes(application, self._prefix, self._plain)
         add.add_get(f"{self._prefix}/", self._index)
         add.add_static(f"{self._prefix}/", PAGE)
         return application
@@ -138,10 +147,10 @@ class WebServer:
     async def _guard(
         self, request: web.Request, handler: Handler
     ) -> web.StreamResponse:
-        if not self._access.is_ours(request.host):
-            return _refused(403, f"This page is not {request.host}: see web.hosts.")
         path = request.path.removeprefix(self._prefix)
-        if path.startswith("/api/") and path != "/api/login":
+        if not is_public(path) and not self._access.is_ours(request.host):
+            return _refused(403, f"This page is not {request.host}: see web.hosts.")
+        if needs_login(path):
             cookie = request.cookies.get(COOKIE, "")
             header = request.headers.get("Authorization", "")
             if not self._access.admits(cookie, header):
@@ -316,30 +325,8 @@ class WebServer:
         return result or _refused(503, "The bridge stops. Nothing was changed.")
 
     async def _log(self, request: web.Request) -> web.Response:
-        """A task's log, or those of all tasks of a printer, newest first."""
-        slug = request.query.get("printer", "")
-        task = request.query.get("task")
-        name, tasks = await self._in_turn(partial(self._tasks_of, slug))
-        wanted = [task] if task else tasks
-        entries: list[views.Json] = []
-        for first in range(0, len(wanted), TOGETHER):
-            command = Command("log", limit=LOG)
-            part = wanted[first : first + TOGETHER]
-            requests = [self._ask(slug, each, command) for each in part]
-            for outcome in await asyncio.gather(*requests):
-                if isinstance(outcome, web.Response):
-                    return outcome
-                entries += [views.entry(each, name) for each in outcome.log]
-        entries.sort(key=lambda each: -int(each["time"]))
-        return web.json_response({"log": entries})
-
-    def _tasks_of(self, slug: str) -> tuple[str, list[str]]:
-        printer = self._source.fleet.printers.get(slug)
-        if printer is None:
-            return slug, []
-        info = printer.state.info
-        shown = [task for task, record in printer.tasks.items() if record.shown]
-        return info.name if info else slug, shown
+        query = request.query
+        return await self._logs.answer(query.get("printer", ""), query.get("task"))
 
     async def _history(self, request: web.Request) -> web.Response:
         command = Command("log", limit=1, history=True)

@@ -110,11 +110,13 @@ class Community:
         name: str = "bridge",
         wait: bool = True,
         verbose: bool = True,
+        file: Path | None = None,
         **env: str,
     ) -> Process:
-        """Start `upkeep-bridge` on the broker at *port*."""
+        """Start `upkeep-bridge` on the broker at *port*, perhaps with settings."""
         settings = [f"broker.port={port}", "broker.host=127.0.0.1", *flags]
         arguments = ["mqtt_bridge", *["-v"] * verbose]
+        arguments += [] if file is None else ["--config", str(file)]
         for each in settings:
             arguments += ["--set", each]
         process = self.start(name, arguments, **env)

@@ -9,6 +9,8 @@ import urllib.request
 
 import pytest
 
+from mqtt_bridge import contract
+from mqtt_bridge.contract import Entry, Result
 from tests.fakes.chromium import Tab, until
 from tests.fakes.mosquitto import free_port
 from tests.mqtt_bridge import messages as m
@@ -48,10 +50,13 @@ class Web:
         request = urllib.request.Request(self.url + path, data, headers)
         try:
             with self._opener.open(request, timeout=20) as answer:
-                return answer.status, json.load(answer)
+                return answer.status, _read(answer.read())
         except urllib.error.HTTPError as error:
-            text = error.read()
-            return error.code, json.loads(text) if text.startswith(b"{") else text
+            return error.code, _read(error.read())
+
+
+def _read(text):
+    return json.loads(text) if text.startswith(b"{") else text.decode()
 
 
 @pytest.fixture
@@ -141,6 +146,66 @@ def test_nothing_is_told_without_the_token(serve, tmp_path):
     fresh = Web(int(web.url.split(":")[2].strip("/")))
     bearer = {"Authorization": f"Bearer {TOKEN}"}
     assert fresh.ask("api/printers", **bearer)[0] == 200
+
+
+def test_metrics_health_and_signed_links_live_in_the_pages_server(
+    community, broker, voron, tmp_path
+):
+    """Metrics need the token, a link has a key of its own, and health needs none."""
+    token, settings = tmp_path / "token", tmp_path / "bridge.toml"
+    token.write_text(TOKEN)
+    port = free_port()
+    settings.write_text(f"""
+        [http]
+        url = "https://upkeep.example.org"
+        [web]
+        listen = "127.0.0.1:{port}"
+        token_file = "{token}"
+        prefix = "/upkeep"
+        [push]
+        state = "{tmp_path / "push.db"}"
+        [[push.rule]]
+        to = ["ntfy://127.0.0.1:9/x"]
+        buttons = true
+    """)
+    community.bridge(broker.port, file=settings)
+    web = Web(port)
+    assert web.ask("upkeep/health") == (200, "ok\n")
+    assert web.ask("upkeep/ready") == (200, "ok\n")
+    assert web.ask("upkeep/metrics")[0] == 401
+    status, text = web.ask("upkeep/metrics", Authorization=f"Bearer {TOKEN}")
+    assert status == 200
+    assert 'upkeep_printer_online{printer="voron"} 1' in text
+    status, text = web.ask("upkeep/do/forged", Host="upkeep.example.org")
+    assert (status, "Klipper Upkeep" in text) == (403, True)
+    assert web.ask("health")[0] == 404
+
+
+def test_the_log_of_the_whole_fleet_is_that_of_its_printers(serve, broker, voron):
+    """One that refuses costs no other its entries."""
+    entry = Entry(1000, "rods", "done", "anna", "two drops", {"print_time": 149.5})
+
+    def answer(printer, when):
+        def said(command, task):
+            log = (entry._replace(time=when, task=task),) if task == "rods" else ()
+            printer.result(Result(command.transaction, task, seq=99, log=log))
+
+        return said
+
+    with (
+        ScriptedPrinter(broker.port, "ender") as ender,
+        ScriptedPrinter(broker.port, "mute") as mute,
+    ):
+        voron.answer, ender.answer = answer(voron, 1000), answer(ender, 2000)
+        mute.answer = lambda command, task: mute.refuse(
+            command, task, contract.INTERNAL, "no"
+        )
+        web = serve("web.open=true")
+        status, log = web.ask("api/log?limit=50")
+    assert status == 200
+    assert [(each["time"], each["by"]) for each in log["log"]] == [
+        (2000, "anna"), (1000, "anna"),
+    ]  # fmt: skip
 
 
 def test_a_form_of_a_foreign_page_is_refused(serve, voron):
