@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, Protocol
 
 from mktl_daemon import Daemon, Item, Payload
-from mqtt_bridge import contract, interpreter, metrics, settings, web
+from mqtt_bridge import contract, interpreter, language, metrics, settings, web
 from mqtt_bridge.assembly import make_bridge
 from mqtt_bridge.bridge import Bridge
 from mqtt_bridge.broker.presence import Presence
@@ -91,6 +91,9 @@ class BridgeDaemon(Daemon):
     def parse_options(self, options: Any) -> None:
         """SettingsError: settings that cannot be used."""
         given = getattr(options, "settings", None) or _settings(options)
+        unspoken = language.current.use(given.language)
+        if unspoken:
+            logger.warning("%s", unspoken)
         store = given.store
         self.override = self.override or store.override
         self.options = SimpleNamespace(

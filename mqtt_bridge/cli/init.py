@@ -10,6 +10,8 @@ TEXT = """\
 # Each but the rules may be set in the environment (UPKEEP_BROKER_HOST) or by a
 # flag (--set broker.host=10.0.0.5), too. "upkeep-bridge check" tries them.
 
+# language = "de"              # of messages to people; else English
+
 [broker]
 host = "localhost"
 # port = 1883                  # 8883 with TLS

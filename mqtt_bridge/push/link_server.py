@@ -12,6 +12,7 @@ from typing import Protocol
 from mqtt_bridge.contract import Command, Result
 from mqtt_bridge.fleet.records import Record
 from mqtt_bridge.http_server import HttpReply, HttpServer, Routes
+from mqtt_bridge.language import mark, tr
 from mqtt_bridge.push import signed_links
 from mqtt_bridge.push.signed_links import ButtonPress, LinkError
 
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 HTML = "text/html; charset=utf-8"
 PATH = "/do/"
 BY = "push"
+DONE_ALREADY = mark("This was done already.")
 WITHIN = 7.0  # seconds: the bridge itself gives up after 5
 
 
@@ -66,7 +68,7 @@ class LinkServer:
 
     def _answer(self, path: str, act: Callable[[ButtonPress], HttpReply]) -> HttpReply:
         if not path.startswith(PATH):
-            return _page(404, "Nothing is here.")
+            return _page(404, tr("Nothing is here."))
         try:
             text = path.removeprefix(PATH)
             press = signed_links.verify(text, self._links.secret, time.time())
@@ -76,7 +78,7 @@ class LinkServer:
 
     def _press(self, press: ButtonPress) -> HttpReply:
         if not self._links.use(press):
-            return _page(409, "This was done already.")
+            return _page(409, tr(DONE_ALREADY))
         try:
             self._do(press)
         except DoneBeforeError as error:
@@ -84,21 +86,23 @@ class LinkServer:
         except TimeoutError as error:
             # It stays used: whoever pressed again might have it done twice.
             logger.info("a button was not answered: %s", error)
-            return _page(
-                504, f"It is not known whether it was done: {html.escape(str(error))}"
-            )
+            text = tr("It is not known whether it was done: {error}", error=str(error))
+            return _page(504, html.escape(text))
         except Exception as error:  # noqa: BLE001 - whoever pressed gets it
             self._links.free(press)
             logger.info("a button had no effect: %s", error)
-            return _page(502, f"Not done: {html.escape(str(error))}")
-        return _page(200, "Done." if press.action == "done" else "Later, then.")
+            text = tr("It was not done: {error}", error=str(error))
+            return _page(502, html.escape(text))
+        done = press.action == "done"
+        return _page(200, tr("It is marked done.") if done else tr("It comes later."))
 
     def _do(self, press: ButtonPress) -> None:
         def make(record: Record, transaction: str) -> Command:
             values = record.named()
             if 0 <= press.done_count < int(values["done_count"] or 0):
-                by = f" by {values['last_by']}" if values["last_by"] else ""
-                raise DoneBeforeError(f"This was done already{by}.")
+                by = values["last_by"]
+                text = mark("This was done already by {by}.") if by else DONE_ALREADY
+                raise DoneBeforeError(tr(text, by=str(by)))
             if press.action == "later":
                 return Command("snooze", transaction, BY, hours=signed_links.LATER)
             return Command("done", transaction, BY)
@@ -116,7 +120,7 @@ def serve(server: LinkServer, address: tuple[str, int]) -> HttpServer:
 
 def _question(press: ButtonPress) -> HttpReply:
     name = html.escape(f"{press.printer}: {press.task}")
-    label = signed_links.ACTIONS[press.action]
+    label = html.escape(tr(signed_links.ACTIONS[press.action]))
     form = f'<form method="post"><button>{label}</button></form>'
     return _page(200, f"<h1>{name}</h1>{form}")
 

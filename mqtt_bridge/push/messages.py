@@ -6,21 +6,22 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mqtt_bridge.fleet.records import PrinterEvent
+from mqtt_bridge.language import mark, tr
 from mqtt_bridge.settings import Rule
 
 MOST_TITLE, MOST_TEXT = 250, 3500  # characters; what is longer is cut
 MOST_LINES = 10  # messages that are put together line by line
 
 WHAT = {
-    "soon": "It is due soon",
-    "due": "It is due",
-    "done": "It was done",
-    "skipped": "It was skipped",
-    "snoozed": "Its reminders wait",
-    "unsnoozed": "Its reminders wait no longer",
-    "enabled": "It is counted again",
-    "disabled": "It is not counted any more",
-    "changed": "It was changed",
+    "soon": mark("It is due soon"),
+    "due": mark("It is due"),
+    "done": mark("It was done"),
+    "skipped": mark("It was skipped"),
+    "snoozed": mark("Its reminders wait"),
+    "unsnoozed": mark("Its reminders wait no longer"),
+    "enabled": mark("It is counted again"),
+    "disabled": mark("It is not counted any more"),
+    "changed": mark("It was changed"),
 }
 ASKS = ("soon", "due")  # for something to be done: these get buttons
 
@@ -50,7 +51,7 @@ def compose(
         "task": event.task,
         "label": event.label or event.task,
         "event": event.event,
-        "what": WHAT[event.event],
+        "what": tr(WHAT[event.event]),
         "message": event.message,
         "guide": event.guide,
         "by": event.by,
@@ -82,8 +83,8 @@ def together(messages: Sequence[PushMessage], more: int = 0) -> PushMessage:
     return PushMessage(
         first.rule,
         first.address,
-        f"Maintenance: {count} messages",
-        f"{text}\n{left} more" if left else text,
+        tr("Maintenance: {count} messages", count=count),
+        f"{text}\n{tr('{count} more', count=left)}" if left else text,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from mqtt_bridge.fleet.records import PrinterEvent
+from mqtt_bridge.language import tr
 from mqtt_bridge.push import signed_links
 from mqtt_bridge.push.memory import Memory
 from mqtt_bridge.push.messages import PushMessage
@@ -244,7 +245,8 @@ class PushSender:
             more["click"] = click
         if message.printer and self._rules[message.rule].buttons:
             more["actions"] = "; ".join(
-                f"http, {label}, {self.link(message, action)}, method=POST, clear=true"
+                f"http, {tr(label)}, {self.link(message, action)}, method=POST,"
+                " clear=true"
                 for action, label in signed_links.ACTIONS.items()
             )
         if not more:

@@ -9,7 +9,10 @@ import json
 from collections import OrderedDict
 from typing import Any, NamedTuple
 
-ACTIONS = {"done": "Done", "later": "Later"}
+from mqtt_bridge.language import mark, tr
+
+ACTIONS = {"done": mark("Done"), "later": mark("Later")}
+FOREIGN = mark("This is no link of ours.")
 LATER = 24.0  # hours
 REMEMBERED = 10_000  # links that are known to have been used
 
@@ -44,12 +47,12 @@ def verify(text: str, secret: bytes, now: float) -> ButtonPress:
     try:
         body, mac = (_decode(part) for part in text.split("."))
     except ValueError:
-        raise LinkError("this is no link of ours") from None
+        raise LinkError(tr(FOREIGN)) from None
     if not hmac.compare_digest(mac, _mac(body, secret)):
-        raise LinkError("this is no link of ours")
+        raise LinkError(tr(FOREIGN))
     press = ButtonPress(*json.loads(body))
     if press.until < now:
-        raise LinkError("this link is too old")
+        raise LinkError(tr("This link is too old."))
     return press
 
 

@@ -249,6 +249,7 @@ def _optional(fields: Mapping[str, Any]) -> dict[Any, Any]:
 
 SCHEMA = vol.Schema(
     {
+        vol.Optional("language"): _filled,
         vol.Optional("broker"): _optional(BROKER),
         vol.Optional("store"): {
             **_optional(STORE),
@@ -272,6 +273,7 @@ SECTIONS: dict[str, Mapping[str, Any]] = {
     "metrics": METRICS,
 }
 NAMES = [
+    "language",
     *(f"{section}.{key}" for section, keys in SECTIONS.items() for key in keys),
     *(f"store.share.{key}" for key in SHARE),
 ]

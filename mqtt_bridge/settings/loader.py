@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 import voluptuous as vol
 
+from mqtt_bridge import language
 from mqtt_bridge.settings.checks import NAMES, SCHEMA
 from mqtt_bridge.settings.errors import SECRETS, describe, error_text, refuse, source_of
 from mqtt_bridge.settings.model import (
@@ -173,6 +174,7 @@ def _build(
         http=http,
         web=_web(checked.get("web", {}), store, where, environ),
         metrics=checked.get("metrics", {}).get("listen"),
+        language=checked.get("language", language.ENGLISH),
     )
 
 

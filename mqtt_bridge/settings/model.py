@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import ssl
 
-from mqtt_bridge import contract
+from mqtt_bridge import contract, language
 from mqtt_bridge.fleet import sharding
 
 
@@ -163,3 +163,4 @@ class Settings:
     http: Http = dataclasses.field(default_factory=Http)
     web: Web = dataclasses.field(default_factory=Web)
     metrics: tuple[str, int] | None = None
+    language: str = language.ENGLISH  # of messages to people; maybe none that is known

@@ -20,6 +20,7 @@ from mqtt_bridge.contract import Command, ContractError, Result
 from mqtt_bridge.fleet.fleet import Fleet
 from mqtt_bridge.fleet.records import Record
 from mqtt_bridge.http_server import Routes
+from mqtt_bridge.language import mark, tr
 from mqtt_bridge.settings.model import Web
 from mqtt_bridge.web import views
 from mqtt_bridge.web.access import COOKIE, Access, is_public, needs_login
@@ -41,6 +42,18 @@ WRONG = 1.0  # seconds that a wrong token waits for its answer
 NOTHING: Mapping[str, Routes] = MappingProxyType({})
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Make = Callable[[Record, str], Command]
+
+# Why a request is refused.
+FOREIGN = mark("This page is not {host}: see web.hosts.")
+LOG_IN = mark("Please log in.")
+FAILED = mark("It failed; the log of the bridge tells why.")
+NO_TOKEN = mark("This is not the token.")
+TOO_MANY = mark("Too many browsers follow this page already.")
+READ_ONLY = mark("This page shows everything and changes nothing.")
+NO_ANSWER = mark("The printer did not answer: look whether it is done.")
+NO_TASK = mark("There is no task {task}.")
+UNCHANGED = mark("Nothing was changed: {error}")
+STOPS = mark("The bridge stops. Nothing was changed.")
 
 
 class Source(Protocol):
@@ -149,12 +162,12 @@ class WebServer:
     ) -> web.StreamResponse:
         path = request.path.removeprefix(self._prefix)
         if not is_public(path) and not self._access.is_ours(request.host):
-            return _refused(403, f"This page is not {request.host}: see web.hosts.")
+            return _refused(403, FOREIGN, host=request.host)
         if needs_login(path):
             cookie = request.cookies.get(COOKIE, "")
             header = request.headers.get("Authorization", "")
             if not self._access.admits(cookie, header):
-                return _refused(401, "Please log in.")
+                return _refused(401, LOG_IN)
         try:
             answer = await handler(request)
         except web.HTTPException:
@@ -163,7 +176,7 @@ class WebServer:
             raise
         except Exception:
             logger.exception("a request of the page failed")
-            return _refused(500, "It failed; the log of the bridge tells why.")
+            return _refused(500, FAILED)
         answer.headers.setdefault("Cache-Control", "no-cache")
         answer.headers.setdefault("X-Content-Type-Options", "nosniff")
         answer.headers.setdefault("Referrer-Policy", "no-referrer")
@@ -179,7 +192,7 @@ class WebServer:
         fields = await _fields(request)
         if not self._access.knows(str(fields.get("token", ""))):
             await asyncio.sleep(WRONG)
-            return _refused(403, "This is not the token.")
+            return _refused(403, NO_TOKEN)
         answer = web.json_response({})
         answer.set_cookie(
             COOKIE,
@@ -258,7 +271,7 @@ class WebServer:
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         if len(self._streams) >= STREAMS:
-            return _refused(503, "Too many browsers follow this page already.")
+            return _refused(503, TOO_MANY)
         answer = web.StreamResponse(
             headers={
                 "Content-Type": "text/event-stream",
@@ -286,7 +299,7 @@ class WebServer:
 
     async def _command(self, request: web.Request) -> web.Response:
         if self._read_only:
-            return _refused(403, "This page shows everything and changes nothing.")
+            return _refused(403, READ_ONLY)
         fields = await _fields(request)
         try:
             payload = json.dumps(fields.get("command")).encode()
@@ -314,15 +327,15 @@ class WebServer:
                 future = self._source.ask(printer, task, make)
                 result = await asyncio.wrap_future(future)
         except TimeoutError:
-            return _refused(504, "The printer did not answer: look whether it is done.")
+            return _refused(504, NO_ANSWER)
         except KeyError:
-            return _refused(404, f"There is no task {printer}/{task}.")
+            return _refused(404, NO_TASK, task=f"{printer}/{task}")
         except ValueError as error:
             return _refused(400, str(error))
         except (RuntimeError, OSError) as error:
-            return _refused(409, f"{error} Nothing was changed.")
+            return _refused(409, UNCHANGED, error=str(error))
         # Only a bridge that stops ends a question without a result.
-        return result or _refused(503, "The bridge stops. Nothing was changed.")
+        return result or _refused(503, STOPS)
 
     async def _log(self, request: web.Request) -> web.Response:
         query = request.query
@@ -362,5 +375,6 @@ async def _fields(request: web.Request) -> dict[str, Any]:
     return fields
 
 
-def _refused(status: int, text: str) -> web.Response:
-    return web.json_response({"error": text}, status=status)
+def _refused(status: int, text: str, **fields: str) -> web.Response:
+    """*text* is one that is marked, or the words of an error."""
+    return web.json_response({"error": tr(text, **fields)}, status=status)

@@ -54,3 +54,41 @@ def test_a_text_is_a_literal_and_gets_the_fields_that_it_names() -> None:
             given = [each.arg for each in call.keywords]
             if name == "tr" and isinstance(text, ast.Constant) and None not in given:
                 assert texts.fields(text.value) == set(given), where
+
+
+def test_every_sentence_for_people_is_in_the_catalogue() -> None:
+    """What nobody reads on a screen is named in `texts.NOT_SPOKEN`."""
+    assert list(texts.outside()) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'gcmd.respond_info("Nothing is due.")',
+        'self._say(f"{label} is due now.")',
+        'raise gcmd.error("It needs a name." + name)',
+        'TEXT = "Nothing is due."',
+        'Button("Print anyway", "GO")',
+    ],
+)
+def test_a_sentence_outside_the_catalogue_is_found(code: str) -> None:
+    assert list(texts.strange(ast.parse(code)))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'gcmd.respond_info(tr("Nothing is due."))',
+        'logging.info("maintain: nothing is due")',
+        'raise refusal(config, "mqtt_host", "is missing: name the broker")',
+        'TEXT = mark("Nothing is due.")',
+        'def due():\n    """Nothing is due."""',
+    ],
+)
+def test_what_is_translated_or_not_for_people_is_left_out(code: str) -> None:
+    assert list(texts.strange(ast.parse(code))) == []
+
+
+@pytest.mark.parametrize("file", texts.NOT_SPOKEN)
+def test_what_is_named_as_not_spoken_is_there(file: str) -> None:
+    assert (texts.ROOT / file).exists()

@@ -1,0 +1,53 @@
+"""What the bridge tells people, in the language of its settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mqtt_bridge import language
+from mqtt_bridge.contract import Event
+from mqtt_bridge.fleet.records import PrinterEvent
+from mqtt_bridge.push.messages import PushMessage, compose, together
+from mqtt_bridge.settings import Rule, load
+
+RULE = Rule(to=("a://",))
+
+
+def due(label: str) -> PushMessage:
+    made = Event(1, 0.0, "rods", "due", label=label, message="Ein Tropfen Öl.")
+    return compose(0, 0, RULE, PrinterEvent("voron", "Voron", "", made, 0))
+
+
+def test_a_message_is_in_the_language_of_the_bridge() -> None:
+    language.current.use("de")
+    message = due("Stangen ölen")
+    assert message.title == "Voron: Stangen ölen"
+    assert message.text == "Sie ist fällig. Ein Tropfen Öl."
+
+
+@pytest.mark.parametrize(
+    ("code", "title", "last"),
+    [
+        ("en", "Maintenance: 12 messages", "2 more"),
+        ("de", "Wartung: 12 Meldungen", "2 weitere"),
+    ],
+)
+def test_messages_that_are_put_together_are_counted(
+    code: str, title: str, last: str
+) -> None:
+    language.current.use(code)
+    message = together([due(f"Stange {number}") for number in range(12)])
+    assert message.title == title
+    assert message.text.splitlines()[-1] == last
+
+
+def test_the_language_is_a_setting_of_the_file_and_of_the_environment(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "bridge.toml"
+    file.write_text('language = "de"\n[broker]\nhost = "broker"\n')
+    assert load(file, {}).language == "de"
+    assert load(file, {"UPKEEP_LANGUAGE": "en"}).language == "en"
+    assert load(None, {}).language == "en"
