@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import email
+import html
 import json
 import re
 import socketserver
@@ -425,6 +426,26 @@ def test_a_text_from_a_printer_is_no_html_in_a_mail(broker, printer):
     ]
     assert "&lt;b&gt;rods&lt;/b&gt;" in page
     assert "<img" not in page
+
+
+@pytest.mark.parametrize("form", ["", "?format=html", "?format=text"])
+def test_a_text_from_a_printer_reaches_telegram_as_it_was_written(
+    broker, printer, ntfy, monkeypatch, form
+):
+    """Raw HTML broke the message there, and a link from a printer was live."""
+    telegram = pytest.importorskip("apprise.plugins.telegram").NotifyTelegram
+    here = ntfy.address.replace("ntfy://", "http://")
+    monkeypatch.setattr(telegram, "notify_url", f"{here}/bot")
+    address = f"tgram://123456789:abcdefg_hijklmnop/12315544/{form}"
+    text = "Oil <rods> & <a href='http://evil/x'>press</a>"
+    with People(broker.port, Rule(to=(address,))):
+        printer.happen("due", message=text)
+        until(lambda: ntfy.messages, "the message")
+    [(said, _)] = ntfy.messages
+    assert said.get("parse_mode", "HTML") == "HTML"
+    assert "<a " not in said["text"]
+    shown = re.sub(r"</?[bi]>", "", said["text"])
+    assert html.unescape(shown.replace("&nbsp;", " ")).count(text) == 1
 
 
 def test_a_printer_that_cannot_be_shown_costs_no_other_its_metrics(
