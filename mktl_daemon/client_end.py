@@ -129,6 +129,7 @@ class ClientEnd(ByValue):
             if self._state is not before or is_same(before, fresh):
                 return
             self._state = fresh
+            self._fetched = fresh.time
         self._pass_on(fresh)
 
     def forked(self) -> None:

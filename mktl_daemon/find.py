@@ -86,10 +86,12 @@ def whole_store(name: str) -> Store:
 
     RuntimeError: nobody knows the store.
     """
-    its_store = _store(name)
-    ask_everybody(its_store.catalog)
-    its_store.update_catalog()
-    return its_store
+    known = stores.by_name.get(name)
+    if known is None:
+        return _store(name, everybody=True)
+    ask_everybody(known.catalog)
+    known.update_catalog()
+    return known
 
 
 def discover(*targets: str) -> None:
@@ -136,7 +138,7 @@ def forget(store: str) -> None:
         known.close()
 
 
-def _store(name: str, key: str = "") -> Store:
+def _store(name: str, key: str = "", everybody: bool = False) -> Store:
     if not name:
         raise ValueError("a store has a name")
     known = stores.by_name.get(name)
@@ -148,7 +150,8 @@ def _store(name: str, key: str = "") -> Store:
             return known
         catalog = config.known(name)
         first = _uuid_of(catalog, key)
-        is_partial = first in refresh(catalog, [key] if key else [], first) and first
+        there = refresh(catalog, [key] if key else [], first, everybody)
+        is_partial = first in there and first
         if not len(catalog):
             raise RuntimeError(f"no registry knows a store {name!r}")
         with stores.lock:

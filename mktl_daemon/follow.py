@@ -104,8 +104,10 @@ class Follower:
         if self._search_store is None or loop.shared().is_here():
             self.search_soon()
             return
+        arrival = time.monotonic()
         with self._searching:
-            if time.monotonic() - self._searched >= age:
+            # What another thread has begun meanwhile is as good.
+            if arrival - self._searched >= age:
                 self._search(keys)
 
     def search_soon(self, delay: float = 0.0) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import socket
 import threading
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -15,6 +14,7 @@ from mktl_daemon.core.catalog import check_block
 from mktl_daemon.core.errors import MalformedError, RemoteError
 from mktl_daemon.core.wire import CONFIG, GET, HASH
 from mktl_daemon.net import dealer, discovery
+from mktl_daemon.net.reach import is_open
 from mktl_daemon.net.workers import Pool
 
 from .blocks import Block
@@ -25,7 +25,6 @@ _logger = logging.getLogger(__name__)
 
 _TIMEOUT = 10.0  # seconds for a catalog
 _ALIVE = 5.0  # seconds for a sign of life
-_CONNECT = 1.0  # seconds for a connection
 _HEAD_START = 0.2  # seconds that daemons have before registries are asked
 _GLANCE = 0.02  # seconds after which it is checked whether it is enough
 
@@ -33,7 +32,10 @@ _pool = Pool("mktl-client-search", 32)
 
 
 def refresh(
-    catalog: Configuration, keys: Iterable[str] = (), first: str | None = None
+    catalog: Configuration,
+    keys: Iterable[str] = (),
+    first: str | None = None,
+    everybody: bool = False,
 ) -> set[str]:
     """Compare what is known of a store with what its daemons say, and catch up.
 
@@ -41,7 +43,8 @@ def refresh(
     not there, or where none has one of *keys*, the registries are asked: those that
     passed a block on, and those that answer a call. What nobody answers for stays as it
     is, unless a daemon that is there has its keys. The answer of the daemon *first*, by
-    its UUID, is enough; the others' may come too late.
+    its UUID, is enough; the others' may come too late. With *everybody* registries are
+    asked whatever the daemons say, for those that have joined since.
     """
     search = _Search(catalog)
     wanted = list(keys)
@@ -54,6 +57,8 @@ def refresh(
             settled.set()
 
     def is_enough() -> bool:
+        if everybody:
+            return False
         is_early = bool(wanted) and search.is_complete(wanted)
         return first in search.there or is_early or settled.is_set()
 
@@ -64,7 +69,7 @@ def refresh(
         asked_all.set()
 
     def ask_registries() -> None:
-        if asked_all.wait(_HEAD_START) and is_enough():
+        if not everybody and asked_all.wait(_HEAD_START) and is_enough():
             return
         _ask_registries(search, catalog, is_enough, settle)
 
@@ -97,13 +102,10 @@ def _ask_registries(
         except (TimeoutError, RemoteError, ValueError) as error:
             _logger.info("registry %s:%d: %s", host, port, error)
             return
-        jobs = (partial(search.ask_again, block, host) for block in blocks.values())
+        offered = search.note(blocks.values())
+        jobs = (partial(search.ask_again, block, host) for block in offered)
         _all_at_once(jobs, is_enough)
         settle()
-
-    def ask_if_open(host: str, port: int) -> None:
-        if _is_open(host, port):
-            ask(host, port)
 
     passing = _passing(catalog)
 
@@ -111,7 +113,7 @@ def _ask_registries(
         answering = [each for each in discovery.registries() if each not in passing]
         _all_at_once((partial(ask, *each) for each in answering), is_enough)
 
-    jobs = [partial(ask_if_open, *each) for each in passing]
+    jobs = [partial(ask, *each) for each in passing]
     _all_at_once([*jobs, ask_who_answers], is_enough)
 
 
@@ -176,27 +178,36 @@ class _Search:
         else:
             self.there.add(identity)
 
-    def ask_again(self, block: Any, via: str) -> None:
+    def note(self, blocks: Iterable[Any]) -> list[Block]:
+        """Take note of what a registry passes on; return the blocks that are some.
+
+        They are known from now on, should their daemons answer too late.
+        """
+        offered: list[Block] = []
+        for block in blocks:
+            try:
+                checked = check_block(block)
+            except ValueError as error:
+                _logger.warning("a registry sent a block of no use: %s", error)
+                continue
+            offered.append(checked)
+            known = self._catalog.blocks().get(checked["uuid"])
+            if known is None or (checked.get("time") or 0) > (known.get("time") or 0):
+                self._blocks.setdefault(checked["uuid"], checked)
+        return offered
+
+    def ask_again(self, checked: Block, via: str) -> None:
         """Ask the daemon of a block that a registry at the address *via* passed on.
 
         Where the daemon says that it is there may be no way from here, or a name that
         nobody here knows. It may be on the registry's machine.
         """
-        try:
-            checked = check_block(block)
-        except ValueError as error:
-            _logger.warning("a registry sent a block of no use: %s", error)
-            return
         identity = checked["uuid"]
         self.ask(checked)
         if identity not in self.there and identity not in self._strange:
             self.ask(_moved(checked, via))
             if identity in self.there:
                 self._blocks[identity] = _moved(self._blocks[identity], via)
-        known = self._catalog.blocks().get(identity)
-        is_news = known is None or (checked.get("time") or 0) > (known.get("time") or 0)
-        if is_news and identity not in self.there | self._strange:
-            self._blocks.setdefault(identity, checked)
 
     def is_complete(self, keys: Iterable[str]) -> bool:
         items = [self._blocks[identity]["items"] for identity in list(self.there)]
@@ -210,12 +221,15 @@ class _Search:
     def close(self) -> None:
         catalog = self._catalog
         known = catalog.blocks()
+        strange = self._strange - self.there
         fresh = [
             block
             for identity, block in self._blocks.copy().items()
-            if identity != self._mine and known.get(identity) is not block
+            if identity != self._mine
+            and identity not in strange
+            and known.get(identity) is not block
         ]
-        for identity in self._strange - self.there:
+        for identity in strange:
             catalog.remove(identity)
         if fresh:
             catalog.renew(fresh, self.there)
@@ -236,8 +250,6 @@ def _word_of(block: Block, place: Place) -> Block:
     KeyError: another daemon is at its place. TimeoutError: none is.
     """
     identity, store = block["uuid"], block["store"]
-    if not _is_open(place.host, place.rep):
-        raise TimeoutError("nobody is there")
     theirs = (hashes_at(place.host, place.rep, store).get(store) or {}).get(identity)
     if theirs is None:
         raise KeyError(f"{identity} is not here any more")
@@ -264,7 +276,7 @@ def blocks_at(host: str, port: int, store: str) -> dict[str, Any]:
 
 def uuid_at(host: str, port: int, store: str, alias: str) -> str | None:
     """Return the UUID of the daemon *alias* at an address, None where there is none."""
-    if not _is_open(host, port):
+    if not is_open(host, port):
         return None
     with contextlib.closing(dealer.Client(host, port)) as daemon:
         try:
@@ -272,15 +284,6 @@ def uuid_at(host: str, port: int, store: str, alias: str) -> str | None:
         except (TimeoutError, RemoteError, ValueError):
             return None
     return uuid if isinstance(uuid, str) else None
-
-
-def _is_open(host: str, port: int) -> bool:
-    """Tell whether somebody listens at a port, which a request learns by waiting."""
-    try:
-        socket.create_connection((host, port), _CONNECT).close()
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def _passing(catalog: Configuration) -> set[tuple[str, int]]:
@@ -300,6 +303,9 @@ def _get_first(
     refused: RemoteError | None = None
     # Not one of the clients that stay: anybody may announce any address.
     with contextlib.closing(dealer.Client(host, port)) as client:
+        client.prepare()
+        if not is_open(host, port):
+            raise TimeoutError(f"nobody is at {host}:{port}")
         for kind, target in names:
             if kind != GET and not client.early:
                 continue  # only they know these, and nobody else answers at all

@@ -21,6 +21,7 @@ from .names import (
     permissions_of,
     stores_of_registries,
 )
+from .reading import Reading, reading_all
 
 if TYPE_CHECKING:
     from mktl_daemon import Item
@@ -57,30 +58,23 @@ def _let_the_reader_go() -> None:
 
 def _get(options: argparse.Namespace) -> bool:
     well = True
-    for name in options.requests:
-        try:
-            away: set[Any] = set()  # daemons of which it has been printed
-            for item in items_of(name, wanted="gettable"):
-                well &= _show_value(options, item, away)
-        except TROUBLE as error:
-            well = _failed(name, error)
+    reported: set[str] = set()  # daemons that are away, of which it has been printed
+    for reading in reading_all(options.requests, TROUBLE):
+        if reading.error is None:
+            well &= _show_value(options, reading)
+        elif reading.away not in reported:
+            well = _failed(reading.name, reading.error)
+        if reading.away:
+            well = False
+            reported.add(reading.away)
     return well
 
 
-def _show_value(options: argparse.Namespace, item: Item, away: set[Any]) -> bool:
-    from mktl_daemon import NoAckError  # noqa: PLC0415
-
-    daemon = item.description.get("uuid")
-    if daemon in away:
-        return False
+def _show_value(options: argparse.Namespace, reading: Reading) -> bool:
     try:
-        value = item.value
-        print(values.line(options, item, value, item.timestamp))
-    except NoAckError as error:
-        away.add(daemon)
-        return _failed(item.full_key, error)
+        print(values.line(options, reading.item, reading.value, reading.time))
     except TROUBLE as error:
-        return _failed(item.full_key, error)
+        return _failed(reading.name, error)
     return True
 
 

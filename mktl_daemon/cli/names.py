@@ -17,12 +17,20 @@ def items_of(name: str, wanted: str | None = None) -> Iterator[Item]:
     """
     from mktl_daemon import get  # noqa: PLC0415
 
+    store, keys = wanted_keys(name, wanted)
+    for key in keys:
+        yield get(store, key)
+
+
+def wanted_keys(name: str, wanted: str | None) -> tuple[str, list[str]]:
+    """Return the store and the keys of a name, as `items_of` yields their items."""
     store, keys = keys_of(name)
     several = name.lower() != f"{store}.{keys[0]}" if keys else True
-    for key in keys:
-        if several and wanted and entry_of(store, key).get(wanted, True) is False:
-            continue
-        yield get(store, key)
+    if not (several and wanted):
+        return store, keys
+    return store, [
+        key for key in keys if entry_of(store, key).get(wanted, True) is not False
+    ]
 
 
 def item_of(name: str) -> Item:

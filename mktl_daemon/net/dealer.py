@@ -99,14 +99,18 @@ class Client:
             mine.is_behind = False
             return answer
         self._loop.step_aside()
-        if mine.line is None:
-            mine.line = Line(self.connect())
+        line = mine.line = mine.line or Line(self.connect())
         ident = b"%08x" % (next(self._names) & 0xFFFFFFFF)
         early = bool(self.early)
         request = wire.Request(ident, kind, target, 0, payload, bulk, early)
         if self.early is None and kind != GET:
-            request = self._introduced(mine.line, request)
-        return checked(request, mine.line.call(self, request, timeout))
+            request = self._introduced(line, request)
+        return checked(request, line.call(self, request, timeout))
+
+    def prepare(self) -> None:
+        """Begin the connection that this thread's next `call` uses."""
+        if self._mine.line is None:
+            self._mine.line = Line(self.connect())
 
     def _introduced(self, line: Line, request: wire.Request) -> wire.Request:
         """Return a SET, which is never sent twice, in the form that is heard.
@@ -133,7 +137,9 @@ class Client:
         return wire.fields(answer.payload).get("value")
 
     def close(self) -> None:
-        self._mine.line = None
+        line, self._mine.line = self._mine.line, None
+        if line is not None:
+            line.close()
         self._loop.run(self._close)
 
     def connect(self) -> zmq.Socket[bytes]:
@@ -224,7 +230,9 @@ class Client:
         except MalformedError as error:
             _logger.warning("%s:%s answers: %s", self.host, self.port, error)
             return None
-        self.early = answer.early
+        # Who has answered in today's form hears it; of what was asked in another one
+        # meanwhile, because the answer took long, an answer in that may follow.
+        self.early = answer.early and self.early is not False
         return answer
 
     def _sweep_later(self) -> None:

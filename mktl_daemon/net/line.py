@@ -12,6 +12,7 @@ from mktl_daemon.core import wire
 from mktl_daemon.core.wire import GET, REP
 
 from .frames import receive, send
+from .reach import AGAIN
 
 ACK_TIMEOUT = 1.0  # seconds until a daemon that says nothing is not there
 SWEEP = 0.1  # seconds between checks for late requests
@@ -24,6 +25,8 @@ class Daemon(Protocol):
     early: bool | None
 
     def understood(self, frames: list[zmq.Frame]) -> wire.Answer | None: ...
+
+    def connect(self) -> zmq.Socket[bytes]: ...
 
     def failure(self, request: wire.Request, acked: bool, when: str) -> Exception: ...
 
@@ -46,20 +49,24 @@ class Line:
 
     # It does not hold on to its client, whose end is the end of all its lines.
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
-        self._socket = socket
-        self._socket.set(zmq.RCVTIMEO, int(SWEEP * 1000))
+        self._take(socket)
 
     def __del__(self) -> None:
+        self._socket.close()
+
+    def close(self) -> None:
+        """Close the connection now: an error's traceback may keep the line for long."""
         self._socket.close()
 
     def call(
         self, client: Daemon, request: wire.Request, timeout: float
     ) -> wire.Answer:
-        started = time.monotonic()
         losses = client.losses
-        deadline = started + min(ACK_TIMEOUT, timeout)
         acked = False
         self._send(client, request)
+        # A connection may take as long as an ACK does, where the network is slow.
+        started = time.monotonic()
+        deadline = started + min(ACK_TIMEOUT, timeout)
         while True:
             frames = receive(self._socket, 0)
             if frames is None:
@@ -87,6 +94,26 @@ class Line:
         try:
             send(self._socket, frames)
         except zmq.Again:
-            if not self._socket.poll(int(ACK_TIMEOUT * 1000), zmq.POLLOUT):
+            if not self._is_connected(client):
                 raise client.failure(request, False, "in time") from None
             send(self._socket, frames)
+
+    def _is_connected(self, client: Daemon) -> bool:
+        """Wait until there is a connection, be it a second one, or for a second."""
+        first, early = self._socket, int(AGAIN * 1000)
+        if first.poll(early, zmq.POLLOUT):
+            return True
+        second = client.connect()
+        waiting = zmq.Poller()
+        waiting.register(first, zmq.POLLOUT)
+        waiting.register(second, zmq.POLLOUT)
+        ready = dict(waiting.poll(int(ACK_TIMEOUT * 1000) - early))
+        if ready and first not in ready:
+            self._take(second)
+            second = first
+        second.close()
+        return bool(ready)
+
+    def _take(self, socket: zmq.Socket[bytes]) -> None:
+        self._socket = socket
+        self._socket.set(zmq.RCVTIMEO, int(SWEEP * 1000))

@@ -195,9 +195,9 @@ def free_udp() -> int:
         return probe.getsockname()[1]
 
 
-def until(condition: Any, what: str) -> Any:
+def until(condition: Any, what: str, deadline: float = DEADLINE) -> Any:
     """Return what *condition* returns once it is true; fail the test if it never is."""
-    end = time.monotonic() + DEADLINE
+    end = time.monotonic() + deadline
     while time.monotonic() < end:
         if result := condition():
             return result

@@ -61,8 +61,6 @@ def test_a_daemon_whose_name_nobody_knows_is_found_where_its_registry_is(
     config.known("puppet").remove(PUPPET)
     registry = "127.0.0.1", puppet.rep_port
     monkeypatch.setattr(find.discovery, "registries", lambda *_, **__: [registry])
-    hashes = {"puppet": {PUPPET: 1}}
     monkeypatch.setattr(search, "blocks_at", lambda *_: {PUPPET: unknown})
-    monkeypatch.setattr(search, "hashes_at", lambda *_: hashes)
     assert mktl.get("puppet.number").value == 1
     assert config.get("puppet")[PUPPET]["provenance"][0]["hostname"] == "127.0.0.1"

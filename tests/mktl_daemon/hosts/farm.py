@@ -1,0 +1,35 @@
+"""Many daemons of one store, each a process: they share what the first has imported.
+
+``python farm.py 21`` prints a line that says ``requests at`` when all are on the air.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import mktl_daemon as mktl
+
+
+class Farmer(mktl.Daemon):
+    def describe_items(self):
+        return {f"{self.alias}.count": {"type": "numeric", "initial": 7}}
+
+
+def serve(number, home, ready):
+    os.environ["MKTL_HOME"] = str(home / str(number))
+    daemon = Farmer("pie", f"farmer{number}")
+    os.write(ready, b".")
+    daemon.shutdown.wait()
+
+
+count = int(sys.argv[1])
+home = Path(os.environ["MKTL_HOME"])
+heard, ready = os.pipe()
+for number in range(count):
+    if os.fork() == 0:
+        serve(number, home, ready)
+        os._exit(0)
+    os.read(heard, 1)
+print(f"{count} daemons, requests at many ports", flush=True)  # noqa: T201
+sys.stdin.read()
+os.killpg(0, 15)
