@@ -14,7 +14,7 @@ COPIES = mqtt_bridge/contract.py custom_components/klipper_upkeep/contract.py
 # The extra stands alone, and so do the wheel and the page's files.
 SPEECH = klippy_extra/language.py
 TEXTS = klippy_extra/languages
-TEXT_COPIES = mqtt_bridge/languages
+TEXT_COPIES = mqtt_bridge/languages mqtt_bridge/web/page/languages
 
 .PHONY: demo venv check test test-all test-package test-python test-py37 test-integration test-ha \
   test-ha-stable test-ha-latest test-klipper test-interop docs release \

@@ -17,6 +17,7 @@ def test_a_language_lacks_no_text_and_has_none_that_nothing_shows(code: str) -> 
     known = FILES[code]["texts"].keys()
     assert sorted(texts.needed(code) - known) == []
     assert sorted(known - texts.keys().keys()) == []
+    assert FILES[code]["page"].keys() == FILES["en"]["page"].keys()
 
 
 @pytest.mark.parametrize("code", FILES)
@@ -24,6 +25,10 @@ def test_a_translation_has_the_fields_of_its_text(code: str) -> None:
     for key, value in FILES[code]["texts"].items():
         for text in texts.forms(value):
             assert texts.fields(text) == texts.fields(key), key
+    for key, value in FILES[code]["page"].items():
+        english = texts.forms(FILES["en"]["page"][key])[-1]
+        for text in texts.forms(value):
+            assert texts.fields(text) == texts.fields(english), key
 
 
 @pytest.mark.parametrize("code", FILES)
@@ -34,9 +39,9 @@ def test_the_texts_stand_in_the_order_of_the_alphabet(code: str) -> None:
 
 @pytest.mark.parametrize("code", FILES)
 def test_the_forms_of_a_noun_have_names_that_are_looked_for(code: str) -> None:
-    for key, value in FILES[code]["texts"].items():
+    for key, value in [*FILES[code]["texts"].items(), *FILES[code]["page"].items()]:
         if isinstance(value, dict):
-            assert "{count}" in key
+            assert "{count}" in value["other"]
             assert "other" in value
             assert value.keys() <= set(texts.FORMS), key
 

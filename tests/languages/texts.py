@@ -175,22 +175,30 @@ def forms(value: object) -> list[str]:
 def wrong() -> list[str]:
     """What a language lacks, or has too much, in lines."""
     shown = keys()
+    known_to_page = set(languages()["en"]["page"])
     lines = []
     for code, document in languages().items():
         known = set(document["texts"])
         lines += [f"{code}.json lacks {key!r}" for key in sorted(needed(code) - known)]
         lines += [f"nothing shows {key!r}" for key in sorted(known - shown.keys())]
+        page = known_to_page ^ set(document["page"])
+        lines += [
+            f"the page's {key!r} is in one of en.json and {code}.json alone"
+            for key in sorted(page)
+        ]
     return lines
 
 
 def tidy() -> list[str]:
     """Sort the texts of each language, and return what is missing, in lines."""
     missing = []
+    english = languages()["en"]["page"]
     for code, document in languages().items():
         wanted = keys()
-        texts = document["texts"]
+        texts, page = document["texts"], document["page"]
         kept = {key: texts[key] for key in sorted(texts) if key in wanted}
         document["texts"] = kept
+        document["page"] = {key: page[key] for key in english if key in page}
         text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
         (FOLDER / f"{code}.json").write_text(text, encoding="utf-8")
         missing += [

@@ -28,13 +28,19 @@ export async function choose(wanted) {
 
 async function load(name) {
   const answer = await fetch(`languages/${name}.json`);
-  return answer.json();
+  return (await answer.json()).page;
 }
 
-/** The text of *key*, with {names} replaced. */
+/** The text of *key*, with {names} replaced; {count} decides between one and more. */
 export function t(key, values = {}) {
-  const text = texts[key] ?? fallback[key] ?? key;
-  return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+  let text = texts[key] ?? fallback[key] ?? key;
+  if (typeof text !== "string") {
+    text = text[new Intl.PluralRules(language).select(values.count)] ?? text.other;
+  }
+  return text.replace(/\{(\w+)\}/g, (_, name) => {
+    const value = values[name] ?? "";
+    return typeof value === "number" ? number(value) : value;
+  });
 }
 
 /** A number at the precision of its size. */

@@ -263,7 +263,7 @@ function Past({ task, log }) {
       <ol class="between">
         ${between.slice(0, 8).map(
           (each) => html`<li>
-            <b>${t("days_long", { count: number(each.days, each.days < 10 ? 1 : 0) })}</b>
+            <b>${t("days_long", { count: Number(each.days.toFixed(each.days < 10 ? 1 : 0)) })}</b>
             <span class="muted">${t("up_to", { day: moment(each.at) })}</span>
           </li>`,
         )}

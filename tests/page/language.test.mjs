@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { beforeEach, test } from "node:test";
+
+const PAGE = new URL("../../mqtt_bridge/web/page/", import.meta.url);
+const { choose, number, t } = await import(new URL("language.js", PAGE));
+
+/** Let the page fetch its files, for a browser that wants these *languages*. */
+function browser(...languages) {
+  const define = (name, value) =>
+    Object.defineProperty(globalThis, name, { value, configurable: true });
+  define("navigator", { languages });
+  define("document", { documentElement: {} });
+  define("fetch", async (file) => ({
+    json: async () => JSON.parse(await readFile(new URL(file, PAGE), "utf-8")),
+  }));
+}
+
+beforeEach(() => browser("fr", "de-AT", "en"));
+
+test("the browser's first language that there is wins", async () => {
+  await choose();
+  assert.equal(t("view.tasks"), "Aufgaben");
+  assert.equal(document.documentElement.lang, "de");
+  await choose("en-GB");
+  assert.equal(t("view.tasks"), "Tasks");
+});
+
+test("a noun has the form that its number wants", async () => {
+  await choose("en");
+  assert.equal(t("hours", { count: 1 }), "1 hour");
+  assert.equal(t("days_long", { count: 2.5 }), "2.5 days");
+  await choose("de");
+  assert.equal(t("hours", { count: 1 }), "1 Stunde");
+  assert.equal(t("days_long", { count: 2.5 }), "2,5 Tage");
+  assert.equal(number(2.5), "2,5");
+});
