@@ -14,10 +14,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal, overload
 
 from . import find
-from .item import Item
+from .item import Item, V
+
+
+@overload
+async def get(store: str, key: str) -> Item: ...
+
+
+@overload
+async def get(store: str, key: None = None) -> Any: ...
 
 
 async def get(store: str, key: str | None = None) -> Any:
@@ -25,17 +33,47 @@ async def get(store: str, key: str | None = None) -> Any:
     return await asyncio.to_thread(find.get, store, key)
 
 
-async def read(item: Item, **options: Any) -> Any:
+@overload
+async def read(
+    item: Item[V],
+    refresh: bool = False,
+    *,
+    formatted: Literal[False] = False,
+    quantity: Literal[False] = False,
+) -> V: ...
+
+
+@overload
+async def read(
+    item: Item[Any],
+    refresh: bool = False,
+    *,
+    formatted: bool = False,
+    quantity: bool = False,
+) -> Any: ...
+
+
+async def read(
+    item: Item[Any],
+    refresh: bool = False,
+    *,
+    formatted: bool = False,
+    quantity: bool = False,
+) -> Any:
     """Do as `Item.get`."""
-    return await asyncio.to_thread(item.get, **options)
+    return await asyncio.to_thread(item.get, refresh, formatted, quantity)
 
 
-async def write(item: Item, value: Any, **options: Any) -> None:
+async def write(
+    item: Item[Any], value: Any, *, formatted: bool = False, quantity: bool = False
+) -> None:
     """Do as `Item.set`, and wait until the item is set."""
-    await asyncio.to_thread(lambda: item.set(value, **options))
+    await asyncio.to_thread(
+        lambda: item.set(value, formatted=formatted, quantity=quantity)
+    )
 
 
-async def values(item: Item) -> AsyncIterator[tuple[Any, float]]:
+async def values(item: Item[V]) -> AsyncIterator[tuple[V, float]]:
     """Yield each value that the item takes from now on, with its time."""
     listener = _Listener()
     # An item holds the method weakly: it goes with the listener.

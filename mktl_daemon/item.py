@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, overload
 
-from mktl_daemon.core import arrays, formats, wire
+from mktl_daemon.core import formats
 from mktl_daemon.core.units import from_quantity, to_quantity
 from mktl_daemon.core.value import NOTHING
 from mktl_daemon.core.wire import NO_ACK, NO_REP, SET, Payload
@@ -22,19 +21,29 @@ from .daemon_end import DaemonEnd, then
 from .hooks import get_hook, overrides, set_hook
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
     from .store import Store
 
-Callback = Callable[["Item", Any, float], Any]
+    # The type of the value, for who knows it: an `Item` alone is one of any value.
+    V = TypeVar("V", default=Any)
+else:
+    from typing import TypeVar
+
+    V = TypeVar("V")
+
+Callback = Callable[["Item[Any]", Any, float], Any]
 Performer = Callable[..., Any]
 
 _logger = logging.getLogger(__name__)
 
 
-class Item(DaemonEnd):
+class Item(DaemonEnd, Generic[V]):
     """A key and its value; `value`, `formatted` and `quantity` read and set it.
 
     A client's item subscribes itself. A daemon's item publishes: subclasses say what
-    a GET and a SET do in `perform_get`, `perform_set` and `validate`.
+    a GET and a SET do in `perform_get`, `perform_set` and `validate`. ``Item[float]``
+    is one whose value is a number, for type checkers.
     """
 
     __slots__ = ("__weakref__",)
@@ -74,22 +83,18 @@ class Item(DaemonEnd):
 
     config = description  # edition 1's name
 
-    @property
-    def callbacks(self) -> list[Callback]:
-        alive = [reference() for reference in self._callbacks or ()]
-        return [callback for callback in alive if callback is not None]
-
     # Values
 
     @property
-    def value(self) -> Any:
+    def value(self) -> V:
         """The value. Setting it is `set` at a client's end, `publish` at a daemon's."""
         if not self.authoritative:
             if not self.subscribed:
                 self.subscribe()
             if self._state.value is None:
                 self.get(refresh=True)
-        return self._state.value
+        current: V = self._state.value
+        return current
 
     @value.setter
     def value(self, new_value: Any) -> None:
@@ -129,34 +134,29 @@ class Item(DaemonEnd):
     def from_quantity(self, quantity: Any) -> Any:
         return from_quantity(self.own_description(), quantity)
 
-    def to_payload(
-        self, value: Any = None, timestamp: float | None = None, **fields: Any
-    ) -> Payload:
-        """Return *value* (the current one, if None) as the fields of a message."""
-        if value is None:
-            value = self._state.value
-            timestamp = self.timestamp if timestamp is None else timestamp
-        elif timestamp is None:
-            timestamp = time.time()
-        if arrays.is_array(value):
-            bulk, shape, dtype = arrays.take_apart(value)
-            # Programs of before June 2026 want a value, if only null, beside an array.
-            fields |= {"value": None, "bulk": bulk, "shape": shape, "dtype": dtype}
-            return Payload(time=timestamp, **fields)
-        return Payload(value=value, time=timestamp, **fields)
-
-    def from_payload(self, payload: Payload) -> Any:
-        """Return the value in the fields of a message; the inverse of `to_payload`."""
-        bulk = getattr(payload, "bulk", None)
-        if bulk is None:
-            marks = getattr(payload, wire.NONFINITE, None)
-            return (
-                payload.value if marks is None else wire.restore(payload.value, marks)
-            )
-        shape = getattr(payload, "shape", [len(bulk)])
-        return arrays.put_together(bulk, shape, getattr(payload, "dtype", "uint8"))
-
     # The client's end
+
+    @overload
+    def get(
+        self,
+        refresh: bool = False,
+        formatted: Literal[False] = False,
+        quantity: Literal[False] = False,
+    ) -> V: ...
+
+    @overload
+    def get(
+        self,
+        refresh: bool = False,
+        *,
+        formatted: Literal[True],
+        quantity: Literal[False] = False,
+    ) -> str | None: ...
+
+    @overload
+    def get(
+        self, refresh: bool = False, formatted: bool = False, quantity: bool = False
+    ) -> Any: ...
 
     def get(
         self, refresh: bool = False, formatted: bool = False, quantity: bool = False
