@@ -87,11 +87,40 @@ def test_wrong_settings_end_it_with_the_code_that_is_not_tried_again(
             assert "Traceback" not in process.log
 
 
-def test_systemd_takes_the_unit(tmp_path):
+def test_a_reload_of_the_unit_reads_new_settings(service, broker, tmp_path):
+    """Its command ends the bridge cleanly, and systemd starts it anew, whatever ends
+    it: as a plain process here, with the unit's own command line and reload."""
+    assert service["Restart"] == "always"
+    assert service["RestartPreventExitStatus"] == "2"
+    file = tmp_path / "bridge.toml"
+    _, *arguments = shlex.split(service["ExecStart"])
+    command = ["mqtt_bridge", *arguments[:-1], str(file)]
+    where = f"[broker]\nhost = '127.0.0.1'\nport = {broker.port}\n"
+    with Community(tmp_path) as community, ScriptedPrinter(broker.port):
+        file.write_text(where)
+        bridge = community.start("first", command)
+        bridge.wait_for("on the air")
+        assert community.set("voron.rods.threshold=120") == ""
+
+        file.write_text(f"{where}[store]\nread_only = true\n")
+        reload = service["ExecReload"].replace("$MAINPID", str(bridge.pid))
+        subprocess.run(shlex.split(reload), check=True)
+        until(lambda: bridge.ended is not None, bridge.log)
+        assert bridge.ended == 0
+        assert "Traceback" not in bridge.log
+
+        community.start("second", command).wait_for("on the air")
+        assert community.get("voron.rods.threshold") == 120.0
+        assert community.set("voron.rods.threshold=130") != ""
+
+
+@pytest.mark.parametrize("name", [UNIT.name, "mkregistryd.service"])
+def test_systemd_takes_the_unit(tmp_path, name):
     programs.require("systemd-analyze")
-    unit = tmp_path / UNIT.name
-    text = UNIT.read_text().replace("/opt/upkeep/bin/upkeep-bridge --", "/bin/true --")
-    unit.write_text(text)
+    unit = tmp_path / name
+    unit.write_text(
+        re.sub(r"/opt/upkeep/bin/\S+", "/bin/true", UNIT.with_name(name).read_text())
+    )
     done = subprocess.run(
         ["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False
     )
