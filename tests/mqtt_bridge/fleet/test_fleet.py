@@ -597,3 +597,51 @@ def test_what_arrives_behind_its_successor_is_dropped(seq, time, is_taken):
     values = [mirror[f"voron.{key}"] for key in ("rods.used", "print_time", "due")]
     assert values == ([1.0, 1.0, 1] if is_taken else [37.5, 20.0, 2])
     assert mirror.fleet.printers["voron"].tasks["rods"].seq == (seq if is_taken else 5)
+
+
+@pytest.mark.parametrize("meters", [(), ("print_time",)])
+def test_a_printer_that_names_meters_is_whole_only_with_their_readings(meters):
+    said = m.printer(meters=meters)
+    readings = m.topic("voron", "meters")
+    payload = said.pop(readings)
+    mirror = Mirror()
+    mirror.hear(said)
+    assert mirror.fleet.missing() == ({"voron": [readings]} if meters else {})
+    mirror.hear({readings: payload})
+    assert mirror.fleet.missing() == {}
+
+
+def test_a_key_that_comes_back_within_a_batch_is_placed_and_not_removed(mirrored):
+    """What cleared its info and sent it again, before anybody read the first."""
+    mirror, changes = mirrored, Changes()
+    info = m.topic("voron", "info")
+    for payload in (b"", m.info("rods").encode()):
+        mirror.fleet.receive(info, payload, NOW, changes)
+    assert "voron.rods.used" in changes.placed
+    assert changes.removed == set()
+    assert ("voron.rods.used", 37.5, 1000.0) in changes.rows
+    mirror.hear({info: b""})
+    again = Changes()
+    for payload in (m.info("rods").encode(), b""):
+        mirror.fleet.receive(info, payload, NOW, again)
+    assert "voron.rods.used" in again.removed
+    assert again.placed == {}
+
+
+def test_the_time_of_a_meter_is_that_of_its_reading(mirrored):
+    said = m.meters(2, 2000.0, print_time=13.0).encode()
+    mirrored.hear({m.topic("voron", "meters"): said})
+    assert mirrored.rows() == {"voron.print_time": (13.0, 2000.0)}
+
+
+def test_the_tasks_and_meters_that_an_info_names_have_a_limit(monkeypatch, caplog):
+    monkeypatch.setattr(fleet, "MAX_TASKS", 2)
+    mirror = Mirror()
+    for slug, info in (
+        ("a", m.info("t0", "t1", "t2")),
+        ("b", m.info("t0", meters=("x", "y", "z"))),
+        ("c", m.info("t0", "t1", meters=("x", "y"))),
+    ):
+        mirror.hear({m.topic(slug, "info"): info.encode()})
+    assert set(mirror.fleet.printers) == {"c"}
+    assert caplog.text.count("more than 2 tasks or meters") == 2
