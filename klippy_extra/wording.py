@@ -73,7 +73,7 @@ def _use(label: str, limit: contract.Limit) -> str:
     if not limit.threshold:
         text = mark("{label} is always due: its threshold is {threshold}, {used} used")
     elif limit.remaining <= -LEAST:
-        text = mark("{label} is due: {used} used, {over} over of {threshold}")
+        text = mark("{label} is due: {used} used of {threshold}, {over} over")
     elif limit.remaining <= 0.0:
         text = mark("{label} is due: {used} used of {threshold}")
     else:

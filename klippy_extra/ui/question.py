@@ -45,7 +45,7 @@ NOW = Words(
     mark("The print is not started: maintenance is due."),
 )
 AHEAD = Words(
-    mark("Care falls due then. Print?"),
+    mark("Maintenance ahead. Print?"),
     mark("Maintenance comes due in this print."),
     mark("Maintenance soon due."),
     mark("The print is not started: maintenance would come due in it."),

@@ -54,7 +54,7 @@ def test_status_tells_how_each_task_stands(printer):
 
     said = printer.say("MAINTAIN_STATUS")
 
-    assert "Clean the rods is due: 151.5 h used, 1.5 h over of 150 h." in said
+    assert "Clean the rods is due: 151.5 h used of 150 h, 1.5 h over." in said
     assert "Wipe, then one drop of oil." in said
     assert "Zahnriemen X: " in said
 

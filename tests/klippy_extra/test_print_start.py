@@ -52,7 +52,7 @@ def test_nothing_due_lets_the_print_start(bench):
 def test_warn_is_the_default(due):
     said = due().say("MAINTENANCE_CHECK")
     assert (
-        said == "// Maintenance: Clean the rods is due: 151 h used, 1 h over of 150 h."
+        said == "// Maintenance: Clean the rods is due: 151 h used of 150 h, 1 h over."
     )
 
 

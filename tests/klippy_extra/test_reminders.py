@@ -18,7 +18,7 @@ LATER = (
 )
 TEXT = (
     "Wipe, then one drop of oil. Guide: https://example.org/rods"
-    " Clean the rods is due: 151 h used, 1 h over of 150 h."
+    " Clean the rods is due: 151 h used of 150 h, 1 h over."
 )
 OFTEN = "[maintain]\nremind_interval: 60\n"  # seconds
 
@@ -44,7 +44,7 @@ def test_what_is_due_is_told_on_console_display_and_dialog(due):
 
     said = printer.console
     assert (
-        "// Maintenance: Clean the rods is due: 151 h used, 1 h over of 150 h." in said
+        "// Maintenance: Clean the rods is due: 151 h used of 150 h, 1 h over." in said
     )
     assert "// Guide: https://example.org/rods" in said
     assert printer.status("display_status")["message"] == "Maintenance: Clean the rods"

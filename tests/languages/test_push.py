@@ -24,7 +24,7 @@ def test_a_message_is_in_the_language_of_the_bridge() -> None:
     language.current.use("de")
     message = due("Stangen ölen")
     assert message.title == "Voron: Stangen ölen"
-    assert message.text == "Sie ist fällig. Ein Tropfen Öl."
+    assert message.text == "Die Wartung ist fällig. Ein Tropfen Öl."
 
 
 @pytest.mark.parametrize(

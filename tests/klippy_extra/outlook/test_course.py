@@ -125,7 +125,7 @@ def test_confirm_asks_and_says_so(ahead):
     printer.print_file("job.gcode")
     printer.wait_for(lambda: count(printer, "comes due in this print"), "a question")
     printer.advance(5)
-    assert count(printer, "prompt_begin Care falls due then. Print?") == 1
+    assert count(printer, "prompt_begin Maintenance ahead. Print?") == 1
     assert count(printer, PASSES) >= 1
 
     printer.gcode("MAINTENANCE_CHECK ANSWER=stop", 2)
