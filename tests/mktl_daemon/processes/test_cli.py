@@ -543,3 +543,56 @@ def test_a_daemon_that_joins_a_store_is_listed(own_kitchen):
     own_kitchen.daemon("pie", "filling", {"cream": {"type": "numeric", "initial": 4}})
     assert own_kitchen.mk("get", "pie.cream").out == "cream: 4\n"
     assert "pie.cream" in own_kitchen.mk("list", "pie").out
+
+
+@pytest.fixture
+def stuck(own_kitchen):
+    """Run a daemon whose cleanup() never ends; yield it once it is on the air."""
+    (own_kitchen.folder / "bakery.py").write_text(
+        "import mktl_daemon, threading\n"
+        "class Baker(mktl_daemon.Daemon):\n"
+        "    def cleanup(self):\n"
+        "        print('cleaning', flush=True)\n"
+        "        threading.Event().wait()\n"
+    )
+    line = "pie fruit --module bakery --subclass Baker"
+    with subprocess.Popen(
+        [sys.executable, "-m", "mktl_daemon.cli.mkd", *line.split()],
+        env=own_kitchen.environment("daemon"),
+        cwd=own_kitchen.folder,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert "requests at" in running.stdout.readline()
+        yield running
+        running.kill()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_second_signal_ends_a_daemon_whose_cleanup_hangs(stuck, how):
+    """The first one, of any kind, has it clean up."""
+    stuck.send_signal(how)
+    assert stuck.stdout.readline() == "cleaning\n"
+    stuck.send_signal(how)
+    assert stuck.wait(DEADLINE) == 128 + how
+
+
+@pytest.mark.parametrize("name", ["pie.x y", "pie. y", ".pie y"])
+def test_a_store_with_a_dot_is_refused_at_start(own_kitchen, name):
+    """The first dot of a name ends the store's: nobody could ask for its keys."""
+    done = started(own_kitchen, name, "daemon")
+    assert (done.stdout, done.returncode) == ("", 1)
+    assert done.stderr.startswith("mkd: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_daemon_is_found_under_the_name_that_it_advertises(own_kitchen):
+    """In its catalog, and by who asks a registry."""
+    own_kitchen.registry()
+    items = own_kitchen.folder / "items.json"
+    items.write_text('{"loaves": {"initial": 4}}')
+    line = f"bread rye -c {items} --advertise localhost"
+    own_kitchen.start("mkd", *line.split(), home="baker")
+    assert own_kitchen.mk("get", "bread.loaves").out == "loaves: 4\n"
+    described = json.loads(own_kitchen.mk("describe", "bread.loaves").out)
+    assert described["bread.loaves"]["provenance"][0]["hostname"] == "localhost"

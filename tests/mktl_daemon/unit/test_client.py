@@ -376,3 +376,20 @@ def test_a_reply_that_tells_no_value_is_no_error(puppet, now):
     puppet.current = {"value": 3, "time": 3.0}
     number.set(3)
     assert number.value == 3
+
+
+def test_what_was_set_without_waiting_is_read_after_wait(own_kitchen, monkeypatch):
+    """300 times, a number and a list in turn, with a value that is published."""
+    for name, value in own_kitchen.environment("client").items():
+        if name.startswith("MKTL_"):
+            monkeypatch.setenv(name, value)
+    own_kitchen.registry()
+    own_kitchen.daemon("pie", "fruit", {"any": {}})
+    item = mktl.get("pie.any")
+    stale = []
+    for number in range(300):
+        value = [number, number] if number % 2 else number
+        item.set(value, wait=False).wait()
+        if item.value != value:
+            stale.append(number)
+    assert stale == []

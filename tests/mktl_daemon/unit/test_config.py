@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import mktl_daemon as mktl
 from mktl_daemon import config, own_block
 from mktl_daemon.configuration import catalogs
+from mktl_daemon.core import catalog
 from mktl_daemon.files import atomic, cache, places
 from mktl_daemon.own_block import OwnItems
 
@@ -298,3 +299,14 @@ def test_the_catalog_is_told_while_it_changes(pie, monkeypatch):
 
     monkeypatch.setattr(pie, "_encoded", going)
     assert json.loads(pie.encoded())["u-1"]["alias"] == "other"
+
+
+def test_true_and_one_are_different_items_of_a_catalog(community):
+    """In a field of any name, and in the names of values."""
+    hashes = set()
+    for number, value in enumerate((True, 1, 1.0, "1", False, 0)):
+        store = f"store{number}"
+        config.authoritative(store, "fruit", {"a": {"mine": value}})
+        hashes.add(config.get(store, "fruit").authoritative_block["hash"])
+    assert len(hashes) == 6
+    assert catalog.digest({"a": {"mine": True}}) != catalog.digest({"a": {"mine": 1}})

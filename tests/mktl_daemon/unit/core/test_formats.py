@@ -358,3 +358,25 @@ def test_whatever_comes_only_value_errors_leave(description, value):
             use(description, value)
         except ValueError:
             continue
+
+
+@pytest.mark.parametrize(
+    ("form", "value", "text"),
+    [
+        ("%5.2lf", 1.25, " 1.25"),
+        ("%ld", 7, "7"),
+        ("%hd", -3, "-3"),
+        ("%lu", 8, "8"),
+        ("%lld", 2**40, "1099511627776"),
+        ("%hhx", 255, "ff"),
+        ("%Lg", 0.5, "0.5"),
+        ("at %6.1lf mm", 3.14159, "at    3.1 mm"),
+        ("%02ld:%02ld:%04.1lf", 1.5, "01:30:00.0"),
+    ],
+)
+def test_the_lengths_of_cs_numbers_are_left_out(form, value, text):
+    """C's printf has them for numbers of several sizes; there is one kind here."""
+    units = {"units": {"": "h", "formatted": "h"}} if ":" in form else {}
+    item = {"type": "numeric", "format": form, **units}
+    assert formats.to_format(item, value) == text
+    assert formats.from_format(item, text) == pytest.approx(value, abs=0.05)

@@ -134,3 +134,24 @@ def test_an_answer_follows_whatever_nonsense(client, stub, way, caplog):
     stub.answer(routing, frames)
     assert result().payload == b'{"value":true}'
     assert "answers" in caplog.text
+
+
+def test_what_was_given_up_before_it_could_be_sent_is_not_sent(request_closer):
+    """A daemon that comes later does not carry it out."""
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as probe:
+        port = probe.bind_to_random_port("tcp://127.0.0.1")
+    client = request_closer(dealer.Client("127.0.0.1", port))
+    given_up = client.ask(b"SET", "pie.x", b'{"value":1}')
+    with pytest.raises(NoAckError):
+        given_up.answered()
+    kept = client.ask(b"GET", "pie.y")
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
+        socket.linger = 0
+        socket.bind(f"tcp://127.0.0.1:{port}")
+        try:
+            kept.answered()
+        except NoAckError:  # the daemon came too late for this one, too
+            client.ask(b"GET", "pie.y")
+        assert socket.poll(DEADLINE * 1000)
+        while socket.poll(300):
+            assert socket.recv_multipart()[3] == b"GET"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 
 import pytest
+import zmq
 
 import mktl_daemon as mktl
 from mktl_daemon import config
 from mktl_daemon.net import dealer
-from tests.mktl_daemon.unit.conftest import ITEMS, forget
+from tests.mktl_daemon.unit.conftest import DEADLINE, ITEMS, forget
 
 
 def test_the_stages_of_a_life_come_in_order(start):
@@ -250,3 +251,23 @@ def test_the_daemon_must_come_before_its_clients(start):
     mktl.get("pie")
     with pytest.raises(RuntimeError, match="before"):
         start(items=ITEMS)
+
+
+def test_an_address_that_is_not_on_the_list_hears_nothing(start, caplog):
+    """The values are behind the list as the requests are."""
+
+    class Options:
+        allow = ("192.0.2.0/24",)
+
+    daemon = start(items=ITEMS, options=Options())
+    with zmq.Context() as context, context.socket(zmq.SUB) as listener:
+        listener.linger = 0
+        listener.subscribe(b"")
+        monitor = listener.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
+        listener.connect(f"tcp://127.0.0.1:{daemon.pub.port}")
+        assert monitor.poll(DEADLINE * 1000), "it is not turned away"
+        daemon.store["text"].publish("pear")
+        assert not listener.poll(300)
+        listener.disable_monitor()
+        monitor.close(linger=0)
+    assert "127.0.0.1" in caplog.text
