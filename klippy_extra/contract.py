@@ -11,7 +11,7 @@ import math
 import re
 import unicodedata
 from datetime import datetime, timezone
-from typing import Any, Dict, Mapping, NamedTuple, Tuple, Union
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Tuple, Union
 
 SCHEMA = 1
 BASE = "klipper_upkeep"
@@ -20,6 +20,8 @@ ONLINE, OFFLINE = b"online", b"offline"
 OK, SOON, DUE, SNOOZED, DISABLED = "ok", "soon", "due", "snoozed", "disabled"
 STATUSES = (OK, SOON, DUE, SNOOZED, DISABLED)
 MATCHES = ("any", "all")
+GOOD, WORN, BROKEN = "good", "worn", "broken"
+CONDITIONS = (GOOD, WORN, BROKEN)  # in which something was when its task was done
 EVENTS = (
     "soon",
     "due",
@@ -50,7 +52,7 @@ MAX_COUNT = 1 << 53  # beyond it a double, which JSON's readers use, skips integ
 
 # What a command takes beside `transaction` and `by`, and which it cannot do without.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
-    "done": ("note", "at", "used"),
+    "done": ("note", "at", "used", "condition"),
     "skip": ("note",),
     "snooze": ("for",),
     "unsnooze": (),
@@ -58,6 +60,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "disable": (),
     "set": ("threshold", "warn_at"),
     "adjust": ("used",),
+    "learn": (),
     "log": ("limit", "history", "every"),
 }
 REQUIRED = {"snooze": "for", "adjust": "used"}
@@ -313,7 +316,7 @@ class Summary(NamedTuple):
             next_due_at=_moment(fields, "next_due_at"),
             due_labels=_texts(fields, "due_labels"),
             problem=_text_or_none(fields, "problem"),
-            job=None if fields.get("job") is None else Job.of(fields["job"]),
+            job=_or_none(fields, "job", Job.of),
         )
 
 
@@ -342,6 +345,52 @@ class Limit(NamedTuple):
         )
 
 
+class Habit(NamedTuple):
+    """How much of a limit is used when its task is really done, in its unit."""
+
+    meter: str
+    times: int  # between how many completions
+    shortest: float
+    median: float
+    longest: float
+    late: float  # the median: 0.2 is a fifth later than due, below 0 it is earlier
+    agree: bool  # whether the last three do
+
+    @classmethod
+    def of(cls, fields: Any) -> Habit:
+        habit = _dict(fields)
+        return cls(
+            meter=_text(habit, "meter"),
+            times=_count(habit, "times"),
+            shortest=_number(habit, "shortest"),
+            median=_number(habit, "median"),
+            longest=_number(habit, "longest"),
+            late=_number(habit, "late"),
+            agree=_flag(habit, "agree"),
+        )
+
+
+class Suggestion(NamedTuple):
+    """What a threshold should be instead; the command `learn` sets it."""
+
+    meter: str
+    threshold: float
+    unit: str
+    why: str  # "habit", "good" or "broken"
+    text: str  # for a person
+
+    @classmethod
+    def of(cls, fields: Any) -> Suggestion:
+        suggestion = _dict(fields)
+        return cls(
+            meter=_text(suggestion, "meter"),
+            threshold=_number(suggestion, "threshold"),
+            unit=_text(suggestion, "unit"),
+            why=_text(suggestion, "why", ""),
+            text=_text(suggestion, "text", ""),
+        )
+
+
 class State(NamedTuple):
     """What a task says of itself; moments are UNIX seconds."""
 
@@ -363,6 +412,11 @@ class State(NamedTuple):
     done_count: int = 0
     due_at: int | None = None  # a forecast
     problem: str | None = None  # why the task, or a part of it, is not counted
+    # Where intervals learn, and absent elsewhere.
+    due_from: int | None = None  # the forecast's span
+    due_to: int | None = None
+    habit: Habit | None = None
+    suggestion: Suggestion | None = None
 
     @property
     def deciding(self) -> Limit:
@@ -375,6 +429,17 @@ class State(NamedTuple):
         fields["limits"] = [dict(each._asdict()) for each in self.limits]
         for name in ("snoozed_until", "last_done", "due_at"):
             fields[name] = iso(fields[name])
+        learnt: dict[str, Any] = {
+            "due_from": iso(self.due_from),
+            "due_to": iso(self.due_to),
+        }
+        for name in ("habit", "suggestion"):
+            value = fields[name]
+            learnt[name] = None if value is None else dict(value._asdict())
+        for name, value in learnt.items():
+            del fields[name]
+            if value is not None:
+                fields[name] = value
         return _dump(fields)
 
     @classmethod
@@ -411,6 +476,10 @@ class State(NamedTuple):
             done_count=_count(fields, "done_count"),
             due_at=_moment(fields, "due_at"),
             problem=_text_or_none(fields, "problem"),
+            due_from=_moment(fields, "due_from"),
+            due_to=_moment(fields, "due_to"),
+            habit=_or_none(fields, "habit", Habit.of),
+            suggestion=_or_none(fields, "suggestion", Suggestion.of),
         )
 
 
@@ -429,6 +498,7 @@ class Command(NamedTuple):
     limit: int | None = None
     history: bool = False  # with `log`: the readings of 90 days, too
     every: bool = False  # with `log`: the entries of all tasks
+    condition: str = ""  # with `done`: one of CONDITIONS
 
     def encode(self) -> bytes:
         fields = {
@@ -481,6 +551,7 @@ class Command(NamedTuple):
             limit=_count(fields, "limit") if "limit" in fields else None,
             history=_flag(fields, "history", False),
             every=_flag(fields, "every", False),
+            condition=_condition(fields),
         )
 
 
@@ -496,6 +567,7 @@ class Entry(NamedTuple):
     by: str
     note: str
     used: dict[str, float]  # by meter, as it was before
+    condition: str = ""  # of "done": one of CONDITIONS
 
     @classmethod
     def of(cls, fields: Any) -> Entry:
@@ -511,7 +583,14 @@ class Entry(NamedTuple):
             by=_text(entry, "by", ""),
             note=_text(entry, "note", ""),
             used={clean(name): _number(used, name) for name in used},
+            condition=_condition(entry),
         )
+
+    def fields(self) -> dict[str, Any]:
+        fields = dict(self._asdict(), time=iso(self.time))
+        if not self.condition:
+            del fields["condition"]
+        return fields
 
 
 class Result(NamedTuple):
@@ -540,7 +619,7 @@ class Result(NamedTuple):
         else:
             fields["seq"] = self.seq
         if self.log:
-            fields["log"] = [dict(e._asdict(), time=iso(e.time)) for e in self.log]
+            fields["log"] = [each.fields() for each in self.log]
         if self.history:
             fields["history"] = {n: list(each) for n, each in self.history.items()}
         return _dump(fields)
@@ -698,6 +777,10 @@ def _text_or_none(fields: Mapping[str, Any], name: str) -> str | None:
     return None if fields.get(name) is None else _text(fields, name)
 
 
+def _or_none(fields: Mapping[str, Any], name: str, of: Callable[[Any], Any]) -> Any:
+    return None if fields.get(name) is None else of(fields[name])
+
+
 def _number_or_none(fields: Mapping[str, Any], name: str) -> float | None:
     return None if fields.get(name) is None else _number(fields, name)
 
@@ -713,6 +796,12 @@ def _one_of(fields: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> s
     if not isinstance(value, str) or value not in allowed:
         raise _wrong(name, value, "one of " + ", ".join(allowed))
     return value
+
+
+def _condition(fields: Mapping[str, Any]) -> str:
+    if fields.get("condition") in (None, ""):
+        return ""
+    return _one_of(fields, "condition", CONDITIONS)
 
 
 def _flag(fields: Mapping[str, Any], name: str, default: bool | None = None) -> bool:

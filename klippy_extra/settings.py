@@ -69,6 +69,7 @@ class Settings(NamedTuple):
     import_history: bool
     export: Path  # where the log goes as a table
     material_variable: str
+    learn: bool  # tell what the log suggests, and forecast by the weekdays
     at_print_start: Policy  # of tasks that say nothing of it
 
 
@@ -106,6 +107,7 @@ def read(config: Config) -> Settings:
         import_history=config.getboolean("import_history", False),
         export=default_export(folder),
         material_variable=_variable(config),
+        learn=config.getboolean("learn", False),
         at_print_start=at_print_start(
             config, text(config, "at_print_start", ""), Policy()
         ),

@@ -25,6 +25,20 @@ EVENTS = {
     "changed": mark("changed"),
 }
 
+CONDITIONS = {
+    contract.GOOD: mark("good"),
+    contract.WORN: mark("worn"),
+    contract.BROKEN: mark("broken"),
+}
+
+
+def event(entry: contract.Entry) -> str:
+    """What an entry of the log is about: `done, worn`."""
+    text = tr(EVENTS.get(entry.event, entry.event))
+    if entry.condition:
+        text += f", {tr(CONDITIONS[entry.condition])}"
+    return text
+
 
 def quantity(number: float, unit: str) -> str:
     return f"{amount(number)} {unit}".rstrip()
@@ -58,6 +72,9 @@ def standing(label: str, state: contract.State) -> str:
         text += tr(", snoozed until {moment}", moment=moment(state.snoozed_until))
     elif state.status != DUE and state.due_at is not None:
         text += tr(", about {day}", day=day(state.due_at))
+        if state.due_from is not None and state.due_to is not None:
+            first, last = day(state.due_from), day(state.due_to)
+            text += tr(" ({first} to {last})", first=first, last=last)
     return text + "."
 
 

@@ -257,9 +257,9 @@ class Ledger:
             if limit.counter.key != CALENDAR
         }
 
-    def used(self, task: str) -> Amounts:
-        """What was used of each limit, in its unit."""
-        record = self.records[task]
+    def used(self, task: str, record: Record | None = None) -> Amounts:
+        """What was used of each limit, in its unit, or is by another *record*."""
+        record = record or self.records[task]
         if not record.enabled:
             return dict(record.held)
         readings, start = self.readings, record.start

@@ -16,7 +16,10 @@ FORECAST_MOVE = 0.1  # the same, as a share of the time until then
 def settled(state: State) -> tuple[Any, ...]:
     """What is published at once when it changes."""
     settled = [(limit.meter, limit.threshold, limit.warn_at) for limit in state.limits]
-    return (*state._replace(seq=0, time=0.0, limits=(), due_at=None), *settled)
+    plain = state._replace(
+        seq=0, time=0.0, limits=(), due_at=None, due_from=None, due_to=None
+    )
+    return (*plain, *settled)
 
 
 def same(summary: Summary, last: Summary) -> bool:

@@ -39,8 +39,16 @@ CREATE TABLE IF NOT EXISTS log (
 CREATE INDEX IF NOT EXISTS log_by_task ON log (task, id);
 """
 _APPEND = (
-    "INSERT INTO log (time, task, event, who, note, used) VALUES (?, ?, ?, ?, ?, ?)"
+    "INSERT INTO log (time, task, event, who, note, used, condition)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
+_READ = (
+    "SELECT time, task, event, who, note, used, condition FROM log"
+    " WHERE ? IS NULL OR task = ? ORDER BY id DESC LIMIT ?"
+)
+_READ_OLD = _READ.replace("condition", "''")
+# Older versions go on writing to a log that has it.
+_WIDEN = "ALTER TABLE log ADD COLUMN condition TEXT NOT NULL DEFAULT ''"
 _MOVE = "UPDATE log SET time = ? WHERE time = ? AND task = ? AND event = ?"
 # How it goes on behind the name of a file.
 _EMPTY, _GONE = mark("is empty"), mark("is gone")
@@ -64,6 +72,8 @@ def open_file(path: Path) -> sqlite3.Connection:
         # An answered command must survive a power cut, not only a crash.
         database.execute("PRAGMA synchronous=FULL")
         database.executescript(_TABLES)
+        if not _has_condition(database):
+            database.execute(_WIDEN)
         database.execute(f"PRAGMA user_version={FORMAT}")
     except sqlite3.Error:
         database.close()
@@ -250,13 +260,16 @@ def from_backup(path: Path, names: Sequence[str]) -> dict[str, Any]:
 
 def entries(database: sqlite3.Connection, task: str | None, most: int) -> list[Entry]:
     """Return the newest entries of a task's log, or of all; -1: every one."""
-    rows = database.execute(
-        "SELECT time, task, event, who, note, used FROM log"
-        " WHERE ? IS NULL OR task = ? ORDER BY id DESC LIMIT ?",
-        (task, task, most),
-    )
+    query = _READ if _has_condition(database) else _READ_OLD
+    rows = database.execute(query, (task, task, most))
     entries = map(documents.entry, rows.fetchall())
     return [entry for entry in entries if entry is not None]
+
+
+def _has_condition(database: sqlite3.Connection) -> bool:
+    """Whether the log says how something was when its task was done."""
+    columns = database.execute("PRAGMA table_info(log)").fetchall()
+    return any(column[1] == "condition" for column in columns)
 
 
 def write(
@@ -269,7 +282,7 @@ def write(
     with database:
         for name, value in changed.items():
             _put(database, name, value)
-        rows = [(*entry[:5], _json(entry.used)) for entry in log]
+        rows = [(*entry[:5], _json(entry.used), entry.condition) for entry in log]
         database.executemany(_APPEND, rows)
         database.executemany(_MOVE, rows_of(moves))
 

@@ -9,7 +9,7 @@ import json
 import math
 from typing import Any, Callable, Sequence
 
-from ..contract import Entry
+from ..contract import CONDITIONS, Entry
 from ..language import tr
 
 Check = Callable[[Any], bool]
@@ -40,7 +40,9 @@ def entry(row: Sequence[Any]) -> Entry | None:
     if not (_whole(row[0]) and all(map(_text, row[1:5]))):
         return None
     when, task, event, who, note = row[:5]
-    return Entry(when, task, event, who, note, used if _numbers(used) else {})
+    condition = row[6] if row[6] in CONDITIONS else ""
+    used = used if _numbers(used) else {}
+    return Entry(when, task, event, who, note, used, condition)
 
 
 def _number(value: Any) -> bool:

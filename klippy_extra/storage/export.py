@@ -6,7 +6,7 @@ import csv
 import io
 import threading
 from pathlib import Path
-from typing import Callable, Iterable
+from typing import Callable, Sequence
 
 from .. import contract
 from ..contract import Entry
@@ -52,15 +52,20 @@ class Export:
         self._post(lambda: tell(text))
 
 
-def table(entries: Iterable[Entry]) -> str:
-    """The log as CSV, with `meter=amount` pairs in its last column."""
+def table(entries: Sequence[Entry]) -> str:
+    """The log as CSV, with `meter=amount` pairs in a column.
+
+    Where somebody told in which condition something was, that is one more column.
+    """
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(FIELDS)
+    more = ["condition"] if any(entry.condition for entry in entries) else []
+    writer.writerow([*FIELDS, *more])
     for entry in entries:
         used = " ".join(f"{name}={value:g}" for name, value in entry.used.items())
         row = [contract.iso(entry.time), entry.task, entry.event, entry.by, entry.note]
-        writer.writerow([*(_harmless(str(cell)) for cell in row), used])
+        conditions = [entry.condition] if more else []
+        writer.writerow([*(_harmless(str(cell)) for cell in row), used, *conditions])
     return text.getvalue()
 
 

@@ -12,9 +12,11 @@ from .. import wording
 from ..contract import DUE, SOON, Command
 from ..guard import guarded, unharmed
 from ..language import mark, tr
+from ..outlook import habits
 from . import parameters, prompts
 from .gate import Gate
 from .parameters import BY
+from .reminders import how_to_set
 
 if TYPE_CHECKING:
     from ..contract import Entry, State
@@ -118,7 +120,27 @@ class Console:
             moment = wording.moment(state.last_done)
             lines.append(tr(text, moment=moment, by=state.last_by))
         lines += [state.problem] if state.problem else []
+        if state.habit is not None:
+            lines += self._learnt(running, state.task)
         gcmd.respond_info("\n".join(lines + wording.details(state)))
+
+    def learn(self, gcmd: GcodeCommand, running: Running) -> None:
+        """Tell what a task has learnt from the log, or set what it suggests."""
+        if parameters.flag(gcmd, "SET"):
+            self._order(gcmd, running, Command("learn"))
+            return
+        task = self._task(gcmd).slug
+        gcmd.respond_info("\n".join(self._learnt(running, task)))
+
+    def _learnt(self, running: Running, task: str) -> list[str]:
+        learning = running.upkeep.learning
+        habit, suggestion = learning.habit(task), learning.suggestion(task)
+        if habit is None:
+            return [tr("It must be done twice until the log tells how it is used.")]
+        lines = habits.sentences(habit, learning.unit(task, habit.meter))
+        if suggestion is not None:
+            lines.append(f"{suggestion.text} {how_to_set(task)}")
+        return lines
 
     def log(self, gcmd: GcodeCommand, running: Running) -> None:
         memory = running.upkeep.memory
@@ -146,7 +168,7 @@ class Console:
             LOGGED_BY if entry.by else LOGGED,
             moment=wording.moment(entry.time),
             label=entry.task if task is None else task.label,
-            event=tr(wording.EVENTS.get(entry.event, entry.event)),
+            event=wording.event(entry),
             by=entry.by,
             used=used,
         )
@@ -162,6 +184,7 @@ class Console:
             used=hours if used is None else used,
             at=parameters.moment(gcmd, "AT"),
             note=parameters.text(gcmd, "NOTE"),
+            condition=parameters.condition(gcmd, "CONDITION"),
         )
         self._order(gcmd, running, command)
         # With HOURS=, KlipperMaintenance enabled a disabled task again.
@@ -286,6 +309,7 @@ class Console:
             "SET_MAINTENANCE": self.set,
             "ADJUST_MAINTENANCE": self.adjust,
             "MAINTENANCE_LOG": self.log,
+            "MAINTENANCE_LEARN": self.learn,
             "MAINTENANCE_COUNT": self.count,
             "SET_MAINTENANCE_MATERIAL": self.material,
             "MAINTENANCE_CHECK": self._gate.check,
@@ -304,9 +328,10 @@ DESCRIPTIONS = {
     ),
     "UPDATE_MAINTENANCE": mark(
         "Mark a maintenance task done: NAME= [NOTE=] [BY=] [AT=] [HOURS=|USED=]"
+        " [CONDITION=]"
     ),
     "MAINTENANCE_DONE": mark(
-        "Mark a maintenance task done: NAME= [NOTE=] [BY=] [AT=] [USED=]"
+        "Mark a maintenance task done: NAME= [NOTE=] [BY=] [AT=] [USED=] [CONDITION=]"
     ),
     "SKIP_MAINTENANCE": mark("Skip a maintenance task once: NAME= [NOTE=] [BY=]"),
     "SNOOZE_MAINTENANCE": mark(
@@ -320,6 +345,10 @@ DESCRIPTIONS = {
     ),
     "MAINTENANCE_LOG": mark(
         "Show what was done: [NAME=] [LIMIT=10], or write it to a file: EXPORT=1"
+    ),
+    "MAINTENANCE_LEARN": mark(
+        "Show when a maintenance task is really done, or set what that suggests: NAME="
+        " [SET=1]"
     ),
     "MAINTENANCE_COUNT": mark(
         "Move a count meter: NAME= [BY=1], or change it: [REMOVE=1|RENAME=]"

@@ -6,7 +6,7 @@ import math
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ..contract import MAX_TEXT
+from ..contract import CONDITIONS, MAX_TEXT
 from ..language import mark, tr
 
 if TYPE_CHECKING:
@@ -62,6 +62,21 @@ def amounts(gcmd: GcodeCommand, name: str) -> Amount | None:
         meter, _, behind = part.partition("=")
         by_meter[meter.strip()] = _number(gcmd, name, behind)
     return by_meter
+
+
+def condition(gcmd: GcodeCommand, name: str) -> str:
+    """One of the contract's conditions, or ""."""
+    value = text(gcmd, name).strip().lower()
+    if value and value not in CONDITIONS:
+        raise gcmd.error(
+            tr(
+                "{name}={value} must be one of {conditions}.",
+                name=name,
+                value=value,
+                conditions=", ".join(CONDITIONS),
+            )
+        )
+    return value
 
 
 def moment(gcmd: GcodeCommand, name: str) -> int | None:

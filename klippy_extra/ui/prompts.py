@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Sequence
 
+from .. import wording
 from ..language import tr
 
 LATER = 24  # hours
@@ -40,15 +41,35 @@ def dialog(
     return [*lines, "// action:prompt_show"]
 
 
-def reminder(task: str, title: str, texts: Sequence[str]) -> list[str]:
-    """Return the dialog for a task, named by its slug: done, later, or close."""
-    done = Button(tr("Done"), f"UPDATE_MAINTENANCE NAME={task} BY={SCREEN}")
+def reminder(
+    task: str, title: str, texts: Sequence[str], learns: bool = False
+) -> list[str]:
+    """Return the dialog for a task, named by its slug: done, later, or close.
+
+    Where it *learns*, one can tell in which condition something was.
+    """
+    gcode = f"UPDATE_MAINTENANCE NAME={task} BY={SCREEN}"
+    done = [Button(tr("Done"), gcode)]
+    if learns:
+        done += [
+            Button(
+                tr("Done: {condition}", condition=tr(word)), f"{gcode} CONDITION={key}"
+            )
+            for key, word in wording.CONDITIONS.items()
+        ]
     later = Button(
         tr("Later"),
         f"SNOOZE_MAINTENANCE NAME={task} HOURS={LATER} BY={SCREEN}",
         "secondary",
     )
-    return dialog(title, texts, [done, later], [_close()])
+    return dialog(title, texts, [*done, later], [_close()])
+
+
+def suggestion(task: str, title: str, text: str, amount: str) -> list[str]:
+    """Return the dialog that offers another threshold, *amount*."""
+    gcode = f"MAINTENANCE_LEARN NAME={task} SET=1 BY={SCREEN}"
+    button = Button(tr("Set {amount}", amount=amount), gcode)
+    return dialog(title, [text], [button], [_close()])
 
 
 def question(title: str, texts: Sequence[str]) -> list[str]:

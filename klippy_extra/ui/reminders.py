@@ -6,7 +6,7 @@ import logging
 from typing import Any, Callable, Mapping
 
 from .. import wording
-from ..contract import DUE, SOON, State
+from ..contract import DUE, SOON, State, Suggestion
 from ..guard import guarded
 from ..klipper_objects import Gcode, HasStatus, Printer, Template
 from ..language import tr
@@ -21,6 +21,10 @@ from .notes import Notes
 
 HOUR = 3600.0
 PAUSED = ("printing", "paused")
+
+
+def how_to_set(task: str) -> str:
+    return tr("(MAINTENANCE_LEARN NAME={task} SET=1)", task=task)
 
 
 class Reminders:
@@ -163,7 +167,7 @@ class Reminders:
         """Show the dialog for a task."""
         self._waiting = [task for task in self._waiting if task != state.task]
         texts = [*wording.details(state), wording.standing(state.label, state)]
-        lines = prompts.reminder(state.task, state.label, texts)
+        lines = prompts.reminder(state.task, state.label, texts, self._settings.learn)
         self._dialogs.show(state.task, lines, self._show_next)
 
     def settled(self, task: str, by: str) -> None:
@@ -173,6 +177,14 @@ class Reminders:
         self._display.clear()
         if by == prompts.SCREEN or self._dialogs.key == task:
             self.close()
+
+    def suggest(self, state: State, suggestion: Suggestion) -> None:
+        """Offer another threshold, where nothing else is shown."""
+        amount = wording.quantity(suggestion.threshold, suggestion.unit)
+        self.say(f"{state.label}: {suggestion.text} {how_to_set(state.task)}")
+        if not self._dialogs.key:
+            lines = prompts.suggestion(state.task, state.label, suggestion.text, amount)
+            self._dialogs.show(state.task, lines, self._show_next)
 
     def close(self) -> None:
         """Close the dialog, whichever it is, and show the next."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Callable
 
-from .. import contract
 from ..contract import Command, ContractError
 from ..guard import guarded, unharmed
 from ..language import mark, tr
@@ -86,7 +85,7 @@ class Web:
         name = request.get("task", None)
         task = None if name is None else self._task(request)
         entries = running.upkeep.memory.log(None if task is None else task.slug, limit)
-        lines = [dict(e._asdict(), time=contract.iso(e.time)) for e in entries]
+        lines = [each.fields() for each in entries]
         request.send({"log": lines, "csv": table(entries)})
 
     def _history(self, request: WebRequest, running: Running) -> None:

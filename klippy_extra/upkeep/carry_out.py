@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import collections
-from typing import Any, Iterable, Mapping, NamedTuple
+from typing import Any, Callable, Iterable, Mapping, NamedTuple
 
 from .. import contract
-from ..contract import BAD_ARGUMENT, NOT_READY, UNKNOWN_TASK, Command, Entry, Result
+from ..contract import (
+    BAD_ARGUMENT,
+    NOT_READY,
+    UNKNOWN_TASK,
+    Command,
+    Entry,
+    Result,
+    Suggestion,
+)
 from ..language import mark, tr
 from ..ledger import records
 from ..ledger.ledger import Ledger
@@ -46,6 +54,8 @@ class Desk:
         self._book = book
         self._answers: collections.OrderedDict[str, Result] = collections.OrderedDict()
         self._open: set[str] = set()
+        # What a task's threshold should be.
+        self.suggestion: Callable[[str], Suggestion | None] = lambda task: None
         for row in answers:
             self._answers[row[0]] = Result(*row)
 
@@ -94,6 +104,8 @@ class Desk:
             )
         if not ready:
             raise RefusedError(NOT_READY, tr("The printer is not ready for commands."))
+        if command.command == "learn":
+            command = self._as_learnt(task, command)
         carry_out = _COMMANDS[command.command]
         record, event, text, *log = carry_out(self._book, task, command, int(now))
         entry = None
@@ -105,9 +117,29 @@ class Desk:
                 event=event,
                 by=command.by,
                 note="; ".join(filter(None, [*log, command.note])),
-                used={n: round(v, 6) for n, v in self._book.used(task).items()},
+                used=self._used_until(task, command, record),
+                condition=command.condition,
             )
         return Change(record, event, text, entry)
+
+    def _used_until(
+        self, task: str, command: Command, record: records.Record
+    ) -> records.Amounts:
+        """What was used before; of what was done earlier, what was used by then."""
+        used = self._book.used(task)
+        if command.command == "done" and command.at is not None:
+            kept = self._book.used(task, record)
+            used = {name: max(0.0, used[name] - kept[name]) for name in used}
+        return {name: round(amount, 6) for name, amount in used.items()}
+
+    def _as_learnt(self, task: str, command: Command) -> Command:
+        """The command that sets what the task has learnt."""
+        suggestion = self.suggestion(task)
+        if suggestion is None:
+            text = tr("The log suggests no other threshold for this task.")
+            raise RefusedError(BAD_ARGUMENT, text)
+        threshold = {suggestion.meter: suggestion.threshold}
+        return command._replace(command="set", threshold=threshold)
 
 
 def _done(book: Ledger, task: str, command: Command, now: int) -> Any:

@@ -6,7 +6,17 @@ import logging
 from typing import TYPE_CHECKING, Callable, Sequence
 
 from .. import wording
-from ..contract import INTERNAL, NOT_READY, Command, Entry, Event, Point, Result, State
+from ..contract import (
+    INTERNAL,
+    NOT_READY,
+    Command,
+    Entry,
+    Event,
+    Point,
+    Result,
+    State,
+    Suggestion,
+)
 from ..language import tr
 from .carry_out import Change, RefusedError
 
@@ -20,6 +30,7 @@ if TYPE_CHECKING:
 
         def say(self, text: str) -> None: ...
         def settled(self, task: str, by: str) -> None: ...
+        def suggest(self, state: State, suggestion: Suggestion) -> None: ...
 
 
 LISTED, MOST_LISTED = 20, 100  # entries of the log in an answer: it is no file
@@ -91,6 +102,7 @@ class Commands:
         book.records[task] = change.record
         # What was done may be due again at once, and is told again then.
         book.records[task], events = book.examine(task, book.view(task, now), now)
+        upkeep.learning.take(task, change.entry)
         state = upkeep.numbered(task)
         documents = {
             **upkeep.counting.documents(),
@@ -118,6 +130,8 @@ class Commands:
         upkeep.memory.save(documents, entries, written)
         if change.event:
             self._audience.settled(task, command.by)
+        if change.event == "done" and state.suggestion is not None:
+            self._audience.suggest(state, state.suggestion)
 
     def _result(self, command: Command, transaction: str, state: State) -> Result:
         log: tuple[Entry, ...] = ()

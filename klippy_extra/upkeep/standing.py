@@ -7,6 +7,7 @@ from typing import Any, Callable, Mapping
 from ..contract import DISABLED, DUE, SNOOZED, SOON, Job, Limit, State, Summary
 from ..ledger import precision
 from ..ledger.ledger import Ledger, View
+from ..outlook.learning import Learning
 from ..task import Task
 from .problems import Problems
 
@@ -27,6 +28,7 @@ class Board:
         self._problems = problems
         self._latest: dict[str, State] = {}
         self._exact: dict[str, Limit] = {}
+        self.learning: Learning | None = None  # where intervals learn
         self.job: Callable[[], Job | None] = lambda: None  # the print that runs
 
     def state(self, task: str, seq: int = 0, view: View | None = None) -> State:
@@ -56,6 +58,8 @@ class Board:
             due_at=view.due_at,
             problem=self._problems.task(task),
         )
+        if self.learning is not None:
+            state = self._latest[task] = _learnt(state, view, self.learning)
         return state
 
     def states(self) -> list[State]:
@@ -110,6 +114,21 @@ class Board:
             "due_at": state.due_at,
             "problem": state.problem,
         }
+
+
+def _learnt(state: State, view: View, learning: Learning) -> State:
+    """The state with what the task has learnt, and a forecast by the weekdays."""
+    state = state._replace(
+        habit=learning.habit(state.task), suggestion=learning.suggestion(state.task)
+    )
+    if not state.enabled or view.deciding.remaining <= 0.0:
+        return state
+    forecast = learning.forecast(state.task, view)
+    if forecast is None:
+        return state
+    return state._replace(
+        due_at=forecast.due, due_from=forecast.first, due_to=forecast.last
+    )
 
 
 def _order(state: State) -> tuple[bool, float, float]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping
 
 from ..language import tr
 from ..ledger.ledger import Ledger
+from ..outlook.learning import Learning
 from .carry_out import Desk
 from .counting import Counting
 from .relay import Relay
@@ -48,7 +49,11 @@ class Upkeep:
         self.wall = wall
         self.relay = Relay()
         self.book, self.desk = self._restored(memory.documents)
+        self.learning = Learning(self.book, memory.log, wall)
+        self.desk.suggestion = self.learning.suggestion
         self.board = Board(tasks, self.book, wall, problems)
+        if settings.learn:
+            self.board.learning = self.learning
         self.counting = Counting(
             printer, settings, tasks, self.book, memory.documents, wall, problems
         )
@@ -80,6 +85,7 @@ class Upkeep:
         earlier, desk = self._restored(documents)
         self.book.join(earlier)
         self.desk.join(desk)
+        self.learning.forget()
         self.counting.resume(documents)
 
     @property

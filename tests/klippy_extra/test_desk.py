@@ -70,6 +70,7 @@ def test_done_starts_again_and_is_one_line_in_the_log(desk, book):
         "anna",
         "one drop",
         {"print_time": 40.0},
+        "",
     )
 
 

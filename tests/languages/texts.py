@@ -85,6 +85,7 @@ NOT_SPOKEN: dict[str, str | tuple[str, ...]] = {
     "klippy_extra/history/import_history.py": "dict[",
     "klippy_extra/storage/database.py": (
         "CREATE",
+        "ALTER",
         "INSERT",
         "UPDATE",
         "SELECT",
