@@ -45,16 +45,17 @@ class LastDone(TaskEntity, DateEntity):
         return dt_util.as_local(dt_util.utc_from_timestamp(done)).date()
 
     async def async_set_value(self, value: date) -> None:
-        """Mark the task done at noon of that day, or now if it is today."""
+        """Mark the task done: at noon of that day, or now if it is today."""
         now = dt_util.now()
         if value > now.date():
             raise ServiceValidationError(
                 translation_domain=DOMAIN, translation_key="not_yet"
             )
-        noon = datetime.combine(value, NOON, dt_util.get_default_time_zone())
+        zone = dt_util.get_default_time_zone()
+        noon = datetime.combine(value, NOON, zone)
         command = Command(
             "done",
             by=await name_of(self.hass, self._context),
-            at=int(min(noon, now).timestamp()),
+            at=int((now if value == now.date() else noon).timestamp()),
         )
         await self.fleet.command(self.printer, self.task, command)

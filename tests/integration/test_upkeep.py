@@ -691,7 +691,7 @@ async def test_a_date_that_is_set_is_when_the_task_was_done(hass, printer, dated
     assert dt_util.as_local(dt_util.utc_from_timestamp(noon)).isoformat()[:13] == (
         f"{today.date() - timedelta(days=3)}T12"
     )
-    assert int(today.timestamp()) - 86400 < now <= int(dt_util.utcnow().timestamp())
+    assert int(today.timestamp()) <= now <= int(dt_util.utcnow().timestamp())
 
 
 async def test_a_day_that_is_yet_to_come_is_refused(hass, printer, dated):
