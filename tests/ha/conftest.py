@@ -13,14 +13,17 @@ from pathlib import Path
 
 import pytest
 
+from klippy_extra import contract
 from tests.fakes import mosquitto
 from tests.ha.home_assistant import HomeAssistant, until
-from tests.ha.printer import TASKS, Voron
+from tests.ha.printer import TASKS, Paper, Voron
 from tests.ha.upkeep import TODO, set_up
 from tests.system.listener import Listener
 
 DUE = "binary_sensor.voron_maintenance_due"
 FILAMENT = "sensor.voron_filament"
+BACKUP = "sensor.backup_print_time"
+RESTORED = (1500.0, 1300.0, 1310.0)  # hours
 ENVIRONMENTS = {"stable": "HA_STABLE", "latest": "HA_LATEST"}
 HERE = Path(__file__).parent
 
@@ -95,6 +98,23 @@ def channel(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
+def restored(
+    homes: dict[str, HomeAssistant], broker: mosquitto.Mosquitto
+) -> Iterator[None]:
+    """A printer whose store came from a backup while all looked: it had 1500 hours."""
+    meters = {"print_time": contract.Meter("h", "Print time")}
+    info = contract.Info("ba0c0000000000000000000000000000", "Backup", (), meters)
+    with Listener(broker.port) as hears:
+        paper = Paper(hears, info)
+        for hours in RESTORED:
+            paper.read(print_time=hours)
+            for home in homes.values():
+                home.wait(BACKUP, f"{hours}")
+        yield
+        paper.clear()
+
+
+@pytest.fixture(scope="session")
 def printed(homes: dict[str, HomeAssistant], voron: Voron) -> float:
     """A file is printed while all look. Tells what the meter says.
 
@@ -150,7 +170,7 @@ def plain(home: HomeAssistant) -> None:
 
 @pytest.fixture
 def home(
-    channel: str, homes: dict[str, HomeAssistant], printed: float
+    channel: str, homes: dict[str, HomeAssistant], printed: float, restored: None
 ) -> Iterator[HomeAssistant]:
     """A Home Assistant that knows the printer, and whose log stays empty."""
     home = homes[channel]

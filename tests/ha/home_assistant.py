@@ -364,8 +364,9 @@ class HomeAssistant:
         return any(e["domain"] == domain for e in self.ask("config_entries/get"))
 
     def logged(self) -> list[Any]:
-        """Warnings and errors that are about MQTT, templates, or our blueprints."""
+        """Warnings and errors about MQTT, templates, our blueprints, or ourselves."""
         about = ("mqtt", "template", "automation", "blueprint", "script", "sensor")
+        about += ("klipper_upkeep", "dispatcher")
         expected = (
             # 2025.4 empties a topic that was emptied already, and all complain.
             "No device components to cleanup",

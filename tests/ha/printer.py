@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Sequence
 from typing import Any
 
+from klippy_extra import contract
+from klippy_extra.mqtt import discovery
 from tests.system import parts
 from tests.system.klippy import PRINTER_CFG, BackEnd, Printer, Virtual
 from tests.system.listener import Listener
@@ -133,3 +137,37 @@ def retained(hears: Listener, kind: str) -> dict[str, Any]:
         if told.retained and f"/{kind}" in told.topic
     }
     return found if kind == "tasks" else found[kind]
+
+
+class Paper:
+    """A printer of which nothing is there but what it has retained."""
+
+    def __init__(
+        self,
+        hears: Listener,
+        info: contract.Info,
+        states: Sequence[contract.State] = (),
+        availability: bytes = contract.OFFLINE,
+    ) -> None:
+        self._hears = hears
+        self._name = contract.slug(info.name)
+        made = discovery.announce(info, states, self._name)
+        self._told = {each.topic: each.payload for each in made.messages}
+        for state in states:
+            self._told[self._topic("task", state.task)] = state.encode()
+        self._told[self._topic("availability")] = availability
+        for topic, payload in self._told.items():
+            hears.publish(topic, payload, retain=True)
+
+    def read(self, **meters: float) -> None:
+        """Say what its meters read."""
+        topic = self._topic("meters")
+        self._told[topic] = contract.Meters(1, time.time(), meters).encode()
+        self._hears.publish(topic, self._told[topic], retain=True)
+
+    def clear(self) -> None:
+        for topic in self._told:
+            self._hears.publish(topic, "", retain=True)
+
+    def _topic(self, kind: str, task: str | None = None) -> str:
+        return contract.Topic(self._name, kind, task).format(contract.BASE)

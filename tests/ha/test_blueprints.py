@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import yaml
 
 from klippy_extra import contract
-from klippy_extra.mqtt import discovery
 from tests.ha.home_assistant import ROOT, DistantPhone, Phone, until
+from tests.ha.printer import Paper
 
 FILTER = "binary_sensor.voron_filter_due"
 
@@ -221,19 +222,11 @@ def silent(home, hears):
     long_ago = time.time() - 7200.0
     belts = contract.State(1, long_ago, "belts", "Belts", (limit,), "time", contract.OK)
     info = contract.Info("511e470000000000000000000000000", "Silent", ("belts",), {})
-    told = {
-        each.topic: each.payload
-        for each in discovery.announce(info, [belts], "silent").messages
-    }
-    told["klipper_upkeep/silent/tasks/belts"] = belts.encode()
-    told["klipper_upkeep/silent/availability"] = contract.OFFLINE
-    for topic, payload in told.items():
-        hears.publish(topic, payload, retain=True)
+    paper = Paper(hears, info, [belts])
     home.wait("sensor.silent_belts_status", "ok")
     home.wait("binary_sensor.silent_connected", "off")
     yield "binary_sensor.silent_belts_due"
-    for topic in told:
-        hears.publish(topic, "", retain=True)
+    paper.clear()
     until(lambda: home.device("Silent") is None, "the printer to go")
 
 
@@ -328,10 +321,34 @@ def test_assist_tells_what_is_due_of_all_printers_and_of_one(home, automate, due
     )
 
 
-def test_assist_answers_in_german_with_what_the_docs_give(home, automate):
+def german(before: str) -> dict[str, Any]:
+    """The inputs that the docs give after *before*."""
     page = (ROOT / "docs" / "home-assistant.md").read_text()
-    block = page.split("In German, `ask.yaml`")[1].split("```yaml\n")[1].split("```")[0]
-    automate("assist", "ask", **yaml.safe_load(block))
+    block = page.split(before)[1].split("```yaml\n")[1].split("```")[0]
+    inputs: dict[str, Any] = yaml.safe_load(block)
+    return inputs
+
+
+def test_a_phone_is_told_and_answered_in_german_with_what_the_docs_give(
+    home, automate, phone, due, voron
+):
+    notify(home, automate, phone, **german("And `notify.yaml`"))
+    due()
+    told = phone.notified()
+    actions = [each["title"] for each in told["data"]["actions"]]
+    assert actions == ["Erledigt", "Später", "Anleitung"]
+    voron.done("filter")
+    assert phone.notified()["message"] == "clear_notification"
+
+    phone.tap(told["data"]["actions"][0]["action"])
+
+    assert phone.notified()["message"].startswith(
+        "Carbon filter: Das wurde schon erledigt, von "
+    )
+
+
+def test_assist_answers_in_german_with_what_the_docs_give(home, automate):
+    automate("assist", "ask", **german("In German, `ask.yaml`"))
 
     assert home.converse("Was ist fällig?").startswith(
         "Es ist nichts fällig. Als Nächstes: "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from tests.ha.browser import Browser
@@ -17,9 +19,12 @@ from tests.ha.upkeep import (
     entries,
     issues,
     offered,
+    reload,
     set_options,
 )
 
+UPDATE = "update.voron_maintenance_software_of_the_printer"
+DATE = "date.voron_maintenance_carbon_filter_last_done_on"
 STRATEGY = "custom:klipper-upkeep"
 FIXES = "/api/repairs/issues/fix"
 
@@ -41,7 +46,9 @@ def test_it_is_a_device_of_its_own_below_discoverys_and_doubles_no_entity(upkeep
         "the link to MQTT's device",
     )
     made = upkeep.entities(DOMAIN).values()
-    assert sorted(each["entity_id"] for each in made) == [CALENDAR, TODO]
+    shown = sorted(each["entity_id"] for each in made if not each["disabled_by"])
+    assert shown == [CALENDAR, TODO, UPDATE]
+    assert upkeep.state(UPDATE) == "off"  # both are of one release
 
 
 def test_a_tick_in_the_list_marks_done_in_the_users_name_and_can_be_undone(due, voron):
@@ -213,10 +220,38 @@ def test_what_failed_while_the_broker_was_away_is_not_done_later(
 
 
 def test_it_reloads(upkeep):
-    (entry,) = entries(upkeep)
-    path = f"/api/config/config_entries/entry/{entry['entry_id']}"
-    assert upkeep.http("POST", path + "/reload") == {"require_restart": False}
+    reload(upkeep)
     upkeep.wait(TODO, "0")
+
+
+@pytest.fixture
+def dated(upkeep):
+    """The date of the filter, enabled."""
+
+    def enable(by):
+        upkeep.ask("config/entity_registry/update", entity_id=DATE, disabled_by=by)
+        reload(upkeep)
+
+    enable(None)
+    upkeep.wait(DATE, lambda state: state not in (None, "unavailable"))
+    yield upkeep
+    enable("user")
+    upkeep.wait(DATE, None)
+
+
+def test_a_day_that_is_set_is_when_it_was_done(dated, voron):
+    """The filter was done today already, which no earlier day can undo."""
+    today = datetime.now(UTC).date()
+    before = dated.attributes(STATUS)["done_count"]
+    earlier = str(today - timedelta(days=3))
+    with pytest.raises(AssertionError, match=f"It was done after {earlier} 12:00"):
+        dated.call("date.set_value", DATE, date=earlier)
+
+    dated.call("date.set_value", DATE, date=str(today))
+
+    until(lambda: dated.attributes(STATUS)["done_count"] == before + 1, "the count")
+    assert dated.state(DATE) == str(today)
+    assert "Anna" in voron.log_of("filter").splitlines()[0]
 
 
 def test_the_list_is_a_page_that_reads_well(due, channel):

@@ -6,21 +6,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.ha.conftest import FILAMENT
+from tests.ha.conftest import BACKUP, FILAMENT, RESTORED
 from tests.ha.home_assistant import until
 
 PERIOD = 310.0  # seconds: Home Assistant compiles statistics each five minutes
 
 
-def rows(home) -> list[dict[str, float]]:
+def rows(home, meter: str = FILAMENT) -> list[dict[str, float]]:
     start = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     found: dict[str, list[dict[str, float]]] = home.ask(
         "recorder/statistics_during_period",
         start_time=start,
-        statistic_ids=[FILAMENT],
+        statistic_ids=[meter],
         period="5minute",
     )
-    return found.get(FILAMENT, [])
+    return found.get(meter, [])
 
 
 def test_what_is_printed_is_in_the_sum_that_statistics_keep(home, printed):
@@ -33,6 +33,19 @@ def test_what_is_printed_is_in_the_sum_that_statistics_keep(home, printed):
     assert printed > 0
     assert kept[-1]["sum"] == pytest.approx(printed)
     assert [row["sum"] for row in kept] == sorted(row["sum"] for row in kept)
+
+
+def test_a_meter_that_comes_from_a_backup_bends_no_sum(home):
+    """1500 hours that become 1300 and 1310: what fell is taken off, and not added."""
+    first, *_, last = RESTORED
+
+    def compiled():
+        kept = rows(home, BACKUP)
+        return kept and kept[-1]["state"] == last and kept
+
+    kept = until(compiled, "statistics", PERIOD)
+
+    assert kept[-1]["sum"] == pytest.approx(last - first)
 
 
 def test_nothing_is_wrong_with_any_statistic(home, printed):

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from string import Formatter
 
+import pytest
 import yaml
 from homeassistant.const import REQUIRED_PYTHON_VER
 
@@ -47,6 +49,55 @@ def test_every_action_has_its_name_its_fields_and_its_icon():
     assert set(services) == set(texts["services"]) == set(icons["services"])
     for action, described in services.items():
         assert set(described["fields"]) == set(texts["services"][action]["fields"])
+
+
+KEY = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
+HTML = re.compile("<[a-z].*?>", re.IGNORECASE)
+URL = re.compile(r"(\w+://|www\.)\w", re.IGNORECASE)
+
+
+def texts(tree, path=()):
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from texts(value, (*path, name))
+        else:
+            yield (*path, name), value
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_every_text_is_one_that_hassfest_takes(language):
+    told = json.loads((INTEGRATION / "translations" / f"{language}.json").read_text())
+    for path, text in texts(told):
+        assert all(KEY.fullmatch(name) for name in path), path
+        assert text == text.strip(), path
+        assert not HTML.search(text), path
+        assert not URL.search(text), path
+        assert not re.search(r"'{\w+}'", text), path
+        fields = [field for _, field, *_ in Formatter().parse(text) if field]
+        assert all(field.isidentifier() for field in fields), path
+    flows = [told["config"], told["options"], told["issues"]["due"]["fix_flow"]]
+    for step in (step for flow in flows for step in flow["step"].values()):
+        assert set(step.get("data_description", {})) <= set(step.get("data", {}))
+
+
+@pytest.mark.parametrize("kind", ["triggers", "conditions"])
+def test_every_trigger_and_condition_has_its_name_its_fields_and_its_icon(kind):
+    described = yaml.safe_load((INTEGRATION / f"{kind}.yaml").read_text())
+    told = json.loads((INTEGRATION / "translations" / "en.json").read_text())[kind]
+    icons = json.loads((INTEGRATION / "icons.json").read_text())[kind]
+    assert set(described) == set(told) == set(icons)
+    for name, each in described.items():
+        assert told[name]["name"]
+        assert told[name]["description"]
+        assert set(each["fields"]) == set(told[name]["fields"])
+
+
+def test_every_platform_has_entities_with_names_and_icons_alone():
+    icons = json.loads((INTEGRATION / "icons.json").read_text())["entity"]
+    for platform, each in icons.items():
+        assert (INTEGRATION / f"{platform}.py").is_file()
+        for icon in each.values():
+            assert icon["default"].startswith("mdi:")
 
 
 def test_every_rule_of_the_quality_scale_is_done_or_has_its_reason():
