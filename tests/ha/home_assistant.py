@@ -308,6 +308,13 @@ class HomeAssistant:
         listed = self.ask("config/entity_registry/list")
         return {e["unique_id"]: e for e in listed if e["platform"] == platform}
 
+    def entities_of(self, printer: str) -> dict[str, dict[str, Any]]:
+        """Those of MQTT that are a printer's, by unique id."""
+        device = self.device(printer)
+        assert device is not None
+        listed = self.entities().items()
+        return {unique: e for unique, e in listed if e["device_id"] == device["id"]}
+
     def disabled(self) -> list[str]:
         """The entities of MQTT that are there and not shown."""
         known = self.entities().values()

@@ -129,12 +129,12 @@ def forget(hears: Listener, about: str) -> None:
 
 
 def retained(hears: Listener, kind: str) -> dict[str, Any]:
-    """What the broker keeps of a printer: by task for `tasks`, else the one message."""
+    """What the broker keeps of the Voron: by task for `tasks`, else the one message."""
     hears.wait(lambda told: told.topic.endswith("/availability") and told.retained)
     found = {
         told.topic.rsplit("/", 1)[-1]: json.loads(told.payload)
         for told in hears.heard
-        if told.retained and f"/{kind}" in told.topic
+        if told.retained and f"/voron/{kind}" in told.topic
     }
     return found if kind == "tasks" else found[kind]
 

@@ -72,11 +72,10 @@ def test_the_printer_is_one_device_with_its_name_model_version_and_page(home):
 
 def test_every_promised_entity_is_there_under_its_name(home):
     """And no other, but for the meters."""
-    entities = {each["entity_id"] for each in home.entities().values()}
+    known = home.entities_of("Voron")
+    entities = {each["entity_id"] for each in known.values()}
     meters = {
-        each["entity_id"]
-        for unique, each in home.entities().items()
-        if "_meter." in unique
+        each["entity_id"] for unique, each in known.items() if "_meter." in unique
     }
 
     assert entities - meters == promised()
@@ -86,7 +85,8 @@ def test_every_promised_entity_is_there_under_its_name(home):
 @pytest.mark.usefixtures("plain")
 def test_a_task_shows_four_things_and_the_rest_waits_disabled(home):
     disabled = {
-        each["entity_id"]: each["disabled_by"] for each in home.entities().values()
+        each["entity_id"]: each["disabled_by"]
+        for each in home.entities_of("Voron").values()
     }
 
     assert {entity for entity, by in disabled.items() if by is None} == shown()
@@ -202,7 +202,11 @@ def test_a_due_task_shows_as_a_problem_and_on_the_printer(home, voron):
 def test_an_automation_starts_by_a_trigger_that_the_device_offers(home, voron):
     """Home Assistant makes them for the due sensors, which are of class problem."""
     device = home.device("Voron")["id"]
-    cutter = home.entities()[f"{uuid(home)}_task.cutter.due"]
+    (cutter,) = [
+        each
+        for unique, each in home.entities_of("Voron").items()
+        if unique.endswith("_task.cutter.due")
+    ]
     (trigger,) = [
         trigger
         for trigger in home.ask("device_automation/trigger/list", device_id=device)
@@ -222,10 +226,3 @@ def test_an_automation_starts_by_a_trigger_that_the_device_offers(home, voron):
     home.forget_automation("seen")
     voron.done("cutter")
     home.wait("binary_sensor.voron_cutter_due", "off")
-
-
-def uuid(home: HomeAssistant) -> str:
-    device = home.device("Voron")
-    assert device is not None
-    ((_, name),) = device["identifiers"]
-    return str(name).removeprefix("klipper_upkeep_")

@@ -85,7 +85,7 @@ def spoken(broker, since: int = 0) -> str:
 def test_home_assistant_has_all_again_after_a_restart(home, hears):
     """It is born with a message that makes the printer announce itself."""
     until(lambda: all(of_task(home, each) for each in TASKS), "every task")
-    before = home.entities()
+    before = home.entities_of("Voron")
     hears.wait_for("/availability")
     heard = len(hears.heard)
 
@@ -94,7 +94,7 @@ def test_home_assistant_has_all_again_after_a_restart(home, hears):
     there(home)
     hears.wait_for("/status", b"online", heard)
     hears.wait_for("/config", since=heard)
-    assert home.entities().keys() == before.keys()
+    assert home.entities_of("Voron").keys() == before.keys()
     states = home.states()
     idle = [
         entity
