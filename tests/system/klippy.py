@@ -39,6 +39,8 @@ END = b"\x03"
 PRINT = 1800  # seconds that a whole file may take where time cannot be hurried
 PATIENCE = 60.0
 FASTER = 20  # how much faster than life the virtual printer may run
+# What Klippy says of a board that has not heard of its reset.
+NOT_RESET = ("Failed automated reset", "config as it is shutdown")
 
 # What the configuration below says of the motors.
 STEP_DISTANCE = {"x": 0.0125, "y": 0.0125, "z": 0.0025, "extruder": 22 / 3200}  # mm
@@ -326,7 +328,7 @@ class Printer:
         state = self._restart(command)
         # Klippy gives the board 15 ms to reset: faster than life, and on a machine that
         # is busy, that is too little.
-        while "Failed automated reset" in state[1]:
+        while any(text in state[1] for text in NOT_RESET):
             state = self._restart("FIRMWARE_RESTART")
         return state
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -79,6 +80,35 @@ def test_a_first_start_may_begin_from_the_history(printer, moonraker):
     assert used(printer, "nozzle") == pytest.approx(metres, abs=1e-4)
     printer.restart()
     assert used(printer, "rods") == shows(hours)
+
+
+def test_each_of_two_instances_begins_from_the_history_of_its_own(make_printer):
+    """Its moonraker.conf is beside its printer.cfg, and says at which port."""
+    with contextlib.ExitStack() as stack:
+        pairs = []
+        for layers in (40, 120):
+            printer = make_printer()
+            assert printer.start() == ("ready", "Printer is ready")
+            moonraker = stack.enter_context(Moonraker(printer))
+            printer.gcode(parts.HEAT)
+            job(printer, moonraker, layers)
+            pairs.append((printer, moonraker))
+        for printer, moonraker in pairs:
+            conf = moonraker.folder / "config" / "moonraker.conf"
+            (printer.folder / "moonraker.conf").symlink_to(conf)
+            printer.configure("[maintain]\nimport_history: True\n" + TASKS)
+            printer.restart()
+
+        for printer, moonraker in pairs:
+            metres = totals(moonraker)["total_filament_used"] / 1e3
+            until(
+                lambda printer=printer, metres=metres: (
+                    used(printer, "nozzle") == pytest.approx(metres, abs=1e-4)
+                ),
+                "its own metres",
+            )
+        first, second = (used(printer, "nozzle") for printer, _ in pairs)
+        assert second > 2 * first > 0
 
 
 def test_the_totals_can_be_what_counts(printer, moonraker):

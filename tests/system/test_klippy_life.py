@@ -80,7 +80,7 @@ def test_a_configuration_is_saved_and_the_counts_stay(make):
     printer.start()
     printer.gcode("G28\nM104 S200\nM109 S200\nM83\nG1 E20 F600\nM400")
     before = used(printer)
-    printer.gcode("PROBE_CALIBRATE\nTESTZ Z=-0.1\nACCEPT")
+    printer.gcode("G1 Z5 F600\nPROBE_CALIBRATE\nTESTZ Z=-0.1\nACCEPT")
 
     assert printer.restart("SAVE_CONFIG") == ("ready", "Printer is ready")
 
