@@ -8,6 +8,7 @@ is stored here is how the tasks stood last, and which announcement belongs to wh
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import logging
 from pathlib import Path
@@ -17,7 +18,9 @@ import tornado.web
 
 from ..common import APITransport, RequestType, WebRequest
 
-PAGE = Path(__file__).resolve().parents[2] / "mqtt_bridge" / "web" / "page"
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "mqtt_bridge" / "web" / "page"
+LANGUAGE = ROOT / "klippy_extra" / "language.py"  # it stands alone
 WHERE = "/server/upkeep"
 # Only files of the page: everything else below WHERE is an endpoint.
 FILES = (
@@ -58,6 +61,7 @@ class Upkeep:
         self._name = config.get("name", "")
         self._bell = config.getboolean("announcements", True)
         self._language = config.get("language", "")
+        self._words = catalogue(self._language)
         self._klippy = server.lookup_component("klippy_connection")
         self._apis = server.lookup_component("klippy_apis")
         database = server.lookup_component("database")
@@ -223,8 +227,8 @@ class Upkeep:
                 if known.get(task) not in standing:
                     label = status.get("label") or task
                     entry = bell.add_internal_announcement(
-                        f"Maintenance is due: {label}",
-                        described(status),
+                        self._words.tr("Maintenance is due: {label}", label=label),
+                        described(status, self._words),
                         f"{WHERE}/#/task/{task}",
                         "normal",
                         FEED + task,
@@ -298,11 +302,28 @@ def merged(
     return result
 
 
-def described(status: Mapping[str, Any]) -> str:
+def catalogue(name: str) -> Any:
+    """Return the texts in the language *name*; English where there is none."""
+    spec = importlib.util.spec_from_file_location("upkeep_language", LANGUAGE)
+    module: Any = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+    spec.loader.exec_module(module)  # type: ignore[union-attr]
+    unspoken = module.current.use(name or module.ENGLISH)
+    if unspoken:
+        logging.warning("upkeep: %s", unspoken)
+    return module.current.catalogue
+
+
+def described(status: Mapping[str, Any], words: Any) -> str:
     """A sentence for the bell."""
-    unit = f" {status['unit']}" if status.get("unit") else ""
-    used, threshold = status.get("used", 0.0), status.get("threshold", 0.0)
-    return f"{used:.4g} of {threshold:.4g}{unit} are used."
+    unit = status.get("unit", "")
+    used, threshold = (
+        f"{words.number(float(status.get(name, 0.0)))} {unit}".rstrip()
+        for name in ("used", "threshold")
+    )
+    text: str = words.tr(
+        "{used} of {threshold} are used.", used=used, threshold=threshold
+    )
+    return text
 
 
 def load_component(config: Any) -> Upkeep:

@@ -162,3 +162,22 @@ def test_who_is_logged_in_is_who_did_it(printer):
         tab.click("Mark as done")
         tab.wait_for("is marked done")
     assert "by anna" in printer.console("MAINTENANCE_LOG NAME=belts")
+
+
+@needs_chromium
+def test_a_german_printer_speaks_german_on_console_bell_and_page(make_printer):
+    german = make_printer(TASKS.replace("[maintain]\n", "[maintain]\nlanguage: de\n"))
+    assert german.start() == ("ready", "Printer is ready")
+    with Moonraker(german, "[upkeep]\nname: Voron\nlanguage: de\n") as server:
+        make_due(server)
+        until(lambda: bell(server), "the bell")
+        assert bell(server) == ["Wartung fällig: Oil the linear rails"]
+        assert "ist fällig: 160 h von 150 h sind verbraucht, 10 h zu viel" in (
+            german.console("MAINTAIN_STATUS")
+        )
+        with Tab() as tab:
+            tab.resize(*DESK)
+            tab.open(server.url + "/server/upkeep/")
+            tab.wait_for("Fällig 1", "10 h darüber")
+    answer = german.console("SNOOZE_MAINTENANCE NAME=rails HOURS=1.5")
+    assert "ist für 1,5 Stunden verschoben." in answer
