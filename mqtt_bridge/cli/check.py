@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import mktl_daemon
-from mqtt_bridge import http_server
+from mqtt_bridge import http_server, language
 from mqtt_bridge.broker.subscriptions import STATES
 from mqtt_bridge.cli.probe import Probe
 from mqtt_bridge.contract import ContractError, Info, Topic
@@ -48,6 +48,7 @@ def main(settings: Settings, _options: Namespace) -> int:
 
 def results(settings: Settings) -> Iterator[CheckResult]:
     yield from _broker(settings)
+    yield _language(settings)
     yield _home()
     for name, address in (
         ("http", settings.http.listen),
@@ -274,6 +275,11 @@ def _words(error: OSError) -> str:
 
 
 # This machine
+
+
+def _language(settings: Settings) -> CheckResult:
+    unspoken = language.Language().use(settings.language)
+    return CheckResult("language", settings.language, unspoken)
 
 
 def _home() -> CheckResult:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from mqtt_bridge import language
+from mqtt_bridge.cli.check import results
 from mqtt_bridge.contract import Event
 from mqtt_bridge.fleet.records import PrinterEvent
 from mqtt_bridge.push.messages import PushMessage, compose, together
-from mqtt_bridge.settings import Rule, load
+from mqtt_bridge.settings import Broker, Rule, Settings, load
 
 RULE = Rule(to=("a://",))
 
@@ -51,3 +52,12 @@ def test_the_language_is_a_setting_of_the_file_and_of_the_environment(
     assert load(file, {}).language == "de"
     assert load(file, {"UPKEEP_LANGUAGE": "en"}).language == "en"
     assert load(None, {}).language == "en"
+
+
+def test_check_tells_of_a_language_that_is_not_there() -> None:
+    def told(code: str) -> str:
+        settings = Settings(broker=Broker(port=1), language=code)
+        return next(each.fix for each in results(settings) if each.what == "language")
+
+    assert told("de") == ""
+    assert told("tlh").endswith("Write one of these behind 'language': de, en.")
