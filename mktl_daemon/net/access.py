@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import time
 from collections.abc import Iterable
 
 import zmq
 
+from . import descriptors
 from .frames import receive
 from .loop import Loop
 
@@ -15,6 +17,7 @@ _logger = logging.getLogger(__name__)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_QUIET = 600.0  # seconds in which it is not logged again that there are too many
 _LOGGED = 1000  # addresses of which it has been said that they were turned away
 
 
@@ -47,6 +50,7 @@ class Gate:
         self._loop = loop
         self._allowed: dict[str, list[Network]] = {}
         self._reported: set[str] = set()
+        self._crowded_at = -_QUIET
         loop.run(self._open)
 
     def admit(self, domain: str, allowed: list[Network]) -> None:
@@ -62,12 +66,25 @@ class Gate:
         while (frames := receive(self._socket)) is not None:
             version, ident, domain, address = (frame.bytes for frame in frames[:4])
             host = address.decode()
-            if is_allowed(host, self._allowed.get(domain.decode(), [])):
+            if descriptors.are_few() and descriptors.are_short():
+                # ZeroMQ would ask the system without a pause for what it cannot have.
+                verdict = [b"400", b"too many clients"]
+                self._report_crowd()
+            elif is_allowed(host, self._allowed.get(domain.decode(), [])):
                 verdict = [b"200", b"OK"]
             else:
                 verdict = [b"400", b"not on the list"]
                 self._report(host)
             self._socket.send_multipart([version, ident, *verdict, b"", b""])
+
+    def _report_crowd(self) -> None:
+        if time.monotonic() - self._crowded_at > _QUIET:
+            self._crowded_at = time.monotonic()
+            _logger.warning(
+                "clients are refused: this process may have %d open files (ulimit -n), "
+                "and nearly has them",
+                descriptors.limit(),
+            )
 
     def _report(self, host: str) -> None:
         if host not in self._reported and len(self._reported) < _LOGGED:

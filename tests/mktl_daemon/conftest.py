@@ -73,11 +73,20 @@ class Kitchen:
             "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path]),
         }
 
-    def start(self, program: str, *arguments: str, home: str) -> Running:
+    def start(
+        self, program: str, *arguments: str, home: str, descriptors: int | None = None
+    ) -> Running:
         """Start a program and wait until it says that it is ready."""
+        limit = [f"--nofile={descriptors}:{descriptors}"] if descriptors else []
         log = (self.folder / f"{home}.log").open("a")
         process = subprocess.Popen(
-            [sys.executable, "-m", f"mktl_daemon.cli.{program}", *arguments],
+            [
+                *(["prlimit", *limit] if limit else []),
+                sys.executable,
+                "-m",
+                f"mktl_daemon.cli.{program}",
+                *arguments,
+            ],
             env=self.environment(home),
             stdout=subprocess.PIPE,
             stderr=log,
@@ -98,14 +107,17 @@ class Kitchen:
         return made
 
     def daemon(
-        self, store: str = "pie", alias: str = "fruit", items: Any = None
+        self,
+        store: str = "pie",
+        alias: str = "fruit",
+        items: Any = None,
+        descriptors: int | None = None,
     ) -> Running:
         path = self.folder / f"{store}.{alias}.json"
         path.write_text(json.dumps(ITEMS if items is None else items))
         more = ["--module", "oven"] if items is None else []
-        return self.start(
-            "mkd", store, alias, "--catalog", str(path), *more, home=f"{store}.{alias}"
-        )
+        line = "mkd", store, alias, "--catalog", str(path), *more
+        return self.start(*line, home=f"{store}.{alias}", descriptors=descriptors)
 
     def registry(self) -> Running:
         return self.start("mkregistryd", home="registry")

@@ -1,6 +1,8 @@
 """Many at once, and clients that misbehave."""
 
+import os
 import socket
+from pathlib import Path
 
 THOUSANDS = 5000
 
@@ -105,3 +107,41 @@ def test_what_is_no_zeromq_does_no_harm(oven, peer):
             with socket.create_connection(("127.0.0.1", port), 5) as stray:
                 stray.sendall(data)
     assert peer.is_quiet()
+
+
+def test_more_subscribers_than_descriptors_are_refused_with_one_line(
+    own_kitchen, wire, until
+):
+    """Those who are there are served, and the daemon rests in between."""
+    daemon = own_kitchen.daemon(
+        "pie", "fruit", {"number": {"initial": 1}}, descriptors=256
+    )
+    peer = wire.peer(daemon)
+    clock = wire.listener(daemon, b"pie._fruitclk.")
+    clock.values(1)
+    crowd = [wire.listener(daemon, b"pie.number.") for _ in range(300)]
+    log = own_kitchen.folder / "pie.fruit.log"
+    clock.values(2)
+    while "are refused" not in log.read_text():
+        clock.values(1)
+    clock.values(2)
+    before = seconds_of(daemon.process.pid)
+    clock.values(4)
+    used = seconds_of(daemon.process.pid) - before
+    assert used < 0.6, "it spins"
+    assert peer.get("pie.number").value == 1
+    peer.set("pie.number", 2)
+    assert sum(bool(each.socket.poll(100)) for each in crowd) > 100
+    assert log.read_text().count("are refused") == 1
+    for each in crowd:
+        each.socket.close()
+    folder = Path(f"/proc/{daemon.process.pid}/fd")
+    until(lambda: len(list(folder.iterdir())) < 100, "there is room again")
+    late = wire.listener(daemon, b"pie.number.")
+    late.settle(lambda: (peer.set("pie.number", 3), peer.set("pie.number", 4)))
+
+
+def seconds_of(pid):
+    """Return for how many seconds a process has had a processor."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
