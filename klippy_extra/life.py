@@ -215,7 +215,7 @@ class Life:
     def status(self) -> dict[str, Any]:
         """What `get_status` of [maintain] shows."""
         summary = self.upkeep.board.summary()
-        return {
+        status: dict[str, Any] = {
             "due": summary.due,
             "soon": summary.soon,
             "next_task": summary.next_task,
@@ -223,6 +223,17 @@ class Life:
             "tasks": list(self.upkeep.tasks),
             "connected": self.connection is not None and self.connection.link.connected,
         }
+        job = self.course.job
+        if job is not None:
+            ahead = [each.label for each in job.ahead]
+            due, ended = list(job.due), job.ended
+            status["job"] = {
+                "file": job.file,
+                "ahead": ahead,
+                "due": due,
+                "ended": ended,
+            }
+        return status
 
     def warnings(self) -> list[str]:
         """What is wrong with the tasks, in sentences for the console."""

@@ -124,6 +124,8 @@ class Upkeep:
     def _pushed(self, status: Mapping[str, Any]) -> None:
         """Take over what changed of the tasks' statuses."""
         changed = {n: each for n, each in status.items() if is_task(n)}
+        if "job" in status.get("maintain", {}):
+            self._notify(settled=True)  # another print, or other tasks ahead of it
         if not changed:
             return
         for name, fields in changed.items():
@@ -187,6 +189,7 @@ class Upkeep:
             "language": self._language,
             "tasks": merged(self._snapshot["tasks"], self._statuses),
             "meters": self._snapshot["meters"],
+            "job": self._snapshot.get("job"),
         }
 
     async def _answer_log(self, request: Any) -> Any:

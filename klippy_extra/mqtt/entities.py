@@ -266,13 +266,26 @@ _CALENDAR = (
     f"(it.get('time') + ({_HOURS} | first) * 3600) | int if it.get('match') == 'any'"
     f" and ({_HOURS} | list) and it.get('time') else none"
 )
+# What is there where intervals learn, and no attribute elsewhere.
+_LEARNT = (
+    ", **(dict(suggestion=(it.get('suggestion') or {}).get('text'),"
+    " usual=(it.get('habit') or {}).get('median'), due_from=it.get('due_from'),"
+    " due_to=it.get('due_to')) if it.get('habit') or it.get('due_from') else {})"
+)
 TASK_ATTRIBUTES = {
     "due": f"dict({_SELDOM}) | to_json",
-    "status": f"dict({_SELDOM}{_OFTEN}, calendar_due_at={_CALENDAR}) | to_json",
+    "status": f"dict({_SELDOM}{_OFTEN}, calendar_due_at={_CALENDAR}{_LEARNT})"
+    " | to_json",
 }
 SUMMARY_ATTRIBUTES = (
     "dict(due_tasks=(it.get('due_labels') or [])[:30] | map('truncate', 60, true)"
-    " | list, problem=it.get('problem')[:500] if it.get('problem') else none)"
+    " | list, problem=it.get('problem')[:500] if it.get('problem') else none"
+    # The print that runs, where tasks look ahead.
+    ", **(dict(print_file=it.job.file[:255], print_hours=it.job.hours,"
+    " print_makes_due=(it.job.ahead or [])[:30] | map(attribute='label')"
+    " | map('truncate', 60, true) | list,"
+    " print_made_due=(it.job.due or [])[:30] | map('truncate', 60, true) | list)"
+    " if it.get('job') else {}))"
     " | to_json"
 )
 

@@ -66,11 +66,13 @@ class Web:
             if tasks and not len(tasks) % A_TURN:
                 self._pause(request)
             tasks.append(json.loads(running.upkeep.board.state(slug).encode()))
+        job = running.course.job
         request.send(
             {
                 "tasks": tasks,
                 "meters": running.upkeep.counting.readings(),
                 "problem": self._office.problems.summary,
+                **({} if job is None else {"job": job.fields()}),
             }
         )
 

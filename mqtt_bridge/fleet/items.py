@@ -87,6 +87,19 @@ TASK = (
           lambda _: 0, "", True),
 )  # fmt: skip
 
+# Of a task whose interval learns, behind all others.
+LEARNT = (
+    Facet("suggestion", "What its threshold should be; empty where nothing is",
+          "string", lambda s: s.suggestion.text if s.suggestion else None),
+    Facet("usual", "Wear at which it is really done", "numeric",
+          lambda s: s.habit.median if s.habit else None),
+    Facet("due_from", "When it will be due at the earliest (UNIX time)", "numeric",
+          lambda s: s.due_from, "s"),
+    Facet("due_to", "When it will be due at the latest (UNIX time)", "numeric",
+          lambda s: s.due_to, "s"),
+    Facet("learn", "Set to 1: its threshold becomes what is suggested", "boolean",
+          lambda _: 0, "", True),
+)  # fmt: skip
 
 STATUS_AT = [facet.field for facet in TASK].index("status")  # in a task's values
 _TRIGGER = [facet.field for facet in TASK].index("trigger")
@@ -108,6 +121,11 @@ def _summary(name: str) -> Callable[[PrinterState], Value]:
     return lambda face: getattr(face.summary, name, None)
 
 
+def _ahead(face: PrinterState) -> Value:
+    job = getattr(face.summary, "job", None)
+    return ", ".join(each.label for each in job.ahead) or None if job else None
+
+
 PRINTER = (
     Facet("online", "Whether the printer answers", "boolean",
           lambda face: int(face.online)),
@@ -127,6 +145,8 @@ PRINTER = (
           _summary("next_due_at"), "s"),
     Facet("problem", "What does not work on the printer; empty where all does",
           "string", _summary("problem")),
+    Facet("ahead", "What the running print will make due; empty where nothing is",
+          "string", _ahead),
 )  # fmt: skip
 _TAKEN = frozenset(facet.field for facet in PRINTER)
 
@@ -172,17 +192,26 @@ class Shapes:
         values += deciding[2:]
         for limit in limits:
             values += limit[2:]
-        key = (deciding.unit, *((limit.meter, limit.unit) for limit in limits))
+        learns = state.habit is not None or state.due_from is not None
+        if learns:
+            values += [facet.read(state) for facet in LEARNT]
+        units = ((limit.meter, limit.unit) for limit in limits)
+        key = (learns, deciding.unit, *units)
         shape = self._known.get(key)
         if shape is None:
             names = slugs(limit.meter for limit in limits)
-            fields = tuple(self._task(deciding, limits, names))
+            fields = tuple(self._task(deciding, limits, names, learns=learns))
             meters = {slug: meter for meter, slug in names.items()}
             shape = self._known[key] = Shape(fields, meters)
         return shape, tuple(values)
 
     def _task(
-        self, deciding: Limit, limits: tuple[Limit, ...], names: dict[str, str]
+        self,
+        deciding: Limit,
+        limits: tuple[Limit, ...],
+        names: dict[str, str],
+        *,
+        learns: bool,
     ) -> Iterable[Field]:
         for facet in TASK:
             yield self._field(facet, "")
@@ -191,6 +220,8 @@ class Shapes:
         for limit in limits:
             for each in _LIMIT_ORDER:
                 yield self._field(each, limit.unit, f"{names[limit.meter]}.")
+        for facet in LEARNT if learns else ():
+            yield self._field(facet, "")
 
     def meters(self, info: Info) -> Shape:
         key = tuple((name, meter) for name, meter in info.meters.items())
@@ -264,7 +295,7 @@ def command(
 ) -> Command:
     """Return what a SET of a task's item asks for. ValueError: it cannot be asked."""
     limit, _, last = field.rpartition(".")
-    if last in ("done", "unsnooze"):
+    if last in ("done", "unsnooze", "learn"):
         if not value:
             raise ValueError(f"{last!r} can only be set to 1")
         return Command(last, ident, by)

@@ -30,6 +30,7 @@ def printer(one: Printer) -> Json:
         "commands": info.commands if info else True,
         "url": info.url if info else "",
         "problem": summary.problem if summary else None,
+        "job": summary.job.fields() if summary and summary.job else None,
         "tasks": [
             task(slug, record) for slug, record in one.tasks.items() if record.shown
         ],
@@ -46,6 +47,8 @@ def task(slug: str, record: Record) -> Json:
     view["enabled"] = bool(values["enabled"])
     view["unit"] = _unit(record, "used")
     view["limits"] = list(_limits(record, view))
+    if values.get("suggestion"):
+        view["suggestion"] = {"text": values["suggestion"]}
     return view
 
 

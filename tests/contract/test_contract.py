@@ -135,6 +135,28 @@ limits = st.tuples(slugs, st.sampled_from(["h", "m", ""]), *[numbers] * 5).map(
 )
 
 
+def made(kind, *fields):
+    """Like st.builds, which would also make up the fields that have a default."""
+    return st.tuples(*fields).map(lambda values: kind(*values))
+
+
+habits = made(contract.Habit, slugs, counts, *[numbers] * 4, st.booleans())
+suggestions = made(contract.Suggestion, slugs, numbers, texts, texts, texts)
+passed = made(
+    contract.Ahead, slugs, texts, texts, st.none() | numbers, moments, st.booleans()
+)
+jobs = made(
+    contract.Job,
+    texts,
+    moments,
+    st.none() | numbers,
+    st.none() | numbers,
+    st.lists(passed, max_size=3).map(tuple),
+    st.lists(texts, max_size=3).map(tuple),
+    st.booleans(),
+)
+
+
 @st.composite
 def states(draw):
     chosen = draw(st.lists(limits, min_size=1, max_size=3, unique_by=lambda x: x[0]))
@@ -157,6 +179,10 @@ def states(draw):
         done_count=draw(counts),
         due_at=draw(moments),
         problem=draw(st.none() | texts),
+        due_from=draw(moments),
+        due_to=draw(moments),
+        habit=draw(st.none() | habits),
+        suggestion=draw(st.none() | suggestions),
     )
 
 
@@ -173,6 +199,7 @@ def commands(draw):
         "limit": counts,
         "history": st.just(True),
         "every": st.just(True),
+        "condition": st.sampled_from(contract.CONDITIONS),
     }
     needed = contract.REQUIRED.get(command)
     given_arguments = {
@@ -184,15 +211,11 @@ def commands(draw):
     return Command(command, transaction, by=draw(texts), **given_arguments)
 
 
-def made(kind, *fields):
-    """Like st.builds, which would also make up the fields that have a default."""
-    return st.tuples(*fields).map(lambda values: kind(*values))
-
-
 happenings = st.sampled_from(contract.EVENTS)
 whens = st.integers(min_value=0, max_value=253402300799)
 readings = st.dictionaries(slugs, numbers, max_size=5)
-entries = made(Entry, whens, slugs, happenings, texts, texts, readings)
+conditions = st.sampled_from(["", *contract.CONDITIONS])
+entries = made(Entry, whens, slugs, happenings, texts, texts, readings, conditions)
 transactions = texts.filter(bool)
 messages = st.one_of(
     states(),
@@ -218,6 +241,7 @@ messages = st.one_of(
         moments,
         st.lists(texts, max_size=3).map(tuple),
         st.none() | texts,
+        st.none() | jobs,
     ),
     made(Event, counts, numbers, slugs, happenings, *[texts] * 5),
     made(

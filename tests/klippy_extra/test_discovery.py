@@ -708,6 +708,34 @@ def test_meters_and_the_summary_are_read_from_their_own_messages() -> None:
     assert render(found["next_due_at"], summary, "val_tpl") == "None"
 
 
+def test_what_is_learnt_and_what_lies_ahead_are_attributes_where_they_are() -> None:
+    found = made(state("rods"))
+    learnt = state("rods")._replace(
+        due_from=NOW,
+        due_to=NOW + 86400,
+        habit=contract.Habit("print_time", 3, 238.0, 240.0, 245.0, 0.2, agree=True),
+        suggestion=contract.Suggestion("print_time", 240.0, "h", "habit", "Set 240 h?"),
+    )
+    status = found["task.rods.status"]
+    shown = json.loads(render(status, json.loads(learnt.encode()), "json_attr_tpl"))
+    assert (shown["suggestion"], shown["usual"]) == ("Set 240 h?", 240.0)
+    assert shown["due_from"] == "2026-11-21T00:00:00Z"
+    plain = json.loads(
+        render(status, json.loads(state("rods").encode()), "json_attr_tpl")
+    )
+    assert not {"suggestion", "usual", "due_from", "due_to"} & set(plain)
+
+    ahead = (contract.Ahead("rods", "Rods", "print_time", 9.0),)
+    summary = contract.Summary(1, NOW, 0, 0, "rods", "Rods", None)
+    job = summary._replace(job=contract.Job("part.gcode", 0, 14.0, 120.0, ahead))
+    due = found["maintenance_due"]
+    shown = json.loads(render(due, json.loads(job.encode()), "json_attr_tpl"))
+    assert (shown["print_file"], shown["print_makes_due"]) == ("part.gcode", ["Rods"])
+    assert shown["print_made_due"] == []
+    plain = json.loads(render(due, json.loads(summary.encode()), "json_attr_tpl"))
+    assert "print_file" not in plain
+
+
 def test_there_are_no_device_triggers() -> None:
     """Home Assistant cannot delete a device that has some, after a reload of MQTT."""
     found = made(state("rods"), TWO_LIMITS).values()

@@ -148,3 +148,24 @@ test("of a long list only what is in sight is drawn, with some to spare", () => 
   assert.deepEqual(model.windowOf(3, 76, 0, 760), [0, 3]);
   assert.deepEqual(model.windowOf(0, 76, 0, 760), [0, 0]);
 });
+
+test("a print tells what it will make due, and what it made due", () => {
+  const ahead = [
+    { task: "rails", label: "Grease the rails", after: 9 },
+    { task: "nozzle", label: "Nozzle", after: 12 },
+  ];
+  const job = { file: "part.gcode", ahead, due: ["Filter"], ended: false };
+  assert.deepEqual(model.jobLines(job), [
+    { key: "job.ahead_after", labels: "Grease the rails, Nozzle", hours: 9 },
+    { key: "job.due", labels: "Filter", hours: 0 },
+  ]);
+  const [line] = model.jobLines({ ...job, ahead: [{ label: "Nozzle", after: null }] });
+  assert.equal(line.key, "job.ahead");
+  const ended = model.jobLines({ ...job, ended: true });
+  assert.deepEqual(ended.map(({ key }) => key), ["job.due"]);
+});
+
+test("where no task looks ahead nothing is told of a print", () => {
+  assert.deepEqual(model.jobLines(undefined), []);
+  assert.deepEqual(model.jobLines(null), []);
+});

@@ -68,6 +68,28 @@ export function withNumbers(printer, statuses) {
   return { ...printer, tasks };
 }
 
+/**
+ * What is to be told of a print: a text's key, the labels, and the hours of printing
+ * until the first of them. Nothing where no task looks ahead.
+ */
+export function jobLines(job) {
+  if (!job) return [];
+  const lines = [];
+  const ahead = job.ahead || [];
+  const after = ahead[0]?.after ?? null;
+  if (ahead.length && !job.ended) {
+    lines.push({
+      key: after === null ? "job.ahead" : "job.ahead_after",
+      labels: ahead.map((each) => each.label).join(", "),
+      hours: after ?? 0,
+    });
+  }
+  if (job.due?.length) {
+    lines.push({ key: "job.due", labels: job.due.join(", "), hours: 0 });
+  }
+  return lines;
+}
+
 /** UNIX seconds of an ISO time or of seconds; null stays null. */
 export function momentOf(value) {
   if (value === null || value === undefined) return null;

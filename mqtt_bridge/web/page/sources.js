@@ -58,9 +58,9 @@ class Moonraker {
 
   async refresh() {
     const status = await this.ask("status");
-    const { name, ready, tasks, meters, language } = status;
+    const { name, ready, tasks, meters, job, language } = status;
     this.language = language;
-    this.printer = { slug: "printer", name, online: ready, tasks, meters };
+    this.printer = { slug: "printer", name, online: ready, tasks, meters, job };
     this.listener([this.printer], true);
   }
 

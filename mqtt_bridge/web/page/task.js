@@ -48,6 +48,7 @@ export function TaskDialog({ row, source }) {
         ${source.fleet && html`<p class="where">${printer.name}</p>`}
         <p class=${task.problem ? "error" : "left"}>${remaining(task)}</p>
         <${Instructions} task=${task} />
+        ${task.suggestion && html`<p class="suggestion">${task.suggestion.text}</p>`}
         ${!source.readOnly && html`<${Commands} row=${row} source=${source} />`}
         <${Limits} row=${row} past=${past} />
         <${Past} task=${task} log=${past.log} />
@@ -104,6 +105,10 @@ function Commands({ row, source }) {
             ${t(`form.${each}`)}
           </button>`,
         )}
+        ${task.suggestion &&
+        html`<button disabled=${waiting} onClick=${() => send({ command: "learn" })}>
+          ${t("learn")}
+        </button>`}
         <button disabled=${waiting} onClick=${() => send({ command: "skip" })}>
           ${t("skip")}
         </button>
@@ -133,6 +138,7 @@ function DoneForm({ send, waiting, task }) {
     const fields = new FormData(event.target);
     const command = { command: "done" };
     if (fields.get("note")) command.note = fields.get("note");
+    if (fields.get("condition")) command.condition = fields.get("condition");
     if (fields.get("by")) command.by = fields.get("by");
     if (fields.get("at")) command.at = new Date(fields.get("at")).toISOString();
     const used = amountsOf(fields, task.limits);
@@ -149,6 +155,15 @@ function DoneForm({ send, waiting, task }) {
         <label>
           ${t("by")}
           <input name="by" maxlength="100" value=${localStorage.getItem("upkeep-by") || ""} />
+        </label>
+        <label>
+          ${t("condition")}
+          <select name="condition">
+            ${["", "good", "worn", "broken"].map(
+              (each) =>
+                html`<option value=${each}>${each ? t(`condition.${each}`) : "–"}</option>`,
+            )}
+          </select>
         </label>
         <label>${t("at")} <input name="at" type="datetime-local" /></label>
         <p class="muted">${t("used_with")}</p>

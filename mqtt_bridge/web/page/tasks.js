@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
 import { Bar } from "./bar.js";
-import { countsOf, filtered, momentOf, standing, STATUSES, windowOf } from "./model.js";
+import { countsOf, filtered, jobLines, momentOf, standing, STATUSES, windowOf } from "./model.js";
 import { quantity, relative, t } from "./language.js";
 
 // Every row is as high as every other, so that places can be computed. In pixels.
@@ -41,10 +41,19 @@ export function Tasks({ rows, state, source }) {
         )}
       </fieldset>
     </form>
+    ${state.printers.map((each) => html`<${Job} key=${each.slug} printer=${each} />`)}
     ${shown.length
       ? html`<${Rows} rows=${shown} source=${source} />`
       : html`<p class="empty">${rows.length ? t("none_found") : t("no_tasks")}</p>`}
   `;
+}
+
+/** What the print that runs will make due, and what it or the last one made due. */
+function Job({ printer }) {
+  const lines = jobLines(printer.job).map(({ key, labels, hours }) =>
+    t(key, { file: printer.job.file, labels, hours: quantity(hours, "h") }),
+  );
+  return lines.map((line) => html`<p class="job" role="note">${line}</p>`);
 }
 
 function PrinterChoice({ state, filter, change }) {

@@ -154,6 +154,18 @@ def test_the_running_print_is_in_the_summary(ahead):
     assert Summary.decode(payload).job == job(printer)
 
 
+def test_macros_and_the_page_see_it(ahead):
+    printer = ahead()
+    assert "job" not in printer.status("maintain")
+    run(printer)
+    assert printer.status("maintain")["job"] == {
+        "file": "job.gcode",
+        "ahead": ["Grease the rails"],
+        "due": [],
+        "ended": False,
+    }
+
+
 def test_what_is_done_meanwhile_lies_ahead_no_more(ahead):
     printer = ahead()
     run(printer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mqtt_bridge import contract
 from mqtt_bridge.fleet.fleet import Changes, Fleet
 from mqtt_bridge.web import views
 from tests.mqtt_bridge import messages as m
@@ -53,3 +54,30 @@ def test_what_left_is_shown_no_more(show):
     said = m.printer(tasks=(m.state(), m.state("belts")))
     view = show({**said, m.topic("voron", "info"): m.info("rods").encode()})
     assert [task["task"] for task in view["tasks"]] == ["rods"]
+
+
+AHEAD = contract.Ahead("rails", "Grease the rails", "print_time", 9.0)
+JOB = contract.Job("part.gcode", 0, 14.0, 120.0, (AHEAD,), ("Filter",))
+
+
+def test_the_print_that_runs_is_shown_where_tasks_look_ahead(show):
+    messages = m.printer()
+    assert show(messages)["job"] is None
+
+    topic = m.topic("voron", "summary")
+    summary = contract.Summary.decode(messages[topic])._replace(job=JOB)
+    job = show({**messages, topic: summary.encode()})["job"]
+    assert (job["file"], job["due"]) == ("part.gcode", ("Filter",))
+    assert job["ahead"][0]["label"] == "Grease the rails"
+
+
+def test_what_a_task_should_have_as_its_threshold_is_shown(show):
+    text = "You do this at 240 h, not at 200 h. Set 240 h?"
+    learnt = m.state()._replace(
+        habit=contract.Habit("print_time", 3, 238.0, 240.0, 245.0, 0.2, agree=True),
+        suggestion=contract.Suggestion("print_time", 240.0, "h", "habit", text),
+    )
+    (task,) = show(m.printer(tasks=(learnt,)))["tasks"]
+    assert task["suggestion"] == {"text": text}
+    (task,) = show(m.printer())["tasks"]
+    assert "suggestion" not in task
