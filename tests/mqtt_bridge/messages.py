@@ -46,12 +46,12 @@ def topic(printer, rest):
 def printer(slug="voron", tasks=(), **fields):
     """All that a printer retains, as topic and payload."""
     tasks = tasks or (state(),)
-    said = {
+    payloads = {
         topic(slug, "info"): info(*(t.task for t in tasks), **fields).encode(),
         topic(slug, "meters"): meters().encode(),
         topic(slug, "summary"): summary().encode(),
     }
     for each in tasks:
-        said[topic(slug, f"tasks/{each.task}")] = each.encode()
-    said[topic(slug, "availability")] = contract.ONLINE
-    return said
+        payloads[topic(slug, f"tasks/{each.task}")] = each.encode()
+    payloads[topic(slug, "availability")] = contract.ONLINE
+    return payloads

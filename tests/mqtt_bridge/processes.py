@@ -17,14 +17,14 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
 
 
-def until(what: Callable[[], Any], told: str, seconds: float = PATIENCE) -> Any:
+def until(what: Callable[[], Any], reason: str, seconds: float = PATIENCE) -> Any:
     """Look until *what* is true, and return it; fail with *told* after *seconds*."""
     deadline = time.monotonic() + seconds
     while True:
-        found = what()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"not within {seconds} s: {told}"
+        result = what()
+        if result:
+            return result
+        assert time.monotonic() < deadline, f"not within {seconds} s: {reason}"
         time.sleep(0.02)  # between looks at another process
 
 
@@ -54,11 +54,11 @@ class Process:
         return self._process.poll()
 
     def wait_for(self, text: str, since: int = 0, seconds: float = PATIENCE) -> None:
-        def said() -> bool:
+        def is_logged() -> bool:
             assert self.ended is None or text in self.log, self.log[-3000:]
             return text in self.log[since:]
 
-        until(said, f"{text!r} in\n{self.log[-3000:]}", seconds)
+        until(is_logged, f"{text!r} in\n{self.log[-3000:]}", seconds)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End it; returns its exit code."""

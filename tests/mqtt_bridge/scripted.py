@@ -62,8 +62,8 @@ class ScriptedPrinter:
         self._client.publish(self.topic(rest), payload, qos=1, retain=retain)
 
     def say_everything(self) -> None:
-        said = m.printer(self.slug, tuple(self.states.values()))
-        for topic, payload in said.items():
+        payloads = m.printer(self.slug, tuple(self.states.values()))
+        for topic, payload in payloads.items():
             below = self.base + topic.removeprefix(m.BASE)
             self._client.publish(below, payload, qos=1, retain=True)
 
@@ -76,8 +76,10 @@ class ScriptedPrinter:
 
     def happen(self, event: str, task: str = "rods", **fields: str) -> None:
         self.seq += 1
-        told = Event(self.seq, 1000.0, task, event, self.states[task].label, **fields)
-        self.say("events", told.encode(), retain=False)
+        happened = Event(
+            self.seq, 1000.0, task, event, self.states[task].label, **fields
+        )
+        self.say("events", happened.encode(), retain=False)
 
     def carry_out(self, command: Command, task: str) -> None:
         state = self.states[task]

@@ -96,8 +96,8 @@ class Turns:
             self.bridge.inbox.call(then)
             self.turn()
 
-    def hear(self, said):
-        for topic, payload in said.items():
+    def hear(self, payloads):
+        for topic, payload in payloads.items():
             self.bridge.inbox.state(topic, payload)
         self.turn()
 
@@ -112,18 +112,18 @@ class Turns:
                 return
 
     def ask(self, slug="voron", make=lambda record, ident: Command("done", ident)):
-        asked = self.bridge.ask(slug, "rods", make)
+        request = self.bridge.ask(slug, "rods", make)
         self.turn()
-        return asked
+        return request
 
     def watch(self):
         """What is told from now on: events, and what stands."""
-        told = []
-        self.bridge.events.event_listeners.append(told.append)
+        heard_events = []
+        self.bridge.events.event_listeners.append(heard_events.append)
         self.bridge.events.standing_listeners.append(
-            lambda printers, standing: told.append((sorted(printers), standing))
+            lambda printers, standing: heard_events.append((sorted(printers), standing))
         )
-        return told
+        return heard_events
 
 
 @pytest.fixture
@@ -154,19 +154,19 @@ def test_a_printer_whose_items_are_refused_costs_no_other_its_own(turns, caplog)
 @pytest.mark.logs_errors
 def test_events_and_results_of_a_batch_with_a_bad_printer_are_heard(turns):
     turns.hear(m.printer())
-    asked = turns.ask()
+    request = turns.ask()
     ident = Command.decode(turns.sent[0][1]).transaction
-    told = []
-    turns.bridge.events.event_listeners.append(told.append)
+    heard_events = []
+    turns.bridge.events.event_listeners.append(heard_events.append)
 
     turns.items.bad.add("bad")
     turns.bridge.inbox.call(lambda: 1 / 0)
     turns.happen("voron", "events", Event(5, 1000.0, "rods", "due").encode())
     turns.happen("voron", "results", Result(ident, "rods", seq=1).encode())
     turns.hear(m.printer("bad"))
-    assert asked.result(0).ok
+    assert request.result(0).ok
     turns.settle()
-    assert [each.event.event for each in told] == ["due"]
+    assert [each.event.event for each in heard_events] == ["due"]
 
 
 @pytest.mark.parametrize(
@@ -185,14 +185,14 @@ def test_whoever_asks_what_cannot_be_sent_is_answered_at_once(turns, make):
 
 def test_a_result_of_any_kind_drops_no_other(turns):
     turns.hear(m.printer())
-    asked = turns.ask()
+    request = turns.ask()
     ident = Command.decode(turns.sent[0][1]).transaction
     result = json.loads(Result(ident, "rods", seq=1).encode())
     turns.happen("voron", "results", json.dumps({**result, "log": 5}).encode())
     turns.happen("voron", "results", json.dumps(result).encode())
     turns.turn()
 
-    assert asked.result(0).ok
+    assert request.result(0).ok
 
 
 def test_fuzzed_events_and_results_raise_nothing(turns, caplog):
@@ -238,10 +238,10 @@ def test_what_settles_after_the_link_was_lost_is_not_settled(turns, monkeypatch)
 
 
 def test_which_printers_are_its_own_is_decided_once(monkeypatch):
-    asked = []
+    request = []
 
     def owns(store, printer):
-        asked.append(printer)
+        request.append(printer)
         return printer == "a"
 
     monkeypatch.setattr(Store, "owns", owns)
@@ -250,7 +250,7 @@ def test_which_printers_are_its_own_is_decided_once(monkeypatch):
         for topic, payload in (m.printer("a") | m.printer("b")).items():
             made.inbox.state(topic, payload)
         made.turn()
-    assert asked == ["a", "b"]
+    assert request == ["a", "b"]
     made.close()
 
 
@@ -258,12 +258,12 @@ DUE = m.state(seq=4, status="due", done_count=3)
 
 
 def test_what_stands_is_told_on_each_connection_once_all_is_here(turns):
-    told = turns.watch()
+    heard_events = turns.watch()
     turns.hear(m.printer(tasks=(DUE, m.state("belt"))))
-    assert told == []
+    assert heard_events == []
 
     turns.settle()
-    [(printers, [standing])] = told
+    [(printers, [standing])] = heard_events
     assert printers == ["voron"]
     assert (standing.event.task, standing.event.event) == ("rods", "due")
     assert (standing.done_count, standing.name) == (3, "Voron")
@@ -271,41 +271,41 @@ def test_what_stands_is_told_on_each_connection_once_all_is_here(turns):
     turns.lose()
     turns.connect()
     turns.settle()
-    assert told[1] == told[0]
+    assert heard_events[1] == heard_events[0]
 
 
 def test_an_event_that_comes_before_its_tasks_state_waits_for_it(turns):
     """It is told before what stands, and as of the same time between two times done."""
-    told = turns.watch()
+    heard_events = turns.watch()
     turns.happen("voron", "events", Event(4, 1000.0, "rods", "due").encode())
     turns.turn()
     turns.hear(m.printer(tasks=(DUE,)))
-    assert told == []
+    assert heard_events == []
 
     turns.settle()
-    event, (_, [standing]) = told
+    event, (_, [standing]) = heard_events
     assert (event.event.event, event.done_count, event.name) == ("due", 3, "Voron")
     assert standing.done_count == 3
 
 
 def test_no_event_is_lost_with_the_connection(turns):
-    told = turns.watch()
+    heard_events = turns.watch()
     turns.happen("voron", "events", Event(4, 1000.0, "rods", "due").encode())
     turns.turn()
     turns.lose()
-    assert [one.event.event for one in told] == ["due"]
+    assert [one.event.event for one in heard_events] == ["due"]
 
 
 def test_what_stands_of_a_printer_is_told_when_it_comes_online(turns):
     """What became due while it had no connection nobody heard."""
-    told = turns.watch()
+    heard_events = turns.watch()
     turns.settle()
     turns.hear(m.printer())
-    assert told == [([], []), (["voron"], [])]
+    assert heard_events == [([], []), (["voron"], [])]
 
     turns.hear({m.topic("voron", "availability"): b"offline"})
     turns.hear(m.printer(tasks=(DUE,)))
-    [_, _, (printers, [standing])] = told
+    [_, _, (printers, [standing])] = heard_events
     assert (printers, standing.event.event) == (["voron"], "due")
 
 
@@ -348,10 +348,10 @@ def test_events_that_wait_for_states_have_a_limit(turns, monkeypatch):
 def test_a_command_that_the_broker_refuses_is_answered_at_once(turns):
     """MQTT 5 brokers say so in the PUBACK; it took five seconds before."""
     turns.hear(m.printer())
-    asked = turns.ask()
+    request = turns.ask()
     [refused] = turns.link.refusals
     refused("the broker refuses the command: Not authorized")
-    assert "Not authorized" in str(asked.exception(0))
+    assert "Not authorized" in str(request.exception(0))
 
 
 def test_what_can_be_refused_at_once_takes_no_turn(turns):

@@ -77,9 +77,9 @@ def quick(monkeypatch, caplog):
 
 
 def lost_and_back(caplog):
-    said = [record.getMessage() for record in caplog.records]
-    lost = [text for text in said if text.startswith("no connection")]
-    back = [text for text in said if text.endswith("again")]
+    texts = [record.getMessage() for record in caplog.records]
+    lost = [text for text in texts if text.startswith("no connection")]
+    back = [text for text in texts if text.endswith("again")]
     return len(lost), len(back)
 
 
@@ -191,30 +191,30 @@ def test_an_unknown_host_is_tried_again(caplog):
 
 def test_a_name_that_nobody_can_tell_for_a_while(tmp_path, caplog, monkeypatch):
     """DNS goes with the broker and comes back after it: one line lost, one back."""
-    told, asked, look_up = threading.Event(), [], socket.getaddrinfo
+    is_known, requests, look_up = threading.Event(), [], socket.getaddrinfo
 
     def name_service(host, *question, **more):
         if host != "broker.example":
             return look_up(host, *question, **more)
-        asked.append(told.is_set())
-        if not told.is_set():
+        requests.append(is_known.is_set())
+        if not is_known.is_set():
             raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure")
         return look_up("127.0.0.1", *question, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", name_service)
-    told.set()
+    is_known.set()
     broker = Mosquitto(tmp_path).start()
     with (
         ScriptedPrinter(broker.port),
         Running(broker.port, host="broker.example") as running,
     ):
         running.until_online()
-        told.clear()
+        is_known.clear()
         broker.kill()
         again = Mosquitto(tmp_path, port=broker.port).start()
-        until(lambda: asked.count(False) > 3, "some look-ups in vain")
+        until(lambda: requests.count(False) > 3, "some look-ups in vain")
         assert running.items.value("voron.online") == 0
-        told.set()
+        is_known.set()
         running.until_online()
         assert lost_and_back(caplog) == (1, 1)
         again.kill()
@@ -297,8 +297,8 @@ def test_without_the_right_to_mark_a_farm_that_never_is_quiet_is_ready(
             over.set()
             talker.join()
     broker.kill()
-    told = [each for each in caplog.messages if "_bridge/" in each]
-    assert len(told) == 1
+    warnings = [each for each in caplog.messages if "_bridge/" in each]
+    assert len(warnings) == 1
 
 
 def test_commands_in_flight_are_answered_when_the_broker_goes(tmp_path):
@@ -307,11 +307,11 @@ def test_commands_in_flight_are_answered_when_the_broker_goes(tmp_path):
         running.until_online()
         heard = threading.Event()
         printer.answer = lambda command, task: heard.set()
-        asked = [done(running) for _ in range(50)]
+        requests = [done(running) for _ in range(50)]
         assert heard.wait(10)
         broker.kill()
 
-        for future in asked:
+        for future in requests:
             assert isinstance(future.exception(10), TimeoutError)
         late = done(running)
         assert isinstance(late.exception(10), RuntimeError)
@@ -363,9 +363,9 @@ def done(running):
 
 
 def _tiny(slug):
-    said = m.printer(slug)
-    del said[m.topic(slug, "summary")]
-    return said
+    payloads = m.printer(slug)
+    del payloads[m.topic(slug, "summary")]
+    return payloads
 
 
 class Relay:

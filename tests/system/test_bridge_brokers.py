@@ -282,10 +282,10 @@ def test_a_broker_that_takes_no_long_packets_is_not_sent_one():
         broker.retain(m.printer())
         with bridge(broker.port, version="5") as made:
             assert made.ready.wait(30)
-            asked = made.ask(
+            request = made.ask(
                 "voron", "rods", lambda _, t: Command("done", t, note="x" * 500)
             )
-            assert "no message of more than 128 bytes" in str(asked.exception(10))
+            assert "no message of more than 128 bytes" in str(request.exception(10))
             assert made.link.connected
             assert len(broker.connects) == 1
 

@@ -117,7 +117,7 @@ def test_check_finds_nothing_wrong(run, community, broker, printer):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "wording"),
     [
         (["--set", "broker.host=no-such-host.invalid"], "Set broker.host"),
         (["--set", "store.interface=192.0.2.1"], "an address of this machine"),
@@ -126,11 +126,11 @@ def test_check_finds_nothing_wrong(run, community, broker, printer):
     ],
 )
 def test_check_tells_how_to_mend_what_is_wrong(
-    run, community, broker, printer, arguments, told
+    run, community, broker, printer, arguments, wording
 ):
     done = run(*arguments, "check", port=broker.port, env=community.env)
 
-    assert told in done.stdout, done.stdout
+    assert wording in done.stdout, done.stdout
     assert done.returncode == 1
 
 
@@ -192,7 +192,7 @@ def answering(greeting):
 
 
 @pytest.mark.parametrize(
-    ("greeting", "told", "fix"),
+    ("greeting", "wording", "fix"),
     [
         (None, "FAIL MQTT: .* does not answer", "Is broker.port its port for MQTT"),
         (b"", "FAIL MQTT: .* closes the connection", "Is broker.port its port"),
@@ -203,11 +203,11 @@ def answering(greeting):
         (b"\x20\2\0\5", "FAIL credentials: .* no username", "the right username"),
     ],
 )
-def test_check_tells_why_there_is_no_connection(run, community, greeting, told, fix):
+def test_check_tells_why_there_is_no_connection(run, community, greeting, wording, fix):
     with answering(greeting) as port:
         done = run("check", port=port, env=community.env)
 
-    assert re.search(told, done.stdout), done.stdout
+    assert re.search(wording, done.stdout), done.stdout
     assert fix in done.stdout
 
 
@@ -222,9 +222,9 @@ def test_check_tells_that_no_command_may_be_written(run, community, tmp_path):
     finally:
         broker.kill()
 
-    told = f"Give this user the right to write {m.BASE}/+/tasks/+/command."
-    assert told in done.stdout, done.stdout
-    assert told not in read_only.stdout, "it is not needed"
+    wording = f"Give this user the right to write {m.BASE}/+/tasks/+/command."
+    assert wording in done.stdout, done.stdout
+    assert wording not in read_only.stdout, "it is not needed"
 
 
 def test_check_without_a_registry_tells_to_start_one(run, broker, printer, community):
@@ -322,10 +322,10 @@ def test_watch_tells_where_to_look_if_there_is_nothing_to_show(run, broker):
 
 def test_watch_takes_keys(broker, printer):
     """It tells what became of them, and does nothing where no task is chosen."""
-    asked = []
+    commands = []
 
     def answer(command, task):
-        asked.append((task, command.command, command.hours))
+        commands.append((task, command.command, command.hours))
         printer.carry_out(command, task)
 
     printer.answer = answer
@@ -345,7 +345,7 @@ def test_watch_takes_keys(broker, printer):
 
     try:
         shows("Belt")
-        for keys, told in (
+        for keys, wording in (
             ("djd", "voron.belt: press d again"),
             ("d", "voron.belt: done"),
             ("\x1b[Bs", "voron.rods: not snoozed: not in the script"),
@@ -353,8 +353,8 @@ def test_watch_takes_keys(broker, printer):
             ("jkkdd", "voron.belt: done"),
         ):
             os.write(here, keys.encode())
-            shows(told)
-        assert asked == [
+            shows(wording)
+        assert commands == [
             ("belt", "done", None),
             ("rods", "snooze", 24.0),
             ("belt", "unsnooze", None),
@@ -391,9 +391,9 @@ def test_it_stops_within_two_seconds_and_tells_systemd(community, broker, printe
         begin = time.monotonic()
         assert bridge.stop(signal.SIGTERM) == 0
         assert time.monotonic() - begin < 3, "two seconds, on a machine at rest"
-        told = [notify.recv(100)]
-        while told[-1] != b"STOPPING=1":
-            told.append(notify.recv(100))
+        messages = [notify.recv(100)]
+        while messages[-1] != b"STOPPING=1":
+            messages.append(notify.recv(100))
 
 
 def test_it_can_be_stopped_while_it_waits_for_a_broker(community):
@@ -443,7 +443,7 @@ class HungBridge:
     settings = settings.load(None, {})
 
     def __init__(self):
-        self.asked = []
+        self.commands = []
         self.link = SimpleNamespace(connected=True)
 
     def call(self, function):
@@ -452,7 +452,7 @@ class HungBridge:
         return future
 
     def ask(self, printer, task, make):
-        self.asked.append(make(None, "t").command)
+        self.commands.append(make(None, "t").command)
         return Future()
 
 
@@ -466,7 +466,7 @@ def test_a_hung_broker_freezes_no_key():
         assert shown.key(key)
         shown.refresh()
     assert time.monotonic() - begin < 1
-    assert bridge.asked == ["done", "snooze", "unsnooze"]
+    assert bridge.commands == ["done", "snooze", "unsnooze"]
     assert not shown.key("q")
 
 
@@ -476,9 +476,9 @@ def test_done_asks_once():
     shown.refresh()
     for key in ("j", "d", "j", "d"):
         shown.key(key)
-    assert bridge.asked == []
+    assert bridge.commands == []
     shown.key("d")
-    assert bridge.asked == ["done"]
+    assert bridge.commands == ["done"]
 
 
 def test_check_finds_nothing_wrong_beside_a_bridge_that_runs(

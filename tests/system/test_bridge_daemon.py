@@ -120,7 +120,7 @@ def test_it_stops_within_two_seconds_whoever_hangs(
         daemon = start(relay.port, push=push, metrics=("127.0.0.1", 0))
         until(lambda: daemon.bridge.fleet.printers, "the printer")
         printer.happen("due")
-        until(lambda: ntfy.asked, "the message that hangs")
+        until(lambda: ntfy.requests, "the message that hangs")
         relay.__exit__()
         with Full(relay.port) as full:
             until(full.is_waited_for, "the connection that hangs")
@@ -152,5 +152,5 @@ class Full:
         self._server.close()
 
     def is_waited_for(self):
-        said = Path("/proc/net/tcp").read_text()
-        return f":{self._port:04X} 02 " in said  # SYN_SENT
+        sockets = Path("/proc/net/tcp").read_text()
+        return f":{self._port:04X} 02 " in sockets  # SYN_SENT

@@ -136,10 +136,10 @@ def test_every_metric_of_the_dashboard_is_there(broker):
         with ScriptedPrinter(broker.port):
             until(lambda: bridge.fleet.printers, "the printer")
             text = Exporter(bridge, PushSender(given), lambda: True).text().decode()
-            found = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
+            served = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
     finally:
         bridge.close()
     shown = set(re.findall(r"upkeep_\w+", (DEPLOY / "grafana.json").read_text()))
 
     assert shown
-    assert shown <= found
+    assert shown <= served

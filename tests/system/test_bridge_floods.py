@@ -83,7 +83,7 @@ def test_while_one_client_floods_anothers_set_ends_within_a_second(
         zmq.Context() as context,
     ):
         bridge = community.bridge(broker.port, verbose=False)
-        deaf.answer = lambda *asked: None
+        deaf.answer = lambda *request: None
         gone.say("availability", contract.OFFLINE)
         flooder, other = (Client(context, port_of(community)) for _ in range(2))
         until(lambda: not community.get("gone.online"), "it is offline")

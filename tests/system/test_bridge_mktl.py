@@ -58,8 +58,8 @@ def test_printers_and_tasks_come_and_go_on_the_air(community, broker, printer):
 
     # In mk's words for a KeyError.
     assert "has no 'ender.rods.done'" in community.set("ender.rods.done=1")
-    told = community.mk("get", "upkeep.ender.rods.used").stderr
-    assert "has no 'ender.rods.used'" in told
+    error_text = community.mk("get", "upkeep.ender.rods.used").stderr
+    assert "has no 'ender.rods.used'" in error_text
     assert community.get("voron.rods.used") == 37.5
 
 
@@ -86,9 +86,9 @@ def test_a_refusal_reaches_the_client_in_the_printers_words(community, broker, p
         printer.answer = lambda command, task, code=code: printer.refuse(
             command, task, code, "Klipper is starting"
         )
-        told = community.set("voron.rods.done=1")
-        assert error in told
-        assert "Klipper is starting" in told
+        error_text = community.set("voron.rods.done=1")
+        assert error in error_text
+        assert "Klipper is starting" in error_text
 
 
 def test_what_makes_no_sense_is_refused_here(community, broker, printer):
@@ -102,11 +102,11 @@ def test_what_makes_no_sense_is_refused_here(community, broker, printer):
 def test_many_clients_set_at_once_and_none_starves(community, broker, printer):
     community.bridge(broker.port)
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        asked = [
+        requests = [
             pool.submit(community.set, f"voron.rods.threshold={100 + number}")
             for number in range(8)
         ]
-        assert {each.result() for each in asked} == {""}
+        assert {each.result() for each in requests} == {""}
     assert {each.threshold for each in printer.heard} == {100.0 + n for n in range(8)}
 
 
@@ -115,7 +115,7 @@ def test_hundreds_of_clients_set_and_nobody_waits_for_them(community, broker, pr
     community.bridge(broker.port)
     [file] = (community.folder / "mktl/daemon/port/upkeep").glob("*.req")
     waiting = []
-    printer.answer = lambda *asked: waiting.append(asked)
+    printer.answer = lambda *request: waiting.append(request)
     with zmq.Context() as context, contextlib.ExitStack() as sockets:
 
         def client():
@@ -137,8 +137,8 @@ def test_hundreds_of_clients_set_and_nobody_waits_for_them(community, broker, pr
         ask(reader, b"GET", "used")
         assert [reader.recv_multipart()[2] for _ in range(2)] == [b"ACK", b"REP"]
         assert not any(each.poll(0) for each in clients)
-        for asked in waiting:
-            printer.carry_out(*asked)
+        for request in waiting:
+            printer.carry_out(*request)
         answers = {bytes(each.recv_multipart()[5]) for each in clients}
     assert answers == {b'{"value":true}'}
     assert {each.threshold for each in printer.heard} == set(range(100, 400))
@@ -150,12 +150,12 @@ def test_a_get_does_not_wait_for_a_set(community, broker, printer):
     waiting = []
     printer.answer = lambda command, task: waiting.append((command, task))
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(community.set, "voron.rods.threshold=100")
+        request = pool.submit(community.set, "voron.rods.threshold=100")
         until(lambda: waiting, "the command")
         assert community.get("voron.rods.used") == 37.5
         printer.carry_out(*waiting[0])
         # On a slow machine the GET alone took longer than a printer may.
-        assert asked.result() == "" or "within 5 s" in asked.result()
+        assert request.result() == "" or "within 5 s" in request.result()
 
 
 def test_read_only_refuses_every_set(community, broker, printer):

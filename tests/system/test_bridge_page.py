@@ -186,11 +186,11 @@ def test_the_log_of_the_whole_fleet_is_that_of_its_printers(serve, broker, voron
     entry = Entry(1000, "rods", "done", "anna", "two drops", {"print_time": 149.5})
 
     def answer(printer, when):
-        def said(command, task):
+        def reply(command, task):
             log = (entry._replace(time=when, task=task),) if task == "rods" else ()
             printer.result(Result(command.transaction, task, seq=99, log=log))
 
-        return said
+        return reply
 
     with (
         ScriptedPrinter(broker.port, "ender") as ender,

@@ -46,7 +46,7 @@ class Ntfy:
     def __init__(self):
         self.messages = []
         self.refused = 0
-        self.asked = 0
+        self.requests = 0
         self.status = 200
         self.gate = threading.Event()  # while it is not set nobody is answered
         self.gate.set()
@@ -55,7 +55,7 @@ class Ntfy:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                ntfy.asked += 1
+                ntfy.requests += 1
                 ntfy.gate.wait(20)
                 if ntfy.status == 200:
                     ntfy.messages.append((json.loads(body), dict(self.headers)))
@@ -248,7 +248,7 @@ def test_what_happens_while_one_is_sent_is_kept_at_a_stop(
         heard = []
         people.bridge.events.event_listeners.append(heard.append)
         printer.happen("due")
-        until(lambda: ntfy.asked, "the one that hangs")
+        until(lambda: ntfy.requests, "the one that hangs")
         printer.happen("done")
         until(lambda: len(heard) == 2, "it arrived")
         people.bridge.end()
@@ -258,8 +258,8 @@ def test_what_happens_while_one_is_sent_is_kept_at_a_stop(
     ntfy.gate.set()
     until(lambda: ntfy.messages, "the first")
     with People(broker.port, rule, state=state):
-        told = lambda: [each["message"] for each, _ in ntfy.messages]  # noqa: E731
-        until(lambda: any("was done" in text for text in told()), "the other")
+        texts = lambda: [each["message"] for each, _ in ntfy.messages]  # noqa: E731
+        until(lambda: any("was done" in text for text in texts()), "the other")
 
 
 def test_a_text_may_be_empty(broker, printer, ntfy):
@@ -441,10 +441,10 @@ def test_a_text_from_a_printer_reaches_telegram_as_it_was_written(
     with People(broker.port, Rule(to=(address,))):
         printer.happen("due", message=text)
         until(lambda: ntfy.messages, "the message")
-    [(said, _)] = ntfy.messages
-    assert said.get("parse_mode", "HTML") == "HTML"
-    assert "<a " not in said["text"]
-    shown = re.sub(r"</?[bi]>", "", said["text"])
+    [(message, _)] = ntfy.messages
+    assert message.get("parse_mode", "HTML") == "HTML"
+    assert "<a " not in message["text"]
+    shown = re.sub(r"</?[bi]>", "", message["text"])
     assert html.unescape(shown.replace("&nbsp;", " ")).count(text) == 1
 
 
@@ -456,11 +456,11 @@ def test_a_printer_that_cannot_be_shown_costs_no_other_its_metrics(
         record = people.bridge.fleet.printers["ender"].tasks["rods"]
         record.values = ("spoiled",) * len(record.values)
         with scraping(people) as scraped:
-            found = scraped()
+            samples = scraped()
             scraped()
-    assert 'upkeep_task_used{printer="voron",task="rods",unit="hour"}' in found
-    assert "ender" not in "".join(found)
-    assert found["upkeep_scrape_failures_total"] == 1.0
+    assert 'upkeep_task_used{printer="voron",task="rods",unit="hour"}' in samples
+    assert "ender" not in "".join(samples)
+    assert samples["upkeep_scrape_failures_total"] == 1.0
     assert caplog.text.count("printer ender is left out") == 1
 
 
@@ -486,7 +486,7 @@ def test_metrics_follow_the_fleet(broker, printer):
     with People(broker.port) as people, scraping(people) as scraped:
         task = '{printer="voron",task="rods"}'
         labels = '{printer="voron",task="rods",unit="hour"}'
-        found = scraped()
+        samples = scraped()
         expected = {
             f"upkeep_task_used{labels}": 37.5,
             f"upkeep_task_remaining{labels}": 112.5,
@@ -513,23 +513,27 @@ def test_metrics_follow_the_fleet(broker, printer):
             "upkeep_connects_total": 1.0,
             "upkeep_push_sent_total": 0.0,
         }
-        assert expected.items() <= found.items(), found
-        assert 0 < found["upkeep_delay_seconds"] < 20
-        assert found["upkeep_messages_total"] >= len(m.printer())
-        assert found["upkeep_messages_superseded_total"] >= 0.0
+        assert expected.items() <= samples.items(), samples
+        assert 0 < samples["upkeep_delay_seconds"] < 20
+        assert samples["upkeep_messages_total"] >= len(m.printer())
+        assert samples["upkeep_messages_superseded_total"] >= 0.0
 
         problem = 'upkeep_task_problem{printer="voron",task="rods"}'
-        assert found[problem] == found['upkeep_printer_problem{printer="voron"}'] == 0.0
+        assert (
+            samples[problem]
+            == samples['upkeep_printer_problem{printer="voron"}']
+            == 0.0
+        )
 
         printer.change(
             status="due", limits=(m.limit(used=151.0),), time=2000.0, problem="No."
         )
         due = 'upkeep_task_status{printer="voron",task="rods",status="due"}'
         until(lambda: scraped()[due], "it is due")
-        found = scraped()
-        assert found[problem] == 1.0
-        assert found[f"upkeep_task_remaining{labels}"] == -1.0
-        assert found['upkeep_printer_last_seen_seconds{printer="voron"}'] == 2000.0
+        samples = scraped()
+        assert samples[problem] == 1.0
+        assert samples[f"upkeep_task_remaining{labels}"] == -1.0
+        assert samples['upkeep_printer_last_seen_seconds{printer="voron"}'] == 2000.0
 
         for rest in m.printer():
             printer._client.publish(rest, b"", qos=1, retain=True)
@@ -557,10 +561,12 @@ def test_a_printer_that_is_gone_was_not_seen_when_the_bridge_began(broker, print
     """The broker tells its last words anew, and that it is offline."""
     printer.leave()
     with People(broker.port) as people, scraping(people) as scraped:
-        found = scraped()
-    assert found['upkeep_printer_online{printer="voron"}'] == 0.0
-    assert found['upkeep_printer_last_seen_seconds{printer="voron"}'] == 1000.0
-    assert found['upkeep_printer_silent_seconds{printer="voron"}'] > time.time() - 2000
+        samples = scraped()
+    assert samples['upkeep_printer_online{printer="voron"}'] == 0.0
+    assert samples['upkeep_printer_last_seen_seconds{printer="voron"}'] == 1000.0
+    assert (
+        samples['upkeep_printer_silent_seconds{printer="voron"}'] > time.time() - 2000
+    )
 
 
 def test_a_scrape_holds_the_bridge_for_a_part_of_the_fleet_at_once(

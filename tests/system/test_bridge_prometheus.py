@@ -56,8 +56,8 @@ def get(port, path):
 
 def query(port, text):
     quoted = urllib.request.quote(text)
-    found = json.loads(get(port, f"/api/v1/query?query={quoted}"))
-    return found["data"]["result"]
+    result = json.loads(get(port, f"/api/v1/query?query={quoted}"))
+    return result["data"]["result"]
 
 
 def test_a_prometheus_runs_the_rules(metrics, tmp_path):

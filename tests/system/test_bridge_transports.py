@@ -26,8 +26,8 @@ def command(**broker):
     bridge.start()
     try:
         assert bridge.ready.wait(30), "it is not ready"
-        asked = bridge.ask("voron", "rods", lambda _, ident: Command("done", ident))
-        assert asked.result(30).ok
+        request = bridge.ask("voron", "rods", lambda _, ident: Command("done", ident))
+        assert request.result(30).ok
         return bridge.fleet.printers["voron"].tasks["rods"].named()["done_count"]
     finally:
         bridge.close()
@@ -152,5 +152,5 @@ def test_printers_of_several_base_topics_are_read_and_commanded(broker):
         assert set(bridge.fleet.printers) == {"voron", "ender"}
         for slug in ("voron", "ender"):
             until(lambda: bridge.fleet.printers[slug].online, "it is online")  # noqa: B023
-            asked = bridge.ask(slug, "rods", lambda _, ident: Command("done", ident))
-            assert asked.result(30).ok
+            request = bridge.ask(slug, "rods", lambda _, ident: Command("done", ident))
+            assert request.result(30).ok

@@ -53,17 +53,17 @@ def test_a_connection_without_a_request_is_closed_and_said_nothing_of(serve, cap
 
 def test_a_client_that_goes_before_its_answer_is_said_nothing_of(serve, capfd, caplog):
     caplog.set_level(logging.DEBUG)
-    asked, gone = threading.Event(), threading.Event()
+    is_requested, gone = threading.Event(), threading.Event()
 
     def answer(path):
-        asked.set()
+        is_requested.set()
         assert gone.wait(20)
         return 200, PLAIN, b"x" * (1 << 24)
 
     port = serve(whole=0.2, get=answer)
     with connection(port) as hasty:
         hasty.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        assert asked.wait(20)
+        assert is_requested.wait(20)
     gone.set()
     assert get(port)
     assert "Traceback" not in capfd.readouterr().err

@@ -72,23 +72,23 @@ def length(number):
 
 def read_all(connection):
     """Return what was published, and the bytes that are left to paho."""
-    said, left = [], b""
+    publications, left = [], b""
     while True:
         connection.fill()
         while True:
             publication = connection.packets.publication()
             if publication is not None:
-                said.append(publication)
+                publications.append(publication)
                 continue
             try:
-                came = connection.recv(7)
+                data = connection.recv(7)
             except BlockingIOError:
                 break
-            if not came:
-                return said, left
-            left += came
+            if not data:
+                return publications, left
+            left += data
         if not connection._connection.chunks and not connection._connection.end:
-            return said, left
+            return publications, left
 
 
 publications = st.builds(
@@ -108,11 +108,11 @@ def test_a_stream_cut_anywhere_is_the_same_packets(packets, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
     chunks = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, None], strict=True)]
     connection = BufferedSocket(Cable(*chunks), five=False)
-    said, left = read_all(connection)
+    publications, left = read_all(connection)
 
     taken = [each for each in packets if each[0] & 0xF6 == 0x32]
     assert left == b"".join(each for each in packets if each[0] & 0xF6 != 0x32)
-    assert [rebuilt(*each) for each in zip(said, taken, strict=True)] == taken
+    assert [rebuilt(*each) for each in zip(publications, taken, strict=True)] == taken
     mids = b"".join(b"\x40\x02" + mid_of(each) for each in taken)
     connection.flush()
     assert connection._connection.sent == mids
@@ -126,17 +126,19 @@ def mid_of(packet):
     return packet[at : at + 2]
 
 
-def rebuilt(said, packet):
+def rebuilt(publication, packet):
     mid = int.from_bytes(mid_of(packet), "big")
-    return publish(said.topic, said.payload, mid, retained=said.retained)
+    return publish(
+        publication.topic, publication.payload, mid, retained=publication.retained
+    )
 
 
 @given(st.binary(max_size=200), st.booleans())
 def test_whatever_bytes_come_reading_them_raises_nothing(garbage, five):
     """What is no packet is paho's to complain about."""
     connection = BufferedSocket(Cable(garbage, end=True), five=five)
-    said, left = read_all(connection)
-    assert all(isinstance(each, Publication) for each in said)
+    publications, left = read_all(connection)
+    assert all(isinstance(each, Publication) for each in publications)
     assert len(left) <= len(garbage)
 
 
@@ -151,8 +153,8 @@ def test_properties_of_mqtt_5_are_passed_over():
     short = publish("a/b", b"1", properties=b"\x02\x01\x01")
     none = publish("a/b", b"2", properties=b"\x00")
     many = publish("a/b", b"3", properties=b"\x80\x01" + bytes(128))
-    said, left = read_all(BufferedSocket(Cable(short + none + many), five=True))
-    assert [each.payload for each in said] == [b"1", b"2"]
+    publications, left = read_all(BufferedSocket(Cable(short + none + many), five=True))
+    assert [each.payload for each in publications] == [b"1", b"2"]
     assert left == many
 
 
@@ -189,7 +191,7 @@ def test_a_body_of_more_than_a_megabyte_is_skipped_and_acknowledged(
     first, last = publish("a", before), publish("b", b"after", mid=3)
     stream = first + oversized(qos, size) + last
     reader = PacketReader(five=False)
-    found, most, left = [], 0, b""
+    kept, most, left = [], 0, b""
     for at in range(0, len(stream), chunk):
         reader.feed(stream[at : at + chunk])
         most = max(most, reader.size)
@@ -198,9 +200,9 @@ def test_a_body_of_more_than_a_megabyte_is_skipped_and_acknowledged(
             if publication is None:
                 left += reader.read(1 << 30)
             else:
-                found.append(publication)
+                kept.append(publication)
     long = len(b"a/long") + 2 + (2 if qos else 0) + size > MAX_BODY
-    payloads = [each.payload for each in found if len(each.payload) < 1000]
+    payloads = [each.payload for each in kept if len(each.payload) < 1000]
     assert payloads == [before, b"after"]
     assert most < MAX_BODY + 2 * chunk + 200
     if long:

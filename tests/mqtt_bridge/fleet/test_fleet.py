@@ -31,9 +31,9 @@ class Mirror:
         self.items = {}
         self.changes = Changes()
 
-    def hear(self, said):
+    def hear(self, payloads):
         changes = self.changes = Changes()
-        for topic, payload in said.items():
+        for topic, payload in payloads.items():
             self.fleet.receive(topic, payload, NOW, changes)
         self._apply(changes)
 
@@ -88,10 +88,10 @@ def test_the_order_of_retained_messages_does_not_matter():
     orders = random.Random(7)
     expected = None
     for _ in range(20):
-        said = list(m.printer(tasks=(m.state(), m.state("belt"))).items())
-        orders.shuffle(said)
+        payloads = list(m.printer(tasks=(m.state(), m.state("belt"))).items())
+        orders.shuffle(payloads)
         made = Mirror()
-        made.hear(dict(said))
+        made.hear(dict(payloads))
         values = {key: made[key] for key in made.items}
         expected = expected or values
         assert values == expected
@@ -258,9 +258,11 @@ def test_meters_of_any_name_are_keys():
     """A meter may be called as one of the printer's own items, or as nobody would."""
     made = Mirror()
     names = ("due", "fan on", "fan.on")
-    said = m.printer(meters=names)
-    said[m.topic("voron", "meters")] = m.meters(**dict.fromkeys(names, 1.0)).encode()
-    made.hear(said)
+    payloads = m.printer(meters=names)
+    payloads[m.topic("voron", "meters")] = m.meters(
+        **dict.fromkeys(names, 1.0)
+    ).encode()
+    made.hear(payloads)
 
     assert made["voron.due"] == 0
     assert made["voron.meter_due"] == 1.0
@@ -281,9 +283,11 @@ def test_no_name_makes_a_key_that_a_catalog_refuses():
         for number, first in enumerate(range(0, len(names), most))
     ]
     made = Mirror()
-    said = m.printer("p" * 63, tasks=tuple(tasks), meters=names)
-    said[m.topic("p" * 63, "meters")] = m.meters(**dict.fromkeys(names, 1.0)).encode()
-    made.hear(said)
+    payloads = m.printer("p" * 63, tasks=tuple(tasks), meters=names)
+    payloads[m.topic("p" * 63, "meters")] = m.meters(
+        **dict.fromkeys(names, 1.0)
+    ).encode()
+    made.hear(payloads)
 
     described = {key: place.description for key, place in made.items.items()}
     assert len(check_items(described)) == len(made.items)
@@ -515,8 +519,8 @@ def test_a_task_that_changes_its_limits_is_counted_anew():
 def test_printers_below_several_base_topics_are_one_fleet(caplog):
     mirror = Mirror(bases=("farm/one", "farm/two"))
     for base in ("farm/one", "farm/two"):
-        said = m.printer("p" + base[-3:])
-        mirror.hear({t.replace(m.BASE, base): each for t, each in said.items()})
+        payloads = m.printer("p" + base[-3:])
+        mirror.hear({t.replace(m.BASE, base): each for t, each in payloads.items()})
     printers = mirror.fleet.printers
     assert {slug: each.base for slug, each in printers.items()} == {
         "pone": "farm/one", "ptwo": "farm/two",
@@ -601,11 +605,11 @@ def test_what_arrives_behind_its_successor_is_dropped(seq, time, is_taken):
 
 @pytest.mark.parametrize("meters", [(), ("print_time",)])
 def test_a_printer_that_names_meters_is_whole_only_with_their_readings(meters):
-    said = m.printer(meters=meters)
+    payloads = m.printer(meters=meters)
     readings = m.topic("voron", "meters")
-    payload = said.pop(readings)
+    payload = payloads.pop(readings)
     mirror = Mirror()
-    mirror.hear(said)
+    mirror.hear(payloads)
     assert mirror.fleet.missing() == ({"voron": [readings]} if meters else {})
     mirror.hear({readings: payload})
     assert mirror.fleet.missing() == {}
@@ -629,8 +633,8 @@ def test_a_key_that_comes_back_within_a_batch_is_placed_and_not_removed(mirrored
 
 
 def test_the_time_of_a_meter_is_that_of_its_reading(mirrored):
-    said = m.meters(2, 2000.0, print_time=13.0).encode()
-    mirrored.hear({m.topic("voron", "meters"): said})
+    payloads = m.meters(2, 2000.0, print_time=13.0).encode()
+    mirrored.hear({m.topic("voron", "meters"): payloads})
     assert mirrored.rows() == {"voron.print_time": (13.0, 2000.0)}
 
 

@@ -18,7 +18,7 @@ NOON = 12 * 3600.0  # of 1 January 1970
 MIDNIGHT = 24 * 3600.0
 
 
-def told(event="due", seq=1, task="rods", printer="voron", done_count=0, **fields):
+def event_of(event="due", seq=1, task="rods", printer="voron", done_count=0, **fields):
     fields = {"label": "Oil the rods", "message": "One drop.", **fields}
     made = Event(seq, 0.0, task, event, **fields)
     return PrinterEvent(printer, "Voron", "http://voron", made, done_count)
@@ -57,7 +57,7 @@ def kept(made):
 def test_an_event_becomes_a_note_in_the_rules_words():
     made = notifier(Rule(to=("a://",), title="{label}", text="{what} on {slug}"))
 
-    assert made.happened(told(guide="http://guide"), NOON)
+    assert made.happened(event_of(guide="http://guide"), NOON)
     [note] = sent(made, NOON)
     assert (note.title, note.text) == ("Oil the rods", "It is due on voron")
     assert (note.guide, note.url) == ("http://guide", "http://voron")
@@ -65,25 +65,25 @@ def test_an_event_becomes_a_note_in_the_rules_words():
 
 def test_an_event_is_told_once():
     made = notifier()
-    assert made.happened(told(), NOON)
-    assert not made.happened(told(), NOON)
+    assert made.happened(event_of(), NOON)
+    assert not made.happened(event_of(), NOON)
     assert len(sent(made, NOON)) == 1
-    assert made.happened(told(seq=2), NOON)
+    assert made.happened(event_of(seq=2), NOON)
 
 
 def test_an_event_is_told_once_over_restarts():
     made = notifier()
-    made.happened(told(), NOON)
+    made.happened(event_of(), NOON)
     sent(made, NOON)
 
     again = notifier()
     again.restore(kept(made))
-    assert not again.happened(told(), NOON)
+    assert not again.happened(event_of(), NOON)
 
 
 def test_what_was_being_sent_at_a_stop_is_sent_after_it():
     made = notifier()
-    made.happened(told(), NOON)
+    made.happened(event_of(), NOON)
     made.due(NOON)
 
     again = notifier()
@@ -102,7 +102,7 @@ def test_a_damaged_memory_is_left_out(kept):
     made = notifier()
     made.restore(kept)
 
-    assert made.happened(told(), NOON)
+    assert made.happened(event_of(), NOON)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_damaged_memory_is_left_out(kept):
 def test_a_rule_chooses_by_printer_task_and_event(rule, fits):
     made = notifier(Rule(to=("a://",), **rule))
 
-    assert made.happened(told(), NOON) is fits
+    assert made.happened(event_of(), NOON) is fits
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_in_quiet_hours_nothing_is_sent(hour, waits):
     """From 22:00 to 07:00, over midnight."""
     made = notifier(quiet=(22 * 60, 7 * 60))
     now = hour * 3600.0
-    made.happened(told(), now)
+    made.happened(event_of(), now)
 
     assert made.next() == now + waits * 3600
     assert len(sent(made, now)) == (not waits)
@@ -139,7 +139,7 @@ def test_in_quiet_hours_nothing_is_sent(hour, waits):
 def test_what_waited_is_told_together():
     made = notifier(quiet=(22 * 60, 7 * 60))
     for seq in range(3):
-        made.happened(told(seq=seq, label=f"Task {seq}"), MIDNIGHT)
+        made.happened(event_of(seq=seq, label=f"Task {seq}"), MIDNIGHT)
 
     [note] = sent(made, MIDNIGHT + 7 * 3600)
     assert "3 messages" in note.title
@@ -148,8 +148,8 @@ def test_what_waited_is_told_together():
 
 def test_a_digest_is_sent_once_a_day():
     made = notifier(digest=8 * 60)
-    made.happened(told(seq=1), NOON)
-    made.happened(told(seq=2), NOON + 3600)
+    made.happened(event_of(seq=1), NOON)
+    made.happened(event_of(seq=2), NOON + 3600)
 
     assert sent(made, NOON + 19 * 3600) == []
     assert len(sent(made, NOON + 20 * 3600)) == 1
@@ -184,7 +184,7 @@ def test_the_clock_on_the_wall_counts_when_clocks_are_changed(setting, now, then
     made = notifier(
         zone=BERLIN, **{name: times[text] for name, text in setting.items()}
     )
-    made.happened(told(), berlin(*now))
+    made.happened(event_of(), berlin(*now))
 
     assert made.next() == berlin(*then)
 
@@ -193,7 +193,7 @@ def test_what_comes_in_an_hour_that_comes_twice_waits_for_its_second_end():
     """Quiet until half past two: it is a quarter past two for the second time."""
     made = notifier(zone=BERLIN, quiet=(22 * 60, 150))
     now = datetime(2026, 10, 25, 2, 15, tzinfo=BERLIN, fold=1).timestamp()
-    made.happened(told(), now)
+    made.happened(event_of(), now)
 
     assert made.next() == now + 900
 
@@ -202,7 +202,7 @@ def test_what_is_tried_again_keeps_the_quiet_hours():
     made = notifier(quiet=(22 * 60, 7 * 60))
     late = 22 * 3600.0 - 1
     for seq in range(2):
-        made.happened(told(seq=seq), late)
+        made.happened(event_of(seq=seq), late)
     for each in made.due(late):
         assert made.failed(each, late)
 
@@ -212,7 +212,7 @@ def test_what_is_tried_again_keeps_the_quiet_hours():
 
 def test_a_digest_that_fails_is_tried_again_on_the_same_day():
     made = notifier(digest=8 * 60)
-    made.happened(told(), 0.0)
+    made.happened(event_of(), 0.0)
     [waiting] = made.due(8 * 3600.0)
     made.failed(waiting, 8 * 3600.0)
 
@@ -221,7 +221,7 @@ def test_a_digest_that_fails_is_tried_again_on_the_same_day():
 
 def test_what_waits_goes_to_no_other_address_than_it_was_for():
     made = notifier(Rule(to=("a://", "b://")))
-    made.happened(told(), NOON)
+    made.happened(event_of(), NOON)
     remembered = kept(made)
     assert "a://" not in str(remembered), "addresses hold tokens"
 
@@ -232,7 +232,7 @@ def test_what_waits_goes_to_no_other_address_than_it_was_for():
 
 def test_each_address_is_tried_again_by_itself():
     made = notifier(Rule(to=("a://", "b://")))
-    made.happened(told(), NOON)
+    made.happened(event_of(), NOON)
     first, second = made.due(NOON)
     made.sent(first)
     assert made.failed(second, NOON)
@@ -246,7 +246,7 @@ def test_each_address_is_tried_again_by_itself():
 
 def test_after_two_days_it_is_no_news():
     made = notifier()
-    made.happened(told(), NOON)
+    made.happened(event_of(), NOON)
     [waiting] = made.due(NOON)
 
     assert not made.failed(waiting, NOON + GIVE_UP + 1)
@@ -255,8 +255,8 @@ def test_after_two_days_it_is_no_news():
 
 def test_only_what_asks_for_work_gets_buttons():
     made = notifier(Rule(to=("a://",), events=("due", "done"), buttons=True))
-    made.happened(told("due", 1), NOON)
-    made.happened(told("done", 2), NOON)
+    made.happened(event_of("due", 1), NOON)
+    made.happened(event_of("done", 2), NOON)
 
     assert [note.task for note in sent(made, NOON)] == ["rods", ""]
 
@@ -273,35 +273,35 @@ def looked():
 
 def test_what_became_due_while_nobody_listened_is_told_once():
     made = looked()
-    assert made.stand(VORON, [told(seq=5)], NOON)
-    assert not made.stand(VORON, [told(seq=6)], NOON), "it still stands so"
-    assert made.stand(VORON, [told(seq=7, done_count=1)], NOON), "done in between"
+    assert made.stand(VORON, [event_of(seq=5)], NOON)
+    assert not made.stand(VORON, [event_of(seq=6)], NOON), "it still stands so"
+    assert made.stand(VORON, [event_of(seq=7, done_count=1)], NOON), "done in between"
     assert made.waiting == 2
 
 
 def test_what_was_told_when_it_happened_is_not_told_as_standing():
     made = looked()
-    made.happened(told(seq=5), NOON)
+    made.happened(event_of(seq=5), NOON)
 
-    assert not made.stand(VORON, [told(seq=9)], NOON)
+    assert not made.stand(VORON, [event_of(seq=9)], NOON)
 
 
 def test_what_a_printer_has_due_at_first_sight_is_not_told():
     """Nor later; what happens from then on is."""
     made = notifier()
-    made.stand(VORON, [told()], NOON)
-    made.stand(VORON, [told()], NOON)
+    made.stand(VORON, [event_of()], NOON)
+    made.stand(VORON, [event_of()], NOON)
     assert made.waiting == 0
 
-    assert made.happened(told(), NOON), "a reminder"
-    assert made.stand(VORON, [told(done_count=1)], NOON)
+    assert made.happened(event_of(), NOON), "a reminder"
+    assert made.stand(VORON, [event_of(done_count=1)], NOON)
 
 
 def test_a_printer_that_was_here_before_is_known_after_a_restart():
     again = notifier()
     again.restore(kept(looked()))
 
-    assert again.stand(VORON, [told()], NOON)
+    assert again.stand(VORON, [event_of()], NOON)
     assert again.waiting == 1
 
 
@@ -311,7 +311,7 @@ def test_a_printer_that_moved_away_is_new_when_it_comes_back():
     away.restore(kept(looked()), owns=lambda printer: False)
     back = notifier()
     back.restore(kept(away))
-    back.stand(VORON, [told()], NOON)
+    back.stand(VORON, [event_of()], NOON)
 
     assert back.waiting == 0
 
@@ -320,8 +320,8 @@ def test_a_printer_that_floods_an_address_is_put_together():
     """Ten messages in a second are ten vibrations of a phone: five, and then one."""
     made = notifier()
     for seq in range(12):
-        made.happened(told(seq=seq), NOON)
-    made.happened(told(printer="ender"), NOON)
+        made.happened(event_of(seq=seq), NOON)
+    made.happened(event_of(printer="ender"), NOON)
     at_once = sent(made, NOON)
     assert len(at_once) == BURST + 1
     assert "ender" in {note.printer for note in at_once}
@@ -334,7 +334,7 @@ def test_a_printer_that_floods_an_address_is_put_together():
 def test_more_than_can_be_read_is_only_counted():
     made = notifier()
     for seq in range(200):
-        made.happened(told(seq=seq), NOON)
+        made.happened(event_of(seq=seq), NOON)
     assert made.waiting <= BURST + MOST_HELD
     sent(made, NOON)
     [batch] = sent(made, made.next())
@@ -345,14 +345,14 @@ def test_more_than_can_be_read_is_only_counted():
 
 def test_texts_are_cut():
     made = notifier(Rule(to=("a://",), title="{label}", text="{message}"))
-    made.happened(told(label="x" * 1000, message="y" * 5000), NOON)
+    made.happened(event_of(label="x" * 1000, message="y" * 5000), NOON)
     [note] = sent(made, NOON)
     assert (len(note.title), len(note.text)) == (250, 3500)
 
 
 def test_a_link_to_anything_but_a_web_page_is_left_out():
     made = notifier()
-    made.happened(told(guide="javascript:alert(1)"), NOON)
+    made.happened(event_of(guide="javascript:alert(1)"), NOON)
     assert sent(made, NOON)[0].guide == ""
 
 
@@ -360,6 +360,6 @@ def test_events_that_were_told_are_remembered_up_to_a_limit(monkeypatch):
     monkeypatch.setattr(rules, "REMEMBERED", 4)
     made = notifier()
     for seq in range(10):
-        made.happened(told(seq=seq), NOON)
+        made.happened(event_of(seq=seq), NOON)
     assert len(made._pushed) == 4
-    assert not made.happened(told(seq=9), NOON)
+    assert not made.happened(event_of(seq=9), NOON)

@@ -45,7 +45,7 @@ push.rule = [{ to = "a", buttons = true }]
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "wording"),
     [
         ("[broker]\nport = 'abc'", "broker.port is 'abc', not a number from 1 to"),
         ("[broker]\nport = true", "broker.port is True, not a number"),
@@ -80,10 +80,10 @@ push.rule = [{ to = "a", buttons = true }]
         ("[", "is no TOML"),
     ],
 )  # fmt: skip
-def test_a_wrong_setting_is_told_with_what_is_allowed(load, text, told):
+def test_a_wrong_setting_is_told_with_what_is_allowed(load, text, wording):
     with pytest.raises(SettingsError) as error:
         load(text)
-    assert told in str(error.value)
+    assert wording in str(error.value)
     assert re.match(r"/.*/bridge\.toml(: | is no TOML)", str(error.value))
 
 
@@ -103,15 +103,15 @@ def test_where_a_wrong_value_was_set_is_told(load):
 
 
 @pytest.mark.parametrize(
-    ("environ", "flags", "told"),
+    ("environ", "flags", "wording"),
     [
         ({"UPKEEP_BROKER_HOTS": "x"}, [], "did you mean UPKEEP_BROKER_HOST?"),
         ({}, ["broker.hots=x"], "did you mean broker.host?"),
         ({}, ["push.rule.0.buttons=true"], "rules stand in the file alone"),
     ],
 )
-def test_what_is_no_setting_is_told_with_the_nearest(load, environ, flags, told):
-    with pytest.raises(SettingsError, match=re.escape(told)):
+def test_what_is_no_setting_is_told_with_the_nearest(load, environ, flags, wording):
+    with pytest.raises(SettingsError, match=re.escape(wording)):
         load("[[push.rule]]\nto = 'json://a'", environ, flags)
 
 
@@ -207,9 +207,9 @@ def test_no_error_shows_what_may_hold_a_token(load, text):
     ],
 )
 def test_what_was_told_is_kept_where_a_program_keeps_such(environ, state):
-    told = settings.load(None, environ, ["store.alias=part1"]).push.state
+    wording = settings.load(None, environ, ["store.alias=part1"]).push.state
 
-    assert told == state.format("push-upkeep-part1.db")
+    assert wording == state.format("push-upkeep-part1.db")
 
 
 def test_a_main_bridge_and_its_standby_take_each_others_place(load):

@@ -51,8 +51,8 @@ def test_every_limit_has_its_own_numbers_and_unit(show):
 
 
 def test_what_left_is_shown_no_more(show):
-    said = m.printer(tasks=(m.state(), m.state("belts")))
-    view = show({**said, m.topic("voron", "info"): m.info("rods").encode()})
+    payloads = m.printer(tasks=(m.state(), m.state("belts")))
+    view = show({**payloads, m.topic("voron", "info"): m.info("rods").encode()})
     assert [task["task"] for task in view["tasks"]] == ["rods"]
 
 
