@@ -21,6 +21,7 @@ from mqtt_bridge import metrics
 from mqtt_bridge.assembly import make_bridge
 from mqtt_bridge.contract import Command
 from mqtt_bridge.http_server import HttpServer, Routes
+from mqtt_bridge.metrics import Exporter
 from mqtt_bridge.metrics import serve as serve_metrics
 from mqtt_bridge.push import rules
 from mqtt_bridge.push.link_server import LinkServer
@@ -467,7 +468,7 @@ def test_a_printer_that_cannot_be_shown_costs_no_other_its_metrics(
 @contextlib.contextmanager
 def scraping(people):
     """Gives what reads the metrics: series with their values."""
-    web = serve_metrics(people.bridge, ("127.0.0.1", 0), people.pusher)
+    web = serve_metrics(Exporter(people.bridge, people.pusher), ("127.0.0.1", 0))
 
     def scraped():
         address = f"http://127.0.0.1:{web.port}/metrics"

@@ -12,7 +12,7 @@ import pytest
 
 from mqtt_bridge.assembly import make_bridge
 from mqtt_bridge.exposition import METRICS
-from mqtt_bridge.metrics import serve
+from mqtt_bridge.metrics import Exporter, serve
 from mqtt_bridge.settings import Broker, Settings
 from tests import programs
 from tests.fakes.mosquitto import free_port
@@ -39,7 +39,7 @@ def metrics(broker):
     settings = Settings(broker=Broker(host="127.0.0.1", port=broker.port))
     bridge = make_bridge(settings, Items())
     bridge.start()
-    web = serve(bridge, ("127.0.0.1", 0), None)
+    web = serve(Exporter(bridge, None), ("127.0.0.1", 0))
     with ScriptedPrinter(broker.port) as printer:
         printer.change(status="due")
         until(lambda: bridge.fleet.printers, "the printer")
@@ -107,7 +107,7 @@ def test_a_health_address_answers_while_the_bridge_starts(broker):
     settings = Settings(broker=Broker(host="127.0.0.1", port=1))
     bridge = make_bridge(settings, Items())
     bridge.start()
-    web = serve(bridge, ("127.0.0.1", 0), None)
+    web = serve(Exporter(bridge, None), ("127.0.0.1", 0))
     try:
         assert get(web.port, "/health") == b"starting\n"
         with pytest.raises(urllib.error.HTTPError, match="503"):
