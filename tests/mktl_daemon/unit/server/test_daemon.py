@@ -264,10 +264,11 @@ def test_an_address_that_is_not_on_the_list_hears_nothing(start, caplog):
         listener.linger = 0
         listener.subscribe(b"")
         monitor = listener.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
-        listener.connect(f"tcp://127.0.0.1:{daemon.pub.port}")
+        # An address of its own: each is reported once in a process.
+        listener.connect(f"tcp://127.0.0.3:0;127.0.0.1:{daemon.pub.port}")
         assert monitor.poll(DEADLINE * 1000), "it is not turned away"
         daemon.store["text"].publish("pear")
         assert not listener.poll(300)
         listener.disable_monitor()
         monitor.close(linger=0)
-    assert "127.0.0.1" in caplog.text
+    assert "127.0.0.3" in caplog.text
