@@ -130,12 +130,15 @@ def forget(hears: Listener, about: str) -> None:
 
 def retained(hears: Listener, kind: str) -> dict[str, Any]:
     """What the broker keeps of the Voron: by task for `tasks`, else the one message."""
-    hears.wait(lambda told: told.topic.endswith("/availability") and told.retained)
-    found = {
-        told.topic.rsplit("/", 1)[-1]: json.loads(told.payload)
-        for told in hears.heard
-        if told.retained and f"/voron/{kind}" in told.topic
-    }
+    wanted = [f"tasks/{task}" for task in TASKS] if kind == "tasks" else [kind]
+    found = {}
+    for each in wanted:
+        told = hears.wait(
+            lambda told, each=each: (
+                told.retained and told.topic.endswith(f"/voron/{each}")
+            )  # type: ignore[misc]
+        )
+        found[each.rsplit("/", 1)[-1]] = json.loads(told.payload)
     return found if kind == "tasks" else found[kind]
 
 

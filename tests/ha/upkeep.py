@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.ha.home_assistant import HomeAssistant, shown
+from tests.ha.home_assistant import HomeAssistant, shown, until
 
 DOMAIN = "klipper_upkeep"
 STATUS = "sensor.voron_filter_status"
@@ -36,6 +36,15 @@ def set_up(home: HomeAssistant) -> None:
         else:
             home.flow(DOMAIN, {"base_topic": DOMAIN})
     home.wait(TODO, known)
+    until(lambda: hears_printer(home), "the integration to hear the printer")
+
+
+def hears_printer(home: HomeAssistant) -> bool:
+    """Whether the integration knows that the Voron is on."""
+    entry = entries(home)[0]["entry_id"]
+    told = home.http("GET", f"/api/diagnostics/config_entry/{entry}")
+    printer = told["data"]["printers"].get("voron")
+    return printer is not None and bool(printer["online"])
 
 
 def listed_issues(home: HomeAssistant) -> dict[str, dict[str, Any]]:
