@@ -57,3 +57,30 @@ def test_a_file_tells_what_it_will_make_due_and_what_it_made(make_printer):
     until(lambda: heard(printer, made), "what the print made due")
     assert heard(printer, f"Maintenance: {PASSES}") == 1
     assert printer.state()[0] == "ready"
+
+
+LEARNS = """
+[maintain]
+learn: True
+[maintain rails]
+label: Grease the rails
+trigger: print_time
+threshold: 200
+"""
+ASKS = "You do this at 240 h, not at 200 h. Set 240 h?"
+
+
+def test_what_is_done_three_times_alike_is_suggested_and_set(make_printer):
+    printer = make_printer(LEARNS)
+    assert printer.start() == ("ready", "Printer is ready")
+    for hours in (100, 240, 238, 245):
+        printer.gcode(f"ADJUST_MAINTENANCE NAME=rails USED={hours}")
+        printer.gcode("MAINTENANCE_DONE NAME=rails CONDITION=worn")
+    until(lambda: heard(printer, f"prompt_text {ASKS}"), "the suggestion")
+
+    printer.restart("FIRMWARE_RESTART")
+    assert ASKS in printer.console("CHECK_MAINTENANCE NAME=rails")
+    assert "done, worn" in printer.console("MAINTENANCE_LOG NAME=rails LIMIT=1")
+    printer.gcode("MAINTENANCE_LEARN NAME=rails SET=1")
+    assert printer.task("rails")["threshold"] == 240.0
+    assert ASKS not in printer.console("CHECK_MAINTENANCE NAME=rails")
