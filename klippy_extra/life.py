@@ -243,6 +243,18 @@ class Life:
             for task in tasks.values()
             if any(limit.threshold == 0.0 for limit in task.plan.limits)
         ]
+        for slug in self.upkeep.rack.plans:
+            missing = self.upkeep.rack.missing(slug)
+            if missing:
+                texts.append(
+                    tr(
+                        "{section}: This printer has no place '{place}', so the part is"
+                        " on the shelf. There are: {places}.",
+                        section=f"[maintain_part {tasks[slug].name}]",
+                        place=missing,
+                        places=", ".join(self.upkeep.rack.places),
+                    )
+                )
         for slug, problems in wrong.items():
             section = f"[maintain {tasks[slug].name}]"
             texts += [f"{section}: {problem}" for problem in problems]

@@ -15,13 +15,15 @@ from .guard import guarded
 from .language import mark, tr
 from .life import Life
 from .mqtt.connection import require_paho
+from .settings import refusal
 from .storage.export import Export
 from .storage.memory import Memory
-from .task import Task
+from .task import PART, Task
 from .ui.copied import Copied
 from .ui.dialogs import Dialogs
 from .ui.display import Display
 from .ui.gcode import Console
+from .ui.parts import Parts
 from .ui.print_start import PrintStart
 from .ui.reminders import Reminders
 from .ui.webhooks import Web
@@ -81,7 +83,12 @@ class Manager:
         # For the console, once somebody can hear it.
         self._notes = [unspoken] if unspoken else []
         self._status = guarded(self._tell_status, "the status of [maintain]", dict)
-        Console(printer, self.office, self.reminders, print_start, self._export)
+        console = Console(
+            printer, self.office, self.reminders, print_start, self._export
+        )
+        self._add_parts(config)
+        if self.office.tasks:
+            Parts(printer, self.office, console)
         Web(printer, self.office)
         for event, handler in (
             ("klippy:connect", self._connect),
@@ -98,6 +105,24 @@ class Manager:
         task = Task(config, self.settings.moonraker, self.settings.at_print_start)
         self.office.tasks[task.slug] = task
         return task
+
+    def _add_parts(self, config: Config) -> None:
+        """Make the `[maintain_part NAME]`: Klipper has no module of that name."""
+        taken: dict[tuple[str, str], str] = {}
+        for section in config.get_prefix_sections(PART):
+            part = Task(section, policy=self.settings.at_print_start)
+            slot = part.plan.kind, part.plan.home
+            if part.plan.home and slot in taken:
+                raise refusal(
+                    section,
+                    "place",
+                    f"is {part.plan.home!r}, where '{taken[slot]}' is already: only one"
+                    f" {part.plan.kind} can be fitted there, so leave the place of the"
+                    " other one out, and it begins on the shelf",
+                )
+            taken[slot] = part.name
+            self.office.tasks[part.slug] = part
+            self._printer.add_object(section.get_name(), part)
 
     def get_status(self, eventtime: float) -> dict[str, Any]:
         """Return a new dict each time: a subscriber sees no change within one."""

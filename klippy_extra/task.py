@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Mapping, NamedTuple
 
 from . import presets
 from .contract import MATCHES, is_slug, slug
@@ -10,13 +10,14 @@ from .guard import guarded
 from .klipper_objects import Config, Template
 from .ledger import conditions
 from .ledger.conditions import Condition, Factor
-from .ledger.records import Counter, Limit, Plan
+from .ledger.records import SHELF, Counter, Limit, Plan
 from .meters import unit
 from .outlook.policy import Policy
-from .settings import amount, at_print_start, choice, refusal
+from .settings import amount, at_print_start, choice, refusal, text
 
 Read = Callable[..., Any]  # an option's value, with the preset's behind it
 
+PART = "maintain_part "  # begins the section of a part
 LEAST = 0.001  # of a threshold; 0 means that the task is always due
 WARN_BEFORE = "10%"
 # What `source: moonraker` counts instead of Klipper's own.
@@ -24,6 +25,13 @@ OF_MOONRAKER = {
     "print_time": "moonraker_print_time",
     "filament": "moonraker_filament",
 }
+
+
+class Templates(NamedTuple):
+    """What a part's section lets Klipper do once it is fitted, or taken off."""
+
+    on_fit: Template | None = None
+    on_remove: Template | None = None
 
 
 class Task:
@@ -56,14 +64,28 @@ class Task:
             match=choice(config, "match", MATCHES, read("match", "any")),
             disabled=config.getboolean("disabled", False),
         )
-        self.expired_gcode: Template | None = None
-        if config.get("expired_gcode", None) is not None:
-            self.expired_gcode = _template(config)
+        self.templates = Templates()
+        if config.get_name().startswith(PART):
+            self._read_part(config)
+        self.expired_gcode = _template(config, "expired_gcode")
         self.expired_gcode_while_printing = config.getboolean(
             "expired_gcode_while_printing", False
         )
         self.status: Callable[[], Mapping[str, Any]] = dict
         self._get_status = guarded(self._status, f"the status of {self.name!r}", dict)
+
+    def _read_part(self, config: Config) -> None:
+        """Read the options that a part has beside those of a task."""
+        kind = " ".join(text(config, "kind", "").lower().split())
+        if not kind:
+            raise refusal(config, "kind", "is missing: write 'kind: nozzle', or plate")
+        home = " ".join(text(config, "place", "").split())
+        if home.lower() == "shelf":
+            home = SHELF
+        self.plan = self.plan._replace(kind=kind, home=home)
+        self.templates = Templates(
+            _template(config, "on_fit"), _template(config, "on_remove")
+        )
 
     def get_status(self, eventtime: float) -> dict[str, Any]:
         """A new dict each time: a subscriber is told of no change within one."""
@@ -150,14 +172,16 @@ def _threshold(config: Config, value: str) -> float:
     return threshold
 
 
-def _template(config: Config) -> Template:
+def _template(config: Config, option: str) -> Template | None:
+    if config.get(option, None) is None:
+        return None
     printer = config.get_printer()
     try:
         macros = printer.load_object(config, "gcode_macro")
-        template: Template = macros.load_template(config, "expired_gcode")
+        template: Template = macros.load_template(config, option)
     except (printer.command_error, config.error) as error:
         # Klippy would take it for a fault of its own.
-        raise refusal(config, "expired_gcode", f"is no template: {error}") from None
+        raise refusal(config, option, f"is no template: {error}") from None
     return template
 
 
@@ -209,8 +233,11 @@ def _warning(config: Config, value: str) -> tuple[float, bool]:
 def _refuse_same_slug(config: Config, mine: str) -> None:
     name = config.get_name()
     if not is_slug(mine):
-        raise config.error(f"Section '{name}' needs a name behind 'maintain'.")
-    for other in config.get_prefix_sections("maintain "):
+        raise config.error(f"Section '{name}' needs a name behind '{name.split()[0]}'.")
+    for other in [
+        *config.get_prefix_sections("maintain "),
+        *config.get_prefix_sections(PART),
+    ]:
         section = other.get_name()
         if section != name and slug(section.partition(" ")[2].strip()) == mine:
             raise config.error(

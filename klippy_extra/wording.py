@@ -61,6 +61,8 @@ def standing(label: str, state: contract.State) -> str:
     """How a task stands, in one sentence."""
     limit = state.deciding
     used = quantity(limit.used, limit.unit)
+    if state.kind and state.enabled and not state.place:
+        return tr("{label} is on the shelf, with {used} used.", label=label, used=used)
     if state.status == DISABLED:
         return tr("{label} is disabled, with {used} used.", label=label, used=used)
     text = _use(label, limit)

@@ -62,8 +62,13 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "adjust": ("used",),
     "learn": (),
     "log": ("limit", "history", "every"),
+    # Of parts alone:
+    "fit": ("place", "note"),
+    "remove": ("note",),
+    "export": ("to",),
+    "import": ("part",),
 }
-REQUIRED = {"snooze": "for", "adjust": "used"}
+REQUIRED = {"export": "to", "import": "part", "snooze": "for", "adjust": "used"}
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 # C0, DEL and C1: they steer terminals, and a line feed forges a line of a log.
@@ -417,6 +422,9 @@ class State(NamedTuple):
     due_to: int | None = None
     habit: Habit | None = None
     suggestion: Suggestion | None = None
+    kind: str = ""  # of a part that is fitted and taken off; "": a task
+    place: str = ""  # where the part is fitted; "": on the shelf
+    places: tuple[str, ...] = ()  # where it can be fitted
 
     @property
     def deciding(self) -> Limit:
@@ -440,6 +448,9 @@ class State(NamedTuple):
             del fields[name]
             if value is not None:
                 fields[name] = value
+        if not self.kind:
+            for name in ("kind", "place", "places"):
+                del fields[name]
         return _dump(fields)
 
     @classmethod
@@ -480,6 +491,9 @@ class State(NamedTuple):
             due_to=_moment(fields, "due_to"),
             habit=_or_none(fields, "habit", Habit.of),
             suggestion=_or_none(fields, "suggestion", Suggestion.of),
+            kind=_text(fields, "kind", ""),
+            place=_text(fields, "place", ""),
+            places=_texts(fields, "places"),
         )
 
 
@@ -499,6 +513,9 @@ class Command(NamedTuple):
     history: bool = False  # with `log`: the readings of 90 days, too
     every: bool = False  # with `log`: the entries of all tasks
     condition: str = ""  # with `done`: one of CONDITIONS
+    place: str | None = None  # with `fit`
+    to: str | None = None  # with `export`: the printer that gets the part
+    part: Mapping[str, Any] | None = None  # with `import`: what `export` answered
 
     def encode(self) -> bytes:
         fields = {
@@ -552,6 +569,9 @@ class Command(NamedTuple):
             history=_flag(fields, "history", False),
             every=_flag(fields, "every", False),
             condition=_condition(fields),
+            place=_text_or_none(fields, "place"),
+            to=_text_or_none(fields, "to"),
+            part=None if fields.get("part") is None else _dict(fields["part"]),
         )
 
 
@@ -603,6 +623,7 @@ class Result(NamedTuple):
     text: str = ""
     log: tuple[Entry, ...] = ()  # the answer to `log`, newest first
     history: Mapping[str, tuple[Point, ...]] = {}  # by limit, oldest first
+    part: Mapping[str, Any] | None = None  # the answer to `export`
 
     @property
     def ok(self) -> bool:
@@ -622,6 +643,8 @@ class Result(NamedTuple):
             fields["log"] = [each.fields() for each in self.log]
         if self.history:
             fields["history"] = {n: list(each) for n, each in self.history.items()}
+        if self.part is not None:
+            fields["part"] = dict(self.part)
         return _dump(fields)
 
     @classmethod
@@ -646,6 +669,7 @@ class Result(NamedTuple):
             seq=_count(fields, "seq"),
             log=tuple(map(Entry.of, log)),
             history=_history(fields),
+            part=None if fields.get("part") is None else _dict(fields["part"]),
         )
 
 

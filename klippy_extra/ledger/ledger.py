@@ -11,6 +11,7 @@ from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from .. import contract
 from ..contract import DISABLED, DUE, OK, SNOOZED, SOON
+from .rack import Rack, derived, working
 from .records import (
     CALENDAR,
     Amounts,
@@ -18,8 +19,10 @@ from .records import (
     Limit,
     Plan,
     Record,
+    counters_of,
     joined,
     reconciled,
+    sum_of_rates,
     threshold,
     warn_at,
 )
@@ -69,13 +72,12 @@ class Ledger:
         self._recent: Amounts = {}
         self._marks = [(when, dict(readings)) for when, readings in marks]
         self._derived: dict[str, list[Counter]] = {}
+        self.records: dict[str, Record] = {}
+        self.working: tuple[str, ...] = ()  # without parts on the shelf
+        self.rack = Rack()
         self.readings.setdefault(CALENDAR, 0.0)
         old = dict(self.readings)
-        wanted = {counter.key: counter for counter in self.counters()}
-        for key, counter in wanted.items():
-            self.readings.setdefault(key, 0.0)
-            if key != counter.meter:
-                self._derived.setdefault(counter.meter, []).append(counter)
+        wanted = self.follow()
         self.records = {
             task: reconciled(
                 plan, Record.of((records or {}).get(task) or {}), old, self.readings
@@ -83,16 +85,21 @@ class Ledger:
             for task, plan in self.plans.items()
         }
         self._began_with = dict(self.records)
+        self.follow()
         self._restarted: dict[str, set[str]] = {}  # limits, since this began
-        kept = {*wanted, *self._away(records or {})}
+        kept = {*wanted, *counters_of(records or {}, self.plans)}
         for key in list(self.readings):
-            if ("?" in key or "*" in key) and key not in kept:
+            if key not in kept and any(sign in key for sign in "?*@"):
                 del self.readings[key]
 
-    def _away(self, records: Mapping[str, Mapping[str, Any]]) -> set[str]:
-        """The counters of tasks that are not configured now, but may come back."""
-        away = [record for task, record in records.items() if task not in self.plans]
-        return {key for each in away for key in each.get("counters", {}).values()}
+    def follow(self) -> set[str]:
+        """Count from now on what the plans say; return the keys of the counters."""
+        wanted = {counter.key for counter in self.counters()}
+        for key in wanted:
+            self.readings.setdefault(key, 0.0)
+        self.working = working(self.plans, self.records)
+        self._derived = derived(self.plans[task] for task in self.working)
+        return wanted
 
     def join(self, earlier: Ledger) -> None:
         """Go on from *earlier*, as if all of this had been counted on top of it.
@@ -103,6 +110,8 @@ class Ledger:
         for task, record in self.records.items():
             began = self._began_with[task]
             stored = earlier.records[task]
+            if record.place == began.place:
+                self.plans[task] = earlier.plans[task]
             restarted = self._restarted.get(task, ())
             self.records[task] = joined(
                 began, record, stored, restarted, before, self.readings
@@ -110,11 +119,7 @@ class Ledger:
         marks = [(when, _sum(before, readings)) for when, readings in self._marks]
         self._marks = [*earlier._marks, *marks][-MARKS - 1 :]
         self.readings = _sum(before, self.readings)
-        rates = dict(earlier._rates)
-        for key, (used, hours) in self._rates.items():
-            used_before, hours_before = rates.get(key, (0.0, 0.0))
-            rates[key] = (used_before + used, hours_before + hours)
-        self._rates = rates
+        self._rates = sum_of_rates(earlier._rates, self._rates)
 
     @property
     def calendar(self) -> float:
@@ -260,7 +265,7 @@ class Ledger:
     def used(self, task: str, record: Record | None = None) -> Amounts:
         """What was used of each limit, in its unit, or is by another *record*."""
         record = record or self.records[task]
-        if not record.enabled:
+        if not record.counts:
             return dict(record.held)
         readings, start = self.readings, record.start
         return {
@@ -272,7 +277,7 @@ class Ledger:
         """Return the task's record as if *used* had been used of these limits."""
         plan, record = self.plans[task], self.records[task]
         self._restarted.setdefault(task, set()).update(used)
-        if not record.enabled:
+        if not record.counts:
             return record._replace(held={**record.held, **used})
         start = {
             limit.name: self.readings[limit.counter.key] - used[limit.name]
@@ -305,7 +310,7 @@ class Ledger:
                 snoozed_until=None, snoozed_to=None, reminded=None, ran=None
             )
             events.append("unsnoozed")
-        level = _level(view.deciding) if record.enabled else OK
+        level = _level(view.deciding) if record.counts else OK
         if (level == DUE) != (record.due_since is not None):
             record = record._replace(due_since=int(now) if level == DUE else None)
         if _LEVELS.index(level) < _LEVELS.index(record.announced):
@@ -323,7 +328,7 @@ class Ledger:
         deciding: contract.Limit,
         now: float,
     ) -> int | None:
-        if not record.enabled:
+        if not record.counts:
             return None
         if record.due_since is not None and deciding.remaining <= 0.0:
             return record.due_since
@@ -366,7 +371,7 @@ def _urgency(limit: contract.Limit) -> tuple[bool, bool, float]:
 
 
 def _status(record: Record, limit: contract.Limit, calendar: float) -> str:
-    if not record.enabled:
+    if not record.counts:
         return DISABLED
     level = _level(limit)
     snoozed = record.snoozed_to is not None and calendar < record.snoozed_to

@@ -7,6 +7,7 @@ from typing import Any, Collection, Dict, Mapping, NamedTuple
 from ..contract import OK
 
 CALENDAR = "time"  # the counter of hours that pass by themselves
+SHELF = ""  # the place of a part that is fitted nowhere
 
 Amounts = Dict[str, float]
 
@@ -17,10 +18,13 @@ class Counter(NamedTuple):
     meter: str
     condition: str = ""
     factor: str = ""
+    place: str = ""  # only while the tool of this place is the active one
 
     @property
     def key(self) -> str:
         key = self.meter
+        if self.place:
+            key += "@" + self.place
         if self.condition:
             key += "?" + self.condition
         if self.factor:
@@ -46,6 +50,8 @@ class Plan(NamedTuple):
     limits: tuple[Limit, ...]
     match: str = "any"
     disabled: bool = False
+    kind: str = ""  # of a part; "": a task
+    home: str = SHELF  # where the part is at first
 
 
 class Override(NamedTuple):
@@ -77,11 +83,23 @@ class Record(NamedTuple):
     reminded: float | None = None  # the calendar's reading
     ran: float | None = None  # the same, of `expired_gcode`
     imported: bool = False  # what an earlier extra had counted is in
+    place: str | None = None  # where a part is fitted; None: it is no part
+    export: Mapping[str, Any] = {}  # of a part that has left for another printer
+    imports: tuple[str, ...] = ()  # the exports that were taken in
+
+    @property
+    def counts(self) -> bool:
+        """Whether what the meters count is its wear."""
+        return self.enabled and self.place != SHELF
 
     def document(self) -> dict[str, Any]:
         fields = dict(self._asdict())
         for name in ("thresholds", "warns"):
             fields[name] = {n: list(each) for n, each in fields[name].items()}
+        fields["imports"] = list(self.imports)
+        if self.place is None:
+            for name in ("place", "export", "imports"):
+                del fields[name]
         return fields
 
     @classmethod
@@ -89,6 +107,7 @@ class Record(NamedTuple):
         known = {n: v for n, v in document.items() if n in cls._fields}
         for name in ("thresholds", "warns"):
             known[name] = {n: Override(*v) for n, v in known.get(name, {}).items()}
+        known["imports"] = tuple(known.get("imports", ()))
         return cls(**known)
 
 
@@ -147,19 +166,24 @@ def reconciled(plan: Plan, record: Record, old: Amounts, new: Amounts) -> Record
 
 def switch(record: Record, plan: Plan, readings: Amounts, enabled: bool) -> Record:
     """Return the record enabled or disabled, with what was used unchanged."""
-    if enabled == record.enabled:
-        return record
-    if enabled:
+    return changed(record, plan, readings, record._replace(enabled=enabled))
+
+
+def changed(record: Record, plan: Plan, readings: Amounts, fresh: Record) -> Record:
+    """Return *fresh* with what *record* has used, whether it still counts or not."""
+    if fresh.counts == record.counts:
+        return fresh
+    if fresh.counts:
         start = {
             limit.name: readings[limit.counter.key] - record.held[limit.name]
             for limit in plan.limits
         }
-        return record._replace(enabled=True, start=start)
+        return fresh._replace(start=start)
     held = {
         limit.name: max(0.0, readings[limit.counter.key] - record.start[limit.name])
         for limit in plan.limits
     }
-    return record._replace(enabled=False, held=held)
+    return fresh._replace(held=held)
 
 
 _ON_THE_CALENDAR = ("snoozed_to", "reminded", "ran")
@@ -196,12 +220,30 @@ def joined(
         now = before.get(key, 0.0) + counted[key]
         if name in restarted:
             used = max(0.0, counted[key] - mine.start[name])
-            held[name] = used if mine.enabled else mine.held[name]
+            held[name] = used if mine.counts else mine.held[name]
             start[name] = now - held[name]
-        elif mine.enabled and not began.enabled:
+        elif mine.counts and not began.counts:
             since = counted[key] - mine.start[name]
             start[name] = now - since - stored.held[name]
-        elif began.enabled and not mine.enabled and stored.enabled:
+        elif began.counts and not mine.counts and stored.counts:
             used = max(0.0, before.get(key, 0.0) - stored.start[name])
             held[name] = used + mine.held[name]
     return stored._replace(**{**changed, "start": start, "held": held})
+
+
+def counters_of(
+    records: Mapping[str, Mapping[str, Any]], plans: Collection[str]
+) -> set[str]:
+    """The counters of tasks that are not configured now, but may come back."""
+    away = [record for task, record in records.items() if task not in plans]
+    return {key for each in away for key in each.get("counters", {}).values()}
+
+
+def sum_of_rates(
+    before: Mapping[str, tuple[float, float]], since: Mapping[str, tuple[float, float]]
+) -> dict[str, tuple[float, float]]:
+    rates = dict(before)
+    for key, (used, hours) in since.items():
+        used_before, hours_before = rates.get(key, (0.0, 0.0))
+        rates[key] = (used_before + used, hours_before + hours)
+    return rates

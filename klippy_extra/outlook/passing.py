@@ -92,7 +92,7 @@ def is_due(book: Ledger, task: str) -> bool:
     plan, record = book.plans[task], book.records[task]
     used = book.used(task)
     over = [used[limit.name] >= threshold(record, limit) for limit in plan.limits]
-    return record.enabled and (any(over) if plan.match == "any" else all(over))
+    return record.counts and (any(over) if plan.match == "any" else all(over))
 
 
 def _passing(
@@ -101,7 +101,7 @@ def _passing(
     expected: Callable[[Counter], tuple[float, bool] | None],
 ) -> Passing | None:
     plan, record = book.plans[task], book.records[task]
-    if not record.enabled or is_due(book, task):
+    if not record.counts or is_due(book, task):
         return None
     used = book.used(task)
 

@@ -116,6 +116,9 @@ _record = _fields(
     reminded=_moment,
     ran=_moment,
     imported=_flag,
+    place=_or_none(_text),
+    export=_object,
+    imports=_list_of(_text),
 )
 
 CHECKS: dict[str, Check] = {

@@ -55,16 +55,22 @@ class Console:
         self._gate = Gate(printer, office, print_start)
         self._export = export
         self._reactor = printer.get_reactor()
+        self._command_error = printer.command_error
         self._refused: set[str] = set()  # counts that a print was told of
         gcode: Gcode = printer.lookup_object("gcode")
         for name, handler in self._handlers().items():
-            entry = guarded(
-                self._with_upkeep(handler),
-                name,
-                self._sorry,
-                through=(printer.command_error,),
+            gcode.register_command(
+                name, self.entry(name, handler), desc=tr(DESCRIPTIONS[name])
             )
-            gcode.register_command(name, entry, desc=tr(DESCRIPTIONS[name]))
+
+    def entry(self, name: str, handler: Handler) -> Callable[[GcodeCommand], None]:
+        """Let Klipper call *handler*, from which nothing but an answer escapes."""
+        return guarded(
+            self._with_upkeep(handler),
+            name,
+            self._sorry,
+            through=(self._command_error,),
+        )
 
     def _with_upkeep(self, handler: Handler) -> Callable[[GcodeCommand], None]:
         """Call *handler* while the upkeep is running, and say so while it is not."""
@@ -127,7 +133,7 @@ class Console:
     def learn(self, gcmd: GcodeCommand, running: Running) -> None:
         """Tell what a task has learnt from the log, or set what it suggests."""
         if parameters.flag(gcmd, "SET"):
-            self._order(gcmd, running, Command("learn"))
+            self.order(gcmd, running, Command("learn"))
             return
         task = self._task(gcmd).slug
         gcmd.respond_info("\n".join(self._learnt(running, task)))
@@ -186,26 +192,26 @@ class Console:
             note=parameters.text(gcmd, "NOTE"),
             condition=parameters.condition(gcmd, "CONDITION"),
         )
-        self._order(gcmd, running, command)
+        self.order(gcmd, running, command)
         # With HOURS=, KlipperMaintenance enabled a disabled task again.
         task = self._task(gcmd).slug
         if hours is not None and not running.upkeep.is_enabled(task):
-            self._order(gcmd, running, Command("enable"))
+            self.order(gcmd, running, Command("enable"))
 
     def skip(self, gcmd: GcodeCommand, running: Running) -> None:
         note = parameters.text(gcmd, "NOTE")
-        self._order(gcmd, running, Command("skip", note=note))
+        self.order(gcmd, running, Command("skip", note=note))
 
     def snooze(self, gcmd: GcodeCommand, running: Running) -> None:
         hours = parameters.number(gcmd, "HOURS", prompts.LATER)
         command = Command("snooze", hours=hours) if hours else Command("unsnooze")
-        self._order(gcmd, running, command)
+        self.order(gcmd, running, command)
 
     def enable(self, gcmd: GcodeCommand, running: Running) -> None:
-        self._order(gcmd, running, Command("enable"))
+        self.order(gcmd, running, Command("enable"))
 
     def disable(self, gcmd: GcodeCommand, running: Running) -> None:
-        self._order(gcmd, running, Command("disable"))
+        self.order(gcmd, running, Command("disable"))
 
     def set(self, gcmd: GcodeCommand, running: Running) -> None:
         threshold = parameters.amounts(gcmd, "THRESHOLD")
@@ -213,7 +219,7 @@ class Console:
         if threshold is None and warn_at is None:
             raise gcmd.error(tr("SET_MAINTENANCE needs THRESHOLD= or WARN=."))
         command = Command("set", threshold=threshold, warn_at=warn_at)
-        self._order(gcmd, running, command)
+        self.order(gcmd, running, command)
 
     def adjust(self, gcmd: GcodeCommand, running: Running) -> None:
         used = parameters.amounts(gcmd, "USED")
@@ -221,7 +227,7 @@ class Console:
             raise gcmd.error(
                 tr("ADJUST_MAINTENANCE needs USED=: how much was used so far.")
             )
-        self._order(gcmd, running, Command("adjust", used=used))
+        self.order(gcmd, running, Command("adjust", used=used))
 
     def count(self, gcmd: GcodeCommand, running: Running) -> None:
         by = parameters.number(gcmd, "BY", 1.0)
@@ -270,13 +276,19 @@ class Console:
 
     # Parameters
 
-    def _order(self, gcmd: GcodeCommand, running: Running, command: Command) -> None:
+    def order(
+        self,
+        gcmd: GcodeCommand,
+        running: Running,
+        command: Command,
+        task: Task | None = None,
+    ) -> None:
         """Give a command, and answer when what it changed is on disk.
 
         Waiting holds up other G-code, nothing else; in a print only as long as the
         moves that are planned already last.
         """
-        task = self._task(gcmd)
+        task = task or self._task(gcmd)
         command = command._replace(by=parameters.text(gcmd, "BY", BY))
         written = self._reactor.completion()
         refused: list[str] = []

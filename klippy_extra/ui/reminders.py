@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Mapping, Sequence
 
 from .. import wording
 from ..contract import DUE, SOON, State, Suggestion
@@ -145,21 +145,24 @@ class Reminders:
             if self._occupied(task, eventtime):
                 self._missed.add(slug)
                 return
-            try:
-                self._gcode.run_script(template.render())
-                self._failed.discard(slug)
-            except self._printer.command_error as error:
-                if slug not in self._failed:
-                    self._failed.add(slug)
-                    self.say(
-                        tr(
-                            "Maintenance: the G-code for '{task}' failed: {error}",
-                            task=slug,
-                            error=str(error),
-                        )
-                    )
+            self._run_now(slug, template)
 
         self._reactor.register_callback(guarded(run, f"the G-code for {slug!r}"))
+
+    def _run_now(self, slug: str, template: Template) -> None:
+        try:
+            self._gcode.run_script(template.render())
+            self._failed.discard(slug)
+        except self._printer.command_error as error:
+            if slug not in self._failed:
+                self._failed.add(slug)
+                self.say(
+                    tr(
+                        "Maintenance: the G-code for '{task}' failed: {error}",
+                        task=slug,
+                        error=str(error),
+                    )
+                )
 
     # Dialogs
 
@@ -185,6 +188,24 @@ class Reminders:
         if not self._dialogs.key:
             lines = prompts.suggestion(state.task, state.label, suggestion.text, amount)
             self._dialogs.show(state.task, lines, self._show_next)
+
+    def moved(self, fitted: Sequence[str], removed: Sequence[str]) -> None:
+        """Run what the parts' sections say of being fitted and taken off."""
+        for slug in removed:
+            self._run_template(slug, self._tasks[slug].templates.on_remove)
+        for slug in fitted:
+            self._run_template(slug, self._tasks[slug].templates.on_fit)
+
+    def _run_template(self, slug: str, template: Template | None) -> None:
+        """Run it in a callback of its own, as soon as other G-code has ended."""
+        if template is None:
+            return
+
+        def run(eventtime: float) -> None:
+            if not self._printer.is_shutdown():
+                self._run_now(slug, template)
+
+        self._reactor.register_callback(guarded(run, f"the G-code of {slug!r}"))
 
     def close(self) -> None:
         """Close the dialog, whichever it is, and show the next."""

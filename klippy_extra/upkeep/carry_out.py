@@ -19,6 +19,9 @@ from ..language import mark, tr
 from ..ledger import records
 from ..ledger.ledger import Ledger
 from ..wording import moment, quantity
+from . import parts
+from .parts import Moves
+from .refused import RefusedError
 
 REMEMBERED = 256  # answers
 LEAST, MOST = 0.001, 1e9  # of a threshold; amounts may be 0
@@ -30,14 +33,6 @@ USED_SET = mark("used {now}, before {before}")
 TOLERANCE = 60  # seconds that another machine's clock may be ahead
 
 
-class RefusedError(Exception):
-    """A command that is not carried out; *code* is one of the contract's."""
-
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-
-
 class Change(NamedTuple):
     """What a command does to a task; *event* is empty where nothing happened."""
 
@@ -45,6 +40,7 @@ class Change(NamedTuple):
     event: str
     text: str  # for a person
     entry: Entry | None = None
+    moves: Moves = Moves()
 
 
 class Desk:
@@ -78,7 +74,9 @@ class Desk:
         self._remember(result)
 
     def _remember(self, result: Result) -> None:
-        self._answers[result.transaction] = result._replace(log=(), history={})
+        self._answers[result.transaction] = result._replace(
+            log=(), history={}, part=None
+        )
         if len(self._answers) > REMEMBERED:
             forgotten, _ = self._answers.popitem(last=False)
             self._open.discard(forgotten)
@@ -107,7 +105,9 @@ class Desk:
         if command.command == "learn":
             command = self._as_learnt(task, command)
         carry_out = _COMMANDS[command.command]
-        record, event, text, *log = carry_out(self._book, task, command, int(now))
+        record, event, text, *more = carry_out(self._book, task, command, int(now))
+        log = [each for each in more if isinstance(each, str)]
+        moves = next((each for each in more if isinstance(each, Moves)), Moves())
         entry = None
         if event:
             at = command.at if command.at is not None else int(now)
@@ -120,7 +120,7 @@ class Desk:
                 used=self._used_until(task, command, record),
                 condition=command.condition,
             )
-        return Change(record, event, text, entry)
+        return Change(record, event, text, entry, moves)
 
     def _used_until(
         self, task: str, command: Command, record: records.Record
@@ -279,6 +279,10 @@ _COMMANDS = {
     "set": _set,
     "adjust": _adjust,
     "log": _log,
+    "fit": parts.fit,
+    "remove": parts.remove,
+    "export": parts.export,
+    "import": parts.take_in,
 }
 
 

@@ -18,7 +18,8 @@ from ..contract import (
     Suggestion,
 )
 from ..language import tr
-from .carry_out import Change, RefusedError
+from .carry_out import Change
+from .refused import RefusedError
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         def say(self, text: str) -> None: ...
         def settled(self, task: str, by: str) -> None: ...
         def suggest(self, state: State, suggestion: Suggestion) -> None: ...
+        def moved(self, fitted: Sequence[str], removed: Sequence[str]) -> None: ...
 
 
 LISTED, MOST_LISTED = 20, 100  # entries of the log in an answer: it is no file
@@ -99,7 +101,8 @@ class Commands:
     ) -> None:
         upkeep, book = self._upkeep, self._upkeep.book
         now = upkeep.wall()
-        book.records[task] = change.record
+        moves = change.moves
+        self._apply(task, change)
         # What was done may be due again at once, and is told again then.
         book.records[task], events = book.examine(task, book.view(task, now), now)
         upkeep.learning.take(task, change.entry)
@@ -107,11 +110,13 @@ class Commands:
         documents = {
             **upkeep.counting.documents(),
             **upkeep.memory.identity(),
-            **upkeep.records([task]),
+            **upkeep.records([task, *moves.records]),
         }
+        others = list(map(upkeep.numbered, moves.records))
         result = None
         if command.transaction is not None:
             result = self._result(command, command.transaction, state)
+            result = result._replace(part=moves.export)
             self._upkeep.desk.opened(result)
             documents["answers"] = self._upkeep.desk.answers()
         published = [event_of(state, each) for each in events]
@@ -121,7 +126,10 @@ class Commands:
 
         def written(problem: str) -> None:
             self.unsaved -= 1
+            for other in others:
+                upkeep.relay.state(other)
             self._written(state, published, result, problem)
+            self._audience.moved(moves.fitted, moves.removed)
             lost = tr("It would be lost at a restart: {problem}.", problem=problem)
             tell(f"{change.text} {lost}" if problem else change.text)
 
@@ -132,6 +140,13 @@ class Commands:
             self._audience.settled(task, command.by)
         if change.event == "done" and state.suggestion is not None:
             self._audience.suggest(state, state.suggestion)
+
+    def _apply(self, task: str, change: Change) -> None:
+        book, moves = self._upkeep.book, change.moves
+        book.plans.update(moves.plans)
+        book.records.update({**moves.records, task: change.record})
+        if moves.fitted or moves.removed:
+            book.follow()
 
     def _result(self, command: Command, transaction: str, state: State) -> Result:
         log: tuple[Entry, ...] = ()

@@ -14,10 +14,11 @@ from ..ledger.conditions import Condition, Conditions, Factor, Material
 from ..ledger.ledger import Ledger
 from ..ledger.records import Counter
 from ..ledger.stamps import Corrections, Stamps, boot_id
-from ..meters import families
+from ..meters import Increments, families
 from ..meters.synchronized import synchronized
 from ..settings import Settings
 from ..task import OF_MOONRAKER, Task
+from ..tools import CHANGES, Tools
 from .problems import COUNTING, Problems
 
 _is_count = re.compile(r"count_\w+\Z").match
@@ -43,16 +44,19 @@ class Counting:
         documents: Mapping[str, Any],
         wall: Callable[[], float],
         problems: Problems,
+        tools: Tools | None = None,
     ) -> None:
         self._book = book
         self._tasks = tasks
         self._problems = problems
         self._failing: frozenset[str] = frozenset()
         self._wall = wall
+        self._tools = tools  # None: there are no parts
+        # By the texts of condition and factor: a part's meters follow its place.
         self._weights = {
-            key: weights
+            (weights[0].key, weights[1].key): weights
             for task in tasks.values()
-            for key, weights in task.weights.items()
+            for weights in task.weights.values()
         }
         wanted = {counter.meter for counter in book.counters()}
         left = filter(_is_count, set(book.readings) - wanted)
@@ -84,12 +88,22 @@ class Counting:
         """Take in what was counted since the last time; whether a job has ended."""
         self._eventtime = eventtime
         increments = self._sources.poll(eventtime)
+        if self._tools is not None:
+            self._look_at_tools(self._tools, increments, eventtime)
         self._take(increments)
         failing = self._sources.failing
         if failing != self._failing:
             self._failing = failing
             self.report()
         return any(name in increments for name in ENDS)
+
+    def _look_at_tools(
+        self, tools: Tools, increments: Increments, eventtime: float
+    ) -> None:
+        """Take in which tools are at work, and the changes that Klipper tells not."""
+        changes = tools.refresh(eventtime)
+        if changes and CHANGES not in self._sources.meters:
+            increments[CHANGES] = float(changes)
 
     def flush(self, eventtime: float) -> None:
         """Take in everything, before a restart or the end."""
@@ -119,13 +133,19 @@ class Counting:
         )
 
     def _weight(self, counter: Counter) -> float:
-        condition, factor = self._weights[counter.key]
+        if counter.place and (
+            self._tools is None or not self._tools.is_active(counter.place)
+        ):
+            return 0.0
+        condition, factor = self._weights[counter.condition, counter.factor]
         return self._conditions.weight(condition, factor, self._eventtime)
 
     def worth(self, counter: Counter) -> float | None:
         """What a meter's amount counts with the present material; None: who knows."""
-        condition, factor = self._weights.get(counter.key, (Condition(), Factor()))
-        if condition.checks:
+        condition, factor = self._weights.get(
+            (counter.condition, counter.factor), (Condition(), Factor())
+        )
+        if condition.checks or counter.place:
             return None
         return self._conditions.weight(condition, factor, self._eventtime)
 
@@ -163,6 +183,8 @@ class Counting:
 
     def _learn(self) -> None:
         self.meters = dict(self._sources.meters, **self._elsewhere)
+        if self._tools is not None and self._tools.shares:
+            self.meters.update(families.meters(CHANGES))
         self._book.add_meters(self.meters)
 
     def resume(self, documents: Mapping[str, Any]) -> None:

@@ -48,7 +48,8 @@ class Rounds:
         self._saved = self._rated = self._metered = self._summed = now
         self._live_since: float | None = None
         self._busy = False
-        self._round = list(upkeep.tasks)
+        self._working: tuple[str, ...] = ()  # the tasks that the round is made of
+        self._round: list[str] = []
 
     def turn(self, eventtime: float) -> float:
         """Do what is next; return when the next turn is to come."""
@@ -73,6 +74,9 @@ class Rounds:
     def _examine_some(self, eventtime: float) -> None:
         """Examine the tasks whose turn it is."""
         self._busy = self._reminding.busy(eventtime)
+        if self._working is not self._upkeep.book.working:
+            self._working = self._upkeep.book.working
+            self._round = list(self._working)
         share = max(LEAST, -(-len(self._round) // ROUND))
         for task in self._round[:share]:
             self._examine(task)

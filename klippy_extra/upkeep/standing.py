@@ -57,6 +57,9 @@ class Board:
             done_count=record.done_count,
             due_at=view.due_at,
             problem=self._problems.task(task),
+            kind=made.plan.kind,
+            place=record.place or "",
+            places=self._book.rack.choices(task) if made.plan.kind else (),
         )
         if self.learning is not None:
             state = self._latest[task] = _learnt(state, view, self.learning)
@@ -96,7 +99,9 @@ class Board:
         if state is None:
             return {}
         limit = self._exact[task]
+        part = {"kind": state.kind, "place": state.place} if state.kind else {}
         return {
+            **part,
             "task": state.task,
             "label": state.label,
             "status": state.status,

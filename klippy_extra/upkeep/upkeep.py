@@ -6,8 +6,11 @@ import logging
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping
 
 from ..language import tr
+from ..ledger import rack
 from ..ledger.ledger import Ledger
+from ..ledger.records import SHELF, changed
 from ..outlook.learning import Learning
+from ..tools import Tools
 from .carry_out import Desk
 from .counting import Counting
 from .relay import Relay
@@ -48,6 +51,10 @@ class Upkeep:
         self.problems = problems
         self.wall = wall
         self.relay = Relay()
+        parts = [task.plan for task in tasks.values() if task.plan.kind]
+        self.tools = Tools(printer) if parts else None
+        places = () if self.tools is None else self.tools.places
+        self.rack = rack.make(parts, places, settings.slug)
         self.book, self.desk = self._restored(memory.documents)
         self.learning = Learning(self.book, memory.log, wall)
         self.desk.suggestion = self.learning.suggestion
@@ -55,7 +62,14 @@ class Upkeep:
         if settings.learn:
             self.board.learning = self.learning
         self.counting = Counting(
-            printer, settings, tasks, self.book, memory.documents, wall, problems
+            printer,
+            settings,
+            tasks,
+            self.book,
+            memory.documents,
+            wall,
+            problems,
+            self.tools,
         )
         self._is_running = True
 
@@ -67,23 +81,38 @@ class Upkeep:
             for name, document in documents.items()
             if name.startswith(RECORD)
         }
+        plans, records = rack.restored(self.rack, plans, records)
         try:
             meters, marks = documents.get("meters"), documents.get("marks")
             book = Ledger(plans, meters, records, marks or ())
+            self._house(book)
             return book, Desk(book, documents.get("answers") or ())
         except Exception:
             logging.exception("maintain: the store makes no sense")
             self.memory.lost(
                 tr("The maintenance store makes no sense: all starts anew.")
             )
-            book = Ledger(plans)
+            book = Ledger(
+                plans, records={each: {"place": ""} for each in self.rack.plans}
+            )
+            self._house(book)
             return book, Desk(book)
+
+    def _house(self, book: Ledger) -> None:
+        """Give the ledger its places; what is fitted nowhere goes to the shelf."""
+        book.rack = self.rack
+        for task in list(rack.gone(self.rack, book.records)):
+            was = book.records[task]
+            fresh = was._replace(place=SHELF)
+            book.records[task] = changed(was, book.plans[task], book.readings, fresh)
+        book.follow()
 
     def join(self, documents: dict[str, Any]) -> None:
         """Go on from what a store holds that could not be read at start."""
         self.flush()
         earlier, desk = self._restored(documents)
         self.book.join(earlier)
+        self.book.follow()
         self.desk.join(desk)
         self.learning.forget()
         self.counting.resume(documents)

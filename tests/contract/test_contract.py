@@ -200,6 +200,9 @@ def commands(draw):
         "history": st.just(True),
         "every": st.just(True),
         "condition": st.sampled_from(contract.CONDITIONS),
+        "place": texts,
+        "to": texts,
+        "part": st.dictionaries(slugs, texts, max_size=3),
     }
     needed = contract.REQUIRED.get(command)
     given_arguments = {

@@ -1,0 +1,132 @@
+"""The G-code commands of parts: fitted, taken off, and moved to another printer.
+
+They are there where a section [maintain_part NAME] is.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any, Mapping
+
+from .. import wording
+from ..contract import Command, slug
+from ..language import mark, tr
+from . import parameters
+
+if TYPE_CHECKING:
+    from ..klipper_objects import Gcode, GcodeCommand, Printer
+    from ..task import Task
+    from ..upkeep.office import Office, Running
+    from .gcode import Console
+
+NO_SUCH_PART = mark("There is no part '{name}'. There are: {names}.")
+NO_CODE = mark(
+    "CODE= is no export of a part. Copy the whole line that EXPORT_PART gave."
+)
+FITTED = mark("{place}, {kind}: {standing}")
+
+
+class Parts:
+    """Registers the commands, and lets the console answer them."""
+
+    def __init__(self, printer: Printer, office: Office, console: Console) -> None:
+        self._office = office
+        self._console = console
+        gcode: Gcode = printer.lookup_object("gcode")
+        for name, handler in (
+            ("FIT_PART", self.fit),
+            ("REMOVE_PART", self.remove),
+            ("PART_STATUS", self.status),
+            ("EXPORT_PART", self.export),
+            ("IMPORT_PART", self.take_in),
+        ):
+            entry = console.entry(name, handler)
+            gcode.register_command(name, entry, desc=tr(DESCRIPTIONS[name]))
+
+    def fit(self, gcmd: GcodeCommand, running: Running) -> None:
+        place = parameters.optional(gcmd, "PLACE")
+        self._order(gcmd, running, Command("fit", place=place))
+
+    def remove(self, gcmd: GcodeCommand, running: Running) -> None:
+        self._order(gcmd, running, Command("remove"))
+
+    def export(self, gcmd: GcodeCommand, running: Running) -> None:
+        name = parameters.required(gcmd, "TO").strip()
+        to = slug(name) if name else ""
+        part = self._order(gcmd, running, Command("export", to=to))
+        record = running.upkeep.book.records[part.slug]
+        gcmd.respond_info(
+            tr(
+                "Type this at the printer '{printer}': {line}",
+                printer=to,
+                line=f"IMPORT_PART PART={part.slug} CODE={_code(record.export)}",
+            )
+        )
+
+    def take_in(self, gcmd: GcodeCommand, running: Running) -> None:
+        try:
+            document = _decoded(parameters.required(gcmd, "CODE"))
+        except ValueError:
+            raise gcmd.error(tr(NO_CODE)) from None
+        self._order(gcmd, running, Command("import", part=document))
+
+    def status(self, gcmd: GcodeCommand, running: Running) -> None:
+        upkeep = running.upkeep
+        upkeep.count_now()
+        named = parameters.optional(gcmd, "PART") is not None
+        parts = [self._part(gcmd)] if named else self._parts()
+        lines = []
+        for part in sorted(parts, key=lambda each: not self._place(running, each)):
+            state = upkeep.board.state(part.slug)
+            standing = wording.standing(state.label, state)
+            if state.place:
+                standing = tr(
+                    FITTED, place=state.place, kind=state.kind, standing=standing
+                )
+            lines.append(standing)
+        gcmd.respond_info("\n".join(lines))
+
+    def _place(self, running: Running, part: Task) -> str:
+        return running.upkeep.book.records[part.slug].place or ""
+
+    def _order(self, gcmd: GcodeCommand, running: Running, command: Command) -> Task:
+        part = self._part(gcmd)
+        note = parameters.text(gcmd, "NOTE")
+        self._console.order(gcmd, running, command._replace(note=note), part)
+        return part
+
+    def _parts(self) -> list[Task]:
+        return [each for each in self._office.tasks.values() if each.plan.kind]
+
+    def _part(self, gcmd: GcodeCommand) -> Task:
+        name = parameters.required(gcmd, "PART")
+        part = self._office.find(name)
+        if part is None or not part.plan.kind:
+            names = ", ".join(each.name for each in self._parts())
+            raise gcmd.error(tr(NO_SUCH_PART, name=name, names=names))
+        return part
+
+
+def _code(document: Mapping[str, Any]) -> str:
+    """The export as one word that a console takes."""
+    text = json.dumps(dict(document), separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _decoded(code: str) -> dict[str, Any]:
+    """Read `_code`; ValueError where it is none."""
+    padded = code.strip() + "=" * (-len(code.strip()) % 4)
+    document = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
+    if not isinstance(document, dict):
+        raise ValueError(NO_CODE)  # noqa: TRY004
+    return document
+
+
+DESCRIPTIONS = {
+    "FIT_PART": mark("Fit a part: PART= [PLACE=] [NOTE=]"),
+    "REMOVE_PART": mark("Take a part off, to the shelf: PART= [NOTE=]"),
+    "PART_STATUS": mark("Show where each part is, and what it has used: [PART=]"),
+    "EXPORT_PART": mark("Give a part with its counts to another printer: PART= TO="),
+    "IMPORT_PART": mark("Take in a part from another printer: PART= CODE="),
+}

@@ -1,0 +1,11 @@
+"""The one error of commands. Pure."""
+
+from __future__ import annotations
+
+
+class RefusedError(Exception):
+    """A command that is not carried out; *code* is one of the contract's."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code

@@ -1,0 +1,278 @@
+"""Parts with a name: each counts while it is fitted, and keeps its counts."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fakes.virtual_printer import VirtualPrinter
+
+FOUR = """
+[maintain_part nozzle_04]
+label: Nozzle 0.4
+kind: nozzle
+place: extruder
+trigger: print_time
+threshold: 200
+"""
+SIX = """
+[maintain_part nozzle_06]
+label: Nozzle 0.6
+kind: nozzle
+trigger: print_time
+threshold: 300
+"""
+PLATE = """
+[maintain_part pei]
+kind: plate
+place: bed
+trigger: jobs_completed
+threshold: 100
+"""
+RODS = """
+[maintain rods]
+trigger: print_time
+threshold: 150
+"""
+
+
+def used(printer, part):
+    return printer.status(f"maintain_part {part}")["used"]
+
+
+def place(printer, part):
+    return printer.status(f"maintain_part {part}")["place"]
+
+
+@pytest.fixture
+def printer(bench):
+    return bench(FOUR + SIX + PLATE + RODS)
+
+
+def test_a_part_is_at_first_where_its_section_says_or_on_the_shelf(printer):
+    assert [place(printer, part) for part in ("nozzle_04", "nozzle_06", "pei")] == [
+        "extruder",
+        "",
+        "bed",
+    ]
+
+
+def test_a_swap_and_back_loses_nothing(printer):
+    printer.use(print_time=10)
+    printer.say("FIT_PART PART=nozzle_06 PLACE=extruder")
+    printer.use(print_time=3)
+    printer.say("FIT_PART PART=nozzle_04 PLACE=extruder")
+    printer.use(print_time=2)
+
+    assert used(printer, "nozzle_04") == pytest.approx(12, abs=0.01)
+    assert used(printer, "nozzle_06") == pytest.approx(3, abs=0.01)
+    assert printer.task("rods")["used"] == pytest.approx(15, abs=0.01)
+
+
+def test_what_was_fitted_makes_room_and_other_kinds_stay(printer):
+    printer.say("FIT_PART PART=nozzle_06 PLACE=extruder")
+
+    assert place(printer, "nozzle_04") == ""
+    assert place(printer, "nozzle_06") == "extruder"
+    assert place(printer, "pei") == "bed"
+
+
+def test_a_part_on_the_shelf_is_never_due_and_costs_no_turn(printer):
+    printer.say("ADJUST_MAINTENANCE NAME=nozzle_04 USED=250")
+    printer.say("REMOVE_PART PART=nozzle_04")
+    printer.advance(3)
+
+    assert printer.status("maintain_part nozzle_04")["status"] == "disabled"
+    assert "nozzle_04" not in printer.life.upkeep.book.working
+    assert "Nozzle 0.4 is on the shelf, with 250 h used." in printer.say("PART_STATUS")
+
+
+def test_a_restart_keeps_what_is_fitted_and_counted(printer):
+    printer.use(print_time=10)
+    printer.say("FIT_PART PART=nozzle_06 PLACE=extruder")
+    printer.use(print_time=3)
+    printer.restart()
+    printer.use(print_time=1)
+
+    assert place(printer, "nozzle_06") == "extruder"
+    assert used(printer, "nozzle_06") == pytest.approx(4, abs=0.01)
+    assert used(printer, "nozzle_04") == pytest.approx(10, abs=0.01)
+
+
+def test_done_makes_a_part_new_also_on_the_shelf(printer):
+    printer.use(print_time=10)
+    printer.say("REMOVE_PART PART=nozzle_04")
+    printer.say("MAINTENANCE_DONE NAME=nozzle_04")
+    printer.say("FIT_PART PART=nozzle_04")
+    printer.use(print_time=1)
+
+    assert used(printer, "nozzle_04") == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        ("FIT_PART PART=nozzle_04 PLACE=bed", "Take it off first"),
+        ("FIT_PART PART=nozzle_06 PLACE=extruder9", "There is no place 'extruder9'"),
+        ("FIT_PART PART=nozzle_08 PLACE=extruder", "There is no part 'nozzle_08'"),
+        ("FIT_PART PART=rods PLACE=extruder", "There is no part 'rods'"),
+        ("IMPORT_PART PART=nozzle_06 CODE=abc", "no export of a part"),
+        ("EXPORT_PART PART=nozzle_06 TO=", "Give the slug of the other printer"),
+    ],
+)
+def test_a_wrong_order_is_one_clear_sentence_and_changes_nothing(
+    printer, command, answer
+):
+    printer.use(print_time=10)
+
+    assert answer in printer.say(command)
+    assert place(printer, "nozzle_04") == "extruder"
+    assert used(printer, "nozzle_04") == pytest.approx(10, abs=0.01)
+
+
+def test_a_part_that_is_there_already_is_told(printer):
+    said = printer.say("FIT_PART PART=nozzle_04 PLACE=extruder")
+    assert "is fitted to extruder already." in said
+
+
+def test_a_swap_is_in_the_log(printer):
+    printer.say("FIT_PART PART=nozzle_06 PLACE=extruder NOTE=PETG")
+    said = printer.say("MAINTENANCE_LOG NAME=nozzle_06")
+    assert "fitted to extruder, in the place of nozzle_04; PETG" in said
+
+
+def test_two_parts_cannot_begin_at_one_place(bench):
+    printer = bench(
+        FOUR + SIX.replace("kind: nozzle", "kind: nozzle\nplace: extruder"), "error"
+    )
+    assert "where 'nozzle_04' is already" in printer.state_message
+
+
+def test_a_part_needs_a_kind(bench):
+    printer = bench(FOUR.replace("kind: nozzle\n", ""), "error")
+    assert "'kind: nozzle'" in printer.state_message
+
+
+def test_a_place_that_the_printer_lacks_puts_the_part_on_the_shelf(bench):
+    printer = bench(FOUR.replace("place: extruder", "place: extruder7"))
+
+    assert place(printer, "nozzle_04") == ""
+    assert "has no place 'extruder7'" in "\n".join(printer.console)
+
+
+def test_templates_run_once_the_part_is_fitted_and_taken_off(bench):
+    on = "on_fit:\n    M118 {}\non_remove:\n    M118 {}\n"
+    printer = bench(
+        FOUR
+        + on.format("four on", "four off")
+        + SIX
+        + on.format("six on", "six off")
+        + "[respond]\n"
+    )
+    printer.say("FIT_PART PART=nozzle_06 PLACE=extruder")
+    printer.advance(2)
+
+    said = [line for line in printer.console if line.startswith("echo: ")]
+    assert said == ["echo: four off", "echo: six on"]
+
+
+def test_without_parts_there_is_nothing_of_them(bench):
+    printer = bench(RODS)
+
+    assert "FIT_PART" not in printer.request("gcode/help")
+    assert printer.life.upkeep.tools is None
+    assert "place" not in printer.task("rods")
+    assert b'"place"' not in printer.life.upkeep.board.state("rods").encode()
+
+
+def test_a_part_goes_to_another_printer_with_its_counts_once(bench, tmp_path):
+    name = "\n[maintain]\nprinter_name: {}\n"
+    here = bench(FOUR + name.format("voron"))
+    here.use(print_time=12)
+    said = here.say("EXPORT_PART PART=nozzle_04 TO=ender")
+    order = said.partition("'ender': ")[2].splitlines()[0]
+    again = here.say("EXPORT_PART PART=nozzle_04 TO=ender")
+    assert order in again
+    assert "was given to the printer 'ender'" in here.say("FIT_PART PART=nozzle_04")
+    assert "already" in here.say("EXPORT_PART PART=nozzle_04 TO=prusa")
+    here.use(print_time=5)
+    assert used(here, "nozzle_04") == pytest.approx(12, abs=0.01)
+    assert "is for the printer 'ender'" in here.say(order)
+    here.restart()
+    here.close()
+
+    there = bench(
+        FOUR.replace("place: extruder\n", "") + name.format("ender"),
+        store=tmp_path / "there",
+    )
+    assert "has come, with print_time 12 h" in there.say(order)
+    assert "was imported already" in there.say(order)
+    there.say("FIT_PART PART=nozzle_04 PLACE=extruder")
+    there.use(print_time=1)
+    assert used(there, "nozzle_04") == pytest.approx(13, abs=0.01)
+
+
+class Told:
+    """A status object with the names of a tool changer's."""
+
+    def __init__(self, **status):
+        self.status = status
+
+    def get_status(self, eventtime):
+        return dict(self.status)
+
+
+NUMBERED = FOUR.replace("place: extruder", "place: {}") + SIX.replace(
+    "kind: nozzle", "kind: nozzle\nplace: {}"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "places", "change"),
+    [
+        (
+            "toolchanger",
+            {"tool_numbers": [0, 1], "tool_names": ["T0", "T1"], "tool_number": 0},
+            ("tool 0", "tool 1"),
+            {"tool_number": 1},
+        ),
+        (
+            "mmu",
+            {"num_gates": 2, "gate": 0, "tool": 0, "filament": "Loaded"},
+            ("gate 0", "gate 1"),
+            {"gate": 1, "tool": 1},
+        ),
+        (
+            "AFC",
+            {"lanes": ["lane1", "lane2"], "current_load": "lane1"},
+            ("lane1", "lane2"),
+            {"current_load": "lane2"},
+        ),
+    ],
+)
+def test_tools_and_lanes_that_share_an_extruder_count_for_themselves(
+    bench, monkeypatch, name, status, places, change
+):
+    told = Told(**status)
+    prepare = VirtualPrinter._prepare
+
+    def prepared(self, printer):
+        prepare(self, printer)
+        printer.add_object(name, told)
+
+    monkeypatch.setattr(VirtualPrinter, "_prepare", prepared)
+    sections = NUMBERED.format(*places).replace(
+        "trigger: print_time", "trigger: filament, tool_changes"
+    )
+    sections = sections.replace("threshold: 200", "threshold: 200, 50")
+    printer = bench(sections.replace("threshold: 300", "threshold: 300, 50"))
+    printer.use(filament=10)
+    told.status.update(change)
+    printer.advance(3)
+    printer.use(filament=4)
+
+    def amounts(part):
+        state = printer.life.upkeep.board.state(part)
+        return {limit.meter: round(limit.used, 2) for limit in state.limits}
+
+    assert amounts("nozzle_04") == {"filament": 10, "tool_changes": 0}
+    assert amounts("nozzle_06") == {"filament": 4, "tool_changes": 1}
