@@ -79,22 +79,24 @@ static int is_faster(clockid_t clock) {
          clock == CLOCK_MONOTONIC_RAW || clock == CLOCK_MONOTONIC_COARSE;
 }
 
-/* How much further than life the clocks are (ns). */
-static long long ahead(void) {
-  long long t = now(CLOCK_MONOTONIC), real = t - begin, version, beat, lost;
+/* How long the clocks have run, as they show it (ns). */
+static long long elapsed(void) {
+  long long t, version, beat, lost;
   int tries = 1000; /* the writer may be gone */
   do {
     version = page->version;
     beat = page->beat, lost = page->lost;
+    /* Not before: what is lost while we wait for a processor must not count twice. */
+    t = now(CLOCK_MONOTONIC);
   } while ((version % 2 || version != page->version) && --tries);
   if (t > beat + SLACK && t < beat + GONE) t = beat + SLACK;
-  return (t - begin - lost) * rate - real;
+  return (t - begin - lost) * rate;
 }
 
 static long long shown(clockid_t clock) {
-  long long t = now(clock);
-  if (!is_faster(clock)) return t;
-  t += ahead();
+  if (!is_faster(clock)) return now(clock);
+  long long t = begin + elapsed();
+  if (clock != CLOCK_MONOTONIC) t += now(clock) - now(CLOCK_MONOTONIC);
   return is_wall(clock) ? t + (long long)(page->wall * NANO) : t;
 }
 
