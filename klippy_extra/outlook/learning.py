@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 HOUR = 3600.0
 FRESH = 6.0  # hours of the calendar for which a weekday's profile is kept
+A_TURN = 0.1  # seconds from one profile that is read to the next
 READ = 500  # entries of the log
 
 Log = Callable[["str | None", int], "list[Entry]"]
@@ -39,8 +40,9 @@ class Learning:
         self._log = log
         self._wall = wall
         self._learnt: dict[str, tuple[Habit | None, Suggestion | None]] = {}
-        self._profiles: dict[str, weekdays.Profile | None] = {}
-        self._profiled = -1  # in which part of a day
+        # By counter: in which part of a day it was read, and what it is.
+        self._profiles: dict[str, tuple[int, weekdays.Profile | None]] = {}
+        self._profiled_at = -A_TURN  # by the clock of the house
 
     def forget(self) -> None:
         self._learnt.clear()
@@ -105,16 +107,21 @@ class Learning:
         return weekdays.Span(at, at, at), False
 
     def _profile(self, key: str, now: float) -> weekdays.Profile | None:
+        """The weekdays of a counter, read anew some times a day, one in a turn.
+
+        Until its turn comes, an old one serves, or none.
+        """
         part = int(self._book.calendar / FRESH)
-        if part != self._profiled:
-            self._profiled = part
-            self._profiles.clear()
-        if key not in self._profiles:
-            marks = [*self._book.marks, (now, self._book.readings)]
-            recent = marks[-weekdays.MOST * weekdays.WEEK - 2 :]
-            points = [(when, each[key]) for when, each in recent if key in each]
-            self._profiles[key] = weekdays.profile(points)
-        return self._profiles[key]
+        known_part, known = self._profiles.get(key, (-1, None))
+        if known_part == part or abs(now - self._profiled_at) < A_TURN:
+            return known
+        self._profiled_at = now
+        marks = [*self._book.marks, (now, self._book.readings)]
+        recent = marks[-weekdays.MOST * weekdays.WEEK - 2 :]
+        points = [(when, each[key]) for when, each in recent if key in each]
+        made = weekdays.profile(points)
+        self._profiles[key] = part, made
+        return made
 
 
 def _to_the_hour(moment: float) -> int:

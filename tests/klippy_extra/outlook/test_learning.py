@@ -7,6 +7,9 @@ import json
 import pytest
 
 from klippy_extra.contract import Command, ContractError, Entry, State
+from klippy_extra.ledger.ledger import Ledger
+from klippy_extra.ledger.records import Counter, Limit, Plan
+from klippy_extra.outlook.learning import Learning
 
 RAILS = """
 [maintain]
@@ -142,6 +145,7 @@ def test_a_month_of_weeks_gives_a_span(rails):
     for day in range(28):
         book.advance({"print_time": 5.0 if day // 7 % 2 else 7.0, "time": 24.0})
         book.mark(printer.life.upkeep.wall() - (27 - day) * 86400.0)
+    printer.advance(1)
     made = state(printer)
     assert made.due_from < made.due_at < made.due_to
     assert State.decode(made.encode()).due_to == made.due_to
@@ -168,3 +172,24 @@ def test_an_entry_without_a_condition_is_as_it_was():
     assert Entry.of(entry.fields()) == entry
     worn = entry._replace(condition="worn")
     assert Entry.of(worn.fields()) == worn
+
+
+def test_one_turn_reads_the_weekdays_of_one_counter():
+    """A hundred tasks would hold the reactor; those that wait forecast by the rate."""
+    limits = [Limit(n, Counter(n), "h", 500.0) for n in ("print_time", "power_on")]
+    plans = [Plan(limit.name, (limit,)) for limit in limits]
+    book, now = Ledger(plans), [2e9]
+    for day in range(28):
+        book.advance({"print_time": 5.0, "power_on": 6.0, "time": 24.0})
+        book.mark(now[0] - (27 - day) * 86400.0)
+    book.settle_rates(28 * 24.0)
+    made = Learning(book, lambda task, most: [], lambda: now[0])
+
+    def forecast(task):
+        return made.forecast(task, book.view(task, now[0]))
+
+    assert forecast("print_time").first is not None
+    assert forecast("power_on").first is None
+    now[0] += 0.25
+    assert forecast("power_on").first is not None
+    assert forecast("print_time").first is not None
