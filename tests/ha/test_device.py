@@ -63,7 +63,7 @@ def promised() -> set[str]:
 
 
 def test_the_printer_is_one_device_with_its_name_model_version_and_page(home):
-    device = home.device("Voron")
+    device = until(lambda: home.device("Voron"), "the device")
 
     assert device["model"] == "Voron 2.4"
     assert device["sw_version"].startswith("Klipper v")

@@ -247,3 +247,4 @@ def test_a_printer_with_another_name_stays_the_same_device_and_entities(upkeep, 
 
     voron.reconfigure(TASKS)
     until(lambda: upkeep.device(OURS), "the old name")
+    until(lambda: upkeep.device("Voron"), "the old name of MQTT's device")
