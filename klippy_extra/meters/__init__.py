@@ -98,7 +98,7 @@ class Sources:
         """The meters that macros move; ValueError where they could not be started."""
         counts = self._sources.get("counts")
         if not isinstance(counts, Counts):
-            text = tr("Nothing that macros count is counted: see klippy.log.")
+            text = tr("Counts of macros do not work: klippy.log tells why.")
             raise ValueError(text)  # noqa: TRY004
         return counts
 

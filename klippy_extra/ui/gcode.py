@@ -336,7 +336,8 @@ def _urgency(state: State) -> tuple[bool, float]:
 DESCRIPTIONS = {
     "MAINTAIN_STATUS": mark("Show how all maintenance tasks stand"),
     "CHECK_MAINTENANCE": mark(
-        "Show how one maintenance task stands: NAME= (MAINTENANCE_CHECK is another)"
+        "Show how one maintenance task stands: NAME= (not MAINTENANCE_CHECK, which is"
+        " for PRINT_START)"
     ),
     "UPDATE_MAINTENANCE": mark(
         "Mark a maintenance task done: NAME= [NOTE=] [BY=] [AT=] [HOURS=|USED=]"

@@ -68,7 +68,7 @@ class LinkServer:
 
     def _answer(self, path: str, act: Callable[[ButtonPress], HttpReply]) -> HttpReply:
         if not path.startswith(PATH):
-            return _page(404, tr("Nothing is here."))
+            return _page(404, tr("There is nothing here."))
         try:
             text = path.removeprefix(PATH)
             press = signed_links.verify(text, self._links.secret, time.time())
@@ -94,7 +94,12 @@ class LinkServer:
             text = tr("It was not done: {error}", error=str(error))
             return _page(502, html.escape(text))
         done = press.action == "done"
-        return _page(200, tr("It is marked done.") if done else tr("It comes later."))
+        return _page(
+            200,
+            tr("It is marked done.")
+            if done
+            else tr("You are reminded again in a day."),
+        )
 
     def _do(self, press: ButtonPress) -> None:
         def make(record: Record, transaction: str) -> Command:

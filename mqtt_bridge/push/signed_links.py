@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from mqtt_bridge.language import mark, tr
 
 ACTIONS = {"done": mark("Done"), "later": mark("Later")}
-FOREIGN = mark("This is no link of ours.")
+FOREIGN = mark("This link was not made by this bridge.")
 LATER = 24.0  # hours
 REMEMBERED = 10_000  # links that are known to have been used
 

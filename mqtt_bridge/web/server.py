@@ -44,7 +44,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Make = Callable[[Record, str], Command]
 
 # Why a request is refused.
-FOREIGN = mark("This page is not {host}: see web.hosts.")
+FOREIGN = mark("This page is not served under the name {host}: see web.hosts.")
 LOG_IN = mark("Please log in.")
 FAILED = mark("It failed; the log of the bridge tells why.")
 NO_TOKEN = mark("This is not the token.")
