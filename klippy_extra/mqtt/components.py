@@ -26,8 +26,10 @@ from .entities import (
     EVENT,
     HIDDEN,
     METER_ICONS,
+    PLACE,
     PRINTER,
     REMAINING,
+    SHELF,
     STATUS_WORDS,
     SUMMARY_ATTRIBUTES,
     TASK,
@@ -148,7 +150,7 @@ class _Subject(NamedTuple):
             config["ic"] = row.icon
         if row.value:
             config.update(stat_t=self.reads, val_tpl=self.template(row.value))
-        if row.platform in ("button", "switch", "number"):
+        if row.platform in ("button", "switch", "number", "select"):
             # What is read is as true as it was while the printer is off. A command
             # would be lost.
             config.update(cmd_t=self.commands, avty=[{"t": self.online}])
@@ -182,6 +184,23 @@ def _task(
     yield from _amounts(task, state.limits)
     for row in CONTROLS if task.commands else ():
         yield task.make(row)
+    if state.kind and task.commands:
+        yield _place(task, state)
+
+
+def _place(part: _Subject, state: State) -> Component:
+    """Where a part is fitted: a choice of the places, or the shelf."""
+    shelf = part.language.tr(SHELF)
+    word = json.dumps(shelf, ensure_ascii=False)
+    fit = order("fit", place="$").replace('"$"', "{{ value | to_json }}")
+    template = (
+        f"{{% if value == {word} %}}{order('remove')}{{% else %}}{fit}{{% endif %}}"
+    )
+    return part.make(
+        PLACE._replace(value=f"it.get('place') or {word}"),
+        ops=[shelf, *state.places],
+        cmd_tpl=template,
+    )
 
 
 def _status(task: _Subject) -> Config:

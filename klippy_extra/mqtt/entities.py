@@ -234,6 +234,10 @@ THRESHOLD = Entity(
     NUMBER,
 )
 
+# Of a part: where it is fitted. Its options are the places and the shelf.
+PLACE = Entity("place", "select", mark("place"), "mdi:swap-horizontal")
+SHELF = mark("Shelf")
+
 EVENT = Entity(
     "event",
     "event",
@@ -319,6 +323,7 @@ LEAST: Mapping[str, Config] = {
     "button": {"cmd_t": "klipper_upkeep/-"},
     "event": {"stat_t": "klipper_upkeep/-", "evt_typ": ["-"]},
     "number": {"cmd_t": "klipper_upkeep/-"},
+    "select": {"cmd_t": "klipper_upkeep/-", "ops": ["-"]},
     "sensor": {"stat_t": "klipper_upkeep/-"},
     "switch": {"cmd_t": "klipper_upkeep/-"},
 }

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 LISTED, MOST_LISTED = 20, 100  # entries of the log in an answer: it is no file
 
+MOVES = ("fit", "remove", "export")  # commands that move a part
+
 Tell = Callable[[str], None]
 
 
@@ -65,6 +67,9 @@ class Commands:
         upkeep = self._upkeep
         try:
             now, is_ready = upkeep.wall(), upkeep.is_ready
+            if command.command in MOVES:
+                # What was done until now is the wear of what was fitted until now.
+                upkeep.count_now()
             change = upkeep.desk.handle(task, command, now, is_ready)
         except RefusedError as error:
             self._refuse(task, transaction, error.code, str(error))

@@ -91,6 +91,14 @@ def fit(book: Ledger, task: str, command: Command, now: int) -> Any:
 
 def _place(book: Ledger, task: str, wanted: str) -> str:
     place = book.rack.find(wanted)
+    if not wanted:
+        raise RefusedError(
+            BAD_ARGUMENT,
+            tr(
+                "Name the place. There are: {places}.",
+                places=", ".join(book.rack.places),
+            ),
+        )
     if not place:
         raise RefusedError(
             BAD_ARGUMENT,

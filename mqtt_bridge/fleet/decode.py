@@ -20,8 +20,8 @@ _Count = Annotated[int, Meta(ge=0, le=contract.MAX_COUNT)]
 _Text = Annotated[str, Meta(max_length=contract.MAX_LONG)]
 # What may be a control character: an escape, or C1 or DEL in UTF-8.
 _SUSPECT = re.compile(rb"\\|\xc2[\x80-\x9f]|\x7f")
-# Fields of the few tasks that learn.
-_LEARNT = re.compile(rb'"(?:due_from|due_to|habit|suggestion)"')
+# Fields of the few tasks that learn, and of parts.
+_SELDOM = re.compile(rb'"(?:due_from|due_to|habit|suggestion|kind|places?)"')
 
 
 class _Limit(Struct, gc=False):
@@ -64,7 +64,7 @@ def state(payload: bytes, task: str) -> State | None:
     """Return *task*'s state, or None: ask the contract."""
     if _SUSPECT.search(payload) is not None:
         return None  # the contract cleans texts
-    if _LEARNT.search(payload) is not None:
+    if _SELDOM.search(payload) is not None:
         return None
     try:
         payload.decode()  # msgspec does not look into fields that it skips

@@ -101,6 +101,14 @@ LEARNT = (
           lambda _: 0, "", True),
 )  # fmt: skip
 
+# Of a part, behind all others.
+PART = (
+    Facet("kind", "What kind of part it is", "string", lambda s: s.kind),
+    Facet("place", "Where the part is fitted, empty on the shelf; set it to fit the"
+          " part there, or to nothing to take it off", "string",
+          lambda s: s.place, "", True),
+)  # fmt: skip
+
 STATUS_AT = [facet.field for facet in TASK].index("status")  # in a task's values
 _TRIGGER = [facet.field for facet in TASK].index("trigger")
 
@@ -195,12 +203,16 @@ class Shapes:
         learns = state.habit is not None or state.due_from is not None
         if learns:
             values += [facet.read(state) for facet in LEARNT]
+        if state.kind:
+            values += [facet.read(state) for facet in PART]
         units = ((limit.meter, limit.unit) for limit in limits)
-        key = (learns, deciding.unit, *units)
+        key = (learns, bool(state.kind), deciding.unit, *units)
         shape = self._known.get(key)
         if shape is None:
             names = slugs(limit.meter for limit in limits)
             fields = tuple(self._task(deciding, limits, names, learns=learns))
+            if state.kind:
+                fields += tuple(self._field(facet, "") for facet in PART)
             meters = {slug: meter for meter, slug in names.items()}
             shape = self._known[key] = Shape(fields, meters)
         return shape, tuple(values)
@@ -301,11 +313,10 @@ def command(
         return Command(last, ident, by)
     if last == "enabled":
         return Command("enable" if value else "disable", ident, by)
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{last!r} cannot be {number}")
-    if number < 0 or (number == 0 and last not in ("snooze", "used")):
-        raise ValueError(f"{last!r} cannot be {number:g}")
+    if last == "place":
+        place = str(value).strip()
+        return Command("fit" if place else "remove", ident, by, place=place or None)
+    number = _number(last, value)
     if last == "snooze":
         word = "snooze" if number else "unsnooze"
         return Command(word, ident, by, hours=number or None)
@@ -314,6 +325,15 @@ def command(
         # The deciding limit may have changed on the way: say which one is meant.
         amount = {shape.meters.get(limit, str(values[_TRIGGER])): number}
     return _amount(last, amount, by, ident)
+
+
+def _number(field: str, value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{field!r} cannot be {number}")
+    if number < 0 or (number == 0 and field not in ("snooze", "used")):
+        raise ValueError(f"{field!r} cannot be {number:g}")
+    return number
 
 
 def _amount(field: str, amount: Amount, by: str, ident: str) -> Command:

@@ -751,3 +751,26 @@ def test_an_event_reaches_its_own_task_alone() -> None:
 
     assert told == {"event_type": "done", "by": 'an"na', "note": "ok"}
     assert render(found["task.belts.event"], payload, "val_tpl") == ""
+
+
+def test_a_part_has_a_choice_of_its_places_and_a_task_has_none() -> None:
+    part = state("n4")._replace(kind="nozzle", places=("extruder", "extruder1"))
+    choice = made(part)["task.n4.place"]
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
+    environment.filters["to_json"] = json.dumps
+
+    assert "task.n4.place" not in made(state("n4"))
+    assert choice["p"] == "select"
+    assert choice["ops"] == ["Shelf", "extruder", "extruder1"]
+
+    def sent(value: str) -> Any:
+        return json.loads(
+            environment.from_string(choice["cmd_tpl"]).render(value=value)
+        )
+
+    assert sent("extruder1")["command"] == "fit"
+    assert sent("extruder1")["place"] == "extruder1"
+    assert sent("Shelf")["command"] == "remove"
+    template = environment.from_string(choice["val_tpl"])
+    assert template.render(value_json={"place": ""}) == "Shelf"
+    assert template.render(value_json={"place": "extruder"}) == "extruder"

@@ -1,0 +1,44 @@
+"""The items of a part: where it is fitted, and setting that."""
+
+from __future__ import annotations
+
+import pytest
+
+from mqtt_bridge.contract import Command, State
+from mqtt_bridge.fleet import decode, items
+from mqtt_bridge.fleet.items import Shapes
+from tests.mqtt_bridge import messages as m
+
+PART = m.state()._replace(kind="nozzle", place="extruder", places=("extruder",))
+
+
+def values(state):
+    shape, made = Shapes(read_only=False).task(state)
+    return dict(zip([each.name for each in shape.fields], made, strict=True)), shape
+
+
+def test_a_part_has_two_items_that_no_task_has():
+    plain, _ = values(m.state())
+    part, _ = values(PART)
+
+    assert set(part) - set(plain) == {"kind", "place"}
+    assert (part["kind"], part["place"]) == ("nozzle", "extruder")
+
+
+@pytest.mark.parametrize(
+    ("place", "command"),
+    [
+        ("extruder1", Command("fit", "t1", "anna", place="extruder1")),
+        ("", Command("remove", "t1", "anna")),
+    ],
+)
+def test_to_set_the_place_fits_the_part_or_takes_it_off(place, command):
+    made, shape = values(PART)
+    order = items.command(shape, tuple(made.values()), "place", place, "anna", "t1")
+    assert order == command
+    assert Command.decode(order.encode()) == command
+
+
+def test_the_fast_decoder_leaves_a_part_to_the_contract():
+    assert decode.state(PART.encode(), "rods") is None
+    assert State.decode(PART.encode()) == PART
