@@ -1,0 +1,89 @@
+"""What the pages about mKTL's items and programs show is true."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import mktl_daemon as mktl
+from mktl_daemon.cli import arguments, mk
+from mktl_daemon.core import catalog
+
+DOCS = Path(__file__).parents[2] / "docs"
+ITEMS = (DOCS / "mktl-items.md").read_text()
+PROGRAMS = (DOCS / "mktl-programs.md").read_text()
+
+
+def block(text, kind):
+    return re.search(rf"```{kind}\n(.*?)```", text, re.DOTALL)[1]
+
+
+def first_column(text, heading):
+    """Return the names in code of the table whose first column has a heading."""
+    _, _, table = text.partition(f"| {heading} |")
+    rows = table.partition("\n\n")[0].splitlines()[2:]
+    return re.findall(r"`([^`]+)`", " ".join(row.split(" | ")[0] for row in rows))
+
+
+def test_the_items_file_of_the_page_is_one():
+    assert catalog.check_items(json.loads(block(ITEMS, "json"))).keys() == {
+        "angle", "taste", "leds", "serial"
+    }  # fmt: skip
+
+
+def test_every_type_and_field_is_on_the_page():
+    assert tuple(first_column(ITEMS, "type")) == catalog.TYPES
+    fields = first_column(ITEMS, "field")
+    assert set(fields) == {
+        "type", "description", "units", "format", "initial", "persist", "gettable",
+        "settable", "enumerators",
+    }  # fmt: skip
+
+
+def test_the_methods_on_the_page_are_the_daemons():
+    names = [name.partition("(")[0] for name in first_column(ITEMS, "method")]
+    attributes = {"store", "alias", "uuid", "options", "catalog", "hostname"}
+    attributes |= {"rep.port", "pub.port", "shutdown"}
+    assert [
+        n for n in names if n not in attributes and not hasattr(mktl.Daemon, n)
+    ] == []
+
+
+def test_verbs_and_options_of_mk_are_on_the_page():
+    options = set(first_column(PROGRAMS, "option of `mk`"))
+    given = arguments._parser(mk.VERBS)._option_string_actions
+    missing = {
+        each
+        for each in given
+        if each.startswith("--")
+        and each not in options | {"--help", "--version", "--store", "--units"}
+    }
+    assert missing == set()
+    assert all(f"mk {verb}" in PROGRAMS for verb in mk.VERBS)
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        (["mk", "wa"], ["watch"]),
+        (["mk", "get", "p"], ["pie."]),
+        (["mk", "get", "pie.t"], ["pie.taste", "pie.tin"]),
+    ],
+)
+def test_bash_completes_verbs_stores_and_keys(words, completed):
+    """With the function of the page; mk prints a store and its items here."""
+    script = (
+        "mk() { if [ $# = 1 ]; then echo pie; echo cake; "
+        "else printf 'pie.taste  string rw\\npie.tin  numeric r\\npie.lid\\n'; fi; }\n"
+        + block(PROGRAMS, "bash")
+        + f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}\n"
+        + '_mk; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, check=False, timeout=20
+    )
+    assert (done.stdout.split(), done.stderr) == (completed, "")
