@@ -145,11 +145,13 @@ def _publish(pub: zmq.Socket[bytes], line: list[str], bulk: dict[bytes, bytes]) 
     elif act == "clock":
         text = b'{"value":%r,"time":1.5}'
         _tick(count, lambda now: pub.send_multipart([topic, b"a", text % now]))
-    elif act == "arrays":
-        data = os.urandom(int(line[3]))
+    elif act in ("arrays", "given"):
+        images = [os.urandom(int(line[3])) for _ in range(2)]
         for number in range(count):
+            data = images[number % 2 if act == "given" else 0]
             described = b'{"time":%d,"shape":[%d],"dtype":"uint8"}'
-            pub.send_multipart([topic, b"a", described % (number, len(data)), data])
+            frames = [topic, b"a", described % (number, len(data)), data]
+            pub.send_multipart(frames, copy=act == "arrays")
     print("done", flush=True)
 
 
@@ -202,6 +204,18 @@ def _act(store: Any, line: list[str]) -> None:
         data = np.frombuffer(os.urandom(int(line[3])), dtype="uint8")
         for _ in range(count):
             item.publish(data, repeat=True)
+    elif act == "given":
+        _give(item, count, int(line[3]))
+
+
+def _give(item: Any, count: int, size: int) -> None:
+    """Publish arrays that are nobody else's; each is another one, as a camera's are."""
+    import numpy as np  # noqa: PLC0415 - the floor does without
+
+    images = [np.frombuffer(os.urandom(size), dtype="uint8") for _ in range(2)]
+    own = {"copy": False} if type(item).__module__.startswith("mktl_daemon") else {}
+    for number in range(count):
+        item.publish(images[number % 2], repeat=True, **own)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,9 @@ def _measures(
     yield "publish, values per second in a burst, all delivered", _burst
     for size, count in _ARRAYS:
         named = f"arrays of {size // 1_000_000} MB"
-        yield f"publish {named}", partial(_array, size=size, count=count)
+        yield f"publish {named}", partial(_array, size=size, count=count, act="arrays")
+        given = f"publish {named} that are given away"
+        yield given, partial(_array, size=size, count=count, act="given")
         for each in peers.values():
             each.tell(f"array large {size}")
         yield f"GET {named}", partial(_read, size=size, count=count)
@@ -76,11 +78,11 @@ def _burst(each: Peer) -> float:
     return _BURST / (ended - started)
 
 
-def _array(each: Peer, size: int, count: int) -> float:
+def _array(each: Peer, size: int, count: int, act: str) -> float:
     """Return bytes per second."""
     with zmq.Context() as context, _subscribed(context, each, "small") as socket:
         teller = threading.Thread(
-            target=each.tell, args=(f"arrays small {count} {size}",)
+            target=each.tell, args=(f"{act} small {count} {size}",)
         )
         started = time.perf_counter()
         teller.start()

@@ -44,16 +44,21 @@ class DaemonEnd(ClientEnd):
         return self.store.publisher()
 
     def publish(
-        self, new_value: Any, timestamp: float | None = None, repeat: bool = False
+        self,
+        new_value: Any,
+        timestamp: float | None = None,
+        repeat: bool = False,
+        copy: bool = True,
     ) -> None:
         """Take *new_value* and tell everybody who subscribed.
 
         *timestamp* (UNIX seconds, now) says since when it holds. A value that the item
-        has already is not told again, unless *repeat* is set.
+        has already is not told again, unless *repeat* is set. Without *copy* an array
+        is sent from where it lies: the caller gives it away, and must not change it.
         """
         when = time.time() if timestamp is None else float(timestamp)
         server = self.store.publisher()
-        self._take(state_of(new_value, when), server, server.send, repeat)
+        self._take(state_of(new_value, when, copy), server, server.send, repeat)
 
     # What the daemon asks of it
 

@@ -27,13 +27,14 @@ class State(NamedTuple):
 NOTHING = State()
 
 
-def state_of(value: Any, when: float) -> State:
+def state_of(value: Any, when: float, copy: bool = True) -> State:
+    """Return *value* as it is held and sent; without *copy* an array itself."""
     if type(value) in _PLAIN:
         if type(value) is float and not isfinite(value):
             return State(value, when, _encoded(value, when))
         return State(value, when, wire.dumps({"value": value, "time": when}))
     if arrays.is_array(value):
-        bulk, shape, dtype = arrays.take_apart(value)
+        bulk, shape, dtype = arrays.take_apart(value, copy)
         described = {"value": None, "time": when, "shape": shape, "dtype": dtype}
         payload = wire.dumps(described)
         kept = value
@@ -64,7 +65,8 @@ def is_same(one: State, other: State) -> bool:
         return bool(one.value != one.value and other.value != other.value)
     if one.bulk is not None and other.bulk is not None:
         # The first difference is enough, and nothing is copied.
-        return alike and _form(one) == _form(other) and one.bulk == other.bulk
+        same = alike and _form(one) == _form(other)
+        return same and arrays.are_same_bytes(one.bulk, other.bulk)
     if arrays.is_array(one.value) or arrays.is_array(other.value):
         return arrays.is_same(one.value, other.value)
     if isinstance(one.value, _MUTABLE):

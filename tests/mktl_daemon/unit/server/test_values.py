@@ -158,3 +158,31 @@ def test_a_value_that_cannot_be_kept_does_not_keep_others_from_disk(start, commu
 def test_an_initial_value_that_does_not_fit_is_refused_by_its_key(start):
     with pytest.raises(ValueError, match=r"pie\.n"):
         start(items={"n": {"type": "numeric", "initial": "many"}})
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float64", "complex64", "bool"])
+def test_an_array_that_is_given_away_is_sent_from_where_it_lies(start, ask, dtype):
+    """It is read and compared as one that was copied, and is not copied."""
+    image = start(items=ITEMS).store["image"]
+    given = np.arange(24).reshape(2, 3, 4).astype(dtype)
+    image.publish(given, copy=False)
+    assert np.shares_memory(image.value, given)
+    assert not image.value.flags.writeable
+    assert (image.value == given).all()
+    when = image.timestamp
+    image.publish(given.copy(), copy=False)
+    image.publish(given.copy())
+    assert image.timestamp == when, "it was sent again"
+    other = given.copy()
+    other[-1, -1, -1] = 0
+    image.publish(other)
+    assert image.timestamp > when
+
+
+def test_an_array_whose_bytes_are_not_in_order_is_copied(start):
+    image = start(items=ITEMS).store["image"]
+    turned = np.arange(6, dtype="int16").reshape(2, 3).T
+    image.publish(turned, copy=False)
+    assert (image.value == turned).all()
+    image.publish(bytearray(b"abc"), copy=False)
+    assert bytes(image.value) == b"abc"
