@@ -89,7 +89,7 @@ class Backlog:
         if uncounted < self._stride and self._all_uncounted + uncounted < _UNCOUNTED:
             self._uncounted[way] = uncounted
             self._all_uncounted += uncounted
-            send_frame(socket, frame)
+            send_frame(socket, frame, 0, len(frame) < ZERO_COPY)
             return
         tracker = send_frame(socket, frame, 0, False, True)
         self._sent.append((tracker, uncounted))
