@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Callable, Iterable, Mapping, NamedTuple
 
 from ..ledger.ledger import Ledger
@@ -13,6 +14,7 @@ HOURS = ("print_time", "busy_time", "power_on", CALENDAR, "moonraker_print_time"
 METRES = ("filament", "moonraker_filament")
 # What a print needs in proportion to its hours, as the last weeks have shown.
 BY_HABIT = ("travel_", "extruded")
+_TOOL = re.compile(r"(?:tool |T)(\d+)\Z")
 LEAST_KNOWN = 20.0  # hours of printing that a proportion is taken from
 
 
@@ -64,6 +66,9 @@ def passings(
         worth = weight(counter)
         if worth is None:
             return None
+        if counter.place:
+            length = _of_tool(prediction, counter)
+            return None if length is None else (length * worth, False)
         if counter.meter in added:
             return added[counter.meter] * worth, False
         if prediction.hours is None or not counter.meter.startswith(BY_HABIT):
@@ -74,6 +79,18 @@ def passings(
     passed = (_passing(book, task, expected) for task in tasks)
     hours = prediction.hours or 0.0
     return [each for each in passed if each and not _is_snoozed(book, each, hours)]
+
+
+def _of_tool(prediction: Prediction, counter: Counter) -> float | None:
+    """The filament of one of several tools that share an extruder, where it is told.
+
+    How long each tool is at work nobody says, nor which lane or gate feeds it.
+    """
+    tool = _TOOL.match(counter.place)
+    if tool is None or counter.meter not in METRES or len(prediction.by_tool) < 2:
+        return None
+    lengths = dict(enumerate(prediction.by_tool))
+    return lengths.get(int(tool.group(1)), 0.0)
 
 
 def _by_hour(

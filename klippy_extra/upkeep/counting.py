@@ -145,7 +145,7 @@ class Counting:
         condition, factor = self._weights.get(
             (counter.condition, counter.factor), (Condition(), Factor())
         )
-        if condition.checks or counter.place:
+        if condition.checks:
             return None
         return self._conditions.weight(condition, factor, self._eventtime)
 

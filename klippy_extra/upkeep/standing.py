@@ -126,7 +126,7 @@ def _learnt(state: State, view: View, learning: Learning) -> State:
     state = state._replace(
         habit=learning.habit(state.task), suggestion=learning.suggestion(state.task)
     )
-    if not state.enabled or view.deciding.remaining <= 0.0:
+    if state.status == DISABLED or view.deciding.remaining <= 0.0:
         return state
     forecast = learning.forecast(state.task, view)
     if forecast is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from klippy_extra.ledger.ledger import Ledger
-from klippy_extra.ledger.records import Counter, Limit, Plan
+from klippy_extra.ledger.records import SHELF, Counter, Limit, Plan
 from klippy_extra.outlook import policy, sentences
 from klippy_extra.outlook.passing import Passing, is_due, passings
 from klippy_extra.outlook.policy import Policy
@@ -82,6 +82,31 @@ def test_each_tool_has_its_own_filament():
     assert each.share == 0.5
     # Three filaments through two extruders: which goes where is not known.
     assert foreseen(made, Prediction(14.0, (90.0, 40.0, 40.0)), meters) == []
+
+
+def test_tools_that_share_an_extruder_have_the_slicers_filament_of_their_own():
+    """T1 uses 40 m of the 130 m, and of its nozzle 20 m are left."""
+    own = Limit("filament", Counter("filament", place="tool 1"), "m", 100.0)
+    made = book(own)
+    made.readings[own.counter.key] = 80.0
+    [each] = foreseen(made, Prediction(14.0, (90.0, 40.0)))
+    assert each.share == 0.5
+    # Whose filament it is is not said, and whose hours they are never is.
+    assert foreseen(made, Prediction(14.0, (130.0,))) == []
+    assert foreseen(made, Prediction(14.0, (130.0, 0.0))) == []
+    hours = Limit("print_time", Counter("print_time", place="tool 1"), "h", 100.0)
+    made = book(hours)
+    made.readings[hours.counter.key] = 99.0
+    assert foreseen(made, Prediction(14.0, (90.0, 40.0))) == []
+
+
+def test_a_part_on_the_shelf_is_passed_by_no_print():
+    made = book(HOURS, print_time=191.0)
+    assert len(foreseen(made)) == 1
+    made.records["rods"] = made.records["rods"]._replace(
+        place=SHELF, held={"print_time": 191.0}
+    )
+    assert foreseen(made) == []
 
 
 def test_a_factor_counts_and_what_nobody_knows_is_left_out():
