@@ -107,6 +107,7 @@ PART = (
     Facet("place", "Where the part is fitted, empty on the shelf; set it to fit the"
           " part there, or to nothing to take it off", "string",
           lambda s: s.place, "", True),
+    Facet("places", "Where it can be fitted", "string", lambda s: ", ".join(s.places)),
 )  # fmt: skip
 
 STATUS_AT = [facet.field for facet in TASK].index("status")  # in a task's values

@@ -49,6 +49,9 @@ def task(slug: str, record: Record) -> Json:
     view["limits"] = list(_limits(record, view))
     if values.get("suggestion"):
         view["suggestion"] = {"text": values["suggestion"]}
+    if values.get("kind"):
+        view.update(kind=values["kind"], place=values["place"])
+        view["places"] = str(values["places"]).split(", ")
     return view
 
 

@@ -93,6 +93,8 @@ class ScriptedPrinter:
             fields = {"limits": (limit,)}
         elif command.command in ("enable", "disable"):
             fields = {"enabled": command.command == "enable"}
+        elif command.command in ("fit", "remove"):
+            fields = {"place": command.place or ""}
         else:
             self.refuse(command, task, contract.BAD_ARGUMENT, "not in the script")
             return

@@ -250,6 +250,31 @@ def test_somebody_marks_a_task_done_in_a_browser(serve, voron, tmp_path, size):
 
 
 @needs_chromium
+@needs_axe
+def test_somebody_fits_a_part_in_a_browser(serve, voron):
+    part = m.state("n4", label="Nozzle 0.4")
+    places = ("extruder", "extruder1")
+    voron.states["n4"] = part._replace(kind="nozzle", places=places)
+    voron.say_everything()
+    web = serve("web.open=true")
+    with Tab() as tab:
+        tab.open(web.url)
+        tab.wait_for("Nozzle 0.4")
+        tab.click("Nozzle 0.4")
+        tab.wait_for("Place", "On the shelf")
+        assert complaints(tab) == []
+        tab.run(
+            "const place = document.querySelector('select[name=place]');"
+            "place.value = 'extruder1';"
+            "place.dispatchEvent(new Event('change', {bubbles: true}));"
+        )
+        tab.wait_for("The printer has carried it out.")
+
+        fitted = [each for each in voron.heard if each.command == "fit"]
+        assert [each.place for each in fitted] == ["extruder1"]
+
+
+@needs_chromium
 def test_the_page_follows_the_printer_and_a_lost_bridge(
     serve, community, voron, broker
 ):

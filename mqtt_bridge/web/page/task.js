@@ -119,6 +119,7 @@ function Commands({ row, source }) {
           ${t(task.enabled ? "disable" : "enable")}
         </button>
       </div>
+      ${task.kind && html`<${PlaceChoice} send=${send} waiting=${waiting} task=${task} />`}
       ${form === "done" && html`<${DoneForm} send=${send} waiting=${waiting} task=${task} />`}
       ${form === "later" && html`<${LaterForm} send=${send} waiting=${waiting} task=${task} />`}
       ${form === "adjust" &&
@@ -129,6 +130,23 @@ function Commands({ row, source }) {
         ${waiting ? t("waiting") : (outcome?.text ?? "")}
       </p>
     </section>
+  `;
+}
+
+/** Where a part is fitted, and fitting it elsewhere. */
+function PlaceChoice({ send, waiting, task }) {
+  const choose = (event) => {
+    const place = event.target.value;
+    send(place ? { command: "fit", place } : { command: "remove" });
+  };
+  return html`
+    <label>
+      ${t("place")}
+      <select name="place" disabled=${waiting} value=${task.place} onChange=${choose}>
+        <option value="">${t("shelf")}</option>
+        ${task.places.map((each) => html`<option value=${each}>${each}</option>`)}
+      </select>
+    </label>
   `;
 }
 

@@ -17,11 +17,11 @@ def values(state):
     return dict(zip([each.name for each in shape.fields], made, strict=True)), shape
 
 
-def test_a_part_has_two_items_that_no_task_has():
+def test_a_part_has_items_that_no_task_has():
     plain, _ = values(m.state())
     part, _ = values(PART)
 
-    assert set(part) - set(plain) == {"kind", "place"}
+    assert set(part) - set(plain) == {"kind", "place", "places"}
     assert (part["kind"], part["place"]) == ("nozzle", "extruder")
 
 

@@ -81,3 +81,12 @@ def test_what_a_task_should_have_as_its_threshold_is_shown(show):
     assert task["suggestion"] == {"text": text}
     (task,) = show(m.printer())["tasks"]
     assert "suggestion" not in task
+
+
+def test_a_part_tells_where_it_is_and_can_be(show):
+    places = ("extruder", "extruder1")
+    part = m.state("n4")._replace(kind="nozzle", place="extruder", places=places)
+    (task,) = show(m.printer(tasks=(part,)))["tasks"]
+
+    assert (task["kind"], task["place"]) == ("nozzle", "extruder")
+    assert task["places"] == list(places)
