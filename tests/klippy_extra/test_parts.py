@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from klippy_extra import contract
 from tests.fakes.virtual_printer import VirtualPrinter
 
 FOUR = """
@@ -276,3 +277,36 @@ def test_tools_and_lanes_that_share_an_extruder_count_for_themselves(
 
     assert amounts("nozzle_04") == {"filament": 10, "tool_changes": 0}
     assert amounts("nozzle_06") == {"filament": 4, "tool_changes": 1}
+
+
+def test_a_command_over_mqtt_fits_and_exports(printer):
+    results = []
+    printer.life.upkeep.relay.result = results.append
+
+    def order(command, **arguments):
+        sent = contract.Command(command, f"t{len(results)}", **arguments)
+        decoded = contract.Command.decode(sent.encode())
+        expected = len(results) + 1
+        printer.life.commands.by_broker("nozzle_06", decoded)
+        printer.wait_for(lambda: len(results) == expected, "a result")
+        return contract.Result.decode(results[-1].encode())
+
+    assert order("fit", place="extruder").ok
+    assert place(printer, "nozzle_06") == "extruder"
+    assert place(printer, "nozzle_04") == ""
+    assert order("fit", place="nowhere").code == contract.BAD_ARGUMENT
+
+    given = order("export", to="ender").part
+    assert (given["part"], given["to"]) == ("nozzle_06", "ender")
+    assert order("export", to="ender").part == given
+    assert place(printer, "nozzle_06") == ""
+
+
+def test_fifty_parts_on_the_shelf_add_nothing_to_a_turn(bench):
+    shelf = "".join(SIX.replace("nozzle_06", f"spare_{number}") for number in range(50))
+    printer = bench(FOUR + shelf + RODS)
+    book = printer.life.upkeep.book
+
+    assert book.working == ("nozzle_04", "rods")
+    printer.use(print_time=1)
+    assert used(printer, "spare_7") == 0
