@@ -46,11 +46,14 @@ def count(printer, text):
 
 
 def begin(printer):
-    """Start the file, and wait until what it says is known."""
+    """Start the file, and wait until its start has gone on, or was refused."""
+
+    def starts():
+        return count(printer, "off we go") + count(printer, "not started")
+
+    before = starts()
     printer.print_file("job.gcode")
-    printer.wait_for(
-        lambda: count(printer, "off we go") or count(printer, "not started"), "a start"
-    )
+    printer.wait_for(lambda: starts() > before, "a start")
 
 
 def job(printer):
