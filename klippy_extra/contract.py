@@ -548,7 +548,7 @@ class Command(NamedTuple):
             if name in _ANY_ARGUMENT and name not in takes:
                 raise ContractError(f"{command!r} takes no {name!r}")
         needs = REQUIRED.get(command)
-        if needs is not None and fields.get(needs) is None:
+        if needs is not None and fields.get(needs) in (None, ""):
             raise ContractError(f"{command!r} needs {needs!r}")
         if command == "set" and not any(name in fields for name in takes):
             raise ContractError("'set' needs 'threshold' or 'warn_at'")

@@ -242,6 +242,8 @@ class Bridge:
     def _message(self, topic: str, payload: bytes) -> None:
         try:
             _, where = self.fleet.parse(topic)
+            if not payload:
+                return  # somebody clears topics; nothing is retained of these two
             if where.kind == "results":
                 self.commands.receive(where.printer, Result.decode(payload))
             elif where.kind == "events":

@@ -230,6 +230,8 @@ class Fleet:
                 _LOGGER.warning("Ignored a message on %s: %s", message.topic, error)
 
     def _take(self, topic: Topic, payload: bytes) -> None:
+        if topic.kind in ("results", "events") and not payload:
+            return  # somebody clears topics; nothing is retained of these two
         printer = self.printers.setdefault(topic.printer, Printer(topic.printer))
         if topic.kind == "results":
             self._settle(Result.decode(payload))

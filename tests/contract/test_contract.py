@@ -200,8 +200,8 @@ def commands(draw):
         "history": st.just(True),
         "every": st.just(True),
         "condition": st.sampled_from(contract.CONDITIONS),
-        "place": texts,
-        "to": texts,
+        "place": texts.filter(bool),
+        "to": texts.filter(bool),
         "part": st.dictionaries(slugs, texts, max_size=3),
     }
     needed = contract.REQUIRED.get(command)
@@ -374,6 +374,8 @@ def test_a_command_that_is_refused_still_tells_whom_to_answer():
     [
         (b'{"command": "explode"}', "one of done, skip"),
         (b'{"command": "adjust"}', "needs 'used'"),
+        (b'{"command": "export"}', "needs 'to'"),
+        (b'{"command": "export", "to": ""}', "needs 'to'"),
         (b'{"command": "set"}', "needs 'threshold' or 'warn_at'"),
         (b'{"command": "set", "threshold": 0}', "above 0"),
         (b'{"command": "done", "for": 3}', "takes no 'for'"),

@@ -282,6 +282,13 @@ async def test_garbage_is_said_once_and_changes_nothing(hass, printer, loaded, c
         printer.send("klipper_upkeep/Not A Slug/info", "{}")
     await settle(hass)
     assert caplog.text.count("Ignored a message on") == 3
+
+
+async def test_a_cleared_event_or_result_is_no_message(hass, printer, loaded, caplog):
+    printer.send(printer.topic("events"), "")
+    printer.send(printer.topic("results"), "")
+    await settle(hass)
+    assert "Ignored a message" not in caplog.text
     assert hass.states.get(TODO).state == "1"
 
 
@@ -917,6 +924,7 @@ async def test_get_log_answers_with_the_log(hass, printer, loaded):
         "by": "anna",
         "note": "tight",
         "used": {"print_time": 199.0},
+        "condition": "",
     }
     assert printer.commands[0][1].limit == 2
 

@@ -195,6 +195,14 @@ def test_a_result_of_any_kind_drops_no_other(turns):
     assert request.result(0).ok
 
 
+def test_a_cleared_event_or_result_is_no_message(turns, caplog):
+    turns.hear(m.printer())
+    turns.happen("voron", "events", b"")
+    turns.happen("voron", "results", b"")
+    turns.settle()
+    assert caplog.records == []
+
+
 def test_fuzzed_events_and_results_raise_nothing(turns, caplog):
     chance = random.Random(20261125)
     turns.hear(m.printer())

@@ -71,7 +71,9 @@ class Witness:
 
     def console(self, task, threshold):
         said = self._printer.console(f"CHECK_MAINTENANCE NAME={task}")
-        due = re.search(r"is due: ([\d.]+) \w+ used, ([\d.]+) \w+ over", said)
+        due = re.search(
+            r"is due: ([\d.]+) \w+ used of [\d.]+ \w+, ([\d.]+) \w+ over", said
+        )
         if due is not None:
             return "due", float(due[1]), -float(due[2])
         left = float(re.search(r": (-?[\d.]+) \w+ remaining", said)[1])

@@ -131,7 +131,7 @@ def test_more_subscribers_than_descriptors_are_refused_with_one_line(
     assert used < 0.6, "it spins"
     assert peer.get("pie.number").value == 1
     peer.set("pie.number", 2)
-    assert sum(bool(each.socket.poll(100)) for each in crowd) > 100
+    assert sum(bool(each.socket.poll(100)) for each in crowd) > 50
     assert log.read_text().count("are refused") == 1
     for each in crowd:
         each.socket.close()

@@ -115,7 +115,7 @@ def test_a_known_store_is_not_kept_waiting_by_a_search(start, monkeypatch):
     start(items=ITEMS)
     searching, go_on = threading.Event(), threading.Event()
 
-    def search(catalog, keys=(), first=None):
+    def search(catalog, *_):
         searching.set()
         go_on.wait(DEADLINE)
         return set()
