@@ -50,6 +50,8 @@ FILTERS = ("availability", "info", "tasks/+", "results", "events")
 # The user can mend these; the others are the printer's or the network's.
 USERS_FAULT = {UNKNOWN_TASK, BAD_ARGUMENT}
 
+RETAINED = ("availability", "info", "meters", "summary", "task")
+
 
 class Printer:
     """What one printer has said so far."""
@@ -221,7 +223,9 @@ class Fleet:
             topic = Topic.parse(self.base, message.topic)
             payload = as_bytes(message.payload)
             # What is empty of an unknown printer is the rest of what it takes back.
-            if payload or topic.printer in self.printers:
+            # An empty event or result is what clears a topic on which nothing stays.
+            known = topic.printer in self.printers and topic.kind in RETAINED
+            if payload or known:
                 self._take(topic, payload)
         except ContractError as error:
             complaint = (message.topic, str(error))
@@ -230,8 +234,6 @@ class Fleet:
                 _LOGGER.warning("Ignored a message on %s: %s", message.topic, error)
 
     def _take(self, topic: Topic, payload: bytes) -> None:
-        if topic.kind in ("results", "events") and not payload:
-            return  # somebody clears topics; nothing is retained of these two
         printer = self.printers.setdefault(topic.printer, Printer(topic.printer))
         if topic.kind == "results":
             self._settle(Result.decode(payload))
