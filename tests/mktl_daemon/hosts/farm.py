@@ -19,17 +19,19 @@ def serve(number, home, ready):
     os.environ["MKTL_HOME"] = str(home / str(number))
     daemon = Farmer("pie", f"farmer{number}")
     os.write(ready, b".")
-    daemon.shutdown.wait()
+    os.read(alive, 1)  # which ends with the first process, however that ends
+    daemon.cleanup()
 
 
 count = int(sys.argv[1])
 home = Path(os.environ["MKTL_HOME"])
 heard, ready = os.pipe()
+alive, first = os.pipe()
 for number in range(count):
     if os.fork() == 0:
+        os.close(first)
         serve(number, home, ready)
         os._exit(0)
     os.read(heard, 1)
 print(f"{count} daemons, requests at many ports", flush=True)  # noqa: T201
 sys.stdin.read()
-os.killpg(0, 15)
