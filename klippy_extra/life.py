@@ -109,8 +109,6 @@ class Life:
         self._memory.on_late = guarded(self._join, "joining with the store")
         for slug, task in self.upkeep.tasks.items():
             task.status = lambda slug=slug: self.upkeep.board.status(slug)  # type: ignore[misc]
-        # Moonraker subscribes to the fields that a status has when it is first read.
-        guarded(self.upkeep.board.states, "the tasks' first status")()
         if self._memory.known:
             self._begin(self._memory.save)
         now = self._reactor.monotonic()

@@ -95,9 +95,9 @@ class Board:
 
     def status(self, task: str) -> dict[str, Any]:
         """What `get_status` shows of a task: small, since screens subscribe to all."""
-        state = self._latest.get(task)
-        if state is None:
-            return {}
+        # Moonraker subscribes to the fields that a status has when it is first read, so
+        # a task that nobody has examined yet has all of them, too.
+        state = self._latest.get(task) or self.state(task)
         limit = self._exact[task]
         part = {"kind": state.kind, "place": state.place} if state.kind else {}
         return {

@@ -109,6 +109,8 @@ def test_a_store_that_opens_late_is_joined_with_what_was_counted(bench):
         path.symlink_to(folder),
     )
     printer.restart()
+    # Moonraker subscribes to the fields that a status has when it is first read.
+    assert printer.task("rods")["status"] == "ok"
     assert heard(printer, "cannot be read")
     printer.use(print_time=1.0)
     assert printer.task("rods")["used"] == 1.0
