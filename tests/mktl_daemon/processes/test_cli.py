@@ -371,6 +371,18 @@ def test_a_registry_is_found_at_another_address_of_the_machine(
     assert own_kitchen.mk("get", "bread.loaves") == ("loaves: 4\n", "", 0)
 
 
+def bakery(kitchen):
+    """Start the daemon that the test wrote into bakery.py."""
+    line = "pie fruit --module bakery --subclass Baker"
+    return subprocess.Popen(
+        [sys.executable, "-m", "mktl_daemon.cli.mkd", *line.split()],
+        env=kitchen.environment("daemon"),
+        cwd=kitchen.folder,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
 def test_a_daemon_that_is_being_set_up_can_be_told_to_end(own_kitchen):
     """It cleans up."""
     (own_kitchen.folder / "bakery.py").write_text(
@@ -382,14 +394,7 @@ def test_a_daemon_that_is_being_set_up_can_be_told_to_end(own_kitchen):
         "    def cleanup(self):\n"
         "        print('cleaned', flush=True)\n"
     )
-    line = "pie fruit --module bakery --subclass Baker"
-    with subprocess.Popen(
-        [sys.executable, "-m", "mktl_daemon.cli.mkd", *line.split()],
-        env=own_kitchen.environment("daemon"),
-        cwd=own_kitchen.folder,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as running:
+    with bakery(own_kitchen) as running:
         assert running.stdout.readline() == "waiting\n"
         running.send_signal(signal.SIGTERM)
         assert running.communicate(timeout=20)[0] == "cleaned\n"
@@ -555,14 +560,7 @@ def stuck(own_kitchen):
         "        print('cleaning', flush=True)\n"
         "        threading.Event().wait()\n"
     )
-    line = "pie fruit --module bakery --subclass Baker"
-    with subprocess.Popen(
-        [sys.executable, "-m", "mktl_daemon.cli.mkd", *line.split()],
-        env=own_kitchen.environment("daemon"),
-        cwd=own_kitchen.folder,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as running:
+    with bakery(own_kitchen) as running:
         assert "requests at" in running.stdout.readline()
         yield running
         running.kill()
