@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
-import subprocess
 import threading
 
 import pytest
 
 from klippy_extra.broker import Broker
 from tests.brokers import Rules, ScriptedBroker
+from tests.fakes.certificate import write_certificate
 from tests.fakes.links import Reactor, make_link
 from tests.fakes.mosquitto import Mosquitto, free_port
 
@@ -273,13 +272,7 @@ def test_a_web_server_is_no_broker(links, reactor):
 @pytest.fixture
 def certificate(tmp_path):
     """A certificate for the name `other.example`, that vouches for itself."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl binary (Debian: apt-get install openssl)")
-    command = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -batch -days 9 -keyout key"
-        " -out crt -subj /CN=other.example -addext subjectAltName=DNS:other.example"
-    )
-    subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
+    write_certificate(tmp_path, "other.example", "DNS:other.example")
     return tmp_path
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -13,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.certificate import write_certificate
 from tests.fakes.mosquitto import Mosquitto
 from tests.system import parts
 from tests.system.klippy import PRINTER_CFG, Klippy, Printer, until
@@ -159,13 +158,7 @@ def test_of_two_klippys_with_one_name_the_second_says_so_and_prints(
 
 @pytest.fixture
 def secure(tmp_path):
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl binary (Debian: apt-get install openssl)")
-    command = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -batch -days 900 -keyout key"
-        " -out crt -subj /CN=here -addext subjectAltName=IP:127.0.0.1"
-    )
-    subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
+    write_certificate(tmp_path, "here", "IP:127.0.0.1")
     lines = f"certfile {tmp_path}/crt", f"keyfile {tmp_path}/key"
     broker = Mosquitto(tmp_path, *lines).start()
     yield broker, tmp_path / "crt"
