@@ -13,6 +13,7 @@ from mktl_daemon import Daemon, Item, Payload
 from mqtt_bridge import contract, interpreter, language, metrics, settings, web
 from mqtt_bridge.assembly import make_bridge
 from mqtt_bridge.bridge import Bridge
+from mqtt_bridge.broker import presence as words
 from mqtt_bridge.broker.presence import Presence
 from mqtt_bridge.contract import Command
 from mqtt_bridge.fleet import items
@@ -32,7 +33,7 @@ _BROKER: Description = {
 
 
 NOBODY = "mKTL"  # the origin of a client that names none
-HAND_OVER_WITHIN = 20.0  # seconds for a standby to leave
+HAND_OVER_WITHIN = 20.0  # seconds for a standby to make room
 
 
 class Mirrored(Item):
@@ -71,6 +72,16 @@ class Settable(Item):
         return answer
 
 
+class Standby(Protocol):
+    """Who runs a standby, through all the daemons that it has in turn."""
+
+    presence: Presence
+    registry: RegistryProcess
+
+    def stand_by(self) -> None:
+        """Return once the main bridge is gone."""
+
+
 class Server(Protocol):
     """What serves people and programs beside mKTL."""
 
@@ -82,7 +93,7 @@ class BridgeDaemon(Daemon):
 
     *options* has the settings as ``settings``, or their file as ``appconfig``. What
     `mkd` gets as arguments for the network goes over them. A standby, which only
-    `upkeep-bridge` can be, has its ``presence`` there as well.
+    `upkeep-bridge` can be, has its `Standby` there as ``standby``.
     """
 
     bridge: Bridge
@@ -100,14 +111,22 @@ class BridgeDaemon(Daemon):
             interface=getattr(options, "interface", None) or store.interface,
             allow=getattr(options, "allow", None) or store.allow,
         )
-        presence = getattr(options, "presence", None)
-        if store.role == settings.STANDBY and presence is None:
-            raise settings.SettingsError("store.role: a standby runs as upkeep-bridge")
-        self._presence = presence or Presence.of(given)
+        standby: Standby | None = getattr(options, "standby", None)
+        if store.role == settings.STANDBY and standby is None:
+            raise settings.SettingsError(
+                "store.role: a standby runs as upkeep-bridge, which comes back after "
+                "the main bridge has been served; mkd does not"
+            )
+        self._standby = standby
+        self._presence = standby.presence if standby else Presence.of(given)
         self.bridge = make_bridge(given, self, self._presence)
-        self._pusher = _pusher(given, self.bridge)
+        self._pusher = PushSender(given) if given.push.rules else None
         self._webs: list[Server] = []
-        self._registry: RegistryProcess | None = None
+        self._registry = (
+            standby.registry
+            if standby
+            else RegistryProcess(here=store.role == settings.MAIN)
+        )
         self._is_accepted = False  # by every registry
         self._settable = type("Settable", (Settable,), {"bridge": self.bridge})
 
@@ -119,21 +138,37 @@ class BridgeDaemon(Daemon):
     def setup(self) -> None:
         """Wait for what the broker retains: no client sees a half-filled store."""
         self.add_item(Mirrored, self._broker, description=_BROKER)
-        if self.bridge.settings.store.registry:
-            self._registry = RegistryProcess(str(self.options.interface))
         interpreter.begin()
+        if self._standby is None:
+            self._begin_to_serve()
         self.bridge.start()
-        # Before all else: whoever looks after the bridge sees that it starts.
-        self._serve(self.bridge.settings)
         while not self.bridge.ready.wait(0.2):
             if self.shutdown.is_set():
                 raise InterruptedError("stopped before the broker was reached")
+
+    def setup_final(self) -> None:
+        """Let a standby stay here, with everything mirrored, until it is needed."""
+        if self._standby is not None:
+            interpreter.settle()
+            self._standby.stand_by()
+            self._begin_to_serve()
         if self._presence is not None:
             self._take_part(self._presence)
 
+    def _begin_to_serve(self) -> None:
+        """Begin with all that serves or tells people and programs beside mKTL."""
+        given = self.bridge.settings
+        if given.store.registry:
+            self._registry.start(str(self.options.interface))
+        if self._pusher is not None:
+            self.bridge.events.event_listeners.append(self._pusher.take)
+            self.bridge.events.standing_listeners.append(self._pusher.stand)
+        # Before all has arrived: whoever looks after the bridge sees that it starts.
+        self._serve(given)
+
     def _take_part(self, presence: Presence) -> None:
-        """Say that this bridge serves; its standby leaves before it is announced."""
-        presence.serve()
+        """Say that this bridge serves; its standby makes room for it."""
+        presence.become(words.SERVING)
         if self.bridge.settings.store.role != settings.MAIN:
             return
         until = time.monotonic() + HAND_OVER_WITHIN
@@ -162,7 +197,20 @@ class BridgeDaemon(Daemon):
         self._is_accepted = accepted
         super().announced(accepted, reason)
 
+    def make_room(self) -> None:
+        """Let registries take another bridge's word for these printers.
+
+        They ask whether this one still runs, and are told nothing; clients that have
+        this bridge are served until it ends.
+        """
+        for suffix in ("uuid", "clk"):
+            self.add_handler(f"_{self.alias}{suffix}", "get", lambda _request: None)
+        if self._presence is not None:
+            self._presence.become(words.LEAVING)
+
     def started(self) -> None:
+        if self._presence is not None:
+            self._presence.become(words.ANNOUNCED)
         self._is_accepted = True
         interpreter.settle()
         # Not before: a bridge that is refused tells nobody, another one does.
@@ -174,7 +222,7 @@ class BridgeDaemon(Daemon):
     def cleanup(self, *_args: Any, **_kwargs: Any) -> None:
         interpreter.end()
         if self._presence is not None:
-            self._presence.serves = False
+            self._presence.become(words.SILENT if self._standby else words.STARTING)
         # All are asked to end before any is waited for.
         self.bridge.end()
         if self._pusher is not None:
@@ -184,7 +232,7 @@ class BridgeDaemon(Daemon):
         self.bridge.close()
         if self._pusher is not None:
             self._pusher.close()
-        if self._registry is not None:
+        if self._standby is None:
             self._registry.close()
 
     # What the bridge hands over, in its turn
@@ -228,12 +276,3 @@ def _origin(payload: Payload) -> str:
     host = getattr(payload, "_hostname", None)
     origin = "@".join(str(each) for each in (user, host) if each)
     return contract.clean(origin)[:200].strip() or NOBODY
-
-
-def _pusher(given: settings.Settings, bridge: Bridge) -> PushSender | None:
-    if not given.push.rules:
-        return None
-    pusher = PushSender(given)
-    bridge.events.event_listeners.append(pusher.take)
-    bridge.events.standing_listeners.append(pusher.stand)
-    return pusher

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-import mktl_daemon
+from mktl_daemon.net import discovery
 
 logger = logging.getLogger(__name__)
 
@@ -17,20 +17,28 @@ CLOSE_WITHIN = 1.0  # seconds
 
 
 class RegistryProcess:
-    """`mkregistryd` as a process of ours, unless one answers already."""
+    """`mkregistryd` as a process of ours, unless one answers already.
 
-    def __init__(self, interface: str) -> None:
-        """Start it, and wait until it answers. OSError: it does not."""
+    *here*: one on another machine does not count, which may go with that machine.
+    """
+
+    def __init__(self, *, here: bool = False) -> None:
+        self._here = here
         self._process: subprocess.Popen[bytes] | None = None
-        if _answers():
-            logger.info("store.registry: one answers already, none is started")
+
+    def start(self, interface: str) -> None:
+        """Start it, and wait until it answers. OSError: it does not."""
+        if self._answers():
+            if self._process is None:
+                logger.info("store.registry: one answers already, none is started")
             return
+        self.close()
         command = [sys.executable, "-m", "mktl_daemon.cli.mkregistryd"]
         self._process = subprocess.Popen(  # noqa: S603 - a program of our own
             [*command, "--interface", interface]
         )
         until = time.monotonic() + WITHIN
-        while not _answers():
+        while not self._answers():
             if self._process.poll() is not None or time.monotonic() > until:
                 self.close()
                 raise OSError("store.registry: the registry does not start; see above")
@@ -46,10 +54,8 @@ class RegistryProcess:
             self._process.kill()
             self._process.wait()
 
-
-def _answers() -> bool:
-    try:
-        mktl_daemon.discover()
-    except (RuntimeError, OSError):
-        return False
-    return True
+    def _answers(self) -> bool:
+        try:
+            return bool(discovery.registries(wait=True, local=self._here))
+        except OSError:
+            return False

@@ -9,22 +9,26 @@ from __future__ import annotations
 
 from mqtt_bridge.settings import MAIN, STANDBY, Settings
 
-EVERY = 3.0  # seconds between two messages
-ABSENT = 10.0  # seconds without a message after which the other one is gone
+EVERY = 2.0  # seconds between two messages
+ABSENT = 8.0  # seconds without a message after which the other one is gone
 ANSWERED = 2.0  # seconds after which one that serves has answered one that starts
-STARTING, SERVING, LEAVING = b"starting", b"serving", b"leaving"
+SILENT = b""  # a standby that waits
+STARTING = b"starting"
+SERVING = b"serving"  # it has everything, and mKTL's registries are told of it next
+ANNOUNCED = b"announced"  # registries tell clients of it
+LEAVING = b"leaving"  # it serves those that it has, and makes room for the other one
 
 
 class Presence:
     """What the other bridge says, and what we say. Times are monotonic seconds.
 
-    *own* and *other* are topics.
+    *own* and *other* are topics, *state* is what we do first.
     """
 
-    def __init__(self, own: str, other: str) -> None:
+    def __init__(self, own: str, other: str, state: bytes = STARTING) -> None:
         self.own = own
         self.other = other
-        self.serves = False  # we
+        self._state = state  # ours
         self._next = 0.0  # when we say it again; 0: now
         self._since: float | None = None  # when we began to say it
         self._heard = b""
@@ -38,7 +42,7 @@ class Presence:
         if store.role == MAIN:
             return cls(f"{part}/{MAIN}", f"{part}/{STANDBY}")
         if store.role == STANDBY:
-            return cls(f"{part}/{STANDBY}", f"{part}/{MAIN}")
+            return cls(f"{part}/{STANDBY}", f"{part}/{MAIN}", SILENT)
         return None
 
     # Whoever has the connection on which the other one is heard
@@ -54,18 +58,18 @@ class Presence:
     def hear(self, payload: bytes, now: float) -> None:
         """Take what the other one says; one that starts is answered at once."""
         self._heard, self._heard_at = payload, now
-        if payload == STARTING:
+        if payload == STARTING and self._state in (SERVING, ANNOUNCED):
             self._next = now
 
     # Whoever has the connection on which we say it
 
     def say(self, now: float) -> bytes:
         """What we are to say now, or b""."""
-        if now < self._next:
+        if self._state == SILENT or now < self._next:
             return b""
         self._next = now + EVERY
         self._since = now if self._since is None else self._since
-        return SERVING if self.serves else STARTING
+        return self._state
 
     # Any thread
 
@@ -76,12 +80,16 @@ class Presence:
     def other_serves(self, now: float) -> bool:
         """Whether the other one serves, as far as we know."""
         recent = self._heard_at is not None and now - self._heard_at < ABSENT
-        return recent and self._heard == SERVING
+        return recent and self._heard in (SERVING, ANNOUNCED)
+
+    def other_is_announced(self, now: float) -> bool:
+        """Whether clients are told of the other one, as far as we know."""
+        return self.other_serves(now) and self._heard == ANNOUNCED
 
     def knows(self, now: float) -> bool:
         """Whether one that serves would have answered us by now."""
         return self._since is not None and now - self._since >= ANSWERED
 
-    def serve(self) -> None:
-        """From now on we serve; it is said at once."""
-        self.serves, self._next = True, 0.0
+    def become(self, state: bytes) -> None:
+        """From now on we do this; it is said at once."""
+        self._state, self._next = state, 0.0

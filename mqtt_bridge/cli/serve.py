@@ -16,6 +16,7 @@ from mqtt_bridge import settings, systemd
 from mqtt_bridge.broker.presence import Presence
 from mqtt_bridge.broker.watcher import Watcher
 from mqtt_bridge.daemon import BridgeDaemon
+from mqtt_bridge.registry import RegistryProcess
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +24,9 @@ AGAIN = 5.0  # seconds until a registry that refused is asked again
 # The same for a standby: the main bridge lives and has only lost its broker.
 STANDBY_AGAIN = 15.0
 GLANCE = 0.5  # seconds between two looks at what the main bridge says
+# Seconds that a standby goes on after it has made room: a registry may take a minute
+# for a large part.
+GOES_ON = 60.0
 
 
 def serve(loaded: settings.Settings) -> int:
@@ -42,10 +46,10 @@ class Runner:
         self._settings = loaded
         self._stop = threading.Event()
         self._daemon: BridgeDaemon | None = None
-        self._presence = Presence.of(loaded)
-        self._is_standby = loaded.store.role == settings.STANDBY
-        self._is_waiting = False  # a standby, for the main bridge to go
-        self._watcher: Watcher | None = None
+        self._is_waiting = False  # for a registry that refused
+        self._standby = (
+            Standby(loaded) if loaded.store.role == settings.STANDBY else None
+        )
 
     def leave(self, _number: int, _frame: FrameType | None) -> None:
         """End the bridge; called by signals."""
@@ -58,25 +62,24 @@ class Runner:
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """Hear the main bridge meanwhile, if this is a standby."""
-        if not self._is_standby or self._presence is None:
+        if self._standby is None:
             yield
             return
-        self._watcher = Watcher(self._settings.broker, self._presence)
-        self._watcher.start()
+        self._standby.start()
         try:
             yield
         finally:
-            self._watcher.close()
+            self._standby.close()
 
     def run(self) -> int:
         """Return the exit code."""
-        while not self._stop.is_set() and self._wait():
+        while not self._stop.is_set():
             try:
-                self._daemon = start(self._settings, self._presence)
+                self._daemon = start(self._settings, self._standby)
             except RefusedError as error:
                 # Another bridge still has some of these printers: it may be leaving.
                 logger.error("%s; trying again", error)  # noqa: TRY400
-                self._pause(STANDBY_AGAIN if self._is_standby else AGAIN)
+                self._pause(AGAIN if self._standby is None else STANDBY_AGAIN)
                 continue
             except (OSError, RuntimeError, ValueError) as error:
                 print(f"upkeep-bridge: {error}", file=sys.stderr)
@@ -84,13 +87,13 @@ class Runner:
             try:
                 self._stay(self._daemon)
             finally:
-                if not self._is_standby or self._stop.is_set():
+                if self._standby is None or self._stop.is_set():
                     systemd.tell("STOPPING=1")
                 self._daemon.cleanup()
                 self._daemon = None
-                if self._watcher is not None:
-                    self._watcher.say_left()
-            if not self._is_standby:
+                if self._standby is not None:
+                    self._standby.say_left()
+            if self._standby is None:
                 break
         return 0
 
@@ -99,40 +102,70 @@ class Runner:
         self._stop.wait(seconds)
         self._is_waiting = False
 
-    def _wait(self) -> bool:
-        """Wait until this bridge is needed; False: it is to end."""
-        if not self._is_standby or self._presence is None:
-            return True
-        systemd.tell("READY=1")
-        logger.info("standing by for the main bridge")
-        while not self._presence.is_absent(time.monotonic()):
-            self._pause(min(systemd.pause() or GLANCE, GLANCE))
-            if self._stop.is_set():
-                return False
-            systemd.tell("WATCHDOG=1")
-        logger.warning("the main bridge is gone: this standby takes its place")
-        return True
-
     def _stay(self, daemon: BridgeDaemon) -> None:
         systemd.tell("READY=1")
-        pause = systemd.pause()
-        if self._is_standby:
-            pause = min(pause or GLANCE, GLANCE)
+        pause = systemd.pause() if self._standby is None else _glance()
         while not daemon.shutdown.wait(pause):
             # Proof of life: the bridge's own thread has to answer.
             daemon.bridge.call(lambda: systemd.tell("WATCHDOG=1"))
-            if self._is_relieved:
+            if self._standby is not None and self._standby.is_relieved(daemon):
                 logger.warning("the main bridge is back: this standby leaves")
                 return
 
-    @property
-    def _is_relieved(self) -> bool:
-        presence = self._presence if self._is_standby else None
-        return presence is not None and presence.other_serves(time.monotonic())
+
+class Standby:
+    """Hears the main bridge, through all the bridges that this process has in turn."""
+
+    def __init__(self, loaded: settings.Settings) -> None:
+        presence = Presence.of(loaded)
+        assert presence is not None  # noqa: S101 - it has the role of a standby
+        self.presence = presence
+        self.registry = RegistryProcess(here=True)
+        self._watcher = Watcher(loaded.broker, presence)
+        self._made_room_at: float | None = None
+
+    def start(self) -> None:
+        self._watcher.start()
+
+    def close(self) -> None:
+        self._watcher.close()
+        self.registry.close()
+
+    def stand_by(self) -> None:
+        """Return once the main bridge is gone. Signals raise SystemExit here."""
+        self._made_room_at = None
+        systemd.tell("READY=1")
+        logger.info("standing by for the main bridge")
+        while not self.presence.is_absent(time.monotonic()):
+            time.sleep(_glance())
+            systemd.tell("WATCHDOG=1")
+        logger.warning("the main bridge is gone: this standby takes its place")
+
+    def is_relieved(self, daemon: BridgeDaemon) -> bool:
+        """Make room once the main bridge has everything; True once clients find it.
+
+        Until then this one answers: nobody is without the part.
+        """
+        now = time.monotonic()
+        if self._made_room_at is None:
+            if self.presence.other_serves(now):
+                self._made_room_at = now
+                daemon.make_room()
+            return False
+        gone = self.presence.is_absent(now) or now - self._made_room_at > GOES_ON
+        return gone or self.presence.other_is_announced(now)
+
+    def say_left(self) -> None:
+        self._watcher.say_left()
 
 
-def start(loaded: settings.Settings, presence: Presence | None = None) -> BridgeDaemon:
+def _glance() -> float:
+    """Seconds between two looks of a standby, which systemd hears as signs of life."""
+    return min(systemd.pause() or GLANCE, GLANCE)
+
+
+def start(loaded: settings.Settings, standby: Standby | None = None) -> BridgeDaemon:
     """Return the bridge on the air. RefusedError: other bridges have its printers."""
     store = loaded.store
-    options = SimpleNamespace(settings=loaded, presence=presence)
+    options = SimpleNamespace(settings=loaded, standby=standby)
     return BridgeDaemon(store.name, store.alias, options=options)

@@ -10,6 +10,7 @@ from tests.mqtt_bridge import messages as m
 from tests.mqtt_bridge.processes import Community, until
 from tests.mqtt_bridge.scripted import ScriptedPrinter
 
+KEY = "voron.rods.used"
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
 
@@ -55,14 +56,41 @@ def test_a_standby_takes_a_dead_bridges_part_over_and_gives_it_back(community, b
         assert main.stop() == 0
 
 
-def test_a_standby_that_waits_costs_the_broker_one_subscription(community, broker):
+def test_nobody_is_without_the_part_while_it_is_given_back(community, broker):
     with ScriptedPrinter(broker.port):
-        main_bridge(community, broker)
-        standby = standby_bridge(community, broker, "broker.client_id=hall")
-        standby.wait_for("standing by")
-        topic = "klipper_upkeep/_bridge/part/upkeep-mqtt/main"
-        until(lambda: f"hall-standby-watch 1 {topic}" in broker.log, "its subscription")
-    assert broker.log.count("hall-standby-watch 1 ") == 1
+        standby = standby_bridge(community, broker)
+        standby.wait_for("on the air with 1 printers")
+        client = community.start("client", ["tests.mqtt_bridge.reader", KEY])
+        client.wait_for("37.5")
+        since = len(client.log)
+        main = main_bridge(community, broker)
+        standby.wait_for("this standby leaves")
+        assert standby.stop() == 0
+        client.wait_for("37.5", len(client.log))
+        assert client.log[since:].replace("37.5\n", "") == ""
+        assert main.stop() == 0
+
+
+def test_a_standby_that_waits_has_its_part_and_is_found_by_nobody(community, broker):
+    """So it serves at once when it is needed, however many printers there are."""
+    with ScriptedPrinter(broker.port):
+        standby = standby_bridge(community, broker)
+        standby.wait_for("connected to")
+        standby.wait_for("on the air")
+        assert standby.log.index("standing by") < standby.log.index("is gone")
+        again = standby.log[standby.log.index("is gone") :]
+        assert "connected to" not in again
+
+
+def test_a_standby_runs_a_registry_of_its_own_once_it_is_needed(community, broker):
+    """That of the main bridge is gone with its machine."""
+    community.registry.stop()
+    with ScriptedPrinter(broker.port):
+        standby = standby_bridge(community, broker, "store.registry=true")
+        standby.wait_for("on the air with 1 printers")
+        assert "none is started" not in standby.log
+        assert community.get(KEY) == 37.5
+        assert standby.stop() == 0
 
 
 def test_a_standby_stops_while_it_waits(community, broker):

@@ -6,10 +6,12 @@ import pytest
 
 from mqtt_bridge.broker.presence import (
     ABSENT,
+    ANNOUNCED,
     ANSWERED,
     EVERY,
     LEAVING,
     SERVING,
+    SILENT,
     STARTING,
     Presence,
 )
@@ -17,8 +19,13 @@ from mqtt_bridge.settings import MAIN, STANDBY, Settings, Store
 
 
 @pytest.fixture
+def main():
+    return Presence("base/main", "base/standby")
+
+
+@pytest.fixture
 def standby():
-    presence = Presence("base/standby", "base/main")
+    presence = Presence("base/standby", "base/main", SILENT)
     presence.connected(100.0)
     return presence
 
@@ -43,9 +50,9 @@ def test_whoever_is_not_heard_for_a_while_is_absent(standby):
 
 @pytest.mark.parametrize("payload", [STARTING, SERVING])
 def test_whoever_is_heard_is_not_absent(standby, payload):
-    standby.hear(payload, 109.0)
-    assert not standby.is_absent(109.0 + ABSENT - 0.1)
-    assert standby.is_absent(109.0 + ABSENT)
+    standby.hear(payload, 107.0)
+    assert not standby.is_absent(107.0 + ABSENT - 0.1)
+    assert standby.is_absent(107.0 + ABSENT)
 
 
 def test_without_a_connection_nobody_is_absent(standby):
@@ -66,28 +73,53 @@ def test_only_whoever_serves_now_is_back(standby):
     assert not standby.other_serves(103.0)
 
 
-def test_a_bridge_says_every_few_seconds_what_it_does(standby):
-    assert standby.say(100.0) == STARTING
-    assert standby.say(100.0 + EVERY - 0.1) == b""
-    assert standby.say(100.0 + EVERY) == STARTING
+def test_whoever_is_announced_serves_and_whoever_serves_may_not_be(standby):
+    standby.hear(SERVING, 101.0)
+    assert not standby.other_is_announced(101.0)
+    standby.hear(ANNOUNCED, 102.0)
+    assert standby.other_serves(102.0)
+    assert standby.other_is_announced(102.0)
+    assert not standby.other_is_announced(102.0 + ABSENT)
 
 
-def test_what_changes_is_said_at_once(standby):
-    standby.say(100.0)
-    standby.serve()
-    assert standby.say(100.1) == SERVING
+def test_a_bridge_says_every_few_seconds_what_it_does(main):
+    assert main.say(100.0) == STARTING
+    assert main.say(100.0 + EVERY - 0.1) == b""
+    assert main.say(100.0 + EVERY) == STARTING
 
 
-def test_a_bridge_that_starts_knows_soon_whether_another_one_serves(standby):
-    assert not standby.knows(1000.0)
-    standby.say(1000.0)
-    assert not standby.knows(1000.0 + ANSWERED - 0.1)
-    assert standby.knows(1000.0 + ANSWERED)
+def test_a_standby_that_waits_says_nothing(standby):
+    assert standby.say(100.0) == b""
+    standby.hear(STARTING, 101.0)
+    assert standby.say(101.0) == b""
+    standby.become(SERVING)
+    assert standby.say(101.0) == SERVING
+    standby.become(SILENT)
+    assert standby.say(110.0) == b""
+
+
+def test_what_changes_is_said_at_once(main):
+    main.say(100.0)
+    main.become(SERVING)
+    assert main.say(100.1) == SERVING
+
+
+def test_a_bridge_that_starts_knows_soon_whether_another_one_serves(main):
+    assert not main.knows(1000.0)
+    main.say(1000.0)
+    assert not main.knows(1000.0 + ANSWERED - 0.1)
+    assert main.knows(1000.0 + ANSWERED)
 
 
 def test_whoever_starts_is_answered_at_once(standby):
     """A main bridge that is back learns in time that its standby serves."""
-    standby.serve()
+    standby.become(SERVING)
     standby.say(100.0)
     standby.hear(STARTING, 100.5)
     assert standby.say(100.5) == SERVING
+
+
+def test_two_that_start_do_not_answer_each_other_for_ever(main):
+    main.say(100.0)
+    main.hear(STARTING, 100.5)
+    assert main.say(100.5) == b""
