@@ -94,12 +94,14 @@ def whole_store(name: str) -> Store:
     return known
 
 
-def discover(*targets: str) -> None:
+def discover(*targets: str, local: bool = False) -> None:
     """Ask all registries, those at the addresses *targets* too, for all they know.
+
+    *local*: those of this machine alone.
 
     RuntimeError: there is no registry.
     """
-    registries = discovery.registries(targets, wait=True)
+    registries = discovery.registries(targets, wait=True, local=local)
     if not registries:
         raise RuntimeError("no registry answers")
     for host, port in registries:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from mktl_daemon.net import discovery
+import mktl_daemon
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ class RegistryProcess:
 
     def _answers(self) -> bool:
         try:
-            return bool(discovery.registries(wait=True, local=self._here))
-        except OSError:
+            mktl_daemon.discover(local=self._here)
+        except (RuntimeError, OSError):
             return False
+        return True
