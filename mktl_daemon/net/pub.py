@@ -11,9 +11,9 @@ import zmq
 
 from mktl_daemon.core.wire import VERSION, Buffer
 
-from . import slow_subscribers
 from .frames import SNDMORE, Backlog, bind, outlast, send_frame
 from .loop import Loop
+from .slow_subscribers import SlowSubscribers
 
 FIRST_PORT, LAST_PORT = 10139, 13679  # from the protocol
 
@@ -23,7 +23,8 @@ _LARGE = 8192  # bytes from which to count a value costs no more than to send it
 _WAITING = 2**30  # bytes of these that may wait, before who is slowest is cut off
 _MOST = _WAITING + 2**29  # bytes that may wait at all
 _STRIDE = 2**22  # bytes of one topic that are counted together
-_PAUSE = 0.1  # seconds that it takes until what was cut off is freed
+_PATIENCE = 1.0  # seconds that a publisher waits for room before values are lost
+_STEP = 0.005  # seconds after which it is checked whether there is room
 
 _logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class Server:
         domain: str = "",
     ) -> None:
         self._backlog = Backlog(_MOST, _STRIDE)
-        self._cut_at = 0.0
+        self._full_since: float | None = None  # by the monotonic clock
         self._held: list[tuple[bytes, bytes]] = []
         # It also joins a value with its publication: the last one that went out is
         # the one that a GET reads.
@@ -57,6 +58,7 @@ class Server:
         outlast(self.socket)
         ports = (port, port) if port else (FIRST_PORT, LAST_PORT)
         self.port, self.host = bind(self.socket, host, ports, set(avoid))
+        self._slow = SlowSubscribers(self.port)
 
     def send(self, topic: bytes, payload: bytes, bulk: Buffer | None) -> None:
         """Send a value to its subscribers; the caller holds `lock`."""
@@ -110,11 +112,18 @@ class Server:
         together: one that is slow would keep arrays from everybody.
         """
         if self._backlog.has_room(size) and self._backlog.waiting <= _WAITING:
+            self._slow.forget()
+            self._full_since = None
             return True
-        if time.monotonic() - self._cut_at > _PAUSE:
-            self._cut_at = time.monotonic()
-            slow_subscribers.cut_off_the_slowest(self.port)
-        return self._backlog.has_room(size)
+        self._slow.relieve()
+        while not self._backlog.has_room(size):
+            now = time.monotonic()
+            self._full_since = self._full_since or now
+            if now - self._full_since > _PATIENCE:
+                return False
+            time.sleep(_STEP)
+            self._slow.relieve()
+        return True
 
     def close(self) -> None:
         with self.lock:

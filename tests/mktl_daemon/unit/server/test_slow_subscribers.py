@@ -10,6 +10,7 @@ import pytest
 import zmq
 
 from mktl_daemon.net import pub
+from mktl_daemon.net.slow_subscribers import Traffic, slowest
 from tests.mktl_daemon.unit.conftest import ITEMS
 
 
@@ -102,6 +103,43 @@ def test_what_waits_on_one_topic_is_counted_while_another_is_read(
         idle.close()
         reader.close()
     assert "does not keep up" in caplog.text
+
+
+IDLE, READER, THIRD = (("192.0.2.1", port) for port in (1, 2, 3))
+
+
+def test_who_reads_is_not_cut_off_though_most_waits_for_it_at_this_moment():
+    """It has read what waited at the first measurement; the other has read nothing."""
+    before = {IDLE: Traffic(2_000_000, 500), READER: Traffic(3_000_000, 9_000_000)}
+    after = {IDLE: Traffic(2_000_000, 500), READER: Traffic(4_000_000, 12_000_000)}
+    assert slowest(before, after) == IDLE
+
+
+def test_the_only_subscriber_is_kept_while_it_reads():
+    """So one that reads is not cut off after one that did not."""
+    before = {READER: Traffic(3_000_000, 9_000_000)}
+    after = {READER: Traffic(4_000_000, 12_000_000)}
+    assert slowest(before, after) is None
+    assert slowest({}, after) is None  # it has just come
+
+
+def test_of_several_that_read_the_one_that_would_take_longest_is_cut_off():
+    """What waits for it, at the pace at which it has read."""
+    before = {each: Traffic(3_000_000, 0) for each in (IDLE, READER, THIRD)}
+    after = {
+        IDLE: Traffic(2_000_000, 200_000),  # ten times as long
+        READER: Traffic(4_000_000, 2_000_000),  # once and a half
+        THIRD: Traffic(0, 3_000_000),
+    }
+    assert slowest(before, after) == IDLE
+
+
+def test_bytes_that_are_on_their_way_make_nobody_slow():
+    """A subscriber to small values is not the victim of one to large ones."""
+    before = {IDLE: Traffic(2_000_000, 500), READER: Traffic(90, 40)}
+    after = {IDLE: Traffic(2_000_000, 900_500), READER: Traffic(90, 130)}
+    assert slowest(before, after) == IDLE
+    assert slowest({READER: Traffic(0, 40)}, {READER: Traffic(90, 40)}) is None
 
 
 def megabytes():
