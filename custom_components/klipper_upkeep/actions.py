@@ -19,7 +19,7 @@ from homeassistant.helpers import config_validation as cv
 from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN
-from .contract import MAX_TEXT, Amount, Command, Entry, iso
+from .contract import CONDITIONS, MAX_TEXT, Amount, Command, Entry, iso
 from .schema import schema
 from .target import Target, targets
 
@@ -55,6 +55,7 @@ ACTIONS: dict[str, tuple[dict[Any, Any], str]] = {
             **METER,
             vol.Optional("at"): cv.datetime,
             vol.Optional("used"): FROM_ZERO,
+            vol.Optional("condition"): vol.In(CONDITIONS),
         },
         "done",
     ),
@@ -73,6 +74,10 @@ ACTIONS: dict[str, tuple[dict[Any, Any], str]] = {
         "set",
     ),
     "adjust": ({**BY, **METER, vol.Required("used"): FROM_ZERO}, "adjust"),
+    "take_suggestion": (BY, "learn"),
+    # Of parts alone; the printer refuses them for a task.
+    "fit_part": ({**BY, **NOTE, vol.Optional("place"): TEXT}, "fit"),
+    "remove_part": ({**BY, **NOTE}, "remove"),
 }
 
 
@@ -143,6 +148,8 @@ def _command(call: ServiceCall, target: Target, by: str) -> Command:
         hours=data.get("hours"),
         threshold=amount("threshold"),
         warn_at=amount("warn_at"),
+        condition=data.get("condition", ""),
+        place=data.get("place"),
     )
     if "at" in data:
         moment = dt_util.as_timestamp(dt_util.as_utc(data["at"]))

@@ -7,7 +7,13 @@ from typing import Final
 from homeassistant.const import Platform
 
 DOMAIN: Final = "klipper_upkeep"
-PLATFORMS: Final = (Platform.CALENDAR, Platform.DATE, Platform.TODO, Platform.UPDATE)
+PLATFORMS: Final = (
+    Platform.CALENDAR,
+    Platform.DATE,
+    Platform.SELECT,
+    Platform.TODO,
+    Platform.UPDATE,
+)
 
 CONF_BASE: Final = "base_topic"
 CONF_REPAIRS: Final = "repairs"

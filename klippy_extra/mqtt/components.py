@@ -25,6 +25,7 @@ from .entities import (
     DIAGNOSTIC,
     EVENT,
     HIDDEN,
+    LEARN,
     METER_ICONS,
     PLACE,
     PRINTER,
@@ -74,12 +75,13 @@ class Names(NamedTuple):
     """How people call a printer and its tasks, where that is not in the contract.
 
     ``labels`` are short ones and ``sections`` the names in the configuration, both
-    by the task's slug.
+    by the task's slug. ``learns`` is whether the printer suggests thresholds.
     """
 
     printer: str = ""  # a short name
     labels: Mapping[str, str] = _NONE
     sections: Mapping[str, str] = _NONE
+    learns: bool = False
 
 
 def object_id(text: str, otherwise: str = "") -> str:
@@ -119,6 +121,8 @@ def components(
             commands=about("command", state.task) if info.commands else "",
         )
         yield from _task(task, state, info.meters)
+        if names.learns and task.commands:
+            yield task.make(LEARN)
         events = task._replace(reads=about("events"))
         yield events.make(EVENT._replace(value=EVENT.value % state.task))
         yield from _limits(task, state, info.meters)

@@ -123,6 +123,7 @@ def _names(settings: Settings, tasks: Mapping[str, Task]) -> Names:
         printer=settings.short_name,
         labels={slug: task.short_label for slug, task in tasks.items()},
         sections={slug: task.name for slug, task in tasks.items()},
+        learns=settings.learn,
     )
 
 

@@ -234,6 +234,15 @@ THRESHOLD = Entity(
     NUMBER,
 )
 
+# Where intervals learn: sets the threshold that the log suggests.
+LEARN = Entity(
+    "learn",
+    "button",
+    mark("take the suggested threshold"),
+    "mdi:school",
+    config={"pl_prs": order("learn"), "cmd_tpl": BY_WHOM, **CONFIG, **HIDDEN},
+)
+
 # Of a part: where it is fitted. Its options are the places and the shelf.
 PLACE = Entity("place", "select", mark("place"), "mdi:swap-horizontal")
 SHELF = mark("Shelf")

@@ -872,6 +872,11 @@ async def act(hass, action, task="rods", context=None, **fields):
             {"note": "n", "by": "b", "at": "2026-11-20T18:30:00+01:00", "used": 1.5},
             Command("done", note="n", by="b", at=1795195800, used=1.5),
         ),
+        ("done", {"condition": "worn"}, Command("done", condition="worn")),
+        ("take_suggestion", {}, Command("learn")),
+        ("fit_part", {"note": "n"}, Command("fit", note="n")),
+        ("fit_part", {"place": "bed"}, Command("fit", place="bed")),
+        ("remove_part", {"by": "b"}, Command("remove", by="b")),
         ("skip", {"note": "n"}, Command("skip", note="n")),
         ("snooze", {"hours": 24}, Command("snooze", hours=24.0)),
         (
@@ -1074,3 +1079,92 @@ async def test_diagnostics_tell_no_secrets(hass, printer, loaded, hass_client):
     assert told["printers"]["voron"]["tasks"]["rods"]["status"] == "due"
     for secret in (INFO.uuid, INFO.host, INFO.url, "anna"):
         assert secret not in str(told)
+
+
+# What is fitted at a place.
+
+BED = "select.voron_maintenance_fitted_at_bed"
+PLATES = {
+    task: RODS._replace(
+        task=task, label=label, kind="plate", place=place, places=("bed",), status="ok"
+    )
+    for task, label, place in (("pei", "PEI", "bed"), ("glass", "Glass", ""))
+}
+
+
+@pytest.fixture
+async def plates(hass, printer, loaded):
+    """A printer with two plates, one of them on its bed."""
+    printer.tasks.update(PLATES)
+    printer.introduce(INFO._replace(tasks=(*INFO.tasks, *PLATES)))
+    await settle(hass)
+
+
+async def choose(hass, option):
+    await hass.services.async_call(
+        "select",
+        "select_option",
+        {"entity_id": BED, "option": option},
+        blocking=True,
+    )
+
+
+async def test_a_place_tells_what_is_fitted_and_has_a_choice_of_its_parts(hass, plates):
+    place = hass.states.get(BED)
+    assert place.state == "PEI"
+    assert place.attributes["options"] == ["Nothing", "PEI", "Glass"]
+
+
+async def test_a_part_that_is_chosen_is_fitted_there(hass, printer, plates):
+    await choose(hass, "Glass")
+
+    ((task, command),) = printer.commands
+    assert (task, command.command, command.place) == ("glass", "fit", "bed")
+
+
+async def test_nothing_takes_off_what_is_there(hass, printer, plates):
+    await choose(hass, "Nothing")
+    printer.tell(PLATES["pei"]._replace(place=""))
+    await settle(hass)
+    await choose(hass, "Nothing")
+
+    assert [(task, each.command) for task, each in printer.commands] == [
+        ("pei", "remove")
+    ]
+    assert hass.states.get(BED).state == "Nothing"
+
+
+async def test_parts_of_one_label_are_told_apart(hass, printer, plates):
+    printer.tell(PLATES["glass"]._replace(label="PEI"))
+    await settle(hass)
+
+    place = hass.states.get(BED)
+    assert place.state == "PEI (pei)"
+    assert place.attributes["options"] == ["Nothing", "PEI (pei)", "PEI (glass)"]
+
+
+async def test_a_place_is_there_as_long_as_a_part_can_be_fitted_there(
+    hass, printer, plates
+):
+    printer.tell(PLATES["glass"]._replace(places=("bed", "shelf_b")))
+    await settle(hass)
+    assert hass.states.get("select.voron_maintenance_fitted_at_shelf_b") is not None
+
+    printer.introduce(INFO)
+    await settle(hass)
+
+    assert hass.states.async_entity_ids("select") == []
+    printer.introduce(INFO._replace(tasks=(*INFO.tasks, *PLATES)))
+    await settle(hass)
+    assert hass.states.get(BED).state == "PEI"
+
+
+async def test_a_printer_that_returns_has_its_places_again(hass, printer, plates):
+    printer.send(printer.topic("info"), "")
+    await settle(hass)
+    assert hass.states.get(BED) is None
+
+    printer.introduce(INFO._replace(tasks=(*INFO.tasks, *PLATES)))
+    await settle(hass)
+
+    assert hass.states.get(BED).state == "PEI"

@@ -294,10 +294,26 @@ def test_a_printer_of_25_tasks_shows_at_most_125_entities() -> None:
     meters = {f"count_{each}": contract.Meter("", "Count") for each in range(25)}
     meters.update(INFO.meters)
     states = [state(f"t{each}", limit(f"count_{each}", "")) for each in range(25)]
+    parts = [
+        each._replace(kind="nozzle", places=("extruder",)) for each in states[:10]
+    ]
+    learns = Names(learns=True)
 
-    found = made(*states, info=INFO._replace(meters=meters)).values()
+    info = INFO._replace(meters=meters)
+    found = made(*parts, *states[10:], info=info, names=learns).values()
 
     assert sum(each.get("en", True) for each in found) <= 125
+
+
+def test_a_task_has_a_button_for_what_it_has_learnt_where_intervals_learn() -> None:
+    button = made(state("rods"), names=Names(learns=True))["task.rods.learn"]
+
+    assert json.loads(button["pl_prs"])["command"] == "learn"
+    assert "task.rods.learn" not in made(state("rods"))
+    deaf = INFO._replace(commands=False)
+    assert "task.rods.learn" not in made(
+        state("rods"), info=deaf, names=Names(learns=True)
+    )
 
 
 def test_only_a_task_is_a_problem() -> None:
