@@ -294,9 +294,7 @@ def test_a_printer_of_25_tasks_shows_at_most_125_entities() -> None:
     meters = {f"count_{each}": contract.Meter("", "Count") for each in range(25)}
     meters.update(INFO.meters)
     states = [state(f"t{each}", limit(f"count_{each}", "")) for each in range(25)]
-    parts = [
-        each._replace(kind="nozzle", places=("extruder",)) for each in states[:10]
-    ]
+    parts = [each._replace(kind="nozzle", places=("extruder",)) for each in states[:10]]
     learns = Names(learns=True)
 
     info = INFO._replace(meters=meters)
