@@ -23,7 +23,7 @@ from .ui.copied import Copied
 from .ui.dialogs import Dialogs
 from .ui.display import Display
 from .ui.gcode import Console
-from .ui.parts import Parts
+from .ui.parts import Links, Parts
 from .ui.print_start import PrintStart
 from .ui.reminders import Reminders
 from .ui.webhooks import Web
@@ -88,7 +88,8 @@ class Manager:
         )
         self._add_parts(config)
         if self.office.tasks:
-            Parts(printer, self.office, console)
+            links = Links(self.settings.page, self.settings.slug)
+            Parts(printer, self.office, console, self._export, links)
         Web(printer, self.office)
         for event, handler in (
             ("klippy:connect", self._connect),

@@ -52,6 +52,7 @@ class Settings(NamedTuple):
     language: str
     model: str
     web_page: str
+    page: str  # where the page of Upkeep is; "": nobody told
     broker: Broker | None  # None: no MQTT
     base: str
     discovery: str  # "": none
@@ -88,6 +89,7 @@ def read(config: Config) -> Settings:
         language=text(config, "language", language.ENGLISH),
         model=text(config, "model", ""),
         web_page=text(config, "web_page", ""),
+        page=_page(config),
         broker=_broker(config),
         base=_topic(config, "base_topic", contract.BASE),
         discovery=_topic(
@@ -112,6 +114,18 @@ def read(config: Config) -> Settings:
             config, text(config, "at_print_start", ""), Policy()
         ),
     )
+
+
+def _page(config: Config) -> str:
+    """The address of the page, without what stands behind `#`."""
+    page = text(config, "page", "").strip().partition("#")[0]
+    if not page:
+        return ""
+    try:
+        parse_url(page)
+    except ValueError as error:
+        raise refusal(config, "page", f"cannot be read: {error}") from None
+    return page
 
 
 def default_name(config_file: Path, host: str) -> str:

@@ -1,9 +1,10 @@
-"""The log as a file that a spreadsheet opens, written in a thread of its own."""
+"""Files for people, written in a thread: the log as a table, a link as a QR code."""
 
 from __future__ import annotations
 
 import csv
 import io
+import sys
 import threading
 from pathlib import Path
 from typing import Callable, Sequence
@@ -16,6 +17,8 @@ from ..paths import shown
 FIELDS = ("time", "task", "event", "by", "note", "used")
 JOIN = 2.0  # seconds
 
+Tell = Callable[[str], None]
+
 
 class Export:
     """Writes one file at a time; *post* brings the answer to the reactor."""
@@ -25,31 +28,62 @@ class Export:
         self._post = post
         self._thread: threading.Thread | None = None
 
-    def write(self, entries: list[Entry], tell: Callable[[str], None]) -> None:
+    def write(self, entries: list[Entry], tell: Tell) -> None:
         """Write *entries*, newest first; *tell* says later what became of it."""
-        if self._thread is not None and self._thread.is_alive():
-            tell(tr("The log is being written already."))
-            return
-        self._thread = threading.Thread(
-            target=self._run, args=(entries, tell), name="maintain-export", daemon=True
-        )
-        self._thread.start()
+        self._start(self._path, lambda: table(entries), tell)
+
+    def write_code(self, link: str, part: str, tell: Tell) -> None:
+        """Write *link* as a QR code that is named after *part*, beside the log."""
+        path = self._path.with_name(f"qr-{part}.svg")
+        self._start(path, lambda: qr_code(link), tell)
 
     def close(self) -> None:
         if self._thread is not None:
             self._thread.join(JOIN)
 
-    def _run(self, entries: list[Entry], tell: Callable[[str], None]) -> None:
+    def _start(self, path: Path, make: Callable[[], str], tell: Tell) -> None:
+        if self._thread is not None and self._thread.is_alive():
+            tell(tr("Another file is being written. Try it again in a moment."))
+            return
+        self._thread = threading.Thread(
+            target=self._run,
+            args=(path, make, tell),
+            name="maintain-export",
+            daemon=True,
+        )
+        self._thread.start()
+
+    def _run(self, path: Path, make: Callable[[], str], tell: Tell) -> None:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            fresh = self._path.with_suffix(".new")
+            content = make()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = path.with_suffix(".new")
             with fresh.open("w", encoding="utf-8", newline="") as file:
-                file.write(table(entries))
-            fresh.replace(self._path)
-            text = tr("The log was written to {file}.", file=shown(self._path))
+                file.write(content)
+            fresh.replace(path)
+            text = tr("{file} was written.", file=shown(path))
+        except ImportError:
+            text = tr(
+                "A QR code needs segno. This installs it:"
+                " {python} -m pip install segno",
+                python=sys.executable,
+            )
         except (OSError, ValueError) as error:
-            text = tr("The log could not be written: {error}.", error=str(error))
+            text = tr(
+                "{file} could not be written: {error}.",
+                file=shown(path),
+                error=str(error),
+            )
         self._post(lambda: tell(text))
+
+
+def qr_code(link: str) -> str:
+    """Return *link* as a QR code in SVG. ImportError without segno."""
+    import segno  # noqa: PLC0415 - few need it, and it is not among what Klipper has
+
+    file = io.BytesIO()
+    segno.make(link, micro=False).save(file, kind="svg", scale=8, light="#fff")
+    return file.getvalue().decode()
 
 
 def table(entries: Sequence[Entry]) -> str:

@@ -63,6 +63,10 @@ class Console:
                 name, self.entry(name, handler), desc=tr(DESCRIPTIONS[name])
             )
 
+    def say(self, text: str) -> None:
+        """Say *text* on the console, later than the command that it belongs to."""
+        self._reminders.say(text)
+
     def entry(self, name: str, handler: Handler) -> Callable[[GcodeCommand], None]:
         """Let Klipper call *handler*, from which nothing but an answer escapes."""
         return guarded(
@@ -154,8 +158,9 @@ class Console:
         task = self._task(gcmd).slug if named else None
         limit = int(parameters.number(gcmd, "LIMIT", SHOWN, least=1))
         if parameters.flag(gcmd, "EXPORT"):
-            say = self._reminders.say
-            memory.whole_log(task, lambda entries: self._export.write(entries, say))
+            memory.whole_log(
+                task, lambda entries: self._export.write(entries, self.say)
+            )
             return
         lines = [self._line(entry) for entry in memory.log(task, limit)]
         gcmd.respond_info("\n".join(lines) or tr("Nothing has been logged yet."))

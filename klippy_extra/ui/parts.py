@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import TYPE_CHECKING, Any, Mapping, NamedTuple
 
 from .. import wording
 from ..contract import Command, slug
@@ -16,6 +16,7 @@ from . import parameters
 
 if TYPE_CHECKING:
     from ..klipper_objects import Gcode, GcodeCommand, Printer
+    from ..storage.export import Export
     from ..task import Task
     from ..upkeep.office import Office, Running
     from .gcode import Console
@@ -24,15 +25,39 @@ NO_SUCH_PART = mark("There is no part '{name}'. There are: {names}.")
 NO_CODE = mark(
     "CODE= is no export of a part. Copy the whole line that EXPORT_PART gave."
 )
+NO_PAGE = mark(
+    "Nobody told where the page is. Write its address behind 'page' in [maintain], for"
+    " example 'page: http://voron.local/server/upkeep/'."
+)
 FITTED = mark("{place}, {kind}: {standing}")
+
+
+class Links(NamedTuple):
+    """The addresses that open something on the page."""
+
+    page: str  # the page's own; "": nobody told
+    printer: str  # this one's slug
+
+    def of(self, task: str) -> str:
+        """Return what opens a task or a part; "" where nobody told the page."""
+        return f"{self.page}#/task/{self.printer}/{task}" if self.page else ""
 
 
 class Parts:
     """Registers the commands, and lets the console answer them."""
 
-    def __init__(self, printer: Printer, office: Office, console: Console) -> None:
+    def __init__(
+        self,
+        printer: Printer,
+        office: Office,
+        console: Console,
+        export: Export,
+        links: Links,
+    ) -> None:
         self._office = office
         self._console = console
+        self._export = export
+        self._links = links
         gcode: Gcode = printer.lookup_object("gcode")
         for name, handler in (
             ("FIT_PART", self.fit),
@@ -85,7 +110,21 @@ class Parts:
                     FITTED, place=state.place, kind=state.kind, standing=standing
                 )
             lines.append(standing)
+        wants_code = parameters.flag(gcmd, "QR")
+        if named:
+            lines += self._link(parts[0], wants_code)
+        elif wants_code:
+            raise gcmd.error(tr("QR=1 needs PART=: each part has a code of its own."))
         gcmd.respond_info("\n".join(lines))
+
+    def _link(self, part: Task, wants_code: bool) -> list[str]:
+        """Tell where the part's page is, and let its QR code be written."""
+        link = self._links.of(part.slug)
+        if wants_code and link:
+            self._export.write_code(link, part.slug, self._console.say)
+        if link:
+            return [tr("Its page is {link}", link=link)]
+        return [tr(NO_PAGE)] if wants_code else []
 
     def _place(self, running: Running, part: Task) -> str:
         return running.upkeep.book.records[part.slug].place or ""
@@ -126,7 +165,9 @@ def _decoded(code: str) -> dict[str, Any]:
 DESCRIPTIONS = {
     "FIT_PART": mark("Fit a part: PART= [PLACE=] [NOTE=]"),
     "REMOVE_PART": mark("Take a part off, to the shelf: PART= [NOTE=]"),
-    "PART_STATUS": mark("Show where each part is, and what it has used: [PART=]"),
+    "PART_STATUS": mark(
+        "Show where each part is, and what it has used: [PART= [QR=1]]"
+    ),
     "EXPORT_PART": mark("Give a part with its counts to another printer: PART= TO="),
     "IMPORT_PART": mark("Take in a part from another printer: PART= CODE="),
 }

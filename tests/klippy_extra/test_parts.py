@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import sys
+from pathlib import Path
+
 import pytest
+import segno
 
 from klippy_extra import contract
 from tests.fakes.virtual_printer import VirtualPrinter
@@ -310,3 +315,45 @@ def test_fifty_parts_on_the_shelf_add_nothing_to_a_turn(bench):
     assert book.working == ("nozzle_04", "rods")
     printer.use(print_time=1)
     assert used(printer, "spare_7") == 0
+
+
+PAGE = "\n[maintain]\nprinter_name: voron\npage: http://voron.local/server/upkeep/\n"
+LINK = "http://voron.local/server/upkeep/#/task/voron/nozzle_04"
+
+
+def test_the_status_of_a_part_tells_its_page(bench):
+    printer = bench(FOUR + PAGE)
+
+    assert f"Its page is {LINK}" in printer.say("PART_STATUS PART=nozzle_04")
+    assert "page" not in printer.say("PART_STATUS")
+    assert "QR=1 needs PART=" in printer.say("PART_STATUS QR=1")
+
+
+def test_a_qr_code_opens_the_page_of_the_part(bench, tmp_path):
+    printer = bench(FOUR + PAGE)
+    printer.gcode("PART_STATUS PART=nozzle_04 QR=1")
+    written = Path(printer.manager.settings.export).with_name("qr-nozzle_04.svg")
+    printer.wait_for(written.exists, "the file")
+
+    expected = io.BytesIO()
+    segno.make(LINK, micro=False).save(expected, kind="svg", scale=8, light="#fff")
+    assert written.read_bytes() == expected.getvalue()
+
+
+def test_without_segno_or_a_page_the_fix_is_named(bench, monkeypatch):
+    printer = bench(FOUR + PAGE)
+    monkeypatch.setitem(sys.modules, "segno", None)
+    printer.gcode("PART_STATUS PART=nozzle_04 QR=1")
+    printer.wait_for(
+        lambda: "-m pip install segno" in "\n".join(printer.console), "an answer"
+    )
+
+    printer = bench(FOUR)
+    said = printer.say("PART_STATUS PART=nozzle_04 QR=1")
+    assert "'page: http://voron.local/server/upkeep/'" in said
+    assert "Its page" not in said
+
+
+def test_an_address_that_is_none_is_refused(bench):
+    printer = bench(FOUR + "\n[maintain]\npage: voron.local\n", "error")
+    assert "'page'" in printer.state_message

@@ -64,7 +64,10 @@ function App({ source }) {
     return html`<p class="empty" role="status">${problem || t("loading")}</p>`;
   }
   const rows = rowsOf(state.printers);
-  const opened = open && rows.find((row) => row.key === open);
+  // The page of one printer takes the links of a fleet's page: it has no other printer.
+  const taskOf = (key) => key.split("/").pop();
+  const isOpened = ({ key }) => (source.fleet ? key === open : taskOf(key) === taskOf(open));
+  const opened = open && rows.find(isOpened);
   return html`
     <${Head} rows=${rows} view=${view} state=${state} source=${source} />
     ${view === "tasks" && html`<${Tasks} rows=${rows} state=${state} source=${source} />`}

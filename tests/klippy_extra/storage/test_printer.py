@@ -150,7 +150,7 @@ def test_without_sqlite3_klippy_prints_and_says_so(bench, monkeypatch):
     assert printer.task("rods")["done_count"] == 1
     assert "done" in printer.say("MAINTENANCE_LOG")
     printer.gcode("MAINTENANCE_LOG EXPORT=1")
-    printer.wait_for(lambda: heard(printer, "The log was written"))
+    printer.wait_for(lambda: heard(printer, "maintenance-log.csv was written"))
     uuid = printer.manager.memory.uuid
     printer.restart()
     assert printer.manager.memory.uuid == uuid
