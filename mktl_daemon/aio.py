@@ -1,13 +1,13 @@
 """Items in programs that are written with ``async``.
 
-The functions here run those of items in threads, so there is one implementation::
+These functions call the methods of items in threads, so there is one implementation::
 
     setpoint = await aio.get("kitchen.setpoint")
     await aio.write(setpoint, 180)
     async for value, time in aio.values(setpoint):
         ...
 
-A daemon's `perform_set` may be a coroutine; it runs on a loop of the package's own.
+A daemon's `perform_set` may be a coroutine. This package runs it on its own loop.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ async def write(
 async def values(item: Item[V]) -> AsyncIterator[tuple[V, float]]:
     """Yield each value that the item takes from now on, with its time."""
     listener = _Listener()
-    # An item holds the method weakly: it goes with the listener.
+    # An item holds a weak reference to the method, which ends with the listener.
     await asyncio.to_thread(item.register, listener.hear)
     while True:
         yield await listener.queue.get()

@@ -18,7 +18,7 @@ Description = dict[str, Any]
 
 
 class Blocks:
-    """A dictionary of one key's description, one UUID's or one alias's block.
+    """Maps a key to its description, and a UUID or an alias to its block.
 
     Blocks are in memory, and in the cache of this home. One of them may be that of a
     daemon of this process.
@@ -28,13 +28,13 @@ class Blocks:
         self.store = catalog.check_store(store)
         self.alias: str | None = None
         self.authoritative_uuid: str | None = None
-        # Replaced as a whole, never changed: whoever reads it is not disturbed.
+        # It is replaced as a whole and never changed, so readers need no lock.
         self._blocks: dict[str, Block] = {}
         self._changing = threading.RLock()
         self._own = OwnItems()
 
     def forked(self) -> None:
-        """Be nobody's to change; another thread of the parent may have been at it."""
+        """Replace the locks: another thread of the parent may have held them."""
         self._changing = threading.RLock()
 
     def __contains__(self, name: object) -> bool:
@@ -126,16 +126,16 @@ class Blocks:
         )
 
     def save(self, identity: str | None = None) -> None:
-        """Write a block, or all of them, where this home's clients find it.
+        """Write a block, or all of them, to the cache of this home's clients.
 
-        Where that does not work the cache is left alone, with one warning.
+        If the cache cannot be written, log one warning and leave it as it is.
         """
         for each in self.uuids() if identity is None else (identity,):
             data = self.encoded_block(each)
             cache.attempt(cache.save_block, self.store, each, data)
 
     def remove(self, identity: str) -> None:
-        """Forget a block, on disk too."""
+        """Remove a block from memory and from the disk."""
         self._drop_block(identity)
         cache.attempt(cache.remove_block, self.store, identity)
 

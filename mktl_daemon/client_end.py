@@ -1,4 +1,4 @@
-"""The client's half of an item: it asks the daemon, and follows what it publishes."""
+"""The client's half of an item: it sends requests and follows publications."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-_RECENT = 1.0  # seconds for which it is not asked again where a daemon is
+_RECENT = 1.0  # seconds until the address of a daemon is searched again
 _REFRESH = wire.dumps({"refresh": True})
-_SETTLE = 0.01  # seconds that a SET leaves its own publication to arrive
-_LAG = 1.0  # seconds that a publication may come after the reply that told of it
+_SETTLE = 0.01  # seconds that a SET waits for its own publication
+_LAG = 1.0  # seconds that a publication may arrive later than the reply with its value
 
 _NONE_EXPECTED = (-math.inf, math.inf)
 
 
 class ClientEnd(ByValue):
-    """Has the value of one key, and keeps it as its daemon has it."""
+    """Has the value of one key, and keeps it equal to the daemon's."""
 
     __slots__ = (
         "__dict__",
@@ -64,7 +64,7 @@ class ClientEnd(ByValue):
     # The time of a value that a GET brought, until something is published.
     _fetched: float | None = None
 
-    # Whether a subclass has a `to_payload` or a `from_payload` of its own.
+    # Whether a subclass overrides `to_payload` or `from_payload`.
     _has_own_encoding = False
     _has_own_decoding = False
 
@@ -84,7 +84,7 @@ class ClientEnd(ByValue):
 
     @property
     def timestamp(self) -> float:
-        """When the item took its value, in UNIX seconds; now, if it has none."""
+        """When the item took its value, in UNIX seconds; now, if it has no value."""
         when = self._state.time
         return time.time() if when is None else when
 
@@ -119,10 +119,10 @@ class ClientEnd(ByValue):
         shape = getattr(payload, "shape", [len(bulk)])
         return arrays.put_together(bulk, shape, getattr(payload, "dtype", "uint8"))
 
-    # What a follower asks of it
+    # For the follower
 
     def receive_publication(self, publication: wire.Publication) -> bool:
-        """Take a value; return whether it was news."""
+        """Take a value; return whether it has changed."""
         value, when = self._read(publication.payload, publication.bulk)
         state = State(value, when)
         with _guard.lock:
@@ -135,7 +135,7 @@ class ClientEnd(ByValue):
             if when >= expected:
                 self._ahead, self._state = _NONE_EXPECTED, state
         if is_known:
-            # A GET was faster, and callbacks have heard of it.
+            # A GET was faster, and the callbacks have this value already.
             if self._waiting is not None:
                 self._release()
             return False
@@ -157,7 +157,7 @@ class ClientEnd(ByValue):
         self._pass_on(fresh)
 
     def forked(self) -> None:
-        """Forget what the parent heard, and for whom."""
+        """Forget the parent's values and callbacks."""
         if not self.authoritative:
             self._state, self._ahead, self._waiting = NOTHING, _NONE_EXPECTED, None
             self._callbacks = None
@@ -172,7 +172,7 @@ class ClientEnd(ByValue):
     def _call(
         self, kind: bytes, payload: bytes, bulk: Buffer | None = None
     ) -> wire.Answer:
-        """Ask the daemon, wherever it is; nothing is carried out twice."""
+        """Send a request to the daemon, wherever it is. No SET is carried out twice."""
         daemon = self._client()
         request = (kind, self.full_key, payload, bulk, self.timeout)
         try:
@@ -186,7 +186,7 @@ class ClientEnd(ByValue):
         return self._client().call(*request)
 
     def _set_request(self, value: Any) -> tuple[bytes, Buffer | None]:
-        """Return the payload of a SET, which tells who we are, and its bulk."""
+        """Return the payload of a SET, which names this process, and its bulk."""
         if arrays.is_array(value) or self._has_own_encoding:
             payload = self.to_payload(value)
             payload.add_origin()
@@ -215,7 +215,7 @@ class ClientEnd(ByValue):
         self._pass_on(fresh)
 
     def _follow(self, before: State, value: Any, payload: bytes) -> None:
-        """See to it that what a SET to *value* brought can be read."""
+        """Make sure that the value after a SET to *value* can be read."""
         now = wire.fields(payload).get("now") if b'"now"' in payload else None
         # Who waits for the SET also sees what its callbacks did.
         if (
@@ -254,7 +254,7 @@ class ClientEnd(ByValue):
     def _release(self) -> None:
         waiting = self.__dict__.pop("_waiting", None)
         if waiting is None:
-            return  # another thread was first
+            return  # Another thread was first.
         if self._callbacks:
             # After the callbacks: who waits for the SET sees what they did.
             _callers.submit(id(self), waiting.release)
@@ -270,7 +270,7 @@ class ClientEnd(ByValue):
             # It was here before us, so it did not see that somebody waits.
             self._release()
         elif is_same(before, State(value)):
-            return  # nothing changed, so nothing is published
+            return  # Nothing changed, so nothing is published.
         # What arrived may be what another SET brought.
         in_time = waiting.acquire(timeout=_SETTLE)
         if not in_time or not is_same(State(self._state.value), State(value)):
@@ -278,7 +278,7 @@ class ClientEnd(ByValue):
                 self._fetch(refresh=False)
 
     def _follow_reply(self, before: State, value: Any, pending: Pending) -> None:
-        """See to it that what a SET brought that nobody waited for can be read."""
+        """Make sure that the value after a SET that nobody waited for can be read."""
         answer = pending.answer
         if answer is None or loop.shared().is_here():
             return
@@ -293,7 +293,7 @@ class ClientEnd(ByValue):
     def _catch_up(self) -> None:
         """Have it asked for what was published and not heard; on the loop's thread."""
         if self.store.has_item(self):
-            # Not here: who makes a client meanwhile waits for this thread.
+            # Not on this thread: another one that makes a client waits for it.
             _askers.submit(id(self), self._ask_again)
 
     def _ask_again(self) -> None:

@@ -1,6 +1,6 @@
-"""What is known of stores: their catalog blocks, in memory and in the home directory.
+"""The configurations of stores: catalog blocks, in memory and in the home directory.
 
-`Configuration` is a dictionary of one key's description, one UUID's or one alias's
+`Configuration` maps a key to its description, and a UUID or an alias to its
 block. There is one for each store.
 """
 
@@ -27,7 +27,7 @@ def authoritative(store: str, alias: str, items: Mapping[str, Any]) -> None:
 
 
 def get(store: str, alias: str | None = None) -> Configuration:
-    """Return the configuration of *store*, of which there is one.
+    """Return the one configuration of *store*.
 
     KeyError: nothing is known of the store, and no *alias* makes it ours.
     """
@@ -48,7 +48,7 @@ def here(store: str) -> Configuration:
 
 
 def known(store: str) -> Configuration:
-    """Return the configuration of *store*, be it empty."""
+    """Return the configuration of *store*, which may be empty."""
     return _get(store)
 
 

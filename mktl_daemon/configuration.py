@@ -1,4 +1,4 @@
-"""What is known of one store, and what its daemon in this process says of itself."""
+"""The catalog of one store, with the block of its daemon in this process."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Configuration(Blocks):
 
     @classmethod
     def make(cls, store: str) -> Configuration:
-        """Return one that nobody else has, with the blocks of this home's cache."""
+        """Return a new configuration with the blocks of this home's cache."""
         made = super().__new__(cls)
         Blocks.__init__(made, store)
         made._start()
@@ -71,7 +71,7 @@ class Configuration(Blocks):
             self.declare(_read_items(path))
 
     def disclaim(self) -> None:
-        """Be a client's again: the daemon that this process was to be is not here."""
+        """Be a client's configuration again: this process is not the daemon."""
         mine, self.alias, self.authoritative_uuid = self.authoritative_uuid, None, None
         if mine is not None:
             self._drop_block(mine)
@@ -131,7 +131,7 @@ class Configuration(Blocks):
         block["hash"] = self._own.hash
         block["time"] = time.time()
 
-    # Blocks that come from elsewhere
+    # Blocks of other daemons
 
     def update(self, block: Mapping[str, Any], save: bool = True) -> None:
         """Take in a block: a new one, or another state of one that is known.
@@ -190,7 +190,7 @@ class Configuration(Blocks):
 
     def _load(self) -> None:
         for identity, data in cache.cached_blocks(self.store):
-            # A file that cannot be read is as good as none: the network has it too.
+            # A file that cannot be read is ignored: the network has the block as well.
             try:
                 self.update(wire.loads(data), save=False)
             except ValueError as error:
@@ -206,7 +206,7 @@ class Configuration(Blocks):
 
     def _update_own(self, block: Block) -> None:
         if block["uuid"] != self.authoritative_uuid:
-            # What an earlier home, or another daemon of our name, left in the cache.
+            # An earlier home, or another daemon of our name, left this in the cache.
             raise ValueError(f"alias {self.alias!r} is this process's own")
         self.declare(block["items"])
         own = self._own_block()

@@ -23,17 +23,17 @@ _SHORT = 1000  # bytes of a value that the reply to a SET tells
 
 
 class DaemonEnd(ClientEnd):
-    """Takes values, publishes them, and answers from memory."""
+    """Takes values, publishes them, and answers GETs from memory."""
 
     __slots__ = ("is_persistent",)
 
     log_on_set = True  # write a debug line for every SET
-    publish_on_set = True  # publish what a SET brought, once perform_set is through
+    publish_on_set = True  # publish the value of a SET when perform_set has returned
     is_persistent: bool
     # Whether the next SET of this item begins while one still runs. Otherwise SETs are
     # carried out one after the other, in the order in which a client sent them.
     concurrent = False
-    is_builtin = False  # its requests do not wait for users' methods
+    is_builtin = False  # requests of this item do not wait for users' methods
 
     # Whether user code takes part in a GET with refresh, and in a SET.
     uses_get_code = False
@@ -50,7 +50,7 @@ class DaemonEnd(ClientEnd):
         repeat: bool = False,
         copy: bool = True,
     ) -> None:
-        """Take *new_value* and tell everybody who subscribed.
+        """Take *new_value* and publish it to the subscribers.
 
         *timestamp* (UNIX seconds, now) says since when it holds. A value that the item
         has already is not told again, unless *repeat* is set. Without *copy* an array
@@ -60,17 +60,17 @@ class DaemonEnd(ClientEnd):
         server = self.store.publisher()
         self._take(state_of(new_value, when, copy), server, server.send, repeat)
 
-    # What the daemon asks of it
+    # For the daemon
 
     def cached_answer(self) -> tuple[bytes, Buffer | None]:
-        """Return what a GET is answered with, from memory."""
+        """Return the payload of the reply to a GET, from memory."""
         state = self._state
         if state.payload is None:
             return wire.dumps({"value": None, "time": self.timestamp}), None
         return state.payload, state.bulk
 
     def set_directly(self, payload: bytes, bulk: Buffer | None) -> tuple[bytes, bool]:
-        """Carry a SET out that no user code takes part in.
+        """Carry out a SET that involves no user code.
 
         Return the reply, and whether it asks to be told what it brought. Who does is
         told before the subscribers are: the caller answers, and then has the publisher
@@ -109,7 +109,7 @@ class DaemonEnd(ClientEnd):
                 return
             self._state = state
             send(wire.topic(self.full_key), state.payload or b"", state.bulk)
-            # Here, so that the last value is the last that a callback hears, too.
+            # Under the lock, so that a callback gets the last value last.
             if self._callbacks:
                 self._propagate(state)
         if self.is_persistent:
@@ -131,7 +131,7 @@ class DaemonEnd(ClientEnd):
         return response if isinstance(response, Payload) else self.to_payload(response)
 
     def _short_payload(self) -> bytes | None:
-        """Return what the reply to a SET tells of the value, if it is to tell it."""
+        """Return the payload with the value for the reply to a SET, if it is wanted."""
         _, _, payload, bulk = self._state
         is_short = payload is not None and bulk is None and len(payload) <= _SHORT
         return payload if is_short else None

@@ -1,4 +1,4 @@
-"""What can go wrong between a client and a daemon; see `mktl_daemon.core.errors`."""
+"""The errors between a client and a daemon; see `mktl_daemon.core.errors`."""
 
 from .core.errors import (
     MalformedError,

@@ -1,4 +1,4 @@
-"""`get`: from a name to its store or item, by way of the cache and a registry."""
+"""`get`: finds the store or item of a name in the cache and by a registry."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Stores:
         self._searches: dict[str, threading.RLock] = {}
 
     def searching(self, name: str) -> threading.RLock:
-        """Return what is held while *name* is searched for: others need not wait."""
+        """Return the lock for the search for *name*: other names need not wait."""
         with self.lock:
             return self._searches.setdefault(name, threading.RLock())
 
@@ -38,7 +38,7 @@ class _Stores:
         self._searches.clear()
         for name, known in list(self.by_name.items()):
             if known.catalog.authoritative_uuid is not None:
-                # The parent's daemon is a daemon like any other, to be found.
+                # The child finds the parent's daemon as it finds any other.
                 del self.by_name[name]
                 config.forget(name)
             known.forked()
@@ -76,13 +76,13 @@ def store_of(name: str, key: str = "") -> Store:
     """
     its_store = _store(name, key)
     if key and key not in its_store:
-        # Its daemon may have it since.
+        # Its daemon may have added the key since.
         its_store.search_for(key)
     return its_store
 
 
 def whole_store(name: str) -> Store:
-    """Return a store with the daemons that registries know of, whoever has joined it.
+    """Return a store with all daemons that registries know, new ones included.
 
     RuntimeError: nobody knows the store.
     """
@@ -133,7 +133,7 @@ def own(store: str) -> Store:
 
 
 def forget(store: str) -> None:
-    """Drop a store from memory; the next `get` finds it anew."""
+    """Drop a store from memory; the next `get` searches for it again."""
     with stores.lock:
         known = stores.by_name.pop(store, None)
     if known is not None:

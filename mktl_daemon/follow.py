@@ -1,4 +1,4 @@
-"""Following: a client's subscriptions go where their keys go."""
+"""Moves a client's subscriptions to the daemons that have their keys now."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 Search = Callable[["Configuration", Iterable[str]], set[str]]
 
-_PAUSES = (1.0, 2.0, 5.0, 10.0)  # seconds between searches, while somebody is missing
-_SHARE = 20  # a search takes at most a part of the processor, be the catalog large
-_SPREAD = 0.5  # seconds within which the clients of a daemon ask what has changed
+_PAUSES = (1.0, 2.0, 5.0, 10.0)  # seconds between searches while a daemon is missing
+_SHARE = 20  # limits the share of the processor that searches take with large catalogs
+_SPREAD = 0.5  # seconds over which the clients of a daemon spread their questions
 ARRIVAL = 1.0  # seconds after which a subscription has certainly reached its daemon
 _PATIENCE = 10.0  # seconds for a value that is read again
 _WINDOW = 64  # values that are asked for at a time
@@ -68,7 +68,7 @@ class Follower:
         self.forked()
 
     def forked(self) -> None:
-        """Follow nothing; also for a process that was forked."""
+        """Follow nothing; also called in a forked child."""
         self._followed: dict[str, tuple[Followed, Place]] = {}
         self._lock = threading.RLock()  # of what is followed; never on the loop
         self._searching = threading.RLock()
@@ -106,7 +106,7 @@ class Follower:
             return
         arrival = time.monotonic()
         with self._searching:
-            # What another thread has begun meanwhile is as good.
+            # A search that another thread has begun meanwhile serves as well.
             if arrival - self._searched >= age:
                 self._search(keys)
 
@@ -140,7 +140,7 @@ class Follower:
         if self.closed:
             return
         with self._searching:
-            # Not the time that it waits for who does not answer.
+            # This does not count the time of waiting for absent daemons.
             before = time.thread_time()
             is_found = self._search()
             cost = time.thread_time() - before
@@ -154,7 +154,7 @@ class Follower:
     def _search(self, keys: Iterable[str] = ()) -> bool:
         """Bring catalog and subscriptions up to date; tell whether nothing is missing.
 
-        A search that fails is as one that has found nothing.
+        A search that fails counts as a search without a result.
         """
         self._searched = time.monotonic()
         catalog = self._catalog
@@ -217,7 +217,7 @@ class Follower:
             sub.client(place.host, place.pub).unregister_many(_rows(some))
 
     def _leave(self) -> None:
-        """Let go of daemons that have nothing any more that is followed."""
+        """Close the connections to daemons without any followed key."""
         used = {place for _, place in self._followed.values()}
         for place in self._connections.keys() - used:
             connection = self._connections.pop(place)
@@ -230,14 +230,14 @@ class Follower:
         return wire.topic(f"{self._catalog.store}._hash")
 
     def compare_hashes(self, publication: wire.Publication) -> None:
-        """Compare what a daemon tells of its catalog with what is known of it."""
+        """Compare the hash that a daemon publishes with that of the known catalog."""
         hashes = wire.fields(publication.payload).get("value")
         theirs = hashes.get(self._catalog.store) if isinstance(hashes, dict) else None
         known = self._catalog.hashes()
         if isinstance(theirs, dict) and any(
             known.get(identity) != each for identity, each in theirs.items()
         ):
-            # Not all clients at once.
+            # The delay keeps clients from asking all at once.
             self.search_soon(random.uniform(0, _SPREAD))  # noqa: S311
 
     def read_again(self, place: Place) -> None:
@@ -260,7 +260,7 @@ class _Connection:
         self._follower.compare_hashes(publication)
 
     def lost(self) -> None:
-        # Most come back by themselves.
+        # Most connections come back by themselves.
         self._follower.search_soon(_PAUSES[0])
 
     def returned(self) -> None:

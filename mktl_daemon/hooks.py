@@ -1,4 +1,4 @@
-"""Methods of an item that user code may take the place of, for one item, too."""
+"""Methods of an item that user code may replace, also on a single item."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Hook:
-    """A method whose place another may take, by an assignment to the item.
+    """A method that an assignment to the item may replace.
 
     An assignment to ``item.perform_set`` and the like is noted at the item, so that
     requests are not answered past it. Subclasses that override the method are noted
@@ -20,7 +20,7 @@ class Hook:
     def __init__(self, method: Callable[..., Any], mark: str) -> None:
         self.__doc__ = method.__doc__
         self._method = method
-        self._mark = mark  # what is true of an item with a method of its own
+        self._mark = mark  # the attribute that marks an item with its own method
         self._own = f"_own_{method.__name__}"
 
     def __get__(self, item: Any, kind: type) -> Any:

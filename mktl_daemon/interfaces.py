@@ -1,4 +1,4 @@
-"""What items, stores and daemons ask of each other. Users need none of it."""
+"""The Protocols between items, stores and daemons. Users need none of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Keeper(Protocol):
-    """What a store asks of the daemon of this process that has it."""
+    """A store's view of the daemon of this process that provides it."""
 
     pub: pub.Server
 
@@ -25,7 +25,7 @@ class Keeper(Protocol):
 
 
 class ItemStore(Protocol):
-    """What an item asks of its store."""
+    """An item's view of its store."""
 
     name: str
     catalog: Configuration
@@ -48,7 +48,7 @@ class ItemStore(Protocol):
 
 
 class Followed(Protocol):
-    """What a follower asks of an item of a client."""
+    """A follower's view of a client's item."""
 
     key: str
     authoritative: bool
@@ -60,7 +60,7 @@ class Followed(Protocol):
     def held_state(self) -> State: ...
 
     def receive_publication(self, publication: wire.Publication) -> bool:
-        """Take a value; return whether it was news."""
+        """Take a value; return whether it has changed."""
 
     def catch_up_with(self, before: State, pending: Pending) -> None:
         """Take the value of a reply, unless the item has changed since *before*."""

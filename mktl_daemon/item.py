@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from .store import Store
 
-    # The type of the value, for who knows it: an `Item` alone is one of any value.
+    # The type of the value, if the program names it; a plain `Item` has any type.
     V = TypeVar("V", default=Any)
 else:
     from typing import TypeVar
@@ -78,7 +78,7 @@ class Item(DaemonEnd, Generic[V]):
 
     @property
     def description(self) -> dict[str, Any]:
-        """What the catalog says of the item, and its daemon's UUID and provenance."""
+        """The description in the catalog, with the daemon's UUID and provenance."""
         return self.store.catalog[self.key]
 
     config = description  # edition 1's name
@@ -105,7 +105,7 @@ class Item(DaemonEnd, Generic[V]):
 
     @property
     def formatted(self) -> str:
-        """The value as people read it; can be set, too."""
+        """The value as text for people; it can be set, too."""
         return self.to_format(self.value)
 
     @formatted.setter
@@ -114,7 +114,7 @@ class Item(DaemonEnd, Generic[V]):
 
     @property
     def quantity(self) -> Any:
-        """The value as a pint.Quantity; can be set in any units that fit."""
+        """The value as a pint.Quantity; it can be set in any units that fit."""
         return self.to_quantity(self.value)
 
     @quantity.setter
@@ -260,10 +260,10 @@ class Item(DaemonEnd, Generic[V]):
     def subscribe(self, prime: bool = True) -> None:
         """Follow the item; with *prime* also GET it, if its daemon is there.
 
-        Clients' items do this by themselves.
+        Items of clients do this by themselves.
         """
         if self.subscribed or not self.store.follower.follow(self):
-            return  # or another thread is at it
+            return  # or another thread does it
         self.subscribed = True
         if prime:
             try:
@@ -373,7 +373,7 @@ class Item(DaemonEnd, Generic[V]):
         return self._carried_out(value, response, request)
 
     def req_initialize(self, request: Any) -> None:
-        """Take a value past `validate` and `perform_set`; it may have its time."""
+        """Take a value without `validate` and `perform_set`; it may have its time."""
         value = self.from_payload(request.payload)
         if value is not None:
             when = getattr(request.payload, "time", None)

@@ -21,11 +21,11 @@ examples:
 
 
 class UsageError(Exception):
-    """A command line that asks for what cannot be."""
+    """A command line that makes no sense."""
 
 
 def parse(arguments: Sequence[str] | None, verbs: Iterable[str]) -> argparse.Namespace:
-    # Intermixed: options may stand before and after the verb.
+    # Options may stand before and after the verb ("intermixed").
     options = _parser(verbs).parse_intermixed_args(arguments)
     _check(options)
     if options.store:

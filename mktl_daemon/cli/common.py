@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def is_refusal(error: Exception) -> bool:
-    """Tell whether the text of *error* is all that there is to know."""
+    """Tell whether the text of *error* is enough, without a traceback."""
     from mktl_daemon import RefusedError  # noqa: PLC0415
 
     return isinstance(error, RefusedError | ConnectionError | PermissionError)
@@ -27,7 +27,7 @@ def begin_log(options: argparse.Namespace) -> None:
     logging.basicConfig(format="%(asctime)s %(message)s", level=level)
 
 
-# SIGHUP comes when a terminal is closed; Windows has none.
+# A terminal that is closed sends SIGHUP. Windows has no such signal.
 _ENDING = [
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGHUP")
@@ -42,7 +42,7 @@ def end_at_signal() -> None:
 
 
 def run(daemon: Daemon, what: str) -> int:
-    """Print *what* runs and where, and wait for its end, which is ours too.
+    """Print *what* runs and where, wait for its end, and then end this process.
 
     A second signal ends the process at once: `cleanup` may hang.
     """
@@ -71,7 +71,7 @@ def _whereabouts(daemon: Daemon) -> str:
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
-    """Add what daemons and registries have in common."""
+    """Add the options that daemons and registries have in common."""
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="log every SET, and more"
     )
@@ -80,7 +80,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_network_options(parser: argparse.ArgumentParser) -> None:
-    """Add what daemons and registries let one say about the network."""
+    """Add the options of daemons and registries about the network."""
     parser.add_argument(
         "--interface", help="the address to bind to (MKTL_INTERFACE, or else loopback)"
     )

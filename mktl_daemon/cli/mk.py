@@ -26,7 +26,7 @@ from .reading import Reading, reading_all
 if TYPE_CHECKING:
     from mktl_daemon import Item
 
-# What a peer, the network or a description may do to a request.
+# The errors that a peer, the network or a description may cause.
 TROUBLE = (LookupError, OSError, RuntimeError, TypeError, ValueError)
 
 
@@ -46,19 +46,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _let_the_reader_go() -> None:
-    """The reader of a pipe has enough: print into nothing from here on.
+    """Discard the output from here on: the reader of the pipe has ended.
 
     Python flushes once more at its end, and would end with status 120.
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-# Verbs. Each returns whether all went well, and has printed what did not.
+# Verbs. Each one prints its errors, and returns whether there was none.
 
 
 def _get(options: argparse.Namespace) -> bool:
     well = True
-    reported: set[str] = set()  # daemons that are away, of which it has been printed
+    reported: set[str] = set()  # absent daemons that have been reported
     for reading in reading_all(options.requests, TROUBLE):
         if reading.error is None:
             well &= _show_value(options, reading)
@@ -132,7 +132,7 @@ def _watch(options: argparse.Namespace) -> bool:
     ended = threading.Event()
 
     def show(item: Item, value: Any, time: float) -> None:
-        # One write for each line: several threads may have one.
+        # One call of write for each line: several threads may print.
         try:
             sys.stdout.write(values.line(options, item, value, time) + "\n")
             sys.stdout.flush()

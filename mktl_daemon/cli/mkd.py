@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, _CommandError) or is_refusal(error):
             print(f"mkd: {error}", file=sys.stderr)
             return 1
-        # It is a fault of the user's class, so say where.
+        # The fault is in the user's class, so print the traceback.
         _logger.exception("%s did not start", options.subclass)
         print(f"mkd: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _CommandError(Exception):
-    """A command line that asks for what cannot be."""
+    """A command line that makes no sense."""
 
 
 def _started(options: argparse.Namespace) -> Daemon:
@@ -84,13 +84,13 @@ def _items(path: Path) -> dict[str, Any]:
 
 
 def _class(module: str, name: str) -> Any:
-    # As with "python -m": what lies in the folder one stands in can be imported.
+    # As with "python -m", modules of the current folder can be imported.
     sys.path.insert(0, str(Path.cwd()))
     try:
         loaded = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name != module.partition(".")[0] and error.name != module:
-            raise  # one that the user's module imports
+            raise  # a module that the user's module imports
         raise _CommandError(f"there is no module {module!r}") from error
     try:
         return getattr(loaded, name)

@@ -1,4 +1,4 @@
-"""What the names on a command line of mk mean: keys, patterns of keys, stores."""
+"""The names on a command line of mk: keys, patterns of keys, and stores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def items_of(name: str, wanted: str | None = None) -> Iterator[Item]:
-    """Yield the items of a name: of one key, of a pattern, or of a whole store.
+    """Yield the items that a name means: one key, a pattern, or a whole store.
 
     Of patterns and stores only those that are *wanted* (gettable).
     """
@@ -44,7 +44,7 @@ def item_of(name: str) -> Item:
 
 
 def keys_of(name: str) -> tuple[str, list[str]]:
-    """Return the store and the sorted keys that *name* means, be it a pattern."""
+    """Return the store and the sorted keys that *name* means; it may be a pattern."""
     from mktl_daemon.find import store_of, whole_store  # noqa: PLC0415
 
     store, _, pattern = name.lower().partition(".")

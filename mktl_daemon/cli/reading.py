@@ -1,4 +1,4 @@
-"""The values of many items, which are asked for at the same time."""
+"""Reads the values of many items at the same time."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _AT_ONCE = 10_000  # jobs that wait for a thread
 
 
 class Reading(NamedTuple):
-    """The value of an item, or why there is none."""
+    """The value of an item, or the error in its place."""
 
     name: str
     item: Any = None
     value: Any = None
     time: float = 0.0
     error: Exception | None = None
-    away: str = ""  # the UUID of the daemon, if that is why
+    away: str = ""  # the UUID of the daemon, if the daemon is away
 
 
 def reading_all(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def parse(options: argparse.Namespace, item: Item, text: str) -> Any:
-    """Return what *text* from the command line sets."""
+    """Return the value that *text* from the command line means."""
     if options.units:
         quantity = _convert(item, float(text), options.units)
         return item.from_quantity(quantity)
@@ -25,7 +25,7 @@ def parse(options: argparse.Namespace, item: Item, text: str) -> Any:
 
 
 def _guess(text: str) -> Any:
-    """Return the number, list or truth that *text* is in JSON, or else the text."""
+    """Return *text* as JSON (a number, list or boolean), or else the text itself."""
     try:
         return json.loads(text, parse_constant=_no_constant)
     except ValueError:
@@ -71,7 +71,7 @@ def _text(item: Item, value: Any) -> str:
     try:
         return item.to_format(value)
     except ValueError:
-        # The daemon has a value that its own description does not foresee.
+        # The daemon has a value that does not fit its own description.
         return str(value)
 
 

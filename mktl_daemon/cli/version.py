@@ -9,7 +9,7 @@ DISTRIBUTION = "klipper-upkeep"
 
 
 class _Version(argparse.Action):
-    """Prints the version and ends. It is looked up only then: that takes its time."""
+    """Prints the version and ends. Only then is it looked up, which is slow."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         print(f"{parser.prog} {version()}")

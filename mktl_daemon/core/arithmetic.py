@@ -1,4 +1,4 @@
-"""Operators for something with a value: it stands for that value in an expression."""
+"""Operators by which an item stands for its value in an expression."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-# What `bool` takes for no, whatever the case.
+# Texts that `bool` takes for False, in any case.
 UNTRUE = frozenset({"false", "f", "no", "n", "off", "disable", ""})
 
 
@@ -67,7 +67,7 @@ class Operators:
 
 
 class ByValue(Operators):
-    """Compares and calculates by `value`; in-place operators `set` the outcome."""
+    """Compares and calculates by `value`; in-place operators `set` the result."""
 
     __slots__ = ()
 
@@ -76,7 +76,7 @@ class ByValue(Operators):
     def set(self, new_value: Any) -> Any:
         raise NotImplementedError
 
-    # Equal values do not make two items one: in sets and dictionaries each is itself.
+    # Two items with equal values stay two items in sets and dictionaries.
     def __hash__(self) -> int:
         return id(self)
 
@@ -161,7 +161,7 @@ def _method(name: str) -> Callable[[Any, Any], Any]:
 
 
 def _number(value: Any) -> Any:
-    """A text that is divided is one that holds a number, or a ValueError."""
+    """Return the number in a text that is divided. ValueError: it has none."""
     return float(value) if isinstance(value, str) else value
 
 

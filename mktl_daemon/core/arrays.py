@@ -9,7 +9,7 @@ from .wire import Buffer
 
 _KINDS = "biufc"  # numpy's letters for the kinds of plain numbers
 
-_PART = 2**18  # bytes that are compared in one go
+_PART = 2**18  # bytes that are compared at a time
 
 Parts = tuple[Buffer, list[int], str]
 
@@ -72,7 +72,7 @@ def are_same_bytes(one: Buffer, other: Buffer) -> bool:
         return one == other
     if len(one) != len(other):
         return False
-    # To compare a memoryview takes Python a hundred times as long.
+    # Python compares a memoryview a hundred times as slowly.
     steps = range(0, len(one), _PART)
     return all(bytes(one[i : i + _PART]) == bytes(other[i : i + _PART]) for i in steps)
 

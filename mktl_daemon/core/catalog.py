@@ -1,4 +1,4 @@
-"""Catalogs: what a store's items are. Checked at the door, believed inside. Pure."""
+"""Catalogs: descriptions of a store's items, checked once when they arrive. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TYPES = (
 NAMED = frozenset({"boolean", "enumerated", "mask"})  # types that need enumerators
 BOOLEAN_NAMES = {"0": "False", "1": "True"}
 
-# Stores, aliases, UUIDs and keys become names of files.
+# The names of stores, aliases, UUIDs and keys become names of files.
 _FILE_NAME = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*")
 _NAME_LENGTH = 200  # bytes, of the 255 of a file's name
 _KEY = re.compile(r"[^./\\\x00-\x20\x7f]+(?:\.[^./\\\x00-\x20\x7f]+)*")
@@ -44,7 +44,7 @@ def split(name: str) -> tuple[str, str]:
 def check_items(items: Any) -> dict[str, dict[str, Any]]:
     """Return a daemon's own *items*, whole: keys in lower case, defaults filled in.
 
-    What is given stays unchanged. ValueError names the key and the field.
+    The argument stays unchanged. ValueError names the key and the field.
     """
     return _checked(items, _OWN)
 
@@ -92,9 +92,9 @@ def _checked(items: Any, schema: vol.Schema) -> dict[str, dict[str, Any]]:
     if not isinstance(items, Mapping):
         raise ValueError(f"items are a mapping of keys, not {items!r:.80}")  # noqa: TRY004
     result: dict[str, dict[str, Any]] = {}
-    # A store may have a million items of a few kinds: each kind is checked once.
+    # A store may have a million items of a few kinds, so each kind is checked once.
     kinds: dict[Any, dict[str, Any]] = {}
-    same: dict[int, dict[str, Any]] = {}  # by the id of what was given for several
+    same: dict[int, dict[str, Any]] = {}  # by the id of a shared description
     for given, description in items.items():
         key = _key(given)
         if key in result:
@@ -138,7 +138,7 @@ def _description(
 
 
 def _kind(description: Any) -> Any:
-    """Return what the schema looks at in *description*; None if it must look itself."""
+    """Return the part of *description* that the schema checks; None: not hashable."""
     if not isinstance(description, dict):
         return None
     try:
@@ -153,7 +153,7 @@ def _kind(description: Any) -> Any:
 
 
 def _same(value: Any) -> Any:
-    # Without their types True and 1 would be one kind.
+    # Without the types, True and 1 would be one kind.
     return type(value), value
 
 
@@ -208,7 +208,7 @@ def _format(value: Any) -> str:
 
 
 def _switch(value: Any) -> bool:
-    # Item files are written by hand: "true" and 1 are among what is found in them.
+    # People write item files by hand, so some of them have "true" or 1 here.
     switches = {"true": True, "false": False, "1": True, "0": False}
     try:
         return value if isinstance(value, bool) else switches[str(value).lower()]
@@ -278,7 +278,7 @@ def _number(value: Any) -> int | float:
 
 
 def _optional(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Let JSON's null through: it is as good as an absent field."""
+    """Accept JSON's null, which means the same as an absent field."""
     return lambda value: None if value is None else check(value)
 
 
@@ -299,7 +299,7 @@ _ANY = {
 _OWN = _schema(
     _ANY | {"type": _known_type, "format": _format, "enumerators": _enumerators}
 )
-# A newer peer's types and formats are its own affair until a value is to be shown.
+# Types and formats of a newer peer are checked only when a value is shown.
 _FOREIGN = _schema(_ANY | {"type": _any_type, "format": _text, "enumerators": _mapping})
 
 _STRATUM = vol.Schema(

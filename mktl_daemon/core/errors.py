@@ -1,8 +1,8 @@
-"""What can go wrong between a client and a daemon, named for what the caller can do."""
+"""Errors between a client and a daemon, divided by what the caller can do."""
 
 
 class MktlError(Exception):
-    """The root of everything raised on purpose by this package."""
+    """The base class of all errors that this package raises on purpose."""
 
 
 class MalformedError(MktlError, ValueError):
@@ -10,7 +10,7 @@ class MalformedError(MktlError, ValueError):
 
 
 class NoAckError(MktlError, TimeoutError):
-    """Nobody acknowledged the request: the daemon is not there."""
+    """No daemon acknowledged the request: it is not running."""
 
 
 class NoReplyError(MktlError, TimeoutError, RuntimeError):
@@ -20,7 +20,7 @@ class NoReplyError(MktlError, TimeoutError, RuntimeError):
 class RemoteError(MktlError, RuntimeError):
     """The other side answered with an error.
 
-    *type* and *text* are its words (``ValueError``, ``no such enumerator``).
+    *type* and *text* are its exception's (``ValueError``, ``no such enumerator``).
     """
 
     def __init__(self, doing: str, kind: str, text: str, debug: str = "") -> None:
@@ -31,4 +31,4 @@ class RemoteError(MktlError, RuntimeError):
 
 
 class RefusedError(MktlError, RuntimeError):
-    """A registry, or a daemon that already runs, does not let this one start."""
+    """This daemon may not start: a registry refuses it, or it runs already."""

@@ -1,4 +1,4 @@
-"""Requests in flight, from the asker's side. The caller brings the clock."""
+"""The requests of a client that are in flight. The caller passes the time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Late(NamedTuple, Generic[T]):
-    """A request that nobody will answer any more."""
+    """A request whose time is over."""
 
     thing: T
     acked: bool
@@ -51,7 +51,7 @@ class Exchange(Generic[T]):
         return None if flight is None else flight.thing
 
     def received(self, answer: Answer) -> T | None:
-        """Return the thing whose request *answer* settles, or None.
+        """Return the thing of the request that *answer* completes, or None.
 
         None: an ACK, and what is late, repeated, or was never ours. A reply that
         comes before its ACK is both.
@@ -71,7 +71,7 @@ class Exchange(Generic[T]):
         return [self._lost(ident) for ident in late]
 
     def lost(self) -> list[Late[T]]:
-        """Take out everything: the connection is gone."""
+        """Take out all requests: the connection is lost."""
         return [self._lost(ident) for ident in list(self._flights)]
 
     def _lost(self, ident: bytes) -> Late[T]:

@@ -1,4 +1,4 @@
-"""Values and their text, as an item's description has them. Pure."""
+"""Converts values to text and back, by an item's description. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class UnknownNameError(ValueError, KeyError):
 
 
 def to_format(description: Description, value: Any) -> str:
-    """Return *value* as people read it.
+    """Return *value* as text for people.
 
     None is the empty text for types that have a format. ValueError: a value or a
     format that does not suit the type.
@@ -57,7 +57,7 @@ def coerce(description: Description, value: Any) -> Any:
     try:
         return value if check is None else check(description, value)
     except UnknownNameError as error:
-        # Its type goes out on the wire, where ours means nothing.
+        # The name of the type is sent to clients, which do not know our own types.
         raise ValueError(str(error)) from None
 
 

@@ -1,4 +1,4 @@
-"""Numbers, however they are given. Pure."""
+"""Reads numbers from Python's, numpy's and text values. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def plain_number(value: Any) -> int | float:
 
 
 def as_number(value: Any) -> int | float:
-    """Return *value* as a number, be it NaN or infinite. ValueError: it is none."""
+    """Return *value* as a number, also NaN or infinite. ValueError: it is none."""
     return plain_number(value)
 
 

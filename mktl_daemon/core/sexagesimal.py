@@ -31,7 +31,7 @@ def write_sexagesimal(
     last = directive(fields[-1])
     smallest = abs(number) * 60 ** (len(fields) - 1)
     if last.letter in WHOLE:
-        smallest = math.floor(smallest + 1e-6)  # whole, but for the noise of floats
+        smallest = math.floor(smallest + 1e-6)  # whole, within the precision of floats
     rest, part = divmod(smallest, 60)
     part = _rounded(last, part)
     if part >= 60:
@@ -72,7 +72,7 @@ def read_sexagesimal(description: Description, text: str) -> float:
     result = abs(float(scan(*first)))
     for place, field in enumerate(rest, start=1):
         part = float(scan(*field))
-        # Who rounds field by field writes 60; 1:-2:3 is what the reference takes.
+        # Programs that round each field write 60; the reference reads 1:-2:3.
         if abs(part) > 60:
             raise ValueError(f"{field[0].strip()!r} in {text!r} is not below 60")
         result += part / 60**place

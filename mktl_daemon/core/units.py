@@ -1,4 +1,4 @@
-"""Units of values: conversion by pint, which is imported when first needed."""
+"""Units of values: pint converts them, and is imported when first needed."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def pair(description: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 
 def measures_time(unit: str) -> bool:
-    """Tell whether *unit* is one of time, as an hour is and an hour angle is not."""
+    """Tell whether *unit* is a unit of time: an hour is one, an hour angle is not."""
     return bool(_parsed(unit).dimensionality == {"[time]": 1})
 
 

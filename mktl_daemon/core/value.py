@@ -1,4 +1,4 @@
-"""Values as an item holds them, and as they travel. Pure."""
+"""Values as an item holds them, and as messages contain them. Pure."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from . import arrays, wire
 from .wire import Buffer
 
-# A value that changes while it is kept would be compared with itself.
+# Mutable values are copied: one that changed in place would equal itself.
 _MUTABLE = (list, dict, set, tuple)
 NUMBERS = frozenset({int, float})
-# What most values are: neither arrays nor mutable, and JSON has them as they are.
+# Most values have these types: neither arrays nor mutable, and JSON knows them.
 _PLAIN = frozenset({bool, float, int, str, type(None)})
 
 
@@ -64,7 +64,7 @@ def is_same(one: State, other: State) -> bool:
         # NaN is not equal to itself, and is not sent again and again.
         return bool(one.value != one.value and other.value != other.value)
     if one.bulk is not None and other.bulk is not None:
-        # The first difference is enough, and nothing is copied.
+        # This stops at the first difference and copies nothing.
         same = alike and _form(one) == _form(other)
         return same and arrays.are_same_bytes(one.bulk, other.bulk)
     if arrays.is_array(one.value) or arrays.is_array(other.value):

@@ -1,4 +1,4 @@
-"""Frames to messages and back. Nothing here knows a socket, a thread or a clock."""
+"""Converts frames to messages and back, without sockets, threads or a clock."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mktl_daemon.errors import MalformedError
 
 VERSION = b"a"
 GET, SET, ACK, REP = b"GET", b"SET", b"ACK", b"REP"
-HASH, CONFIG = b"HASH", b"CONFIG"  # from before these were items
+HASH, CONFIG = b"HASH", b"CONFIG"  # request types from before these were items
 
 # Bits of the flags frame.
 NO_ACK = 1
@@ -27,11 +27,11 @@ NO_REP = 2
 
 Buffer = bytes | memoryview
 
-_MAX_FLAGS = 8  # bytes; the protocol knows two bits
+_MAX_FLAGS = 8  # bytes; the protocol defines two bits
 
 
 class Request(NamedTuple):
-    """What a client asks. *bulk* is None where the frame is absent.
+    """A client's request. *bulk* is None if the frame is absent.
 
     An *early* one has no frame for flags, and neither have the answers to it.
     """
@@ -65,7 +65,7 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a daemon says to a request: ACK, at once, or REP, when it is done."""
+    """A daemon's message for a request: the ACK at once, the REP when it is done."""
 
     ident: bytes
     kind: bytes
@@ -82,7 +82,7 @@ class Answer(NamedTuple):
 
 
 class Publication(NamedTuple):
-    """A new value on its way to the subscribers; *topic* has its trailing dot."""
+    """A new value for the subscribers; *topic* ends with a dot."""
 
     topic: bytes
     payload: bytes
@@ -98,7 +98,7 @@ class Publication(NamedTuple):
 
 
 def topic(full_key: str) -> bytes:
-    """Topics match by prefix: the dot keeps ``a.b`` out of ``a.bc``."""
+    """Return a key's topic. Topics match by prefix; the dot keeps ``a.bc`` apart."""
     return full_key.encode() + b"."
 
 
@@ -109,7 +109,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"JSON has no {type(value).__name__}")
 
 
-# Python to JSON; TypeError for what JSON cannot say. NaN becomes null.
+# Python to JSON. TypeError: JSON has no such value. NaN becomes null.
 dumps: Callable[[Any], bytes] = msgspec.json.Encoder(enc_hook=_plain).encode
 
 
@@ -118,7 +118,7 @@ NONFINITE = "nonfinite"
 
 
 def nonfinite(value: Any) -> str | dict[str, str] | None:
-    """Return what goes beside *value* for numbers that JSON has not, or None.
+    """Return the field beside *value* for numbers that JSON lacks, or None.
 
     It is the number's text (``nan``, ``inf``, ``-inf``), or for a list the texts by
     index.
@@ -193,11 +193,11 @@ _IN_ORDER = ("value", "time", "error", "bulk", "shape", "dtype", "refresh")
 class Payload:
     """A message's fields as attributes; one that is not there raises AttributeError.
 
-    Everything but *bulk* travels as JSON. Fields that are None stay at home,
+    Everything but *bulk* is sent as JSON. Fields that are None are not sent,
     *value* excepted.
     """
 
-    omit: set[str]  # names of attributes that do not travel
+    omit: set[str]  # names of attributes that are not sent
     value: Any
 
     # What comes from a peer may have a field of any name, "self" too.
@@ -218,11 +218,11 @@ class Payload:
         return self.encapsulate().decode()
 
     def add_origin(self) -> None:
-        """Say who sends this: user, host, process and command line."""
+        """Add the sender: user, host, process and command line."""
         vars(self).update(origin())
 
     def encapsulate(self) -> bytes:
-        """Return the JSON that travels."""
+        """Return the JSON that is sent."""
         fields = {
             name: value
             for name, value in vars(self).items()
@@ -233,7 +233,7 @@ class Payload:
 
 
 def origin() -> Mapping[str, Any]:
-    """Return who this process is, as a SET has it."""
+    """Return the fields of a SET that name this process."""
     return _origin(os.getpid())
 
 
@@ -258,7 +258,7 @@ def _origin(pid: int) -> Mapping[str, Any]:
 def _user() -> str | None:
     try:
         return getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a number without a name
+    except (KeyError, OSError, ImportError):  # a user has no name
         return None
 
 

@@ -1,1 +1,1 @@
-"""The files under MKTL_HOME, and what the environment says."""
+"""The files under MKTL_HOME, and the environment variables."""

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from mktl_daemon.core.wire import Buffer
 
-_TEMPORARY = re.compile(r"\.[a-z0-9_]{8}")  # what `write` calls a file in the making
-_STALE = 60.0  # seconds after which nobody is writing any more
+_TEMPORARY = re.compile(r"\.[a-z0-9_]{8}")  # the name of a file while `write` writes it
+_STALE = 60.0  # seconds after which no process still writes the file
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it; a group's folder has group's folders in it.
+    """Make a folder and its parents; a setgid folder gives its group to new ones.
 
     PermissionError names the folder, the user, and what helps.
     """
@@ -32,7 +32,7 @@ def make_folder(path: Path) -> None:
         raise _unwritable(path.parent, error) from error
     if path.parent.stat().st_mode & stat.S_ISGID:
         with contextlib.suppress(OSError):
-            path.chmod(0o2775)  # whatever the umask takes away
+            path.chmod(0o2775)  # although the umask removes these bits
 
 
 def _unwritable(folder: Path, error: PermissionError) -> PermissionError:
@@ -75,7 +75,7 @@ def write(path: Path, data: Buffer, sync: bool = True) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what processes left behind that were killed while they wrote."""
+    """Remove the unfinished files of processes that were killed while they wrote."""
     for path in folder.glob(".*"):
         with contextlib.suppress(FileNotFoundError):
             age = time.time() - path.stat().st_mtime
@@ -84,7 +84,7 @@ def sweep(folder: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Wait until a file is on the disk; one that is gone is none to wait for."""
+    """Wait until a file is on the disk; do nothing if it does not exist."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What a client keeps: catalog blocks, and the addresses of registries."""
+"""A client's cache: catalog blocks, and the addresses of registries."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .atomic import sweep, write
 from .environment import home
 
 _logger = logging.getLogger(__name__)
-_warned: process.Once[set[str]] = process.Once(set)  # homes of which there is a warning
+_warned: process.Once[set[str]] = process.Once(set)  # homes with a logged warning
 
 
 def attempt(act: Callable[..., Any], *arguments: Any) -> None:
-    """Call *act*; where the home cannot be used, warn once and do without a cache."""
+    """Call *act*. If the home cannot be used, warn once and work without a cache."""
     try:
         act(*arguments)
     except OSError as error:
@@ -34,7 +34,7 @@ def cached_blocks(store: str) -> Iterator[tuple[str, bytes]]:
     """Yield the UUID and the JSON of every catalog block kept for *store*."""
     attempt(sweep, _cache(store))
     for path in sorted(_cache(store).glob("*.json")):
-        with contextlib.suppress(OSError):  # it is gone, or another user's
+        with contextlib.suppress(OSError):  # The file is gone, or it is another user's.
             yield path.stem, path.read_bytes()
 
 

@@ -1,4 +1,4 @@
-"""The home directory, and what the environment says of the network."""
+"""The home directory, and the environment variables about the network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _home = process.Once(_default_home)
 
 
 def forget_home() -> None:
-    """Look the home directory up anew when it is next needed."""
+    """Determine the home directory again when it is next needed."""
     _home.put(None)
 
 
@@ -52,7 +52,7 @@ def advertised() -> str:
 
 
 def is_confined() -> bool:
-    """Tell whether this process was told to keep to loopback."""
+    """Tell whether the settings confine this process to loopback."""
     return os.environ.get("MKTL_INTERFACE", "").startswith(("127.", "lo"))
 
 

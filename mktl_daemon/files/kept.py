@@ -17,8 +17,8 @@ from mktl_daemon.core.wire import Buffer
 from .atomic import sweep, sync_file, write
 from .environment import home
 
-_BULK = "bulk:"  # begins the names of files with arrays
-_LONGEST = 230  # of the 255 bytes of a file's name, less what an array's has beside it
+_BULK = "bulk:"  # the prefix of the names of files with arrays
+_LONGEST = 230  # of 255 bytes of a file's name; an array's name adds some
 _JOURNAL = ".journal"
 _LARGE = 2**18  # bytes of values from which on their own files are synced
 _DIGEST = re.compile(r"[0-9a-f]{16}")
@@ -31,7 +31,7 @@ def file_name(key: str) -> str:
     """
     name = quote(key, safe=" :!$&'()*+,;=@[]")
     if name.startswith(_BULK):
-        name = name.replace(":", "%3A", 1)  # the other is the array of another key
+        name = name.replace(":", "%3A", 1)  # without it, another key's array
     if len(name) > _LONGEST:
         raise ValueError(f"item {key!r:.80}: the key is too long to persist")
     return name
@@ -81,7 +81,7 @@ class Kept:
             self.settle()
 
     def settle(self) -> None:
-        """Have the files of all values synced; nothing is left to be repeated."""
+        """Sync the files of all values, so that `load` has nothing to write again."""
         if not self._journal:
             return
         for key in self._journal:
@@ -134,7 +134,7 @@ class Kept:
             whole = path.name.removeprefix(_BULK)
             name, _, digest = whole.rpartition(".")
             if not _DIGEST.fullmatch(digest) or (self._folder / whole).exists():
-                continue  # the array of a key that only looks so
+                continue  # the array of a key whose name looks like this
             kept = self._read(name)
             if kept is None or _described(kept[0]).get("_digest") != digest:
                 path.unlink(missing_ok=True)
@@ -142,7 +142,7 @@ class Kept:
     def _bulk(self, name: str, payload: bytes) -> bytes | None:
         described = _described(payload)
         if "shape" not in described:
-            return None  # an array that was there before, and not yet taken away
+            return None  # an array from before that has not been removed yet
         digest = described.get("_digest")
         for path in (
             self._folder / f"{_BULK}{name}.{digest}",

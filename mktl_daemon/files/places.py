@@ -1,4 +1,4 @@
-"""What a daemon keeps of itself: items, UUID, ports, and the lock of its process."""
+"""The files of a daemon: its items, its UUID, its ports, and its lock."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def items_file(store: str, alias: str) -> Path:
 
 
 def identity(store: str, alias: str) -> str:
-    """Return the UUID of a daemon; the first time, make it up and keep it."""
+    """Return the UUID of a daemon; make and keep one if there is none."""
     path = items_file(store, alias).with_suffix(".uuid")
     with contextlib.suppress(FileNotFoundError):
         if kept := path.read_text().strip().lower():
@@ -66,11 +66,11 @@ def taken_ports() -> set[int]:
 
 
 class Taken(Exception):  # noqa: N818 - it is not an error to ask
-    """Another process is the daemon; what it said of itself is the text."""
+    """Another process is the daemon; the text is its own description."""
 
 
 class Lock:
-    """Held by the process that is a daemon; the system takes it back, come what may.
+    """Held by the process that is a daemon; the system frees it when that ends.
 
     `Taken`: another process holds it.
     """
@@ -86,7 +86,7 @@ class Lock:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno not in _HELD:
-                # A file system without locks; its ports still tell of a twin.
+                # This file system has no locks; the ports still show a second process.
                 _logger.warning(
                     "%s cannot be locked (%s): nothing but its ports keeps a second "
                     "daemon of this name away",
@@ -97,7 +97,7 @@ class Lock:
             raise Taken(path.read_text()) from error
 
     def describe(self, text: str) -> None:
-        """Leave *text* for who comes second."""
+        """Write *text* for a second process that wants the lock."""
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, text.encode(), 0)
 
