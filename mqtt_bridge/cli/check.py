@@ -23,6 +23,7 @@ from mqtt_bridge.http_server import family
 from mqtt_bridge.settings import Broker, Settings, SettingsError
 
 WITHIN = 5.0  # seconds for each answer
+HEALTH = (b"starting\n", b"no broker\n", b"ok\n")  # of a bridge's page
 
 
 class CheckResult(NamedTuple):
@@ -56,6 +57,8 @@ def results(settings: Settings) -> Iterator[CheckResult]:
     ):
         if address is not None:
             yield _port(name, address)
+    if settings.web.listen is not None:
+        yield _port("web", settings.web.listen, tls=bool(settings.web.certificate))
     yield _interface(settings)
     yield _discovery(settings)
     yield from _push(settings)
@@ -98,7 +101,7 @@ def _tls(settings: Settings, plain: socket.socket) -> CheckResult:
     assert broker.tls is not None  # noqa: S101 - the caller looked
     try:
         with broker.tls.context().wrap_socket(
-            plain, server_hostname=broker.host
+            plain, server_hostname=broker.server_name or broker.host
         ) as secure:
             certificate: Any = secure.getpeercert() or {}
             until = certificate.get("notAfter", "?")
@@ -106,7 +109,8 @@ def _tls(settings: Settings, plain: socket.socket) -> CheckResult:
     except ssl.SSLCertVerificationError as error:
         return CheckResult(
             "TLS", f"the broker's certificate is refused: {error.verify_message}",
-            "Renew it, name its authority in broker.ca, or use its own name for it.",
+            "Renew it, name its authority in broker.ca, or use its own name for it in "
+            "broker.host or in broker.server_name.",
         )  # fmt: skip
     except (OSError, ValueError) as error:
         return CheckResult(
@@ -296,12 +300,12 @@ def _home() -> CheckResult:
     return CheckResult("MKTL_HOME", home)
 
 
-def _port(name: str, address: tuple[str, int]) -> CheckResult:
+def _port(name: str, address: tuple[str, int], *, tls: bool = False) -> CheckResult:
     where = f"{address[0]}:{address[1]}"
     try:
         socket.create_server(address, family=family(address[0])).close()
     except OSError as error:
-        if _is_ours(address):
+        if _is_ours(address, tls=tls):
             return CheckResult(f"{name}.listen", f"a bridge that runs serves {where}")
         return CheckResult(
             f"{name}.listen", f"{where} cannot be had: {_words(error)}",
@@ -310,16 +314,21 @@ def _port(name: str, address: tuple[str, int]) -> CheckResult:
     return CheckResult(f"{name}.listen", f"{where} is free")
 
 
-def _is_ours(address: tuple[str, int]) -> bool:
+def _is_ours(address: tuple[str, int], *, tls: bool) -> bool:
     """Whether a bridge that runs already serves *address*."""
+    connection = http.client.HTTPConnection(*address, timeout=2)
+    if tls:
+        # Nothing secret is said, and what is answered is only compared.
+        trusting = ssl._create_unverified_context()  # noqa: S323, SLF001
+        connection = http.client.HTTPSConnection(*address, timeout=2, context=trusting)
     try:
-        connection = http.client.HTTPConnection(*address, timeout=2)
         with contextlib.closing(connection):
             connection.request("GET", "/health")
-            server = connection.getresponse().getheader("Server", "")
+            answer = connection.getresponse()
+            server = answer.getheader("Server", "")
+            return server.startswith(http_server.NAME) or answer.read() in HEALTH
     except (OSError, http.client.HTTPException):
         return False
-    return server.startswith(http_server.NAME)
 
 
 def _interface(settings: Settings) -> CheckResult:

@@ -36,7 +36,7 @@ host = "localhost"
 # read_only = false            # true: mKTL clients can set nothing
 # interface = "127.0.0.1"      # "0.0.0.0" lets other machines in
 # allow = ["192.168.1.0/24"]   # and only these
-# registry = false             # true: the bridge runs mKTL's registry itself
+registry = true                # the bridge runs mKTL's registry, unless one answers
 # printers = ["voron"]         # only these, by their slugs
 # share = { of = 4, index = 0 }    # or the first quarter of all printers
 # role = "only"                # "main" has a standby; "standby" takes its place

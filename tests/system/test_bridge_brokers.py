@@ -132,6 +132,17 @@ def checked(community, broker, *flags):
     return done.stdout, done.returncode
 
 
+def test_check_finds_nothing_wrong_where_the_bridge_works(any_broker, tmp_path):
+    """Of two printers, one of which other tests have left at the broker."""
+    flags = ["store.registry=true"]
+    if any_broker.name == "rabbitmq":
+        flags.append("store.printers=voron,prusa")
+    retain(any_broker.port, m.printer() | m.printer("prusa"))
+    with Community(tmp_path) as community:
+        text, code = checked(community, any_broker, *flags)
+    assert code == 0, text
+
+
 def test_check_tells_what_to_do_with_rabbitmq(tmp_path):
     """It sends what it retains for exact topics, and nothing for a "+"."""
     broker = start("rabbitmq", tmp_path)

@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from mqtt_bridge.assembly import make_bridge
+from mqtt_bridge.cli.check import results
 from mqtt_bridge.cli.probe import Probe
 from mqtt_bridge.contract import Command
 from mqtt_bridge.settings import Broker, Settings, Tls
@@ -99,8 +100,12 @@ def test_a_certificate_with_another_name_than_the_host(tmp_path, caplog):
         assert command(**there, server_name="127.0.0.1") == 1
         with Probe(Broker(**there), 20) as probe:
             assert "localhost" in probe.refused
-        with Probe(Broker(**there, server_name="127.0.0.1"), 20) as probe:
+        named = Broker(**there, server_name="127.0.0.1")
+        with Probe(named, 20) as probe:
             assert probe.refused == ""
+        [checked] = [each for each in results(Settings(broker=named))
+                     if each.what == "TLS"]  # fmt: skip
+        assert checked.fix == ""
     broker.kill()
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 
 from mqtt_bridge.push import memory as memory_module
 from mqtt_bridge.push.memory import Memory
+from tests.mqtt_bridge.processes import ROOT
 
 
 @pytest.fixture
@@ -38,6 +41,49 @@ def test_what_was_kept_is_there_after_a_restart(memory):
         "waiting": [[1, "d", ["note"], 1.0, 2.0, True, 0]], "used": [[2]],
     }  # fmt: skip
     assert memory.secret == secret
+
+
+# Remembers two events, and lives on until it is killed.
+PROGRAM = """
+import sys, time
+from mqtt_bridge.push.memory import Memory
+from tests.mqtt_bridge.processes import ROOT
+memory = Memory(sys.argv[1])
+memory.load()
+memory.append([("told", "first"), ("waiting", 1, "[]")])
+memory.append([("told", "second")])
+print("kept", flush=True)
+time.sleep(600)
+"""
+
+
+def killed(file):
+    """Have a process remember two events, and kill it."""
+    command = [sys.executable, "-c", PROGRAM, str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout.readline() == b"kept\n"
+        process.kill()
+
+
+def test_what_was_kept_is_there_after_a_kill(tmp_path):
+    file = tmp_path / "push.db"
+    killed(file)
+    kept = Memory(str(file)).load()
+    assert kept["told"] == ["first", "second"]
+    assert kept["waiting"] == [[1]]
+
+
+@pytest.mark.parametrize("lost", [1, 100, 4000])
+def test_a_power_cut_in_the_middle_of_writing_costs_the_last_alone(tmp_path, lost):
+    """The end of what was being written never got to the disk."""
+    file, log = tmp_path / "push.db", tmp_path / "push.db-wal"
+    killed(file)
+    log.write_bytes(log.read_bytes()[:-lost])
+    memory = Memory(str(file))
+    assert memory.load()["told"] == ["first"]
+    memory.append([("told", "third")])
+    assert reload(memory)["told"] == ["first", "third"]
+    memory.close()
 
 
 def test_nobody_else_may_read_it(memory, tmp_path):
