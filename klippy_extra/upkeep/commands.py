@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
 LISTED, MOST_LISTED = 20, 100  # entries of the log in an answer: it is no file
 
-MOVES = ("fit", "remove", "export")  # commands that move a part
+# Commands before which all is counted: what was done until now is the wear of what was
+# there until now, and no wear of what begins with the command.
+COUNTED = ("done", "skip", "adjust", "enable", "disable", "fit", "remove", "export")
 
 Tell = Callable[[str], None]
 
@@ -67,8 +69,7 @@ class Commands:
         upkeep = self._upkeep
         try:
             now, is_ready = upkeep.wall(), upkeep.is_ready
-            if command.command in MOVES:
-                # What was done until now is the wear of what was fitted until now.
+            if command.command in COUNTED:
                 upkeep.count_now()
             change = upkeep.desk.handle(task, command, now, is_ready)
         except RefusedError as error:

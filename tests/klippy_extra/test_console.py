@@ -205,6 +205,34 @@ def test_a_macro_moves_a_count_meter(bench):
 BLADE = "[maintain blade]\ntrigger: count_cuts\nthreshold: 3000\n"
 
 
+@pytest.mark.parametrize(
+    ("command", "used"),
+    [
+        ("UPDATE_MAINTENANCE NAME=blade", 0.0),
+        ("SKIP_MAINTENANCE NAME=blade", 0.0),
+        ("ADJUST_MAINTENANCE NAME=blade USED=3", 3.0),
+        ("DISABLE_MAINTENANCE NAME=blade", 2.0),
+    ],
+)
+def test_what_was_counted_before_a_command_is_no_wear_after_it(bench, command, used):
+    printer = bench(BLADE)
+    printer.say("MAINTENANCE_COUNT NAME=cuts BY=2")
+    printer.say(command)
+    printer.advance(3)
+
+    assert printer.task("blade")["used"] == used
+
+
+def test_what_was_counted_of_a_disabled_task_is_no_wear_once_it_is_enabled(bench):
+    printer = bench(BLADE)
+    printer.say("DISABLE_MAINTENANCE NAME=blade")
+    printer.say("MAINTENANCE_COUNT NAME=cuts BY=2")
+    printer.say("ENABLE_MAINTENANCE NAME=blade")
+    printer.advance(3)
+
+    assert printer.task("blade")["used"] == 0.0
+
+
 @pytest.mark.parametrize("by", ["0", "1e+10", "inf", "nan"])
 def test_a_count_that_would_not_be_counted_is_refused(bench, by):
     said = bench(BLADE).say(f"MAINTENANCE_COUNT NAME=cuts BY={by}")
