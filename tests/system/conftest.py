@@ -44,9 +44,9 @@ def back_end(request: pytest.FixtureRequest) -> BackEnd:
     if request.param == "virtual":
         return Virtual()
     assert isinstance(KLIPPYS, dict)
-    # Others on the way, a broker or a browser, have no faster clock.
-    slow = request.node.get_closest_marker("lifes_pace") is not None
-    return Klippy(KLIPPYS[request.param], speed=1 if slow else SPEED)
+    pace = request.node.get_closest_marker("pace")
+    speed = SPEED if pace is None else min(SPEED, pace.args[0])
+    return Klippy(KLIPPYS[request.param], speed=speed)
 
 
 @pytest.fixture

@@ -158,7 +158,10 @@ def test_homing_and_probing_are_counted_to_the_step(printer):
         )
 
 
+# Klippy keeps 30 s of its moves. At thirty times life's pace that is a second, and a
+# busy machine may well keep it waiting that long; a printer would stop printing.
 @pytest.mark.klipper
+@pytest.mark.pace(10)
 def test_a_slicers_file_is_counted_to_its_end(make_printer):
     """27 minutes of printing, 25 000 moves: PrusaSlicer's figure is 2053.05 mm."""
     text = (ROOT / "demo" / "gear.gcode").read_text()

@@ -80,7 +80,7 @@ def test_the_broker_says_that_the_printer_is_gone(printer, hears, end):
     assert hears.wait_for("/availability", b"offline", since=before)
 
 
-@pytest.mark.lifes_pace
+@pytest.mark.pace(1)
 def test_a_restart_is_offline_and_online_again(printer, hears):
     before = len(hears.heard)
 

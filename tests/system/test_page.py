@@ -18,7 +18,7 @@ from tests.system.moonraker import OPEN, Moonraker, needs_moonraker
 pytestmark = [
     pytest.mark.system,
     pytest.mark.klipper,
-    pytest.mark.lifes_pace,
+    pytest.mark.pace(1),
     needs_moonraker,
 ]
 
