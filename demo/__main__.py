@@ -213,7 +213,7 @@ class Demo:
             listen = f"mosquitto_sub -h {address.host} -p {address.port}{user}"
             listen += f" -v -t '{contract.BASE}/#'"
         else:
-            listen = f"python -m demo.observer {address.host}:{address.port}"
+            listen = f"upkeep-bridge watch -c {self._chain.bridge_settings}"
         return [
             f"  . {self._chain.environment_file}",
             f"  mk list {STORE}",

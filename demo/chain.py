@@ -18,7 +18,7 @@ from demo.broker import free_port
 from demo.children import Child, Children
 from demo.clock import Clock
 from demo.klippy import EXTRAS, Source, board_command, board_environment
-from demo.observer import Address, Observer, clear
+from demo.observer import Address, Observer
 from mqtt_bridge import contract
 
 HERE = Path(__file__).parent
@@ -73,6 +73,7 @@ class Chain:
         }
         # What a second terminal reads in.
         variables = self.environment | {"PATH": f"{Path(sys.executable).parent}:$PATH"}
+        self.bridge_settings = self.folder / "bridge.toml"
         self.environment_file = self.folder / "env"
         self.environment_file.write_text(
             "".join(f'export {name}="{value}"\n' for name, value in variables.items())
@@ -101,12 +102,12 @@ class Chain:
         self._children.end()
         shutil.rmtree(self.folder, ignore_errors=True)
         if self.observer is not None:
-            self.observer.close()
             uuid = self.observer.uuids.get(self.slug)
             if uuid and not self._own_broker:
                 # A broker that is gone has nothing that we could clear.
-                with contextlib.suppress(OSError):
-                    clear(self.address, self.slug, uuid)
+                with contextlib.suppress(RuntimeError):
+                    self.observer.clear(self.slug, uuid)
+            self.observer.close()
 
     def check(self) -> None:
         """Raise `ChildError` if one of the processes is gone."""
@@ -145,9 +146,10 @@ class Chain:
             options = f'credentials = "{self._credentials()}"\n'
         if self.address.tls:
             options += "tls = true\n"
-        settings = self.folder / "bridge.toml"
-        settings.write_text(BRIDGE.format(address=self.address, options=options))
-        bridge = self._module("bridge", "mqtt_bridge", "--config", str(settings))
+        settings = BRIDGE.format(address=self.address, options=options)
+        self.bridge_settings.write_text(settings)
+        command = ("mqtt_bridge", "--config", str(self.bridge_settings))
+        bridge = self._module("bridge", *command)
         bridge.wait_until(self._bridge_answers)
 
     def _credentials(self) -> Path:

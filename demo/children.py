@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-GUARD = Path(__file__).with_name("guard.py")
+# The kernel ends a child whose parent dies without doing so.
+GUARD = ("setpriv", "--pdeathsig", "TERM")
 STEP = 0.05  # s between two looks at what is waited for
 
 
@@ -37,7 +37,7 @@ class Child:
         self._ending = ending
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - commands of our own
-                command,
+                [*GUARD, *command],
                 stdin=subprocess.PIPE if is_held else subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -85,39 +85,20 @@ class Child:
 
 
 class Children:
-    """All of them, and a guard that ends them should we not get to it."""
+    """All of them. Should we be killed, each of them ends all the same."""
 
     def __init__(self) -> None:
         self._children: list[Child] = []
-        self._guard: subprocess.Popen[str] | None = None
 
     def end(self) -> None:
         """End them, the last one first."""
         while self._children:
-            child = self._children.pop()
-            child.end()
-            self._tell_guard(f"-{child.pid}")
-        if self._guard is not None:
-            self._guard.communicate()
-            self._guard = None
+            self._children.pop().end()
 
     def add(self, child: Child) -> Child:
         self._children.append(child)
-        self._tell_guard(f"+{child.pid}")
         return child
 
     def check(self) -> None:
         for child in self._children:
             child.check()
-
-    def _tell_guard(self, line: str) -> None:
-        if self._guard is None:
-            self._guard = subprocess.Popen(  # noqa: S603 - of our own, too
-                [sys.executable, str(GUARD)],
-                stdin=subprocess.PIPE,
-                text=True,
-                start_new_session=True,
-            )
-        if self._guard.stdin is not None:
-            self._guard.stdin.write(f"{line}\n")
-            self._guard.stdin.flush()

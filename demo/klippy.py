@@ -91,9 +91,9 @@ def find(checkout: Path | None = None, python: str | None = None) -> Source:
     return Source(Path(places[0]), python or sys.executable, False)
 
 
-def board_command(config: Path, serial: Path) -> list[str]:
+def board_command(config: Path, serial: Path, module: str = "demo.board") -> list[str]:
     """What starts the board that *config* describes behind the port *serial*."""
-    return [sys.executable, "-m", "demo.board", str(config), str(serial)]
+    return [sys.executable, "-m", module, str(config), str(serial)]
 
 
 def board_environment(clock: Clock) -> dict[str, str]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import sys
-import threading
 from collections import deque
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -55,13 +52,14 @@ class Address(NamedTuple):
 
 
 class Observer:
-    """Subscribes to everything below a base, and remembers the last of each."""
+    """Subscribes to what printers publish, and remembers the last of each."""
 
     def __init__(self, address: Address, base: str = contract.BASE) -> None:
         self.states: dict[tuple[str, str], State] = {}  # by printer and task
         self.online: dict[str, bool] = {}
         self.uuids: dict[str, str] = {}
         self.events: deque[tuple[str, Event]] = deque(maxlen=100)  # with the printer
+        self.payloads: dict[str, bytes] = {}  # by topic
         self._base = base
         self._client = address.client()
         self._client.on_connect = self._connected
@@ -73,14 +71,29 @@ class Observer:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def clear(self, printer: str, uuid: str) -> int:
+        """Clear what is retained of a printer. Returns how much there was.
+
+        RuntimeError: there is no connection.
+        """
+        topics = [
+            topic
+            for topic, payload in self.payloads.items()
+            if topic.startswith(f"{self._base}/{printer}/") or uuid.encode() in payload
+        ]
+        for topic in topics:
+            self._client.publish(topic, qos=1, retain=True).wait_for_publish(10)
+        return len(topics)
+
     # paho's thread. What escapes from here would end it without a word.
 
     def _connected(self, client: mqtt.Client, *_: Any) -> None:
-        client.subscribe(f"{self._base}/#", qos=1)
+        client.subscribe([(f"{self._base}/#", 1), (f"{DISCOVERY}/device/#", 1)])
 
     def _received(
         self, client: mqtt.Client, data: Any, message: mqtt.MQTTMessage
     ) -> None:
+        self.payloads[message.topic] = bytes(message.payload)
         try:
             topic = contract.Topic.parse(self._base, message.topic)
         except contract.ContractError:
@@ -103,64 +116,3 @@ class Observer:
             self.online[topic.printer] = payload == b"online"
         elif topic.kind == "info" and payload:
             self.uuids[topic.printer] = contract.Info.decode(payload).uuid
-
-
-def clear(address: Address, printer: str, uuid: str) -> int:
-    """Clear what is retained of a printer on a broker. Returns how much there was."""
-    topics: set[str] = set()
-    subscribed = threading.Event()
-    marker = f"{contract.BASE}/{printer}/cleared"
-
-    def received(client: mqtt.Client, data: Any, message: mqtt.MQTTMessage) -> None:
-        if message.topic == marker:
-            # Sent after the subscription: all that is retained has come before it.
-            subscribed.set()
-        elif message.retain and is_ours(message.topic, bytes(message.payload)):
-            topics.add(message.topic)
-
-    def is_ours(topic: str, payload: bytes) -> bool:
-        return topic.startswith(f"{contract.BASE}/{printer}/") or (
-            uuid.encode() in payload
-        )
-
-    def subscribe(*_: Any) -> None:
-        mine, discovery = f"{contract.BASE}/{printer}/#", f"{DISCOVERY}/device/#"
-        client.subscribe([(discovery, 1), (mine, 1)])
-
-    def mark(*_: Any) -> None:
-        client.publish(marker, b"", qos=1)
-
-    client = address.client()
-    client.on_message = received
-    client.on_connect, client.on_subscribe = subscribe, mark
-    client.connect(address.host, address.port)
-    client.loop_start()
-    subscribed.wait(10)
-    for topic in topics:
-        client.publish(topic, b"", qos=1, retain=True).wait_for_publish(10)
-    client.disconnect()
-    client.loop_stop()
-    return len(topics)
-
-
-def main() -> int:
-    """`python -m demo.observer HOST:PORT`: print what is published, until Ctrl-C."""
-
-    def connected(client: mqtt.Client, *_: Any) -> None:
-        client.subscribe(f"{contract.BASE}/#", qos=1)
-
-    def received(client: mqtt.Client, data: Any, message: mqtt.MQTTMessage) -> None:
-        print(message.topic, message.payload.decode(errors="replace"), flush=True)
-
-    address = Address.parse(sys.argv[1])
-    client = address.client()
-    client.on_connect = connected
-    client.on_message = received
-    client.connect(address.host, address.port)
-    with contextlib.suppress(KeyboardInterrupt):
-        client.loop_forever()
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -15,7 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from demo.broker import free_port
 from demo.children import Child, ChildError, Children
-from demo.observer import Address, clear
+from demo.observer import Address, Observer
 from tests import programs
 from tests.fakes.mosquitto import Mosquitto
 from tests.fakes.virtual_printer import ROOT
@@ -67,7 +67,7 @@ def test_children_end_in_the_opposite_order(tmp_path):
 
 
 def test_children_do_not_outlive_a_demo_that_was_killed(tmp_path):
-    """A guard sees that the demo is gone, and ends what it has started."""
+    """The kernel sees that the demo is gone, and ends what it has started."""
     code = (
         "import pathlib, sys, time\n"
         "from demo.children import Child, Children\n"
@@ -123,11 +123,14 @@ def test_a_printer_is_cleared_from_a_broker(tmp_path):
         for topic, payload in {
             **others,
             "klipper_upkeep/demo/availability": b"offline",
-            "klipper_upkeep/demo/tasks/nozzle": b"{}",
+            "klipper_upkeep/demo/summary": b"{}",
             "homeassistant/device/ours/config": b'{"uuid": "ours-0815"}',
         }.items():
             publish(address, topic, payload)
-        assert clear(address, "demo", "ours-0815") == 3
+        observer = Observer(address)
+        until(lambda: len(observer.payloads) == 5, 20)
+        assert observer.clear("demo", "ours-0815") == 3
+        observer.close()
 
         assert retained(address, "#") == others
     finally:

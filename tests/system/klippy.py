@@ -226,7 +226,9 @@ class Klippy:
         clock = self.clock(folder)
         if folder not in self._boards:
             # It is not switched off when Klippy is killed: its carriages stay.
-            command = board_command(folder / "printer.cfg", folder / "serial")
+            command = board_command(
+                folder / "printer.cfg", folder / "serial", "tests.fakes.board"
+            )
             environment = board_environment(clock)
             self._boards[folder] = spawn(
                 command, folder, folder / "board.log", environment, talks=True
@@ -258,7 +260,7 @@ class Klippy:
         return str(folder / "serial")
 
     def ask(self, folder: Path, line: str) -> Any:
-        """What the board answers to a line of `python -m demo.board`."""
+        """What the board answers to a line of `python -m tests.fakes.board`."""
         board = self._boards[folder]
         assert board.stdin is not None
         assert board.stdout is not None
