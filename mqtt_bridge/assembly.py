@@ -20,7 +20,7 @@ def make_bridge(
     *presence*: it is a main bridge or its standby, and says so at the broker.
     """
     broker, store = settings.broker, settings.store
-    # Decided for each message, twice; with many parts or a long list it takes long.
+    # This is decided twice for each message, and a long list makes it slow.
     owns = _Decisions(store.owns).__getitem__
     inbox = Inbox()
     fleet = Fleet(broker.bases, owns, read_only=store.read_only)
@@ -29,7 +29,7 @@ def make_bridge(
 
 
 class _Decisions(dict[str, bool]):
-    """What *decide* returned for a text, which it is called for once."""
+    """Remembers what *decide* returned for a text, so that it is called once."""
 
     def __init__(self, decide: Callable[[str], bool]) -> None:
         super().__init__()

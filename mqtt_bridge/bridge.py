@@ -1,6 +1,6 @@
 """The bridge itself: the fleet and all open commands, one turn after the other.
 
-It hands what changed to a `Sink`, and knows neither mKTL nor paho.
+It hands changes to a `Sink`, and imports neither mKTL nor paho.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from mqtt_bridge.settling import Settling
 
 logger = logging.getLogger(__name__)
 
-FORGET = 7 * 86400.0  # seconds that a printer may be missing on a broker that is back
+FORGET = (
+    7 * 86400.0
+)  # seconds that a printer may be missing after the broker has come back
 TICK = 0.25  # seconds between two checks of the clock
 
 
 class Sink(Protocol):
-    """Where the mirrored items live. Called in the bridge's turn."""
+    """Takes the mirrored items. Called in the bridge's turn."""
 
     def change(self, removed: Iterable[str], placed: dict[str, ItemSource]) -> None: ...
 
@@ -95,14 +97,16 @@ class Bridge:
         self.events = Events(fleet)
         self.commands = Commands(settings.broker, fleet, link, inbox)
         self.settling = Settling(fleet, link, _sweep(settings), self._settled)
-        # What the broker retains has been mirrored, or requested in vain.
+        # All retained messages have been mirrored, or requested in vain.
         self.ready = threading.Event()
         self.delay = 0.0  # seconds from arrival to publication, of the last batch
         # Called in the bridge's turn with the printers of which something changed.
         self.observers: list[Callable[[frozenset[str]], None]] = []
         self._sink = sink
-        self._lock = threading.Lock()  # the turn: whoever has it has all below
-        self._closing = False  # it is asked to end
+        self._lock = (
+            threading.Lock()
+        )  # the turn: the thread that holds it may use all attributes below
+        self._closing = False  # `end` was called
         self._closed = False
         self._thread = threading.Thread(
             target=self._run, name="upkeep-bridge", daemon=True
@@ -115,12 +119,12 @@ class Bridge:
         self.link.start(self)
 
     def close(self) -> None:
-        """Answer whoever waits, disconnect from the broker, end the threads."""
+        """End all open commands with an error, disconnect, end the threads."""
         self.end()
         self.link.close()
 
     def end(self) -> None:
-        """Answer whoever waits; nothing is passed on or published afterwards."""
+        """End all open commands with an error; publish nothing afterwards."""
         self.inbox.call(self._close)
         if self._thread.is_alive():
             self._thread.join(2.0)
@@ -228,7 +232,7 @@ class Bridge:
         self._sink.publish(rows)
 
     def _try(self, slug: str, part: Changes, changes: Changes) -> None:
-        """Hand over what one printer changed, or drop the printer."""
+        """Hand the changes of one printer over, or drop the printer."""
         try:
             self._hand_over(part)
         except Exception:
@@ -243,7 +247,7 @@ class Bridge:
         try:
             _, where = self.fleet.parse(topic)
             if not payload:
-                return  # somebody clears topics; nothing is retained of these two
+                return  # Somebody clears topics; these two levels are never retained.
             if where.kind == "results":
                 self.commands.receive(where.printer, Result.decode(payload))
             elif where.kind == "events":
@@ -283,7 +287,7 @@ class Bridge:
         self.events.stand(self.fleet.printers)
 
     def _forget(self) -> None:
-        """Drop printers of which the broker has known nothing for a week."""
+        """Drop printers for which the broker has retained nothing for a week."""
         changes, long_ago = Changes(), time.time() - FORGET
         for slug, printer in list(self.fleet.printers.items()):
             if printer.heard < long_ago:
@@ -307,7 +311,7 @@ def _sweep(settings: Settings) -> list[str]:
 
 
 def _guarded(act: Callable[[], object]) -> None:
-    """The thread must live on: with it would go every later message."""
+    """The thread must not end: every later message would be lost."""
     try:
         act()
     except Exception:

@@ -1,4 +1,4 @@
-"""Commands to printers, from whoever asks to the state that carries the change."""
+"""Commands to printers: from the request to the state that carries the change."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OUTCOMES = (
 
 
 class Connection(Protocol):
-    """What is needed of the link."""
+    """The link, as commands use it."""
 
     @property
     def connected(self) -> bool: ...
@@ -91,7 +91,9 @@ class Commands:
         future: Future[Result | None],
     ) -> None:
         try:
-            self._reachable(printer, task)  # it may have gone meanwhile
+            self._reachable(
+                printer, task
+            )  # the printer may have been removed meanwhile
             self.transactions.open(
                 ident, printer, task, time.monotonic(), changes=changes, client=client
             )

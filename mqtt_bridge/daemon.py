@@ -47,7 +47,7 @@ class Settable(Item):
     publish_on_set = False
 
     def req_set(self, request: Any) -> Any:
-        """Answer once the change can be read."""
+        """Return a Future that ends when the change can be read."""
         value = self.validate_type(self.from_payload(request.payload))
         printer, task, field = self.key.split(".", 2)
         by = _origin(request.payload)
@@ -83,7 +83,7 @@ class Standby(Protocol):
 
 
 class Server(Protocol):
-    """What serves people and programs beside mKTL."""
+    """A server for people or programs beside mKTL."""
 
     def close(self) -> None: ...
 
@@ -213,7 +213,7 @@ class BridgeDaemon(Daemon):
             self._presence.become(words.ANNOUNCED)
         self._is_accepted = True
         interpreter.settle()
-        # Not before: a bridge that is refused tells nobody, another one does.
+        # Not earlier: a refused bridge sends no messages; another bridge does.
         if self._pusher is not None:
             self._pusher.start()
         count = len(self.bridge.fleet.printers)
@@ -235,7 +235,7 @@ class BridgeDaemon(Daemon):
         if self._standby is None:
             self._registry.close()
 
-    # What the bridge hands over, in its turn
+    # The bridge calls these in its turn
 
     def change(self, removed: Iterable[str], placed: dict[str, ItemSource]) -> None:
         known = self.catalog.authoritative_items
@@ -271,7 +271,7 @@ def _settings(options: Any) -> settings.Settings:
 
 
 def _origin(payload: Payload) -> str:
-    """Say who sets: it goes into the task's log."""
+    """Return the name of the client that sets, for the task's log."""
     user = getattr(payload, "_user", None)
     host = getattr(payload, "_hostname", None)
     origin = "@".join(str(each) for each in (user, host) if each)

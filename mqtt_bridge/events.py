@@ -1,4 +1,4 @@
-"""Events of tasks, on their way from the broker to whoever listens."""
+"""Passes events of tasks from the broker to the listeners."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Events:
         self._early = self._early or []
 
     def release(self) -> None:
-        """Pass on what was kept."""
+        """Pass the kept events on."""
         early, self._early = self._early or [], None
         for slug, event in early:
             self._pass_on(slug, event)
@@ -65,7 +65,7 @@ class Events:
             self.dropped += 1
 
     def stand(self, slugs: Iterable[str]) -> None:
-        """Tell what stands of the tasks of these printers."""
+        """Call the standing listeners with the tasks of these printers."""
         if not self.standing_listeners:
             return
         known = self._fleet.printers
@@ -115,7 +115,7 @@ class Events:
         )
 
     def _standing(self, printer: Printer) -> Iterable[PrinterEvent]:
-        """The events that would tell of every task as it stands."""
+        """Return the events that describe the present state of every task."""
         for task, record in printer.tasks.items():
             status = contract.STATUSES[int(record.values[STATUS_AT] or 0)]
             if record.shown and status in (contract.SOON, contract.DUE):

@@ -1,4 +1,4 @@
-"""Prometheus' text format, and the fleet and the bridge in it. Pure.
+"""The fleet and the bridge in Prometheus' text format. Pure.
 
 A scrape of a farm has a hundred thousand samples: each is one formatted line.
 """
@@ -95,7 +95,7 @@ _INFO = ("name", "model", "version", "klipper_version")
 
 
 class Task(NamedTuple):
-    """A task's values as they were in the bridge's turn."""
+    """A task's values, copied in the bridge's turn."""
 
     name: str
     time: float
@@ -104,7 +104,7 @@ class Task(NamedTuple):
 
 
 class PrinterSnapshot(NamedTuple):
-    """What a printer had sent, as it was in the bridge's turn."""
+    """A printer's messages, copied in the bridge's turn."""
 
     slug: str
     state: PrinterState

@@ -1,6 +1,6 @@
 """The bridge's two small web servers: links behind buttons, and metrics.
 
-Neither is there unless the settings ask for it.
+Each one runs only if the settings name its address.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MOST = 20  # connections at once, each with a thread; the oldest makes way for o
 
 
 class Routes(NamedTuple):
-    """What answers a GET and a POST, by the path."""
+    """The functions that answer GET and POST, by path."""
 
     get: Callable[[str], HttpReply]
     post: Callable[[str], HttpReply]
@@ -61,7 +61,7 @@ def family(host: str) -> socket.AddressFamily:
 
 
 class _Server(ThreadingHTTPServer):
-    """Gives each connection *WHOLE* seconds, however slowly it drips."""
+    """Gives each connection *WHOLE* seconds, however slowly its bytes arrive."""
 
     daemon_threads = True
     block_on_close = False
@@ -75,7 +75,7 @@ class _Server(ThreadingHTTPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
             while len(self._open) >= MOST:
-                # Twenty that drip must not keep out the one that asks.
+                # Twenty slow connections must not keep out a real request.
                 _cut(self._open, next(iter(self._open)))
             self._open[request] = time.monotonic()
             self._lock.notify()
@@ -87,7 +87,7 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def watch(self) -> None:
-        """Cut off who takes too long, until `end`."""
+        """Cut off connections that take too long, until `end`."""
         with self._lock:
             while not self._ended:
                 now = time.monotonic()
@@ -103,7 +103,7 @@ class _Server(ThreadingHTTPServer):
             self._lock.notify()
 
     def handle_error(self, *_: Any) -> None:
-        # Whoever asked has gone; the default is a traceback on stderr.
+        # The client has gone; the default would be a traceback on stderr.
         logger.debug("http: a connection broke off: %r", sys.exception())
 
 

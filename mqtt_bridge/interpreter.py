@@ -14,7 +14,7 @@ SWITCH_INTERVAL = 0.0005  # seconds
 
 
 def begin() -> None:
-    """A fleet is about to be read."""
+    """Prepare for reading a fleet."""
     sys.setswitchinterval(SWITCH_INTERVAL)
     gc.collect()  # a bridge that was refused, and its fleet
     # Millions of objects arrive that stay: to look through them for garbage again and
@@ -23,13 +23,13 @@ def begin() -> None:
 
 
 def settle() -> None:
-    """The fleet has been read and is announced: what there is now stays."""
+    """Keep the present objects out of garbage collection: the fleet is announced."""
     # What is frozen is never garbage: not before a registry has accepted it all.
     gc.freeze()
     gc.enable()
 
 
 def end() -> None:
-    """The fleet was refused, or the bridge ends."""
-    gc.unfreeze()  # what goes now is garbage, and a standby lives on
+    """Undo `begin` and `settle`: the fleet was refused, or the bridge ends."""
+    gc.unfreeze()  # the fleet is garbage now, and a standby goes on
     gc.enable()

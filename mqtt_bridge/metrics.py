@@ -25,7 +25,7 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Push(Protocol):
-    """What is shown of the messages to people."""
+    """The numbers about messages to people."""
 
     sent: int
     failed: int
@@ -152,7 +152,7 @@ class Exporter:
 
 
 def serve(exporter: Exporter, address: tuple[str, int]) -> HttpServer:
-    """Serve the metrics. OSError: the address is not to be had."""
+    """Serve the metrics. OSError: the address cannot be used."""
     try:
         return HttpServer(address, exporter.routes, "upkeep-metrics")
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A registry of mKTL beside the bridge, for whoever has none: `store.registry`."""
+"""Runs a registry of mKTL beside the bridge, if `store.registry` asks for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When everything has arrived that the broker retains, and asking for what has not.
+"""Decides when all retained messages have arrived, and requests missing ones.
 
 A mark that arrives is no proof: brokers drop parts of a large answer (mosquitto), send
 retained messages after later ones (aedes, EMQX), or send none for wildcards (RabbitMQ).
@@ -26,7 +26,7 @@ MOST_NAMED = 10  # printers that one log line names
 
 
 class Connection(Protocol):
-    """What is needed of the link."""
+    """The link, as settling uses it."""
 
     @property
     def connected(self) -> bool: ...
@@ -46,7 +46,7 @@ class Connection(Protocol):
 
 
 class Settling:
-    """Knows what is missing. Called in the bridge's turn; times are monotonic.
+    """Knows the missing topics. Called in the bridge's turn; times are monotonic.
 
     *settled* is called on each connection once nothing is missing, or once what is
     missing has been requested in vain. *sweep* has filters that match everything.

@@ -1,4 +1,4 @@
-"""What systemd wants to hear: sd_notify(3) and WatchdogSec."""
+"""Messages to systemd: sd_notify(3) and WatchdogSec."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ def tell(text: str) -> None:
 
 
 def pause() -> float | None:
-    """Return the seconds between signs of life; None: nobody waits for them."""
+    """Return the seconds between watchdog messages; None: systemd wants none."""
     interval = os.environ.get("WATCHDOG_USEC", "")
     return int(interval) / 3e6 if interval.isdecimal() else None

@@ -43,7 +43,7 @@ def check_paho(version: str = paho.mqtt.__version__) -> None:
 
 
 class BufferedSocket:
-    """Stands in for *connection*: what paho and a selector ask of a socket.
+    """Takes the place of *connection*: has what paho and a selector use of a socket.
 
     *five*: the connection speaks MQTT 5. *websocket*: MQTT is inside of an open one.
     """
@@ -57,9 +57,9 @@ class BufferedSocket:
     ) -> None:
         self._connection = connection
         self._websocket = websocket
-        self._frames = bytearray()  # what a WebSocket made of the packets
+        self._frames = bytearray()  # the packets as frames of a WebSocket
         self.packets = PacketReader(five=five)
-        self.ended = False  # nothing arrives any more
+        self.ended = False  # the other side has closed the connection
         self.fileno = connection.fileno
         self.settimeout = connection.settimeout
         self.setblocking = connection.setblocking
@@ -74,7 +74,7 @@ class BufferedSocket:
 
     @property
     def clogged(self) -> bool:
-        """Whether too much waits to be sent to read what needs more answers."""
+        """Whether so much waits to be sent that nothing more is to be read."""
         return len(self.packets.unsent) + len(self._frames) > CLOGGED
 
     def fill(self) -> None:
@@ -164,7 +164,7 @@ class BufferedContext(ssl.SSLContext):
             try:
                 websocket = _open(sock, broker)
             except OSError:
-                sock.close()  # paho does not know it yet
+                sock.close()  # paho does not have the socket yet
                 raise
         return BufferedSocket(sock, five=broker.version == "5", websocket=websocket)
 

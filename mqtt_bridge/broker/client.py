@@ -1,4 +1,4 @@
-"""paho clients for a broker's settings, and what a broker tells in its CONNACK."""
+"""Makes paho clients from the settings, and reads a broker's CONNACK."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Allowance(NamedTuple):
         )
 
     def lacks(self) -> list[str]:
-        """Say, a sentence each, what cannot work on such a broker."""
+        """Return a sentence for each feature that does not work on such a broker."""
         sentences = []
         if not self.retain:
             sentences.append(

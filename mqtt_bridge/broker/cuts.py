@@ -17,7 +17,7 @@ MOST = 1000  # topics that are remembered
 
 
 class Cuts:
-    """What connections that ended have taught. Times are monotonic seconds."""
+    """Remembers topics at which connections ended. Times are monotonic seconds."""
 
     def __init__(self) -> None:
         self._suspects: dict[str, float] = {}  # topics, by when a connection ended

@@ -1,7 +1,7 @@
-"""What has arrived from the broker and has not been read yet.
+"""Messages that have arrived from the broker and have not been read yet.
 
 Of a retained topic only the newest payload is kept, of events and results
-every one. Whoever reads it holds the bridge's turn.
+every one. The thread that reads it holds the bridge's turn.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 FULL = 64 << 20  # bytes; beyond it the link stops reading, and TCP tells the broker
-OVERHEAD = 250  # bytes that one takes beside what it says
-PORTION = 100  # states read at once: neither a command nor the first waits for a flood
-CALLS = 200  # calls read at once: the broker is not kept waiting for a flood of them
+OVERHEAD = 250  # bytes of memory for a message beside its payload
+PORTION = (
+    100  # states read at once, so that neither commands nor states wait for a flood
+)
+CALLS = 200  # calls read at once, so that the broker does not wait for a flood of them
 
 
 class Batch(NamedTuple):
-    """What waited: every message, and a portion of the calls and of the states.
+    """Every message that waited, and a portion of the calls and of the states.
 
     *last* tells that no state is left, *since* (monotonic) when the first arrived.
     """
@@ -38,12 +40,14 @@ class Inbox:
         self._lock = threading.Condition()
         self._calls: deque[Callable[[], None]] = deque()
         self._states: OrderedDict[str, bytes] = OrderedDict()
-        self._late: dict[str, bytes] = {}  # retained ones, behind those that wait
+        self._late: dict[
+            str, bytes
+        ] = {}  # late retained states, which are read after those that wait
         self._live: set[str] = set()  # topics of availability that were sent live
         self._messages: list[tuple[str, bytes]] = []
         self._bytes = 0
         self._closed = False
-        self._since = 0.0  # when the first that waits arrived
+        self._since = 0.0  # when the oldest waiting message arrived
         self.received = 0
         self.superseded = 0  # states that a newer one replaced before they were read
 
@@ -59,7 +63,7 @@ class Inbox:
 
     @property
     def size(self) -> int:
-        """What waits, in bytes."""
+        """The size of all waiting messages, in bytes."""
         return self._bytes
 
     @property
@@ -95,7 +99,7 @@ class Inbox:
     def _keep_late(self, topic: str, payload: bytes) -> bool:
         """Keep *payload* behind the one that waits; False: it is to take its place."""
         if topic.endswith("/availability"):
-            # It has no number; but what was sent live is never the older one.
+            # Availability has no number, but a live message is never the older one.
             return topic in self._live
         self.received += 1
         if payload == self._states[topic]:
@@ -156,7 +160,7 @@ class Inbox:
         return Batch(calls, states, messages, last, self._since)
 
     def forget(self, level: str) -> None:
-        """Drop the states whose topic ends in */level*: they are of another time."""
+        """Drop the states whose topic ends in */level*: they are out of date."""
         with self._lock:
             for topic in [each for each in self._states if each.endswith("/" + level)]:
                 self._live.discard(topic)

@@ -32,14 +32,14 @@ logger = logging.getLogger(__name__)
 
 BACK_OFF = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds, each +- 30 %
 SHORT = 10.0  # seconds: a connection that lasted less counts as a failure
-SHORT_ONES = 3  # in a row: somebody else may use the same client id
+SHORT_ONES = 3  # short connections in a row; another program may use the same client id
 CONNECT_WITHIN = 10.0  # seconds for DNS, TCP, TLS and the broker's CONNACK
 CLOSE_WITHIN = 1.5  # seconds
 READS = 128  # packets between turns: in a flood reading comes first
 
 
 class Link:
-    """Keeps a connection for as long as it lives, whatever the broker does.
+    """Keeps a connection to the broker, and makes it again whenever it is lost.
 
     *printers* are slugs, or "+" for all; *owns* tells for a slug whether the printer
     is ours. By *presence* a main bridge and its standby hear each other.
@@ -76,7 +76,7 @@ class Link:
 
     @property
     def lacks(self) -> tuple[str, ...]:
-        """Sentences: what cannot work on this broker."""
+        """A sentence for each feature that does not work on this broker."""
         return self._session.lacks
 
     @property
@@ -253,7 +253,7 @@ class Link:
             receiver.drop(*packets.oversized.pop())
 
     def _lost(self) -> None:
-        """Tell the bridge and, once until it is back, the log."""
+        """Tell the bridge, and log it once until the broker is back."""
         session = self._session
         was_connected, reason = session.connected, session.reason
         reason = reason or "the connection ended"

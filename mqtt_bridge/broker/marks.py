@@ -1,4 +1,4 @@
-"""Marks: messages to ourselves, behind which what was sent before has arrived. Pure.
+"""Marks: messages to ourselves that arrive after what was sent before. Pure.
 
 MQTT promises no order between retained messages and a later publication (aedes and
 EMQX send what they retain whenever they have read it), so a mark tells only when most
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 QUIET = 2.0  # seconds without a retained message after which a mark is sent again
-WAIT = 120.0  # seconds after which no mark is waited for, whatever arrives
+WAIT = 120.0  # seconds after which the link stops waiting for a mark in any case
 ATTEMPTS = 3  # marks that may be lost in a full queue of the broker
 
 Then = Callable[[], None]
@@ -37,7 +37,7 @@ class Marks:
     def __init__(self) -> None:
         self._marks: dict[bytes, _Mark] = {}
         self.arrivals = 0
-        self.repeated = False  # on this connection a mark had to be sent again
+        self.repeated = False  # whether a mark had to be sent again on this connection
         self.last_retained = 0.0  # when the newest retained message arrived
 
     def __bool__(self) -> bool:

@@ -1,6 +1,6 @@
-"""What the two bridges of a part, the main one and its standby, tell each other. Pure.
+"""Messages between the main bridge of a part and its standby. Pure.
 
-Each says what it does every few seconds, in its own topic at the broker. Whoever is not
+Each publishes its state every few seconds, in its own topic. A bridge that is not
 heard any more is gone, however it ended: so neither retained messages nor wills are
 needed, which some brokers have not, and which tell old news after a power cut.
 """
@@ -20,7 +20,7 @@ LEAVING = b"leaving"  # it serves those that it has, and makes room for the othe
 
 
 class Presence:
-    """What the other bridge says, and what we say. Times are monotonic seconds.
+    """The state of the other bridge and our own. Times are monotonic seconds.
 
     *own* and *other* are topics, *state* is what we do first.
     """
@@ -29,10 +29,12 @@ class Presence:
         self.own = own
         self.other = other
         self._state = state  # ours
-        self._next = 0.0  # when we say it again; 0: now
-        self._since: float | None = None  # when we began to say it
+        self._next = 0.0  # when we publish our state again; 0: now
+        self._since: float | None = None  # when we began to publish this state
         self._heard = b""
-        self._heard_at: float | None = None  # None: we could not have heard it
+        self._heard_at: float | None = (
+            None  # None: no connection on which its messages arrive
+        )
 
     @classmethod
     def of(cls, settings: Settings) -> Presence | None:
@@ -45,26 +47,26 @@ class Presence:
             return cls(f"{part}/{STANDBY}", f"{part}/{MAIN}", SILENT)
         return None
 
-    # Whoever has the connection on which the other one is heard
+    # For the connection that receives the other one's messages
 
     def connected(self, now: float) -> None:
-        """From now on the other one would be heard."""
+        """A connection is there on which the other one's messages arrive."""
         self._heard, self._heard_at = b"", now
 
     def lost(self) -> None:
-        """Nobody can be heard."""
+        """The connection is lost, so no message can arrive."""
         self._heard, self._heard_at = b"", None
 
     def hear(self, payload: bytes, now: float) -> None:
-        """Take what the other one says; one that starts is answered at once."""
+        """Take a message of the other one; answer one that starts at once."""
         self._heard, self._heard_at = payload, now
         if payload == STARTING and self._state in (SERVING, ANNOUNCED):
             self._next = now
 
-    # Whoever has the connection on which we say it
+    # For the connection that sends our messages
 
     def say(self, now: float) -> bytes:
-        """What we are to say now, or b""."""
+        """Return the message that is to be sent now, or b""."""
         if self._state == SILENT or now < self._next:
             return b""
         self._next = now + EVERY
@@ -78,7 +80,7 @@ class Presence:
         return self._heard_at is not None and now - self._heard_at >= ABSENT
 
     def other_serves(self, now: float) -> bool:
-        """Whether the other one serves, as far as we know."""
+        """Whether the other one serves, by its last message."""
         recent = self._heard_at is not None and now - self._heard_at < ABSENT
         return recent and self._heard in (SERVING, ANNOUNCED)
 

@@ -1,4 +1,4 @@
-"""Sorts what the broker delivers into the inbox."""
+"""Sorts the broker's messages into the inbox."""
 
 from __future__ import annotations
 

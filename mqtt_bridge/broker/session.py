@@ -1,6 +1,6 @@
-"""What the link and the broker say to each other in MQTT, over all connections.
+"""The link's MQTT traffic with the broker, over all connections.
 
-Only the link's thread calls what is here.
+Only the link's thread calls these methods.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class Listener(Protocol):
-    """Who is called by the link. No method may raise.
+    """The object that the link calls. No method may raise.
 
     `turn` is called on the link's thread; the others are put into the inbox.
     """
@@ -100,7 +100,7 @@ class Session:
             )  # fmt: skip
 
     def send(self, client: paho.Client) -> None:
-        """Send what was handed over, as far as the broker allows, and subscribe."""
+        """Send the waiting messages, as far as the broker allows, and subscribe."""
         while self._outbox and self.publisher.has_room:
             self._outbox.pop()(client)
         while self.connected and (part := self.subscriptions.next()):
@@ -108,7 +108,7 @@ class Session:
             self.subscriptions.sent(mid or 0, part)
 
     def tick(self, now: float) -> None:
-        """Look after marks, and say that we are there. To be called now and then."""
+        """Send lost marks again, and our presence. To be called now and then."""
         self._check_marks(now)
         payload = self._presence.say(now) if self._presence and self.connected else b""
         if payload:
@@ -170,7 +170,7 @@ class Session:
             self._subscribed()
 
     def _allowed(self, allowance: Allowance) -> None:
-        """Keep to what the broker allows, and say once what then cannot work."""
+        """Obey the broker's limits, and log once what does not work then."""
         self.publisher.allowance = allowance
         before, self.lacks = self.lacks, tuple(allowance.lacks())
         for each in self.lacks:

@@ -13,7 +13,10 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 STATES = ("availability", "info", "meters", "summary", "tasks/+")
-MOMENTS = ("results", "events")  # never retained, none may be lost
+MOMENTS = (
+    "results",
+    "events",
+)  # levels that are never retained, of which no message may be lost
 MOST = 8  # filters in one SUBSCRIBE
 CUTS = 2  # connections that ended during a SUBSCRIBE until filters go one by one
 MOST_LEFT_OUT = 3  # requests at which connections ended, until none is sent
@@ -73,7 +76,7 @@ class Subscriptions:
 
     @property
     def standing(self) -> list[str]:
-        """What is subscribed to for as long as a connection lasts."""
+        """The filters that stay subscribed for as long as a connection lasts."""
         # Events and results first: none may be lost between a state and its event.
         return [
             *self.filters(self._printers, MOMENTS),
@@ -155,7 +158,7 @@ def groups(filters: Sequence[str], size: int = MOST) -> list[tuple[str, ...]]:
 
 
 def purpose(filter_: str) -> str:
-    """Say what the bridge does not get without *filter_*."""
+    """Return a text: what the bridge does not receive without *filter_*."""
     for kind, text in PURPOSES.items():
         if filter_.endswith(f"/{kind}"):
             return text

@@ -1,4 +1,4 @@
-"""A standby's connection to the broker, on which it hears the main bridge alone."""
+"""A standby's connection to the broker, for the main bridge's presence alone."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _MOST_FRAME = 1 << 31  # bytes of a frame; a frame's payload is handed on as it 
 
 
 class WebSocketError(OSError):
-    """The other side does not speak WebSocket, or not as MQTT needs it."""
+    """The other side does not follow the WebSocket protocol, or MQTT's rules for it."""
 
 
 class WebSocket:
@@ -30,7 +30,7 @@ class WebSocket:
         self._read = bytearray()
         self._left = 0  # bytes of the frame that is being read
         self._control = 0  # its opcode, if it is a control frame
-        self._body = bytearray()  # and what it says
+        self._body = bytearray()  # and its payload
         self.open = False
         self.ended = False
         self.answers = bytearray()  # frames that are to be sent: pongs, a close

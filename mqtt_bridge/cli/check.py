@@ -1,4 +1,4 @@
-"""`upkeep-bridge check`: try what the settings name, and say how to mend what fails."""
+"""`upkeep-bridge check`: tries the settings, and tells how to mend each failure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HEALTH = (b"starting\n", b"no broker\n", b"ok\n")  # of a bridge's page
 
 
 class CheckResult(NamedTuple):
-    """What one attempt showed; *fix* is "" where nothing is wrong."""
+    """The result of one attempt; *fix* is "" if nothing is wrong."""
 
     what: str
     text: str
@@ -144,7 +144,7 @@ def _connection(settings: Settings) -> Iterator[CheckResult]:
 
 
 def _refusal(broker: Broker, reason: str) -> CheckResult:
-    """What to do differs by what the broker says, in the words of MQTT 5."""
+    """Return the fix for the broker's reason, which is in the words of MQTT 5."""
     text = f"{broker.address}: {reason}"
     if reason in ("Bad user name or password", "Not authorized", "Banned"):
         if not broker.username:
@@ -169,7 +169,7 @@ def _refusal(broker: Broker, reason: str) -> CheckResult:
 
 
 def _reading(settings: Settings, probe: Probe) -> Iterator[CheckResult]:
-    """Look at what one printer retains: that a subscription is granted tells little."""
+    """Read what one printer retains: a granted subscription proves little."""
     base = settings.broker.base
     fix = f"Give this user the right to read {base}/#."
     refused = probe.subscribe(
@@ -181,7 +181,7 @@ def _reading(settings: Settings, probe: Probe) -> Iterator[CheckResult]:
     )
     infos = _infos(base, probe.listen())
     if not infos and settings.store.printers:
-        pass  # their topics are exact
+        pass  # topics without wildcards
     elif not infos and not refused:
         yield from _retains_for_exact_topics(base, probe)
     if not infos and not refused:
@@ -262,7 +262,7 @@ def _infos(base: str, messages: dict[str, bytes]) -> dict[str, Info]:
 
 
 def _missing(info: Info, prefix: str, messages: dict[str, bytes]) -> list[str]:
-    """The kinds of topics below *prefix* that a printer has and that did not come."""
+    """The kinds of topics below *prefix* that a printer has and that did not arrive."""
     expected = {"availability": True, "meters": info.meters, "summary": True,
                 "tasks/+": info.tasks}  # fmt: skip
     return [
@@ -274,7 +274,7 @@ def _missing(info: Info, prefix: str, messages: dict[str, bytes]) -> list[str]:
 
 
 def _words(error: OSError) -> str:
-    """What went wrong, without the number and the path."""
+    """The text of an error, without the number and the path."""
     return error.strerror or str(error)
 
 

@@ -19,7 +19,7 @@ from mqtt_bridge.fleet.records import Record
 from mqtt_bridge.settings import Settings
 
 LOG = 10_000  # entries that a printer is asked for
-MOST = 100  # entries that a printer tells, however many it is asked for
+MOST = 100  # entries that a printer sends at most
 WITHIN = 7.0  # seconds
 
 COUNTERS = ("done_count", "last_by")
@@ -27,7 +27,7 @@ MOMENTS = ("last_done", "due_at", "snoozed_until")
 
 
 def main(settings: Settings, options: Namespace) -> int:
-    """Write what there is; 1 if something is missing that was asked for."""
+    """Write the export; 1 if a part of what was requested is missing."""
     problems: list[str] = []
     try:
         with snapshot.fleet(settings) as bridge:
@@ -75,7 +75,7 @@ def as_csv(rows: Iterable[dict[str, Any]]) -> str:
 
 
 def _cell(value: Any) -> Any:
-    # A spreadsheet takes what begins so for a formula, and labels come from outside.
+    # A spreadsheet reads texts with these first characters as formulas.
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
         return "'" + value
     return value

@@ -1,4 +1,4 @@
-"""`upkeep-bridge init`: a settings file whose every line says what it is for."""
+"""`upkeep-bridge init`: writes a settings file that explains each line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`upkeep-bridge`: run the bridge, set it up, and show what it has."""
+"""`upkeep-bridge`: runs the bridge, helps to set it up, and shows its printers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stream=sys.stderr,
     )
     if options.verbose:
-        # Ours alone: in the details of others are addresses with tokens.
+        # Details of our own modules alone: others log addresses with tokens.
         for name in ("mqtt_bridge", "mktl_daemon"):
             logging.getLogger(name).setLevel(logging.DEBUG)
     try:

@@ -89,7 +89,7 @@ class Probe:
             return dict(self.messages)
 
     def echo(self, topic: str) -> bool:
-        """Whether what is written to *topic* can be read there."""
+        """Whether a message to *topic* arrives there."""
         self.subscribe([topic])
         self._client.publish(topic, b"?", qos=1)
         return self._until(lambda: topic in self.messages, self._within)
@@ -97,7 +97,7 @@ class Probe:
     def retains(self, topic: str, wildcard: str) -> bool:
         """Whether what is retained at *topic* comes for *wildcard*, too.
 
-        True where nothing is retained at all: then wildcards are not to blame.
+        True if nothing is retained at all: then wildcards are not the reason.
         """
         self._client.publish(topic, b"?", qos=1, retain=True)
         self.subscribe([wildcard])

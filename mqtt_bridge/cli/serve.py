@@ -1,4 +1,4 @@
-"""Runs the bridge until it is told to end; a standby while the main bridge is gone."""
+"""Runs the bridge until a signal; a standby runs while the main bridge is gone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 AGAIN = 5.0  # seconds until a registry that refused is asked again
 # The same for a standby: the main bridge lives and has only lost its broker.
 STANDBY_AGAIN = 15.0
-GLANCE = 0.5  # seconds between two looks at what the main bridge says
+GLANCE = 0.5  # seconds between two checks of the main bridge's presence
 # Seconds that a standby goes on after it has made room: a registry may take a minute
 # for a large part.
 GOES_ON = 60.0
@@ -61,7 +61,7 @@ class Runner:
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """Hear the main bridge meanwhile, if this is a standby."""
+        """Watch the main bridge meanwhile, if this is a standby."""
         if self._standby is None:
             yield
             return
@@ -165,7 +165,7 @@ def _glance() -> float:
 
 
 def start(loaded: settings.Settings, standby: Standby | None = None) -> BridgeDaemon:
-    """Return the bridge on the air. RefusedError: other bridges have its printers."""
+    """Return the running bridge. RefusedError: other bridges have its printers."""
     store = loaded.store
     options = SimpleNamespace(settings=loaded, standby=standby)
     return BridgeDaemon(store.name, store.alias, options=options)

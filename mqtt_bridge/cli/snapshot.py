@@ -29,7 +29,7 @@ URGENCY = (
 
 
 class TaskRow(NamedTuple):
-    """A task as it is shown: *values* are by field, *unit* is short."""
+    """A task for display: *values* are by field, *unit* is short."""
 
     printer: str
     name: str
@@ -47,7 +47,7 @@ class TaskRow(NamedTuple):
 
 
 class _Nowhere:
-    """Items of nobody."""
+    """A sink that discards all items."""
 
     def change(self, removed: Iterable[str], placed: Any) -> None:
         pass
@@ -79,7 +79,7 @@ def fleet(settings: Settings) -> Iterator[Bridge]:
 
 
 def missing(bridge: Bridge) -> list[str]:
-    """Say what the printers retain and the broker did not send."""
+    """Name the topics that printers retain and the broker did not send."""
     topics = [each for several in bridge.settling.missing.values() for each in several]
     sentences = [f"the broker does not allow {each}" for each in bridge.link.left_out]
     if topics:

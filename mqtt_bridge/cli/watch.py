@@ -47,7 +47,7 @@ UP, DOWN = ("\x1b[A", "k"), ("\x1b[B", "j")
 
 
 class Watch:
-    """What is shown and which task is chosen. No key waits for the broker."""
+    """The table of tasks, and the chosen one. No key waits for the broker."""
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
@@ -59,7 +59,7 @@ class Watch:
         self._pending: deque[tuple[str, str, Future[Any]]] = deque()
 
     def refresh(self) -> None:
-        """Copy the fleet, and take the outcomes of what was asked for."""
+        """Copy the fleet, and take the outcomes of commands."""
         self._rows = self._bridge.call(lambda: snapshot.lines(self._bridge)).result(
             WITHIN
         )
@@ -80,7 +80,7 @@ class Watch:
         return table(shown, text, chosen - first if self._chosen else None, width)
 
     def begin(self) -> None:
-        """Take keys from now on, and show which."""
+        """Take keys from now on, and show them."""
         self._takes_keys = True
 
     def key(self, key: str) -> bool:
@@ -225,7 +225,7 @@ def _live(watch: Watch, console: Any) -> None:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Log nothing: it would go across the table, which shows the connection."""
+    """Log nothing: log lines would cover the table, which shows the connection."""
     logging.disable(logging.CRITICAL)
     try:
         yield
@@ -235,7 +235,7 @@ def _silence() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _keys() -> Iterator[None]:
-    """Have each key at once, and the terminal as it was afterwards."""
+    """Read each key at once, and restore the terminal afterwards."""
     before = termios.tcgetattr(sys.stdin)
     try:
         tty.setcbreak(sys.stdin)

@@ -1,7 +1,7 @@
 """Reads a task's state many times as fast as the contract's own decoder. Pure.
 
-It reads less: what it refuses may still be of the contract, which is then
-asked, and has the words for what is wrong.
+It refuses more: a state that it refuses may still be right. The caller then uses the
+contract's decoder, whose error tells what is wrong.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Every printer's newest messages as mKTL keys, values and descriptions.
 
-Pure: the caller brings messages and the clock and gets back what changed.
+Pure: the caller passes messages and the time, and gets the changes back.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mqtt_bridge.fleet.records import Changes, Printer, Record, hide, show, upda
 
 logger = logging.getLogger(__name__)
 
-# Beyond these somebody fills the broker with rubbish.
+# More than these means that somebody floods the broker.
 MAX_PRINTERS, MAX_TASKS = 100_000, 1_000
 MAX_PRINTER_ITEMS, MAX_ITEMS = 25_000, 10_000_000  # of tasks
 MAX_COMPLAINTS = 1_000
@@ -118,7 +118,7 @@ class Fleet:
             logger.warning("the log names no more dropped messages")
 
     def connection(self, *, up: bool, now: float, changes: Changes) -> None:
-        """The broker is gone or back: until a printer says so, it is not online."""
+        """The broker is gone or back; a printer is offline until it says "online"."""
         self.connected = up
         for printer in self.printers.values():
             printer.available = False
@@ -158,7 +158,7 @@ class Fleet:
         if payload not in (contract.ONLINE, contract.OFFLINE, b""):
             raise ContractError(f"{payload[:40]!r} is neither online nor offline")
         printer.available = bool(payload)
-        # What was on its way when the broker was lost is no news any more.
+        # Messages from before the broker was lost are out of date.
         online = payload == contract.ONLINE and self.connected
         self._available(printer, online=online, now=now, changes=changes)
 

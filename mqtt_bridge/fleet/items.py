@@ -1,4 +1,4 @@
-"""The items of a task, of a printer and of its meters: one table, and its inverse.
+"""The items of a task, a printer and its meters: one table, read both ways.
 
 The catalog, the values and the commands come from the same rows. Pure.
 """
@@ -115,7 +115,7 @@ _TRIGGER = [facet.field for facet in TASK].index("trigger")
 
 
 class PrinterState(NamedTuple):
-    """What a printer's own items are read from."""
+    """The source of a printer's own items."""
 
     online: bool = False
     info: Info | None = None
@@ -182,7 +182,7 @@ class Shape:
 class Shapes:
     """Descriptions and values of tasks, meters and printers, shared where equal.
 
-    What no record has any more is forgotten: units and names may be anything.
+    Entries without a record are dropped, since units and names may be anything.
     """
 
     def __init__(self, *, read_only: bool) -> None:
@@ -306,7 +306,7 @@ def _describe(text: str, kind: str, units: str) -> Description:
 def command(
     shape: Shape, values: Values, field: str, value: Any, by: str, ident: str
 ) -> Command:
-    """Return what a SET of a task's item asks for. ValueError: it cannot be asked."""
+    """Return the command for a SET of a task's item. ValueError: there is none."""
     limit, _, last = field.rpartition(".")
     if last in ("done", "unsnooze", "learn"):
         if not value:

@@ -1,4 +1,4 @@
-"""What the bridge keeps of each printer, and what a batch of messages changed. Pure.
+"""The bridge's records of each printer, and the changes of a batch. Pure.
 
 The values of all items of a task stand in one tuple, and tasks of one shape share their
 descriptions: a farm has a million items.
@@ -20,7 +20,7 @@ Row = tuple[str, Value, float]  # key, value, UNIX seconds of the reading
 
 
 class PrinterEvent(NamedTuple):
-    """An event with the printer whose it is, as listeners get it."""
+    """An event with its printer, for listeners."""
 
     printer: str
     name: str
@@ -53,7 +53,7 @@ class Record:
 
 
 class ItemSource(NamedTuple):
-    """Where an item's value stands, and its description (never to be changed)."""
+    """The place of an item's value, and its description (never to be changed)."""
 
     record: Record
     number: int
@@ -65,7 +65,7 @@ class ItemSource(NamedTuple):
 
 
 class Changes:
-    """What a batch of messages changed; later entries hold for earlier ones."""
+    """The changes by a batch of messages; later entries replace earlier ones."""
 
     def __init__(self) -> None:
         self.placed: dict[str, ItemSource] = {}  # new, or newly described
@@ -92,7 +92,7 @@ class Changes:
         return frozenset(key.partition(".")[0] for key in keys)
 
     def parts(self) -> dict[str, Changes]:
-        """What changed of the items of each printer, by its slug."""
+        """The changes of each printer's items, by its slug."""
         parts: defaultdict[str, Changes] = defaultdict(Changes)
         for key, place in self.placed.items():
             parts[key.partition(".")[0]].placed[key] = place
@@ -104,7 +104,7 @@ class Changes:
 
 
 class Printer:
-    """One printer: what it sent, and which of it is shown."""
+    """One printer: its messages, and its records that are shown."""
 
     __slots__ = (
         "available", "base", "heard", "meters", "readings", "record", "size", "slug",
@@ -129,7 +129,7 @@ class Printer:
 
     @property
     def missing(self) -> list[str]:
-        """The levels below it, by its own words retained, that have not arrived."""
+        """The levels that the printer says it retains and that have not arrived."""
         info = self.state.info
         missing = [] if info else ["info"]
         if not self.available:

@@ -1,4 +1,4 @@
-"""Which bridge mirrors which printer, where several share a store. Pure."""
+"""Decides which of several bridges of a store mirrors a printer. Pure."""
 
 from __future__ import annotations
 

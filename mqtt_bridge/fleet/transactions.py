@@ -1,6 +1,6 @@
-"""Open transactions: from the command that was sent to the state that carries it. Pure.
+"""Open transactions, from a sent command to the state with its change. Pure.
 
-The caller brings the clock and hands the outcomes to whoever waits.
+The caller passes the time, and gives the outcomes to the waiting clients.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Transactions:
 
     @property
     def deadline(self) -> float | None:
-        """When `expired` has something to tell, at the earliest."""
+        """The earliest time at which `expired` returns something."""
         return next((each.deadline for each in self._open.values()), None)
 
     def check(self, printer: str, task: str, client: str = "") -> None:
@@ -159,7 +159,7 @@ class Transactions:
         return [self._fail(each, contract.NO_ANSWER, text) for each in late]
 
     def gone(self, printer: str) -> list[Outcome]:
-        """Answer those who wait for *printer*, which went offline."""
+        """End the transactions of *printer*, which went offline."""
         if not self._printers[printer]:
             return []
         waiting = [i for i, each in self._open.items() if each.printer == printer]
@@ -167,7 +167,7 @@ class Transactions:
         return [self._fail(each, contract.NO_ANSWER, text) for each in waiting]
 
     def lost(self, reason: str) -> list[Outcome]:
-        """Answer everybody: the broker is gone, or the bridge stops."""
+        """End all transactions: the broker is gone, or the bridge stops."""
         text = f"{reason} before the printer answered"
         return [self._fail(each, contract.NO_ANSWER, text) for each in [*self._open]]
 

@@ -26,7 +26,7 @@ WITHIN = 7.0  # seconds: the bridge itself gives up after 5
 
 
 class Bridge(Protocol):
-    """What is needed of the bridge."""
+    """The bridge, as the links use it."""
 
     def ask(
         self, printer: str, task: str, make: Callable[[Record, str], Command]
@@ -34,7 +34,7 @@ class Bridge(Protocol):
 
 
 class Links(Protocol):
-    """What is needed of the sender: it made the links."""
+    """The sender, which made the links."""
 
     secret: bytes
 
@@ -116,7 +116,7 @@ class LinkServer:
 
 
 def serve(server: LinkServer, address: tuple[str, int]) -> HttpServer:
-    """Serve the links. OSError: the address is not to be had."""
+    """Serve the links. OSError: the address cannot be used."""
     try:
         return HttpServer(address, server.routes, "upkeep-links")
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What the push room remembers over restarts, in SQLite. One thread at a time.
+"""Keeps the push room's data over restarts, in SQLite. One thread at a time.
 
 Each change is appended; nothing is written anew. A disk that is full is named once.
 """
@@ -17,7 +17,7 @@ from mqtt_bridge.push.rules import Entry
 
 logger = logging.getLogger(__name__)
 
-REMEMBERED = 250_000  # events that are known to have been told
+REMEMBERED = 250_000  # events about which messages have been sent
 TRIM = 1000  # entries after which the oldest are dropped
 
 _TABLES = """
@@ -50,7 +50,7 @@ class Memory:
         self.secret = secrets.token_bytes(32)
 
     def load(self) -> dict[str, Any]:
-        """Return what was kept; what cannot be read is put aside and begun anew."""
+        """Return the kept entries; a file that cannot be read is set aside."""
         if self._path is None:
             return {}
         old = _old_file(self._path)
@@ -63,7 +63,7 @@ class Memory:
         return kept
 
     def append(self, entries: Iterable[Entry]) -> None:
-        """Keep *entries*; what a full disk does not take is kept with the next."""
+        """Keep *entries*; what a full disk refuses is kept with the next ones."""
         entries = [*self._unwritten, *entries]
         self._unwritten = []
         if self._database is None or not entries:
@@ -122,7 +122,7 @@ class Memory:
             return {}
 
     def _import(self, old: dict[str, Any], kept: dict[str, Any]) -> None:
-        """Take over what an older version kept as JSON."""
+        """Take over the JSON file of an older version."""
         for name in ("told", "printers", "used"):
             if isinstance(old.get(name), list) and not kept.get(name):
                 kept[name] = old[name]

@@ -1,4 +1,4 @@
-"""The messages to people, in the words of their rules. Pure."""
+"""Writes the messages to people, by their rules' templates. Pure."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Which events become messages to people, and when these are sent.
+"""Decides which events become messages to people, and when these are sent.
 
-Pure: the caller brings the clock, keeps the entries that are to be kept, and sends.
+Pure: the caller passes the time, stores the entries, and sends the messages.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from mqtt_bridge.fleet.records import PrinterEvent
 from mqtt_bridge.push.messages import PushMessage, compose, together
 from mqtt_bridge.settings import Push, Rule
 
-REMEMBERED = 250_000  # events that are known to have been told
+REMEMBERED = 250_000  # events about which messages have been sent
 RETRY = (10.0, 30.0, 60.0, 300.0, 900.0)  # seconds
-GIVE_UP = 2 * 86400.0  # seconds: later it is no news
+GIVE_UP = 2 * 86400.0  # seconds: after these a message is out of date
 # Messages that an address gets at once of one printer, and the seconds until it gets
 # one more; what is above is put together.
 BURST, REFILL = 5.0, 60.0
@@ -64,7 +64,7 @@ class Rate:
 
 
 class PushQueue:
-    """What has been told, and what waits.
+    """The messages that have been sent, and those that wait.
 
     *local* turns UNIX seconds to local time; its `timestamp` must turn it back.
     """
@@ -102,9 +102,9 @@ class PushQueue:
     ) -> bool:
         """Take how the tasks of *printers* stand; True if something is to be kept.
 
-        What became due while nobody listened is told. Of a printer that is new here it
-        is only noted: it is no news to somebody who begins, and of a printer that moved
-        here another bridge has told it.
+        A task that became due in the meantime gets a message. The tasks of a new
+        printer are only noted: its owner knows them already, and if the printer
+        belonged to another bridge before, that one has sent the messages.
         """
         changed = not printers <= self._printers
         for event in standing:
@@ -188,7 +188,7 @@ class PushQueue:
         """When `due` has something to give, in UNIX seconds."""
         return min((each.due for each in self._waiting), default=None)
 
-    # What outlives a restart
+    # Over a restart
 
     def restore(self, kept: Any, owns: Callable[[str], bool] = lambda _: True) -> None:
         """Take back what `Memory.load` gave; what cannot be read is left out.

@@ -52,7 +52,7 @@ class PushSender:
         self._queue = PushQueue(settings.push)
         self._queue.restore(kept, settings.store.owns)
         self._bell = threading.Condition()
-        # What is to be done with the queue; true if it is to be kept.
+        # Calls for the queue's thread; they return true if entries are to be kept.
         self._acts: list[Callable[[float], bool]] = []
         self._links: list[Entry] = []  # used links that are to be remembered
         self._closing = False
@@ -98,7 +98,7 @@ class PushSender:
         self._ring(lambda _: True)
 
     def end(self) -> None:
-        """Have it end, without waiting."""
+        """Ask the threads to end, without waiting."""
         with self._bell:
             if not self._closing:
                 self._closing = True
@@ -151,7 +151,7 @@ class PushSender:
                 closing = self._closing
             try:
                 self._turn(acts, links, closing=closing)
-            # The thread must live on: with it would go every later message.
+            # The thread must not end: every later message would be lost.
             except Exception:
                 logger.exception("push: messages wait for the next one")
             over = closing and self._pause() <= 0
@@ -218,7 +218,7 @@ class PushSender:
                 break  # it is kept
             try:
                 taken = self._send(queued.note)
-            # Its words may have the address, and that the token.
+            # The error's text may contain the address, and with it the token.
             except Exception as error:  # noqa: BLE001
                 logger.error("push: a message was not sent: %s", type(error).__name__)  # noqa: TRY400
                 taken = False

@@ -18,7 +18,7 @@ REMEMBERED = 10_000  # links that are known to have been used
 
 
 class ButtonPress(NamedTuple):
-    """What a link asks for; *until* is in UNIX seconds.
+    """The command of a link; *until* is in UNIX seconds.
 
     *done_count* is how often the task had been done when the link was made: once it has
     been done since, the link does nothing. Links of an older version have none.
@@ -28,7 +28,7 @@ class ButtonPress(NamedTuple):
     task: str
     action: str  # one of ACTIONS
     until: int
-    number: int  # makes it another than every other link
+    number: int  # makes each link different
     done_count: int = -1
 
 
@@ -43,7 +43,7 @@ def sign(press: ButtonPress, secret: bytes) -> str:
 
 
 def verify(text: str, secret: bytes, now: float) -> ButtonPress:
-    """Return what *text* asks for; LinkError if nobody may ask for it."""
+    """Return the command of *text*. LinkError: its signature or its time is wrong."""
     try:
         body, mac = (_decode(part) for part in text.split("."))
     except ValueError:

@@ -1,4 +1,4 @@
-"""What each setting may be: a checker returns the value as the model has it. Pure.
+"""Checks each setting, and returns the value as the model has it. Pure.
 
 A checker raises `vol.Invalid` with the words for what is allowed.
 """

@@ -58,7 +58,7 @@ def _known(path: list[str]) -> Iterable[str]:
 
 
 def error_text(error: OSError | ValueError) -> str:
-    """What went wrong, without the number and the path."""
+    """The text of an error, without the number and the path."""
     return getattr(error, "strerror", None) or str(error)
 
 
@@ -67,7 +67,7 @@ def refuse(where: Mapping[str, str], name: str, reason: str) -> NoReturn:
 
 
 def source_of(where: Mapping[str, str], name: str) -> str:
-    """Where *name* was set, or what is around it, to stand before an error."""
+    """Return where *name* or its section was set, to stand before an error."""
     while name and name not in where:
         name = name.rpartition(".")[0]
     return f"{where[name]}: " if name else ""

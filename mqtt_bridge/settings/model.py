@@ -32,7 +32,7 @@ class Tls:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Broker:
-    """Where the broker is and how we present ourselves.
+    """The broker's address, and the bridge's credentials and id there.
 
     *bases* are the topics below which printers are; *server_name* is the name in the
     certificate, where it is not *host*; *path* is that of a WebSocket.
@@ -82,7 +82,7 @@ class Share:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Store:
-    """The mKTL side: which items, and who may reach them."""
+    """The mKTL side: the names of items, and the access to them."""
 
     name: str = "upkeep"
     alias: str = "mqtt"
@@ -130,7 +130,7 @@ class Http:
     """The links behind buttons; off without *listen*."""
 
     listen: tuple[str, int] | None = None
-    url: str = ""  # what phones reach it by
+    url: str = ""  # the address at which phones reach it
     expire: float = 48.0  # hours
 
 
@@ -140,7 +140,7 @@ class Web:
 
     listen: tuple[str, int] | None = None
     token: str = dataclasses.field(default="", repr=False)
-    hosts: tuple[str, ...] = ()  # names that the page is reached by
+    hosts: tuple[str, ...] = ()  # names at which browsers reach the page
     prefix: str = ""
     read_only: bool = False
     certificate: str | None = None

@@ -17,7 +17,7 @@ def serve(source: Source, given: Web, plain: Mapping[str, Routes]) -> WebServer:
 
     *plain* are other addresses of the bridge, by their paths.
 
-    SettingsError: a package is missing. OSError: the address is not to be had.
+    SettingsError: a package is missing. OSError: the address cannot be used.
     """
     try:
         from mqtt_bridge.web.server import WebServer  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Who may use the page: whoever has the token, or everybody where that was chosen.
+"""Decides who may use the page: people with the token, or everybody if so chosen.
 
 Pure. A browser that has shown the token gets a cookie; the token itself never goes
 back to it. The cookie ends with the token: another token makes another cookie.
@@ -12,7 +12,7 @@ import ipaddress
 from dataclasses import dataclass
 
 COOKIE = "upkeep"
-# What whoever looks after the bridge asks, and links that have a key of their own.
+# Paths for monitoring, and links that have a signature of their own.
 PUBLIC = ("/health", "/ready", "/do/")
 
 

@@ -1,4 +1,4 @@
-"""The logs of tasks, as the page asks for them: of one, of a printer, of all printers.
+"""The logs of tasks for the page: of one task, of a printer, or of all printers.
 
 A log is kept by its printer, so each one costs a command. For all printers the tasks
 that were done last are asked for theirs; a printer that is not online, or does not

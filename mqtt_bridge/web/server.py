@@ -1,4 +1,4 @@
-"""Serves the page, and what it asks for, in a thread with a loop of its own."""
+"""Serves the page and its data, in a thread with an event loop of its own."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ STOPS = mark("The bridge stops. Nothing was changed.")
 
 
 class Source(Protocol):
-    """The bridge, as far as the page needs it."""
+    """The bridge, as the page uses it."""
 
     @property
     def fleet(self) -> Fleet: ...
@@ -95,7 +95,7 @@ class WebServer:
         )
 
     def start(self) -> int:
-        """Return the port. OSError: the address is not to be had."""
+        """Return the port. OSError: the address cannot be used."""
         self._thread.start()
         port = self._started.result()
         self._source.observers.append(self._observe)
@@ -205,7 +205,7 @@ class WebServer:
         )
         return answer
 
-    # What the page shows
+    # The page's data
 
     async def _printers(self, _request: web.Request) -> web.Response:
         slugs = await self._in_turn(lambda: list(self._source.fleet.printers))
@@ -229,7 +229,7 @@ class WebServer:
         async with asyncio.timeout(WITHIN):
             return await asyncio.wrap_future(self._source.call(function))
 
-    # What changes
+    # Changes
 
     def _observe(self, printers: frozenset[str]) -> None:
         """In the bridge's turn: note what changed, and ring once."""
@@ -265,7 +265,7 @@ class WebServer:
             if stream.qsize() < BEHIND:
                 stream.put_nowait(message)
             else:
-                # It asks for everything anew when it is back.
+                # The browser requests everything again when it connects again.
                 self._streams.discard(stream)
                 stream.put_nowait(None)
 
@@ -295,7 +295,7 @@ class WebServer:
             self._streams.discard(stream)
         return answer
 
-    # What the page asks printers
+    # Requests to printers
 
     async def _command(self, request: web.Request) -> web.Response:
         if self._read_only:
@@ -317,7 +317,7 @@ class WebServer:
     async def _ask(
         self, printer: str, task: str, command: Command
     ) -> Result | web.Response:
-        """Ask a printer; what went wrong becomes the answer to the browser."""
+        """Send a printer a command; an error becomes the reply to the browser."""
 
         def make(_record: Record, transaction: str) -> Command:
             return command._replace(transaction=transaction)

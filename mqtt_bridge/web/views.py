@@ -1,4 +1,4 @@
-"""What the page is told of printers and tasks, as JSON. Pure."""
+"""Printers and tasks as JSON for the page. Pure."""
 
 from __future__ import annotations
 
