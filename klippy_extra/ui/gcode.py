@@ -287,8 +287,11 @@ class Console:
         running: Running,
         command: Command,
         task: Task | None = None,
+        saved: Callable[[], None] | None = None,
     ) -> None:
         """Give a command, and answer when what it changed is on disk.
+
+        *saved* follows only if it is, which may be after this returns.
 
         Waiting holds up other G-code, nothing else; in a print only as long as the
         moves that are planned already last.
@@ -302,7 +305,7 @@ class Console:
             self._reminders.say(wording.happened(task.label, text))
             written.complete(text)
 
-        running.commands.give(task.slug, command, refused.append, tell)
+        running.commands.give(task.slug, command, refused.append, tell, saved)
         if refused:
             raise gcmd.error(f'"{task.label}": {refused[0]}')
         now = self._reactor.monotonic()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING, Any, Mapping, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, Mapping, NamedTuple
 
 from .. import wording
 from ..contract import Command, slug
@@ -79,15 +79,20 @@ class Parts:
     def export(self, gcmd: GcodeCommand, running: Running) -> None:
         name = parameters.required(gcmd, "TO").strip()
         to = slug(name) if name else ""
-        part = self._order(gcmd, running, Command("export", to=to))
-        record = running.upkeep.book.records[part.slug]
-        gcmd.respond_info(
-            tr(
-                "Type this at the printer '{printer}': {line}",
-                printer=to,
-                line=f"IMPORT_PART PART={part.slug} CODE={_code(record.export)}",
+        part = self._part(gcmd).slug
+
+        def saved() -> None:
+            """Give the line away: from now on no power cut brings the part back."""
+            export = running.upkeep.book.records[part].export
+            self._console.say(
+                tr(
+                    "Type this at the printer '{printer}': {line}",
+                    printer=to,
+                    line=f"IMPORT_PART PART={part} CODE={_code(export)}",
+                )
             )
-        )
+
+        self._order(gcmd, running, Command("export", to=to), saved)
 
     def take_in(self, gcmd: GcodeCommand, running: Running) -> None:
         try:
@@ -129,11 +134,15 @@ class Parts:
     def _place(self, running: Running, part: Task) -> str:
         return running.upkeep.book.records[part.slug].place or ""
 
-    def _order(self, gcmd: GcodeCommand, running: Running, command: Command) -> Task:
-        part = self._part(gcmd)
-        note = parameters.text(gcmd, "NOTE")
-        self._console.order(gcmd, running, command._replace(note=note), part)
-        return part
+    def _order(
+        self,
+        gcmd: GcodeCommand,
+        running: Running,
+        command: Command,
+        saved: Callable[[], None] | None = None,
+    ) -> None:
+        part, note = self._part(gcmd), parameters.text(gcmd, "NOTE")
+        self._console.order(gcmd, running, command._replace(note=note), part, saved)
 
     def _parts(self) -> list[Task]:
         return [each for each in self._office.tasks.values() if each.plan.kind]

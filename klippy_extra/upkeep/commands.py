@@ -42,6 +42,7 @@ LISTED, MOST_LISTED = 20, 100  # entries of the log in an answer: it is no file
 COUNTED = ("done", "skip", "adjust", "enable", "disable", "fit", "remove", "export")
 
 Tell = Callable[[str], None]
+Saved = Callable[[], None]
 
 
 class Commands:
@@ -52,9 +53,17 @@ class Commands:
         self._audience = audience
         self.unsaved = 0  # changes on their way to disk
 
-    def give(self, task: str, command: Command, refuse: Tell, tell: Tell) -> None:
-        """Carry out *command*; *tell* follows once the change is on disk.
+    def give(
+        self,
+        task: str,
+        command: Command,
+        refuse: Tell,
+        tell: Tell,
+        saved: Saved | None = None,
+    ) -> None:
+        """Carry out *command*; *tell* follows once the disk has answered.
 
+        *saved* follows only if the change is on disk, where a power cut leaves it.
         *refuse* is called at once, and then nothing has changed.
         """
         # Texts go to the console, where a line of its own can mean something.
@@ -81,7 +90,7 @@ class Commands:
             self._refuse(task, transaction, INTERNAL, text)
             refuse(text)
         else:
-            self._carry_out(task, command, change, tell)
+            self._carry_out(task, command, change, tell, saved)
 
     def by_broker(self, task: str, command: Command) -> None:
         """The same for a command over MQTT; *task* is a slug, and may be nobody's."""
@@ -103,7 +112,12 @@ class Commands:
         self.give(task, command, lambda text: None, tell)
 
     def _carry_out(
-        self, task: str, command: Command, change: Change, tell: Tell
+        self,
+        task: str,
+        command: Command,
+        change: Change,
+        tell: Tell,
+        saved: Saved | None,
     ) -> None:
         upkeep, book = self._upkeep, self._upkeep.book
         now = upkeep.wall()
@@ -138,6 +152,8 @@ class Commands:
             self._audience.moved(moves.fitted, moves.removed)
             lost = tr("It would be lost at a restart: {problem}.", problem=problem)
             tell(f"{change.text} {lost}" if problem else change.text)
+            if saved is not None and not problem:
+                saved()
 
         self.unsaved += 1
         entries = [] if change.entry is None else [change.entry]

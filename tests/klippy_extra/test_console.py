@@ -314,7 +314,9 @@ def test_the_material_decides_how_fast_a_nozzle_wears(bench):
 def test_the_log_is_written_to_a_file(printer, tmp_path):
     printer.say('UPDATE_MAINTENANCE NAME=rods NOTE="=1+1" BY=anna')
     printer.say("MAINTENANCE_LOG EXPORT=1")
-    printer.wait_for(lambda: any("was written to" in line for line in printer.console))
+    printer.wait_for(
+        lambda: any("log.csv was written" in line for line in printer.console)
+    )
 
     written = (tmp_path / "maintenance-log.csv").read_text(encoding="utf-8")
     head, line = written.splitlines()

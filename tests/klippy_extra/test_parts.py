@@ -357,3 +357,28 @@ def test_without_segno_or_a_page_the_fix_is_named(bench, monkeypatch):
 def test_an_address_that_is_none_is_refused(bench):
     printer = bench(FOUR + "\n[maintain]\npage: voron.local\n", "error")
     assert "'page'" in printer.state_message
+
+
+def test_a_part_is_not_given_away_before_the_disk_knows_it(bench, monkeypatch):
+    printer = bench(FOUR + SIX)
+    name = type(printer.manager).__module__.rpartition(".")[0]
+    files = sys.modules[f"{name}.storage.database"]
+
+    def refuse(*what):
+        raise OSError("no space left")
+
+    results = []
+    printer.life.upkeep.relay.result = results.append
+    with monkeypatch.context() as broken:
+        broken.setattr(files, "write", refuse)
+        said = printer.say("EXPORT_PART PART=nozzle_04 TO=ender")
+        assert "would be lost at a restart" in said
+        export = contract.Command("export", "t1", to="ender")
+        printer.life.commands.by_broker("nozzle_04", export)
+        printer.wait_for(lambda: results, "a result")
+    printer.saved()
+
+    assert "CODE=" not in "\n".join(printer.console)
+    assert not results[0].ok
+    assert results[0].part is None
+    assert "CODE=" in printer.say("EXPORT_PART PART=nozzle_04 TO=ender")
