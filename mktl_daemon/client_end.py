@@ -31,6 +31,7 @@ _RECENT = 1.0  # seconds until the address of a daemon is searched again
 _REFRESH = wire.dumps({"refresh": True})
 _SETTLE = 0.01  # seconds that a SET waits for its own publication
 _LAG = 1.0  # seconds that a publication may arrive later than the reply with its value
+_MOST_FETCHED = 16  # values that GETs brought and whose publications are late
 
 _NONE_EXPECTED = (-math.inf, math.inf)
 
@@ -61,8 +62,8 @@ class ClientEnd(ByValue):
     # (`time.monotonic`) that publication is expected.
     _ahead = _NONE_EXPECTED
 
-    # The time of a value that a GET brought, until something is published.
-    _fetched: float | None = None
+    # Values that GETs brought and that are not published yet, the newest last.
+    _fetched: tuple[State, ...] = ()
 
     # Whether a subclass overrides `to_payload` or `from_payload`.
     _has_own_encoding = False
@@ -129,10 +130,9 @@ class ClientEnd(ByValue):
             expected, until = self._ahead
             if when < expected and time.monotonic() > until:
                 expected = -math.inf
-            is_known = when == self._fetched and is_same(self._state, state)
-            if self._fetched is not None:
-                self._fetched = None
-            if when >= expected:
+            is_known = bool(self._fetched) and self._was_fetched(state)
+            # What a GET has brought since is newer.
+            if when >= expected and not self._fetched:
                 self._ahead, self._state = _NONE_EXPECTED, state
         if is_known:
             # A GET was faster, and the callbacks have this value already.
@@ -141,6 +141,23 @@ class ClientEnd(ByValue):
             return False
         self._pass_on(state)
         return when > expected or bool(self._callbacks)
+
+    def _was_fetched(self, state: State) -> bool:
+        """Whether a GET brought *state* before its publication did.
+
+        What was fetched before it is not expected any more. The caller holds the lock.
+        """
+        for number, each in enumerate(self._fetched):
+            if each.time == state.time and is_same(each, state):
+                self._fetched = self._fetched[number + 1 :]
+                return True
+        self._fetched = ()
+        return False
+
+    def _note_fetched(self, fresh: State) -> None:
+        """Take what a GET brought. The caller holds the lock."""
+        self._state = fresh
+        self._fetched = (*self._fetched[-_MOST_FETCHED:], fresh)
 
     def catch_up_with(self, before: State, pending: Pending) -> None:
         try:
@@ -152,14 +169,14 @@ class ClientEnd(ByValue):
         with _guard.lock:
             if self._state is not before or is_same(before, fresh):
                 return
-            self._state = fresh
-            self._fetched = fresh.time
+            self._note_fetched(fresh)
         self._pass_on(fresh)
 
     def forked(self) -> None:
         """Forget the parent's values and callbacks."""
         if not self.authoritative:
             self._state, self._ahead, self._waiting = NOTHING, _NONE_EXPECTED, None
+            self._fetched = ()
             self._callbacks = None
             self.subscribed = False
 
@@ -210,8 +227,7 @@ class ClientEnd(ByValue):
                 held = self._state.time or 0
                 if when < held or (when == held and is_same(self._state, fresh)):
                     return
-            self._state = fresh
-            self._fetched = when
+            self._note_fetched(fresh)
         self._pass_on(fresh)
 
     def _follow(self, before: State, value: Any, payload: bytes) -> None:
@@ -276,6 +292,10 @@ class ClientEnd(ByValue):
         if not in_time or not is_same(State(self._state.value), State(value)):
             with contextlib.suppress(TimeoutError, MktlError):
                 self._fetch(refresh=False)
+            if self._callbacks:
+                heard = threading.Event()
+                _callers.submit(id(self), heard.set)
+                heard.wait(_SETTLE)
 
     def _follow_reply(self, before: State, value: Any, pending: Pending) -> None:
         """Make sure that the value after a SET that nobody waited for can be read."""

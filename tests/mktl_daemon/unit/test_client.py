@@ -119,6 +119,29 @@ def test_a_callback_has_run_when_set_returns(pie):
     assert all(item is number and when > 0 for item, _, when in calls)
 
 
+def test_what_was_asked_for_is_not_heard_again_when_it_is_published_late(
+    pie, monkeypatch
+):
+    calls, late = [], []
+
+    def hear(item, value, when):
+        calls.append(value)
+
+    publish = mktl.Item.receive_publication
+    monkeypatch.setattr(
+        mktl.Item, "receive_publication", lambda item, each: late.append(each)
+    )
+    number = mktl.get("pie.number")
+    number.register(hear)
+    for value in (100, 101, 102):
+        number.value = value
+    assert len(late) == len(calls) == 3
+    for publication in late:
+        assert not publish(number, publication), "it is no news"
+        assert number.value == 102
+    assert calls == [100, 101, 102]
+
+
 def test_a_client_that_was_closed_answers_that_nobody_is_there(pie):
     """However many asked it, and whenever."""
     asked = dealer.Client("127.0.0.1", pie.rep)
