@@ -60,7 +60,7 @@ def test_a_client_that_goes_before_its_answer_is_said_nothing_of(serve, capfd, c
         assert gone.wait(20)
         return 200, PLAIN, b"x" * (1 << 24)
 
-    port = serve(whole=0.2, get=answer)
+    port = serve(whole=20, get=answer)
     with connection(port) as hasty:
         hasty.sendall(b"GET / HTTP/1.0\r\n\r\n")
         assert is_requested.wait(20)
