@@ -172,6 +172,8 @@ class Upkeep:
         return text
 
     def set_material(self, name: str) -> None:
+        """Weigh by this material what is counted from now on."""
+        self.count_now()
         self.counting.set_material(name)
         self.memory.save({"material": name})
 

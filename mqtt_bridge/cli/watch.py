@@ -42,6 +42,7 @@ COLUMNS = {
 EMPTY = "no printer is known: upkeep-bridge check tells more"
 KEYS = "↑↓ choose   d done   s snooze a day   u unsnooze   q quit"
 SHORT_KEYS = "↑↓ d s u q"
+CHOOSE = "choose a task with ↑↓ first"
 NARROW = 60  # characters
 UP, DOWN = ("\x1b[A", "k"), ("\x1b[B", "j")
 
@@ -100,6 +101,8 @@ class Watch:
             self._text = f"{'.'.join(self._chosen)}: press d again to mark it done"
         elif key in _COMMANDS and self._chosen is not None:
             self._ask(key)
+        elif key in _COMMANDS and self._rows:
+            self._text = CHOOSE
         return True
 
     def _is_sure(self) -> bool:

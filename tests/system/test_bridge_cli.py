@@ -485,6 +485,20 @@ def test_done_asks_once():
     assert bridge.commands == ["done"]
 
 
+def test_a_key_that_needs_a_task_says_so():
+    bridge = HungBridge()
+    shown = watch.Watch(bridge)
+    shown.refresh()
+    for key in "dsu":
+        assert shown.table(10).caption.plain == ""
+        shown.key(key)
+        assert shown.table(10).caption.plain == watch.CHOOSE
+        shown.key("j")
+        shown = watch.Watch(bridge)
+        shown.refresh()
+    assert bridge.commands == []
+
+
 def test_check_finds_nothing_wrong_beside_a_bridge_that_runs(
     run, community, broker, printer
 ):

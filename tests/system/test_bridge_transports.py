@@ -126,6 +126,18 @@ def test_where_a_registry_answers_none_is_started(tmp_path, broker):
         assert community.registry.ended is None
 
 
+def test_a_bridge_that_is_started_again_has_all_that_a_registry_remembers(
+    tmp_path, broker
+):
+    """It was killed: the registry does not know that it is gone."""
+    with Community(tmp_path) as community, ScriptedPrinter(broker.port):
+        for name in ("first", "again"):
+            bridge = community.bridge(broker.port, "store.registry=true", name=name)
+            assert "on the air with 1 printers" in bridge.log
+            assert community.get("voron.rods.used") == 37.5
+            bridge.kill()
+
+
 def test_a_registry_on_loopback_is_announced_where_it_answers(tmp_path, broker):
     """A client of another home finds the bridge by it, and reads and sets."""
     with Community(tmp_path) as community, ScriptedPrinter(broker.port):

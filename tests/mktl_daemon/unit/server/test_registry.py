@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import mktl_daemon as mktl
-from mktl_daemon import config
+from mktl_daemon import config, search
 from mktl_daemon.configuration import catalogs
 from mktl_daemon.net import discovery
 from mktl_daemon.server import registry
@@ -146,6 +146,17 @@ def test_daemons_and_registries_may_tell_anything(puppet, start, monkeypatch, sh
     start(lambda *_: registry.Registry())
     mktl.discover()
     assert config.known("puppet").blocks() == before
+
+
+def test_a_daemon_takes_nobodys_word_for_its_own_items(start, monkeypatch):
+    """A registry still has what it had before it was started again."""
+    pie = start(items=ITEMS)
+    block = pie.catalog[pie.alias]
+    items = {**block["items"], "gone": {"type": "numeric"}}
+    old = {**block, "items": items, "time": block["time"] + 1}
+    monkeypatch.setattr(search, "blocks_at", lambda *_: {pie.uuid: old})
+    search.fetch(pie.catalog, "127.0.0.1", 1)
+    assert "gone" not in pie.catalog.authoritative_items
 
 
 def test_a_daemon_with_a_new_name_at_its_old_address_is_the_same(start, known):
