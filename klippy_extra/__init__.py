@@ -11,7 +11,7 @@ from .task import Task
 
 
 def load_config(config: Config) -> Manager:
-    """Make `[maintain]`, also where no such section is written."""
+    """Make `[maintain]`, also if the configuration has no such section."""
     return Manager(config)
 
 

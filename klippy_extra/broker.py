@@ -1,4 +1,4 @@
-"""Where the broker is, and how the printer presents itself there."""
+"""The broker's address, and the printer's credentials and TLS settings for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .paths import path_of, shown
 
 
 class Broker(NamedTuple):
-    """What `[maintain]` says of the broker."""
+    """The options of `[maintain]` about the broker."""
 
     host: str
     client_id: str
@@ -26,7 +26,7 @@ class Broker(NamedTuple):
     path: str | None = None  # of a websocket; None: no websocket
 
     def __repr__(self) -> str:
-        # The password must not reach a log by way of a traceback.
+        # A traceback must not show the password.
         return f"Broker({self.host}:{self.port})"
 
 
@@ -34,7 +34,8 @@ def credentials(path: str) -> tuple[str, str | None]:
     """Read ``username:`` and ``password:`` lines; ValueError tells the fix."""
     where = path_of(path)
     try:
-        text = where.read_text(encoding="utf-8-sig")  # Windows writes a mark first
+        # Editors on Windows write a byte order mark first.
+        text = where.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{shown(where)} cannot be read ({error})") from None
     values: dict[str, str] = {}
@@ -50,7 +51,7 @@ def credentials(path: str) -> tuple[str, str | None]:
 
 
 class NoTlsError(OSError):
-    """This Python cannot speak TLS."""
+    """This Python has no TLS."""
 
 
 class NamedContext:
@@ -66,7 +67,7 @@ class NamedContext:
 
 
 def tls_context(broker: Broker) -> Any:
-    """The TLS settings. NoTlsError where this Python knows no TLS."""
+    """Return the TLS settings. NoTlsError: this Python has no TLS."""
     try:
         # A Python for a small system may lack it, and only TLS needs it.
         import ssl  # noqa: PLC0415

@@ -1,10 +1,10 @@
-"""How meters are called in Home Assistant, in the printer's language. Pure."""
+"""The names of meters in Home Assistant, in the printer's language. Pure."""
 
 from __future__ import annotations
 
 from .language import Catalogue, mark
 
-# What stands behind these labels names one part of several: "Heater on heater_bed".
+# Behind these labels stands the name of a part: "Heater on heater_bed".
 PARTS = {
     "Filament": mark("Filament {part}"),
     "Extruded": mark("Extruded {part}"),
@@ -21,7 +21,7 @@ CAPITAL_NOUNS = ("de", "lb")
 
 
 def meter_name(label: str, language: Catalogue) -> str:
-    """Return a meter's label as people say it: "Heater bed on time"."""
+    """Return a meter's label in natural words: "Heater bed on time"."""
     starts = [each for each in PARTS if label.startswith(f"{each} ")]
     start = max(starts, key=len, default="")
     part = label[len(start) :].strip().replace("_", " ")

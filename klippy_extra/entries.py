@@ -1,4 +1,4 @@
-"""The ways into Klipper's reactor, from threads and for later."""
+"""Runs calls on Klipper's reactor: from other threads, or later."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Entries:
-    """Nothing that is called this way harms the reactor."""
+    """Runs calls on the reactor, and lets none of their exceptions escape into it."""
 
     def __init__(self, reactor: Reactor) -> None:
         self._reactor = reactor
@@ -20,7 +20,7 @@ class Entries:
     def post(self, call: Callable[[], None]) -> None:
         """Run *call* on the reactor. Safe from any thread, and after the end."""
         entry = guarded(lambda eventtime: call(), "a message from a thread")
-        # Klipper's reactor raises TypeError before it runs and when it is gone.
+        # Klipper's reactor raises TypeError before it runs and after it has ended.
         with contextlib.suppress(TypeError):
             self._reactor.register_async_callback(entry)
 

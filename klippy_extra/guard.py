@@ -1,7 +1,7 @@
-"""The door between Klipper's reactor and this extra.
+"""Wraps every function of this extra that Klipper's reactor calls.
 
 An exception that escapes a timer, callback, event handler or endpoint ends the
-reactor or shuts the printer down in the middle of a print: none may.
+reactor or shuts the printer down in the middle of a print, so none may escape.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def guarded(
     default: Any = None,
     through: tuple[type[BaseException], ...] = (),
 ) -> Function:
-    """Wrap an entry from the reactor: nothing escapes but what *through* names.
+    """Wrap a function that the reactor calls: only errors of *through* escape.
 
     The first fault is logged with its traceback, a repeated one is only counted
     until the entry works again. *default* is what is returned then: a value, or a
@@ -52,7 +52,7 @@ def guarded(
 
 
 class Handlers:
-    """Handlers of events: a fault in one is a problem until that one works again."""
+    """Handlers of events. A fault in one is a problem until that one works again."""
 
     def __init__(self, printer: Printer) -> None:
         self._printer = printer
@@ -60,7 +60,7 @@ class Handlers:
 
     @property
     def failing(self) -> bool:
-        """Whether what an event should have told was missed the last time."""
+        """Whether the last call of any handler failed."""
         return bool(self._failed)
 
     def add(self, event: str, handle: Callable[..., Any]) -> None:
@@ -78,8 +78,8 @@ class Handlers:
 def unharmed(wait: Callable[[], Result]) -> Result | None:
     """Return what *wait* returns, or None if Klipper ends meanwhile.
 
-    Klipper throws GreenletExit into whoever waits when it ends. A macro through which
-    that passes ends in "Internal error" and a shutdown, whatever is at work.
+    When Klipper ends, it raises GreenletExit in each waiting greenlet. A macro that
+    lets this exception pass ends in "Internal error" and a shutdown.
     """
     try:
         return wait()

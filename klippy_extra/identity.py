@@ -1,4 +1,4 @@
-"""Whether this is the machine that the store was written on, or a copied card.
+"""Tells whether the store was written on this machine, or on another one.
 
 A copied card gives two printers one identity, and each would take the other's
 connection and topics over. The store remembers the machine: by the serial number of its
@@ -15,11 +15,11 @@ SERIALS = (
     "sys/firmware/devicetree/base/serial-number",
     "sys/class/dmi/id/product_uuid",
 )
-LONGEST = 200  # letters of what a file says
+LONGEST = 200  # characters that are read of a file
 
 
 class Machine(NamedTuple):
-    """What tells a machine from another; "" and () where it is not known."""
+    """The features that identify a machine; "" and () if they are unknown."""
 
     serial: str = ""
     adapters: tuple[str, ...] = ()  # addresses of network adapters that are hardware
@@ -43,7 +43,7 @@ class Machine(NamedTuple):
 
 
 def here(root: Path | None = None) -> Machine:
-    """Read what tells this machine from another. It reads a few small files."""
+    """Return the features of this machine, from a few small files."""
     root = ROOT if root is None else root
     serials = (_read(root / name) for name in SERIALS)
     return Machine(

@@ -82,7 +82,7 @@ def queue_moving(extruder: Any) -> object:
 
 
 def kinematics(printer: Printer) -> str:
-    """The word behind `kinematics:` in the section [printer]."""
+    """Return the option `kinematics` of the section [printer]."""
     settings = _settings(printer)
     return str(settings.get("printer", {}).get("kinematics", ""))
 
@@ -93,12 +93,12 @@ def homed_axes(printer: Printer) -> tuple[str, ...]:
 
 
 def has_axes(printer: Printer) -> bool:
-    """Whether the toolhead moves at all: with `kinematics: none` it does not."""
+    """Whether the printer has axes: with `kinematics: none` it has none."""
     return bool(printer.lookup_object("toolhead").get_kinematics().get_steppers())
 
 
 def _settings(printer: Printer) -> Mapping[str, Mapping[str, Any]]:
-    """The sections that Klipper was configured with, and their options."""
+    """Return the sections of Klipper's configuration, and their options."""
     configured = printer.lookup_object("configfile").get_status(0.0)
     settings: Mapping[str, Mapping[str, Any]] = configured["settings"]
     return settings
@@ -206,7 +206,7 @@ class StepQueue:
 
 
 def manual_steppers(printer: Printer) -> dict[str, tuple[Any, StepQueue]]:
-    """Each `manual_stepper` whose steps can be read, with these, by Klipper's name."""
+    """Return the step queues of all readable `manual_stepper`s, by Klipper's name."""
     report = printer.lookup_object("motion_report", None)
     dumped = getattr(report, "steppers", None) or {}
     return {
@@ -238,7 +238,7 @@ def carriages(printer: Printer) -> dict[str, Carriage]:
     return {str(n): _OldRail(module, rail) for n, rail in enumerate(module.dc)}
 
 
-# What is printed
+# The print
 
 
 class Drawing:
@@ -260,7 +260,7 @@ class Drawing:
         handlers.add("extruder:activate_extruder", self._other_extruder)
 
     def begin(self) -> None:
-        """Take note that a job has begun since the last look."""
+        """A job has begun since the last poll."""
         self._drawn = 0.0
 
     def has_begun(self) -> bool:

@@ -1,4 +1,4 @@
-"""What the extra uses of Klipper's own objects, for the type checker.
+"""Protocols of Klipper's objects, as the extra uses them, for the type checker.
 
 Klipper has no types. These protocols name every method and attribute that is used, as
 Klipper v0.11 to its head and Kalico have them. What `lookup_object` returns is Any:
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
 if TYPE_CHECKING:
     from typing import Protocol
-else:  # Python 3.7 has no protocols, and at run time nobody asks for one
+else:  # Python 3.7 has no Protocol, and nothing needs one at run time
     Protocol = object
 
 Timed = Callable[[float], float]  # takes the time, returns when to be called next
@@ -42,7 +42,7 @@ class Reactor(Protocol):
 
 
 class Mutex(Protocol):
-    """Who holds it has the turn to run G-code."""
+    """The G-code mutex: its holder may run G-code."""
 
     def test(self) -> bool: ...
     def lock(self) -> None: ...
@@ -88,7 +88,7 @@ class Webhooks(Protocol):
 
 
 class Printer(Protocol):
-    """Where all objects are found, by their names in the configuration."""
+    """Klippy's printer object: looks all objects up, by their configured names."""
 
     command_error: type[Exception]
 
@@ -206,7 +206,7 @@ class StepperPosition(Protocol):
 
 
 class HomingMove(Protocol):
-    """What the events of homing and probing moves are about."""
+    """The argument of the events of homing and probing moves."""
 
     toolhead: Toolhead
     endstops: Sequence[tuple[object, str]]
@@ -226,7 +226,7 @@ class Carriage(Protocol):
 
 
 class HasStatus(Protocol):
-    """Any object that tells its state to macros and to screens."""
+    """Any object with a `get_status` for macros and screens."""
 
     def get_status(self, eventtime: float) -> Mapping[str, Any]: ...
 

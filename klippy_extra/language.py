@@ -47,7 +47,7 @@ class Catalogue(NamedTuple):
         return FIELD.sub(lambda field: self._value(fields, field), str(known))
 
     def _value(self, fields: Mapping[str, Any], field: Any) -> str:
-        # What is no field of ours stays as it is: a message may have braces.
+        # Other braces stay as they are, since a message may contain some.
         value = fields.get(field.group(1), field.group(0))
         return value if isinstance(value, str) else self.number(value)
 
@@ -93,7 +93,7 @@ def known() -> list[str]:
 
 
 def read(code: str) -> Catalogue:
-    """Read a language's file. OSError, ValueError: there is none that can be read."""
+    """Read a language's file. OSError, ValueError: it is missing or not valid."""
     document = json.loads((FOLDER / f"{code}.json").read_text(encoding="utf-8"))
     texts = document.get("texts") if isinstance(document, dict) else None
     if not isinstance(texts, dict):
@@ -155,12 +155,12 @@ def tr(english: str, **fields: Any) -> str:
 
 
 def in_english(text: Any) -> Any:
-    """Return what `tr` made *text* of, for the log; anything else as it is."""
+    """Return the English of a text from `tr`, for the log; other text as it is."""
     return getattr(text, "english", text)
 
 
 def mark(text: str) -> str:
-    """Return *text* as it is: a table has it, and `tr` is called where it is shown."""
+    """Mark *text* in a table as translatable; `tr` is called when it is shown."""
     return text
 
 

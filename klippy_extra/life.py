@@ -1,4 +1,4 @@
-"""What lives from the moment the printer is ready until Klippy ends or restarts."""
+"""The extra's life from "ready" until Klippy ends or restarts."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from .upkeep.problems import Problems
 
 ALWAYS_DUE = mark("The task is always due, since a threshold is 0.")
-COUNT_EVERY = 0.25  # seconds: motion comes as a few hundred moves a second
+COUNT_EVERY = 0.25  # seconds; a printer makes a few hundred moves a second
 AGAIN = 1.0  # seconds until a timer that failed is tried again
 ASK_AFTER = 2.0  # seconds from a job's end until Moonraker has counted it
-UNSAVED = 4  # commands over MQTT on their way to disk: the next one waits
+UNSAVED = 4  # commands over MQTT that wait for the disk; more must wait for these
 
 
 class Life:
-    """Makes the parts that need a printer that is ready, and ends them."""
+    """Makes the objects that need a printer that is ready, and ends them."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class Life:
         if self._memory.known:
             self._begin(self._memory.save)
         now = self._reactor.monotonic()
-        # A timer that fails is tried again, since it says when it wakes next.
+        # A timer that fails is tried again: it returns when it wakes next.
         count = guarded(self._count, "counting", lambda now: now + AGAIN)
         turn = guarded(self._rounds.turn, "the rounds", lambda now: now + AGAIN)
         self._reactor.register_timer(count, now + COUNT_EVERY)
@@ -121,7 +121,7 @@ class Life:
         self.course.start()
 
     def _begin(self, save: Callable[[dict[str, Any]], None]) -> None:
-        """Save, publish and import: what needs to know what was before."""
+        """Save, publish and import, which need the earlier documents."""
         publishes = self._settings.broker is not None
         self._copied.compare(self._memory.documents, publishes)
         # Without the broker, counting goes on all the same.
@@ -183,7 +183,7 @@ class Life:
     # The end
 
     def shut_down(self) -> None:
-        """Klippy has shut down: count what was really carried out, and say so."""
+        """Klippy has shut down: count the moves that were really made, and publish."""
         self.upkeep.stop()
         self.upkeep.save()
         self.upkeep.relay.info()
@@ -208,10 +208,10 @@ class Life:
             leave(say_offline=not silent)
         return documents
 
-    # What is said of the printer
+    # The printer's status
 
     def status(self) -> dict[str, Any]:
-        """What `get_status` of [maintain] shows."""
+        """Return the fields of `get_status` of [maintain]."""
         summary = self.upkeep.board.summary()
         status: dict[str, Any] = {
             "due": summary.due,
@@ -234,7 +234,7 @@ class Life:
         return status
 
     def warnings(self) -> list[str]:
-        """What is wrong with the tasks, in sentences for the console."""
+        """Return the tasks' problems, as sentences for the console."""
         tasks, wrong = self.upkeep.tasks, self.upkeep.counting.report()
         texts = [
             f"[maintain {task.name}]: {tr(ALWAYS_DUE)}"
@@ -261,7 +261,7 @@ class Life:
             texts.append(tr("This printer has {meters}.", meters=meters))
         return texts
 
-    # What the publisher sees
+    # For the publisher
 
     def _connect_broker(self) -> connection.Connection | None:
         if self._copied.is_open:
@@ -297,7 +297,7 @@ class Life:
         )
 
     def _broker_trouble(self, text: str) -> None:
-        """Tell people once that the broker does not work, and once that it does."""
+        """Report once that the broker does not work, and once that it works again."""
         self._problems.report(BROKER, text)
         self._reminders.say(text or tr("The MQTT broker works again."))
         self.upkeep.sum_up()

@@ -1,7 +1,7 @@
-"""The `[maintain]` section: what is there before the printer is ready, and the events.
+"""The `[maintain]` section: its objects before "ready", and Klippy's events.
 
-All state belongs to the reactor. What counts and publishes is made when the printer is
-ready, and is in `life`.
+All state belongs to the reactor. `life` makes the objects that count and publish, when
+the printer is ready.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ NOT_READY = mark("The printer is not ready. Type the command again when it is.")
 
 
 class Manager:
-    """Follows Klippy's life; others know how to count and to publish."""
+    """Follows Klippy's events; other objects count and publish."""
 
     def __init__(self, config: Config, wall: Callable[[], float] | None = None) -> None:
         self.settings = settings.read(config)
@@ -80,7 +80,7 @@ class Manager:
         self._export = Export(self.settings.export, self._entries.post)
         self._is_loaded = False  # the store was read
         self.life: Life | None = None
-        # For the console, once somebody can hear it.
+        # Sentences for the console, as soon as there is one.
         self._notes = [unspoken] if unspoken else []
         self._status = guarded(self._tell_status, "the status of [maintain]", dict)
         console = Console(
@@ -137,12 +137,12 @@ class Manager:
     # Klippy's events
 
     def _connect(self) -> None:
-        """Read the store; here waiting is allowed."""
+        """Read the store. Before "ready" this may wait for the disk."""
         self.memory.load()
         self._is_loaded = True
 
     def _ready(self) -> None:
-        """Make and start what needs a printer that is ready."""
+        """Make and start the objects that need a printer that is ready."""
         if not self._is_loaded:
             self._not_started()
             return
@@ -176,7 +176,7 @@ class Manager:
             self.life.restarting()
 
     def _disconnect(self) -> None:
-        """Leave nothing behind: this is the last event that an extra gets."""
+        """End everything: this is the last event that an extra gets."""
         life, self.life = self.life, None
         self.office.running = None
         documents: dict[str, Any] = {} if life is None else life.end()

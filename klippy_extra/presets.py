@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Dict
 
 FOLDER = Path(__file__).resolve().parent / "presets"
-# What an entry says of itself; the rest are options of a task.
+# Fields about an entry; all others are options of a task.
 ABOUT = ("source", "confidence", "note", "last_checked")
 
 Entry = Dict[str, str]
@@ -32,7 +32,7 @@ def machines() -> list[str]:
 
 
 def load(name: str) -> Entry:
-    """Return a preset's options and what it says of itself.
+    """Return a preset's options, and the fields about it.
 
     ValueError, naming those that exist, for any other name.
     """
@@ -73,7 +73,7 @@ def starter(machine: str) -> str:
 
 
 def _read(machine: str) -> Any:
-    # An editor on Windows puts a mark before the first letter.
+    # An editor on Windows writes a byte order mark first.
     text = (FOLDER / f"{machine}.json").read_text(encoding="utf-8-sig")
     return json.loads(text)
 

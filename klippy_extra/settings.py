@@ -1,4 +1,4 @@
-"""The `[maintain]` section: read, checked, and refused in words that name the fix."""
+"""Reads and checks the `[maintain]` section; each error names the fix."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ MQTT_OPTIONS = (
 
 
 class Settings(NamedTuple):
-    """What `[maintain]` says. Intervals are seconds."""
+    """The options of `[maintain]`. Intervals are seconds."""
 
     name: str
     slug: str
@@ -52,7 +52,7 @@ class Settings(NamedTuple):
     language: str
     model: str
     web_page: str
-    page: str  # where the page of Upkeep is; "": nobody told
+    page: str  # the address of Upkeep's page; "": unknown
     broker: Broker | None  # None: no MQTT
     base: str
     discovery: str  # "": none
@@ -307,7 +307,7 @@ def _topic(
 
 
 def refusal(config: Config, option: str, why: str) -> Exception:
-    """What is wrong with an option, in Klipper's own exception."""
+    """Return Klipper's own exception for a wrong option."""
     error: Exception = config.error(
         f"Option '{option}' in section '{config.get_name()}' {why}."
     )
@@ -340,7 +340,7 @@ def at_print_start(config: Config, value: str, default: Policy) -> Policy:
 def number(
     config: Config, option: str, default: float, least: float = 0.0, most: float = 1e9
 ) -> float:
-    """Klipper's own `getfloat` lets NaN and infinity through its bounds."""
+    """Read a number. Klipper's own `getfloat` accepts NaN and infinity."""
     value = config.get(option, None)
     if value is None:
         return default

@@ -1,4 +1,4 @@
-"""A `[maintain NAME]` section: what must be done, and when."""
+"""A `[maintain NAME]` section: a maintenance task and its limits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Read = Callable[..., Any]  # an option's value, with the preset's behind it
 PART = "maintain_part "  # begins the section of a part
 LEAST = 0.001  # of a threshold; 0 means that the task is always due
 WARN_BEFORE = "10%"
-# What `source: moonraker` counts instead of Klipper's own.
+# The meters that `source: moonraker` takes from Moonraker.
 OF_MOONRAKER = {
     "print_time": "moonraker_print_time",
     "filament": "moonraker_filament",
@@ -28,7 +28,7 @@ OF_MOONRAKER = {
 
 
 class Templates(NamedTuple):
-    """What a part's section lets Klipper do once it is fitted, or taken off."""
+    """G-code of a part's section for when it is fitted, or taken off."""
 
     on_fit: Template | None = None
     on_remove: Template | None = None

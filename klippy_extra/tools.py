@@ -1,4 +1,4 @@
-"""Which tool or lane is at work, where several share an extruder, and what takes turns.
+"""Tells which tool or lane is in use, if several share an extruder.
 
 klipper-toolchanger (`toolchanger`), Happy Hare (`mmu`) and AFC (`AFC`) tell it in their
 status; of several extruders the toolhead has the active one.
@@ -14,13 +14,13 @@ from .ledger.rack import Place
 from .meters import families
 
 BED = "bed"
-# What an extruder counts for itself, where there are several.
+# The meters that each of several extruders has for itself.
 OWN = ("filament", "extruded", "tool_changes")
 CHANGES = "tool_changes"
 
 
 class Tools:
-    """The places of a printer that is ready, and those whose turn it is."""
+    """The places of a printer that is ready, and those that are in use."""
 
     def __init__(self, printer: Printer) -> None:
         self._changer = _status_of(printer, "toolchanger")
@@ -57,7 +57,7 @@ class Tools:
         return place in self._active
 
     def refresh(self, eventtime: float) -> int:
-        """See which tools are at work; return how many came to work since the last."""
+        """Read which tools are in use; return how many tool changes there were."""
         active = set()
         if self._toolhead is not None and len(self._extruders) > 1:
             active.add(self._toolhead.get_extruder().get_name())

@@ -1,4 +1,4 @@
-"""Where a web server listens, which is Moonraker's most often."""
+"""The address of a web server, most often Moonraker's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How numbers and tasks are put into words for people. Pure."""
+"""Writes numbers and tasks as text for people. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from . import contract
 from .contract import DISABLED, DUE, SNOOZED, SOON
 from .language import current, mark, number, tr
 
-LEAST = 0.005  # an amount below it is none to a person
+LEAST = 0.005  # people read an amount below this as zero
 
 amount = number
 
@@ -33,7 +33,7 @@ CONDITIONS = {
 
 
 def event(entry: contract.Entry) -> str:
-    """What an entry of the log is about: `done, worn`."""
+    """Return the text of a log entry: `done, worn`."""
     text = tr(EVENTS.get(entry.event, entry.event))
     if entry.condition:
         text += f", {tr(CONDITIONS[entry.condition])}"
@@ -58,7 +58,7 @@ def _local(seconds: float) -> datetime:
 
 
 def standing(label: str, state: contract.State) -> str:
-    """How a task stands, in one sentence."""
+    """Return a task's status in one sentence."""
     limit = state.deciding
     used = quantity(limit.used, limit.unit)
     if state.kind and state.enabled and not state.place:
@@ -101,12 +101,12 @@ def _use(label: str, limit: contract.Limit) -> str:
 
 
 def happened(label: str, what: str) -> str:
-    """What a command did to a task; *what* goes on behind the task's label."""
+    """Return the effect of a command; *what* follows the task's label."""
     return tr('Maintenance "{label}" {what}', label=label, what=what)
 
 
 def details(state: contract.State) -> list[str]:
-    """What a person needs to know to do the task."""
+    """Return the instructions for the task."""
     texts = [state.message]
     if state.parts:
         texts.append(tr("Parts: {parts}", parts=state.parts))

@@ -24,9 +24,8 @@ from mqtt_bridge.settling import Settling
 
 logger = logging.getLogger(__name__)
 
-FORGET = (
-    7 * 86400.0
-)  # seconds that a printer may be missing after the broker has come back
+# Seconds that a printer may be missing after the broker has come back.
+FORGET = 7 * 86400.0
 TICK = 0.25  # seconds between two checks of the clock
 
 
@@ -103,9 +102,8 @@ class Bridge:
         # Called in the bridge's turn with the printers of which something changed.
         self.observers: list[Callable[[frozenset[str]], None]] = []
         self._sink = sink
-        self._lock = (
-            threading.Lock()
-        )  # the turn: the thread that holds it may use all attributes below
+        # The turn: the thread that holds this lock may use all attributes below.
+        self._lock = threading.Lock()
         self._closing = False  # `end` was called
         self._closed = False
         self._thread = threading.Thread(

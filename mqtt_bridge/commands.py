@@ -91,9 +91,7 @@ class Commands:
         future: Future[Result | None],
     ) -> None:
         try:
-            self._reachable(
-                printer, task
-            )  # the printer may have been removed meanwhile
+            self._reachable(printer, task)  # it may have been removed meanwhile
             self.transactions.open(
                 ident, printer, task, time.monotonic(), changes=changes, client=client
             )

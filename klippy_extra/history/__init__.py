@@ -1,1 +1,1 @@
-"""What was counted before this extra: by KlipperMaintenance, and by Moonraker."""
+"""Imports counts from before this extra: KlipperMaintenance's and Moonraker's."""

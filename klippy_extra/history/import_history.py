@@ -1,6 +1,6 @@
-"""What was counted before this extra was there: the ancestor's, and Moonraker's.
+"""Imports the counts of KlipperMaintenance ("the ancestor") and of Moonraker.
 
-Taken in once. Both need Moonraker's totals, which may come late or never.
+They are imported once. Both need Moonraker's totals, which may come late or never.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Save = Callable[["dict[str, Any]", "list[Entry]"], None]
 
 
 class Past:
-    """Asks Moonraker where something of the past, or of the present, hangs on it."""
+    """Asks Moonraker for its totals, for the import and for `source: moonraker`."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Past:
         """Go on from what the store holds."""
         last = documents.get("moonraker")
         self._last = Totals(*last) if last else None
-        # Only a first start begins from what was printed before.
+        # Only the first start of a store imports earlier prints.
         first = self._settings.import_history and "meters" not in documents
         self._history = WANTED if first else str(documents.get("history") or "")
         for slug in list(self._old):
@@ -91,7 +91,7 @@ class Past:
     def start(
         self, counting: Counting, post: Callable[[Callable[[], None]], None]
     ) -> None:
-        """Begin to ask, if there is anything to ask for."""
+        """Begin to ask Moonraker, if anything needs its totals."""
         self._counting = counting
         self._take_over(None)
         if not (self._settings.moonraker or self._old or self._history == WANTED):
@@ -102,7 +102,7 @@ class Past:
         self._moonraker.start()
 
     def _no_answer(self, why: str) -> None:
-        """Report that nothing is counted meanwhile, if anything is to be."""
+        """Report that nothing is counted meanwhile, if `source: moonraker` is set."""
         text = ""
         if why and self._settings.moonraker:
             text = tr(
@@ -158,7 +158,7 @@ class Past:
         totals: Totals | None,
         before: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
-        """Take over what the ancestor counted, as far as it is known by now."""
+        """Take over the ancestor's counts, as far as they are known now."""
         for slug, old in list(self._old.items()):
             readings = _readings(totals, self._wall())
             names = [limit.name for limit in self._tasks[slug].plan.limits]
@@ -194,7 +194,7 @@ class Past:
 
 
 def _readings(totals: Totals | None, wall: float) -> dict[str, float]:
-    """What the ancestor would have read now."""
+    """Return the readings that the ancestor would have now."""
     readings = {CALENDAR: wall / HOUR}
     if totals is not None:
         readings.update(print_time=totals.job_time, filament=totals.filament)
@@ -202,5 +202,5 @@ def _readings(totals: Totals | None, wall: float) -> dict[str, float]:
 
 
 def _unweighted(counter: Counter) -> float:
-    """Nobody knows any more what was loaded or heated then."""
+    """The material and the heaters' states of that time are unknown."""
     return 0.0 if counter.condition or counter.factor else 1.0

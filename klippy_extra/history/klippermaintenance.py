@@ -1,4 +1,4 @@
-"""What KlipperMaintenance left in `~/maintain-db/NAME`. Nothing there is changed."""
+"""Reads the files of KlipperMaintenance, `~/maintain-db/NAME`, and changes none."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ METERS = ("print_time", "filament", "time")  # h, m, hours since 1970
 
 
 class Old(NamedTuple):
-    """By meter, what Moonraker's totals or the clock read when it was last done."""
+    """By meter, the reading of Moonraker's totals or the clock at the last "done"."""
 
     start: dict[str, float]
     disabled_at: float | None = None  # the trigger's reading; None: enabled
 
     def used(self, meter: str, reading: float) -> float:
-        """What was used of *meter*, which reads *reading* now. Never negative."""
+        """Return the use of *meter*, whose reading is *reading* now. Never negative."""
         if self.disabled_at is not None:
             reading = self.disabled_at
         return max(0.0, reading - self.start[meter])
 
 
 def read(name: str, folder: Path = FOLDER) -> Old | None:
-    """Return what is there for the task *name*; None where there is nothing.
+    """Return the ancestor's data for the task *name*; None if there is no file.
 
     ValueError for a file that makes no sense.
     """
     word = name.split(maxsplit=1)[0] if name.split() else ""
-    # A name with a slash led the ancestor out of its folder.
+    # For a name with a slash the ancestor left its folder.
     if not word or word in (".", "..") or "/" in word:
         return None
     path = path_of(f"{folder}/{word}")

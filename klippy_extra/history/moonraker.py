@@ -1,4 +1,4 @@
-"""Moonraker's History API totals, asked for in a thread. For `source: moonraker`.
+"""Reads the totals of Moonraker's History API in a thread. For `source: moonraker`.
 
 They move only when a job ends, miss a job that Klippy did not survive, and can be set
 back to zero: Klipper's own counting is the better one, and the default.
@@ -58,7 +58,7 @@ class Totals(NamedTuple):
 
 
 def grown(last: Totals | None, totals: Totals) -> dict[str, float]:
-    """Return by how much the meters moved from *last* to *totals*.
+    """Return how much the meters grew from *last* to *totals*.
 
     Nothing at first: whatever was printed before is not used since. Totals that were
     reset start again from zero, and the meters go on from where they were.
@@ -178,7 +178,7 @@ class Moonraker:
         return body
 
     def _tell(self, problem: str) -> None:
-        """Log what is wrong once, and once that it is over."""
+        """Log a fault once, and once that it is over."""
         if problem == self._problem or self._closing:
             return
         self._problem = problem
@@ -197,12 +197,12 @@ def _explained(error: Exception) -> str:
 
 
 def _wake(sock: socket.socket | None) -> None:
-    """Let whoever waits for *sock* go on, with an error."""
+    """Close *sock*, so that the thread that waits for it gets an error."""
     try:
         if sock is not None:
             sock.shutdown(socket.SHUT_RDWR)
     except OSError:
-        pass  # it was gone already
+        pass  # it was closed already
 
 
 def _number(value: Any) -> float:

@@ -1,1 +1,1 @@
-"""The numbers: counters, limits and records, and how they are read. Pure."""
+"""Counters, limits and records: all that is counted, without any I/O. Pure."""

@@ -1,4 +1,4 @@
-"""When a meter counts for a task, and how much: ``while``, ``material``, ``factor``."""
+"""Conditions and weights of counting: ``while``, ``material``, ``factor``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CHECK = re.compile(r"\s*([\w ]+?)(?:\.(\w+))?\s*(>=|<=|!=|==|>|<|=)\s*([\w.+-]+
 _MATERIAL = re.compile(r"[^\s?*=,;#](?:[^?*=,;#]*[^\s?*=,;#])?\Z")
 _WORD = re.compile(r"[^\W_]+")
 
-# What a short name may stand for, and which field then is meant.
+# Klipper objects that a short name may mean, and the field that is compared.
 FANS = ("fan_generic", "heater_fan", "controller_fan", "temperature_fan")
 SENSORS = ("heater_generic", "temperature_sensor", "temperature_fan")
 FIELDS = ("temperature", "speed", "value")
@@ -66,7 +66,7 @@ class Condition(NamedTuple):
 
 
 class Factor(NamedTuple):
-    """By how much faster a material wears."""
+    """The factors by which materials wear faster."""
 
     by_material: tuple[tuple[str, float], ...] = ()
 
@@ -107,7 +107,7 @@ def is_kind_of(material: str, kind: str) -> bool:
 
 
 class Material:
-    """Which filament is printed with: whatever said so last.
+    """The material that is printed now, from the command or variable that changed last.
 
     Either a command does, or a variable of Klipper's that is watched:
     ``gcode_macro PRINT_START.material``, ``save_variables.filament_type``.
@@ -141,19 +141,19 @@ class Material:
 
 
 class Conditions:
-    """Evaluates conditions by what Klipper's objects say at the moment."""
+    """Evaluates conditions by the present status of Klipper's objects."""
 
     def __init__(self, printer: Printer, material: Material) -> None:
         self._printer = printer
         self._material = material
         self._objects: dict[str, Any] = {}
-        self._true: dict[Check, bool] = {}  # many tasks ask the same
+        self._true: dict[Check, bool] = {}  # many tasks have the same condition
         self._true_at = -1.0
         self._worth: dict[Any, float] = {}  # of the present material
         self._worth_of = ""
 
     def holds(self, condition: Condition, eventtime: float) -> bool:
-        """Whether what the meters add at this moment counts."""
+        """Whether the amounts of this moment count."""
         return self.weight(condition, Factor(), eventtime) > 0.0
 
     def weight(self, condition: Condition, factor: Factor, eventtime: float) -> float:
@@ -169,7 +169,7 @@ class Conditions:
         return self._worth_now(condition.materials, factor, eventtime)
 
     def missing(self, condition: Condition) -> str:
-        """Name what the printer has not, in a sentence, or return ""."""
+        """Return a sentence that names an object that the printer lacks, or ""."""
         for check in condition.checks:
             if self._find(check.name) is None:
                 return tr(

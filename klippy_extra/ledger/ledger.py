@@ -1,8 +1,8 @@
-"""The numbers: counters that only grow, and tasks held against them. Pure.
+"""Counters that only grow, and the tasks that compare their limits with them. Pure.
 
 A *counter* is a meter, perhaps only under a condition, perhaps weighted. A task
 remembers what each of its counters read when counting began, so that counting
-touches no task: what was used is the counter's reading less that.
+changes no task: the use is the counter's reading less the remembered one.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from .records import (
     warn_at,
 )
 
-HALF_LIFE = 14 * 24.0  # hours: how fast the rate of use forgets
-RATE_AFTER = 1.0  # hours watched before a rate is worth a forecast
-RATE_OVER = 24.0  # hours that it is taken over at least: one print is no habit
-FORECAST = 10 * 365 * 24.0  # hours: what lies further away is no forecast
-MARKS = 90  # days for which a back-dated "done" finds the readings of then
+HALF_LIFE = 14 * 24.0  # hours: the half-life of the recent rate of use
+RATE_AFTER = 1.0  # hours of counting before a rate gives a forecast
+RATE_OVER = 24.0  # hours over which a rate is taken at least: one print is no habit
+FORECAST = 10 * 365 * 24.0  # hours: a forecast further ahead is not shown
+MARKS = 90  # days for which the readings for a back-dated "done" are kept
 DAY = 24.0  # hours
 
 
@@ -126,20 +126,20 @@ class Ledger:
         return self.readings[CALENDAR]
 
     def document(self) -> dict[str, Any]:
-        """What must survive of the counters; a copy."""
+        """Return a copy of the counters' data for the store."""
         return {"readings": dict(self.readings), "rates": dict(self._rates)}
 
     def counters(self) -> list[Counter]:
-        """What the tasks count."""
+        """Return all counters that tasks have."""
         return [limit.counter for p in self.plans.values() for limit in p.limits]
 
     def add_meters(self, names: Iterable[str]) -> None:
-        """Let meters that nobody has a limit on be counted, from zero."""
+        """Count meters that no task has a limit on, from zero."""
         for name in names:
             self.readings.setdefault(name, 0.0)
 
     def forget(self, meter: str, into: str = "") -> None:
-        """Drop a meter that no task counts, its reading perhaps *into* another one.
+        """Drop a meter that no task counts, or add its reading *into* another one.
 
         What tasks have used of the other one stays.
         """
@@ -192,7 +192,7 @@ class Ledger:
         self._recent.clear()
 
     def rate(self, counter: Counter) -> float | None:
-        """Use per hour, or None where there is none to go by."""
+        """Return the use per hour, or None if it is unknown."""
         if counter.key == CALENDAR:
             return 1.0
         used, watched = self._rates.get(counter.key, (0.0, 0.0))
@@ -305,7 +305,7 @@ class Ledger:
         """Return the record that follows from *view*, and the events to tell."""
         record, events = self.records[task], []
         if record.snoozed_to is not None and self.calendar >= record.snoozed_to:
-            # A snooze that ends reminds at its end, whatever the interval is.
+            # The end of a snooze reminds at once, whatever the interval is.
             record = record._replace(
                 snoozed_until=None, snoozed_to=None, reminded=None, ran=None
             )
@@ -344,7 +344,7 @@ class Ledger:
         if not hours:
             return None
         when = now + 3600.0 * (min(hours) if plan.match == "any" else max(hours))
-        # To the hour: a forecast that moves each second tells nobody more.
+        # Rounded to the hour: a forecast by the second would change all the time.
         return round(when / 3600.0) * 3600
 
 

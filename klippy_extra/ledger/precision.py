@@ -1,4 +1,4 @@
-"""At which precision an amount is published: that of its size. Pure.
+"""The precision of published amounts, by their size. Pure.
 
 An hour more or less says nothing about a month, and every message about it is two
 rows in somebody's database. The size is the threshold's for an amount of a task, so
@@ -14,13 +14,13 @@ from ..contract import Meter
 
 CALENDAR = "time"  # the meter that always runs
 
-# From which size on an amount has so many decimals, the largest first.
+# Sizes, the largest first, and the decimals of an amount from that size on.
 _HOURS = ((10.0, 1), (0.0, 2))
 _CALENDAR = ((100.0, 0), *_HOURS)
 _METRES = ((100.0, 0), *_HOURS)
 _COUNT = ((0.0, 0),)
 _STEPS = {"h": _HOURS, "m": _METRES, "": _COUNT}
-_DIGITS = 4  # of a way, at most: nobody wants to read 158,126 m
+_DIGITS = 4  # digits of a distance, at most: "158,126 m" says too much
 
 
 def places(size: float, unit: str, meter: str = "") -> int:
@@ -49,7 +49,7 @@ def shown(amount: float, unit: str) -> float:
 def readings(
     exact: Mapping[str, float], meters: Mapping[str, Meter]
 ) -> dict[str, float]:
-    """Return every meter's reading as it is published."""
+    """Return every meter's reading, rounded for publication."""
     return {
         name: rounded(value, places(value, meters[name].unit, name))
         for name, value in exact.items()

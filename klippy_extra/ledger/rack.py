@@ -1,4 +1,4 @@
-"""Parts that are fitted and taken off: where each is, and what it counts there. Pure.
+"""Parts that are fitted and taken off: each one's place and its counters there. Pure.
 
 A part is a task that counts while it is fitted. Its record has its place, and its plan
 counts what that place wears: the filament of its own extruder, the hours of its tool.
@@ -17,11 +17,11 @@ _MACHINE = re.compile(r"(?:extruder\d*|(?:tool|gate|lane) ?\d+|T\d+)\Z")
 
 
 class Place(NamedTuple):
-    """Where parts are fitted."""
+    """A place where parts are fitted."""
 
     name: str
-    meters: Mapping[str, str] = {}  # by meter: the one that this place has for itself
-    takes_turns: bool = False  # it wears only while its tool is the active one
+    meters: Mapping[str, str] = {}  # by meter: this place's own one
+    takes_turns: bool = False  # its parts wear only while their tool is in use
 
 
 class Rack(NamedTuple):
@@ -71,7 +71,7 @@ def make(plans: Iterable[Plan], places: Iterable[Place], printer: str = "") -> R
 
 
 def placed(plan: Plan, place: Place) -> Plan:
-    """Let *plan* count what *place* wears."""
+    """Return *plan* with the counters of *place*."""
     limits = []
     for limit in plan.limits:
         counter = limit.counter
@@ -108,7 +108,7 @@ def restored(
         if is_new:
             record["place"] = place
             kept[plan.task] = record
-        # What does not count any more is taken off once its use is known.
+        # Parts that do not count any more are taken off once their use is known.
         at_place.append(rack.plan(plan.task, place or record.get("place") or SHELF))
     return at_place, kept
 

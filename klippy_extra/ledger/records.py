@@ -1,4 +1,4 @@
-"""What is configured of a task, and what must be remembered of it. Pure."""
+"""A task's configuration (`Plan`) and its stored data (`Record`). Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Amounts = Dict[str, float]
 
 
 class Counter(NamedTuple):
-    """What a limit counts; *condition* and *factor* are canonical texts."""
+    """A meter with a condition and a factor, which are canonical texts."""
 
     meter: str
     condition: str = ""
@@ -35,7 +35,7 @@ class Counter(NamedTuple):
 class Limit(NamedTuple):
     """A counter and a threshold, as configured."""
 
-    name: str  # what the contract calls `meter`; unique within the task
+    name: str  # the contract's `meter`; unique within the task
     counter: Counter
     unit: str
     threshold: float
@@ -44,7 +44,7 @@ class Limit(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What the configuration says of a task."""
+    """A task as it is configured."""
 
     task: str
     limits: tuple[Limit, ...]
@@ -62,15 +62,15 @@ class Override(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What must be remembered of a task. `time`-like fields are UNIX seconds."""
+    """A task's stored data. Fields that are times are UNIX seconds."""
 
     start: Mapping[
         str, float
     ] = {}  # by limit: the counter's reading when counting began
-    counters: Mapping[str, str] = {}  # by limit: the counter that this was
-    held: Mapping[str, float] = {}  # by limit: what was used when the task was disabled
+    counters: Mapping[str, str] = {}  # by limit: the counter of that reading
+    held: Mapping[str, float] = {}  # by limit: the use when the task was disabled
     enabled: bool = True
-    configured_disabled: bool = False  # `disabled` as it was configured last
+    configured_disabled: bool = False  # the option `disabled` at the last start
     thresholds: Mapping[str, Override] = {}
     warns: Mapping[str, Override] = {}
     snoozed_until: int | None = None  # for people
@@ -78,18 +78,18 @@ class Record(NamedTuple):
     last_done: int | None = None
     last_by: str = ""
     done_count: int = 0
-    announced: str = OK  # ok, soon or due: the last that was told
+    announced: str = OK  # ok, soon or due: the last status that was reported
     due_since: int | None = None
     reminded: float | None = None  # the calendar's reading
     ran: float | None = None  # the same, of `expired_gcode`
-    imported: bool = False  # what an earlier extra had counted is in
+    imported: bool = False  # the counts of an earlier extra are imported
     place: str | None = None  # where a part is fitted; None: it is no part
     export: Mapping[str, Any] = {}  # of a part that has left for another printer
     imports: tuple[str, ...] = ()  # the exports that were taken in
 
     @property
     def counts(self) -> bool:
-        """Whether what the meters count is its wear."""
+        """Whether the meters count for this task."""
         return self.enabled and self.place != SHELF
 
     def document(self) -> dict[str, Any]:
@@ -126,10 +126,10 @@ def warn_at(record: Record, limit: Limit) -> float:
 
 
 def reconciled(plan: Plan, record: Record, old: Amounts, new: Amounts) -> Record:
-    """Fit what was remembered to what is configured now.
+    """Return the record, adjusted to the present configuration.
 
-    What was used stays, even where the limit's condition or factor changed;
-    what was set by command stays until the configured value changes.
+    The use stays, even if the limit's condition or factor changed;
+    a value that was set by command stays until the configured value changes.
     """
     start, held, counters = {}, {}, {}
     for limit in plan.limits:
@@ -165,7 +165,7 @@ def reconciled(plan: Plan, record: Record, old: Amounts, new: Amounts) -> Record
 
 
 def switch(record: Record, plan: Plan, readings: Amounts, enabled: bool) -> Record:
-    """Return the record enabled or disabled, with what was used unchanged."""
+    """Return the record enabled or disabled; its use stays."""
     return changed(record, plan, readings, record._replace(enabled=enabled))
 
 

@@ -1,4 +1,4 @@
-"""Moments by a clock that nobody has set: put right when it is set.
+"""Corrects times that were taken from a clock before a time server set it.
 
 A Raspberry Pi starts in the past, and its clock jumps by months once a time server
 answers. What was stamped until then moves along with it: the wall clock by its step,
@@ -36,14 +36,14 @@ class Move(NamedTuple):
 
 
 class Corrections(NamedTuple):
-    """What was put right in the ledger, and what the log should be told."""
+    """The corrected records, and the entries of the log to correct."""
 
     tasks: tuple[str, ...]
     moves: tuple[Move, ...]
 
 
 class Stamps:
-    """Remembers what was stamped since the clock can no longer be believed.
+    """Remembers times that were taken since the clock was last known to be right.
 
     *document* is what `document` was in an earlier life; it holds as long as the
     machine has not been started again, which *boot* tells.
@@ -55,7 +55,7 @@ class Stamps:
         self._seen = dict(book.records)
         self._seen_marks = set(book.mark_times)
         self._trusted = False  # at the last look
-        self._offset: float | None = None  # of the wall clock, from the monotonic one
+        self._offset: float | None = None  # the wall clock less the monotonic clock
         self._at: float | None = None  # the monotonic clock, at the last look
         self._records: dict[str, Noted] = {}
         self._rows: list[Row] = []
@@ -92,13 +92,13 @@ class Stamps:
         *,
         trusted: bool,
     ) -> Corrections | None:
-        """Note what was stamped since the last look, and put right what was noted.
+        """Note new times since the last call, and correct the noted ones.
 
         *missed* are hours that the calendar has just learnt of. None: all is right.
         """
         off = 0.0
         if self._at is not None:
-            # In this boot, while Klippy was not there: that has really passed.
+            # In this boot while Klippy did not run: that time has really passed.
             off = max(0.0, monotonic - self._at) / HOUR
         self._at = monotonic
         offset, before = wall - monotonic, self._offset
@@ -167,7 +167,7 @@ class Stamps:
         return Corrections(tuple(tasks), tuple(moves))
 
     def _put_right(self, task: str, step: float, missed: float) -> bool:
-        """Move what was noted of a task's record; whether there was anything."""
+        """Correct a task's noted times; return whether there were any."""
         record, noted = self._book.records.get(task), self._records[task]
         if record is None:
             return False
@@ -190,7 +190,7 @@ class Stamps:
 
 
 def boot_id() -> str:
-    """What the kernel made up when the machine was started, or ""."""
+    """Return the kernel's random id of this boot, or ""."""
     try:
         return Path(BOOT_ID).read_text(encoding="ascii").strip()
     except (OSError, ValueError):

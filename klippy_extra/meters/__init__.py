@@ -1,4 +1,4 @@
-"""Meters: everything that wears a printer out, as counts that only grow.
+"""Meters: counts that only grow, one for each kind of wear of a printer.
 
 Each source is a small file beside this one. To count something new, write a class
 with ``meters`` and ``poll`` (`base.Source`) and add a line to `SOURCES`.
@@ -53,7 +53,7 @@ class Sources:
 
     @property
     def meters(self) -> dict[str, Meter]:
-        """What this printer has, by name."""
+        """Return this printer's meters, by name."""
         parts: dict[str, Meter] = {}
         for source in self._sources.values():
             parts.update(source.meters)
@@ -61,26 +61,26 @@ class Sources:
 
     @property
     def memory(self) -> dict[str, Any]:
-        """What must be stored together with the meters: JSON, for `Options.memory`."""
+        """Return the sources' data for the store, as JSON, for `Options.memory`."""
         kept: dict[str, Any] = {}
         for source in self._sources.values():
             kept.update(getattr(source, "memory", {}))
         return kept
 
     def poll(self, eventtime: float) -> Increments:
-        """Return what was added to each meter since the last poll, in its unit.
+        """Return how much each meter grew since the last poll, in its unit.
 
         Never negative, and only the meters that moved.
         """
         return _sum(poll(eventtime) for poll in self._polls.values())
 
     def flush(self, eventtime: float) -> Increments:
-        """Poll, and leave nothing for later: before a restart or the end."""
+        """Poll, and read all that is left: before a restart or the end."""
         self._call("flush", eventtime)
         return self.poll(eventtime)
 
     def stop(self, eventtime: float) -> Increments:
-        """Return what is left when Klippy has shut down, and count no more of it.
+        """Return the last amounts when Klippy has shut down.
 
         What was planned then is not carried out any more. Clocks go on.
         """

@@ -1,11 +1,11 @@
-"""What a source of wear is, and what it may use."""
+"""The interface of a source of wear, and the options that it gets."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, NamedTuple, Sequence
 
-Increments = Dict[str, float]  # meter -> what was added, in its unit, never negative
+Increments = Dict[str, float]  # meter -> the growth, in its unit, never negative
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         meters: dict[str, Meter]
 
         def poll(self, eventtime: float) -> Increments:
-            """Return what was added since the last poll: a look at memory only."""
+            """Return the growth since the last poll. It reads memory only."""
 
     class Reader(Protocol):
         """Counts what is read out of motion queues, in mm."""
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
         @property
         def moves(self) -> int:
-            """Return how many moves one look should take at most."""
+            """Return how many moves one poll should read at most."""
 
         def read(
             self, queue: str, pieces: Sequence[Piece], eventtime: float
@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 
 
 class Options(NamedTuple):
-    """What the manager hands to every source."""
+    """The options of every source."""
 
     wall: Callable[[], float] = time.time
     synchronized: Callable[[], bool] | None = None  # None: ask the kernel
-    memory: Mapping[str, Any] = {}  # what `Sources.memory` was when last stored
+    memory: Mapping[str, Any] = {}  # the stored value of `Sources.memory`
     counts: tuple[str, ...] = ()  # the `count_...` meters that tasks count
     counts_left: tuple[str, ...] = ()  # those with a reading that no task counts

@@ -1,4 +1,4 @@
-"""Hours that pass: with the printer on, and on the calendar."""
+"""Hours of the printer being on, and hours of the calendar."""
 
 from __future__ import annotations
 

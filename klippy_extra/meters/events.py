@@ -1,4 +1,4 @@
-"""What happens a number of times: homings, probes, tool changes."""
+"""Counts of events: homings, probes, tool changes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Events:
 
     def _homed(self, homing: object, rails: Sequence[Rail]) -> None:
         self._in_rails = False
-        # Not get_axes(): that is all of what G28 was asked for, each time.
+        # get_axes() would name all axes of the G28, each time.
         axis = rails[0].get_name().replace("_", " ").split()[-1]
         self._count("homings")
         if axis in self._axes:

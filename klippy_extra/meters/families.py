@@ -19,7 +19,7 @@ class Family(NamedTuple):
     name: str
     unit: str
     label: str
-    each: str = ""  # what stands behind the name; "" where there is one meter only
+    each: str = ""  # the object in the name; "" if there is one meter only
 
     def matches(self, name: str) -> bool:
         if self.each:
@@ -78,7 +78,7 @@ def unit(name: str) -> str:
 
 
 def meter(name: str) -> Meter:
-    """How a single meter, which is not one of several, is called."""
+    """Return the name of a meter that exists once."""
     return _EXACT[name].meter()
 
 

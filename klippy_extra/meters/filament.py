@@ -1,4 +1,4 @@
-"""Filament: what an extruder used, and what its gears pushed and pulled, in mm.
+"""Filament: the length that an extruder used, and the travel of its gears, in mm.
 
 Read from the extruder's motion queue, so it is what the motor was told: right under
 M221, in volumetric mode, and when extruding by hand.
@@ -23,10 +23,10 @@ class Strand:
     """The filament in one extruder."""
 
     def __init__(self) -> None:
-        self._behind = 0.0  # how far it is drawn back from where it was furthest
+        self._behind = 0.0  # how far it is drawn back from its furthest position
 
     def advance(self, length: float) -> float:
-        """Return what was used by a move of *length*, negative for a retraction.
+        """Return the use of a move of *length*, which is negative for a retraction.
 
         Pushing back what was retracted uses nothing: a slicer counts the same way.
         """

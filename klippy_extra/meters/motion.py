@@ -21,9 +21,9 @@ from .travel import ManualSteppers, Travel
 if TYPE_CHECKING:
     from .base import Reader
 
-LOOK = 0.25  # seconds between two looks
-SOON = 0.02  # where there is more to read than one look may take
-MOST = 200  # looks, when nothing may be left for later
+LOOK = 0.25  # seconds between two polls
+SOON = 0.02  # if there is more to read than one poll may read
+MOST = 200  # polls, if nothing may be left for later
 
 METRE = 1000.0  # mm
 
@@ -92,7 +92,7 @@ class Motion:
 
     @property
     def failing(self) -> bool:
-        """Whether something of what moves was missed the last time."""
+        """Whether the last poll missed any motion."""
         return self._failed or self._handlers.failing
 
     def poll(self, eventtime: float) -> Increments:
@@ -118,7 +118,7 @@ class Motion:
         return eventtime + (SOON if behind else LOOK)
 
     def _again(self, eventtime: float) -> float:
-        """Say when to try again what has failed."""
+        """Return when a failed poll is tried again."""
         self._failed = True
         return eventtime + LOOK
 
@@ -133,8 +133,8 @@ class Motion:
             behind = behind or queue.behind(now)
         return behind
 
-    # The queue is not cut where an endstop triggers: what homing and probing really
-    # ran, to the step, is told by the steppers.
+    # The queue is not cut at the point where an endstop triggers. The steppers tell how
+    # many steps a homing or probing move really made.
 
     def _homing_begins(self, move: HomingMove) -> None:
         queue = self._queues.get(self._queue_of(move.toolhead))

@@ -86,7 +86,7 @@ class Printing:
         if drawn:
             self._add("print_time", passed / HOUR)
         elif state == "complete" and before in UNDER_WAY and not self._printed:
-            # So short that no look fell into its printing: Klipper knows it.
+            # The job was so short that no poll saw it print; Klipper's status shows it.
             self._add("print_time", status["print_duration"] / HOUR)
         self._follow(before, state)
 

@@ -17,7 +17,7 @@ Piece = Tuple[PlannedMove, float, float, float]
 
 
 class Hole(NamedTuple):
-    """A stretch of print time that others account for; *end* is not known at first."""
+    """A stretch of print time that is counted elsewhere; *end* is unknown at first."""
 
     begin: float
     end: float | None = None
@@ -56,7 +56,7 @@ class Queue:
         return pieces
 
     def open_hole(self, begin: float) -> None:
-        """What comes after *begin* is not to be read, until `close_hole` says more."""
+        """Skip the moves after *begin*, until `close_hole` gives the end."""
         self.close_hole(begin)  # of a homing that broke off
         self._holes.append(Hole(max(begin, self._read)))
 
@@ -79,7 +79,7 @@ class Queue:
 
 
 def distance(move: PlannedMove, begin: float, end: float) -> float:
-    """How far *move* went between two moments, in seconds from its start."""
+    """Return the distance of *move* between two moments, in seconds from its start."""
     speed: float = move.start_v + 0.5 * move.accel * (begin + end)
     return speed * (end - begin)
 

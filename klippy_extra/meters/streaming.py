@@ -1,6 +1,6 @@
-"""Prints that come line by line, from OctoPrint for one: ``print_stats`` sees none.
+"""Prints that arrive line by line, for example from OctoPrint: not in ``print_stats``.
 
-What tells them is that filament is drawn while the toolhead moves. From then on it
+A stream prints if filament is drawn while the toolhead moves. From then on it
 counts as printing as long as Klippy has moves or commands to work on, the same
 stretch that ``print_duration`` covers of a file; a pause sends nothing.
 """

@@ -1,4 +1,4 @@
-"""Whether the wall clock can be believed: the kernel knows."""
+"""Asks the kernel whether a time server has set the wall clock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TIMEX_SIZE = 512  # more than any architecture's struct timex; all zero only rea
 
 
 def synchronized() -> Callable[[], bool]:
-    """Return what tells whether a time server has set the clock: a system call."""
+    """Return a function that tells whether a time server has set the clock."""
     try:
         adjtimex = ctypes.CDLL(None).adjtimex
     except (AttributeError, OSError, TypeError):

@@ -1,1 +1,1 @@
-"""The connection to the MQTT broker, and what crosses it."""
+"""The connection to the MQTT broker, and the messages on it."""

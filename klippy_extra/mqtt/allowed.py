@@ -1,4 +1,4 @@
-"""What a broker allows, as its CONNACK tells (MQTT 5, section 3.2.2.3). Pure."""
+"""A broker's limits, from its CONNACK (MQTT 5, section 3.2.2.3). Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Allowed(NamedTuple):
 
     @classmethod
     def of(cls, properties: Any, known: Allowed) -> Allowed:
-        """Read the properties; *known* is what refused connections have taught."""
+        """Read the properties; *known* are limits that refused connections showed."""
 
         def read(name: str, default: Any) -> Any:
             return getattr(properties, name, default)
@@ -36,7 +36,7 @@ class Allowed(NamedTuple):
         )
 
     def too_large(self, topic: str, payload: bytes) -> str:
-        """Why this message is not sent, or ""."""
+        """Return why this message is too large to be sent, or ""."""
         size = len(topic.encode()) + len(payload) + HEAD
         if self.packet is None or size <= self.packet:
             return ""
@@ -49,7 +49,7 @@ class Allowed(NamedTuple):
         )
 
     def lacks(self) -> Iterator[str]:
-        """What cannot work with this broker, in sentences."""
+        """Return a sentence for each feature that does not work with this broker."""
         if not self.retain:
             yield tr(
                 "The MQTT broker keeps no retained messages: who connects later sees a"

@@ -1,6 +1,6 @@
-"""What Home Assistant is told of the printer: when, and in which order.
+"""Sends Home Assistant the discovery messages: when, and in which order.
 
-Apart from all other messages, as no state waits for what only Home Assistant reads.
+They have their own queue, so that no state waits for them.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ from typing import Callable, Sequence
 from .discovery import MIGRATE, Message
 
 BIRTH_DELAY = (1.0, 5.0)  # seconds: not all printers of a farm at once
-HANDOVER = (
-    10.0  # seconds in which Home Assistant lets go of what it is to be given anew
-)
+HANDOVER = 10.0  # seconds in which Home Assistant removes entities that are made again
 
 
 class Announcements:
@@ -72,7 +70,7 @@ class Announcements:
         if hands_over:
             self._queue.append((self.replaces, MIGRATE, True))
         for each in self._messages:
-            # Of what is gone nothing is left at the broker.
+            # Messages of removed components are cleared at the broker.
             is_there = each.payload != b""
             if each.revival and (again or hands_over):
                 self._queue.append((each.topic, each.revival, is_there))

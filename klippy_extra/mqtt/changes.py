@@ -1,4 +1,4 @@
-"""When something new is worth a message. Pure.
+"""Decides which changes are published, and when. Pure.
 
 Each message is work for a broker, and rows in the database of a Home Assistant.
 """
@@ -14,7 +14,7 @@ FORECAST_MOVE = 0.1  # the same, as a share of the time until then
 
 
 def settled(state: State) -> tuple[Any, ...]:
-    """What is published at once when it changes."""
+    """Return the fields whose changes are published at once."""
     settled = [(limit.meter, limit.threshold, limit.warn_at) for limit in state.limits]
     plain = state._replace(
         seq=0, time=0.0, limits=(), due_at=None, due_from=None, due_to=None
@@ -23,18 +23,18 @@ def settled(state: State) -> tuple[Any, ...]:
 
 
 def same(summary: Summary, last: Summary) -> bool:
-    """Whether two summaries differ in their forecast at most."""
+    """Whether two summaries are equal but for their forecast."""
     undated = last._replace(seq=0, time=0.0, next_due_at=None)
     return summary._replace(seq=0, time=0.0, next_due_at=None) == undated
 
 
 def numbers(state: State) -> list[float]:
-    """What may wait for the interval."""
+    """Return the fields whose changes wait for the interval."""
     return [limit.used for limit in state.limits]
 
 
 def moved(before: int | None, after: int | None, now: float) -> bool:
-    """Whether a forecast differs by so much that anybody wants to know of it."""
+    """Whether a forecast has changed enough to be published."""
     if before is None or after is None:
         return before is not after
     return abs(after - before) > max(LEAST_MOVE, FORECAST_MOVE * abs(after - now))

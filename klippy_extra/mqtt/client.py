@@ -1,4 +1,4 @@
-"""A paho client for one connection, made as the settings and the broker want it."""
+"""Makes a paho client for one connection, by the settings and the broker's limits."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def make(broker: Broker, will_topic: str, allowed: Allowed) -> paho.Client:
 
 
 def connect(client: paho.Client, broker: Broker) -> None:
-    """Open the connection, and tell an MQTT 5 broker what we can take."""
+    """Open the connection, and tell an MQTT 5 broker our own limits."""
     properties = None
     if broker.version == "5":
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]

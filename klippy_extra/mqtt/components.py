@@ -1,4 +1,4 @@
-"""The entities of a printer, made of the tables. Pure.
+"""Makes the entities of a printer from the tables in `entities`. Pure.
 
 Each component has a key, which its unique id is made of. It never changes, nor does
 the platform behind it.
@@ -72,7 +72,7 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Names(NamedTuple):
-    """How people call a printer and its tasks, where that is not in the contract.
+    """Names of a printer and its tasks that the contract does not have.
 
     ``labels`` are short ones and ``sections`` the names in the configuration, both
     by the task's slug. ``learns`` is whether the printer suggests thresholds.
@@ -132,12 +132,12 @@ def components(
 
 
 class _Subject(NamedTuple):
-    """What a group of entities is about: a printer, a task, or a limit of it."""
+    """The subject of a group of entities: a printer, a task, or a limit of it."""
 
     uuid: str
     key: str
-    id: str  # what its entity ids begin with
-    name: str  # what its entities' names begin with
+    id: str  # the beginning of its entity ids
+    name: str  # the beginning of its entities' names
     reads: str  # a topic
     commands: str  # a topic
     online: str  # a topic
@@ -210,7 +210,7 @@ def _place(part: _Subject, state: State) -> Component:
 def _status(task: _Subject) -> Config:
     """Home Assistant cannot translate what a sensor of MQTT says.
 
-    So it says it in the printer's language; its attribute ``status`` has the
+    So its state is in the printer's language; its attribute ``status`` has the
     contract's word.
     """
     words = {each: task.language.tr(text) for each, text in STATUS_WORDS.items()}

@@ -1,4 +1,4 @@
-"""What a printer that becomes ready needs of the broker, put together."""
+"""Makes the publisher and the link of a printer that becomes ready."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLIENT_ID = "upkeep-{}"  # with 16 of the uuid: 23 letters, all that 3.1.1 promi
 
 
 class Entries(NamedTuple):
-    """Ways into the reactor for the link's thread and for what it starts."""
+    """Calls on the reactor, for the link's thread and for calls that it starts."""
 
     post: Callable[[Callable[[], None]], None]  # safe from any thread
     later: Callable[[Callable[[], None], float], None]  # in so many seconds
@@ -64,7 +64,7 @@ def connect(
     """Make the connection that `[maintain]` asks for; it is not started yet."""
     if settings.broker is None:
         return None
-    # It imports paho, which a printer without a broker does not need.
+    # This module imports paho, which a printer without a broker does not need.
     from .link import Handlers, Link  # noqa: PLC0415
 
     before = Published.of(documents.get("published"))
@@ -134,7 +134,7 @@ def _announcement(
     before: Published,
     names: Names,
 ) -> discovery.Announcement:
-    """What Home Assistant is told, made once: it is long."""
+    """Return the discovery messages, which are made once because they are long."""
     if not settings.discovery:
         return discovery.Announcement((), {})
     return discovery.announce(

@@ -27,7 +27,7 @@ MIGRATE = b'{"migrate_discovery": true}'
 
 
 class Message(NamedTuple):
-    """What is retained at a topic; an empty payload where it is there no more.
+    """A retained message; an empty payload clears its topic.
 
     A component that is left out stays in Home Assistant: it is named with its
     platform alone, which removes it in a Home Assistant that runs. One that was off
@@ -92,12 +92,12 @@ def announce(
 
 
 def topic(uuid: str, group: str, prefix: str = PREFIX) -> str:
-    """Where a message of the printer with that uuid is retained."""
+    """Return the topic of a message of the printer with that uuid."""
     return f"{prefix}/device/klipper_upkeep_{uuid}/{group}/config"
 
 
 def old_topic(uuid: str, prefix: str = PREFIX) -> str:
-    """Where older versions retained one message with everything in it."""
+    """Return the topic of older versions, which had one message for everything."""
     return f"{prefix}/device/klipper_upkeep_{uuid}/config"
 
 
@@ -185,7 +185,7 @@ def _is_web_page(url: str) -> bool:
 
 
 def _least(uuid: str, key: str, platform: str) -> Config:
-    """What makes a component again, so that it can be removed."""
+    """Return the least that makes a component again, so that it can be removed."""
     least = LEAST.get(platform)
     made = {} if least is None else dict(least, uniq_id=f"{uuid}_{key}")
     return dict(made, p=platform)

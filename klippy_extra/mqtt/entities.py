@@ -108,7 +108,7 @@ PRINTER = (
     ),
 )
 
-# The one entity that tells whether the printer is on. All others keep what they know.
+# The one entity that tells whether the printer is on. All others keep their state.
 CONNECTED = Entity(
     "connected",
     "binary_sensor",
@@ -122,7 +122,7 @@ CONNECTED = Entity(
 )
 
 TASK = (
-    # "Clean the rods: Problem" needs no more words.
+    # "Clean the rods: Problem" is clear without a longer name.
     Entity(
         "due",
         "binary_sensor",
@@ -279,7 +279,7 @@ _CALENDAR = (
     f"(it.get('time') + ({_HOURS} | first) * 3600) | int if it.get('match') == 'any'"
     f" and ({_HOURS} | list) and it.get('time') else none"
 )
-# What is there where intervals learn, and no attribute elsewhere.
+# Attributes that exist only if intervals learn.
 _LEARNT = (
     ", **(dict(suggestion=(it.get('suggestion') or {}).get('text'),"
     " usual=(it.get('habit') or {}).get('median'), due_from=it.get('due_from'),"
@@ -318,7 +318,7 @@ METER_ICONS = (
     ("", "mdi:counter"),
 )
 
-DAYS = "d"  # what the calendar's hours are shown in
+DAYS = "d"  # the unit in which the calendar's hours are shown
 UNITS: Mapping[str, Config] = {
     DAYS: {"dev_cla": "duration", "unit_of_meas": "d"},
     "h": {"dev_cla": "duration", "unit_of_meas": "h"},

@@ -1,4 +1,4 @@
-"""What arrives from the broker: checked in the link's thread, handed over in portions.
+"""Checks the broker's messages in the link's thread, and hands them over in portions.
 
 Anybody who may publish can send anything, in any amount. The thread looks at sizes and
 shapes and refuses what is wrong or too much. The reactor gets finished objects, of
@@ -24,16 +24,16 @@ from ..language import mark, tr
 
 BIRTH = b"online"
 WAITING = 256  # commands that wait for the reactor
-A_TURN = 2  # commands in a turn of the reactor
+A_TURN = 2  # commands in one turn of the reactor
 TURN_EVERY = 0.02  # seconds
 LARGEST_INFO = 1 << 17  # bytes: of a thousand tasks
-COMPLAINTS = 200  # different refusals that are remembered as said
+COMPLAINTS = 200  # different refusals that are remembered as reported
 QUIET_AFTER = 600.0  # seconds without a refusal until the next flood is a new one
 TOO_MUCH = mark("Too many commands arrive at once. Send this one again in a moment.")
 
 
 class Topics(NamedTuple):
-    """What is subscribed to, by what it is for."""
+    """The subscribed topics, by their purpose."""
 
     base: str
     info: str
@@ -124,7 +124,7 @@ class Intake:
         if about.task is None or about.kind != "command":
             return
         if retained:
-            # A broker would hand it to us again at every connect.
+            # A broker would send a retained command again at every connection.
             self._complain(topic, "a command must not be retained")
             return
         try:
@@ -175,7 +175,7 @@ class Intake:
     # The reactor
 
     def _work(self) -> None:
-        # First: what comes from now on rings again.
+        # First of all, so that messages that arrive from now on ring again.
         self._rung = False
         while self._pending:
             _, call = self._pending.popitem()

@@ -25,12 +25,12 @@ CLOSE_WITHIN = 2.0  # seconds
 BACK_OFF = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds, each +- 30 %
 SHORT = 30.0  # seconds: a connection that ends sooner was cut by somebody
 SHORT_BACK_OFF = (15.0, 60.0, 120.0)  # seconds: not to cut the other off for ever
-SUSPICIOUS = 3  # short connections in a row, where a broker does not tell why
-NOTICES = 50  # different ones that are said
+SUSPICIOUS = 3  # short connections in a row, if the broker gives no reason
+NOTICES = 50  # different reasons that are reported
 
 
 class Handlers(NamedTuple):
-    """Who is told. `receive` is called in the link's thread, the others are posted."""
+    """Callbacks. `receive` is called in the link's thread, the others are posted."""
 
     connected: Callable[[], None]
     lost: Callable[[str], None]
@@ -41,7 +41,7 @@ class Handlers(NamedTuple):
 
 
 class Link:
-    """Keeps a connection for as long as it lives, whatever the broker does.
+    """Keeps a connection to the broker, and makes it again whenever it is lost.
 
     What the broker retains under the first subscriptions is received before
     ``connected`` is posted. *post* runs a call on the reactor; it must be safe from
@@ -98,11 +98,11 @@ class Link:
             self._outbox.put(message)
 
     def release(self) -> None:
-        """Say that the snapshot is out: what was kept may follow."""
+        """The snapshot has been sent: the kept messages may follow."""
         self._outbox.release(self._connection)
 
     def close(self, say_offline: bool = True) -> None:
-        """Say ``offline``, unless the name is another's, goodbye, and end the thread.
+        """Publish ``offline`` (if the name is ours), disconnect, and end the thread.
 
         Waits at most 2 s; a thread that hangs in a name look-up ends by itself.
         """
@@ -116,7 +116,7 @@ class Link:
             self._outbox.close()
 
     def leave(self) -> None:
-        """End without a word and without waiting: another link takes our place."""
+        """End without a message and without waiting: another link takes our place."""
         self._say_offline, self._is_left = False, True
         self._closing.set()
         self._outbox.ring()
@@ -188,7 +188,7 @@ class Link:
             self._works()
 
     def _ended(self, session: Session) -> float:
-        """Tell of a session's end; return the seconds until the next."""
+        """Report a session's end; return the seconds until the next one."""
         reason = session.reason or tr(reasons.ENDED)
         if not self._missing:
             self._missing = True
@@ -235,7 +235,7 @@ class Link:
         )
 
     def _trouble(self, reason: str) -> None:
-        """Tell people once until it works again."""
+        """Report a reason once until the broker works again."""
         if reason not in self._troubles and len(self._troubles) < len(BACK_OFF):
             self._troubles.add(reason)
             text = tr(

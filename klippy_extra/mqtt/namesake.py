@@ -1,4 +1,4 @@
-"""Another printer with our name at the same broker: which of the two stays. Pure."""
+"""Decides which of two printers with the same name at a broker keeps it. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ INSIST_EVERY = 1.0  # seconds between two answers to a false `offline`
 
 
 class Namesake:
-    """What is retained under our name by somebody else.
+    """The retained messages of another printer with our name.
 
     Of two that come at the same time the one with the lower uuid stays, so that both
     decide alike. *clock* is the reactor's, in seconds.
@@ -25,7 +25,7 @@ class Namesake:
         self._defended_at = self._insisted_at = -DEFEND_EVERY
 
     def forget(self) -> None:
-        """The connection is lost: what was retained comes again with the next one."""
+        """The connection is lost: retained messages come again with the next one."""
         self._info, self._availability = None, b""
 
     @property

@@ -24,7 +24,7 @@ _RELEASE = ""  # no topic is empty
 
 
 class Outbox:
-    """Deques and a bell, whose operations are atomic, and what waits for a broker."""
+    """Deques and a bell with atomic operations, and messages that wait for a broker."""
 
     def __init__(self) -> None:
         self._messages: collections.deque[Message] = collections.deque()
@@ -41,7 +41,7 @@ class Outbox:
             self.ring()
 
     def release(self, connection: int) -> None:
-        """Say that the snapshot is out: what was kept may follow."""
+        """The snapshot has been sent: the kept messages may follow."""
         self._messages.append(Message(_RELEASE, b"", False, False, connection))
         self.ring()
 
@@ -77,7 +77,7 @@ class Outbox:
         return None, released
 
     def keep(self, messages: Iterable[Message]) -> None:
-        """Keep what the broker did not acknowledge, before what was kept already."""
+        """Keep messages that the broker did not acknowledge, before the kept ones."""
         later = list(self._kept)
         self._kept.clear()
         for message in [*(each for each in messages if each.keep), *later]:

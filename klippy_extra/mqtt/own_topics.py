@@ -39,7 +39,7 @@ class OwnTopics:
         )
 
     def inbound(self, clear: Sequence[str]) -> Topics:
-        """Return the same by what each topic is for."""
+        """Return the same topics by their purpose."""
         return Topics(
             base=self._base,
             info=self.of("info"),

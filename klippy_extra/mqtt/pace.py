@@ -1,4 +1,4 @@
-"""How fast the link's thread reads. Pure.
+"""Limits how fast the link's thread reads. Pure.
 
 A thread that works without a rest keeps Python from Klipper's reactor, whatever it
 works on. So what the broker sends is read at a bounded pace; the rest waits in the
@@ -28,7 +28,7 @@ class Pace:
         self._left -= 1.0 + size / SMALL
 
     def rest(self) -> float:
-        """Seconds for which nothing is to be read."""
+        """Return the seconds for which nothing is to be read."""
         self._fill()
         return max(0.0, -self._left / A_SECOND)
 

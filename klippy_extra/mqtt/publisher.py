@@ -1,7 +1,7 @@
-"""What goes to the broker and in which order, and what comes from it.
+"""Decides which messages go to the broker, and in which order.
 
-Lives on the reactor; the link's thread does the waiting. Messages of a snapshot are
-made one by one when their turn has come, so that no turn of the reactor is long.
+It runs on the reactor; the link's thread waits for the broker. Messages of a snapshot
+are made one by one when their turn has come, so that no turn of the reactor is long.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class Sight(NamedTuple):
-    """What the publisher may ask the printer for; messages come with their `seq`."""
+    """The printer, as the publisher reads it; messages come with their `seq`."""
 
     info: Callable[[], Info]
     tasks: Sequence[str]
@@ -57,7 +57,7 @@ class Sight(NamedTuple):
 
 
 class Published(NamedTuple):
-    """What may be retained at the broker under a name: what the store remembers."""
+    """The topics that may be retained under a name, as the store remembers them."""
 
     base: str = ""
     printer: str = ""
@@ -118,7 +118,7 @@ class Publisher:
 
     @property
     def silent(self) -> bool:
-        """Whether the name is somebody else's, who has its topics then."""
+        """Whether the name, and with it the topics, are another printer's."""
         return self._silent
 
     @silent.setter
@@ -127,7 +127,7 @@ class Publisher:
         if self._intake is not None:
             self._intake.silent = silent
 
-    # What the intake calls.
+    # For the intake.
 
     @property
     def handlers(self) -> intake.Handlers:
@@ -287,7 +287,7 @@ class Publisher:
             self._put("availability", ONLINE)
 
     def _seen(self, info: Info) -> None:
-        """Somebody's info under our name: ours, or another printer's."""
+        """Take an info under our name: it is ours, or another printer's."""
         if not self._namesake.take(info) or not self.live or self.silent:
             return
         if self._namesake.goes_first(info):
@@ -297,7 +297,7 @@ class Publisher:
             self._snapshot()
 
     def _spare(self, topic: str, info: Info) -> None:
-        """Clear nothing of a name that another printer has taken meanwhile."""
+        """Do not clear topics of a name that another printer has taken meanwhile."""
         if self._namesake.is_other(info):
             name = topic[: -len("info")]
             self.clear = [each for each in self.clear if not each.startswith(name)]
@@ -313,7 +313,7 @@ class Publisher:
         self.silent = True
         self._queue.clear()
         self._announcements.stop()
-        # What only we had must not stay under the other's name.
+        # Topics that only we had must not stay under the other printer's name.
         if self.live:
             mine = set(self._sight.tasks) - set(other.tasks)
             topics = [self.topics.of("task", task) for task in sorted(mine)]

@@ -1,6 +1,6 @@
-"""Why a connection fails, in words that name the option to look at. Pure.
+"""Explains why a connection fails, and names the option to check. Pure.
 
-What a person reads is a complete sentence. "Unspecified error" never is.
+People get complete sentences, never "Unspecified error".
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ UNKNOWN = mark("it does not say why")
 
 
 def reason(code: int) -> str:
-    """What a reason code says, as the end of a sentence."""
+    """Return the meaning of a reason code, as the end of a sentence."""
     return tr(REASONS.get(code, UNKNOWN))
 
 
@@ -71,7 +71,7 @@ def silent(broker: Broker) -> str:
 
 
 def explain(error: BaseException, broker: Broker) -> str:
-    """Why connecting failed, as the end of a sentence that names the broker."""
+    """Return why connecting failed, as the end of a sentence that names the broker."""
     names = {each.__name__ for each in type(error).__mro__}
     text = str(getattr(error, "verify_message", "") or error)
     if "SSLCertVerificationError" in names:

@@ -24,7 +24,7 @@ FAREWELL_WITHIN = 1.0  # seconds
 
 
 class Listener(NamedTuple):
-    """Whom a session tells, in the link's thread."""
+    """Callbacks of a session, in the link's thread."""
 
     welcome: Callable[[], None]
     receive: Callable[[str, bytes, bool], None]
@@ -32,7 +32,7 @@ class Listener(NamedTuple):
 
 
 class Knowledge:
-    """What connections have taught about a broker."""
+    """The limits of a broker that earlier connections have shown."""
 
     def __init__(self) -> None:
         self.allowed = Allowed()
@@ -86,7 +86,7 @@ class Session:
 
     @property
     def lived(self) -> float:
-        """Seconds since all was subscribed."""
+        """Return the seconds since all filters were subscribed."""
         return 0.0 if self.ready_at is None else time.monotonic() - self.ready_at
 
     def run(
@@ -121,7 +121,7 @@ class Session:
 
     def _finish(self) -> None:
         self._outbox.keep(self._unacknowledged.values())
-        # Without a goodbye, so that the broker tells our last will.
+        # Without DISCONNECT, so that the broker publishes our last will.
         connection = self._client.socket()
         if connection is not None:
             connection.close()
@@ -139,7 +139,7 @@ class Session:
         self._most = self._knowledge.allowed.in_flight
 
     def explain(self, error: BaseException) -> str:
-        """Why it failed, as the end of a sentence."""
+        """Return why it failed, as the end of a sentence."""
         if isinstance(error, TimeoutError) and not self.is_greeted:
             connected = self._client.socket() is not None
             return (
@@ -171,7 +171,7 @@ class Session:
             client.loop_write()
 
     def _flush(self) -> None:
-        """Hand to paho what the reactor has put out for this connection."""
+        """Hand paho the reactor's messages for this connection."""
         while len(self._unacknowledged) < self._most:
             message, self._released = self._outbox.take(self._number, self._released)
             if message is None:
@@ -269,7 +269,7 @@ class Session:
         self._subscribe()
 
     def _refused(self, name: str, code: int) -> None:
-        """Go on without a subscription; it costs what it was for."""
+        """Go on without a subscription; only its own purpose is lost."""
         exact = self._subscriptions.instead.get(name)
         if exact:
             known = self._knowledge.allowed

@@ -1,4 +1,4 @@
-"""What is subscribed to at the broker."""
+"""The topic filters of a connection, in their order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Mapping, NamedTuple, Sequence
 
 
 class Subscriptions(NamedTuple):
-    """What is subscribed to; *first* comes before *then*.
+    """The filters to subscribe to; *first* comes before *then*.
 
     *instead* has topics for a wildcard that a broker does not take.
     """

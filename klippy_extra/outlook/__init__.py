@@ -1,1 +1,1 @@
-"""What lies ahead: which tasks the print that runs, or a file, will make due."""
+"""Predicts which tasks the running print, or a file, will make due."""

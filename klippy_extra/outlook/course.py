@@ -1,4 +1,4 @@
-"""The print that runs: what its file says, what it will make due, what it made due."""
+"""Follows the running print: its file's prediction, and the tasks that come due."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from .policy import Policy
 
     class Looking(Protocol):
-        """What is known of a task's section."""
+        """The options of a task's section."""
 
         label: str
         at_print_start: Policy
 
 
 UNDER_WAY = ("printing", "paused")
-EVERY = 1.0  # seconds between two looks at the print
+EVERY = 1.0  # seconds between two polls of the print
 TOLD_AFTER = 5  # looks: until then MAINTENANCE_CHECK tells what lies ahead
 ENDS_AFTER = 10  # looks: by then each task was examined after the last moves
 TOGETHER = 8  # tasks that are held against a print in one turn of the reactor
@@ -37,7 +37,7 @@ HOUR = 3600.0
 
 
 class Outlook:
-    """Holds a file's prediction against the tasks. Changes nothing."""
+    """Compares a file's prediction with the tasks. Changes nothing."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Outlook:
     def passings(
         self, prediction: Prediction, rest: Callable[[], None], every: bool = False
     ) -> list[passing.Passing]:
-        """What the print makes due, of the tasks that look ahead, or of *every* one.
+        """Return tasks that a print makes due: *every* one, or those that look ahead.
 
         *rest* is called between some tasks, and may let others have their turns.
         """
@@ -92,7 +92,7 @@ class Outlook:
 
 
 class Course:
-    """Follows the printer's file. Reactor only.
+    """Follows the file that is printed. Reactor only.
 
     *wall* is the clock of the house; *changed* follows when `job` is another one.
     """
@@ -114,7 +114,7 @@ class Course:
         self._say = say
         self._changed = changed
         self.job: Job | None = None
-        self.has_told = False  # what lies ahead of the print that runs
+        self.has_told = False  # the tasks that the running print will make due
         self._prediction: Prediction | None = None  # of the print that runs
         self._due_before: set[str] = set()
         self._begun: Mapping[str, object] = {}  # by task: where its counting began
@@ -205,7 +205,7 @@ class Course:
         return Ahead(each.task, label, each.meter, after, at, each.about)
 
     def _follow(self) -> None:
-        """Tell what lies ahead, and leave out what came due or was done meanwhile."""
+        """Report the tasks ahead, without those that are due or done meanwhile."""
         job, prediction = self.job, self._prediction
         if job is None or prediction is None:
             return
@@ -228,7 +228,7 @@ class Course:
             self._say(sentences.reminder(text))
 
     def _end(self) -> None:
-        """Tell what became due by the print that has ended."""
+        """Report the tasks that the ended print made due."""
         self._ended_for, self.has_told = 0, False
         if self.job is None:
             return

@@ -1,4 +1,4 @@
-"""What the log tells of a task: when it is really done, and what follows. Pure."""
+"""Learns from a task's log when it is really done, and suggests a threshold. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..contract import BROKEN, GOOD, Entry, Habit, Suggestion
 from ..language import mark, tr
 from ..ledger.records import Plan, Record, threshold
 
-KEPT = 10  # completions that a habit is made of
+KEPT = 10  # completions from which a habit is taken
 LAST = 3  # that must agree, or must all be good
 AGREE = 0.1  # by which share of their median the last ones may differ
 WORTH = 0.1  # by which share of the threshold a suggestion must differ
@@ -20,7 +20,7 @@ LONGER, SHORTER = 1.2, 0.8  # after good ones, and after a broken one
 
 
 class Completion(NamedTuple):
-    """What was used of each limit between two completions, and how it was then."""
+    """The use of each limit between two completions, and the condition of the part."""
 
     used: Mapping[str, float]
     condition: str
@@ -75,7 +75,7 @@ def learnt(
 
 
 def habit(name: str, most: float, done: Sequence[Completion]) -> Habit | None:
-    """How much of one limit is used when its task is done."""
+    """How much of one limit is used when the task is done."""
     uses = [each.used[name] for each in done if name in each.used]
     if not uses:
         return None
@@ -99,7 +99,7 @@ def habit(name: str, most: float, done: Sequence[Completion]) -> Habit | None:
 def suggestion(
     habit: Habit, most: float, unit: str, done: Sequence[Completion]
 ) -> Suggestion | None:
-    """What the threshold *most* should be instead, and why."""
+    """Return a better threshold than *most*, and the reason."""
     uses = [each.used[habit.meter] for each in done if habit.meter in each.used]
     conditions = [each.condition for each in done[:LAST]]
     before = wording.quantity(most, unit)
@@ -142,7 +142,7 @@ def rounded(amount: float, unit: str) -> float:
 
 
 def sentences(habit: Habit, unit: str) -> list[str]:
-    """What a habit is, for people."""
+    """Return sentences about a habit, for people."""
     usual = wording.quantity(rounded(habit.median, unit), unit)
     if habit.times == 1:
         texts = [tr("Between the last two times, {usual} were used.", usual=usual)]

@@ -1,4 +1,4 @@
-"""What the tasks have learnt from their log and from the last weeks. Reactor only."""
+"""Habits and forecasts of tasks, from their log and the last weeks. Reactor only."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Forecast(NamedTuple):
 
 
 class Learning:
-    """Remembers what it has worked out, until something new happens to the task.
+    """Keeps its results until something new happens to the task.
 
     *log* returns the newest entries of a task's log; *wall* is the clock of the house.
     """
@@ -75,7 +75,7 @@ class Learning:
     # Forecasts
 
     def forecast(self, task: str, view: View) -> Forecast | None:
-        """When a task that is not due will be, by the weekdays where they are known."""
+        """Return when a task will be due, by the weekdays if they are known."""
         plan = self._book.plans[task]
         pairs = zip(plan.limits, view.limits)
         spans = [self._span(limit, held) for limit, held in pairs]
@@ -91,7 +91,7 @@ class Learning:
         return Forecast(*map(_to_the_hour, (due, first, last)))
 
     def _span(self, limit: Limit, held: Held) -> tuple[weekdays.Span, bool] | None:
-        """When a limit is reached, and whether that has a span."""
+        """Return when a limit is reached, with a span or without one."""
         now, key = self._wall(), limit.counter.key
         if held.remaining <= 0.0 or key == CALENDAR:
             at = now + max(0.0, held.remaining) * HOUR

@@ -1,4 +1,4 @@
-"""Which tasks a print of so many hours and metres will make due. Pure."""
+"""Computes which tasks a print of some hours and metres will make due. Pure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ..ledger.ledger import Ledger
 from ..ledger.records import CALENDAR, Counter, Limit, threshold
 from .slicers import Prediction
 
-# What passes at least as fast as a print's own hours.
+# Meters that grow at least as fast as the hours of a print.
 HOURS = ("print_time", "busy_time", "power_on", CALENDAR, "moonraker_print_time")
 METRES = ("filament", "moonraker_filament")
-# What a print needs in proportion to its hours, as the last weeks have shown.
+# Meters that grow in proportion to the hours, at the rate of the last weeks.
 BY_HABIT = ("travel_", "extruded")
 _TOOL = re.compile(r"(?:tool |T)(\d+)\Z")
 LEAST_KNOWN = 20.0  # hours of printing that a proportion is taken from
@@ -26,7 +26,7 @@ class Passing(NamedTuple):
     share: float  # of the print, 0 to 1
     remaining: float  # of that limit, in its unit
     unit: str
-    about: bool = False  # whether it is taken from what prints needed lately
+    about: bool = False  # whether it is estimated from recent prints
 
 
 def amounts(prediction: Prediction, meters: Mapping[int, str]) -> dict[str, float]:

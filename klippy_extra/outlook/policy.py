@@ -1,4 +1,4 @@
-"""What happens at a print's start: for what is due, and for what will be. Pure."""
+"""The option `at_print_start`: the action for due tasks, and for those ahead. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Policy(NamedTuple):
 
 
 def parse(text: str, default: Policy) -> Policy:
-    """Read the option; what it does not say is as in *default*.
+    """Read the option; parts that it leaves out are as in *default*.
 
     Raises ValueError with what is wrong, and with the fix.
     """

@@ -1,4 +1,4 @@
-"""Reads what a slicer wrote into a file, in a thread: disks may be slow."""
+"""Reads a slicer's comments from a file, in a thread because disks may be slow."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Post = Callable[[Callable[[], None]], None]
 
 
 class Reading(NamedTuple):
-    """What a file says, or why it could not be read, as a sentence."""
+    """A file's prediction, or a sentence why it could not be read."""
 
     prediction: Prediction = Prediction()
     problem: str = ""
 
 
 class Reader:
-    """Reads files; *post* brings what they say to the reactor."""
+    """Reads files; *post* brings the results to the reactor."""
 
     def __init__(self, post: Post) -> None:
         self._post = post

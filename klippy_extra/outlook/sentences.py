@@ -1,4 +1,4 @@
-"""What lies ahead, in sentences for people. Pure."""
+"""Sentences for people about the tasks ahead. Pure."""
 
 from __future__ import annotations
 

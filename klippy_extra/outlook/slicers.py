@@ -1,4 +1,4 @@
-"""What a slicer writes of a print into its file, as comments. Pure.
+"""Reads the comments in which slicers predict a print. Pure.
 
 ================  ==========================================  =======================
 slicer            time                                        filament
@@ -24,12 +24,12 @@ MM, M = 0.001, 1.0  # metres
 LONGEST = 10_000.0  # hours: what is more is no print
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d*)?)s)?\Z")
 _LENGTH = re.compile(r"(\d+(?:\.\d*)?)(mm|m)?\Z")
-# What CuraEngine writes when it runs without Cura, before it knows anything.
+# CuraEngine writes this if it runs without Cura: it knows no time yet.
 _UNKNOWN_TO_CURA = ("6666", "0m")
 
 
 class Prediction(NamedTuple):
-    """What a slicer says of a print: hours of printing, and metres by tool."""
+    """A slicer's prediction of a print: hours of printing, and metres by tool."""
 
     hours: float | None = None
     by_tool: tuple[float, ...] = ()

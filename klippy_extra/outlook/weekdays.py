@@ -1,4 +1,4 @@
-"""When so much will be used, by the weekdays of the last weeks. Pure."""
+"""Forecasts when an amount will be used, by the weekdays of the last weeks. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Point = Tuple[float, float]  # UNIX seconds, and a counter's reading
 
 
 class Profile(NamedTuple):
-    """What was used on a Monday, and so on, and how much the weeks differ."""
+    """The use of each weekday, and how much the weeks differ."""
 
     by_weekday: tuple[float, ...]
     spread: float  # the standard deviation of a week
@@ -74,7 +74,7 @@ def span(profile: Profile, now: float, remaining: float) -> Span | None:
 
 
 def _reached(profile: Profile, now: float, use: float) -> float:
-    """The moment when *use* is used up, day by day."""
+    """Return the moment when *use* is used up, day by day."""
     weeks = int(use // profile.mean)
     left = use - weeks * profile.mean
     when = _local(now) + timedelta(days=weeks * WEEK)

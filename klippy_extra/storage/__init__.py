@@ -1,1 +1,1 @@
-"""What must survive a restart, a power cut and a bad disk."""
+"""The store: documents and the log survive restarts, power cuts and bad disks."""

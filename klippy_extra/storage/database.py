@@ -57,7 +57,7 @@ BACKUP_USED = mark("The last good backup is used.")
 
 
 class Contents(NamedTuple):
-    """What a file holds. *bad* names the documents that make no sense."""
+    """The contents of a file. *bad* names the documents that are not valid."""
 
     documents: dict[str, Any]
     log: list[Entry]  # newest first
@@ -172,7 +172,9 @@ def _fault(path: Path) -> str:
                 return tr(
                     "was written by a newer version (format {format})", format=version
                 )
-            if version == 0:  # what a power cut leaves of a file not yet written
+            if (
+                version == 0
+            ):  # a power cut may leave this of a file that was not written yet
                 return tr(_EMPTY)
             verdict = database.execute("PRAGMA quick_check").fetchone()[0]
             if verdict != "ok":
@@ -249,7 +251,7 @@ def set_documents_aside(database: sqlite3.Connection, names: Sequence[str]) -> N
 
 
 def from_backup(path: Path, names: Sequence[str]) -> dict[str, Any]:
-    """Return these documents as the last good backup has them, as far as it does."""
+    """Return these documents from the last good backup, as far as it has them."""
     backup = backup_of(path)
     if not (names and backup.exists() and is_whole(backup)):
         return {}

@@ -1,4 +1,4 @@
-"""What the documents of a store must look like: one that does not is set aside. Pure.
+"""Checks the documents of a store; one that is not valid is set aside. Pure.
 
 A document that was written by a newer version and is not known here passes.
 """

@@ -1,4 +1,4 @@
-"""What a life starts from. Values only."""
+"""The values that are loaded from the store at start."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Read = Callable[["list[Entry] | None"], None]
 
 
 class Loaded(NamedTuple):
-    """What was on disk, and what is wrong, in sentences or ""."""
+    """The contents of the disk, and its faults as sentences or ""."""
 
     documents: dict[str, Any]
     log: list[Entry]  # newest first
-    problem: str = ""  # what was done about a bad file or document; said once
+    problem: str = ""  # how a bad file or document was repaired; reported once
     refusal: str = ""  # why nothing can be written at present
     known: bool = True  # False: what the disk holds could not be read

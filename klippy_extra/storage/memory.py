@@ -1,4 +1,4 @@
-"""What must survive, as the reactor sees it: documents, the log, and `seq`."""
+"""The store for the reactor: documents, the log, and `seq`, without waiting."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NAMESPACE = uuid.UUID(
 
 
 class Memory:
-    """The store, with what the reactor must know of it without asking.
+    """The store, with a copy of the data that the reactor reads without waiting.
 
     *who* tells another Klippy which one has the store. ``report`` is told the problem
     with saving, as a sentence, and "" when there is none any more; ``say`` gets what
@@ -83,7 +83,7 @@ class Memory:
         if loaded.problem:
             self.lost(loaded.problem)
         if loaded.refusal:
-            # What the last life could not save either may have been published.
+            # Numbers that the last life could not save may have been published, too.
             self._leap()
             self._refused(loaded.refusal)
 
@@ -131,7 +131,7 @@ class Memory:
         self._seq = max(self._seq + SEQ_LEAP, int(self._wall() * 1000.0))
 
     def _refused(self, why: str) -> None:
-        """Writing does not work, or works again."""
+        """Take a report: writing does not work, or works again."""
         text, moment = "", wording.moment(self._wall())
         if why and isinstance(self._store, Nowhere):
             text = tr(
@@ -161,7 +161,7 @@ class Memory:
         self._problem = text
 
     def _late(self, loaded: Loaded) -> None:
-        """The store has opened: its documents are what a life should start from."""
+        """The store has opened late: join with its documents."""
         self._log.extend(loaded.log)
         mine = self._seq
         self._learn(loaded._replace(log=[]))
@@ -196,7 +196,7 @@ class Memory:
         return fresh
 
     def correct(self, documents: dict[str, Any], moves: Sequence[Move]) -> None:
-        """Save what was put right, and give these entries of the log another time."""
+        """Save the corrected records, and give these log entries another time."""
         times = {move.row: move.time for move in moves}
         for number, entry in enumerate(self._log):
             row = (entry.time, entry.task, entry.event)

@@ -1,4 +1,4 @@
-"""The store of a life that can have none: everything is kept in memory only."""
+"""Takes the place of a store that cannot be used: keeps data in memory only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .loaded import Loaded, Post, Read, Then
 
 
 class Nowhere:
-    """Takes what a `Store` takes, and answers that it is not saved. *why* says why."""
+    """Has the methods of `Store`, and answers with *why* nothing is saved."""
 
     def __init__(self, post: Post, why: str) -> None:
         self._post = post

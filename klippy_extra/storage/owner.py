@@ -1,4 +1,4 @@
-"""Which Klippy has a store: a lock that the kernel frees when its process ends."""
+"""A lock of the Klippy that uses a store. The kernel frees it when the process ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..language import tr
 
-MOST = 4096  # bytes of what a holder says of itself
+MOST = 4096  # bytes of a holder's description
 _HELD = (errno.EWOULDBLOCK, errno.EACCES)
 
 

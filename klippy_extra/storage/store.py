@@ -1,4 +1,4 @@
-"""What must survive: JSON documents and the log, in SQLite, in a thread of their own.
+"""Keeps JSON documents and the log in SQLite, in a thread of its own.
 
 The reactor hands over values and is told when they are on disk; it never waits.
 """
@@ -71,7 +71,7 @@ class Store:
         self._waiting: list[_Save] = []  # not on disk yet
         self._refusal = ""  # why the disk refuses, as it was told
         self._opened = False  # the file was opened for writing in this life
-        self._unread = False  # what the file holds is not known to this life
+        self._unread = False  # the file's contents have not been read in this life
         self._held_since: float | None = None  # its contents are with the reactor
         self._copied = time.monotonic()
 
@@ -212,7 +212,7 @@ class Store:
 
     def _take(self, job: Any) -> None:
         if isinstance(job, _Release):
-            # What was counted from nothing must not replace what was there.
+            # Counts that began at zero must not replace the stored ones.
             self._waiting = [save._replace(documents={}) for save in self._waiting]
             self._waiting.append(_Save(job.documents, (), None))
             self._held_since, self._unread = None, False
@@ -254,7 +254,7 @@ class Store:
         self._waiting = []
 
     def _refused(self, why: str) -> None:
-        """Tell whoever waits, once; the values stay until they are on disk."""
+        """Report the reason once; the values wait until they are on disk."""
         if why != self._refusal:
             self._post(functools.partial(self._on_refusal, why))
         self._refusal = why

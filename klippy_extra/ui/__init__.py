@@ -1,1 +1,1 @@
-"""What people see and press: dialogs, the display's line, and the question."""
+"""G-code commands, endpoints, dialogs and reminders for people."""

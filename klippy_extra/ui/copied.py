@@ -1,4 +1,4 @@
-"""The question whether this printer is a copy of another: a copied card, most often."""
+"""Asks whether this printer is a copy of another, most often by a copied card."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Copied:
         self._report, self._settle = report, settle
         self._here: Machine | None = None
         self.is_open = False  # nobody has answered yet, and nothing is published
-        self._text = TEXT  # what the open question says
+        self._text = TEXT  # the text of the open question
         self._is_taken = False  # it is about a connection that is taken over
         self._is_answered = False
         gcode: Gcode = printer.lookup_object("gcode")
@@ -57,7 +57,7 @@ class Copied:
         )
 
     def compare(self, documents: Mapping[str, Any], publishes: bool) -> None:
-        """Look whose store this is. Without a broker nobody is mistaken for another."""
+        """Compare the machine with the store's. Without a broker a copy is harmless."""
         self._here = here()
         known = Machine.of(documents.get("machine") or {})
         self.is_open = publishes and self._here.is_other(known)
@@ -78,7 +78,7 @@ class Copied:
         guarded(self._show, "the question of a copy")()
 
     def documents(self, publishes: bool) -> dict[str, Any]:
-        """What the store is to remember of this machine."""
+        """Return the document of this machine for the store."""
         if self._here is None or self.is_open or not publishes:
             return {}
         return {"machine": self._here._asdict()}

@@ -12,12 +12,13 @@ from ..guard import guarded
 from ..klipper_objects import Gcode, Printer
 from .prompts import END
 
-OPEN = 600.0  # seconds for which a dialog is taken to be open: some close silently
+# Seconds after which a dialog counts as closed, since some screens close silently.
+OPEN = 600.0
 STALE_AFTER = 2.0  # seconds from the start until what an earlier life left is closed
 
 
 class Dialogs:
-    """Knows which dialog is open, by a key of whoever shows it."""
+    """Knows which dialog is open, by the key under which it was shown."""
 
     def __init__(self, printer: Printer) -> None:
         self._reactor = printer.get_reactor()
@@ -41,7 +42,7 @@ class Dialogs:
 
     @property
     def key(self) -> str:
-        """Whose dialog is open, or ""."""
+        """Return the key of the open dialog, or ""."""
         if self._key and self._reactor.monotonic() - self._since > OPEN:
             self._key = ""
         return self._key
@@ -58,7 +59,7 @@ class Dialogs:
         self._say(lines)
 
     def close(self, key: str = "") -> None:
-        """Close the dialog of *key*, or whichever there may be."""
+        """Close the dialog of *key*, or any dialog."""
         if not key or key == self._key:
             self._key, self._closed = "", None
             self._say([END])

@@ -1,4 +1,4 @@
-"""The one line of the display (M117), cleared while it still says what we wrote."""
+"""The display's one line (M117), which is cleared only if it still has our text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Display:
         self._later(lambda: f"M117 {self._ours}" if self._ours else "")
 
     def clear(self) -> None:
-        """Clear the line, unless somebody else has written meanwhile."""
+        """Clear the line, unless another text has replaced ours meanwhile."""
         ours, self._ours = self._ours, ""
         if ours:
             self._later(lambda: "M117" if self._shown() == ours else "")

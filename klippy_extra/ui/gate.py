@@ -1,4 +1,4 @@
-"""MAINTENANCE_CHECK: what is due, and what a print will make due, by what it says."""
+"""MAINTENANCE_CHECK: checks due tasks, and those that a print will make due."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Gate:
             self._print_start.check(gcmd, due, self._ahead(gcmd, running))
 
     def _due(self, gcmd: GcodeCommand, running: Running) -> dict[str, list[str]]:
-        """What is due, in sentences, by what is to happen then."""
+        """Return sentences about due tasks, by the action that follows."""
         running.upkeep.count_now()
         board = running.upkeep.board
         name = self._name(gcmd)
@@ -69,7 +69,7 @@ class Gate:
     # Ahead
 
     def _ahead(self, gcmd: GcodeCommand, running: Running) -> dict[str, list[str]]:
-        """What the print that starts will make due, by what is to happen then."""
+        """Return sentences about tasks that this print will make due, by the action."""
         course, outlook = running.course, running.course.outlook
         card = self._printer.lookup_object("virtual_sdcard", None)
         path = course.file()
@@ -93,7 +93,7 @@ class Gate:
         return ahead
 
     def _foretell(self, gcmd: GcodeCommand, running: Running, file: str) -> None:
-        """Tell what is due, and what a file would make due of every task."""
+        """Tell which tasks are due, and which of all tasks a file would make due."""
         path = self._path(gcmd, file)
         reading = self._read(running, path)
         lines = [text for texts in self._due(gcmd, running).values() for text in texts]

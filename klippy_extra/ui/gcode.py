@@ -1,4 +1,4 @@
-"""The G-code commands: parameters in, full sentences out.
+"""The G-code commands: they read parameters and answer in full sentences.
 
 A wrong parameter is an error that names it; nothing is ever taken silently for
 something else.
@@ -68,7 +68,7 @@ class Console:
         self._reminders.say(text)
 
     def entry(self, name: str, handler: Handler) -> Callable[[GcodeCommand], None]:
-        """Let Klipper call *handler*, from which nothing but an answer escapes."""
+        """Wrap *handler* for Klipper: only an error for the user escapes."""
         return guarded(
             self._with_upkeep(handler),
             name,
@@ -135,7 +135,7 @@ class Console:
         gcmd.respond_info("\n".join(lines + wording.details(state)))
 
     def learn(self, gcmd: GcodeCommand, running: Running) -> None:
-        """Tell what a task has learnt from the log, or set what it suggests."""
+        """Tell the habits of a task from its log, or set the suggested threshold."""
         if parameters.flag(gcmd, "SET"):
             self.order(gcmd, running, Command("learn"))
             return
@@ -246,7 +246,7 @@ class Console:
                 meter = upkeep.counting.move(name, by)
                 text = tr("{meter} counts {amount} more.", meter=meter, amount=by)
         except ValueError as error:
-            # An error would end a print over a macro that counts for nobody.
+            # An error would end a print because of a macro whose count no task uses.
             if not self._reminders.busy(self._reactor.monotonic()):
                 raise gcmd.error(str(error)) from None
             text = str(error)

@@ -10,7 +10,7 @@ from ..klipper_objects import Printer, Webhooks
 from ..language import tr
 
 TOGETHER = 5.0  # seconds: what is reminded of together is one note
-METHOD = "notify"  # what Moonraker's notifier registers in Klippy
+METHOD = "notify"  # the method that Moonraker's notifier registers in Klippy
 
 
 class Notes:

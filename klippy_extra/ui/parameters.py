@@ -1,4 +1,4 @@
-"""What stands behind a G-code command, read, or refused with an error that names it."""
+"""Reads the parameters of a G-code command; an error names the wrong one."""
 
 from __future__ import annotations
 

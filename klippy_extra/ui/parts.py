@@ -39,7 +39,7 @@ class Links(NamedTuple):
     printer: str  # this one's slug
 
     def of(self, task: str) -> str:
-        """Return what opens a task or a part; "" where nobody told the page."""
+        """Return the link to a task or a part; "" if the page's address is unknown."""
         return f"{self.page}#/task/{self.printer}/{task}" if self.page else ""
 
 
@@ -123,7 +123,7 @@ class Parts:
         gcmd.respond_info("\n".join(lines))
 
     def _link(self, part: Task, wants_code: bool) -> list[str]:
-        """Tell where the part's page is, and let its QR code be written."""
+        """Tell the link to the part's page, and have its QR code written."""
         link = self._links.of(part.slug)
         if wants_code and link:
             self._export.write_code(link, part.slug, self._console.say)

@@ -1,4 +1,4 @@
-"""MAINTENANCE_CHECK in PRINT_START: warn, ask, or refuse where maintenance is due."""
+"""MAINTENANCE_CHECK in PRINT_START: warns, asks, or refuses if a task is due."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class PrintStart:
         return self._question is not None
 
     def check(self, gcmd: GcodeCommand, due: Texts, ahead: Texts) -> None:
-        """Let pass, or raise what ends the macro.
+        """Let the print start, or raise the error that ends the macro.
 
         *due* is what is due now, *ahead* what this print will make due, both by
         what is to happen then.
@@ -96,7 +96,7 @@ class PrintStart:
         else:
             self._question.answer(answer)
 
-    # What happens meanwhile
+    # Events while it waits
 
     def _heard(self, text: str) -> None:
         if self._start is not None:

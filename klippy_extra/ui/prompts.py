@@ -80,7 +80,7 @@ def question(title: str, texts: Sequence[str]) -> list[str]:
 
 
 def notice(title: str, texts: Sequence[str]) -> list[str]:
-    """Return a dialog that only tells."""
+    """Return a dialog with a text and no question."""
     return dialog(title, texts, [], [_close()])
 
 

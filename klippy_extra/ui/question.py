@@ -30,7 +30,7 @@ ENDS = mark("The print is not started: Klipper ends.")
 
 
 class Words(NamedTuple):
-    """How one asks about what is due, or about what will be; marked texts."""
+    """The texts of a question about due tasks, or about those ahead; marked."""
 
     title: str
     intro: str
@@ -73,14 +73,14 @@ class Question:
         self._texts, self._seconds, self._words = texts, seconds, words
         self._bell = self._reactor.completion()
         self._answer = ""
-        self._ended = ""  # why there is nothing to ask any more
+        self._ended = ""  # the reason why the question has ended
         self._without_mutex = False
         now = self._reactor.monotonic()
         self._deadline = now + seconds
         self._show_at: float | None = now + SHOWN_AFTER
         self._count_at = self._awake_at = now
 
-    # What others tell
+    # Events from others
 
     def answer(self, answer: str) -> None:
         self._answer = answer

@@ -1,4 +1,4 @@
-"""How a print start ends in order: said to people, and never as an alarm.
+"""Ends a print start with a message, and without an alarm.
 
 Only an error ends a macro. Klipper shows each as a line with `!!`, and OctoPrint
 answers such a line with an emergency stop. So the lines of our own errors are held

@@ -1,4 +1,4 @@
-"""Reminders where people look: the console, the display and the dialogs of screens."""
+"""Reminders on the console, on the display and as dialogs of screens."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def how_to_set(task: str) -> str:
 
 
 class Reminders:
-    """Tells of what is due: at once, then at the interval, never into a print."""
+    """Reminds of due tasks: at once, then at each interval, never during a print."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Reminders:
         self._dialogs.tidy()
 
     def leave(self) -> None:
-        """Close what is open: nobody else will, when Klipper is gone."""
+        """Close the open dialog: nothing else would, after Klipper has ended."""
         self._waiting.clear()
         if self._dialogs.key:
             self._dialogs.close()
@@ -190,7 +190,7 @@ class Reminders:
             self._dialogs.show(state.task, lines, self._show_next)
 
     def moved(self, fitted: Sequence[str], removed: Sequence[str]) -> None:
-        """Run what the parts' sections say of being fitted and taken off."""
+        """Run the G-code of the parts' sections for being fitted and taken off."""
         for slug in removed:
             self._run_template(slug, self._tasks[slug].templates.on_remove)
         for slug in fitted:

@@ -1,4 +1,4 @@
-"""The start of a print, and whether the printer is still as it was then.
+"""The start of a print, and whether the printer has changed since.
 
 Whoever waits inside a macro with the G-code mutex given back lets others command
 meanwhile: they cancel, pause, and switch heaters off.
@@ -36,10 +36,10 @@ class Start:
         self._homed = self._homed_now()
         self._is_cancelled = False
 
-    # The world
+    # The printer's state
 
     def over(self) -> str:
-        """Why this start is not to go on, as a marked text, or ""."""
+        """Return why this start is not to go on, as a marked text, or ""."""
         if self._printer.is_shutdown():
             return SHUT_DOWN
         if self._is_cancelled or self._open_file() != self._file:
@@ -60,7 +60,7 @@ class Start:
         )
 
     def heard(self, text: str) -> None:
-        """Notice what the console says: a stream's job is cancelled by a word."""
+        """Read the console's output: a stream's job is cancelled by a word in it."""
         if not self._card and CANCEL in text:
             self._is_cancelled = True
 
@@ -68,7 +68,7 @@ class Start:
         """Whether the file's line, or its end, is still being carried out."""
         return self._card is not None and bool(self._card.is_active())
 
-    # What is done to it
+    # Changes
 
     def hold(self) -> None:
         """Let a print that is paused meanwhile be resumed, too.
@@ -93,7 +93,7 @@ class Start:
         if self._card is not None:
             self._card.do_cancel()
 
-    # What is compared
+    # Comparison
 
     def _open_file(self) -> Any:
         if self._card is None:

@@ -77,7 +77,7 @@ class Web:
         )
 
     def _pause(self, request: WebRequest) -> None:
-        """Let others run. Requests are handled in greenlets of their own."""
+        """Let other greenlets run: requests are handled in greenlets of their own."""
         now = self._reactor.monotonic()
         if unharmed(lambda: self._reactor.pause(now)) is None:
             raise request.error(tr(NOT_READY))

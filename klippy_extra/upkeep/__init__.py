@@ -1,1 +1,1 @@
-"""What is counted, how the tasks stand, and what is done about it."""
+"""Counting, the status of the tasks, and the commands to them."""

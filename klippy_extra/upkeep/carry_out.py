@@ -1,4 +1,4 @@
-"""Where commands are carried out: each once in effect, each answered always. Pure."""
+"""Carries out commands: each one once, and each one gets an answer. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .refused import RefusedError
 REMEMBERED = 256  # answers
 LEAST, MOST = 0.001, 1e9  # of a threshold; amounts may be 0
 LONGEST_SNOOZE = 10 * 365 * 24.0  # hours
-# What the log tells of a change.
+# The log's text about a change.
 THRESHOLD_SET = mark("threshold {now}, before {before}")
 WARNING_SET = mark("warning at {now}, before {before}")
 USED_SET = mark("used {now}, before {before}")
@@ -34,7 +34,7 @@ TOLERANCE = 60  # seconds that another machine's clock may be ahead
 
 
 class Change(NamedTuple):
-    """What a command does to a task; *event* is empty where nothing happened."""
+    """The effect of a command on a task; *event* is empty if there is none."""
 
     record: records.Record
     event: str
@@ -50,7 +50,7 @@ class Desk:
         self._book = book
         self._answers: collections.OrderedDict[str, Result] = collections.OrderedDict()
         self._open: set[str] = set()
-        # What a task's threshold should be.
+        # The suggested threshold of a task.
         self.suggestion: Callable[[str], Suggestion | None] = lambda task: None
         for row in answers:
             self._answers[row[0]] = Result(*row)
@@ -125,7 +125,7 @@ class Desk:
     def _used_until(
         self, task: str, command: Command, record: records.Record
     ) -> records.Amounts:
-        """What was used before; of what was done earlier, what was used by then."""
+        """Return the use until the command, or until its earlier time `AT`."""
         used = self._book.used(task)
         if command.command == "done" and command.at is not None:
             kept = self._book.used(task, record)
@@ -351,7 +351,7 @@ def _changed(
     before: dict[str, float],
     after: dict[str, float],
 ) -> str:
-    """What a value was and is, for the log."""
+    """Return an old and a new value as text for the log."""
     was = _listed(limits, {name: before[name] for name in after})
     return tr(what, now=_listed(limits, after), before=was)
 

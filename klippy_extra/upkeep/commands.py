@@ -1,4 +1,4 @@
-"""Commands, from wherever they come: carried out, saved, and then told."""
+"""Carries out commands from every source, saves the changes, and then answers."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 LISTED, MOST_LISTED = 20, 100  # entries of the log in an answer: it is no file
 
-# Commands before which all is counted: what was done until now is the wear of what was
-# there until now, and no wear of what begins with the command.
+# Commands before which the meters are read: the wear until now belongs to the time
+# before the command.
 COUNTED = ("done", "skip", "adjust", "enable", "disable", "fit", "remove", "export")
 
 Tell = Callable[[str], None]
@@ -46,7 +46,7 @@ Saved = Callable[[], None]
 
 
 class Commands:
-    """The desk, with what has to happen around it. Reactor only."""
+    """Gives commands to the desk, then saves and publishes. Reactor only."""
 
     def __init__(self, upkeep: Upkeep, audience: Audience) -> None:
         self._upkeep = upkeep
@@ -123,7 +123,7 @@ class Commands:
         now = upkeep.wall()
         moves = change.moves
         self._apply(task, change)
-        # What was done may be due again at once, and is told again then.
+        # A task that was done may be due again at once; then it is reported again.
         book.records[task], events = book.examine(task, book.view(task, now), now)
         upkeep.learning.take(task, change.entry)
         state = upkeep.numbered(task)

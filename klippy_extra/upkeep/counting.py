@@ -1,4 +1,4 @@
-"""Where what the meters read goes into the ledger, and what of it must survive."""
+"""Adds the meters' readings to the ledger, and stores them together."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NOT_COUNTED = mark("The meter '{meter}' is not counted now, and klippy.log tells
 
 
 class Counting:
-    """Reads the meters of a printer that is ready, and weighs what they count."""
+    """Reads the meters of a printer that is ready, and weighs their amounts."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Counting:
         self._rated_at = book.calendar
 
     def count(self, eventtime: float) -> bool:
-        """Take in what was counted since the last time; whether a job has ended."""
+        """Add the meters' growth to the ledger; return whether a job has ended."""
         self._eventtime = eventtime
         increments = self._sources.poll(eventtime)
         if self._tools is not None:
@@ -110,7 +110,7 @@ class Counting:
         self._take(self._sources.flush(eventtime))
 
     def stop(self, eventtime: float) -> None:
-        """Take in what was really carried out when the printer shut down."""
+        """Add the moves that were really made when the printer shut down."""
         self._take(self._sources.stop(eventtime))
 
     def _take(self, increments: Mapping[str, float]) -> None:
@@ -123,7 +123,7 @@ class Counting:
     def watch_clock(
         self, eventtime: float, entries: Iterable[Entry]
     ) -> Corrections | None:
-        """Put right what was stamped by a clock that has just been set.
+        """Correct times from before the clock was set.
 
         *entries* are those of the log since this was called last.
         """
@@ -188,7 +188,7 @@ class Counting:
         self._book.add_meters(self.meters)
 
     def resume(self, documents: Mapping[str, Any]) -> None:
-        """Go on from what a store holds that was read only now."""
+        """Go on from a store that was read only now."""
         counts = filter(_is_count, self._book.readings)
         self._sources.resume(documents.get("memory") or {}, tuple(counts))
         self._stamps.rebase()
@@ -214,7 +214,7 @@ class Counting:
         }
 
     def report(self) -> dict[str, list[str]]:
-        """Report what is not counted, and return these sentences by task."""
+        """Report the meters that are not counted; return these sentences by task."""
         failing = self._failing
         texts = {task.slug: self._wrong(task) for task in self._tasks.values()}
         for task, sentences in texts.items():
@@ -230,7 +230,7 @@ class Counting:
         return {task: sentences for task, sentences in texts.items() if sentences}
 
     def _wrong(self, task: Task) -> list[str]:
-        """What of a task is not counted, and why, in sentences."""
+        """Return sentences: which meters of a task are not counted, and why."""
         wanted = {limit.counter.meter for limit in task.plan.limits}
         missing = NOT_STARTED if self._sources.not_made else NO_METER
         texts = [

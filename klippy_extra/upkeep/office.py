@@ -1,4 +1,4 @@
-"""Where commands and endpoints find the tasks, and the upkeep once it is running."""
+"""Gives commands and endpoints the tasks, and the running upkeep if there is one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Running(NamedTuple):
-    """What there is while the printer is ready."""
+    """The objects that exist while the printer is ready."""
 
     upkeep: Upkeep
     commands: Commands

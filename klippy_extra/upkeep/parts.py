@@ -1,4 +1,4 @@
-"""What commands do to parts: fitted, taken off, and moved to another printer.
+"""Commands to parts: fit, take off, and move to another printer.
 
 Nothing that a part has is lost or counted twice: an export takes the part away from
 this printer, is made for one other printer, and is taken in there once.
@@ -26,7 +26,7 @@ LEAST = 0.005  # an amount below it is none to a person
 
 
 class Moves(NamedTuple):
-    """What a command changes beside the record of its own part."""
+    """The changes of a command beside the record of its own part."""
 
     plans: Mapping[str, Plan] = {}  # by part: its counters from now on
     records: Mapping[str, Record] = {}  # of parts that made room
@@ -139,7 +139,7 @@ def export(book: Ledger, task: str, command: Command, now: int) -> Any:
                     printer=given,
                 ),
             )
-        # Whoever did not get the first answer gets the same again.
+        # A client that did not get the first answer gets the same one again.
         text = tr("is given to the printer '{printer}'.", printer=given)
         return record, "", text, "", Moves(export=record.export)
     if not to or to == book.rack.printer:

@@ -1,4 +1,4 @@
-"""What does not work at present, for everything that shows it. Pure.
+"""The present problems, for every surface that shows them. Pure.
 
 Each part of the extra reports a problem under its own name, as a complete sentence,
 and clears it when it works again. The reactor's thread alone uses this.
@@ -38,7 +38,7 @@ class Problems:
 
     @property
     def summary(self) -> str | None:
-        """All that is wrong with the printer as a whole; None where nothing is."""
+        """Return the problems of the printer as a whole as one text, or None."""
         return " ".join(self.texts) or None
 
     def task(self, task: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The way to the broker's publisher, which a printer may have, or not yet."""
+"""Passes messages to the publisher, if the printer has one already."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..contract import Event, Result, State, Summary
 
     class Outlet(Protocol):
-        """Who publishes; all of it is cheap and waits for nothing."""
+        """The publisher; its methods never wait."""
 
         @property
         def live(self) -> bool: ...
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Relay:
-    """Hands on to the outlet, or to nobody."""
+    """Passes each call to the outlet, if there is one."""
 
     def __init__(self) -> None:
         self.outlet: Outlet | None = None

@@ -1,4 +1,4 @@
-"""The round from task to task: what happened is saved, published and reminded of.
+"""Goes from task to task, and saves, publishes and reminds of changes.
 
 A little in each turn of the reactor, so that no turn is long.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .upkeep import Upkeep
 
     class Reminding(Protocol):
-        """Who reminds people."""
+        """The reminders, as the rounds call them."""
 
         def busy(self, eventtime: float) -> bool: ...
         def remind(self, book: Ledger, state: State, busy: bool) -> Record: ...
@@ -52,7 +52,7 @@ class Rounds:
         self._round: list[str] = []
 
     def turn(self, eventtime: float) -> float:
-        """Do what is next; return when the next turn is to come."""
+        """Do the next step; return the time of the next turn."""
         upkeep = self._upkeep
         if eventtime - self._rated >= RATES_EVERY:
             self._rated = eventtime
@@ -83,7 +83,7 @@ class Rounds:
         self._round = self._round[share:] + self._round[:share]
 
     def _examine(self, task: str) -> None:
-        """Save, publish and remind of what is new of a task."""
+        """Save, publish and remind of a task's changes."""
         upkeep, book = self._upkeep, self._upkeep.book
         now = upkeep.wall()
         view = book.view(task, now)
@@ -104,7 +104,7 @@ class Rounds:
             outlet.offer(state)
 
     def _publish(self, outlet: Outlet, eventtime: float) -> None:
-        """Publish what is new of the printer as a whole."""
+        """Publish the changes of the printer as a whole."""
         upkeep = self._upkeep
         if not outlet.live:
             self._live_since = None

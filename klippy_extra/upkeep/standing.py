@@ -1,4 +1,4 @@
-"""How the tasks stand, in the contract's words."""
+"""The status of the tasks, as the contract's messages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Board:
         self.job: Callable[[], Job | None] = lambda: None  # the print that runs
 
     def state(self, task: str, seq: int = 0, view: View | None = None) -> State:
-        """How a task stands now, with its numbers as they are published."""
+        """Return a task's state, with its numbers as they are published."""
         now = self._wall()
         made, record = self._tasks[task], self._book.records[task]
         if view is None:
@@ -94,7 +94,7 @@ class Board:
         )
 
     def status(self, task: str) -> dict[str, Any]:
-        """What `get_status` shows of a task: small, since screens subscribe to all."""
+        """Return a task's fields for `get_status`: few, as screens subscribe to all."""
         # Moonraker subscribes to the fields that a status has when it is first read, so
         # a task that nobody has examined yet has all of them, too.
         state = self._latest.get(task) or self.state(task)
@@ -137,7 +137,7 @@ def _learnt(state: State, view: View, learning: Learning) -> State:
 
 
 def _order(state: State) -> tuple[bool, float, float]:
-    """What needs doing first: due, then the earliest forecast, then the fullest."""
+    """Sort by urgency: due, then the earliest forecast, then the fullest."""
     due_at = float("inf") if state.due_at is None else float(state.due_at)
     percent = state.deciding.percent
     if state.status == DUE:

@@ -1,4 +1,4 @@
-"""The parts that count and judge, whole from the moment the printer is ready."""
+"""Joins ledger, counting, board and store of a printer that is ready."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RECORD = "task/"  # before a task's slug, in the name of its document
 
 
 class Upkeep:
-    """What commands, rounds, screens and MQTT work on. Reactor only.
+    """The tasks and their counts, for commands, rounds, screens and MQTT. Reactor only.
 
     *wall* is the clock of the house, in UNIX seconds.
     """
@@ -133,16 +133,16 @@ class Upkeep:
         self.counting.flush(self._reactor.monotonic())
 
     def stop(self) -> None:
-        """Count what was really carried out when the printer shut down."""
+        """Count the moves that were really made when the printer shut down."""
         self.counting.stop(self._reactor.monotonic())
 
     def count_now(self) -> None:
-        """Count what there is: who asks wants to know how it stands now."""
+        """Count up to now, because somebody asks for the present numbers."""
         if self.is_ready:
             self.flush()
 
     def watch_clock(self, eventtime: float) -> None:
-        """Put right what was stamped by a clock that has just been set."""
+        """Correct times from before the clock was set."""
         corrections = self.counting.watch_clock(eventtime, self.memory.fresh())
         if corrections is None:
             return
@@ -183,7 +183,7 @@ class Upkeep:
         return self.book.records[task].enabled
 
     def numbered(self, task: str) -> State:
-        """How a task stands, as the next message about it."""
+        """Return a task's state as its next message, with a new `seq`."""
         return self.board.state(task, self.memory.next_seq())
 
     def sum_up(self) -> None:
@@ -209,7 +209,7 @@ class Upkeep:
         return {RECORD + task: self.book.records[task].document() for task in tasks}
 
     def documents(self) -> dict[str, Any]:
-        """All that can change. A task's start belongs to the meters' readings."""
+        """Return all documents. A task's start belongs together with the readings."""
         documents = self.counting.documents()
         documents["answers"] = self.desk.answers()
         documents.update(self.records(self.book.records))

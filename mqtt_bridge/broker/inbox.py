@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 FULL = 64 << 20  # bytes; beyond it the link stops reading, and TCP tells the broker
 OVERHEAD = 250  # bytes of memory for a message beside its payload
-PORTION = (
-    100  # states read at once, so that neither commands nor states wait for a flood
-)
+# States read at once, so that neither commands nor states wait for a flood.
+PORTION = 100
 CALLS = 200  # calls read at once, so that the broker does not wait for a flood of them
 
 

@@ -32,9 +32,8 @@ class Presence:
         self._next = 0.0  # when we publish our state again; 0: now
         self._since: float | None = None  # when we began to publish this state
         self._heard = b""
-        self._heard_at: float | None = (
-            None  # None: no connection on which its messages arrive
-        )
+        # None: there is no connection on which its messages arrive.
+        self._heard_at: float | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Presence | None:

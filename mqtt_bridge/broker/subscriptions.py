@@ -13,10 +13,8 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 STATES = ("availability", "info", "meters", "summary", "tasks/+")
-MOMENTS = (
-    "results",
-    "events",
-)  # levels that are never retained, of which no message may be lost
+# Levels that are never retained, of which no message may be lost.
+MOMENTS = ("results", "events")
 MOST = 8  # filters in one SUBSCRIBE
 CUTS = 2  # connections that ended during a SUBSCRIBE until filters go one by one
 MOST_LEFT_OUT = 3  # requests at which connections ended, until none is sent
