@@ -322,8 +322,14 @@ def _get_first(
 
 
 def fetch(catalog: Configuration, host: str, port: int) -> None:
-    """Take in all blocks of a store that somebody has, whatever its edition."""
+    """Take in all blocks of a store that somebody has, whatever its edition.
+
+    But for those of the alias that is this process's own: it knows better what it has.
+    """
     for block in blocks_at(host, port, catalog.store).values():
+        alias = block.get("alias") if isinstance(block, dict) else None
+        if alias is not None and alias == catalog.alias:
+            continue
         try:
             catalog.update(block)
         except ValueError as error:
