@@ -13,6 +13,8 @@ from ..language import tr
 from ..paths import shown
 from .slicers import Prediction, prediction
 
+# How files begin that are no text, and so have no comments to read.
+NO_TEXT = (b"GCDE", b"\x1f\x8b", b"PK\x03\x04")  # binary G-code, gzip, zip (UFP, 3MF)
 ENDS = 256 * 1024  # bytes at the beginning, and at the end: there slicers write
 JOIN = 2.0  # seconds
 
@@ -48,7 +50,7 @@ class Reader:
 
     def _run(self, path: Path, then: Callable[[Reading], None]) -> None:
         try:
-            reading = Reading(read(path))
+            reading = read(path)
         except OSError as error:
             why = error.strerror or str(error)
             problem = tr("{file} cannot be read: {why}.", file=shown(path), why=why)
@@ -59,12 +61,32 @@ class Reader:
         self._post(functools.partial(then, reading))
 
 
-def read(path: Path) -> Prediction:
+def read(path: Path) -> Reading:
     """Read the two ends of a file. OSError where that fails."""
     with path.open("rb") as file:
+        before = _version(os.fstat(file.fileno()))
         head = file.read(ENDS)
         size = file.seek(0, os.SEEK_END)
         file.seek(max(len(head), size - ENDS))
         tail = file.read(ENDS)
+    if head.startswith(NO_TEXT):
+        text = tr(
+            "'{file}' is binary or compressed: what its slicer says cannot be read, so"
+            " nothing is known ahead.",
+            file=shown(path.name),
+        )
+        return Reading(problem=text)
+    if _version(path.stat()) != before:
+        text = tr(
+            "'{file}' was changed while it was read, so nothing is known ahead. Ask"
+            " again once it is whole.",
+            file=shown(path.name),
+        )
+        return Reading(problem=text)
     # Line by line: a search through all of it would not let the reactor's thread run.
-    return prediction([*head.split(b"\n"), *tail.split(b"\n")])
+    return Reading(prediction([*head.split(b"\n"), *tail.split(b"\n")]))
+
+
+def _version(stat: os.stat_result) -> tuple[int, int, int]:
+    """Differs as soon as somebody writes to the file, or puts another in its place."""
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns

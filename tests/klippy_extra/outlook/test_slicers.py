@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -111,7 +113,40 @@ def test_only_the_two_ends_of_a_file_are_read(tmp_path):
         b";TIME:3600\n" + filler + b";Filament used: 9m\n" + filler + b"\n"
         b"; filament used [mm] = 2000.0\n"
     )
-    assert read(path) == Prediction(1.0, (2.0,))
+    assert read(path).prediction == Prediction(1.0, (2.0,))
 
     path.write_bytes(b";TIME:7200\n;Filament used: 5m\n")
-    assert read(path) == Prediction(2.0, (5.0,))
+    assert read(path).prediction == Prediction(2.0, (5.0,))
+
+
+@pytest.mark.parametrize(
+    "begin", [b"GCDE\x01\x00\x00\x00", b"\x1f\x8b\x08", b"PK\x03\x04"]
+)
+def test_a_file_that_is_no_text_is_told_plainly(tmp_path, begin):
+    path = tmp_path / "part.bgcode"
+    path.write_bytes(begin + b"\n;TIME:3600\n")
+    assert not read(path).prediction
+    assert "'part.bgcode' is binary or compressed" in read(path).problem
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_changes_while_it_is_read_is_told(tmp_path, monkeypatch, replaced):
+    """An upload goes on, or another file takes the name: the two ends do not belong."""
+    path = tmp_path / "part.gcode"
+    path.write_bytes(b";TIME:3600\n")
+    stat = Path.stat
+
+    def meanwhile(self, **options):
+        if replaced:
+            fresh = tmp_path / "fresh"
+            fresh.write_bytes(path.read_bytes())
+            fresh.replace(path)
+        else:
+            with path.open("ab") as file:
+                file.write(b"G28\n")
+        return stat(self, **options)
+
+    monkeypatch.setattr(Path, "stat", meanwhile)
+    reading = read(path)
+    assert not reading.prediction
+    assert "'part.gcode' was changed while it was read" in reading.problem
