@@ -303,8 +303,7 @@ def _get_first(
     refused: RemoteError | None = None
     # Not one of the clients that stay: anybody may announce any address.
     with contextlib.closing(dealer.Client(host, port)) as client:
-        client.prepare()
-        if not is_open(host, port):
+        if not client.prepare() and not is_open(host, port, client.prepare_twice):
             raise TimeoutError(f"nobody is at {host}:{port}")
         for kind, target in names:
             if kind != GET and not client.early:

@@ -24,6 +24,7 @@ from .frames import receive, send, stay_alive
 from .line import ACK_TIMEOUT, SWEEP, Line, Mine
 from .loop import Loop
 from .pending import Pending, checked
+from .spares import spares
 
 TIMEOUT = 120.0  # seconds until an acknowledged request is given up
 
@@ -35,6 +36,10 @@ _logger = logging.getLogger(__name__)
 class Client:
     """A DEALER: any number of requests in flight, from any thread."""
 
+    # Of all clients: a late answer on a connection that one client has left to another
+    # is not that other's.
+    _names = itertools.count()
+
     def __init__(self, host: str, port: int, loop: Loop | None = None) -> None:
         self.host, self.port = host, int(port)
         self._loop = loop or loops.shared()
@@ -43,8 +48,8 @@ class Client:
         self._flushing = False
         self._unsent: deque[Pending] = deque()  # until there is a connection
         self._sweeping = False
-        self._names = itertools.count()
         self._mine = Mine()
+        self._is_far = False
         self._is_untold = False  # something was sent for which there is no answer
         self.losses = 0  # how often the connection was lost
         # Whether the other side is of before June 2026; None until it has answered.
@@ -99,7 +104,7 @@ class Client:
             mine.is_behind = False
             return answer
         self._loop.step_aside()
-        line = mine.line = mine.line or Line(self.connect())
+        line = mine.line or self._begin_line()
         ident = b"%08x" % (next(self._names) & 0xFFFFFFFF)
         early = bool(self.early)
         request = wire.Request(ident, kind, target, 0, payload, bulk, early)
@@ -107,10 +112,33 @@ class Client:
             request = self._introduced(line, request)
         return checked(request, line.call(self, request, timeout))
 
-    def prepare(self) -> None:
-        """Begin the connection that this thread's next `call` uses."""
-        if self._mine.line is None:
-            self._mine.line = Line(self.connect())
+    def prepare(self) -> bool:
+        """Begin the connection that this thread's next `call` uses.
+
+        Tell whether somebody left one that is made.
+        """
+        return self._mine.line is None and self._begin_line().is_used
+
+    def prepare_twice(self) -> None:
+        """Begin a second one: the daemon is far away, or a packet was lost.
+
+        When this client is closed its connection is left to others.
+        """
+        line = self._mine.line or self._begin_line()
+        line.begin_another(self)
+        if not self._is_far:
+            self._is_far = True
+            spares.expect((self.host, self.port))
+
+    def _begin_line(self) -> Line:
+        spare = spares.take((self.host, self.port))
+        if spare is None:
+            line = Line(self.connect())
+        else:
+            line = spare.line
+            self.early = spare.early if self.early is None else self.early
+        self._mine.line = line
+        return line
 
     def _introduced(self, line: Line, request: wire.Request) -> wire.Request:
         """Return a SET, which is never sent twice, in the form that is heard.
@@ -138,7 +166,11 @@ class Client:
 
     def close(self) -> None:
         line, self._mine.line = self._mine.line, None
-        if line is not None:
+        is_of_use = line is not None and line.is_used
+        if self._is_far:
+            spare = line if is_of_use else None
+            spares.settle((self.host, self.port), spare, self.early)
+        if line is not None and not (self._is_far and is_of_use):
             line.close()
         self._loop.run(self._close)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import Protocol
@@ -49,26 +50,41 @@ class Line:
 
     # It does not hold on to its client, whose end is the end of all its lines.
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        # Until there have been two answers: who asks what is new asks for it next.
+        self._second: zmq.Socket[bytes] | None = None
+        self._is_second_asked = False
+        self.is_used = False  # whether there has been an answer
         self._take(socket)
 
     def __del__(self) -> None:
-        self._socket.close()
+        self.close()
 
     def close(self) -> None:
         """Close the connection now: an error's traceback may keep the line for long."""
         self._socket.close()
+        self._drop_second()
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._socket.closed)
+
+    def begin_another(self, client: Daemon) -> None:
+        """Connect once more: where packets are lost, one of two is there early."""
+        if self._second is None:
+            self._second = client.connect()
+            self._is_second_asked = False
 
     def call(
         self, client: Daemon, request: wire.Request, timeout: float
     ) -> wire.Answer:
         losses = client.losses
-        acked = False
+        acked = self._is_second_asked = False
         self._send(client, request)
         # A connection may take as long as an ACK does, where the network is slow.
         started = time.monotonic()
         deadline = started + min(ACK_TIMEOUT, timeout)
         while True:
-            frames = receive(self._socket, 0)
+            frames = self._receive(request)
             if frames is None:
                 if time.monotonic() >= deadline:
                     is_known = client.early is not None or request.early
@@ -86,6 +102,7 @@ class Line:
             if answer is None or answer.ident != request.ident:
                 continue  # late: its asker has given up
             if answer.kind == REP:
+                self._note_answer()
                 return answer
             acked, deadline = True, started + timeout
 
@@ -101,18 +118,57 @@ class Line:
     def _is_connected(self, client: Daemon) -> bool:
         """Wait until there is a connection, be it a second one, or for a second."""
         first, early = self._socket, int(AGAIN * 1000)
-        if first.poll(early, zmq.POLLOUT):
+        if self._second is None and first.poll(early, zmq.POLLOUT):
             return True
-        second = client.connect()
+        self.begin_another(client)
         waiting = zmq.Poller()
         waiting.register(first, zmq.POLLOUT)
-        waiting.register(second, zmq.POLLOUT)
+        waiting.register(self._second, zmq.POLLOUT)
         ready = dict(waiting.poll(int(ACK_TIMEOUT * 1000) - early))
         if ready and first not in ready:
-            self._take(second)
-            second = first
-        second.close()
+            self._change(is_asked=False)
         return bool(ready)
+
+    def _receive(self, request: wire.Request) -> list[zmq.Frame] | None:
+        """Return what comes within a moment on either connection.
+
+        The second one is asked as well, where an answer from memory is wanted: nothing
+        else may be carried out twice.
+        """
+        second = self._second
+        if second is None:
+            return receive(self._socket, 0)
+        if request.kind != GET or request.payload:
+            self._drop_second()
+            return None
+        waiting = zmq.Poller()
+        waiting.register(self._socket, zmq.POLLIN)
+        waiting.register(second, zmq.POLLIN if self._is_second_asked else zmq.POLLOUT)
+        ready = dict(waiting.poll(int(SWEEP * 1000)))
+        if second in ready and not self._is_second_asked:
+            self._is_second_asked = True
+            with contextlib.suppress(zmq.Again):  # it is lost again
+                send(second, request.encode())
+        elif second in ready:
+            self._change(is_asked=True)
+        return receive(self._socket)
+
+    def _note_answer(self) -> None:
+        if self.is_used:
+            self._drop_second()
+        self.is_used = True
+
+    def _change(self, is_asked: bool) -> None:
+        """Have the second connection be the first, which is asked by now or not."""
+        second, self._second = self._second, self._socket
+        self._is_second_asked = is_asked
+        if second is not None:
+            self._take(second)
+
+    def _drop_second(self) -> None:
+        if self._second is not None:
+            self._second.close()
+            self._second = None
 
     def _take(self, socket: zmq.Socket[bytes]) -> None:
         self._socket = socket

@@ -136,6 +136,62 @@ def test_an_answer_follows_whatever_nonsense(client, stub, way, caplog):
     assert "answers" in caplog.text
 
 
+def test_of_two_connections_the_one_that_answers_is_used(client, stub):
+    """Where packets are lost, one of two is there early."""
+
+    def find():
+        client.prepare_twice()
+        return client.call(b"GET", "pie._hash")
+
+    result = asking(find)
+    first, second = stub.receive(), stub.receive()
+    assert first[0] != second[0]
+    assert first[1] == second[1]
+    stub.answer(*second)
+    assert result().ident == second[1][1]
+
+
+def test_a_set_goes_one_way_only_where_there_are_two_connections(client, stub):
+    """And so does a GET that is not answered from memory: it may run a user's code."""
+    known = asking(client.call, b"GET", "pie.x")
+    stub.answer(*stub.receive())
+    assert known().ident
+
+    def act(*request):
+        client.prepare_twice()
+        return client.call(*request)
+
+    for kind, payload in ((b"SET", b'{"value":1}'), (b"GET", b'{"refresh":true}')):
+        result = asking(act, kind, "pie.x", payload)
+        routing, frames = stub.receive()
+        assert frames[2] == kind
+        assert not stub.socket.poll(300)
+        stub.answer(routing, frames)
+        assert result().ident == frames[1]
+
+
+def test_a_connection_that_took_long_is_left_to_the_next_client(stub, request_closer):
+    """A late answer to the first one's request is nothing to the second one's."""
+    first, second = (dealer.Client("127.0.0.1", stub.port) for _ in range(2))
+
+    def find():
+        first.prepare_twice()
+        first.call(b"GET", "pie._hash")
+        first.close()
+
+    done = asking(find)
+    asked = [stub.receive(), stub.receive()]
+    stub.answer(*asked[0])
+    assert done() is None
+    request_closer(second)
+    result = asking(second.call, b"GET", "pie.x")
+    again = [stub.receive(), stub.receive()]
+    assert {routing for routing, _ in again} == {routing for routing, _ in asked}
+    stub.answer(*asked[1])  # late
+    stub.answer(*again[0])
+    assert result().ident == again[0][1][1] != asked[0][1][1]
+
+
 def test_what_was_given_up_before_it_could_be_sent_is_not_sent(request_closer):
     """A daemon that comes later does not carry it out."""
     with zmq.Context() as context, context.socket(zmq.ROUTER) as probe:
