@@ -174,8 +174,12 @@ mutants: $(VENV)/ready
 	$(VENV)/bin/mutmut run $(if $(ONLY),'$(ONLY)')
 	$(VENV)/bin/mutmut results
 
+# BEFORE=<checkout> compares that tree with this one; BENCH='mktl bridge' names some.
+BEFORE ?=
+BENCH ?=
+
 bench: $(VENV)/ready
-	$(PY) -m benchmarks
+	$(PY) -m benchmarks $(if $(BEFORE),--before '$(BEFORE)') $(BENCH)
 
 soak: $(VENV)/ready
 	$(PY) -m pytest --soak -m soak

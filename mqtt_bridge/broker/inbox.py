@@ -39,9 +39,8 @@ class Inbox:
         self._lock = threading.Condition()
         self._calls: deque[Callable[[], None]] = deque()
         self._states: OrderedDict[str, bytes] = OrderedDict()
-        self._late: dict[
-            str, bytes
-        ] = {}  # late retained states, which are read after those that wait
+        # Late retained states, which are read after those that wait.
+        self._late: dict[str, bytes] = {}
         self._live: set[str] = set()  # topics of availability that were sent live
         self._messages: list[tuple[str, bytes]] = []
         self._bytes = 0
