@@ -272,10 +272,14 @@ class Link:
             return
         self._short = self._short + 1 if lasted < SHORT else 0
         if self._short == SHORT_ONES:
+            ours = self._broker.client_id
+            why = "it is started again and again"
+            if ours:
+                why = f"another client may have the same broker.client_id ({ours!r})"
             logger.warning(
-                "%s ended %d connections within %g s each: another client may have the "
-                "same broker.client_id (%r), or the broker does not allow what we do",
-                self._broker.address, SHORT_ONES, SHORT, self._broker.client_id,
+                "%s ended %d connections within %g s each: %s, or it does not allow "
+                "what we do",
+                self._broker.address, SHORT_ONES, SHORT, why,
             )  # fmt: skip
 
     def _pause(self, seconds: float) -> None:

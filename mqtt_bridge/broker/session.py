@@ -25,6 +25,8 @@ from mqtt_bridge.settings import Broker
 
 logger = logging.getLogger(__name__)
 
+UNKNOWN = "Unspecified error"  # what paho says where the broker has said nothing
+
 
 class Listener(Protocol):
     """The object that the link calls. No method may raise.
@@ -216,7 +218,7 @@ class Session:
         self, _client: paho.Client, _data: Any, _flags: Any, reason: Any, _props: Any
     ) -> None:
         if not self.reason:
-            self.reason = str(reason)
+            self.reason = str(reason).replace(UNKNOWN, "it ended the connection")
 
     def _on_publish(
         self, _client: paho.Client, _data: Any, mid: int, reason: Any, _properties: Any

@@ -15,6 +15,7 @@ from mqtt_bridge.broker import link
 from mqtt_bridge.contract import Command
 from mqtt_bridge.settings import Broker, Settings, Store
 from tests.brokers import Rules, ScriptedBroker, start
+from tests.fakes.mosquitto import Mosquitto, free_port
 from tests.mqtt_bridge import messages as m
 from tests.mqtt_bridge.processes import ROOT, Community, until
 from tests.mqtt_bridge.scripted import ScriptedPrinter
@@ -377,3 +378,17 @@ def test_another_client_with_our_id_is_named_and_not_fought(caplog):
     assert "taken over" in caplog.text
     assert "broker.client_id ('same')" in caplog.text
     assert {each["client_id"] for each in broker.connects} == {"same"}
+
+
+def test_a_broker_that_is_started_again_and_again_is_named(tmp_path, caplog):
+    """It has chosen our id: nobody else can have the same."""
+    port = free_port()
+    with bridge(port) as made:
+        for number in range(link.SHORT_ONES):
+            broker = Mosquitto(tmp_path, port=port).start()
+            until(lambda: made.link.connects > number, "a connection")  # noqa: B023
+            broker.kill()
+        until(lambda: "within 10 s each" in caplog.text, "what it may be")
+    assert "it is started again and again" in caplog.text
+    assert "client_id" not in caplog.text
+    assert "Unspecified error" not in caplog.text
