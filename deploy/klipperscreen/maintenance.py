@@ -6,7 +6,9 @@ entry "Maintenance" into its menu.
 
 from __future__ import annotations
 
+import importlib.util
 import logging
+from pathlib import Path
 from typing import Any
 
 import gi
@@ -15,8 +17,10 @@ gi.require_version("Gtk", "3.0")
 from gi.repository import GLib, Gtk, Pango  # noqa: E402
 from ks_includes.screen_panel import ScreenPanel  # noqa: E402
 
+LANGUAGE = Path(__file__).resolve().parents[2] / "klippy_extra" / "language.py"
 LATER = 24.0  # hours
 BY = "KlipperScreen"
+END = Pango.EllipsizeMode.END
 ORDER = ("due", "soon", "ok", "snoozed", "disabled")
 COLOURS = {"due": "#ff6f61", "soon": "#e5b04b", "ok": "#67c57d"}
 
@@ -26,6 +30,7 @@ class Panel(ScreenPanel):  # type: ignore[misc] # KlipperScreen has no types
 
     def __init__(self, screen: Any, title: str | None) -> None:
         super().__init__(screen, title or "Maintenance")
+        self._words = catalogue("en")
         self._rows = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6)
         scroll = self._gtk.ScrolledWindow()
         scroll.add(self._rows)
@@ -48,9 +53,15 @@ class Panel(ScreenPanel):  # type: ignore[misc] # KlipperScreen has no types
             self._say(str(answer["error"].get("message", "")))
             return
         status = answer["result"]
+        if status.get("spoken", "en") != self._words.code:
+            self._words = catalogue(status["spoken"])
         tasks = sorted(status["tasks"], key=urgency)
         if not tasks:
-            self._say("There is no maintenance task yet.")
+            self._say(
+                self._words.tr(
+                    "There is no maintenance task yet. Write a section [maintain NAME]."
+                )
+            )
             return
         self._clear()
         for task in tasks:
@@ -58,12 +69,13 @@ class Panel(ScreenPanel):  # type: ignore[misc] # KlipperScreen has no types
         self._rows.show_all()
 
     def _row(self, task: dict[str, Any], *, ready: bool) -> Any:
+        tr = self._words.tr
         grid = Gtk.Grid(column_spacing=8)
-        name = Gtk.Label(xalign=0, hexpand=True, ellipsize=Pango.EllipsizeMode.END)
+        name = Gtk.Label(xalign=0, hexpand=True, ellipsize=END)
         colour = COLOURS.get(task["status"], "#98a1ab")
         label = GLib.markup_escape_text(task["label"])
         name.set_markup(f'<span color="{colour}">●</span> <b>{label}</b>')
-        details = Gtk.Label(label=described(task), xalign=0)
+        details = Gtk.Label(label=described(task, self._words), xalign=0, ellipsize=END)
         details.get_style_context().add_class("printing-info")
         bar = Gtk.ProgressBar(fraction=min(max(task["percent"] / 100, 0.0), 1.0))
         grid.attach(name, 0, 0, 1, 1)
@@ -71,8 +83,8 @@ class Panel(ScreenPanel):  # type: ignore[misc] # KlipperScreen has no types
         grid.attach(bar, 0, 2, 1, 1)
         for column, (text, style, command) in enumerate(
             (
-                ("Done", "color3", {"command": "done"}),
-                ("Later", "color2", {"command": "snooze", "for": LATER}),
+                (tr("Done"), "color3", {"command": "done"}),
+                (tr("Later"), "color2", {"command": "snooze", "for": LATER}),
             ),
             start=1,
         ):
@@ -119,12 +131,26 @@ def urgency(task: dict[str, Any]) -> tuple[int, float]:
     return ORDER.index(task["status"]), -float(task["percent"])
 
 
-def described(task: dict[str, Any]) -> str:
+def described(task: dict[str, Any], words: Any) -> str:
     """A line about where the task stands."""
     if task.get("problem"):
         return str(task["problem"])
-    unit = f" {task['unit']}" if task["unit"] else ""
-    remaining = task["remaining"]
-    if remaining < 0:
-        return f"{-remaining:.1f}{unit} over"
-    return f"{remaining:.1f}{unit} left of {task['threshold']:.0f}{unit}"
+    remaining, threshold = (
+        f"{words.number(round(value, 1))} {task['unit']}".rstrip()
+        for value in (abs(task["remaining"]), task["threshold"])
+    )
+    text: str = words.tr("{amount} over", amount=remaining)
+    if task["remaining"] >= 0:
+        text = words.tr(
+            "{amount} left of {threshold}", amount=remaining, threshold=threshold
+        )
+    return text
+
+
+def catalogue(code: str) -> Any:
+    """The texts in the language of the printer; English where there is none."""
+    spec = importlib.util.spec_from_file_location("upkeep_language", LANGUAGE)
+    module: Any = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+    spec.loader.exec_module(module)  # type: ignore[union-attr]
+    module.current.use(code)
+    return module.current.catalogue

@@ -11,6 +11,7 @@ import asyncio
 import importlib.util
 import json
 import logging
+import sys
 from pathlib import Path
 from typing import Any, Callable, Iterable, Mapping
 
@@ -32,10 +33,13 @@ LAST = "_last"  # in the database: how the tasks stood last; no task begins so
 CHANGED = "upkeep:changed"  # clients hear of it as notify_upkeep_changed
 SOON, QUIET = 0.2, 2.0  # seconds until a notification, and between two
 # A change of one of these is more than a number that grew.
-SETTLED = ("status", "enabled", "threshold", "snoozed_until", "done_count", "problem")
+SETTLED = (
+    "status", "enabled", "threshold", "snoozed_until", "done_count", "problem", "place",
+)  # fmt: skip
 NUMBERS = ("used", "remaining", "percent", "due_at")
 NOBODY = ("", "_TRUSTED_USER_", "_API_KEY_USER_")
 HOUR = 3600.0
+MOST = 1000  # letters of an address in a QR code
 
 
 class Subscriber(APITransport):
@@ -80,6 +84,7 @@ class Upkeep:
             ("status", RequestType.GET, self._answer_status),
             ("log", RequestType.GET, self._answer_log),
             ("history", RequestType.GET, self._answer_history),
+            ("code", RequestType.GET, self._answer_code),
             ("command", RequestType.POST, self._answer_command),
         ):
             server.register_endpoint(f"{WHERE}/{name}", methods, handler)
@@ -98,6 +103,7 @@ class Upkeep:
 
     async def component_init(self) -> None:
         self._snapshot = await self._database.get(LAST, None) or self._snapshot
+        self._speak()
 
     async def close(self) -> None:
         if self._notifying is not None:
@@ -170,10 +176,17 @@ class Upkeep:
             self._stale = False
             try:
                 self._snapshot = await self._ask("tasks")
+                self._speak()
                 await self._database.insert(LAST, self._snapshot)
             except self._server.error as error:
                 self._stale = True
                 logging.info("upkeep: Klippy did not list its tasks: %s", error)
+
+    def _speak(self) -> None:
+        """Speak as the printer does, unless `language` says otherwise."""
+        language = self._language or self._snapshot.get("language") or ""
+        if language and language != self._words.code:
+            self._words = catalogue(language)
 
     async def _ask(self, method: str, **arguments: Any) -> Any:
         return await self._klippy.request(WebRequest(f"maintain/{method}", arguments))
@@ -187,6 +200,7 @@ class Upkeep:
             "name": self._name or self._server.get_host_info()["hostname"],
             "ready": self._ready,
             "language": self._language,
+            "spoken": self._words.code,
             "tasks": merged(self._snapshot["tasks"], self._statuses),
             "meters": self._snapshot["meters"],
             "job": self._snapshot.get("job"),
@@ -201,6 +215,25 @@ class Upkeep:
 
     async def _answer_history(self, request: Any) -> Any:
         return await self._ask("history", task=request.get("task"))
+
+    async def _answer_code(self, request: Any) -> dict[str, str]:
+        """The QR code of an address, as a data URI."""
+        address, tr = request.get_str("address"), self._words.tr
+        if not address.startswith(("http://", "https://")) or len(address) > MOST:
+            raise self._server.error(
+                tr("A QR code needs an address that begins with http or https.")
+            )
+        try:
+            import segno  # noqa: PLC0415 - Moonraker runs without it, too
+        except ImportError:
+            text = tr(
+                "QR codes need the library segno in Moonraker's Python: {command}."
+                " Then restart Moonraker.",
+                command=f"{sys.executable} -m pip install segno",
+            )
+            raise self._server.error(text, 501) from None
+        code = segno.make(address, micro=False)
+        return {"image": code.svg_data_uri(scale=6, light="white")}
 
     async def _answer_command(self, request: Any) -> Any:
         """Carry out a command in the name of who is logged in."""
@@ -282,7 +315,7 @@ class Files(tornado.web.StaticFileHandler):
 
 
 def is_task(name: str) -> bool:
-    return name.startswith("maintain ")
+    return name.startswith(("maintain ", "maintain_part "))
 
 
 def name_of(user: Any) -> str:

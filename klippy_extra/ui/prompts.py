@@ -35,10 +35,18 @@ def dialog(
     """Return the lines that show a dialog. KlipperScreen keeps one text only."""
     if len(title) > TITLE:
         title = title[: TITLE - 1].rstrip() + "…"
-    lines = [END, _line("begin", title), _line("text", " ".join(texts))]
+    lines = [END, _line("begin", title), _line("text", paragraph(texts))]
     lines += [_button("button", each) for each in buttons]
     lines += [_button("footer_button", each) for each in footer]
     return [*lines, "// action:prompt_show"]
+
+
+def paragraph(texts: Sequence[str]) -> str:
+    """Return one text of sentences, with addresses at its end: they can be copied."""
+    spoken = [each for each in texts if "://" not in each]
+    addresses = [each for each in texts if "://" in each]
+    ended = [each if each[-1:] in ".!?…" else f"{each}." for each in spoken]
+    return " ".join([*ended, *addresses])
 
 
 def reminder(

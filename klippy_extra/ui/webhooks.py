@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Callable
 
 from ..contract import Command, ContractError
 from ..guard import guarded, unharmed
-from ..language import mark, tr
+from ..language import current, mark, tr
 from ..storage.export import table
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class Web:
                 "tasks": tasks,
                 "meters": running.upkeep.counting.readings(),
                 "problem": self._office.problems.summary,
+                "language": current.catalogue.code,
                 **({} if job is None else {"job": job.fields()}),
             }
         )
@@ -119,7 +120,10 @@ class Web:
         # Waiting here holds nobody up, as in `_pause`.
         until = self._reactor.monotonic() + PATIENCE
         text = unharmed(lambda: written.wait(until, ""))
-        request.send({"text": text or tr(UNSAVED)})
+        answer: dict[str, object] = {"text": text or tr(UNSAVED)}
+        if command.command == "export":
+            answer["part"] = dict(running.upkeep.book.records[task.slug].export)
+        request.send(answer)
 
     def _task(self, request: WebRequest) -> Task:
         name = str(request.get("task"))

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
+import segno
 from aiohttp import web
 
 from mqtt_bridge.contract import Command, ContractError, Result
@@ -37,6 +38,7 @@ PART = 50  # printers that are read in one turn of the bridge
 BEHIND = 20  # messages that a slow browser may be behind
 STREAMS = 100  # browsers that follow at once
 MOST_BODY = 16 * 1024  # bytes of a command
+MOST_ADDRESS = 1000  # letters of an address in a QR code
 WRONG = 1.0  # seconds that a wrong token waits for its answer
 
 NOTHING: Mapping[str, Routes] = MappingProxyType({})
@@ -53,6 +55,7 @@ READ_ONLY = mark("This page shows everything and changes nothing.")
 NO_ANSWER = mark("The printer did not answer: look whether it is done.")
 NO_TASK = mark("There is no task {task}.")
 UNCHANGED = mark("Nothing was changed: {error}")
+NO_ADDRESS = mark("A QR code needs an address that begins with http or https.")
 STOPS = mark("The bridge stops. Nothing was changed.")
 
 
@@ -147,6 +150,7 @@ class WebServer:
             ("GET", "/api/events", self._events),
             ("GET", "/api/log", self._log),
             ("GET", "/api/history", self._history),
+            ("GET", "/api/code", _code),
             ("POST", "/api/command", self._command),
             ("POST", "/api/login", self._login),
         ):
@@ -312,7 +316,10 @@ class WebServer:
         )
         if isinstance(outcome, web.Response):
             return outcome
-        return web.json_response({"text": ""})
+        answer: dict[str, Any] = {"text": ""}
+        if outcome.part is not None:
+            answer["part"] = dict(outcome.part)
+        return web.json_response(answer)
 
     async def _ask(
         self, printer: str, task: str, command: Command
@@ -350,6 +357,15 @@ class WebServer:
         if isinstance(outcome, web.Response):
             return outcome
         return web.json_response({"limits": outcome.history})
+
+
+async def _code(request: web.Request) -> web.Response:
+    """The QR code of an address, as a data URI."""
+    address = request.query.get("address", "")
+    if not address.startswith(("http://", "https://")) or len(address) > MOST_ADDRESS:
+        return _refused(400, NO_ADDRESS)
+    code = segno.make(address, micro=False)
+    return web.json_response({"image": code.svg_data_uri(scale=6, light="white")})
 
 
 async def _next(stream: asyncio.Queue[bytes | None]) -> bytes | None:

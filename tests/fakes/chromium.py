@@ -34,7 +34,7 @@ def until(what: Callable[[], Found], text: str, seconds: float = PATIENCE) -> Fo
 class Tab:
     """One tab. Used in a `with`."""
 
-    def __init__(self) -> None:
+    def __init__(self, language: str = "en") -> None:
         self._number = 0
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         flags = [
@@ -44,6 +44,8 @@ class Tab:
             "--hide-scrollbars",
             "--no-first-run",
             "--no-proxy-server",
+            f"--lang={language}",
+            f"--accept-lang={language}",
             "--disable-dev-shm-usage",
             "--disable-background-networking",
             "--disable-component-update",

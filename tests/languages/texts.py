@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "klippy_extra" / "languages"
-ROOMS = ("klippy_extra", "mqtt_bridge", "deploy/moonraker")
+ROOMS = ("klippy_extra", "mqtt_bridge", "deploy/moonraker", "deploy/klipperscreen")
 FIELD = re.compile(r"\{(\w+)\}")
 FORMS = ("one", "few", "many", "other")
 

@@ -169,3 +169,23 @@ test("where no task looks ahead nothing is told of a print", () => {
   assert.deepEqual(model.jobLines(undefined), []);
   assert.deepEqual(model.jobLines(null), []);
 });
+
+test("fitted parts stand before those on the shelf, and tasks are none", () => {
+  const part = (task, place, label = task) => ({ task, place, label, kind: "nozzle" });
+  const tasks = [part("b", ""), part("a", ""), part("c", "extruder"), { task: "rods" }];
+  assert.deepEqual(
+    model.partsOf({ tasks }).map(({ task }) => task),
+    ["c", "a", "b"],
+  );
+});
+
+test("an exported part goes into a line of the console and comes out again", () => {
+  const part = { id: "7", part: "düse", used: { filament: 12.5 } };
+  const code = model.codeOf(part);
+  assert.match(code, /^[\w-]+$/);
+  assert.deepEqual(model.exportOf(`IMPORT_PART PART=düse CODE=${code}`), part);
+  assert.deepEqual(model.exportOf(` ${code} `), part);
+  for (const nonsense of ["", "CODE=", "%%", "IMPORT_PART PART=x CODE=abc"]) {
+    assert.deepEqual(model.exportOf(nonsense), {});
+  }
+});

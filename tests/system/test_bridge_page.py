@@ -299,3 +299,29 @@ def test_the_page_follows_the_printer_and_a_lost_bridge(
         )
         tab.wait_for("Due 1")
         until(lambda: "The connection is lost." not in tab.text(), "the bridge is back")
+
+
+def test_an_export_over_the_page_brings_the_part_with_it(serve, voron):
+    web = serve("web.open=true")
+    part = {"id": "7", "part": "rods", "to": "ender"}
+
+    def give(command, task):
+        seq = voron.change(task).seq
+        voron.result(Result(command.transaction, task, seq, part=part))
+
+    voron.answer = give
+    body = {
+        "printer": "voron",
+        "task": "rods",
+        "command": {"command": "export", "to": "ender"},
+    }
+    assert web.ask("api/command", body) == (200, {"text": "", "part": part})
+
+
+def test_a_qr_code_is_made_of_an_address_and_of_nothing_else(serve):
+    web = serve("web.open=true")
+    status, answer = web.ask("api/code?address=https://farm/%23/task/voron/rods")
+    assert (status, answer["image"][:18]) == (200, "data:image/svg+xml")
+    for address in ("javascript:alert(1)", "", "https://x/" + 1000 * "y"):
+        status, answer = web.ask(f"api/code?address={address}")
+        assert (status, "needs an address" in answer["error"]) == (400, True)

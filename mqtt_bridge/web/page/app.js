@@ -5,13 +5,14 @@ import { useEffect, useState } from "preact/hooks";
 import { html } from "./html.js";
 import { choose, t } from "./language.js";
 import { findSource, LoginNeeded } from "./sources.js";
-import { countsOf, keyOf, rowsOf } from "./model.js";
+import { countsOf, keyOf, partsOf, rowsOf } from "./model.js";
 import { Tasks } from "./tasks.js";
 import { TaskDialog } from "./task.js";
 import { Log } from "./log.js";
 import { Meters } from "./meters.js";
+import { Parts } from "./parts.js";
 
-const VIEWS = ["tasks", "log", "meters"];
+const VIEWS = ["tasks", "parts", "log", "meters"];
 
 /** What the address asks for: `#/log`, `#/task/rods`, `#/task/voron/rods`. */
 function routeOf(hash) {
@@ -71,14 +72,22 @@ function App({ source }) {
   return html`
     <${Head} rows=${rows} view=${view} state=${state} source=${source} />
     ${view === "tasks" && html`<${Tasks} rows=${rows} state=${state} source=${source} />`}
+    ${view === "parts" && html`<${Parts} state=${state} source=${source} />`}
     ${view === "log" && html`<${Log} state=${state} source=${source} />`}
     ${view === "meters" && html`<${Meters} state=${state} source=${source} />`}
-    ${opened && html`<${TaskDialog} key=${open} row=${opened} source=${source} />`}
+    ${opened && html`<${TaskDialog}
+      key=${open}
+      row=${opened}
+      source=${source}
+      printers=${state.printers}
+    />`}
   `;
 }
 
 function Head({ rows, view, state, source }) {
   const counts = countsOf(rows);
+  const some = state.printers.some((each) => partsOf(each).length);
+  const views = VIEWS.filter((each) => each !== "parts" || some || view === each);
   const [only] = state.printers;
   const name = source.fleet ? t("fleet", { count: state.printers.length }) : only.name;
   document.title = (counts.due ? `(${counts.due}) ` : "") + t("title");
@@ -86,7 +95,7 @@ function Head({ rows, view, state, source }) {
     <header>
       <h1>${t("title")} <small>${name}</small></h1>
       <nav aria-label=${t("views")}>
-        ${VIEWS.map(
+        ${views.map(
           (each) => html`<a
             href=${`#/${each}`}
             aria-current=${each === view ? "page" : undefined}

@@ -90,6 +90,38 @@ export function jobLines(job) {
   return lines;
 }
 
+/** The parts of a printer: what is fitted, by its place, before what is on the shelf. */
+export function partsOf(printer) {
+  const parts = printer.tasks.filter((task) => task.kind);
+  return parts.sort(
+    (one, other) =>
+      Number(!one.place) - Number(!other.place) ||
+      (one.place || "").localeCompare(other.place || "") ||
+      one.kind.localeCompare(other.kind) ||
+      one.label.localeCompare(other.label),
+  );
+}
+
+/** An exported part as the word that the console's IMPORT_PART takes as CODE=. */
+export function codeOf(part) {
+  const bytes = new TextEncoder().encode(JSON.stringify(part));
+  const text = btoa(String.fromCharCode(...bytes));
+  return text.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+}
+
+/** The part in a code, or in a whole line of IMPORT_PART; {} where there is none. */
+export function exportOf(line) {
+  const code = (/CODE=(\S+)/i.exec(line)?.[1] ?? line).trim();
+  try {
+    const text = atob(code.replaceAll("-", "+").replaceAll("_", "/"));
+    const bytes = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+    const part = JSON.parse(new TextDecoder().decode(bytes));
+    return part && typeof part === "object" && !Array.isArray(part) ? part : {};
+  } catch {
+    return {};
+  }
+}
+
 /** UNIX seconds of an ISO time or of seconds; null stays null. */
 export function momentOf(value) {
   if (value === null || value === undefined) return null;

@@ -112,6 +112,11 @@ class Moonraker {
     return (await this.ask(`log?${query}`)).log;
   }
 
+  /** The QR code of an address. */
+  code(address) {
+    return this.ask(`code?${new URLSearchParams({ address })}`);
+  }
+
   async history(_printer, task) {
     return (await this.ask(`history?${new URLSearchParams({ task })}`)).limits;
   }
@@ -217,6 +222,11 @@ class Bridge {
     if (printer) query.set("printer", printer);
     if (task) query.set("task", task);
     return (await this.ask(`log?${query}`)).log;
+  }
+
+  /** The QR code of an address. */
+  code(address) {
+    return this.ask(`code?${new URLSearchParams({ address })}`);
   }
 
   async history(printer, task) {

@@ -4,12 +4,13 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
 import { Bar } from "./bar.js";
 import { Plot } from "./plot.js";
-import { remaining } from "./tasks.js";
+import { badge, remaining } from "./tasks.js";
 import { Entries } from "./log.js";
+import { Outcome, PartMoves, PlaceChoice, useCommand } from "./parts.js";
 import { intervals, linkOf, momentOf, standing } from "./model.js";
 import { day, meterName, moment, number, quantity, t } from "./language.js";
 
-export function TaskDialog({ row, source }) {
+export function TaskDialog({ row, source, printers }) {
   const { task, printer } = row;
   const dialog = useRef(null);
   const [past, setPast] = useState({ log: [], history: {} });
@@ -42,7 +43,7 @@ export function TaskDialog({ row, source }) {
       <article>
         <header>
           <h2 id="task-title" tabindex="-1" autofocus>${task.label}</h2>
-          <span class=${`badge ${standing(task)}`}>${t(`status.${standing(task)}`)}</span>
+          <span class=${`badge ${standing(task)}`}>${badge(task)}</span>
           <button class="close" aria-label=${t("close")} onClick=${close}>×</button>
         </header>
         ${source.fleet && html`<p class="where">${printer.name}</p>`}
@@ -50,6 +51,7 @@ export function TaskDialog({ row, source }) {
         <${Instructions} task=${task} />
         ${task.suggestion && html`<p class="suggestion">${task.suggestion.text}</p>`}
         ${!source.readOnly && html`<${Commands} row=${row} source=${source} />`}
+        ${task.kind && html`<${PartMoves} row=${row} source=${source} printers=${printers} />`}
         <${Limits} row=${row} past=${past} />
         <${Past} task=${task} log=${past.log} />
       </article>
@@ -78,21 +80,8 @@ function Instructions({ task }) {
 /** Buttons and forms. A press says what became of it. */
 function Commands({ row, source }) {
   const { task, printer } = row;
-  const [outcome, setOutcome] = useState(null);
-  const [waiting, setWaiting] = useState(false);
+  const { outcome, waiting, send } = useCommand(source, printer, task.task);
   const [form, setForm] = useState("done");
-
-  const send = async (command) => {
-    setWaiting(true);
-    setOutcome(null);
-    try {
-      const { text } = await source.command(printer.slug, task.task, command);
-      setOutcome({ good: true, text: text || t("carried_out") });
-    } catch (error) {
-      setOutcome({ good: false, text: error.message });
-    }
-    setWaiting(false);
-  };
   const forms = ["done", "later", "adjust", "threshold"];
   return html`
     <section class="commands" aria-label=${t("commands")}>
@@ -126,27 +115,8 @@ function Commands({ row, source }) {
       html`<${AmountForm} send=${send} waiting=${waiting} task=${task} field="used" />`}
       ${form === "threshold" &&
       html`<${AmountForm} send=${send} waiting=${waiting} task=${task} field="threshold" />`}
-      <p role="status" class=${outcome?.good ? "good" : "error"}>
-        ${waiting ? t("waiting") : (outcome?.text ?? "")}
-      </p>
+      <${Outcome} outcome=${outcome} waiting=${waiting} />
     </section>
-  `;
-}
-
-/** Where a part is fitted, and fitting it elsewhere. */
-function PlaceChoice({ send, waiting, task }) {
-  const choose = (event) => {
-    const place = event.target.value;
-    send(place ? { command: "fit", place } : { command: "remove" });
-  };
-  return html`
-    <label>
-      ${t("place")}
-      <select name="place" disabled=${waiting} value=${task.place} onChange=${choose}>
-        <option value="">${t("shelf")}</option>
-        ${task.places.map((each) => html`<option value=${each}>${each}</option>`)}
-      </select>
-    </label>
   `;
 }
 

@@ -115,13 +115,18 @@ function Row({ row, source, top }) {
           <strong>${task.label}</strong>
           ${source.fleet && html`<small>${printer.name}</small>`}
         </span>
-        <span class=${`badge ${status}`}>${t(`status.${status}`)}</span>
+        <span class=${`badge ${status}`}>${badge(task)}</span>
         <${Bar} percent=${task.percent} status=${status} label=${t("used")} />
         <span class="left" title=${task.problem || ""}>${remaining(task)}</span>
         <span class="when">${forecast(task)}</span>
       </a>
     </li>
   `;
+}
+
+/** The word for a task's status; a part on the shelf is not disabled by anybody. */
+export function badge(task) {
+  return task.kind && !task.place ? t("shelf") : t(`status.${standing(task)}`);
 }
 
 /** "12 h left", "3 h over", or why that is not known. */
