@@ -1,4 +1,4 @@
-"""Several bridges: what they cost a broker together; how soon a standby serves."""
+"""Several bridges: their cost to a broker, and the time until a standby serves."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def state(task: str, seq: int, used: float, when: float | None = None) -> State:
 def printer(
     slug: str, tasks: int, below: str = contract.BASE
 ) -> Iterator[tuple[str, bytes]]:
-    """What a printer retains."""
+    """Return the messages that a printer retains."""
     names = tuple(f"t{number}" for number in range(tasks)) if tasks > 1 else ("t",)
     base = f"{below}/{slug}"
     meters = {"print_time": Meter("h", "Print time")}
@@ -227,7 +227,7 @@ class Rig:
             time.sleep(0.02)
 
     def bytes_sent(self) -> int:
-        """What the broker has sent in all, by its own count, once it is quiet."""
+        """Return the bytes that the broker sent, by its own count, once it is quiet."""
         counts = [-2, -1]
         client = paho.Client(paho.CallbackAPIVersion.VERSION2)
         client.on_message = lambda _c, _d, message: counts.append(int(message.payload))

@@ -1,4 +1,4 @@
-"""How long the extra holds the reactor of a real Klippy, and what it costs besides.
+"""How long the extra holds the reactor of a real Klippy, and its other costs.
 
 A hundred tasks with every meter of the printer and a broker that is there, while a real
 Klippy prints 500 moves a second on a virtual board. Klipper shuts down where homing

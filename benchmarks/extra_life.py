@@ -1,4 +1,4 @@
-"""What stays of the extra after thirty restarts, and what an idle printer says.
+"""The extra's memory after thirty restarts, and the updates of an idle printer.
 
 A real Klippy with a hundred tasks, faster than life. The floor is the same Klippy
 without the extra, in the same run: it may grow as well.

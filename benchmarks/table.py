@@ -1,4 +1,4 @@
-"""What a benchmark found, and how it is printed."""
+"""The rows of a benchmark, and their output."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """One measure: *ratio* is what counts, *value* says it in its own units."""
+    """One measure: *ratio* is compared with the goal, *value* has units."""
 
     measure: str
     value: str

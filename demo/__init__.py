@@ -1,1 +1,1 @@
-"""The whole chain on one machine, for looking at."""
+"""The whole chain on one machine, as a demonstration."""

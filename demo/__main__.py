@@ -34,7 +34,7 @@ from mqtt_bridge import contract
 from mqtt_bridge.contract import State
 
 LOOK = 0.1  # s
-PLAIN_INTERVAL = 5.0  # s between two lines of the same task, without a terminal
+PLAIN_INTERVAL = 5.0  # seconds between two lines of the same task, without a terminal
 TASK = "nozzle"
 ONCE_AT_MOST = 180.0  # s
 
@@ -63,7 +63,7 @@ def interrupt(number: int, frame: FrameType | None) -> None:
 
 
 class Demo:
-    """Shows what the chain does, and lets it do something."""
+    """Shows the chain at work, and marks a task done over mKTL."""
 
     def __init__(self, chain: Chain, options: argparse.Namespace) -> None:
         if chain.observer is None:
@@ -120,7 +120,7 @@ class Demo:
                 return 1 if self._once else 0
             time.sleep(LOOK)
 
-    # What is done
+    # Actions
 
     def _keep_printing(self) -> None:
         printer = self._chain.printer
@@ -172,7 +172,7 @@ class Demo:
             self._answer is None or self._answer.done(),
         )
 
-    # What is shown
+    # Display
 
     def _say(self, text: str) -> None:
         entry = f"{datetime.now():%H:%M:%S}  {text}"  # noqa: DTZ005 - the reader's clock

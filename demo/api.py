@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 END = b"\x03"
-PATIENCE = 60.0  # seconds for an answer: a small machine is busy when all begins
+PATIENCE = (
+    60.0  # seconds for an answer: a small machine is slow while everything starts
+)
 
 
 class Api:
@@ -45,7 +47,7 @@ class Api:
         return result
 
     def status(self, name: str) -> dict[str, Any]:
-        """What an object's `get_status` says."""
+        """Return the result of an object's `get_status`."""
         answer = self.call("objects/query", objects={name: None})
         status: dict[str, Any] = answer["status"][name]
         return status

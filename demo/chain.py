@@ -71,7 +71,7 @@ class Chain:
             "MKTL_HOME": str(self.folder / "mktl"),
             "MKTL_DISCOVERY": f"{ports[0]},{ports[1]}",
         }
-        # What a second terminal reads in.
+        # The environment for a second terminal.
         variables = self.environment | {"PATH": f"{Path(sys.executable).parent}:$PATH"}
         self.bridge_settings = self.folder / "bridge.toml"
         self.environment_file = self.folder / "env"
@@ -104,7 +104,7 @@ class Chain:
         if self.observer is not None:
             uuid = self.observer.uuids.get(self.slug)
             if uuid and not self._own_broker:
-                # A broker that is gone has nothing that we could clear.
+                # A broker that is gone needs no clearing.
                 with contextlib.suppress(RuntimeError):
                     self.observer.clear(self.slug, uuid)
             self.observer.close()

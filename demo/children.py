@@ -11,7 +11,7 @@ from pathlib import Path
 
 # The kernel ends a child whose parent dies without doing so.
 GUARD = ("setpriv", "--pdeathsig", "TERM")
-STEP = 0.05  # s between two looks at what is waited for
+STEP = 0.05  # seconds between two checks of the condition
 
 
 class ChildError(RuntimeError):
@@ -68,7 +68,7 @@ class Child:
             time.sleep(STEP)
 
     def last_lines(self) -> str:
-        """The last lines of what it wrote."""
+        """The last lines of its output."""
         text = self._output.read_text(encoding="utf-8", errors="replace")
         return "\n".join(text.splitlines()[-20:])
 

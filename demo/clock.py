@@ -1,4 +1,4 @@
-"""A clock that runs faster than life in several processes, and waits for the board.
+"""A clock for several processes, faster than real time, that waits for the board.
 
 It stands still while the board has not run for `SLACK`: what a busy machine keeps from
 running is not missed. Other programs have it by `clock.c`, which is preloaded.

@@ -92,7 +92,7 @@ def find(checkout: Path | None = None, python: str | None = None) -> Source:
 
 
 def board_command(config: Path, serial: Path, module: str = "demo.board") -> list[str]:
-    """What starts the board that *config* describes behind the port *serial*."""
+    """Return the command that starts the board of *config* at the port *serial*."""
     return [sys.executable, "-m", module, str(config), str(serial)]
 
 

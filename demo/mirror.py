@@ -1,4 +1,4 @@
-"""What an mKTL client reads of the same tasks: the demo is one."""
+"""Reads the same tasks as an mKTL client."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Mirror:
     def __init__(self) -> None:
         self._values: dict[str, Any] = {}
         self._known: dict[Name, Future[None]] = {}
-        # What waits for a daemon must not hold up the table.
+        # A request that waits for a daemon must not delay the table.
         self._worker = ThreadPoolExecutor(1, "mktl")
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What the printers say over MQTT, and how to leave no trace of it on a broker."""
+"""Reads the printers' MQTT messages, and clears them from a broker at the end."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Observer:
             self._client.publish(topic, qos=1, retain=True).wait_for_publish(10)
         return len(topics)
 
-    # paho's thread. What escapes from here would end it without a word.
+    # paho's thread. An exception here would end it without any message.
 
     def _connected(self, client: mqtt.Client, *_: Any) -> None:
         client.subscribe([(f"{self._base}/#", 1), (f"{DISCOVERY}/device/#", 1)])

@@ -1,6 +1,6 @@
-"""What the demo tells: a task comes due, is announced, is done over mKTL, begins again.
+"""The demo's story: a task comes due, is announced, is done over mKTL, begins again.
 
-Pure: it is told what is seen, and says what to do next.
+Pure: the caller passes what it sees, and gets the next step.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from mqtt_bridge.contract import DUE, State
 
 
 class Step(Enum):
-    """How far the story is."""
+    """The steps of the story."""
 
     COUNTING = "counting until a task is due"
     DUE = "due: it will be marked done"
@@ -21,7 +21,7 @@ class Step(Enum):
 
 
 class Sight(NamedTuple):
-    """One look at a task: by MQTT, by mKTL, and what was announced of it."""
+    """A task's values by MQTT and by mKTL, and its announced events."""
 
     state: State
     mktl_status: str | None

@@ -1,4 +1,4 @@
-"""The table of tasks: what the printer publishes, and beside it what mKTL reads."""
+"""The table of tasks: the printer's values, and beside them those that mKTL reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Klipper Upkeep: what discovery alone cannot give a printer's maintenance."""
+"""Klipper Upkeep: the features for maintenance that MQTT discovery cannot give."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: UpkeepEntry) -> bool:
 
     @callback
     def passed(now: datetime) -> None:
-        """The calendar goes on while a printer is off and says nothing."""
+        """Write states again: the calendar goes on while a printer is off."""
         fleet.look_again()
 
     entry.async_on_unload(async_track_time_interval(hass, passed, LOOK_EVERY))
@@ -112,7 +112,7 @@ def device_of(hass: HomeAssistant, printer: Printer) -> dr.DeviceEntry | None:
 
 @callback
 def _fire(hass: HomeAssistant, printer: Printer, event: Event) -> None:
-    """Let automations and the logbook know what happened."""
+    """Fire an event for automations and the logbook."""
     device = device_of(hass, printer)
     hass.bus.async_fire(
         EVENT,
@@ -130,7 +130,7 @@ def _fire(hass: HomeAssistant, printer: Printer, event: Event) -> None:
 
 
 def _forget(hass: HomeAssistant) -> Callable[[Printer], None]:
-    """Forget a printer that has taken its messages back."""
+    """Forget a printer that has cleared its topics."""
 
     @callback
     def gone(printer: Printer) -> None:

@@ -1,4 +1,4 @@
-"""The integration's actions: what people and automations ask a task for."""
+"""The integration's actions: commands to tasks from people and automations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST = 1e9  # of any amount
 
 
 def finite(value: Any) -> float:
-    """A number that can be written down: `inf` and `nan` pass Home Assistant's own."""
+    """A finite number: Home Assistant's own check accepts `inf` and `nan`."""
     number = float(vol.Coerce(float)(value))
     if not math.isfinite(number) or abs(number) > MOST:
         raise vol.Invalid(f"{value} is not a number from 0 to {MOST:.0f}")
@@ -158,7 +158,7 @@ def _command(call: ServiceCall, target: Target, by: str) -> Command:
 
 
 def _meter(data: dict[str, Any], target: Target) -> str | None:
-    """Return the meter that an amount is of, where the task has several limits."""
+    """Return the meter of an amount, if the task has several limits."""
     given: str | None = data.get("meter")
     known = [limit.meter for limit in target.state.limits]
     wanted = any(field in data for field in ("used", "threshold", "warn_at"))

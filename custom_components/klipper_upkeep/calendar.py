@@ -16,7 +16,7 @@ from .fleet import Fleet, Printer, UpkeepEntry
 
 PARALLEL_UPDATES = 0
 
-# What the log's lines are called; what else it holds is no maintenance.
+# The names of log entries in the calendar; other entries are no maintenance.
 MARKS = {"done": "✓", "skipped": "→"}
 
 
@@ -28,7 +28,7 @@ async def async_setup_entry(
 
 
 class Maintenance(PrinterEntity, CalendarEntity):
-    """Whole days: the forecast ahead, the log behind."""
+    """Events of whole days: forecasts in the future, log entries in the past."""
 
     _attr_name = None  # the device's own: "Voron maintenance"
 
@@ -37,7 +37,7 @@ class Maintenance(PrinterEntity, CalendarEntity):
 
     @property
     def event(self) -> CalendarEvent | None:
-        """What is due today, or comes due next."""
+        """Return the task that is due today, or that comes due next."""
         return min(
             self._forecast(), key=lambda event: event.start_datetime_local, default=None
         )
@@ -45,7 +45,7 @@ class Maintenance(PrinterEntity, CalendarEntity):
     async def async_get_events(
         self, hass: HomeAssistant, start_date: datetime, end_date: datetime
     ) -> list[CalendarEvent]:
-        """What was done and what comes due from a moment on and before another."""
+        """Return done and due tasks between two moments."""
         events = self._forecast()
         if start_date <= dt_util.now():
             events += await self._done()

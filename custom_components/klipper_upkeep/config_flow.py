@@ -1,4 +1,4 @@
-"""Setting up: found over MQTT, or a base topic typed in; reconfigured; options."""
+"""The config flow: printers that MQTT finds, a typed base topic, and options."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class UpkeepConfigFlow(ConfigFlow, domain=DOMAIN):
         return {}
 
     async def _printer_there(self, base: str) -> bool:
-        """Whether a printer's retained message is there, so that typing errors show."""
+        """Whether a printer has a retained message there; else the topic may be bad."""
         seen = asyncio.Event()
 
         @callback
@@ -146,7 +146,7 @@ class UpkeepConfigFlow(ConfigFlow, domain=DOMAIN):
 
     async def _claim(self, base: str) -> None:
         self._base = base
-        # Who types a topic does not care that it is on offer, too.
+        # A discovered offer of the same topic does not matter to a user who types it.
         is_on_offer = self.source == SOURCE_MQTT
         await self.async_set_unique_id(base, raise_on_progress=is_on_offer)
         self._abort_if_unique_id_configured()
@@ -164,7 +164,7 @@ class UpkeepConfigFlow(ConfigFlow, domain=DOMAIN):
 
 
 class UpkeepOptionsFlow(OptionsFlow):
-    """What the lists show, and whether overdue tasks are repairs."""
+    """Options: the content of the lists, and repairs for overdue tasks."""
 
     async def async_step_init(
         self, user_input: dict[str, Any] | None = None

@@ -23,7 +23,7 @@ CONF_ONE_LIST: Final = "one_list"
 
 MARGIN: Final = 10  # percent over the threshold until an overdue task is a repair
 
-# What the extra tells on its events topic is fired on Home Assistant's bus as this.
+# The type of the event on Home Assistant's bus for each message on the events topic.
 EVENT: Final = "klipper_upkeep_event"
 
 ANSWER_WITHIN: Final = 5.0  # seconds, as the contract has it

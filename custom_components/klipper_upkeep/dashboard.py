@@ -1,4 +1,4 @@
-"""Hands the page its card and its dashboard strategy, where there is a page."""
+"""Serves the card and the dashboard strategy to browsers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from homeassistant.components.http import (  # type: ignore[attr-defined, unused-ignore]
-    StaticPathConfig,  # 2026 defines it elsewhere, and lends it here
+    StaticPathConfig,  # 2026 defines it in another module, and re-exports it here
 )
 
 from .const import DOMAIN
@@ -18,7 +18,7 @@ FILE = Path(__file__).parent / "frontend" / "klipper-upkeep.js"
 
 
 async def serve(hass: HomeAssistant, version: str) -> None:
-    """Serve the script; another *version* is another address, and no old copy."""
+    """Serve the script; *version* is in its address, so that no old copy is used."""
     if "frontend" not in hass.config.components:
         return
     from homeassistant.components import frontend  # noqa: PLC0415

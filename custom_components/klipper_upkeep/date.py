@@ -1,4 +1,4 @@
-"""The day on which a task was done last: set it, and it was done on that day."""
+"""The day on which a task was last done. To set it marks the task done then."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def async_setup_entry(
 
 
 class LastDone(TaskEntity, DateEntity):
-    """Disabled until somebody wants it: Done and its actions do for most people."""
+    """Disabled by default: the button Done and the actions suffice for most people."""
 
     _attr_entity_category = EntityCategory.CONFIG
     _attr_entity_registry_enabled_default = False

@@ -1,4 +1,4 @@
-"""What a bug report needs, without what would tell who and where."""
+"""Diagnostics for a bug report, without personal data and addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the entities of a printer have in common, and the device that they hang on."""
+"""The base classes of a printer's entities, and the printer's device."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class TaskEntity(PrinterEntity):
 
     @property
     def state_of_task(self) -> State | None:
-        """What the printer said last; None once the task is gone."""
+        """Return the task's last state; None once the task is gone."""
         return self.printer.tasks.get(self.task)
 
 
@@ -121,7 +121,7 @@ class Devices:
 
     @callback
     def listen(self) -> Callable[[], None]:
-        """Tie a printer to MQTT's device when that appears."""
+        """Link a printer to MQTT's device when that appears."""
 
         @callback
         def updated(event: Event[Any]) -> None:
@@ -139,7 +139,7 @@ class Devices:
 
 
 def mqtt_identifier(uuid: str) -> tuple[str, str]:
-    """Return how MQTT's device of a printer is known."""
+    """Return the identifier of MQTT's device of a printer."""
     return ("mqtt", f"{DOMAIN}_{uuid}")
 
 

@@ -1,4 +1,4 @@
-"""The printers below one base topic: what they say, and commands to them.
+"""The printers below one base topic: their messages, and commands to them.
 
 Home Assistant's own MQTT client carries the messages; entities listen here.
 """
@@ -54,7 +54,7 @@ RETAINED = ("availability", "info", "meters", "summary", "task")
 
 
 class Printer:
-    """What one printer has said so far."""
+    """The messages of one printer."""
 
     def __init__(self, slug: str) -> None:
         self.slug = slug
@@ -63,7 +63,7 @@ class Printer:
         self.deleted = False  # by the user, who sees to its device
         self.tasks: dict[str, State] = {}
         self.log: list[Entry] | None = None  # newest first; None: not known
-        # What was done, by task and moment, and is to be done after all.
+        # Completions, by task and moment, that the user has undone.
         self.undone: set[tuple[str, int | None]] = set()
 
     @property
@@ -72,18 +72,18 @@ class Printer:
 
     @property
     def introduced(self) -> Info:
-        """Who it is; RuntimeError while it has not said so."""
+        """Return its `info`. RuntimeError: that has not arrived yet."""
         if self.info is None:
             raise RuntimeError(f"{self.slug} has not introduced itself")
         return self.info
 
     @property
     def ready(self) -> bool:
-        """Whether it has said who it is and all of its tasks."""
+        """Whether its `info` and the states of all of its tasks have arrived."""
         return self.info is not None and set(self.info.tasks) <= set(self.tasks)
 
     def status(self, state: State) -> str:
-        """How a task stands now: the calendar goes on while a printer is off."""
+        """Return a task's status now: the calendar goes on while a printer is off."""
         if self.online or state.match != "any" or state.status not in (OK, SOON):
             return state.status
         passed = any(
@@ -109,7 +109,7 @@ class Fleet:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a broker; without it nothing is known and nothing sent."""
+        """Whether there is a broker; without one nothing is known or sent."""
         return mqtt.is_connected(self.hass)
 
     async def subscribe(self) -> list[CALLBACK_TYPE]:
@@ -118,7 +118,7 @@ class Fleet:
         @callback
         def connection(connected: bool) -> None:
             for printer in self.printers.values():
-                printer.log = None  # whatever happened meanwhile is not known
+                printer.log = None  # events of that time were missed
                 if not connected:
                     printer.online = False  # until it, or the broker, says so again
             self.look_again()
@@ -211,11 +211,11 @@ class Fleet:
 
     @callback
     def look_again(self) -> None:
-        """Tell every listener of every printer: time has passed, or the broker is."""
+        """Call all listeners of all printers: time or the broker has changed."""
         for printer in list(self.printers.values()):
             self._changed(printer)
 
-    # What arrives. A payload that is not of the contract is dropped and said once.
+    # Messages. A payload that breaks the contract is dropped, and logged once.
 
     @callback
     def _received(self, message: mqtt.ReceiveMessage) -> None:
@@ -298,7 +298,7 @@ class Fleet:
 
     @callback
     def remove(self, printer: Printer) -> None:
-        """Forget a printer, until it says again who it is."""
+        """Forget a printer until its `info` arrives again."""
         self.printers.pop(printer.slug, None)
         for listener in list(self._on_gone):
             listener(printer)

@@ -1,4 +1,4 @@
-"""How a printer's events read in Home Assistant's logbook."""
+"""The text of a printer's events in Home Assistant's logbook."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def async_describe_events(
 
     @callback
     def describe(event: Event) -> dict[str, str]:
-        # Anybody may fire an event of this name: what is missing is left out.
+        # Any program may fire an event of this name, so fields may be missing.
         data = {name: str(value or "") for name, value in event.data.items()}
         kind, label = data.get("type", ""), data.get("label", "")
         text = sentence(hass, f"event_{kind}", "{label}: {type}", label=label)

@@ -21,7 +21,7 @@ from .schema import schema
 if TYPE_CHECKING:
     from .fleet import UpkeepEntry
 
-    # The newer of the two supported versions has a name of its own for it.
+    # The newer of the two supported versions has another name for it.
     type RepairsFlowResult = Any
 
 
@@ -57,7 +57,7 @@ class Watch:
 
     @callback
     def stop(self) -> None:
-        """Drop them: nobody watches any more. What a user ignores stays ignored."""
+        """Drop all issues, as nothing follows them now. Ignored ones stay ignored."""
         known = ir.async_get(self.hass)
         for printer in self.entry.runtime_data.printers.values():
             for task in _issues(self.hass, printer):

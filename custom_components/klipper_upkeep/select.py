@@ -1,4 +1,4 @@
-"""What is fitted at each place of a printer: choose a part, and it is fitted there."""
+"""Selects for a printer's places: choose a part, and it is fitted there."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Fitted(PrinterEntity, SelectEntity):
         return sentence(self.hass, "nothing", "Nothing")
 
     def _parts(self) -> dict[str, State]:
-        """The parts that can be here, by their label, which tells each from another."""
+        """Return the parts that can be fitted here, by their unique labels."""
         parts = [
             state for state in self.printer.tasks.values() if self.place in state.places
         ]

@@ -1,4 +1,4 @@
-"""Which tasks of which printers an action is about."""
+"""Finds the tasks that an action is for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .fleet import Fleet, Printer
 
 
 class Target(NamedTuple):
-    """A task that an action is about."""
+    """A task that an action is for."""
 
     fleet: Fleet
     printer: Printer

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from homeassistant.components.todo import (  # type: ignore[attr-defined, unused-ignore]
-    TodoItem,  # 2026 defines both elsewhere, and lends them here
+    TodoItem,  # 2026 defines both in another module, and re-exports them here
     TodoListEntity,
 )
 from homeassistant.components.todo.const import TodoItemStatus, TodoListEntityFeature
@@ -51,7 +51,7 @@ class TaskList(FleetEntity, TodoListEntity):
         raise NotImplementedError
 
     def title(self, printer: Printer, state: State) -> str:
-        """What the item is called."""
+        """Return the name of the item."""
         return state.label
 
     @property
@@ -93,7 +93,7 @@ class TaskList(FleetEntity, TodoListEntity):
             self.async_write_ha_state()
 
     async def _undo(self, printer: Printer, state: State, by: str) -> Command:
-        """What had been used before it was done last, as the log has it."""
+        """Return the use before the last completion, from the log."""
         for entry in await self.fleet.log(printer):
             if entry.task == state.task and entry.event == "done" and entry.used:
                 return Command("adjust", by=by, used=dict(entry.used))
@@ -149,7 +149,7 @@ class AllTasks(TaskList):
                 yield f"{printer.slug}/{task}", printer, state
 
     def title(self, printer: Printer, state: State) -> str:
-        """What the item is called."""
+        """Return the name of the item."""
         return f"{printer.name}: {state.label}"
 
 

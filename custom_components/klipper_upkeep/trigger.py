@@ -1,6 +1,6 @@
-"""Triggers of its own, where Home Assistant has such: a task became due, or soon will.
+"""Triggers for a task that becomes due, or soon due, in newer Home Assistants.
 
-2025.4 knows none, and never looks here.
+Version 2025.4 has no such triggers, and never imports this file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .contract import DUE, SOON
 
 async def async_get_triggers(hass: HomeAssistant) -> dict[str, Any]:
     """Return a trigger for each status that somebody waits for."""
-    # What is used of both came after 2025.4, and is loaded already where it is asked.
+    # Both modules are newer than 2025.4, and are loaded already when this runs.
     spec: Any = import_module("homeassistant.helpers.automation")
     helper: Any = import_module("homeassistant.helpers.trigger")
     # The state is in the printer's language, and the attribute is not.

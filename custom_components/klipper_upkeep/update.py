@@ -1,4 +1,4 @@
-"""Whether a printer's extra is older than this integration: both are one release."""
+"""Tells whether a printer's extra is older than this integration of one release."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Extra(PrinterEntity, UpdateEntity):
 
     @property
     def installed_version(self) -> str | None:
-        """Which the printer has told."""
+        """The version that the printer publishes."""
         return self.printer.introduced.version or None
 
     @property
@@ -52,5 +52,5 @@ class Extra(PrinterEntity, UpdateEntity):
 
     @property
     def release_url(self) -> str:
-        """Where the news of that version are."""
+        """The address of that version's release notes."""
         return RELEASES.format(self.latest_version)

@@ -1,4 +1,4 @@
-"""Sentences that no entity, form or error carries, in Home Assistant's language."""
+"""Sentences in Home Assistant's language for places without a translation key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from homeassistant.helpers import translation
 
 from .const import DOMAIN
 
-# Translations of an integration have no place for loose sentences but this one.
+# Home Assistant's translation files have only this place for other sentences.
 PLACE = f"component.{DOMAIN}.selector.words.options."
 
 

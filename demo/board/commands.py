@@ -1,4 +1,4 @@
-"""What the board does with each command: the function of the same name. Pure."""
+"""Carries out each command of Klippy, in the function of the same name. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from demo.board.firmware import Board
 
 IDENTITY = dictionary()
-# What a board answers to when it is shut down.
+# The commands that a board answers after a shutdown.
 IN_SHUTDOWN = (
     "identify", "get_config", "get_clock", "get_uptime", "emergency_stop",
     "clear_shutdown", "reset", "debug_nop", "finalize_config", "stepper_get_position",

@@ -1,6 +1,6 @@
-"""The messages that the board knows, and the dictionary that tells of them. Pure.
+"""The board's messages, and the dictionary that describes them. Pure.
 
-The formats are those that Klippy asks for: they are the interface.
+The formats are those that Klippy looks up: they are the interface.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ BY_NAME: Mapping[str, Format] = {
 
 
 class Command(NamedTuple):
-    """What Klippy wants to be done."""
+    """A command of Klippy."""
 
     name: str
     values: list[int]
@@ -186,7 +186,7 @@ def commands(content: bytes) -> Iterator[Command]:
 
 
 def dictionary() -> bytes:
-    """What `identify` serves: compressed JSON."""
+    """Return the answer to `identify`: compressed JSON."""
     first_response = FIRST + len(COMMANDS)
     described = {
         "app": "Klipper Upkeep's virtual board",

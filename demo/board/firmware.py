@@ -1,4 +1,4 @@
-"""What the board does as its time goes by. Pure: it is told the clock.
+"""Runs the board's steppers, endstops and sensors. Pure: the caller passes the clock.
 
 It forgives a busy machine: steps that come late are made late, nothing expires, and an
 endstop is looked up for the time at which it was to be read, however late that happens.
@@ -37,14 +37,14 @@ class Board:
         self.forget()
 
     def forget(self) -> None:
-        """As after a reset: nothing is configured."""
+        """Go back to the state after a reset: nothing is configured."""
         self.crc: int | None = None
         self.shutdown: str | None = None
         self.oids: dict[int, object] = {}
         self.static: dict[int, float] = {}
         self._next_stats = self.now + STATS_INTERVAL
 
-    # What the shell calls
+    # For the shell
 
     def receive(self, data: bytes, clock: int) -> None:
         """Do what *data* asks for, at *clock*."""
@@ -59,7 +59,7 @@ class Board:
             self._out += encode_frame(self._sequence)
 
     def run(self, clock: int) -> None:
-        """Let the time go by up to *clock*."""
+        """Advance the board's time up to *clock*."""
         if clock <= self.now:
             return
         before, self.now = self.now, clock
@@ -70,14 +70,14 @@ class Board:
         self._report()
 
     def take(self) -> bytes:
-        """What the board has to say."""
+        """Return the board's messages."""
         data = bytes(self._out)
         self._out.clear()
         self.is_reset = False
         return data
 
     def due(self) -> int:
-        """The clock at which `run` has something to say next."""
+        """Return the clock at which `run` has the next message."""
         clocks = [self._next_stats]
         clocks += [s.next_clock for s in self.all(Sensor) if s.interval]
         clocks += [b.next_clock for b in self.all(Buttons) if b.is_asked]
@@ -90,7 +90,7 @@ class Board:
         return min(clocks)
 
     def outputs(self) -> dict[int, float]:
-        """What each driven pin is set to, 0 to 1."""
+        """Return the value of each driven pin, 0 to 1."""
         return self.static | {out.pin: out.value for out in self.all(Output)}
 
     # Time

@@ -1,4 +1,4 @@
-"""What hangs on the board, as a `printer.cfg` describes it: motors, switches, heaters.
+"""The motors, switches and heaters of a board, from a `printer.cfg`.
 
 Pure but for `read`. Positions are in millimetres; where an axis stands before it was
 homed is where its coordinate would be. Nothing collides: a carriage that is driven past
@@ -62,7 +62,7 @@ class Pin:
 
 @dataclass
 class Motor:
-    """A motor, and what it has done since the board was made."""
+    """A motor, and its movement since the board was made."""
 
     name: str
     step_distance: float  # mm of a step; below 0 if the direction pin is inverted
@@ -96,9 +96,9 @@ class Switch:
     high: float = math.inf
 
     def level(self, moved: Mapping[str, float]) -> bool:
-        """What the pin reads when the motors have *moved*."""
+        """Return the pin's level when the motors have *moved*."""
         coordinate = self.axis.coordinate(moved)
-        # A step is never made to the last bit of a millimetre.
+        # The tolerance for rounding of steps, in mm.
         closed = coordinate <= self.low + 1e-6 or coordinate >= self.high - 1e-6
         return closed != self.pin.inverted
 
@@ -122,7 +122,7 @@ class Heater:
 
     @property
     def reading(self) -> float:
-        """What the converter reads, 0 to 1: 100 kΩ at 25 °C, beta 3950, 4.7 kΩ up."""
+        """The converter's value, 0 to 1: 100 kΩ at 25 °C, beta 3950, 4.7 kΩ up."""
         kelvin = self.temperature + 273.15
         ohm = 100e3 * math.exp(3950 * (1 / kelvin - 1 / 298.15))
         return ohm / (ohm + 4700)
@@ -130,7 +130,7 @@ class Heater:
 
 @dataclass
 class Machine:
-    """All of it, by the numbers of pins."""
+    """The whole hardware, by the numbers of pins."""
 
     motors: dict[int, Motor] = field(default_factory=dict)  # by step pin
     switches: dict[int, Switch] = field(default_factory=dict)
@@ -142,7 +142,7 @@ class Machine:
         return {m.name: m.moved(m.shaft.position) for m in self.motors.values()}
 
     def rewire(self, sections: Sections) -> None:
-        """Read the configuration anew; what was turned and heated stays."""
+        """Read the configuration again; positions and temperatures stay."""
         new = wire(sections)
         motors = {motor.name: motor for motor in self.motors.values()}
         heaters = {heater.name: heater for heater in self.heaters}

@@ -1,4 +1,4 @@
-"""What Klippy configures: pins, triggers, endstops, sensors, buttons. Pure.
+"""The objects that Klippy configures: pins, triggers, endstops, sensors, buttons. Pure.
 
 Clocks are in ticks of the board, 64 bits wide.
 """
@@ -39,7 +39,7 @@ class Output:
 
 @dataclass
 class Trigger:
-    """A trsync: what stops steppers all at once."""
+    """A trsync, which stops several steppers at once."""
 
     oid: int
     steppers: list[Stepper] = field(default_factory=list)

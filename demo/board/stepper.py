@@ -1,4 +1,4 @@
-"""A stepper's queue of steps, and what was really run of it. Pure.
+"""A stepper's queue of steps, and the steps that were really made. Pure.
 
 Clocks are in ticks of the board, 64 bits wide.
 """
@@ -20,7 +20,7 @@ def near(clock: int, now: int) -> int:
 
 @dataclass
 class Shaft:
-    """What a motor has turned since the board was made, in steps."""
+    """A motor's position since the board was made, in steps."""
 
     position: int = 0
     forward: int = 0
@@ -112,7 +112,7 @@ class Stepper:
             self._segments.popleft()
 
     def stop(self, clock: int) -> None:
-        """Make what is due by *clock*, and forget the rest."""
+        """Make the steps that are due by *clock*, and drop the rest."""
         self.advance(clock)
         self._segments.clear()
         self.is_stopped = True

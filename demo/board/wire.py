@@ -77,7 +77,7 @@ class Frame(NamedTuple):
 
 
 class Frames:
-    """Finds frames in a stream of bytes; what is no frame is left out."""
+    """Finds frames in a stream of bytes, and skips all other bytes."""
 
     def __init__(self) -> None:
         self._data = bytearray()

@@ -53,7 +53,7 @@ class Subscriber(APITransport):
         self._pushed = pushed
 
     def send_status(self, status: Mapping[str, Any], _eventtime: float) -> None:
-        """Hand on what changed."""
+        """Pass changes on."""
         self._pushed(status)
 
 
@@ -128,7 +128,7 @@ class Upkeep:
         self._notify(settled=True)
 
     def _pushed(self, status: Mapping[str, Any]) -> None:
-        """Take over what changed of the tasks' statuses."""
+        """Take over the changes of the tasks' statuses."""
         changed = {n: each for n, each in status.items() if is_task(n)}
         if "job" in status.get("maintain", {}):
             self._notify(settled=True)  # another print, or other tasks ahead of it
@@ -148,8 +148,8 @@ class Upkeep:
             self._notifying = asyncio.ensure_future(self._tell())
 
     async def _tell(self) -> None:
-        """Tell until there is nothing that the clients have not been told."""
-        await asyncio.sleep(SOON)  # what changes together is told together
+        """Notify the clients until they have all changes."""
+        await asyncio.sleep(SOON)  # changes of one moment go into one notification
         while self._untold:
             settled, self._settled, self._untold = self._settled, False, False
             await self._refresh()
@@ -191,7 +191,7 @@ class Upkeep:
     async def _ask(self, method: str, **arguments: Any) -> Any:
         return await self._klippy.request(WebRequest(f"maintain/{method}", arguments))
 
-    # What the page asks for
+    # The page's requests
 
     async def _answer_status(self, _request: Any) -> dict[str, Any]:
         """Every task as it stands, or as it stood when Klippy left."""
@@ -248,7 +248,7 @@ class Upkeep:
     # The bell
 
     async def _ring(self) -> None:
-        """Announce what is due, and take back what is not any more."""
+        """Announce due tasks, and remove the announcements of all others."""
         async with self._ringing:
             due = {t: s for t, s in self._statuses.items() if s.get("status") == "due"}
             bell = self._server.lookup_component("announcements")
@@ -288,7 +288,7 @@ class Upkeep:
         entry = entries.get(entry_id, {})
         wake, since = entry.get("dismiss_wake"), entry.get("date_dismissed")
         if wake is None or since is None:
-            return  # put away for good: that says nothing about the task
+            return  # dismissed for good, which changes nothing about the task
         command = {"command": "snooze", "for": (wake - since) / HOUR, "by": "bell"}
         try:
             await self._ask("command", task=known[entry_id], command=command)
