@@ -186,3 +186,25 @@ def readable(path):
 def test_the_walk_finds_a_vague_name():
     module = "def f(said):\n    found = self._told = 1\n"
     assert set(names_given(ast.parse(module))) == {"f", "said", "found", "_told"}
+
+
+# The rooms that the map describes package by package.
+MAPPED = ("klippy_extra", "mktl_daemon", "mqtt_bridge")
+MAP = (ROOT / "docs" / "architecture.md").read_text()
+
+
+def test_every_place_that_the_map_names_exists():
+    places = set(re.findall(r"`([\w/]+\.py|[\w/]+/)`", MAP))
+    assert {"upkeep/carry_out.py", "net/router.py", "broker/packets.py"} <= places
+    missing = {
+        place
+        for place in places
+        if not any((ROOT / room / place).exists() for room in ("", *MAPPED))
+    }
+    assert missing == set()
+
+
+@pytest.mark.parametrize("room", MAPPED)
+def test_the_map_names_every_package(room):
+    packages = {path.parent.name for path in (ROOT / room).glob("*/__init__.py")}
+    assert packages - set(re.findall(r"`(\w+)/?`", MAP)) == set()
