@@ -113,8 +113,10 @@ class Upkeep:
 
     async def _klippy_ready(self) -> None:
         names = await self._apis.get_object_list(default=[])
-        wanted = {n: None for n in names if n == "maintain" or is_task(n)}
-        self._ready = "maintain" in wanted
+        wanted: dict[str, list[str] | None] = {n: None for n in names if is_task(n)}
+        self._ready = "maintain" in names
+        # Klippy pushes no field that was not there at first, unless it is named.
+        wanted["maintain"] = ["job"]
         self._statuses = {}
         if self._ready:
             status = await self._apis.subscribe_from_transport(
