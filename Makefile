@@ -16,6 +16,9 @@ SPEECH = klippy_extra/language.py
 TEXTS = klippy_extra/languages
 TEXT_COPIES = mqtt_bridge/languages mqtt_bridge/web/page/languages
 
+# Programs that tests start would each compile all their modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo venv check test test-all test-package test-python test-py37 test-integration test-ha \
   test-ha-stable test-ha-latest test-klipper test-interop docs release \
   bench mutants soak contract languages changelog

@@ -7,6 +7,7 @@ left alone: it runs from a folder of links to them, with the extra linked in bet
 from __future__ import annotations
 
 import fcntl
+import functools
 import importlib.util
 import os
 import shutil
@@ -32,16 +33,17 @@ class Source(NamedTuple):
 
     def link(self, folder: Path, extras: Mapping[str, Path]) -> list[str]:
         """Make a Klippy of links in *folder*; returns the command that starts it."""
-        self._build()
+        build(self.folder, self.python)
         klippy = folder / "klippy"
         shutil.rmtree(klippy, ignore_errors=True)
         (klippy / "extras").mkdir(parents=True)
         (folder / "out").mkdir(exist_ok=True)  # old ones look for their firmware there
+        # What Python compiled is linked as well: compiling it takes a second.
         for file in self.folder.iterdir():
-            if file.name not in ("extras", "klippy.py", "__pycache__"):
+            if file.name not in ("extras", "klippy.py"):
                 (klippy / file.name).symlink_to(file)
         for file in (self.folder / "extras").iterdir():
-            if file.name != "__pycache__" and file.stem not in extras:
+            if file.stem not in extras:
                 (klippy / "extras" / file.name).symlink_to(file)
         for name, extra in extras.items():
             (klippy / "extras" / name).symlink_to(extra)
@@ -49,20 +51,22 @@ class Source(NamedTuple):
         shutil.copy(self.folder / "klippy.py", klippy)
         return [self.python, str(klippy / "klippy.py")]
 
-    def _build(self) -> None:
-        """Let Klippy compile its C helper, by a clock that runs as it should.
 
-        CalledProcessError: it cannot.
-        """
-        code = "from chelper import get_ffi; get_ffi()"
-        lock = os.open(self.folder / "chelper", os.O_RDONLY)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # two at once would spoil it
-            subprocess.run(  # noqa: S603 - the Klippy that the user names
-                [self.python, "-c", code], cwd=self.folder, check=True
-            )
-        finally:
-            os.close(lock)
+@functools.cache
+def build(folder: Path, python: str) -> None:
+    """Let Klippy compile its C helper, by a clock that runs as it should.
+
+    CalledProcessError: it cannot.
+    """
+    code = "from chelper import get_ffi; get_ffi()"
+    lock = os.open(folder / "chelper", os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two at once would spoil it
+        subprocess.run(  # noqa: S603 - the Klippy that the user names
+            [python, "-c", code], cwd=folder, check=True
+        )
+    finally:
+        os.close(lock)
 
 
 def find(checkout: Path | None = None, python: str | None = None) -> Source:
