@@ -74,6 +74,10 @@ def test_every_sentence_for_people_is_in_the_catalogue() -> None:
         'raise gcmd.error("It needs a name." + name)',
         'TEXT = "Nothing is due."',
         'Button("Print anyway", "GO")',
+        'Button("Done", "UPDATE_MAINTENANCE NAME=rods")',
+        'gcmd.respond_info("Done")',
+        'self._console.say(f"Done: {label}")',
+        'PushMessage("Due", text)',
     ],
 )
 def test_a_sentence_outside_the_catalogue_is_found(code: str) -> None:
@@ -88,6 +92,8 @@ def test_a_sentence_outside_the_catalogue_is_found(code: str) -> None:
         'raise refusal(config, "mqtt_host", "is missing: name the broker")',
         'TEXT = mark("Nothing is due.")',
         'def due():\n    """Nothing is due."""',
+        'Button(tr("Done"), gcode)',
+        'self._say(f"{label}: {text}")',
     ],
 )
 def test_what_is_translated_or_not_for_people_is_left_out(code: str) -> None:

@@ -105,6 +105,9 @@ FOR_OTHERS = {
     "SettingsError", "ContractError",
     "execute", "compile", "add_argument",
 }  # fmt: skip
+# Calls whose first argument is shown to people, be it one word.
+SPOKEN = {"respond_info", "say", "_say", "Button", "PushMessage"}
+WORD = re.compile(r"[A-Za-zÄÖÜäöüß]{2,}")
 LOGGERS = {"logging", "logger", "config"}
 SENTENCE = re.compile(r"[A-Za-zÄÖÜäöüß]{2,}[,.:;]? [A-Za-z]{2,}")
 
@@ -127,9 +130,26 @@ def strange(tree: ast.AST) -> Iterator[tuple[int, str]]:
             if SENTENCE.search(node.value):
                 yield node.lineno, node.value
         elif not _is_for_others(node):
+            yield from _spoken_words(node)
             waiting += [
                 each for each in ast.iter_child_nodes(node) if not _is_docstring(each)
             ]
+
+
+def _spoken_words(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield what a call shows that is too short to read like a sentence."""
+    function = getattr(node, "func", None)
+    name = getattr(function, "attr", getattr(function, "id", ""))
+    if name not in SPOKEN or not node.args:
+        return
+    first = node.args[0]
+    pieces = first.values if isinstance(first, ast.JoinedStr) else [first]
+    for each in pieces:
+        text = getattr(each, "value", None)
+        if not isinstance(each, ast.Constant) or not isinstance(text, str):
+            continue
+        if WORD.search(text) and not SENTENCE.search(text):
+            yield each.lineno, text
 
 
 def _is_docstring(node: ast.AST) -> bool:
