@@ -12,6 +12,7 @@ machine took for others. What restarts and a subscriber cost is in `extra_life`.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -166,6 +167,7 @@ def ask(printer: Printer, end: float) -> None:
 # The ancestor
 
 
+@functools.cache
 def ancestors(checkout: Path) -> Turns:
     with tempfile.TemporaryDirectory() as folder:
         module = Path(folder) / "maintain.py"

@@ -132,18 +132,21 @@ GOOD_THRICE = mark("It was good three times. Set {amount} instead of {threshold}
 BROKEN_AT = mark("It was broken at {used}. Set {amount} instead of {threshold}?")
 
 
-def rounded(amount: float, unit: str) -> float:
+def rounded(amount: float, unit: str, digits: int = 2) -> float:
     """An amount as people choose it: two digits, and no part of a count."""
     if amount <= 0.0:
         return 0.0
-    digits = 1 - math.floor(math.log10(amount))
-    value = round(amount, digits)
+    value = round(amount, digits - 1 - math.floor(math.log10(amount)))
     return value if unit else float(max(1, round(value)))
 
 
 def sentences(habit: Habit, unit: str) -> list[str]:
     """Return sentences about a habit, for people."""
-    usual = wording.quantity(rounded(habit.median, unit), unit)
+    # With two digits 105 h would be 100 h, and yet "5 % later" than 100 h.
+    usual, shortest, longest = (
+        wording.quantity(rounded(each, unit, digits=3), unit)
+        for each in (habit.median, habit.shortest, habit.longest)
+    )
     if habit.times == 1:
         texts = [tr("Between the last two times, {usual} were used.", usual=usual)]
     else:
@@ -152,8 +155,8 @@ def sentences(habit: Habit, unit: str) -> list[str]:
                 "The last {times} times it was done at {shortest} to {longest}, mostly"
                 " at {usual}.",
                 times=habit.times,
-                shortest=wording.quantity(rounded(habit.shortest, unit), unit),
-                longest=wording.quantity(rounded(habit.longest, unit), unit),
+                shortest=shortest,
+                longest=longest,
                 usual=usual,
             )
         ]
