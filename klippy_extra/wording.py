@@ -40,6 +40,9 @@ def event(entry: contract.Entry) -> str:
     return text
 
 
+MAINTENANCE = mark('Maintenance "{label}" {what}')
+
+
 def quantity(number: float, unit: str) -> str:
     return f"{amount(number)} {unit}".rstrip()
 
@@ -100,9 +103,10 @@ def _use(label: str, limit: contract.Limit) -> str:
     return tr(text, **amounts)
 
 
-def happened(label: str, what: str) -> str:
-    """Return the effect of a command; *what* follows the task's label."""
-    return tr('Maintenance "{label}" {what}', label=label, what=what)
+def happened(label: str, what: str, is_part: bool = False) -> str:
+    """Return the effect of a command; *what* follows the label of the task or part."""
+    about = mark('Part "{label}" {what}') if is_part else MAINTENANCE
+    return tr(about, label=label, what=what)
 
 
 def details(state: contract.State) -> list[str]:

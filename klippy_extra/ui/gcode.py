@@ -302,7 +302,9 @@ class Console:
         refused: list[str] = []
 
         def tell(text: str) -> None:
-            self._reminders.say(wording.happened(task.label, text))
+            self._reminders.say(
+                wording.happened(task.label, text, bool(task.plan.kind))
+            )
             written.complete(text)
 
         running.commands.give(task.slug, command, refused.append, tell, saved)

@@ -105,9 +105,10 @@ class Commands:
 
         def tell(text: str) -> None:
             if command.command != "log":
-                label = upkeep.tasks[task].label
+                about = upkeep.tasks[task]
                 by = tr("(by {by})", by=command.by)
-                self._audience.say(f"{wording.happened(label, text)} {by}")
+                what = wording.happened(about.label, text, bool(about.plan.kind))
+                self._audience.say(f"{what} {by}")
 
         self.give(task, command, lambda text: None, tell)
 
