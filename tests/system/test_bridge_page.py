@@ -266,7 +266,7 @@ def test_somebody_fits_a_part_in_a_browser(serve, voron):
         tab.run(
             "const place = document.querySelector('select[name=place]');"
             "place.value = 'extruder1';"
-            "place.dispatchEvent(new Event('change', {bubbles: true}));"
+            "place.form.requestSubmit();"
         )
         tab.wait_for("The printer has carried it out.")
 
@@ -299,6 +299,77 @@ def test_the_page_follows_the_printer_and_a_lost_bridge(
         )
         tab.wait_for("Due 1")
         until(lambda: "The connection is lost." not in tab.text(), "the bridge is back")
+
+
+@needs_chromium
+@needs_axe
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_a_part_moves_from_one_printer_of_the_fleet_to_another(
+    serve, voron, broker, tmp_path, size
+):
+    state = m.state("n4", label="Nozzle 0.4")._replace(
+        kind="nozzle", places=("extruder",), place=""
+    )
+    part = {"id": "7", "part": "n4", "to": "ender"}
+
+    def give(command, task):
+        if command.command != "export":
+            voron.carry_out(command, task)
+            return
+        seq = voron.change(task).seq
+        voron.result(Result(command.transaction, task, seq, part=part))
+
+    voron.states["n4"], voron.answer = state, give
+    voron.say_everything()
+    with ScriptedPrinter(broker.port, "ender", state) as ender, Tab() as tab:
+        imported = []
+
+        def take(command, task):
+            imported.append(command)
+            seq = ender.change(task).seq
+            ender.result(Result(command.transaction, task, seq))
+
+        ender.answer = take
+        ender.say_everything()
+        web = serve("web.open=true")
+        tab.resize(*size)
+        tab.open(web.url)
+        tab.wait_for("2 printers", "Nozzle 0.4")
+        tab.click("Parts")
+        tab.wait_for("nozzle · On the shelf")
+        assert complaints(tab) == []
+        keep_picture(tab, f"page-fleet-parts-{size[0]}", tmp_path)
+
+        tab.run("location.hash = '#/task/voron/n4'")
+        tab.click("To another printer, or from there")
+        tab.fill("input[name=to]", "ender")
+        tab.click("Give it there")
+        until(lambda: imported, "the import")
+        assert (imported[0].command, imported[0].part) == ("import", part)
+        tab.wait_for("The printer has carried it out.")
+        assert "IMPORT_PART" not in tab.text(), "nobody has to carry a line"
+
+
+@needs_chromium
+def test_a_suggested_interval_is_set_and_a_condition_is_told_in_a_browser(serve, voron):
+    text = "You do this at 240 h, not at 200 h. Set 240 h?"
+    better = contract.Suggestion("print_time", 240.0, "h", "habit", text)
+    habit = contract.Habit("print_time", 3, 238.0, 240.0, 245.0, 0.2, agree=True)
+    voron.change("rods", suggestion=better, habit=habit)
+    web = serve("web.open=true")
+    with Tab() as tab:
+        tab.resize(*DESK)
+        tab.open(web.url + "#/task/voron/rods")
+        tab.wait_for(text)
+        tab.click("Set what is suggested")
+        tab.wait_for("not in the script")  # what the printer answers
+        assert voron.heard[-1].command == "learn"
+
+        tab.click("Who, when, used with")
+        tab.run("document.querySelector('select[name=condition]').value = 'worn'")
+        tab.click("Mark as done")
+        tab.wait_for("The printer has carried it out.")
+        assert (voron.heard[-1].command, voron.heard[-1].condition) == ("done", "worn")
 
 
 def test_an_export_over_the_page_brings_the_part_with_it(serve, voron):

@@ -69,6 +69,13 @@ export function moment(seconds) {
   return new Date(seconds * 1000).toLocaleString(language, options);
 }
 
+/** A moment on an axis whose marks are *step* seconds apart. */
+export function mark(seconds, step) {
+  const options =
+    step >= 86400 ? { month: "short", day: "numeric" } : { hour: "numeric", minute: "2-digit" };
+  return new Date(seconds * 1000).toLocaleString(language, options);
+}
+
 /** "in 3 days", "2 hours ago". */
 export function relative(seconds, now = Date.now() / 1000) {
   const distance = seconds - now;
@@ -97,4 +104,14 @@ export function meterName(meter) {
     }
   }
   return meter.replaceAll("_", " ");
+}
+
+const UNITS = [
+  [/^(print_time|busy_time|power_on|time|heater_on_|fan_on_)/, "h"],
+  [/^(filament|extruded|travel_)/, "m"],
+];
+
+/** The unit of a meter's readings; "" where they are counted. */
+export function unitOf(meter) {
+  return UNITS.find(([pattern]) => pattern.test(meter))?.[1] ?? "";
 }

@@ -3,7 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { html } from "./html.js";
 import { csvOf, momentOf } from "./model.js";
-import { meterName, moment, number, t } from "./language.js";
+import { meterName, moment, quantity, t, unitOf } from "./language.js";
 
 const MOST = 500;
 
@@ -78,7 +78,10 @@ export function Entries({ entries, labels = null, limits = [] }) {
 
 function used(entry, units) {
   return Object.entries(entry.used || {})
-    .map(([meter, amount]) => `${meterName(meter)} ${number(amount)} ${units[meter] || ""}`)
+    .map(([meter, amount]) => {
+      const unit = units[meter] ?? unitOf(meter);
+      return `${meterName(meter)} ${quantity(amount, unit, meter)}`;
+    })
     .join(", ");
 }
 

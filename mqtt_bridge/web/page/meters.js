@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { html } from "./html.js";
-import { meterName, number, t } from "./language.js";
+import { meterName, number, t, unitOf } from "./language.js";
 
 export function Meters({ state, source }) {
   const [slug, setSlug] = useState(state.printers[0]?.slug);
@@ -39,13 +39,4 @@ export function Meters({ state, source }) {
       </tbody>
     </table>
   `;
-}
-
-const UNITS = [
-  [/^(print_time|busy_time|power_on|time|heater_on_|fan_on_)/, "h"],
-  [/^(filament|extruded|travel_)/, "m"],
-];
-
-function unitOf(meter) {
-  return UNITS.find(([pattern]) => pattern.test(meter))?.[1] ?? "";
 }

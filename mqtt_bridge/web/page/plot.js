@@ -3,7 +3,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { html } from "./html.js";
 import { forecastLine, sawtooth } from "./model.js";
-import { meterName, t } from "./language.js";
+import { mark, meterName, number, t } from "./language.js";
 
 const HEIGHT = 170;
 let library;
@@ -84,7 +84,19 @@ function optionsFor(limit, element) {
     legend: { show: false },
     cursor: { drag: { x: false, y: false } },
     scales: { y: { range: (_, _least, most) => [0, most * 1.08 || 1] } },
-    axes: [axis, { ...axis, size: 56, label: limit.unit || undefined, labelSize: 16 }],
+    axes: [
+      {
+        ...axis,
+        values: (_, moments, _axis, _space, step) => moments.map((each) => mark(each, step)),
+      },
+      {
+        ...axis,
+        values: (_, amounts) => amounts.map((each) => number(each)),
+        size: 56,
+        label: limit.unit || undefined,
+        labelSize: 16,
+      },
+    ],
     series: [
       {},
       { stroke: use, width: 2, fill: area },

@@ -67,7 +67,7 @@ function Instructions({ task }) {
     ${task.guide &&
     html`<p>
       ${link
-        ? html`<a href=${link} target="_blank" rel="noopener noreferrer">${t("guide")}</a>`
+        ? html`<a class="button" href=${link} target="_blank" rel="noopener noreferrer">${t("guide")}</a>`
         : task.guide}
     </p>`}
     ${task.last_done &&
