@@ -363,13 +363,14 @@ def test_a_suggested_interval_is_set_and_a_condition_is_told_in_a_browser(serve,
         tab.wait_for(text)
         tab.click("Set what is suggested")
         tab.wait_for("not in the script")  # what the printer answers
-        assert voron.heard[-1].command == "learn"
+        assert "learn" in [each.command for each in voron.heard]
 
         tab.click("Who, when, used with")
         tab.run("document.querySelector('select[name=condition]').value = 'worn'")
         tab.click("Mark as done")
         tab.wait_for("The printer has carried it out.")
-        assert (voron.heard[-1].command, voron.heard[-1].condition) == ("done", "worn")
+        done = [each for each in voron.heard if each.command == "done"]
+        assert [each.condition for each in done] == ["worn"]
 
 
 def test_an_export_over_the_page_brings_the_part_with_it(serve, voron):
