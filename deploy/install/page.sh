@@ -71,6 +71,19 @@ change_file() {
     moonraker_changed=true
 }
 
+# The page's QR codes are made by segno. Without it everything else is there.
+install_segno() {
+    python=$(checkout_of moonraker-env bin)/bin/python
+    if ! $pip || [ ! -x "$python" ]; then return 0; fi
+    if "$python" -c 'import segno' 2>/dev/null; then
+        kept "segno in ${python%/bin/python}"
+    elif run "$python" -m pip install --quiet --disable-pip-version-check 'segno>=1.5'; then
+        did "installed segno into ${python%/bin/python}"
+    else
+        say '  ! pip could not install segno: the page has no QR codes'
+    fi
+}
+
 # install_page CONFIG
 install_page() {
     [ -f "$1/moonraker.conf" ] || return 0
@@ -80,6 +93,7 @@ install_page() {
         return 0
     fi
     link_into "$folder" moonraker/components/upkeep.py "$component"
+    install_segno
     change_file add section "$1/moonraker.conf" '[upkeep]'
     if [ -n "$(checkout_of mainsail .)" ] || [ -d "$1/.theme" ]; then
         change_file add sidebar "$1/.theme/navi.json" 'an entry'

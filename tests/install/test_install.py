@@ -27,6 +27,7 @@ PYTHON = """\
 #!/bin/sh
 case "$*" in
     *"-m pip"*) echo "$@" >>"$0.asked"; exit "$(cat "$0.pip" 2>/dev/null || echo 0)" ;;
+    *"import segno"*) [ -e "$0.asked" ]; exit ;;
     *paho*) [ -e "$0.asked" ] || [ -e "$0.has_paho" ] ; exit ;;
     *version_info*) [ ! -e "$0.old" ]; exit ;;
     *"import pip"*) [ ! -e "$0.no_pip" ]; exit ;;

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.install.test_install import MOONRAKER, ROOT, Home
+from tests.install.test_install import MOONRAKER, ROOT, Home, asked_pip
 
 NAVI = '[{"title": "Camera", "href": "http://cam", "icon": "M0 0"}]'
 SCREEN = "[main]\nlang: de\n\n#~# --- Do not edit below this line. ---\n#~# [main]\n"
@@ -44,6 +44,21 @@ def test_the_page_is_linked_into_moonraker_which_calls_that_no_change(home):
     status = ["git", "-C", str(home.moonraker), "status", "--porcelain", "-uall"]
     done = subprocess.run(status, capture_output=True, text=True, check=True)
     assert done.stdout == ""
+
+
+def test_the_library_of_qr_codes_goes_into_moonrakers_environment(home):
+    env = home.env("moonraker-env")
+    home.install("--page")
+    assert "segno" in asked_pip(env)
+    assert "segno in" in home.install("--page").stdout
+    assert asked_pip(env).count("segno") == 1
+
+
+def test_a_page_without_qr_codes_is_installed_where_pip_fails(home):
+    env = home.env("moonraker-env")
+    (env / "bin" / "python.pip").write_text("1")
+    assert "no QR codes" in home.install("--page").stdout
+    assert "[upkeep]" in (home.config / "moonraker.conf").read_text()
 
 
 def test_a_second_run_changes_nothing(home):

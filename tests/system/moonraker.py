@@ -67,9 +67,9 @@ class Moonraker:
             self.stop()
             raise
 
-    def stop(self) -> None:
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self._process is not None:
-            end(self._process, signal.SIGTERM)
+            end(self._process, how)
             self._process = None
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 
 import pytest
 
@@ -124,7 +125,7 @@ def test_somebody_marks_a_task_done_in_a_browser(printer, moonraker, tmp_path, s
 
 
 @needs_chromium
-def test_the_page_follows_klippy_and_moonraker_through_their_restarts(
+def test_the_page_follows_klippy_and_moonraker_after_they_are_killed(
     printer, moonraker
 ):
     with Tab() as tab:
@@ -134,13 +135,13 @@ def test_the_page_follows_klippy_and_moonraker_through_their_restarts(
         make_due(moonraker)
         tab.wait_for("Due 1")
 
-        printer.terminate()
+        printer.kill()
         tab.wait_for("The printer is not ready.", "Oil the linear rails")
         printer.start()
         until(lambda: "not ready" not in tab.text(), "Klippy on the page")
         tab.wait_for("Due 1")
 
-        moonraker.stop()
+        moonraker.stop(signal.SIGKILL)
         tab.wait_for("The connection is lost.")
         moonraker.start()
         until(lambda: "is lost" not in tab.text(), "Moonraker on the page")
@@ -233,7 +234,7 @@ def test_parts_are_fitted_taken_off_and_given_away_on_the_page(
         assert complaints(tab) == []
         keep_picture(tab, f"page-parts-{size[0]}", tmp_path)
 
-        tab.click("Take off extruder")
+        tab.click("Take off")
         tab.wait_for("is taken off extruder, and keeps its counts.")
         until(lambda: "nozzle · extruder" not in tab.text(), "the part on the shelf")
         assert printer.status("maintain_part nozzle_04")["place"] == ""

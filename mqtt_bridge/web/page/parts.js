@@ -108,7 +108,7 @@ export function PlaceChoice({ task, waiting, send }) {
   if (task.place) {
     return html`<div class="place">
       <button disabled=${waiting} onClick=${() => send({ command: "remove" })}>
-        ${t("part.remove", { place: task.place })}
+        ${t("part.remove")}
       </button>
     </div>`;
   }
