@@ -311,6 +311,16 @@ def test_the_material_decides_how_fast_a_nozzle_wears(bench):
     assert printer.task("nozzle")["used"] == 55.0
 
 
+def test_what_was_counted_before_the_material_changed_is_wear_by_the_old_one(bench):
+    printer = bench(BLADE + "factor: CF=5\n")
+    printer.say("MAINTENANCE_COUNT NAME=cuts BY=2")
+    printer.say("SET_MAINTENANCE_MATERIAL MATERIAL=PA-CF")
+    printer.say("MAINTENANCE_COUNT NAME=cuts BY=3")
+    printer.advance(3)
+
+    assert printer.task("blade")["used"] == 2.0 + 5 * 3.0
+
+
 def test_the_log_is_written_to_a_file(printer, tmp_path):
     printer.say('UPDATE_MAINTENANCE NAME=rods NOTE="=1+1" BY=anna')
     printer.say("MAINTENANCE_LOG EXPORT=1")
