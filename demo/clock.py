@@ -83,6 +83,15 @@ class Clock:
         PAGE.pack_into(self._page, 0, version + 1, now, lost, wall)
         VERSION.pack_into(self._page, 0, version + 2)
 
+    def hold(self) -> None:
+        """The board runs, and time is to stand still until it says that it goes on."""
+        version, beat, lost, wall = PAGE.unpack_from(self._page)
+        begin = time.monotonic_ns() - SLACK
+        if begin > beat:
+            VERSION.pack_into(self._page, 0, version + 1)
+            PAGE.pack_into(self._page, 0, version + 1, begin, lost + begin - beat, wall)
+            VERSION.pack_into(self._page, 0, version + 2)
+
     def stop_beating(self) -> None:
         """The board goes: nobody is to wait for it."""
         version, _, lost, wall = PAGE.unpack_from(self._page)
