@@ -225,16 +225,6 @@ class Section:
     ) -> Any:
         return self.getlists(option, default, (sep,), count, str, note_valid)
 
-    def getintlist(
-        self,
-        option: str,
-        default: Any = REQUIRED,
-        sep: str = ",",
-        count: int | None = None,
-        note_valid: bool = True,
-    ) -> Any:
-        return self.getlists(option, default, (sep,), count, int, note_valid)
-
     def getfloatlist(
         self,
         option: str,
@@ -244,20 +234,6 @@ class Section:
         note_valid: bool = True,
     ) -> Any:
         return self.getlists(option, default, (sep,), count, float, note_valid)
-
-    def deprecate(self, option: str, value: str | None = None) -> None:
-        if self._parser.has_option(self._name, option):
-            self._config.warnings.append(
-                {
-                    "type": "deprecated_option"
-                    if value is None
-                    else "deprecated_value",
-                    "section": self._name,
-                    "option": option,
-                    "value": value,
-                    "message": f"'{option}' in section '{self._name}' is deprecated",
-                }
-            )
 
     def _read(
         self, option: str, default: Any, parse: Callable[[str], Any], note_valid: bool

@@ -250,11 +250,6 @@ class GCode:
     def get_mutex(self) -> Mutex:
         return self._mutex
 
-    def create_gcode_command(
-        self, command: str, commandline: str, params: dict[str, str]
-    ) -> Command:
-        return Command(self, command, commandline, params)
-
     def _run_line(self, line: str, needs_ok: bool) -> None:
         line = line.strip()
         gcmd = Command(self, "", line, {}, needs_ok=needs_ok)

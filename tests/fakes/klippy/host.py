@@ -219,9 +219,6 @@ class Printer:
                 except Exception:  # noqa: PERF203  (the next one must hear of it)
                     logger.exception("klippy:shutdown failed")
 
-    def invoke_async_shutdown(self, msg: str, details: object = None) -> None:
-        self._reactor.register_async_callback(lambda e: self.invoke_shutdown(msg))
-
     def request_exit(self, result: str) -> None:
         if self._result is None:
             self._result = result

@@ -177,9 +177,6 @@ class Reactor:
         """The same from another thread. `TypeError` unless the reactor has begun."""
         self._ring(lambda: void(self.register_callback(callback, waketime)))
 
-    def async_complete(self, completion: Completion, result: Any) -> None:
-        self._ring(lambda: completion.complete(result))
-
     def _ring(self, call: Callable[[], None]) -> None:
         doorbell = self._doorbell
         if doorbell is None:

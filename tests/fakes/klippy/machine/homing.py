@@ -40,9 +40,6 @@ class HomingMove:
         self.toolhead = printer.lookup_object("toolhead")
         self.stepper_positions: list[StepperPosition] = []
 
-    def get_mcu_endstops(self) -> list[Endstop]:
-        return [endstop for endstop, _ in self.endstops]
-
     def run(
         self, movepos: Sequence[float], speed: float, distance: float
     ) -> tuple[list[float], list[float]]:

@@ -51,9 +51,6 @@ class Probe:
         gcode = self._printer.lookup_object("gcode")
         gcode.register_command("PROBE", self._cmd_probe, desc="Probe the bed here")
 
-    def get_offsets(self, gcmd: Any = None) -> Any:
-        return (*self._offsets, self._z_offset)
-
     def get_status(self, eventtime: float) -> dict[str, Any]:
         return {
             "name": self._name,

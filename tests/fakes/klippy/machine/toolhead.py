@@ -80,9 +80,6 @@ class ToolHead:
         self._extruder = extruder
         self._position = (*self._position[:3], extrude_pos)
 
-    def get_max_velocity(self) -> tuple[float, float]:
-        return self.max_velocity, self.max_accel
-
     def get_status(self, eventtime: float) -> dict[str, Any]:
         return {
             **self._kinematics.get_status(eventtime),
