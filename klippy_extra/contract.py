@@ -14,6 +14,8 @@ from datetime import datetime, timezone
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Tuple, Union
 
 SCHEMA = 1
+# Who makes a printer's entities in Home Assistant, where it is not MQTT discovery.
+INTEGRATION = "integration"
 BASE = "klipper_upkeep"
 ONLINE, OFFLINE = b"online", b"offline"
 
@@ -173,9 +175,12 @@ class Info(NamedTuple):
     klipper_version: str = ""
     klipper_state: str = ""
     commands: bool = True  # whether commands are taken over MQTT
+    home_assistant: str = ""  # INTEGRATION, or "" for discovery, and absent then
 
     def encode(self) -> bytes:
         fields = self._asdict()
+        if not self.home_assistant:
+            del fields["home_assistant"]
         fields["meters"] = {n: dict(m._asdict()) for n, m in self.meters.items()}
         return _dump(fields)
 
@@ -200,6 +205,7 @@ class Info(NamedTuple):
             klipper_version=_text(fields, "klipper_version", ""),
             klipper_state=_text(fields, "klipper_state", ""),
             commands=_flag(fields, "commands", default=True),
+            home_assistant=_text(fields, "home_assistant", ""),
             **{name: _text(fields, name, "") for name in texts},
         )
 

@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 from . import klipper
-from .contract import Info, Meters
+from .contract import INTEGRATION, Info, Meters
 from .guard import guarded
 from .history.import_history import Past
 from .language import mark, tr
@@ -320,4 +320,5 @@ class Life:
             klipper_version=str(start_args.get("software_version", "")),
             klipper_state=self._printer.get_state_message()[1],
             commands=settings.allow_commands,
+            home_assistant=INTEGRATION if settings.integration else "",
         )

@@ -39,6 +39,7 @@ MQTT_OPTIONS = (
     "credentials",
     "base_topic",
     "discovery_prefix",
+    "home_assistant",
     "allow_commands",
 )
 
@@ -56,6 +57,7 @@ class Settings(NamedTuple):
     broker: Broker | None  # None: no MQTT
     base: str
     discovery: str  # "": none
+    integration: bool  # makes the entities in Home Assistant, instead of discovery
     allow_commands: bool
     publish_interval: float
     store: Path
@@ -95,6 +97,8 @@ def read(config: Config) -> Settings:
         discovery=_topic(
             config, "discovery_prefix", "homeassistant", may_be_empty=True
         ),
+        integration=choice(config, "home_assistant", ("discovery", "integration"))
+        == "integration",
         allow_commands=config.getboolean("allow_commands", True),
         publish_interval=number(config, "publish_interval", 30.0, least=1.0),
         store=path_of(text(config, "store", str(default_store(folder)))),

@@ -20,6 +20,7 @@ from .const import CONF_BASE, DOMAIN, EVENT, PLATFORMS
 from .contract import Event
 from .entity import Devices, with_identifier
 from .fleet import Fleet, Printer
+from .handover import Handover
 
 if TYPE_CHECKING:
     from homeassistant.helpers.typing import ConfigType
@@ -49,15 +50,19 @@ async def async_setup_entry(hass: HomeAssistant, entry: UpkeepEntry) -> bool:
     fleet = entry.runtime_data = Fleet(hass, entry.data[CONF_BASE])
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     watch, devices = repairs.Watch(hass, entry), Devices(hass, entry)
+    handover = Handover(hass, entry)
 
     @callback
     def changed(printer: Printer) -> None:
+        handover.changed(printer)
         devices.changed(printer)
         watch.compare(printer)
 
     entry.async_on_unload(
         fleet.listen(change=changed, event=partial(_fire, hass), gone=_forget(hass))
     )
+    entry.async_on_unload(fleet.listen(gone=handover.gone))
+    entry.async_on_unload(handover.stop)
     entry.async_on_unload(devices.listen())
     entry.async_on_unload(watch.stop)
 

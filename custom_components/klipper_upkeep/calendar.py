@@ -13,6 +13,7 @@ from homeassistant.util import dt as dt_util
 from .contract import Entry, State
 from .entity import PrinterEntity, add_for_each_printer
 from .fleet import Fleet, Printer, UpkeepEntry
+from .words import sentence
 
 PARALLEL_UPDATES = 0
 
@@ -30,10 +31,15 @@ async def async_setup_entry(
 class Maintenance(PrinterEntity, CalendarEntity):
     """Events of whole days: forecasts in the future, log entries in the past."""
 
-    _attr_name = None  # the device's own: "Voron maintenance"
-
     def __init__(self, fleet: Fleet, printer: Printer) -> None:
         super().__init__(fleet, printer, "maintenance")
+
+    @property
+    def name(self) -> str | None:
+        """The device's own, "Voron maintenance"; a name where that is the printer."""
+        if not self.printer.owned:
+            return None
+        return sentence(self.hass, "maintenance", "Maintenance")
 
     @property
     def event(self) -> CalendarEvent | None:

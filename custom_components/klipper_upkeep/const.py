@@ -8,9 +8,15 @@ from homeassistant.const import Platform
 
 DOMAIN: Final = "klipper_upkeep"
 PLATFORMS: Final = (
+    Platform.BINARY_SENSOR,
+    Platform.BUTTON,
     Platform.CALENDAR,
     Platform.DATE,
+    Platform.EVENT,
+    Platform.NUMBER,
     Platform.SELECT,
+    Platform.SENSOR,
+    Platform.SWITCH,
     Platform.TODO,
     Platform.UPDATE,
 )

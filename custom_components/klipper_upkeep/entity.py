@@ -77,8 +77,21 @@ class TaskEntity(PrinterEntity):
 
 
 def device_info(printer: Printer) -> DeviceInfo:
-    """Return the integration's own device of a printer."""
+    """Return the integration's own device of a printer.
+
+    It is the printer itself where nothing else describes it.
+    """
     info = printer.introduced
+    if printer.owned:
+        return DeviceInfo(
+            identifiers={(DOMAIN, info.uuid)},
+            name=printer.name,
+            manufacturer=info.software,
+            model=info.model or None,
+            sw_version=info.version or None,
+            configuration_url=_web_page(info.url),
+            entry_type=None,
+        )
     return DeviceInfo(
         identifiers={(DOMAIN, info.uuid)},
         translation_key="maintenance",
@@ -88,6 +101,11 @@ def device_info(printer: Printer) -> DeviceInfo:
         sw_version=info.version or None,
         entry_type=DeviceEntryType.SERVICE,
     )
+
+
+def _web_page(url: str) -> str | None:
+    """Home Assistant refuses any other link."""
+    return url if url.startswith(("http://", "https://")) else None
 
 
 class Devices:

@@ -15,11 +15,14 @@ from homeassistant.components import mqtt
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import ANSWER_WITHIN, DOMAIN
 from .contract import (
     BAD_ARGUMENT,
+    BASE,
     DUE,
+    INTEGRATION,
     MAX_COMMAND,
     MAX_TEXT,
     NO_ANSWER,
@@ -33,8 +36,10 @@ from .contract import (
     Entry,
     Event,
     Info,
+    Meters,
     Result,
     State,
+    Summary,
     Topic,
 )
 
@@ -45,7 +50,15 @@ _LOGGER = logging.getLogger(__name__)
 CALENDAR = "time"  # the meter that counts while a printer is off as well
 LOGGED = 100  # entries of a printer's log: as many as it gives at once
 
-FILTERS = ("availability", "info", "tasks/+", "results", "events")
+FILTERS = (
+    "availability",
+    "info",
+    "meters",
+    "summary",
+    "tasks/+",
+    "results",
+    "events",
+)
 
 # The user can mend these; the others are the printer's or the network's.
 USERS_FAULT = {UNKNOWN_TASK, BAD_ARGUMENT}
@@ -56,12 +69,15 @@ RETAINED = ("availability", "info", "meters", "summary", "task")
 class Printer:
     """The messages of one printer."""
 
-    def __init__(self, slug: str) -> None:
+    def __init__(self, slug: str, base: str = BASE) -> None:
         self.slug = slug
+        self.base = base
         self.info: Info | None = None
         self.online = False
         self.deleted = False  # by the user, who sees to its device
         self.tasks: dict[str, State] = {}
+        self.summary: Summary | None = None
+        self.meters: dict[str, float] = {}  # readings
         self.log: list[Entry] | None = None  # newest first; None: not known
         # Completions, by task and moment, that the user has undone.
         self.undone: set[tuple[str, int | None]] = set()
@@ -76,6 +92,15 @@ class Printer:
         if self.info is None:
             raise RuntimeError(f"{self.slug} has not introduced itself")
         return self.info
+
+    @property
+    def owned(self) -> bool:
+        """Whether the integration makes its entities, and not MQTT discovery."""
+        return self.info is not None and self.info.home_assistant == INTEGRATION
+
+    def topic(self, kind: str, task: str | None = None) -> str:
+        """Return a topic of it."""
+        return Topic(self.slug, kind, task).format(self.base)
 
     @property
     def ready(self) -> bool:
@@ -101,6 +126,7 @@ class Fleet:
         self.hass = hass
         self.base = base
         self.printers: dict[str, Printer] = {}
+        self.adders: dict[str, AddConfigEntryEntitiesCallback] = {}  # by platform
         self._results: dict[str, asyncio.Future[Result]] = {}
         self._on_change: list[Callable[[Printer], None]] = []
         self._on_event: list[Callable[[Printer, Event], None]] = []
@@ -164,7 +190,7 @@ class Fleet:
         """
         self.check(printer)
         transaction = uuid.uuid4().hex
-        topic = Topic(printer.slug, "command", task).format(self.base)
+        topic = printer.topic("command", task)
         payload = command._replace(transaction=transaction).encode()
         if max(len(command.note), len(command.by)) > MAX_TEXT or (
             len(payload) > MAX_COMMAND
@@ -234,23 +260,33 @@ class Fleet:
                 _LOGGER.warning("Ignored a message on %s: %s", message.topic, error)
 
     def _take(self, topic: Topic, payload: bytes) -> None:
-        printer = self.printers.setdefault(topic.printer, Printer(topic.printer))
+        printer = self._printer(topic.printer)
         if topic.kind == "results":
             self._settle(Result.decode(payload))
         elif topic.kind == "events":
             self._happened(printer, Event.decode(payload))
         elif topic.kind == "availability":
             self._reachable(printer, payload)
-        elif topic.kind == "info" and not payload:
-            self.remove(printer)
+        elif topic.kind in ("meters", "summary"):
+            self._summed(printer, topic.kind, payload)
         elif topic.kind == "info":
-            self._introduced(printer, Info.decode(payload))
+            self._introduced(printer, payload)
         elif topic.task is not None:
             if payload:
                 printer.tasks[topic.task] = State.decode(payload)
             else:
                 printer.tasks.pop(topic.task, None)
             self._changed(printer)
+
+    def _printer(self, slug: str) -> Printer:
+        return self.printers.setdefault(slug, Printer(slug, self.base))
+
+    def _summed(self, printer: Printer, kind: str, payload: bytes) -> None:
+        if kind == "summary":
+            printer.summary = Summary.decode(payload) if payload else None
+        else:
+            printer.meters = Meters.decode(payload).meters if payload else {}
+        self._changed(printer)
 
     def _settle(self, result: Result) -> None:
         future = self._results.get(result.transaction)
@@ -272,10 +308,14 @@ class Fleet:
         printer.log = None
         self._changed(printer)
 
-    def _introduced(self, printer: Printer, info: Info) -> None:
+    def _introduced(self, printer: Printer, payload: bytes) -> None:
+        if not payload:
+            self.remove(printer)
+            return
+        info = Info.decode(payload)
         if printer.info is not None and printer.info.uuid != info.uuid:
             self.remove(printer)  # another machine has taken the name
-            printer = self.printers.setdefault(printer.slug, Printer(printer.slug))
+            printer = self._printer(printer.slug)
         printer = self._renamed(printer, info.uuid)
         printer.info = info
         for task in set(printer.tasks) - set(info.tasks):
@@ -292,6 +332,7 @@ class Fleet:
                 del self.printers[known.slug]
                 known.slug, known.online = printer.slug, printer.online
                 known.tasks, known.log = printer.tasks, None
+                known.summary, known.meters = printer.summary, printer.meters
                 self.printers[known.slug] = known
                 return known
         return printer

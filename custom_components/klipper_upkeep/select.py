@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from homeassistant.components.select import SelectEntity
-from homeassistant.const import EntityCategory
+from homeassistant.const import EntityCategory, Platform
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
@@ -24,6 +24,7 @@ async def async_setup_entry(
 ) -> None:
     """Add a choice for each place that takes a part; remove those of lost places."""
     fleet = entry.runtime_data
+    fleet.adders[Platform.SELECT] = add
     known: dict[str, set[str]] = {}  # places by their printer's uuid
 
     @callback

@@ -121,11 +121,16 @@ class TaskList(FleetEntity, TodoListEntity):
 class DueTasks(PrinterEntity, TaskList):
     """The list of one printer."""
 
-    _attr_name = None  # the device's own: "Voron maintenance"
-
     def __init__(self, fleet: Fleet, printer: Printer, listed: set[str]) -> None:
         super().__init__(fleet, printer, "due_tasks")
         self.listed = listed
+
+    @property
+    def name(self) -> str | None:
+        """The device's own, "Voron maintenance"; a name where that is the printer."""
+        if not self.printer.owned:
+            return None
+        return sentence(self.hass, "maintenance", "Maintenance")
 
     def tasks(self) -> Iterator[tuple[str, Printer, State]]:
         """Each task of the printer."""

@@ -6,6 +6,7 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import translation
 
 from .const import DOMAIN
+from .contract import slug
 
 # Home Assistant's translation files have only this place for other sentences.
 PLACE = f"component.{DOMAIN}.selector.words.options."
@@ -28,3 +29,33 @@ def sentence(hass: HomeAssistant, key: str, otherwise: str = "", **given: str) -
     for name, value in given.items():
         text = text.replace("{" + name + "}", value)
     return text
+
+
+# What stands behind these labels names one part of several: "Heater on heater_bed".
+PARTS = (
+    "Travel of carriage",
+    "Filament",
+    "Extruded",
+    "Travel",
+    "Heater on",
+    "Fan on",
+    "Homings",
+    "Tool changes",
+    "Count",
+)
+
+
+@callback
+def meter_name(hass: HomeAssistant, meter: str, label: str) -> str:
+    """Return how people call a meter; *label* is the printer's, in English."""
+    for start in PARTS:
+        if label.startswith(f"{start} "):
+            part = label[len(start) + 1 :].replace("_", " ")
+            kind = "part_" + slug(start).replace("-", "_").lower()
+            text = sentence(hass, kind, f"{start} {{part}}", part=part)
+            if part.lower().endswith("fan"):
+                # "Part fan on time", and not "Fan part fan on time".
+                text = text.replace(f"Fan {part}", part)
+            return text[:1].upper() + text[1:]
+    otherwise = label or meter.replace("_", " ").replace("-", " ").capitalize()
+    return sentence(hass, f"meter_{meter}", otherwise)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import collections
 import random
-from typing import Callable, Sequence
+from typing import Callable, Collection, Sequence
 
 from .discovery import MIGRATE, Message
 
@@ -18,12 +18,18 @@ HANDOVER = 10.0  # seconds in which Home Assistant removes entities that are mad
 class Announcements:
     """The messages of discovery, as they wait for their turn.
 
-    *replaces* is the topic of an older version's one message. *clock* is the
-    reactor's, in seconds.
+    *replaces* are topics whose entities are to stay: of an older version's one
+    message, and of all that leave the printer to the integration. With *waits* the
+    integration has the entities, and needs a moment to let go of them. *clock* is
+    the reactor's, in seconds.
     """
 
     def __init__(
-        self, messages: Sequence[Message], replaces: str, clock: Callable[[], float]
+        self,
+        messages: Sequence[Message],
+        replaces: Collection[str],
+        clock: Callable[[], float],
+        waits: bool = False,
     ) -> None:
         self._messages = messages
         self.replaces = replaces
@@ -31,15 +37,18 @@ class Announcements:
         # Topic, payload, and whether it is retained.
         self._queue: collections.deque[tuple[str, bytes, bool]] = collections.deque()
         self._born_at: float | None = None
-        self._waits_until = 0.0
+        self._waits, self._waits_until = waits, 0.0
 
     @property
     def ready(self) -> int:
         """How many messages may be taken now."""
         if self._clock() < self._waits_until:
             return 0
-        hands_over = bool(self._queue) and self._queue[0][1] == MIGRATE
-        return 1 if hands_over else len(self._queue)
+        return 1 if self._hands_over else len(self._queue)
+
+    @property
+    def _hands_over(self) -> bool:
+        return bool(self._queue) and self._queue[0][1] == MIGRATE
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -61,24 +70,26 @@ class Announcements:
         self._born_at = None
         return True
 
-    def prepare(self, again: bool, hands_over: bool) -> None:
+    def prepare(self, again: bool, replaced: Sequence[str]) -> None:
         """Queue the messages; *again* once Home Assistant was started.
 
-        What an older version described in one message is handed over: Home Assistant
-        keeps the entities when it is told so before and the message goes after.
+        What is *replaced* is handed over: Home Assistant keeps the entities when it is
+        told so before and the message goes after.
         """
-        if hands_over:
-            self._queue.append((self.replaces, MIGRATE, True))
+        if self._waits:
+            self._waits, self._waits_until = False, self._clock() + HANDOVER
+        for topic in replaced:
+            self._queue.append((topic, MIGRATE, True))
         for each in self._messages:
             # Messages of removed components are cleared at the broker.
             is_there = each.payload != b""
-            if each.revival and (again or hands_over):
+            if each.revival and (again or replaced):
                 self._queue.append((each.topic, each.revival, is_there))
                 self._queue.append((each.topic, each.removal, is_there))
             elif is_there:
                 self._queue.append((each.topic, each.payload, True))
-        if hands_over:
-            self._queue.append((self.replaces, b"", True))
+        for topic in replaced:
+            self._queue.append((topic, b"", True))
 
     def stop(self) -> None:
         self._queue.clear()
@@ -86,6 +97,6 @@ class Announcements:
     def take(self) -> tuple[str, bytes, bool]:
         """The topic and the payload of the next message, and whether it is retained."""
         message = self._queue.popleft()
-        if message[1] == MIGRATE:
+        if message[1] == MIGRATE and not self._hands_over:
             self._waits_until = self._clock() + HANDOVER
         return message

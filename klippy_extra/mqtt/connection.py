@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Callable, Mapping, NamedTuple, Sequence
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    NamedTuple,
+    Sequence,
+)
 
 from ..contract import Info, State
 from ..settings import Settings, refusal
@@ -75,6 +84,7 @@ def connect(
         tasks=tuple(sight.tasks),
         announced=tuple(each.topic for each in made.messages if each.payload),
         components=discovery.remembered(before.components, made.components),
+        integration=settings.integration,
     )
     clear = before.topics() | set(documents.get("unpublish") or ())
     clear -= now.topics()
@@ -86,7 +96,11 @@ def connect(
         interval=settings.publish_interval,
         clear=clear,
         discovery=made.messages,
-        replaces=discovery.old_topic(info.uuid, settings.discovery),
+        replaces={
+            discovery.old_topic(info.uuid, settings.discovery),
+            *_left(info.uuid, clear if settings.integration else ()),
+        },
+        waits=before.integration and not settings.integration,
         birth_topic=f"{settings.discovery}/status" if settings.discovery else "",
     )
     client_id = settings.broker.client_id or CLIENT_ID.format(info.uuid[:16])
@@ -118,6 +132,14 @@ def connect(
     return Connection(publisher, link, memory)
 
 
+def _left(uuid: str, topics: Iterable[str]) -> Iterator[str]:
+    """Those of *topics* by which Home Assistant knew the printer until now.
+
+    They are handed over and not just cleared: its entities stay, for the integration.
+    """
+    return (each for each in topics if f"/device/klipper_upkeep_{uuid}/" in each)
+
+
 def _names(settings: Settings, tasks: Mapping[str, Task]) -> Names:
     return Names(
         printer=settings.short_name,
@@ -135,7 +157,7 @@ def _announcement(
     names: Names,
 ) -> discovery.Announcement:
     """Return the discovery messages, which are made once because they are long."""
-    if not settings.discovery:
+    if not settings.discovery or settings.integration:
         return discovery.Announcement((), {})
     return discovery.announce(
         info,

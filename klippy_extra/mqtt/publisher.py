@@ -7,7 +7,16 @@ are made one by one when their turn has come, so that no turn of the reactor is 
 from __future__ import annotations
 
 import collections
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, NamedTuple, Sequence
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    NamedTuple,
+    Sequence,
+)
 
 from ..contract import (
     ONLINE,
@@ -65,6 +74,7 @@ class Published(NamedTuple):
     discovery: str = ""  # the one message of older versions
     components: Mapping[str, str] = {}  # of Home Assistant's device, by key
     announced: tuple[str, ...] = ()  # the topics of its messages
+    integration: bool = False  # whether Home Assistant's integration had the entities
 
     def topics(self) -> set[str]:
         if not self.printer:
@@ -93,8 +103,9 @@ class Publisher:
         interval: float,
         clear: Iterable[str] = (),
         discovery: Sequence[Message] = (),
-        replaces: str = "",
+        replaces: Collection[str] = (),
         birth_topic: str = "",
+        waits: bool = False,
     ) -> None:
         self._printer = printer
         self._sight = sight
@@ -104,7 +115,7 @@ class Publisher:
         self._link: Sending | None = None
         self._intake: intake.Intake | None = None
         self._queue: collections.deque[Callable[[], None]] = collections.deque()
-        self._announcements = Announcements(discovery, replaces, sight.clock)
+        self._announcements = Announcements(discovery, replaces, sight.clock, waits)
         self._states: dict[str, tuple[float, State]] = {}
         self._readings: Mapping[str, float] = {}
         self._summed: tuple[float, Summary | None] = (0.0, None)
@@ -251,7 +262,7 @@ class Publisher:
             self._queue.append(lambda task=task: self._state(sight.state(task)))  # type: ignore[misc]
         self._queue.append(self._summary)
         for topic in self.clear:
-            if topic != self._announcements.replaces:
+            if topic not in self._announcements.replaces:
                 self._queue.append(lambda topic=topic: self._send(topic, b""))  # type: ignore[misc]
         self._queue.append(self._out)
 
@@ -264,8 +275,8 @@ class Publisher:
 
     def _announce(self, again: bool) -> None:
         """Describe the printer to Home Assistant; *again* once that was started."""
-        hands_over = self._announcements.replaces in self.clear
-        self._announcements.prepare(again, hands_over)
+        replaced = [each for each in self.clear if each in self._announcements.replaces]
+        self._announcements.prepare(again, replaced)
 
     def _put(self, kind: str, payload: bytes, task: str | None = None) -> None:
         self._send(self.topics.of(kind, task), payload)

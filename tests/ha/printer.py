@@ -80,6 +80,7 @@ class Voron:
         base: str = "klipper_upkeep",
     ) -> None:
         self._port, self._name, self._base = port, name, base
+        self._more = ""
         # The broker is killed twice within a minute here. A printer would take that for
         # another client of its name, and stay away for as long.
         back_end = back_end or Virtual(1.0, "--trusting")
@@ -95,7 +96,11 @@ class Voron:
     def close(self) -> None:
         self._printer.close()
 
-    def reconfigure(self, tasks: dict[str, str], name: str = "") -> None:
+    def reconfigure(
+        self, tasks: dict[str, str], name: str = "", more: str = ""
+    ) -> None:
+        """*more* are lines of `[maintain]`."""
+        self._more = more
         self._printer.configure(self._sections(tasks, name or self._name))
         assert self._printer.restart()[0] == "ready"
 
@@ -116,6 +121,7 @@ class Voron:
 
     def _sections(self, tasks: dict[str, str], name: str) -> str:
         section = MAINTAIN.format(port=self._port, name=name, base=self._base)
+        section += self._more
         return section + "".join(tasks.values())
 
 

@@ -87,7 +87,7 @@ def take_over(hears: Listener) -> None:
         interval=30.0,
         clear=[OLD, f"{BASE}/tasks/belts"],
         discovery=now.messages,
-        replaces=OLD,
+        replaces=(OLD,),
     )
     inbound = Intake(
         publisher.topics.inbound(publisher.clear),

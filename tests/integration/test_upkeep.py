@@ -371,7 +371,7 @@ async def test_everything_is_subscribed_so_that_nothing_is_lost(
         for call in mqtt_mock.async_subscribe.call_args_list
         if call.args[0].startswith("klipper_upkeep/")
     }
-    assert len(ours) == 5
+    assert len(ours) == 7
     assert set(ours.values()) == {1}
 
 

@@ -28,7 +28,14 @@ NOTHING = Summary(0, 0.0, 0, 0, None, None, None)
 class House:
     """What a publisher sees, and the link that it speaks to."""
 
-    def __init__(self, tasks=("rods", "belts"), clear=(), discovery=DISCOVERY):
+    def __init__(
+        self,
+        tasks=("rods", "belts"),
+        clear=(),
+        discovery=DISCOVERY,
+        replaces=(OLD,),
+        waits=False,
+    ):
         self.now = 0.0
         self.seq = 0
         self.used = dict.fromkeys(tasks, 1.0)
@@ -55,8 +62,9 @@ class House:
             interval=30.0,
             clear=clear,
             discovery=discovery,
-            replaces=OLD,
+            replaces=replaces,
             birth_topic="homeassistant/status",
+            waits=waits,
         )
         self.intake = Intake(
             self.publisher.topics.inbound(self.publisher.clear),
@@ -309,6 +317,42 @@ def test_what_an_older_version_described_is_handed_over():
         (OLD, b""),
     ]
     assert house.publisher.cleared()
+
+
+def test_what_is_left_to_the_integration_is_handed_over_at_once():
+    """All in one wait: Home Assistant keeps the entities, and lets go of them."""
+    topics = [PRINTER.topic, RODS.topic]
+    house = House(clear=topics, discovery=(), replaces={OLD, *topics})
+    house.publisher.connected()
+    house.go()
+
+    assert [each[:2] for each in house.sent[-2:]] == [(t, MIGRATE) for t in topics]
+    house.now = 11.0
+    house.sent.clear()
+    house.go()
+    assert [each[:2] for each in house.sent] == [(t, b"") for t in topics]
+    assert house.publisher.cleared()
+    house.hear("homeassistant/status", b"online")
+    house.now = 30.0
+    house.sent.clear()
+    house.go()
+    assert house.sent == []
+
+
+def test_what_the_integration_had_is_described_when_it_has_let_go():
+    house = House(waits=True)
+    house.publisher.connected()
+    house.go()
+    assert house.topics()[-1] == "availability"
+    house.now = 11.0
+    house.sent.clear()
+
+    house.go()
+
+    assert house.topics() == [PRINTER.topic, RODS.topic]
+    house.publisher.connected()
+    house.go()
+    assert house.topics()[-1] == RODS.topic
 
 
 def test_states_do_not_wait_for_the_description_to_be_out(house):

@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 
+from klippy_extra.mqtt.discovery import MIGRATE
 from tests.system import parts
 from tests.system.klippy import until
 from tests.system.sections import BASE, MAINTAIN, RODS
@@ -58,6 +59,35 @@ def test_online_comes_after_every_state_and_home_assistant_hears_last(printer, h
     for topic in ("info", "meters", "summary", "tasks/rods", "tasks/nozzle"):
         assert topics.index(f"{BASE}/{topic}") < online
     assert not any(t.startswith("homeassistant/") for t in topics[:online])
+
+
+def test_discovery_is_handed_over_to_the_integration_and_comes_back(
+    printer, broker, hears
+):
+    hears.wait_for("/task-rods/config")
+    sections = MAINTAIN.format(port=broker.port)
+    since = len(hears.heard)
+
+    printer.configure(sections + "home_assistant: integration\n" + RODS + NOZZLE)
+    printer.restart()
+
+    info = hears.wait_for("/info", since=since)
+    assert info.json["home_assistant"] == "integration"
+    hears.wait_for("/task-rods/config", b"", since)
+    hears.wait_for("/printer/config", b"", since)
+    told = [each.payload for each in hears.heard[since:] if is_rods(each)]
+    assert told == [MIGRATE, b""]
+
+    since = len(hears.heard)
+    printer.configure(sections + RODS + NOZZLE)
+    printer.restart()
+
+    assert "home_assistant" not in hears.wait_for("/info", since=since).json
+    assert hears.wait_for("/task-rods/config", since=since).json["cmps"]
+
+
+def is_rods(told):
+    return told.topic.endswith("/task-rods/config")
 
 
 def test_a_newcomer_finds_everything_retained(printer, broker, listen):

@@ -1,0 +1,216 @@
+"""Entities of the tables, on each platform, for printers that have no discovery."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from homeassistant.components.binary_sensor import BinarySensorEntity
+from homeassistant.components.button import ButtonEntity
+from homeassistant.components.event import EventEntity
+from homeassistant.components.number import NumberEntity
+from homeassistant.components.select import SelectEntity
+from homeassistant.components.sensor import SensorEntity
+from homeassistant.components.switch import SwitchEntity
+from homeassistant.const import Platform
+from homeassistant.core import callback
+from homeassistant.util import slugify
+
+from .actions import name_of
+from .contract import Event
+from .entity import PrinterEntity
+from .fleet import Fleet, Printer
+from .ours import Row
+from .words import meter_name, sentence
+
+SHELF = "shelf"
+CAPITAL_NOUNS = ("de", "lb")
+
+
+class Owned(PrinterEntity):
+    """An entity of a row. It writes its state when what it shows has changed."""
+
+    def __init__(self, fleet: Fleet, printer: Printer, row: Row) -> None:
+        super().__init__(fleet, printer, row.key)
+        self.row = row
+        self._written: Any = None
+        self._attr_translation_key = row.name or None
+        for name, value in row.config.items():
+            setattr(self, f"_attr_{name}", value)
+        # Wished for, as discovery does: what the registry has comes first.
+        wish = slugify(f"{printer.name} {row.wish.replace('.', ' ')}")
+        self.entity_id = f"{row.platform}.{wish}"
+
+    @property
+    def name(self) -> str | None:
+        """The task's label, the meter's name, and what it is of them."""
+        state = self.printer.tasks.get(self.row.task)
+        label = "" if state is None else state.label[:100]
+        meter = self._meter
+        own = super().name if self.row.name and self.row.name != "due" else ""
+        words = [label, meter, own if isinstance(own, str) else ""]
+        return " ".join(word for word in words if word) or None
+
+    @property
+    def _meter(self) -> str:
+        if not self.row.meter:
+            return ""
+        told = self.printer.introduced.meters.get(self.row.meter)
+        label = "" if told is None else told.label
+        name = meter_name(self.hass, self.row.meter, label)
+        # Behind a label it begins with a small letter, but where nouns never do.
+        behind = self.row.task and self.hass.config.language[:2] not in CAPITAL_NOUNS
+        return name[:1].lower() + name[1:] if behind else name
+
+    @property
+    def available(self) -> bool:
+        """What is read stays while the printer is off; a command would be lost."""
+        is_control = self.row.platform in CONTROLS
+        return super().available and (self.printer.online or not is_control)
+
+    def concerns(self, printer: Printer) -> bool:
+        """Whether it shows anything of *printer* that it has not shown yet."""
+        if not super().concerns(printer):
+            return False
+        now = (
+            self.available,
+            self.name,
+            self.row.value(printer),
+            self.row.more(printer),
+        )
+        if now == self._written:
+            return False
+        self._written = now
+        return True
+
+    @property
+    def extra_state_attributes(self) -> dict[str, Any] | None:
+        """What discovery gives it as attributes."""
+        more: dict[str, Any] | None = self.row.more(self.printer)
+        return more
+
+    @property
+    def shown(self) -> Any:
+        """What it shows; None while that is not known."""
+        return self.row.value(self.printer)
+
+    async def give(self, value: Any) -> None:
+        """Send its command, in the name of whoever asks."""
+        command = self.row.order(value)._replace(
+            by=await name_of(self.hass, self._context)
+        )
+        await self.fleet.command(self.printer, self.row.task, command)
+
+
+class OwnedSensor(Owned, SensorEntity):
+    """A number, a moment, a text or a status."""
+
+    @property
+    def native_value(self) -> Any:
+        """What it shows."""
+        return self.shown
+
+
+class OwnedBinarySensor(Owned, BinarySensorEntity):
+    """Whether something is due, or the printer is on."""
+
+    @property
+    def is_on(self) -> bool | None:
+        """Whether it is."""
+        value: bool | None = self.shown
+        return value
+
+
+class OwnedButton(Owned, ButtonEntity):
+    """A command."""
+
+    async def async_press(self) -> None:
+        """Send it."""
+        await self.give(None)
+
+
+class OwnedSwitch(Owned, SwitchEntity):
+    """Whether the task is counted."""
+
+    @property
+    def is_on(self) -> bool | None:
+        """Whether it is."""
+        value: bool | None = self.shown
+        return value
+
+    async def async_turn_on(self, **kwargs: Any) -> None:
+        """Count it."""
+        await self.give(True)
+
+    async def async_turn_off(self, **kwargs: Any) -> None:
+        """Leave it out."""
+        await self.give(False)
+
+
+class OwnedNumber(Owned, NumberEntity):
+    """A threshold."""
+
+    @property
+    def native_value(self) -> float | None:
+        """What it is."""
+        value: float | None = self.shown
+        return value
+
+    async def async_set_native_value(self, value: float) -> None:
+        """Set it."""
+        await self.give(value)
+
+
+class OwnedSelect(Owned, SelectEntity):
+    """Where a part is fitted: one of its places, or the shelf."""
+
+    @property
+    def extra_state_attributes(self) -> None:
+        """Its places are its options."""
+
+    @property
+    def options(self) -> list[str]:
+        """The places, behind the shelf."""
+        more = self.row.more(self.printer) or {"places": []}
+        return [self._shelf, *more["places"]]
+
+    @property
+    def current_option(self) -> str | None:
+        """Where it is."""
+        place: str | None = self.shown
+        return place if place is None else place or self._shelf
+
+    async def async_select_option(self, option: str) -> None:
+        """Fit it there."""
+        await self.give("" if option == self._shelf else option)
+
+    @property
+    def _shelf(self) -> str:
+        return sentence(self.hass, SHELF, "Shelf")
+
+
+class OwnedEvent(Owned, EventEntity):
+    """What happened to the task last."""
+
+    async def async_added_to_hass(self) -> None:
+        """Listen."""
+        await super().async_added_to_hass()
+
+        @callback
+        def happened(printer: Printer, event: Event) -> None:
+            if printer is self.printer and event.task == self.row.task:
+                self._trigger_event(event.event, {"by": event.by, "note": event.note})
+                self.async_write_ha_state()
+
+        self.async_on_remove(self.fleet.listen(event=happened))
+
+
+CONTROLS = {Platform.BUTTON, Platform.NUMBER, Platform.SELECT, Platform.SWITCH}
+CLASSES: dict[Platform, type[Owned]] = {
+    Platform.BINARY_SENSOR: OwnedBinarySensor,
+    Platform.BUTTON: OwnedButton,
+    Platform.EVENT: OwnedEvent,
+    Platform.NUMBER: OwnedNumber,
+    Platform.SELECT: OwnedSelect,
+    Platform.SENSOR: OwnedSensor,
+    Platform.SWITCH: OwnedSwitch,
+}

@@ -1,0 +1,118 @@
+"""The entities of a printer go from discovery to the integration, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.ha.home_assistant import amount, until
+from tests.ha.printer import TASKS, Voron, forget
+from tests.ha.upkeep import DOMAIN, act, set_up
+
+INTEGRATION = "home_assistant: integration\n"
+FEW = {"filter": TASKS["filter"], "rods": TASKS["rods"]}
+RENAMED = "sensor.my_filter"
+DUE = "binary_sensor.mover_filter_due"
+
+
+@pytest.fixture
+def mover(home, broker, hears) -> Iterator[Voron]:
+    """A printer that Home Assistant knows by discovery, with a name of its user's."""
+    set_up(home)
+    printer = Voron(broker.port, "Mover", FEW)
+    printer.start()
+    home.wait("sensor.mover_filter_status", "ok")
+    home.ask(
+        "config/entity_registry/update",
+        entity_id="sensor.mover_filter_status",
+        name="My filter",
+        new_entity_id=RENAMED,
+    )
+    home.wait(RENAMED, "ok")
+    until(lambda: len(of(home, "mqtt")) > 30, "all of its entities")
+    yield printer
+    printer.close()
+    hears.wait_for("/mover/availability", b"offline")
+    forget(hears, "Mover")
+    forget(hears, "/mover/")
+    until(lambda: home.device("Mover") is None, "the printer to go")
+    until(lambda: of(home, DOMAIN) == {} == of(home, "mqtt"), "its entities to go")
+
+
+def of(home: Any, platform: str) -> dict[str, str]:
+    """The entities that discovery makes of the printer, by unique id."""
+    ours = ("last_done_on", "_due_tasks", "_maintenance", "_extra")
+    return {
+        unique: each["entity_id"]
+        for unique, each in home.entities(platform).items()
+        if "mover" in each["entity_id"] or each["entity_id"] == RENAMED
+        if not unique.endswith(ours)
+    }
+
+
+def is_description(told: Any) -> bool:
+    return bool(told.topic.endswith("/printer/config"))
+
+
+def settled(home: Any, platform: str, wanted: dict[str, str]) -> None:
+    """All entities are *platform*'s, with their ids, and say something."""
+    until(lambda: of(home, platform) == wanted, f"these alone to be of {platform}", 60)
+    home.wait(RENAMED, "ok")
+    assert home.attributes(RENAMED)["friendly_name"].endswith("My filter")
+    assert home.attributes(RENAMED)["label"] == "Carbon filter"
+    others = {DOMAIN, "mqtt"} - {platform}
+    assert [of(home, each) for each in others] == [{}]
+
+
+def test_entities_keep_ids_and_names_on_their_way_there_and_back(home, mover):
+    before = of(home, "mqtt")
+
+    mover.reconfigure(FEW, more=INTEGRATION)
+    settled(home, DOMAIN, before)
+    devices = [
+        each["name"]
+        for each in home.ask("config/device_registry/list")
+        if "Mover" in each["name"]
+    ]
+    assert devices == ["Mover"]
+
+    home.restart()
+    settled(home, DOMAIN, before)
+    until(lambda: home.state("binary_sensor.mover_connected") == "on", "the printer")
+    mover.wear_out("filter", 51.5)
+    home.wait(DUE, "on")
+    home.call("button.press", "button.mover_filter_done")
+    home.wait(DUE, "off")
+    assert "Anna" in mover.log_of("filter")
+    act(home, "adjust", printer="Mover", task="filter", used=20.0)
+    home.wait("sensor.mover_filter_remaining", amount(30.0))
+
+    mover.reconfigure({"filter": FEW["filter"]}, more=INTEGRATION)
+    filters = {
+        unique: each for unique, each in before.items() if ".rods." not in unique
+    }
+    settled(home, DOMAIN, filters)
+
+    mover.reconfigure({"filter": FEW["filter"]})
+    settled(home, "mqtt", filters)
+    home.restart()
+    settled(home, "mqtt", filters)
+
+
+def test_entities_move_while_home_assistant_is_off(home, mover, hears):
+    before = of(home, "mqtt")
+    home.stop()
+    since = len(hears.heard)
+    mover.reconfigure(FEW, more=INTEGRATION)
+    hears.wait(lambda told: is_description(told) and not told.payload, since)
+    home.start()
+    settled(home, DOMAIN, before)
+
+    home.stop()
+    since = len(hears.heard)
+    mover.reconfigure(FEW)
+    hears.wait(lambda told: is_description(told) and told.payload, since)
+    home.start()
+    settled(home, "mqtt", before)
