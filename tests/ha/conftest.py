@@ -26,11 +26,18 @@ BACKUP = "sensor.backup_print_time"
 RESTORED = (1500.0, 1300.0, 1310.0)  # hours
 ENVIRONMENTS = {"stable": "HA_STABLE", "latest": "HA_LATEST"}
 HERE = Path(__file__).parent
+# It needs Home Keeper's checkout, and the newest Home Assistant.
+KEEPS = bool(os.environ.get("HOME_KEEPER") and os.environ.get("HA_LATEST"))
+collect_ignore = [] if KEEPS else ["test_home_keeper.py"]
 
 
 def named(channel: str) -> str:
     """The folder of a Home Assistant, where the environment names one."""
     return os.environ.get(ENVIRONMENTS[channel], "")
+
+
+def pytest_report_header() -> str:
+    return f"Home Keeper itself: {'runs' if KEEPS else 'no, HOME_KEEPER is not set'}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -196,3 +203,19 @@ def due(upkeep: HomeAssistant, voron: Voron) -> Iterator[HomeAssistant]:
     yield upkeep
     voron.done("filter")
     upkeep.wait(TODO, lambda state: state in ("0", None))  # None: it was deleted
+
+
+@pytest.fixture
+def automate(home):
+    """Automations that go when the test is over."""
+    names = set()
+
+    def automate(name, blueprint, /, **inputs):
+        if name in names:
+            home.forget_automation(name)  # what was reloaded reads "on" all the time
+        names.add(name)
+        home.automate(name, blueprint, **inputs)
+
+    yield automate
+    for name in names:
+        home.forget_automation(name)

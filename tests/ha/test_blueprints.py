@@ -30,22 +30,6 @@ def due(home, voron):
 
 
 @pytest.fixture
-def automate(home):
-    """Automations that go when the test is over."""
-    names = set()
-
-    def automate(name, blueprint, /, **inputs):
-        if name in names:
-            home.forget_automation(name)  # what was reloaded reads "on" all the time
-        names.add(name)
-        home.automate(name, blueprint, **inputs)
-
-    yield automate
-    for name in names:
-        home.forget_automation(name)
-
-
-@pytest.fixture
 def phone(home, request):
     phone = Phone(home, f"phone {request.node.name}"[:40])
     yield phone
@@ -428,11 +412,12 @@ def test_what_home_keeper_completes_by_itself_is_not_done_at_the_printer(
     told = {"name": "Replace carbon", "origin": "home_keeper_sensor_recover"}
 
     home.http("POST", event, told)
-    home.http("POST", event, dict(told, origin="home_keeper_tag_scan", who="Ben"))
+    told.update(origin="home_keeper_tag_scan", who="person.anna")
+    home.http("POST", event, told)
 
     home.wait(FILTER, "off")
     assert count(home) == before + 1
-    assert last_by(home) == "Ben"
+    assert last_by(home) == "Anna"
 
 
 @pytest.mark.parametrize(
@@ -441,8 +426,8 @@ def test_what_home_keeper_completes_by_itself_is_not_done_at_the_printer(
         (
             "home_keeper",
             {"name": "Replace carbon"},
-            {"name": "Replace carbon", "who": "Ben", "note": "all of it"},
-            "Ben",
+            {"name": "Replace carbon", "who": "person.anna", "note": "all of it"},
+            "Anna",
         ),
         (
             "maintenance_supporter",

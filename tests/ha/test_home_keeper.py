@@ -1,0 +1,107 @@
+"""Our blueprint with Home Keeper itself, where HOME_KEEPER names a checkout of it.
+
+Without one this file is not collected: see conftest.py.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.ha.home_assistant import HomeAssistant, until
+from tests.ha.test_blueprints import FILTER, count, last_by
+
+
+@pytest.fixture(scope="module")
+def keeper(homes) -> HomeAssistant:
+    """Home Keeper itself, in the newest Home Assistant: the folder of its checkout."""
+    checkout = os.environ.get("HOME_KEEPER", "")
+    if not checkout or "latest" not in homes:
+        pytest.skip(
+            "HOME_KEEPER names no checkout of Home Keeper, or HA_LATEST nothing"
+        )
+    home = homes["latest"]
+    name = "custom_components/home_keeper"
+    shutil.copytree(Path(checkout) / name, home.folder / name)
+    home.restart()
+    home.flow("home_keeper", {})
+    return home
+
+
+@pytest.fixture
+def wear_out(home, voron):
+    """Make the carbon filter due, and done in the end."""
+
+    def wear_out() -> None:
+        voron.wear_out("filter", 60)
+        home.wait(FILTER, "on")
+
+    yield wear_out
+    voron.done("filter")
+    home.wait(FILTER, "off")
+
+
+@pytest.mark.parametrize("channel", ["latest"], indirect=True)
+def test_home_keeper_itself_and_the_printer_agree(
+    keeper, home, automate, wear_out, voron
+):
+    """Its task follows our sensor: what is snoozed here is not done there."""
+    automate("companion", "home_keeper", task=FILTER, name="Replace carbon")
+    sensor = {"entity_id": FILTER, "mode": "state", "state": "on"}
+    sensor["clear_on_recover"] = True
+    wanted = {"name": "Replace carbon", "recurrence_type": "sensor", "sensor": sensor}
+    task = keeps(home, "add_task", **wanted)["task_id"]
+    before = count(home)
+
+    wear_out()
+    until(lambda: kept(home, task)["next_due"], "Home Keeper to see that it is due")
+    home.ask(
+        "call_service",
+        domain="mqtt",
+        service="publish",
+        service_data={
+            "topic": home.attributes(FILTER)["command_topic"],
+            "payload": '{"command": "snooze", "for": 1}',
+        },
+    )
+    home.wait(FILTER, "off")
+    until(lambda: not kept(home, task)["next_due"], "Home Keeper to complete it")
+    assert count(home) == before
+
+    voron.done("filter")
+    wear_out()
+    until(lambda: kept(home, task)["next_due"], "Home Keeper to see that it is due")
+    before = count(home)
+    home.ask(
+        "call_service",
+        domain="home_keeper",
+        service="complete_task",
+        service_data={"task_id": task, "who": "person.anna", "note": "all of it"},
+    )
+    home.wait(FILTER, "off")
+    assert count(home) == before + 1
+    assert last_by(home) == "Anna"
+
+
+def keeps(home, action, **data) -> Any:
+    """What one of Home Keeper's actions answers."""
+    answer = home.ask(
+        "call_service",
+        domain="home_keeper",
+        service=action,
+        service_data=data,
+        return_response=True,
+    )
+    return answer["response"]
+
+
+def kept(home, task) -> dict[str, Any]:
+    """A task as Home Keeper has it."""
+    (found,) = [
+        each for each in keeps(home, "list_tasks")["tasks"] if each["id"] == task
+    ]
+    return dict(found)
