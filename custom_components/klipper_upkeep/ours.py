@@ -17,6 +17,7 @@ from homeassistant.components.number import NumberMode
 from homeassistant.components.sensor import SensorDeviceClass, SensorStateClass
 from homeassistant.const import EntityCategory, Platform
 
+from .attributes import ahead, often, seldom
 from .contract import (
     DUE,
     EVENTS,
@@ -25,7 +26,6 @@ from .contract import (
     Limit,
     State,
     Summary,
-    iso,
     slug,
 )
 from .fleet import CALENDAR, Printer
@@ -33,7 +33,6 @@ from .fleet import CALENDAR, Printer
 type Value = Callable[[Printer], Any]
 type Order = Callable[[Any], Command]
 
-LISTED: Final = 30  # labels in an attribute: a recorder takes 16 KiB of them
 SNOOZE_HOURS: Final = 24.0
 MOST: Final = 1e9  # of a threshold
 WANTED_METERS: Final = frozenset(["print_time", "filament", "jobs_completed"])
@@ -95,8 +94,8 @@ def rows(printer: Printer) -> Iterator[Row]:
         yield _event(state.task)
         if printer.introduced.commands:
             yield from _controls(state)
-    for meter, told in printer.introduced.meters.items():
-        yield _meter(meter, told.unit)
+    for name, meter in printer.introduced.meters.items():
+        yield _meter(name, meter.unit)
 
 
 def is_key(key: str) -> bool:
@@ -128,75 +127,6 @@ def _time(moment: float | None) -> datetime | None:
     return None if moment is None else datetime.fromtimestamp(moment, UTC)
 
 
-def _ahead(summary: Summary) -> dict[str, Any]:
-    job = summary.job
-    more: dict[str, Any] = {
-        "due_tasks": [_short(each) for each in summary.due_labels[:LISTED]],
-        "problem": summary.problem[:500] if summary.problem else None,
-    }
-    if job is not None:
-        more.update(
-            print_file=job.file[:255],
-            print_hours=job.hours,
-            print_makes_due=[_short(each.label) for each in job.ahead[:LISTED]],
-            print_made_due=[_short(each) for each in job.due[:LISTED]],
-        )
-    return more
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= 65 else f"{label[:57]}..."
-
-
-def _seldom(state: State, printer: Printer) -> dict[str, Any]:
-    return {
-        "task": state.task,
-        "status": state.status,
-        "snoozed_until": iso(state.snoozed_until),
-        "last_done": iso(state.last_done),
-        "done_count": state.done_count,
-        "label": state.label[:255],
-        "message": state.message[:1500],
-        "guide": state.guide[:500],
-        "parts": state.parts[:500],
-        "last_by": state.last_by[:100],
-        "problem": state.problem[:500] if state.problem else None,
-        "command_topic": printer.topic("command", state.task)
-        if printer.introduced.commands
-        else None,
-    }
-
-
-def _often(state: State, printer: Printer) -> dict[str, Any]:
-    deciding = state.deciding
-    more = _seldom(state, printer)
-    more.update(
-        percent=deciding.percent,
-        remaining=deciding.remaining,
-        unit=deciding.unit,
-        threshold=deciding.threshold,
-        trigger=state.trigger,
-        due_at=iso(state.due_at),
-        calendar_due_at=_calendar(state),
-    )
-    if state.habit is not None or state.due_from is not None:
-        more.update(
-            suggestion=None if state.suggestion is None else state.suggestion.text,
-            usual=None if state.habit is None else state.habit.median,
-            due_from=iso(state.due_from),
-            due_to=iso(state.due_to),
-        )
-    return more
-
-
-def _calendar(state: State) -> int | None:
-    """UNIX seconds, for whoever looks while the printer is off."""
-    left = [each.remaining for each in state.limits if each.meter == CALENDAR]
-    if state.match != "any" or not left:
-        return None
-    return int(state.time + left[0] * 3600.0)
-
-
 # Rows
 
 _PRINTER: Final = (
@@ -205,7 +135,7 @@ _PRINTER: Final = (
         Platform.BINARY_SENSOR,
         "maintenance_due",
         value=_summed(lambda summary: summary.due > 0),
-        more=_summed(_ahead),
+        more=_summed(ahead),
         config={"icon": "mdi:wrench-clock"},
     ),
     Row(
@@ -247,19 +177,12 @@ def _task(state: State) -> Iterator[Row]:
     task = state.task
 
     def row(field: str, value: Callable[[State], Any], **config: Any) -> Row:
-        platform = Platform.SENSOR
-        return Row(
-            f"task.{task}.{field}",
-            platform,
-            field,
-            task,
-            value=_of(task, value),
-            config=config,
-        )
+        key, shown = f"task.{task}.{field}", _of(task, value)
+        return Row(key, Platform.SENSOR, field, task, value=shown, config=config)
 
     yield row("due", lambda s: s.status == DUE)._replace(
         platform=Platform.BINARY_SENSOR,
-        more=lambda printer: _of(task, lambda s: _seldom(s, printer))(printer),
+        more=lambda printer: _of(task, lambda s: seldom(s, printer))(printer),
         config={"device_class": BinarySensorDeviceClass.PROBLEM},
     )
     yield row(
@@ -268,7 +191,7 @@ def _task(state: State) -> Iterator[Row]:
         device_class=SensorDeviceClass.ENUM,
         options=list(STATUSES),
         icon="mdi:list-status",
-    )._replace(more=lambda printer: _of(task, lambda s: _often(s, printer))(printer))
+    )._replace(more=lambda printer: _of(task, lambda s: often(s, printer))(printer))
     yield row(
         "percent",
         lambda s: s.deciding.percent,

@@ -54,8 +54,8 @@ class Owned(PrinterEntity):
     def _meter(self) -> str:
         if not self.row.meter:
             return ""
-        told = self.printer.introduced.meters.get(self.row.meter)
-        label = "" if told is None else told.label
+        meter = self.printer.introduced.meters.get(self.row.meter)
+        label = "" if meter is None else meter.label
         name = meter_name(self.hass, self.row.meter, label)
         # Behind a label it begins with a small letter, but where nouns never do.
         behind = self.row.task and self.hass.config.language[:2] not in CAPITAL_NOUNS
