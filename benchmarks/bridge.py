@@ -21,6 +21,9 @@ _PRINTERS, _TASKS, _ROUNDS = 200, 10, 15
 # spoils one stream of several.
 _STREAMS, _PINGS, _EVERY, _TIMED = 7, 400, 19, 100
 _LAST = f"{contract.BASE}/last/tasks/t"
+# The bare subscriber and the bridge read a flood in turn, and the best of each counts:
+# what else the machine does hits both.
+_TURNS = 3
 
 
 def run() -> Iterator[Row]:
@@ -29,18 +32,13 @@ def run() -> Iterator[Row]:
         for topic, payload in (*printer("last", 1), *printer("ping", _TIMED)):
             rig.publisher.send([rig.publisher.packet(topic, payload, retain=True)])
         rig.publisher.settle()
-        bare = rig.bare(_LAST)
-        before = cpu(bare)
-        count, floor = _flood(rig, bare, None)
-        theirs = cpu(bare) - before
-        bare.kill()
-        bridge = rig.bridge()
-        timed = [f"upkeep.ping.t{number}.used." for number in range(_TIMED)]
-        subscriber = rig.subscribe("upkeep.last.t.used.", *timed)
-        time.sleep(0.5)  # until the broker of subscriptions has them
-        before = cpu(bridge)
-        _, ours = _flood(rig, None, subscriber)
-        mine = cpu(bridge) - before
+        turns = [_turn(rig, turn, keep=turn == _TURNS - 1) for turn in range(_TURNS)]
+        count, subscriber = turns[-1].count, turns[-1].subscriber
+        floor, theirs = (
+            min(each.floor for each in turns),
+            min(each.theirs for each in turns),
+        )
+        ours, mine = min(each.ours for each in turns), min(each.mine for each in turns)
         # Of a task's states that wait the newest is mirrored, the others are counted.
         newer = rig.superseded()
         yield at_least(
@@ -58,10 +56,42 @@ def run() -> Iterator[Row]:
         yield from _delays(rig, subscriber, count / ours / 2)
 
 
+class _Turn(NamedTuple):
+    """A flood that a bare subscriber has read, and another one for the bridge."""
+
+    count: int  # messages of one flood
+    floor: float  # seconds that the bare subscriber took
+    ours: float
+    theirs: float  # seconds of the bare subscriber's processor time
+    mine: float
+    subscriber: zmq.Socket[bytes]  # of the bridge
+
+
+def _turn(rig: Rig, turn: int, *, keep: bool) -> _Turn:
+    """*keep*: the bridge goes on."""
+    bare = rig.bare(_LAST)
+    before = cpu(bare)
+    _, floor = _flood(rig, bare, None, turn)
+    theirs = cpu(bare) - before
+    bare.kill()
+    bridge = rig.bridge()
+    timed = [f"upkeep.ping.t{number}.used." for number in range(_TIMED)]
+    subscriber = rig.subscribe("upkeep.last.t.used.", *timed)
+    time.sleep(0.5)  # until the broker of subscriptions has them
+    before = cpu(bridge)
+    count, ours = _flood(rig, None, subscriber, turn)
+    mine = cpu(bridge) - before
+    if not keep:
+        bridge.kill()
+        bridge.wait()
+    return _Turn(count, floor, ours, theirs, mine, subscriber)
+
+
 def _flood(
     rig: Rig,
     bare: subprocess.Popen[bytes] | None,
     subscriber: zmq.Socket[bytes] | None,
+    turn: int,
 ) -> tuple[int, float]:
     """Send every task's state some times; return how many, and how long it took."""
     packets = [
@@ -74,7 +104,7 @@ def _flood(
         for task in range(_TASKS)
     ]
     # Another value than the last time, or nothing would be published.
-    used = 2.0 if bare is not None else 3.0
+    used = 2.0 * turn + (2.0 if bare is not None else 3.0)
     packets.append(rig.publisher.packet(_LAST, state("t", 2, used).encode()))
     begin = time.monotonic()
     rig.publisher.send(packets)
