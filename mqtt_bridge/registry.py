@@ -14,6 +14,15 @@ logger = logging.getLogger(__name__)
 
 WITHIN = 10.0  # seconds until it must answer
 CLOSE_WITHIN = 1.0  # seconds
+# Linux ends it with a bridge that is killed: nobody else would.
+_PROGRAM = """
+import ctypes, signal, sys
+from mktl_daemon.cli.mkregistryd import main
+if sys.platform == "linux":
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+sys.exit(main())
+"""
 
 
 class RegistryProcess:
@@ -33,9 +42,8 @@ class RegistryProcess:
                 logger.info("store.registry: one answers already, none is started")
             return
         self.close()
-        command = [sys.executable, "-m", "mktl_daemon.cli.mkregistryd"]
         self._process = subprocess.Popen(  # noqa: S603 - a program of our own
-            [*command, "--interface", interface]
+            [sys.executable, "-c", _PROGRAM, "--interface", interface]
         )
         until = time.monotonic() + WITHIN
         while not self._answers():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -116,6 +118,24 @@ def test_the_bridge_runs_a_registry_where_there_is_none(tmp_path, broker):
         assert community.get("voron.rods.used") == 37.5
         bridge.stop()
         assert community.mk("get", "upkeep.voron.rods.used").returncode != 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone can do so")
+def test_the_registry_of_a_bridge_that_is_killed_ends_with_it(tmp_path, broker):
+    with Community(tmp_path) as community:
+        community.registry.stop()
+        bridge = community.bridge(broker.port, "store.registry=true")
+        children = Path(f"/proc/{bridge.pid}/task/{bridge.pid}/children").read_text()
+        [registry] = map(int, children.split())
+        bridge.kill()
+
+        def has_ended():
+            try:
+                return "State:\tZ" in Path(f"/proc/{registry}/status").read_text()
+            except FileNotFoundError:
+                return True
+
+        until(has_ended, "the registry's end")
 
 
 def test_where_a_registry_answers_none_is_started(tmp_path, broker):
