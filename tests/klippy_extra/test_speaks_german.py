@@ -89,5 +89,5 @@ def test_a_language_that_is_not_there_is_told_once_and_the_printer_starts(bench)
 
     console = "\n".join(printer.console)
     assert console.count("There is no language 'tlh', so English is used.") == 1
-    assert "Write one of these behind 'language': de, en." in console
+    assert "Write one of these behind 'language': de, en" in console
     assert "// Maintenance: Stangen ölen is due: 151.5 h used of 150 h" in console

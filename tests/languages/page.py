@@ -13,7 +13,8 @@ VALUE = "\0"  # stands for what is computed
 READ = "alt|aria-description|aria-label|aria-roledescription|label|placeholder|title"
 ATTRIBUTE = re.compile(rf"\s(?:{READ})=(?:\"([^\"]*)\"|'([^']*)'|([^\s>\"']+))")
 TAG = re.compile(r"<[^>]*>")
-WORD = re.compile(r"[A-Za-zÄÖÜäöüß]{2,}")
+# A command in capital letters is no word.
+WORD = re.compile(r"[A-Za-zÄÖÜäöüß]*[a-zäöüß][A-Za-zÄÖÜäöüß]|[A-ZÄÖÜ][a-zäöüß]")
 COMMENT = re.compile(r"^\s*//[^\n]*$|/\*[\s\S]*?\*/", re.MULTILINE)
 # What is shown without a template.
 SHOWN = re.compile(

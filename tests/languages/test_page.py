@@ -37,6 +37,7 @@ def test_a_text_outside_the_catalogue_is_found(code: str, text: str) -> None:
         "// html`<h2>Parts</h2>`",
         'html`<a class="left" href="#/log">${t("view.log")}</a>`',
         "html`<a title=${t('close')} style=${`width: ${width}px`}>x</a>`",
+        "html`<input placeholder='IMPORT_PART …' />`",
         "const key = `${printer}/task`;",
         "throw new Error(t('no.answer'));",
     ],

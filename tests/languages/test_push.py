@@ -60,4 +60,5 @@ def test_check_tells_of_a_language_that_is_not_there() -> None:
         return next(each.fix for each in results(settings) if each.what == "language")
 
     assert told("de") == ""
-    assert told("tlh").endswith("Write one of these behind 'language': de, en.")
+    there_are = ", ".join(language.known())
+    assert told("tlh").endswith(f"Write one of these behind 'language': {there_are}.")

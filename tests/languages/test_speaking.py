@@ -65,7 +65,7 @@ def test_a_language_that_is_not_there_is_told_and_english_goes_on() -> None:
     language.current.use("de")
     assert language.current.use("tlh") == (
         "There is no language 'tlh', so English is used."
-        " Write one of these behind 'language': de, en."
+        f" Write one of these behind 'language': {', '.join(language.known())}."
     )
     assert language.tr(HOURS, count=1) == "is snoozed for 1 hour."
 

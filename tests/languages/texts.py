@@ -95,6 +95,7 @@ NOT_SPOKEN: dict[str, str | tuple[str, ...]] = {
     "mqtt_bridge/push/memory.py": "",
     "mqtt_bridge/push/link_server.py": ("<", "text/html"),
     "mqtt_bridge/push/sender.py": "",
+    "deploy/klipperscreen/maintenance.py": "<span",
     "mqtt_bridge/web/server.py": "Send ",  # to who wrote another page
 }
 # Calls whose texts are for developers, or for who writes a configuration: their
