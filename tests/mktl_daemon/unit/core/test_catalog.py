@@ -99,9 +99,11 @@ def test_an_items_kind_is_not_confused_with_another():
             "a": {"type": "mask", "enumerators": {"1": "x"}, "settable": True},
             "b": {"type": "mask", "enumerators": {1: "x"}, "settable": 1},
             "c": {"type": "mask", "enumerators": {1: "y"}, "settable": 1},
+            "d": {"type": "mask", "enumerators": {"1": "x"}, "settable": 1},
         }
     )
     assert items["a"] == items["b"]
+    assert items["d"]["settable"] is True
     assert items["c"]["enumerators"] == {"1": "y"}
     with pytest.raises(ValueError, match="item 'b': enumerators"):
         catalog.check_items(

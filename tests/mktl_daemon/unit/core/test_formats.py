@@ -216,6 +216,16 @@ def test_a_sexagesimal_field_is_any_printf_of_a_number(form, hours, text):
     assert formats.to_format(description, read) == text
 
 
+def test_a_mask_may_have_bits_beyond_the_machines_words():
+    """Up to 1024; a name of a bit beyond costs no number of that size."""
+    mask = {"type": "mask", "enumerators": {"0": "A", "70": "B", "1023": "C"}}
+    assert formats.from_format(mask, "A, B, C") == 1 + 2**70 + 2**1023
+    assert formats.to_format(mask, 2**70 + 2**1023) == "B, C"
+    beyond = {"type": "mask", "enumerators": {"0": "A", "1024": "B"}}
+    with pytest.raises(ValueError, match="A"):
+        formats.from_format(beyond, "B")
+
+
 def test_a_mask_is_read_back_though_its_names_have_commas():
     """Longer names first; a name goes before what stands for nothing."""
     mask = {
