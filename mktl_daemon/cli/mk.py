@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from . import values
 from .arguments import UsageError, parse
 from .names import (
-    entry_of,
+    entries_of,
     item_of,
     items_of,
     keys_of,
@@ -162,9 +162,10 @@ def _describe(options: argparse.Namespace) -> bool:
     for name in options.requests:
         try:
             store, keys = keys_of(name)
+            entries = entries_of(store)
             for key in keys:
                 whole = "." not in name
-                descriptions[key if whole else f"{store}.{key}"] = entry_of(store, key)
+                descriptions[key if whole else f"{store}.{key}"] = entries[key]
         except TROUBLE as error:
             well = _failed(name, error)
     if descriptions:
@@ -182,9 +183,10 @@ def _list(options: argparse.Namespace) -> bool:
         except TROUBLE as error:
             well = _failed(name, error)
             continue
+        entries = entries_of(store)
         width = max((len(f"{store}.{key}") for key in keys), default=0) + 2
         for key in keys:
-            entry = entry_of(store, key)
+            entry = entries[key]
             columns = [f"{store}.{key}".ljust(width)]
             if entry.get("type"):
                 columns.append(entry["type"].ljust(11))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mktl_daemon import Item
+    from mktl_daemon.configuration import Configuration
 
 
 def items_of(name: str, wanted: str | None = None) -> Iterator[Item]:
@@ -25,12 +26,11 @@ def items_of(name: str, wanted: str | None = None) -> Iterator[Item]:
 def wanted_keys(name: str, wanted: str | None) -> tuple[str, list[str]]:
     """Return the store and the keys of a name, as `items_of` yields their items."""
     store, keys = keys_of(name)
+    entries = entries_of(store)
     several = name.lower() != f"{store}.{keys[0]}" if keys else True
     if not (several and wanted):
         return store, keys
-    return store, [
-        key for key in keys if entry_of(store, key).get(wanted, True) is not False
-    ]
+    return store, [key for key in keys if entries[key].get(wanted, True) is not False]
 
 
 def item_of(name: str) -> Item:
@@ -62,9 +62,14 @@ def keys_of(name: str) -> tuple[str, list[str]]:
 
 
 def entry_of(store: str, key: str) -> dict[str, Any]:
+    return entries_of(store)[key]
+
+
+def entries_of(store: str) -> Configuration:
+    """Return what describes a store's items, by key."""
     from mktl_daemon import config  # noqa: PLC0415
 
-    return config.get(store)[key]
+    return config.get(store)
 
 
 def stores_of_registries(*addresses: str) -> list[str]:

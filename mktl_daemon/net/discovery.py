@@ -116,11 +116,12 @@ def search(
     """
     if not environment.has_discovery():
         return []
+    hosts = list(targets)
     answers: dict[Address, None] = {}
     with _socket() as calling:
         calling.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        _call(calling, udp, targets, local)
-        until = time.monotonic() + (_PATIENCE_HERE if local else _PATIENCE)
+        _call(calling, udp, hosts, local)
+        until = time.monotonic() + _patience(hosts, local)
         calling.setblocking(True)
         while (left := until - time.monotonic()) > 0:
             calling.settimeout(left)
@@ -135,6 +136,11 @@ def search(
                     # Who answered at the same moment is heard, too.
                     until = min(until, time.monotonic() + 0.01)
     return list(answers)
+
+
+def _patience(hosts: list[str], local: bool) -> float:
+    is_here = local or (environment.is_confined() and all(map(is_local, hosts)))
+    return _PATIENCE_HERE if is_here else _PATIENCE
 
 
 def registries(
