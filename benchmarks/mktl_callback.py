@@ -3,6 +3,10 @@
 The floor does the same with a PUB and a SUB. All these processes are there all the
 time and take short turns, so that what disturbs one disturbs the others; what a process
 happens to get when it starts, as its place in memory, is evened out by starting anew.
+
+A meter that runs one process after the other finds ratios from 1.2 to 1.7 for the same
+code, because the machine has changed meanwhile; and a median alone tells nothing of the
+values that came late, so the 99th percentile of each turn is measured as well.
 """
 
 from __future__ import annotations
@@ -29,34 +33,40 @@ _VALUES = 200  # in a turn
 
 
 def run() -> Iterator[Row]:
-    medians: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    turns_of: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
     for _ in range(_STARTS):
         with ExitStack() as stack:
             turns = {kind: stack.enter_context(_subscribed(kind)) for kind in KINDS}
             for _ in range(_TURNS):
                 for kind, turn in turns.items():
-                    medians[kind].append(turn())
-    floor = statistics.median(medians.pop("floor"))
-    measure = "publish to a subscriber's callback at 1 kHz, p50"
-    for kind, delays in medians.items():
-        delay = statistics.median(delays)
-        if kind == "ours":
-            yield at_most(measure, f"{delay * 1e6:.0f} us", delay / floor, 1.3)
-        else:
-            yield Row(f"{measure} ({kind})", f"{delay * 1e6:.0f} us", delay / floor)
+                    turns_of[kind].append(turn())
+    for index, name, goal in ((0, "p50", 1.2), (1, "p99", 1.5)):
+        delays = {
+            kind: statistics.median(turn[index] for turn in turns)
+            for kind, turns in turns_of.items()
+        }
+        floor = delays.pop("floor")
+        measure = f"publish to a subscriber's callback at 1 kHz, {name}"
+        for kind, delay in delays.items():
+            text = f"{delay * 1e6:.0f} us"
+            if kind == "ours":
+                yield at_most(measure, text, delay / floor, goal)
+            else:
+                yield Row(f"{measure} ({kind})", text, delay / floor)
 
 
 @contextmanager
-def _subscribed(kind: str) -> Iterator[Callable[[], float]]:
-    """Run both ends; what is given takes a turn, and returns its median in seconds."""
+def _subscribed(kind: str) -> Iterator[Callable[[], tuple[float, float]]]:
+    """Run both ends; what is given takes a turn, and returns its p50 and p99 (s)."""
     with peer(kind) as publisher, _subscriber(kind, publisher) as subscriber:
         output = subscriber.stdout
         assert output is not None
         output.readline()
 
-        def turn() -> float:
+        def turn() -> tuple[float, float]:
             publisher.tell(f"clock number {_VALUES}")
-            return float(output.readline())
+            middle, late = map(float, output.readline().split())
+            return middle, late
 
         yield turn
 
@@ -81,7 +91,7 @@ def _subscriber(kind: str, publisher: Peer) -> Iterator[subprocess.Popen[str]]:
 
 
 def _subscribe(kind: str, rep: int, pub: int) -> None:
-    """Say for each turn how long its values took, in the median."""
+    """Say for each turn how long its values took: the median, the 99th percentile."""
     delays: list[float] = []
 
     def called(_item: Any, value: float, _time: float) -> None:
@@ -90,7 +100,8 @@ def _subscribe(kind: str, rep: int, pub: int) -> None:
             return  # it is what the item had before the first turn
         delays.append(now - value)
         if len(delays) == _VALUES:
-            print(statistics.median(delays), flush=True)
+            late = sorted(delays)[_VALUES * 99 // 100]
+            print(statistics.median(delays), late, flush=True)
             delays.clear()
 
     if kind == "floor":

@@ -74,11 +74,19 @@ def _own_client(peers: dict[str, Peer]) -> Iterator[Row]:
         for name, (kind, act) in acts.items():
             floors, ours = [], []
             for _ in range(_ROUNDS):
-                floors.append(sequential(peers["floor"].rep, kind, "number").rate)
-                ours.append(_paced(act).rate)
-            rate, floor = statistics.median(ours), statistics.median(floors)
+                floors.append(sequential(peers["floor"].rep, kind, "number"))
+                ours.append(_paced(act))
+            rate, floor = (
+                statistics.median(pace.rate for pace in paces)
+                for paces in (ours, floors)
+            )
             measure = f"sequential {name}, own client"
             yield at_least(measure, f"{rate:.0f}/s", rate / floor, 0.75)
+            worst, floor = (
+                statistics.median(pace.worst for pace in paces)
+                for paces in (ours, floors)
+            )
+            yield at_most(f"{measure}, p99", _us(worst), worst / floor, 1.2)
 
 
 def _in_flight(peers: dict[str, Peer]) -> Iterator[Row]:

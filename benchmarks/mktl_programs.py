@@ -1,0 +1,98 @@
+"""``mk`` from its start to its end: a value, and the list of ten thousand items.
+
+The floor is a script that imports pyzmq, asks for the same and prints it. The programs
+take turns, so that what disturbs one disturbs the others.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+
+from benchmarks.mktl_peers import REFERENCE, STORE, environment, peer
+from benchmarks.table import Row, at_most
+
+_TURNS = 9
+_ITEMS = 10_000
+
+_FLOOR = """
+import json, sys, zmq
+socket = zmq.Context().socket(zmq.DEALER)
+socket.linger = 0
+socket.connect(f"tcp://127.0.0.1:{sys.argv[1]}")
+target = sys.argv[2]
+socket.send_multipart([b"a", b"1", b"GET", target.encode(), b"", b""])
+while (frames := socket.recv_multipart())[2] != b"REP":
+    pass
+value = json.loads(frames[5])["value"]
+if target.endswith("._catalog"):
+    value = [key for block in value.values() for key in block["items"]]
+    print("\\n".join(value))
+else:
+    print(value)
+"""
+
+
+def run() -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as home, peer("ours", str(_ITEMS)) as daemon:
+        settings = {**os.environ, **environment(home)}
+        ours = [sys.executable, "-m", "mktl_daemon.cli.mk"]
+        _remember(settings, daemon.rep)
+        for verb, name, target, goal in (
+            ("get", f"{STORE}.number", f"{STORE}.number", 1.0),
+            ("list", STORE, f"{STORE}._catalog", 1.0),
+        ):
+            commands = {
+                "floor": [sys.executable, "-c", _FLOOR, str(daemon.rep), target],
+                "ours": [*ours, verb, name],
+            }
+            if REFERENCE:
+                program = [sys.executable, f"{REFERENCE}/bin/mk"]
+                commands["reference"] = [*program, verb, name]
+                settings["PYTHONPATH"] = f"{REFERENCE}/src"
+            yield from _rows(f"mk {verb}", _compared(commands, settings), goal)
+
+
+def _remember(settings: dict[str, str], rep: int) -> None:
+    """Have the catalog in the cache: registries are nobody's part of this."""
+    script = (
+        "import mktl_daemon as mktl\n"
+        "from mktl_daemon.net import dealer\n"
+        f"blocks = dealer.client('127.0.0.1', {rep}).get('{STORE}._catalog')\n"
+        f"for block in blocks.values(): mktl.meta.catalog('{STORE}').update(block)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], env=settings, check=True)
+
+
+def _compared(
+    commands: dict[str, list[str]], settings: dict[str, str]
+) -> dict[str, float]:
+    durations: dict[str, list[float]] = {kind: [] for kind in commands}
+    for _ in range(_TURNS):
+        for kind, command in commands.items():
+            durations[kind].append(_time(command, settings))
+    return {kind: statistics.median(each) for kind, each in durations.items()}
+
+
+def _time(command: list[str], settings: dict[str, str]) -> float:
+    started = time.perf_counter()
+    done = subprocess.run(
+        command, env=settings, capture_output=True, text=True, check=False
+    )
+    if done.returncode or not done.stdout:
+        raise RuntimeError(f"{command} failed: {done.stderr}")
+    return time.perf_counter() - started
+
+
+def _rows(measure: str, durations: dict[str, float], goal: float) -> Iterator[Row]:
+    floor, ours = durations["floor"], durations["ours"]
+    text = f"{ours * 1000:.0f} ms"
+    yield Row(f"{measure}, of the floor", text, ours / floor)
+    if "reference" in durations:
+        theirs = durations["reference"]
+        yield at_most(f"{measure}, of the reference", text, ours / theirs, goal)
