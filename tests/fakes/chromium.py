@@ -85,6 +85,11 @@ class Tab:
             mobile=False,
         )
 
+    def prefer(self, scheme: str) -> None:
+        """Be the browser of somebody who likes pages "light" or "dark"."""
+        wish = {"name": "prefers-color-scheme", "value": scheme}
+        self.call("Emulation.setEmulatedMedia", features=[wish])
+
     def text(self) -> str:
         """What the page shows."""
         return self.run("document.body.innerText") or ""

@@ -56,6 +56,10 @@ class KlipperScreen(Screen):
 
     keeps_every_text = False
 
+    def _show(self, rest):
+        if not self.title:  # a dialog that stands is not replaced: it has to end
+            super()._show(rest)
+
     def prints(self):
         """The printer's state became `printing`."""
         self._end("")

@@ -236,6 +236,15 @@ def test_somebody_marks_a_task_done_in_a_browser(serve, voron, tmp_path, size):
         tab.wait_for("Oil the rods", "Check the belts", "Due 1")
         assert complaints(tab) == []
         keep_picture(tab, f"page-fleet-{size[0]}", tmp_path)
+        for scheme in ("dark", "light"):
+            tab.prefer(scheme)
+            for view in ("log", "meters", "tasks"):
+                tab.run(f"location.hash = '#/{view}'")
+                shown = (
+                    f"document.querySelector('nav [aria-current]').hash == '#/{view}'"
+                )
+                until(lambda shown=shown: tab.run(shown), view)
+                assert complaints(tab) == []
 
         tab.click("Oil the rods")
         tab.wait_for("One drop each.", "Mark as done")
