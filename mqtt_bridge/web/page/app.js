@@ -14,15 +14,18 @@ import { Parts } from "./parts.js";
 
 const VIEWS = ["tasks", "parts", "log", "meters"];
 
+let behind = "tasks"; // the view that a task was opened from
+
 /** What the address asks for: `#/log`, `#/task/rods`, `#/task/voron/rods`. */
 function routeOf(hash) {
   const [view = "tasks", ...rest] = hash.replace(/^#\/?/, "").split("/").filter(Boolean);
   const names = rest.map(decodeURIComponent);
   if (view === "task" && names.length) {
     const [printer, task] = names.length > 1 ? names : ["printer", names[0]];
-    return { view: "tasks", open: keyOf(printer, task) };
+    return { view: behind, open: keyOf(printer, task) };
   }
-  return { view: VIEWS.includes(view) ? view : "tasks", open: null };
+  behind = VIEWS.includes(view) ? view : "tasks";
+  return { view: behind, open: null };
 }
 
 function useRoute() {
@@ -80,6 +83,7 @@ function App({ source }) {
       row=${opened}
       source=${source}
       printers=${state.printers}
+      back=${view}
     />`}
   `;
 }

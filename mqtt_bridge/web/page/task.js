@@ -10,7 +10,7 @@ import { Outcome, PartMoves, PlaceChoice, useCommand } from "./parts.js";
 import { intervals, linkOf, momentOf, standing } from "./model.js";
 import { day, meterName, moment, number, quantity, t } from "./language.js";
 
-export function TaskDialog({ row, source, printers }) {
+export function TaskDialog({ row, source, printers, back }) {
   const { task, printer } = row;
   const dialog = useRef(null);
   const [past, setPast] = useState({ log: [], history: {} });
@@ -33,7 +33,7 @@ export function TaskDialog({ row, source, printers }) {
     };
   }, [task.done_count, task.status, printer.online]);
   const close = () => {
-    location.hash = "#/tasks";
+    location.hash = `#/${back}`;
   };
   const outside = (event) => {
     if (event.target === dialog.current) close();
