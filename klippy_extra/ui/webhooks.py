@@ -24,7 +24,7 @@ Handler = Callable[["WebRequest", "Running"], None]
 NOT_READY = mark("The printer is not ready.")
 A_TURN = 5  # tasks that are made in one turn of the reactor
 LISTED = 100  # entries of the log, unless asked for more
-PATIENCE = 5.0  # seconds for a change to reach the disk
+PATIENCE = 20.0  # seconds for a change to reach the disk
 UNSAVED = mark("is changed, but the disk has not confirmed it yet.")
 
 
@@ -114,14 +114,22 @@ class Web:
             raise request.error(str(error)) from None
         written = self._reactor.completion()
         refused: list[str] = []
-        running.commands.give(task.slug, command, refused.append, written.complete)
+        saved: list[bool] = []
+        running.commands.give(
+            task.slug,
+            command,
+            refused.append,
+            written.complete,
+            lambda: saved.append(True),
+        )
         if refused:
             raise request.error(refused[0])
         # Waiting here holds nobody up, as in `_pause`.
         until = self._reactor.monotonic() + PATIENCE
         text = unharmed(lambda: written.wait(until, ""))
         answer: dict[str, object] = {"text": text or tr(UNSAVED)}
-        if command.command == "export":
+        # A part that a power cut would bring back is not given away yet.
+        if command.command == "export" and saved:
             answer["part"] = dict(running.upkeep.book.records[task.slug].export)
         request.send(answer)
 

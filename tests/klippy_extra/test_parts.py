@@ -376,6 +376,9 @@ def test_a_part_is_not_given_away_before_the_disk_knows_it(bench, monkeypatch):
         export = contract.Command("export", "t1", to="ender")
         printer.life.commands.by_broker("nozzle_04", export)
         printer.wait_for(lambda: results, "a result")
+        page = {"task": "nozzle_04", "command": {"command": "export", "to": "ender"}}
+        answer = printer.request("maintain/command", page)
+        assert "part" not in answer
     printer.saved()
 
     assert "CODE=" not in "\n".join(printer.console)
