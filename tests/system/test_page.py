@@ -260,7 +260,7 @@ def test_parts_are_fitted_taken_off_and_given_away_on_the_page(
         tab.click("Take it in")
         tab.wait_for("is for the printer 'ender'")
         assert complaints(tab) == []
-        tab.click("×")
+        tab.click("\N{MULTIPLICATION SIGN}")
         until(lambda: tab.run("location.hash") == "#/parts", "the tab that it was on")
 
 
