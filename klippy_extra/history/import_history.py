@@ -146,8 +146,8 @@ class Past:
         self._book.advance(amounts, _unweighted, recent=False)
         self._say(
             tr(
-                "Maintenance counts from what Moonraker tells: {print_time} of printing"
-                " and {filament} of filament.",
+                "Maintenance is counted from Moonraker's totals: {print_time} of"
+                " printing and {filament} of filament.",
                 print_time=wording.quantity(totals.print_time, "h"),
                 filament=wording.quantity(totals.filament, "m"),
             )

@@ -173,7 +173,8 @@ class Conditions:
         for check in condition.checks:
             if self._find(check.name) is None:
                 return tr(
-                    "This printer has no '{name}', so it is never '{condition}'.",
+                    "This printer has no '{name}', so the condition '{condition}'"
+                    " is never true.",
                     name=check.name,
                     condition=check.key,
                 )

@@ -52,13 +52,13 @@ class Allowed(NamedTuple):
         """Return a sentence for each feature that does not work with this broker."""
         if not self.retain:
             yield tr(
-                "The MQTT broker keeps no retained messages: who connects later sees a"
-                " task when it changes, and not before."
+                "The MQTT broker keeps no retained messages: a client that connects"
+                " later sees a task only when it changes."
             )
         if self.qos < 1:
             yield tr(
-                "The MQTT broker takes messages of quality 0 only: one that is lost on"
-                " its way is not sent again."
+                "The MQTT broker accepts only QoS 0: a message that is lost on "
+                "its way is not sent again."
             )
 
 

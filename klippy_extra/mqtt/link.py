@@ -239,7 +239,7 @@ class Link:
         if reason not in self._troubles and len(self._troubles) < len(BACK_OFF):
             self._troubles.add(reason)
             text = tr(
-                "The MQTT broker {address} does not work for us: {why}.",
+                "The MQTT broker {address} cannot be used: {why}.",
                 address=f"{self._broker.host}:{self._broker.port}",
                 why=reason,
             )

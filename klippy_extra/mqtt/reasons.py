@@ -14,8 +14,8 @@ OFF = "mqtt_tls: False"
 RETAIN_NOT_SUPPORTED, QOS_NOT_SUPPORTED = 0x9A, 0x9B
 TAKEN_OVER = 0x8E
 REASONS = {
-    0x81: mark("it calls our message malformed"),
-    0x82: mark("it calls our message a protocol error"),
+    0x81: mark("it reports that our message is malformed"),
+    0x82: mark("it reports a protocol error in our message"),
     0x84: mark("it does not speak this version of MQTT: look at 'mqtt_version'"),
     0x85: mark("it does not take the client id: look at 'mqtt_client_id'"),
     0x86: mark("it refuses the user or the password: look at 'credentials'"),
@@ -42,7 +42,7 @@ REASONS = {
     0x98: mark("its administrator has ended the connection"),
     0x99: mark("it does not take what the message contains"),
     RETAIN_NOT_SUPPORTED: mark("it keeps no retained messages"),
-    QOS_NOT_SUPPORTED: mark("it takes messages of quality 0 only"),
+    QOS_NOT_SUPPORTED: mark("it accepts only QoS 0"),
     0x9C: mark("it wants us to use another server: look at 'mqtt_host'"),
     0x9D: mark("it has moved: look at 'mqtt_host'"),
     0x9E: mark("it has no shared subscriptions"),

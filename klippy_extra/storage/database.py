@@ -96,7 +96,7 @@ def prepare(path: Path) -> str:
     if aside is not None:
         texts.append(tr("It was set aside as {file}.", file=shown(aside.name)))
     if not has_backup:
-        texts.append(tr("There is no good backup: counting starts anew."))
+        texts.append(tr("There is no good backup: counting starts again from zero."))
         return " ".join(texts)
     backup.replace(path)
     return " ".join([*texts, tr(BACKUP_USED)])

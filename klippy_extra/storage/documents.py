@@ -27,7 +27,7 @@ def checked(name: str, body: Any) -> Any:
         ) from None
     check = _record if name.startswith("task/") else CHECKS.get(name)
     if check is not None and not check(value):
-        raise ValueError(tr("the document '{name}' makes no sense", name=name))
+        raise ValueError(tr("the document '{name}' is not valid", name=name))
     return value
 
 

@@ -241,7 +241,7 @@ class Store:
         if self._held_since is not None:
             if time.monotonic() - self._held_since > RETRY:
                 raise OSError(
-                    tr("what it holds could not be joined with what is counted")
+                    tr("its contents could not be joined with the present counts")
                 )
             return
         merged = self._merged()
@@ -300,8 +300,8 @@ def _about(contents: Contents) -> str:
     names = ", ".join(contents.bad)
     older = [name for name in contents.bad if name in contents.documents]
     text = tr(
-        "The maintenance store holds what makes no sense in: {names}. It was kept there"
-        " under names that begin with '{start}'.",
+        "These documents in the maintenance store are not valid: {names}. They "
+        "were kept there under names that begin with '{start}'.",
         names=names,
         start=files.ASIDE,
     )

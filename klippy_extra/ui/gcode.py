@@ -146,7 +146,9 @@ class Console:
         learning = running.upkeep.learning
         habit, suggestion = learning.habit(task), learning.suggestion(task)
         if habit is None:
-            return [tr("It must be done twice until the log tells how it is used.")]
+            return [
+                tr("The task must be done twice before the log can tell its usual use.")
+            ]
         lines = habits.sentences(habit, learning.unit(task, habit.meter))
         if suggestion is not None:
             lines.append(f"{suggestion.text} {how_to_set(task)}")
@@ -360,8 +362,8 @@ DESCRIPTIONS = {
     "SNOOZE_MAINTENANCE": mark(
         "Be reminded of a maintenance task later: NAME= [HOURS=24]; 0 ends it"
     ),
-    "ENABLE_MAINTENANCE": mark("Count for a maintenance task again: NAME="),
-    "DISABLE_MAINTENANCE": mark("Stop counting for a maintenance task: NAME="),
+    "ENABLE_MAINTENANCE": mark("Enable a maintenance task again: NAME="),
+    "DISABLE_MAINTENANCE": mark("Disable a maintenance task: NAME="),
     "SET_MAINTENANCE": mark("Change a maintenance task: NAME= [THRESHOLD=] [WARN=]"),
     "ADJUST_MAINTENANCE": mark(
         "Correct what was used of a maintenance task: NAME= USED="
@@ -370,16 +372,17 @@ DESCRIPTIONS = {
         "Show what was done: [NAME=] [LIMIT=10], or write it to a file: EXPORT=1"
     ),
     "MAINTENANCE_LEARN": mark(
-        "Show when a maintenance task is really done, or set what that suggests: NAME="
-        " [SET=1]"
+        "Show at how much use a maintenance task is really done, or set the "
+        "suggested threshold: NAME= [SET=1]"
     ),
     "MAINTENANCE_COUNT": mark(
         "Move a count meter: NAME= [BY=1], or change it: [REMOVE=1|RENAME=]"
     ),
     "SET_MAINTENANCE_MATERIAL": mark("Tell which material is loaded: MATERIAL="),
     "MAINTENANCE_CHECK": mark(
-        "For PRINT_START alone: warn, ask or refuse if maintenance is due: [NAME=]; or"
-        " tell what a file would make due, and print nothing: FILE="
+        "For PRINT_START only: warn, ask or refuse if maintenance is due: "
+        "[NAME=]; or show which tasks a file would make due, without a print: "
+        "FILE="
     ),
     "MAINTENANCE_PROMPT": mark("Show the maintenance dialog: [NAME=]"),
 }

@@ -26,8 +26,8 @@ NO_CODE = mark(
     "CODE= is no export of a part. Copy the whole line that EXPORT_PART gave."
 )
 NO_PAGE = mark(
-    "Nobody told where the page is. Write its address behind 'page' in [maintain], for"
-    " example 'page: http://voron.local/server/upkeep/'."
+    "The address of the page is not set. Write it as the option 'page' in "
+    "[maintain], for example 'page: http://voron.local/server/upkeep/'."
 )
 FITTED = mark("{place}, {kind}: {standing}")
 
@@ -178,5 +178,5 @@ DESCRIPTIONS = {
         "Show where each part is, and what it has used: [PART= [QR=1]]"
     ),
     "EXPORT_PART": mark("Give a part with its counts to another printer: PART= TO="),
-    "IMPORT_PART": mark("Take in a part from another printer: PART= CODE="),
+    "IMPORT_PART": mark("Import a part from another printer: PART= CODE="),
 }

@@ -310,7 +310,11 @@ def _by_limit(
     if not requested:
         raise RefusedError(
             BAD_ARGUMENT,
-            tr("'{name}' names none of {limits}.", name=name, limits=", ".join(names)),
+            tr(
+                "'{name}' is none of the limits {limits}.",
+                name=name,
+                limits=", ".join(names),
+            ),
         )
     for meter, number in requested.items():
         if meter not in names:

@@ -192,7 +192,7 @@ def take_in(book: Ledger, task: str, command: Command, now: int) -> Any:
         export={},
     )
     amounts = _amounts(book, task, used)
-    text = tr("has come, with {used}.", used=amounts)
+    text = tr("was imported, with {used}.", used=amounts)
     return fresh, CHANGED, text, tr("imported {used}", used=amounts)
 
 

@@ -90,7 +90,10 @@ class Upkeep:
         except Exception:
             logging.exception("maintain: the store makes no sense")
             self.memory.lost(
-                tr("The maintenance store makes no sense: all starts anew.")
+                tr(
+                    "The maintenance store cannot be understood: all counts start"
+                    " again from zero."
+                )
             )
             book = Ledger(
                 plans, records={each: {"place": ""} for each in self.rack.plans}

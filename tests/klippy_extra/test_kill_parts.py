@@ -201,7 +201,7 @@ def test_an_import_takes_the_part_in_once_whenever_it_is_typed_again(tmp_path):
             if used:
                 assert "was imported already" in said
             else:
-                assert "has come" in said
+                assert "was imported" in said
                 assert died
             assert printer.part("n4") == ("", 10)
         seen.add(used)

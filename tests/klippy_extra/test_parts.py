@@ -210,7 +210,7 @@ def test_a_part_goes_to_another_printer_with_its_counts_once(bench, tmp_path):
         FOUR.replace("place: extruder\n", "") + name.format("ender"),
         store=tmp_path / "there",
     )
-    assert "has come, with print_time 12 h" in there.say(order)
+    assert "was imported, with print_time 12 h" in there.say(order)
     assert "was imported already" in there.say(order)
     there.say("FIT_PART PART=nozzle_04 PLACE=extruder")
     there.use(print_time=1)

@@ -154,7 +154,7 @@ def test_without_a_good_backup_counting_starts_anew_and_says_so(path):
     path.write_bytes(b"not a database, but more than one hundred bytes" * 10)
     loaded = again(path)
     assert loaded.documents == {}
-    assert "counting starts anew" in loaded.problem
+    assert "counting starts again" in loaded.problem
     assert again(path).problem == ""
 
 

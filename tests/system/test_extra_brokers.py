@@ -99,7 +99,7 @@ def test_a_broker_of_quality_0_gets_everything_once(scripted, links, reactor):
         link.publish(f"p/{number}", b"x")
 
     arrives(broker, "p/99")
-    assert "quality 0" in reactor.until("notice")[1]
+    assert "QoS 0" in reactor.until("notice")[1]
 
 
 @pytest.mark.parametrize("version", ["3.1.1", "5"])

@@ -206,7 +206,7 @@ def test_one_bad_document_costs_no_reading(bench):
     printer.restart()
 
     assert printer.task("rods")["used"] == 5.0
-    assert heard(printer, "makes no sense in: ")
+    assert heard(printer, "are not valid: ")
 
 
 def spoil(path, *names):
