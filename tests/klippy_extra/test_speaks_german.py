@@ -33,7 +33,7 @@ def test_a_reminder_is_german_on_console_display_and_dialog(bench):
     assert [line for line in console if line.startswith("// action:prompt_")] == [
         "// action:prompt_end",
         "// action:prompt_begin Stangen ölen",
-        "// action:prompt_text Abwischen, dann ein Tropfen Öl. Material: Öl "
+        "// action:prompt_text Abwischen, dann ein Tropfen Öl. Material: Öl. "
         + sentence,
         DONE,
         LATER,
