@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 
 from klippy_extra import language as extra
 from mqtt_bridge import language as bridge
+from tests import programs
 
 settings.register_profile("dev", deadline=None)
 settings.register_profile(
@@ -173,15 +174,19 @@ class ErrorLog(logging.Handler):
 def no_error_is_logged_unasked(request):
     """Fail a test in which an error is logged, unless it reads the log (``caplog``).
 
-    A test that only makes the error happen on the way says so: ``logs_errors``.
+    A test that only makes the error happen on the way says so: ``logs_errors``. So
+    does one in which a program that it started logs an error.
     """
     handler = ErrorLog()
     logging.getLogger().addHandler(handler)
     yield
     logging.getLogger().removeHandler(handler)
-    expected = "caplog" in request.fixturenames
-    if not expected and request.node.get_closest_marker("logs_errors") is None:
-        assert handler.lines == [], "errors were logged"
+    of_programs = programs.errors_logged()
+    if request.node.get_closest_marker("logs_errors") is None:
+        assert "caplog" in request.fixturenames or handler.lines == [], (
+            "errors were logged"
+        )
+        assert of_programs == [], "programs logged errors"
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests import programs
+
 HERE = Path(__file__).parent
 DEADLINE = 20.0  # seconds that an answer may take on a busy machine
 
@@ -78,6 +80,7 @@ class Kitchen:
     ) -> Running:
         """Start a program and wait until it says that it is ready."""
         limit = [f"--nofile={descriptors}:{descriptors}"] if descriptors else []
+        programs.watch_log(self.folder / f"{home}.log")
         log = (self.folder / f"{home}.log").open("a")
         process = subprocess.Popen(
             [

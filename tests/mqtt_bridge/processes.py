@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests import programs
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
 
@@ -35,6 +37,7 @@ class Process:
         self, folder: Path, name: str, arguments: list[str], env: dict
     ) -> None:
         self.log_file = folder / f"{name}.log"
+        programs.watch_log(self.log_file)
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *arguments],

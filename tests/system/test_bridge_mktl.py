@@ -294,6 +294,7 @@ def test_four_bridges_share_a_store_and_trade_printers(community, broker):
             each.leave()
 
 
+@pytest.mark.logs_errors
 def test_a_printer_is_never_mirrored_by_two(community, broker, printer):
     """Whatever the second one says of itself; once the first has left it may."""
     one = community.bridge(broker.port, "store.alias=one", name="one")
