@@ -213,7 +213,10 @@ def states_of(hass, platform):
 async def test_a_printer_is_one_device(hass, owned):
     devices = [
         each
-        for each in dr.async_get(hass).devices.values()
+        for entry in hass.config_entries.async_entries()
+        for each in dr.async_entries_for_config_entry(
+            dr.async_get(hass), entry.entry_id
+        )
         if any(INFO.uuid in name for _, name in each.identifiers)
     ]
     (device,) = devices
