@@ -11,6 +11,7 @@ WEEK = 7  # days
 MOST, LEAST = 6, 3  # weeks that are taken into account, and that there must be
 FARTHEST = 520.0  # weeks: what lies further away is no forecast
 DAY = 86400.0  # seconds
+ROUNDED = 1e-9  # share of a week's use that is lost to rounding
 
 Point = Tuple[float, float]  # UNIX seconds, and a counter's reading
 
@@ -75,7 +76,9 @@ def span(profile: Profile, now: float, remaining: float) -> Span | None:
 
 def _reached(profile: Profile, now: float, use: float) -> float:
     """Return the moment when *use* is used up, day by day."""
-    weeks = int(use // profile.mean)
+    # What whole weeks use is used up on the last day of use, and not days later.
+    least = ROUNDED * profile.mean
+    weeks = max(0, math.ceil((use - least) / profile.mean) - 1)
     left = use - weeks * profile.mean
     when = _local(now) + timedelta(days=weeks * WEEK)
     for _ in range(WEEK + 1):
@@ -84,8 +87,8 @@ def _reached(profile: Profile, now: float, use: float) -> float:
             when.date() + timedelta(days=1), datetime.min.time()
         )
         until_midnight = (midnight - when) / timedelta(days=1)
-        if left <= today * until_midnight:
-            rest = left / today if today else 0.0
+        if left <= today * until_midnight + least:
+            rest = min(left / today, until_midnight) if today else 0.0
             return (when + timedelta(days=rest)).timestamp()
         left -= today * until_midnight
         when = midnight

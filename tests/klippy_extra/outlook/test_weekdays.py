@@ -62,6 +62,15 @@ def test_what_is_used_at_weekends_is_used_up_at_a_weekend(house):
     assert made.first == made.due == made.last  # every week was the same
 
 
+@pytest.mark.parametrize("weeks", [1, 2, 5])
+def test_what_whole_weeks_use_is_used_up_on_their_last_day_of_use(house, weeks):
+    """On a Wednesday, two weekends' use is used up on the second Sunday."""
+    now = MONDAY + timedelta(days=2, hours=9)
+    made = span(Profile(tuple(WEEKEND), 0.0), now.timestamp(), 20.0 * weeks)
+    sunday_night = MONDAY + timedelta(days=7 * weeks)
+    assert made.due == pytest.approx(sunday_night.timestamp(), abs=5)
+
+
 def test_a_day_that_has_begun_has_its_rest_left(house):
     """24 h each day: at noon 12 h are left of today, and 18 h end at six."""
     daily = Profile((24.0,) * 7, 0.0)
