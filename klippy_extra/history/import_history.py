@@ -51,14 +51,14 @@ class Past:
         self._moonraker: Moonraker | None = None
         self._settings = settings
         self._old: dict[str, klippermaintenance.Old] = {}
-        self._last: Totals | None = None
+        self.last: Totals | None = None
         self._history = ""
         self.learn(documents)
 
     def learn(self, documents: Mapping[str, Any]) -> None:
         """Go on from what the store holds."""
         last = documents.get("moonraker")
-        self._last = Totals(*last) if last else None
+        self.last = Totals(*last) if last else None
         # Only the first start of a store imports earlier prints.
         first = self._settings.import_history and "meters" not in documents
         self._history = WANTED if first else str(documents.get("history") or "")
@@ -124,15 +124,15 @@ class Past:
     def documents(self) -> dict[str, Any]:
         return {
             "history": self._history or None,
-            "moonraker": None if self._last is None else list(self._last),
+            "moonraker": None if self.last is None else list(self.last),
         }
 
     def totals(self, totals: Totals) -> None:
         """Moonraker has answered."""
         if self._counting is None:
             return
-        self._counting.add(grown(self._last, totals))
-        self._last = totals
+        self._counting.add(grown(self.last, totals))
+        self.last = totals
         before = {task: self._book.used(task) for task in self._old}
         if self._history == WANTED:
             self._take_history(totals)

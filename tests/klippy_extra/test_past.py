@@ -114,7 +114,7 @@ def test_what_is_counted_while_moonraker_is_away_is_kept(start, tmp_path, moonra
     assert printer.task("rods")["used"] == 2.0
 
     moonraker.answer = totals(300.0, 900.0)
-    printer.life.history._moonraker.ask()
+    printer.life.history.ask()
     wait_for(printer, "103 h taken over")
 
 
@@ -187,18 +187,18 @@ def test_moonrakers_totals_count_as_they_grow(start, moonraker):
     printer = start(RODS, "source: moonraker\n")
     assert moonraker.asked.wait(10)
     past = printer.life.history
-    printer.wait_for(lambda: past._last is not None)
+    printer.wait_for(lambda: past.last is not None)
     assert printer.task("rods")["used"] == 0.0
 
     moonraker.answer = totals(302.5, 910.0)
-    past._moonraker.ask()
-    printer.wait_for(lambda: past._last.print_time == 302.5)
+    past.ask()
+    printer.wait_for(lambda: past.last.print_time == 302.5)
     printer.advance(3)
     assert printer.task("rods")["used"] == 2.5
 
     moonraker.answer = totals(1.0, 2.0)  # reset, and one hour since
-    past._moonraker.ask()
-    printer.wait_for(lambda: past._last.print_time == 1.0)
+    past.ask()
+    printer.wait_for(lambda: past.last.print_time == 1.0)
     printer.advance(3)
     assert printer.task("rods")["used"] == 3.5
     assert printer.life.upkeep.counting.readings()["moonraker_print_time"] == 3.5
@@ -208,22 +208,22 @@ def test_moonrakers_totals_count_as_they_grow(start, moonraker):
 def test_moonraker_is_asked_when_a_job_has_ended(start, moonraker):
     printer = start(RODS, "source: moonraker\n")
     past = printer.life.history
-    printer.wait_for(lambda: past._last is not None)
+    printer.wait_for(lambda: past.last is not None)
     moonraker.answer = totals(301.0, 900.0)
     printer.use(jobs_completed=1.0)  # the meter alone asks nobody
     printer.print_file()
     printer.advance(5)
     printer.gcode("CANCEL_PRINT", 60)
-    printer.wait_for(lambda: past._last.print_time == 301.0)
+    printer.wait_for(lambda: past.last.print_time == 301.0)
 
 
 def test_what_was_printed_while_klippy_was_off_is_counted(start, moonraker):
     printer = start(RODS, "source: moonraker\n")
     past = printer.life.history
-    printer.wait_for(lambda: past._last is not None)
+    printer.wait_for(lambda: past.last is not None)
     moonraker.answer = totals(304.0, 900.0)
     printer.restart()
-    printer.wait_for(lambda: printer.life.history._last.print_time == 304.0)
+    printer.wait_for(lambda: printer.life.history.last.print_time == 304.0)
     printer.advance(3)
 
     assert printer.task("rods")["used"] == 4.0

@@ -116,7 +116,7 @@ def asking_file(due, tmp_path):
     """A file whose start waits for an answer."""
     printer = due(CONFIRM)
     (tmp_path / "job.gcode").write_text("PRINT_START\nG28\n")
-    printer.lookup("virtual_sdcard")._folder = tmp_path
+    printer.lookup("virtual_sdcard").folder = tmp_path
     printer.print_file("job.gcode")
     printer.advance(5)
     assert count(printer, "prompt_begin Maintenance is due. Print?") == 1
@@ -139,7 +139,7 @@ def test_a_no_ends_a_file_as_cancelled_and_no_alarm_is_heard(asking_file):
 def test_a_block_ends_a_file_as_cancelled_and_says_why(due, tmp_path):
     printer = due("at_print_start: block\n" + START)
     (tmp_path / "job.gcode").write_text("PRINT_START\nG28\n")
-    printer.lookup("virtual_sdcard")._folder = tmp_path
+    printer.lookup("virtual_sdcard").folder = tmp_path
     printer.print_file("job.gcode")
     printer.advance(5)
 

@@ -101,7 +101,7 @@ def test_the_question_stands_on_every_screen_although_a_print_begins(
     watched.watch(printer)
     printer.use(print_time=151.0)
     (tmp_path / "job.gcode").write_text("PRINT_START\n")
-    printer.lookup("virtual_sdcard")._folder = tmp_path
+    printer.lookup("virtual_sdcard").folder = tmp_path
     printer.print_file("job.gcode")
     printer.advance(1)
     if isinstance(screen, KlipperScreen):

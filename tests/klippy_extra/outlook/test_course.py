@@ -34,7 +34,7 @@ def ahead(bench, tmp_path):
     def start(policy="ahead=warn", file=FILE):
         printer = bench(RODS.format(policy=policy))
         (tmp_path / "job.gcode").write_text(file)
-        printer.lookup("virtual_sdcard")._folder = tmp_path
+        printer.lookup("virtual_sdcard").folder = tmp_path
         printer.use(print_time=191.0)
         return printer
 
@@ -114,7 +114,7 @@ def test_without_check_in_the_macro_it_is_told_all_the_same(ahead):
 def test_off_is_the_default_and_reads_no_file(bench, tmp_path):
     printer = bench(RODS.format(policy="warn"))
     (tmp_path / "job.gcode").write_text(FILE)
-    printer.lookup("virtual_sdcard")._folder = tmp_path
+    printer.lookup("virtual_sdcard").folder = tmp_path
     printer.use(print_time=191.0)
     begin(printer)
     printer.advance(20)

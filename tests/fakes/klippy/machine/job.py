@@ -138,7 +138,7 @@ class VirtualSD:
     def __init__(self, config: Section) -> None:
         self._printer = printer = config.get_printer()
         self._reactor = printer.get_reactor()
-        self._folder = Path(config.get("path")).expanduser()
+        self.folder = Path(config.get("path")).expanduser()
         self._stats: PrintStats = printer.load_object(config, "print_stats")
         macros = printer.load_object(config, "gcode_macro")
         self._on_error = macros.load_template(config, "on_error_gcode", "")
@@ -165,7 +165,7 @@ class VirtualSD:
 
     @property
     def sdcard_dirname(self) -> str:
-        return str(self._folder)
+        return str(self.folder)
 
     def get_status(self, eventtime: float) -> dict[str, Any]:
         return {
@@ -279,8 +279,8 @@ class VirtualSD:
         self._reset()
         name = name.lstrip("/")
         found = {
-            path.relative_to(self._folder).as_posix().lower(): path
-            for path in self._folder.rglob("*")
+            path.relative_to(self.folder).as_posix().lower(): path
+            for path in self.folder.rglob("*")
             if path.suffix in (".gcode", ".g", ".gco")
         }
         path = found.get(name.lower())
