@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -41,6 +42,9 @@ PATIENCE = 60.0
 FASTER = 20  # how much faster than life the virtual printer may run
 # What Klippy says of a board that has not heard of its reset.
 NOT_RESET = ("Failed automated reset", "config as it is shutdown")
+# What it logs where it had to ask twice for the board's clock, as it may on a busy machine
+# that is faster than life: it has no time of the answer then, and takes 0 for it.
+MISJUDGED = re.compile(r"Resetting prediction variance .* diff=-\d{10}")
 
 # What the configuration below says of the motors.
 STEP_DISTANCE = {"x": 0.0125, "y": 0.0125, "z": 0.0025, "extruder": 22 / 3200}  # mm
@@ -299,6 +303,7 @@ class Printer:
         self._process: subprocess.Popen[bytes] | None = None
         self._api: Api | None = None
         self.responses: list[str] = []
+        self._misjudged = 0  # how often Klippy has misjudged the board's clock
         self.configure(sections)
 
     @property
@@ -323,7 +328,7 @@ class Printer:
     def start(self) -> tuple[str, str]:
         """Start the process and wait until it has read its configuration."""
         self._process = self._back_end.start(self.folder)
-        return self._connect()
+        return self._in_step(self._connect())
 
     def restart(self, command: str = "RESTART") -> tuple[str, str]:
         """RESTART, or FIRMWARE_RESTART: the same process with all objects anew."""
@@ -332,6 +337,16 @@ class Printer:
         # is busy, that is too little.
         while any(text in state[1] for text in NOT_RESET):
             state = self._restart("FIRMWARE_RESTART")
+        return self._in_step(state)
+
+    def _in_step(self, state: tuple[str, str]) -> tuple[str, str]:
+        """Restart until Klippy knows the board's clock."""
+        while state[0] == "ready" and self.real:
+            misjudged = len(MISJUDGED.findall(self.log()))
+            if misjudged == self._misjudged:
+                break
+            self._misjudged = misjudged
+            state = self._restart("RESTART")
         return state
 
     def _restart(self, command: str) -> tuple[str, str]:
