@@ -42,8 +42,8 @@ PATIENCE = 60.0
 FASTER = 20  # how much faster than life the virtual printer may run
 # What Klippy says of a board that has not heard of its reset.
 NOT_RESET = ("Failed automated reset", "config as it is shutdown")
-# What it logs where it had to ask twice for the board's clock, as it may on a busy machine
-# that is faster than life: it has no time of the answer then, and takes 0 for it.
+# What it logs where it had to ask twice for the board's clock, as it may on a busy
+# machine that is faster than life: it has no time of the answer then, and takes 0.
 MISJUDGED = re.compile(r"Resetting prediction variance .* diff=-\d{10}")
 
 # What the configuration below says of the motors.
