@@ -19,7 +19,7 @@ TEXT_COPIES = mqtt_bridge/languages mqtt_bridge/web/page/languages
 # Programs that tests start would each compile all their modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo venv check test test-all test-package test-python test-py37 test-integration test-ha \
+.PHONY: demo venv check test test-all test-package test-python test-python-next test-py37 test-integration test-ha \
   test-ha-stable test-ha-latest test-klipper test-interop docs release \
   bench mutants soak contract languages changelog
 
@@ -94,6 +94,16 @@ test-python: $(VENV)/ready
 	$(call environment,$(VENV)-$(notdir $(PYTHON)),$(PYTHON),'.[test]')
 	$(NAMESPACE) $(VENV)-$(notdir $(PYTHON))/bin/python -m pytest $(SHARED) \
 	  tests/contract tests/mktl_daemon tests/mqtt_bridge
+
+# The same on the Python of Debian's next release, in the root of the newest Home Assistant.
+NEXT = $(HA_LATEST)/enter
+
+test-python-next: $(VENV)/ready $(HA_LATEST)/ready
+	$(NEXT) $(VENV)/bin/uv venv --quiet --clear --python /usr/bin/python3 $(VENV)-next
+	$(NEXT) $(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(VENV)-next/bin/python \
+	  '.[arrays,metrics,push,watch,web]' -r tests/next.txt
+	$(NEXT) $(VENV)-next/bin/python -m pytest $(SHARED) -m 'not soak' \
+	  tests/contract tests/mktl_daemon/unit tests/mqtt_bridge
 
 # What is published: built, and installed away from the checkout. Fetches packages.
 test-package: $(VENV)/ready

@@ -68,7 +68,9 @@ def killed(file):
 def test_what_was_kept_is_there_after_a_kill(tmp_path):
     file = tmp_path / "push.db"
     killed(file)
-    kept = Memory(str(file)).load()
+    memory = Memory(str(file))
+    kept = memory.load()
+    memory.close()
     assert kept["told"] == ["first", "second"]
     assert kept["waiting"] == [[1]]
 
