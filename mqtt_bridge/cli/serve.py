@@ -48,7 +48,9 @@ class Runner:
         self._daemon: BridgeDaemon | None = None
         self._is_waiting = False  # for a registry that refused
         self._standby = (
-            Standby(loaded) if loaded.store.role == settings.STANDBY else None
+            Standby(loaded, self._stop)
+            if loaded.store.role == settings.STANDBY
+            else None
         )
 
     def leave(self, _number: int, _frame: FrameType | None) -> None:
@@ -116,7 +118,8 @@ class Runner:
 class Standby:
     """Hears the main bridge, through all the bridges that this process has in turn."""
 
-    def __init__(self, loaded: settings.Settings) -> None:
+    def __init__(self, loaded: settings.Settings, stop: threading.Event) -> None:
+        self._stop = stop
         presence = Presence.of(loaded)
         assert presence is not None  # noqa: S101 - it has the role of a standby
         self.presence = presence
@@ -132,12 +135,14 @@ class Standby:
         self.registry.close()
 
     def stand_by(self) -> None:
-        """Return once the main bridge is gone. Signals raise SystemExit here."""
+        """Return once the main bridge is gone. SystemExit: it is told to end."""
         self._made_room_at = None
         systemd.tell("READY=1")
         logger.info("standing by for the main bridge")
         while not self.presence.is_absent(time.monotonic()):
-            time.sleep(_glance())
+            # The signal's own SystemExit is lost where it arrives in a destructor.
+            if self._stop.wait(_glance()):
+                raise SystemExit(0)
             systemd.tell("WATCHDOG=1")
         logger.warning("the main bridge is gone: this standby takes its place")
 
