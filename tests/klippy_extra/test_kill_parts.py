@@ -12,6 +12,8 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.fakes.virtual_printer import VirtualPrinter
 
 SECTIONS = """
@@ -28,6 +30,8 @@ kind: nozzle
 trigger: print_time
 threshold: 200
 """
+# A life for each statement of a command: some twenty starts of a printer.
+pytestmark = pytest.mark.timeout(180)
 MOST = 40  # statements of a command are fewer
 
 
