@@ -89,10 +89,11 @@ test: $(VENV)/ready
 test-all: $(VENV)/ready
 	$(PYTEST) --no-skips $(QUICK)
 
-# The wheel's tests on another Python: make test-python PYTHON=python3.13
+# The wheel's tests on another Python: make test-python PYTHON=python3.13. Rounds of kill -9
+# tell nothing of a Python.
 test-python: $(VENV)/ready
 	$(call environment,$(VENV)-$(notdir $(PYTHON)),$(PYTHON),'.[test]')
-	$(NAMESPACE) $(VENV)-$(notdir $(PYTHON))/bin/python -m pytest $(SHARED) \
+	$(NAMESPACE) $(VENV)-$(notdir $(PYTHON))/bin/python -m pytest $(SHARED) -m 'not soak' \
 	  tests/contract tests/mktl_daemon tests/mqtt_bridge
 
 # The same on the Python of Debian's next release, in the root of the newest Home Assistant.
