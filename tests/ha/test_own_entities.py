@@ -31,7 +31,10 @@ def mover(home, broker, hears) -> Iterator[Voron]:
         new_entity_id=RENAMED,
     )
     home.wait(RENAMED, "ok")
-    until(lambda: len(of(home, "mqtt")) > 30, "all of its entities")
+    info = hears.wait_for("/mover/info").json
+    meters = {f"{info['uuid']}_meter.{each}" for each in info["meters"]}
+    hears.wait(lambda told: meters <= described(hears))  # they come last
+    until(lambda: of(home, "mqtt").keys() == described(hears), "all of its entities")
     yield printer
     printer.close()
     hears.wait_for("/mover/availability", b"offline")
@@ -49,6 +52,17 @@ def of(home: Any, platform: str) -> dict[str, str]:
         for unique, each in home.entities(platform).items()
         if "mover" in each["entity_id"] or each["entity_id"] == RENAMED
         if not unique.endswith(ours)
+    }
+
+
+def described(hears: Any) -> set[str]:
+    """The unique ids in what the printer has told of itself."""
+    return {
+        component["uniq_id"]
+        for told in hears.heard
+        if told.topic.endswith("/config") and b'"name":"Mover"' in told.payload
+        for component in told.json["cmps"].values()
+        if "uniq_id" in component
     }
 
 
