@@ -22,9 +22,8 @@ from demo.board.machine import read, wire
 from demo.clock import SLACK, Clock
 
 LONGEST_WAIT = SLACK / 3e9  # s
-SILENCE = 1.2  # s by the printer's clock after which it waits for Klippy
-AWAY, BUSY = 1.0, 10.0  # s by life's clock after which it does not: gone, or there
-LOCKS = Path("/proc/locks")
+SILENCE = 2.0  # s by the printer's clock after which it waits for Klippy
+AWAY = 1.0  # s by life's clock after which it waits no longer
 
 
 class Shell:
@@ -37,7 +36,6 @@ class Shell:
         self.board = Board(wire(read(config)))
         self._terminal: int | None = None
         self._heard = self._heard_at = 0.0  # when Klippy sent something last
-        self._is_in_touch = False  # Klippy has configured us, and is still there
         self.plug()
 
     def run(self) -> None:
@@ -76,17 +74,7 @@ class Shell:
         silence = self._time.elapsed() - self._heard
         if silence < SILENCE and not self.board.is_identifying:
             return True
-        self._is_in_touch = self._is_in_touch and self._is_open()
-        patience = BUSY if self._is_in_touch else AWAY
-        return time.monotonic() > self._heard_at + patience
-
-    def _is_open(self) -> bool:
-        """Whether Klippy has the port open: it locks it."""
-        if self._terminal is None:
-            return False
-        port = os.fstat(self._slave)
-        device = f"{os.major(port.st_dev):02x}:{os.minor(port.st_dev):02x}"
-        return f" {device}:{port.st_ino} " in LOCKS.read_text()
+        return time.monotonic() > self._heard_at + AWAY
 
     def clock(self) -> int:
         return int(self._time.elapsed() * CLOCK_FREQUENCY)
@@ -114,7 +102,6 @@ class Shell:
         self._heard, self._heard_at = self._time.elapsed(), time.monotonic()
         try:
             self.board.receive(data, self.clock())
-            self._is_in_touch = self.board.crc is not None
         except ValueError as error:
             print(f"board: {error}", file=sys.stderr, flush=True)
 
