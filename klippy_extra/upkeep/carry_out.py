@@ -300,10 +300,10 @@ def _by_limit(
             raise RefusedError(
                 BAD_ARGUMENT,
                 tr(
-                    "This task has several limits: write which '{name}' belongs to"
-                    " which of {limits}.",
+                    "This task has several limits: name those of '{name}', as in"
+                    " {example}.",
                     name=name,
-                    limits=", ".join(names),
+                    example=",".join(f"{each}={requested:g}" for each in names),
                 ),
             )
         requested = {names[0]: requested}

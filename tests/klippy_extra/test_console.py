@@ -132,7 +132,7 @@ def test_hours_over_the_threshold_are_taken_as_they_are(printer):
         ("UPDATE_MAINTENANCE NAME=rods HOURS=nan", "HOURS=nan must be a number"),
         ("UPDATE_MAINTENANCE NAME=rods AT=yesterday", "AT=yesterday is no time"),
         ("UPDATE_MAINTENANCE NAME=rods AT=2036-01-01", "in the future"),
-        ("UPDATE_MAINTENANCE NAME=zahnriemen_x USED=5", "several limits"),
+        ("UPDATE_MAINTENANCE NAME=zahnriemen_x USED=5", "as in travel_x=5,time=5."),
         ("SNOOZE_MAINTENANCE NAME=rods HOURS=soon", "HOURS=soon must be a number"),
         ("SNOOZE_MAINTENANCE NAME=rods HOURS=1e9", "ten years"),
         ("SET_MAINTENANCE NAME=rods", "needs THRESHOLD= or WARN="),
