@@ -9,6 +9,9 @@ BROKER ?=
 KLIPPER ?=
 SPEED ?=
 MINUTES ?= 60
+HOMES = $(abspath $(VENV)-homes)
+HA_STABLE ?= $(HOMES)/stable
+HA_LATEST ?= $(HOMES)/latest
 HERE = klippy_extra/contract.py
 COPIES = mqtt_bridge/contract.py custom_components/klipper_upkeep/contract.py
 # The extra stands alone, and so do the wheel and the page's files.
@@ -134,10 +137,6 @@ $(VENV)-ha/ready: $(VENV)/ready tests/integration/requirements.txt
 
 # Discovery, dashboards and blueprints in real Home Assistants, the oldest that is
 # supported and the newest; the integration's tests on the newest as well.
-HOMES = $(abspath $(VENV)-homes)
-HA_STABLE ?= $(HOMES)/stable
-HA_LATEST ?= $(HOMES)/latest
-
 # In order: one Home Assistant and its printer live through all of them.
 REAL = $(PY) -m pytest --no-skips -p no:randomly tests/ha
 

@@ -109,6 +109,8 @@ def _rabbitmq(broker: Broker, _lines: tuple[str, ...]) -> None:
         [str(inner) if inner.exists() else outer],
         HOME=str(broker.folder),
         RABBITMQ_NODENAME=f"upkeep{broker.port}@localhost",
+        # Erlang still knows of the one before for a moment, and that it had this port.
+        RABBITMQ_DIST_PORT=str(_free_port()),
         RABBITMQ_BASE=str(broker.folder),
         RABBITMQ_MNESIA_BASE=str(broker.folder / "mnesia"),
         RABBITMQ_LOG_BASE=str(broker.folder),

@@ -17,8 +17,9 @@ LATER = (
     "|SNOOZE_MAINTENANCE NAME=rods HOURS=24 BY=screen|secondary"
 )
 TEXT = (
-    "Wipe, then one drop of oil. Guide: https://example.org/rods"
+    "Wipe, then one drop of oil."
     " Clean the rods is due: 151 h used of 150 h, 1 h over."
+    " Guide: https://example.org/rods"
 )
 OFTEN = "[maintain]\nremind_interval: 60\n"  # seconds
 
