@@ -79,7 +79,10 @@ class Standby(Protocol):
     registry: RegistryProcess
 
     def stand_by(self) -> None:
-        """Return once the main bridge is gone."""
+        """Return once the main bridge is gone. SystemExit: it is told to end."""
+
+    def leave_if_told(self) -> None:
+        """SystemExit: it is told to end."""
 
 
 class Server(Protocol):
@@ -145,6 +148,8 @@ class BridgeDaemon(Daemon):
         while not self.bridge.ready.wait(0.2):
             if self.shutdown.is_set():
                 raise InterruptedError("stopped before the broker was reached")
+            if self._standby is not None:
+                self._standby.leave_if_told()
 
     def setup_final(self) -> None:
         """Let a standby stay here, with everything mirrored, until it is needed."""

@@ -58,8 +58,10 @@ class Runner:
         self._stop.set()
         if self._daemon is not None:
             self._daemon.stop()
-        elif not self._is_waiting:
+        elif not self._is_waiting and self._standby is None:
             raise SystemExit(0)  # still being set up: the constructor cleans up
+        # A standby is set up again and again, and collects garbage then: what is
+        # raised in a weak reference's callback is lost. It looks for itself.
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -78,6 +80,8 @@ class Runner:
         while not self._stop.is_set():
             try:
                 self._daemon = start(self._settings, self._standby)
+                if self._stop.is_set():
+                    self._daemon.stop()
             except RefusedError as error:
                 # Another bridge still has some of these printers: it may be leaving.
                 logger.error("%s; trying again", error)  # noqa: TRY400
@@ -140,11 +144,15 @@ class Standby:
         systemd.tell("READY=1")
         logger.info("standing by for the main bridge")
         while not self.presence.is_absent(time.monotonic()):
-            # The signal's own SystemExit is lost where it arrives in a destructor.
-            if self._stop.wait(_glance()):
-                raise SystemExit(0)
+            self._stop.wait(_glance())
+            self.leave_if_told()
             systemd.tell("WATCHDOG=1")
         logger.warning("the main bridge is gone: this standby takes its place")
+
+    def leave_if_told(self) -> None:
+        """SystemExit: a signal told this process to end. The constructor cleans up."""
+        if self._stop.is_set():
+            raise SystemExit(0)
 
     def is_relieved(self, daemon: BridgeDaemon) -> bool:
         """Make room once the main bridge has everything; True once clients find it.

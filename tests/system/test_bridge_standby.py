@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from tests.fakes.mosquitto import free_port
 from tests.mqtt_bridge import messages as m
 from tests.mqtt_bridge.processes import Community, until
 from tests.mqtt_bridge.scripted import ScriptedPrinter
@@ -91,6 +92,14 @@ def test_a_standby_runs_a_registry_of_its_own_once_it_is_needed(community, broke
         assert "none is started" not in standby.log
         assert community.get(KEY) == 37.5
         assert standby.stop() == 0
+
+
+def test_a_standby_stops_while_it_waits_for_its_broker(community):
+    standby = community.bridge(
+        free_port(), "store.role=standby", name="standby", wait=False
+    )
+    standby.wait_for("no connection to")
+    assert standby.stop() == 0
 
 
 def test_a_standby_stops_while_it_waits(community, broker):
