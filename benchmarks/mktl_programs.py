@@ -1,5 +1,7 @@
 """``mk`` from its start to its end: a value, and the list of ten thousand items.
 
+For a list ours also asks registries for daemons that the cache does not know, with some
+patience; the reference lists what it has cached.
 The floor is a script that imports pyzmq, asks for the same and prints it. The programs
 take turns, so that what disturbs one disturbs the others.
 """
@@ -43,9 +45,9 @@ def run() -> Iterator[Row]:
         settings = {**os.environ, **environment(home)}
         ours = [sys.executable, "-m", "mktl_daemon.cli.mk"]
         _remember(settings, daemon.rep)
-        for verb, name, target, goal in (
-            ("get", f"{STORE}.number", f"{STORE}.number", 1.0),
-            ("list", STORE, f"{STORE}._catalog", 1.0),
+        for verb, name, target in (
+            ("get", f"{STORE}.number", f"{STORE}.number"),
+            ("list", STORE, f"{STORE}._catalog"),
         ):
             commands = {
                 "floor": [sys.executable, "-c", _FLOOR, str(daemon.rep), target],
@@ -55,7 +57,7 @@ def run() -> Iterator[Row]:
                 program = [sys.executable, f"{REFERENCE}/bin/mk"]
                 commands["reference"] = [*program, verb, name]
                 settings["PYTHONPATH"] = f"{REFERENCE}/src"
-            yield from _rows(f"mk {verb}", _compared(commands, settings), goal)
+            yield from _rows(verb, _compared(commands, settings))
 
 
 def _remember(settings: dict[str, str], rep: int) -> None:
@@ -89,10 +91,13 @@ def _time(command: list[str], settings: dict[str, str]) -> float:
     return time.perf_counter() - started
 
 
-def _rows(measure: str, durations: dict[str, float], goal: float) -> Iterator[Row]:
-    floor, ours = durations["floor"], durations["ours"]
-    text = f"{ours * 1000:.0f} ms"
-    yield Row(f"{measure}, of the floor", text, ours / floor)
+def _rows(verb: str, durations: dict[str, float]) -> Iterator[Row]:
+    ours, text = durations["ours"], f"{durations['ours'] * 1000:.0f} ms"
+    is_list = verb == "list"
+    goal, is_met = ("< 1 s", ours < 1.0) if is_list else ("", None)
+    yield Row(f"mk {verb}, of the floor", text, ours / durations["floor"], goal, is_met)
     if "reference" in durations:
-        theirs = durations["reference"]
-        yield at_most(f"{measure}, of the reference", text, ours / theirs, goal)
+        measure, ratio = f"mk {verb}, of the reference", ours / durations["reference"]
+        yield (
+            Row(measure, text, ratio) if is_list else at_most(measure, text, ratio, 1.0)
+        )
