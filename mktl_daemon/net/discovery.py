@@ -22,7 +22,9 @@ _BROADCAST = "255.255.255.255"
 _LOCAL_BROADCAST = "127.255.255.255"
 _PATIENCE = 1.0  # seconds that answers are waited for
 _PATIENCE_HERE = 0.3  # the same on one machine
-_PAUSE = 1.0  # seconds in which one caller gets one answer for each call
+# When everybody is called, as shares of that time: a datagram may be lost.
+_CALLS = (0.0, 0.25, 0.5)
+_PAUSE = 0.05  # seconds in which one caller gets one answer for each call
 _CALLERS = 1000  # that are remembered
 _BURST = 64
 _SIOCGIFADDR, _SIOCGIFBRDADDR = 0x8915, 0x8919  # Linux
@@ -120,22 +122,30 @@ def search(
     answers: dict[Address, None] = {}
     with _socket() as calling:
         calling.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        _call(calling, udp, hosts, local)
-        until = time.monotonic() + _patience(hosts, local)
-        calling.setblocking(True)
-        while (left := until - time.monotonic()) > 0:
-            calling.settimeout(left)
-            try:
-                data, (host, _) = calling.recvfrom(4096)
-            except OSError:
-                break
-            port = _port(data, any_number)
-            if port is not None:
-                answers[host, port] = None
+        began = time.monotonic()
+        patience = _patience(hosts, local)
+        until, due = began + patience, [began + share * patience for share in _CALLS]
+        while (now := time.monotonic()) < until:
+            if due and now >= due[0]:
+                del due[0]
+                _call(calling, udp, hosts, local)
+            answer = _receive(calling, min([until, *due[:1]]), any_number)
+            if answer is not None:
+                answers[answer] = None
                 if not wait:
                     # Who answered at the same moment is heard, too.
                     until = min(until, time.monotonic() + 0.01)
     return list(answers)
+
+
+def _receive(calling: socket.socket, until: float, any_number: bool) -> Address | None:
+    calling.settimeout(max(0.0, until - time.monotonic()))
+    try:
+        data, (host, _) = calling.recvfrom(4096)
+    except OSError:  # most often: nothing came
+        return None
+    port = _port(data, any_number)
+    return None if port is None else (host, port)
 
 
 def _patience(hosts: list[str], local: bool) -> float:
