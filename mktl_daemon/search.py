@@ -96,11 +96,13 @@ def _ask_registries(
     *settle* is called when all is asked that one registry knows.
     """
 
-    def ask(host: str, port: int) -> None:
+    def ask(host: str, port: int, tries: int = 1) -> None:
         try:
             blocks = blocks_at(host, port, catalog.store)
         except (TimeoutError, RemoteError, ValueError) as error:
             _logger.info("registry %s:%d: %s", host, port, error)
+            if tries > 1 and isinstance(error, TimeoutError):
+                ask(host, port, tries - 1)
             return
         offered = search.note(blocks.values())
         jobs = (partial(search.ask_again, block, host) for block in offered)
@@ -111,7 +113,8 @@ def _ask_registries(
 
     def ask_who_answers() -> None:
         answering = [each for each in discovery.registries() if each not in passing]
-        _all_at_once((partial(ask, *each) for each in answering), is_enough)
+        # They are there: what they do not hear was lost on the way.
+        _all_at_once((partial(ask, *each, tries=2) for each in answering), is_enough)
 
     jobs = [partial(ask, *each) for each in passing]
     _all_at_once([*jobs, ask_who_answers], is_enough)

@@ -64,3 +64,21 @@ def test_a_daemon_whose_name_nobody_knows_is_found_where_its_registry_is(
     monkeypatch.setattr(search, "blocks_at", lambda *_: {PUPPET: unknown})
     assert mktl.get("puppet.number").value == 1
     assert config.get("puppet")[PUPPET]["provenance"][0]["hostname"] == "127.0.0.1"
+
+
+def test_a_registry_that_answered_the_call_is_asked_again(puppet, monkeypatch):
+    """On a line that loses packets a connection to it may fail."""
+    its = config.known("puppet").blocks()[PUPPET]
+    config.known("puppet").remove(PUPPET)
+    registry = "127.0.0.1", puppet.rep_port
+    asked = []
+
+    def blocks_at(*_):
+        asked.append(1)
+        if len(asked) == 1:
+            raise mktl.NoAckError("lost on the way")
+        return {PUPPET: its}
+
+    monkeypatch.setattr(find.discovery, "registries", lambda *_, **__: [registry])
+    monkeypatch.setattr(search, "blocks_at", blocks_at)
+    assert mktl.get("puppet.number").value == 1
