@@ -21,11 +21,12 @@ from benchmarks.table import Row
 HERE = Path(__file__).resolve().parents[1]
 ROUNDS = 3
 
-# Older trees have this as well: a module with `run`.
+# Older trees have this as well: a module with `run`, and rows that begin with measure,
+# value and ratio, though the value had another name there.
 PROGRAM = """
 import importlib, json, sys
 rows = importlib.import_module("benchmarks." + sys.argv[1]).run()
-print("rows", json.dumps([[row.measure, row.ratio, row.value] for row in rows]))
+print("rows", json.dumps([[row[0], row[2], row[1]] for row in rows]))
 """
 
 
