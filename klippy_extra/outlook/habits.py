@@ -149,6 +149,14 @@ def sentences(habit: Habit, unit: str) -> list[str]:
     )
     if habit.times == 1:
         texts = [tr("Between the last two times, {usual} were used.", usual=usual)]
+    elif shortest == longest:
+        texts = [
+            tr(
+                "The last {times} times it was done at {usual}.",
+                times=habit.times,
+                usual=usual,
+            )
+        ]
     else:
         texts = [
             tr(

@@ -51,6 +51,9 @@ class Reader:
     def _run(self, path: Path, then: Callable[[Reading], None]) -> None:
         try:
             reading = read(path)
+        except FileNotFoundError:
+            problem = tr("There is no file {file}.", file=shown(path))
+            reading = Reading(problem=problem)
         except OSError as error:
             why = error.strerror or str(error)
             problem = tr("{file} cannot be read: {why}.", file=shown(path), why=why)

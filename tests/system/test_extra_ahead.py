@@ -47,7 +47,7 @@ def test_a_file_tells_what_it_will_make_due_and_what_it_made(make_printer):
 
     assert PASSES in printer.console("MAINTENANCE_CHECK FILE=part.gcode")
     assert printer.status("print_stats")["state"] == "standby"
-    assert "cannot be read" in printer.console("MAINTENANCE_CHECK FILE=no.gcode")
+    assert "There is no file" in printer.console("MAINTENANCE_CHECK FILE=no.gcode")
 
     printer.print_file(FILE)
     until(lambda: heard(printer, f"Maintenance: {PASSES}"), "the print's start")

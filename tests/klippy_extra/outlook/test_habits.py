@@ -51,6 +51,11 @@ def test_a_habit_is_shortest_median_and_longest():
     ]
 
 
+def test_uses_that_are_all_the_same_are_one_number():
+    habit, _ = of(240, 240, 240, 500)
+    assert sentences(habit, "h")[0] == "The last 3 times it was done at 240 h."
+
+
 def test_three_that_agree_suggest_what_is_really_done():
     habit, suggestion = of(238, 240, 245, 100)
     assert habit.agree
