@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import gc
 import importlib.util
 import logging
 import os
@@ -104,6 +105,15 @@ def pytest_collection_modifyitems(config, items):
     items[:] = [
         item for n in range(shares) for kind in kinds for item in kind[n::shares]
     ]
+
+
+def pytest_collection_finish(session):
+    """Keep thousands of tests out of each collection of garbage.
+
+    A virtual printer begins with one, as Klippy does; it took longer than most tests.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _haste(item):
