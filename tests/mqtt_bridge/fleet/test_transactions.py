@@ -40,9 +40,21 @@ def test_a_refusal_needs_no_state(waiting):
     assert str(error) == "no such hour"
 
 
+EXCEPTIONS = {
+    contract.UNKNOWN_TASK: KeyError,
+    contract.BAD_ARGUMENT: ValueError,
+    contract.NOT_READY: RuntimeError,
+    contract.INTERNAL: RuntimeError,
+    contract.NO_ANSWER: TimeoutError,
+}
+
+
 @pytest.mark.parametrize("code", contract.CODES)
-def test_every_code_has_its_exception(code):
-    assert code in transactions.ERRORS
+def test_every_code_has_its_exception(waiting, code):
+    refused = Result("t", "rods", code=code, text="why")
+    [outcome] = waiting.answered("voron", refused, seq=-1)
+    assert type(outcome.error) is EXCEPTIONS[code]
+    assert outcome.error.args == ("why",)
 
 
 def test_another_printer_cannot_answer(waiting):

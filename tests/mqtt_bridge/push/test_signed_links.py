@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 
 import pytest
@@ -45,6 +47,49 @@ def test_a_changed_link_is_refused(where, character):
         assert signed_links.verify(changed, SECRET, 0.0) == PRESS
     except LinkError:
         assert changed != link
+
+
+def link(body, mac):
+    return ".".join(
+        base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (body, mac)
+    )
+
+
+def test_the_signature_is_half_of_a_sha256_over_the_whole_command():
+    """128 bits, as the first version made them: links that were sent stay good."""
+    body = b'["voron","rods","done",2000,7,-1]'
+    mac = hmac.digest(SECRET, body, "sha256")[:16]
+    assert signed_links.sign(PRESS, SECRET) == link(body, mac)
+
+
+def test_every_bit_of_the_command_and_of_the_signature_counts():
+    body = b'["voron","rods","done",2000,7,-1]'
+    signed = body + hmac.digest(SECRET, body, "sha256")[:16]
+    for bit in range(len(signed) * 8):
+        changed = bytearray(signed)
+        changed[bit // 8] ^= 1 << bit % 8
+        parts = bytes(changed[: len(body)]), bytes(changed[len(body) :])
+        with pytest.raises(LinkError, match="not made by this bridge"):
+            signed_links.verify(link(*parts), SECRET, 0.0)
+
+
+@pytest.mark.parametrize("length", [0, 1, 8, 15, 17, 32])
+def test_a_signature_of_another_length_is_none(length):
+    body = b'["voron","rods","done",2000,7,-1]'
+    mac = hmac.digest(SECRET, body, "sha256")
+    with pytest.raises(LinkError, match="not made by this bridge"):
+        signed_links.verify(link(body, mac[:length]), SECRET, 0.0)
+
+
+@pytest.mark.parametrize("field", ButtonPress._fields)
+def test_no_field_can_be_changed_under_a_signature(field):
+    other = PRESS._replace(
+        **{field: "x" if isinstance(getattr(PRESS, field), str) else 9999}
+    )
+    _, mac = signed_links.sign(PRESS, SECRET).split(".")
+    body, _ = signed_links.sign(other, SECRET).split(".")
+    with pytest.raises(LinkError, match="not made by this bridge"):
+        signed_links.verify(f"{body}.{mac}", SECRET, 0.0)
 
 
 def test_a_link_works_once_over_restarts_too():
