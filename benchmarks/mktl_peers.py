@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -32,6 +33,13 @@ REFERENCE = os.environ.get("MKTL_REFERENCE")
 KINDS = ("floor", "ours", "reference") if REFERENCE else ("floor", "ours")
 
 
+_PATIENCE = 60.0  # seconds for anything that a peer is told to do
+
+
+class StuckError(RuntimeError):
+    """A peer does not end what it was told to do."""
+
+
 class Peer(NamedTuple):
     rep: int
     pub: int
@@ -52,11 +60,17 @@ class Peer(NamedTuple):
         return pages * os.sysconf("SC_PAGESIZE") / 1e6
 
     def tell(self, line: str) -> str:
-        """Have the peer do something and return what it says when it is done."""
+        """Have the peer do something and return what it says when it is done.
+
+        StuckError: it does not say so within a minute.
+        """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
+        ready, _, _ = select.select([self.process.stdout], [], [], _PATIENCE)
+        if not ready:
+            raise StuckError(f"{line!r} is not over after {_PATIENCE:.0f} s")
         return self.process.stdout.readline().strip()
 
 
