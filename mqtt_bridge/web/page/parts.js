@@ -5,6 +5,7 @@ import { html } from "./html.js";
 import { Bar } from "./bar.js";
 import { codeOf, exportOf, partsOf, standing } from "./model.js";
 import { meterName, quantity, t } from "./language.js";
+import { usePrinter } from "./printers.js";
 
 /** Send commands of one part, and keep what became of the last one. */
 export function useCommand(source, printer, task) {
@@ -35,21 +36,11 @@ export function Outcome({ outcome, waiting }) {
 
 /** The tab: the parts of one printer, fitted ones first. */
 export function Parts({ state, source }) {
-  const printers = state.printers.filter((each) => partsOf(each).length);
-  const [slug, setSlug] = useState(printers[0]?.slug);
-  const printer = printers.find((each) => each.slug === slug) || printers[0];
+  const withParts = state.printers.filter((each) => partsOf(each).length);
+  const { printer, choice } = usePrinter(withParts, source);
   if (!printer) return html`<p class="empty">${t("no_parts")}</p>`;
   return html`
-    ${source.fleet &&
-    html`<form class="filter">
-      <select
-        aria-label=${t("printer")}
-        value=${printer.slug}
-        onChange=${(event) => setSlug(event.target.value)}
-      >
-        ${printers.map((each) => html`<option value=${each.slug}>${each.name}</option>`)}
-      </select>
-    </form>`}
+    ${choice}
     <ul class="parts">
       ${partsOf(printer).map(
         (task) => html`<${Part}
