@@ -27,8 +27,8 @@ from .ui.parts import Links, Parts
 from .ui.print_start import PrintStart
 from .ui.reminders import Reminders
 from .ui.webhooks import Web
-from .upkeep.office import Office, Running
 from .upkeep.problems import BROKER, COUNTING, STORE, Problems
+from .upkeep.registry import Running, TaskRegistry
 
 if TYPE_CHECKING:
     from .klipper_objects import Config
@@ -50,7 +50,7 @@ class Manager:
         self._printer = printer = config.get_printer()
         self._entries = Entries(printer.get_reactor())
         self.problems = Problems()
-        self.office = Office(self.problems)
+        self.registry = TaskRegistry(self.problems)
         self.memory = Memory(
             str(self.settings.store),
             self._entries.post,
@@ -65,7 +65,7 @@ class Manager:
         self.reminders = Reminders(
             printer,
             self.settings,
-            self.office.tasks,
+            self.registry.tasks,
             dialogs,
             display,
             lambda: print_start.is_asking,
@@ -84,13 +84,13 @@ class Manager:
         self._notes = [unspoken] if unspoken else []
         self._status = guarded(self._tell_status, "the status of [maintain]", dict)
         console = Console(
-            printer, self.office, self.reminders, print_start, self._export
+            printer, self.registry, self.reminders, print_start, self._export
         )
         self._add_parts(config)
-        if self.office.tasks:
+        if self.registry.tasks:
             links = Links(self.settings.page, self.settings.slug)
-            Parts(printer, self.office, console, self._export, links)
-        Web(printer, self.office)
+            Parts(printer, self.registry, console, self._export, links)
+        Web(printer, self.registry)
         for event, handler in (
             ("klippy:connect", self._connect),
             ("klippy:shutdown", self._shutdown),
@@ -104,7 +104,7 @@ class Manager:
     def add(self, config: Config) -> Task:
         """Make the task of a `[maintain NAME]` section."""
         task = Task(config, self.settings.moonraker, self.settings.at_print_start)
-        self.office.tasks[task.slug] = task
+        self.registry.tasks[task.slug] = task
         return task
 
     def _add_parts(self, config: Config) -> None:
@@ -122,7 +122,7 @@ class Manager:
                     " other one out, and it begins on the shelf",
                 )
             taken[slot] = part.name
-            self.office.tasks[part.slug] = part
+            self.registry.tasks[part.slug] = part
             self._printer.add_object(section.get_name(), part)
 
     def get_status(self, eventtime: float) -> dict[str, Any]:
@@ -149,7 +149,7 @@ class Manager:
         life = Life(
             self._printer,
             self.settings,
-            self.office.tasks,
+            self.registry.tasks,
             self.memory,
             self.problems,
             self.reminders,
@@ -158,7 +158,7 @@ class Manager:
             self._wall,
         )
         self.life = life
-        self.office.running = Running(life.upkeep, life.commands, life.course)
+        self.registry.running = Running(life.upkeep, life.commands, life.course)
         life.start()
         for text in [*self._notes, *life.warnings()]:
             self.reminders.say(text)
@@ -178,7 +178,7 @@ class Manager:
     def _disconnect(self) -> None:
         """End everything: this is the last event that an extra gets."""
         life, self.life = self.life, None
-        self.office.running = None
+        self.registry.running = None
         documents: dict[str, Any] = {} if life is None else life.end()
         self._export.close()
         self.memory.close(documents)

@@ -17,7 +17,7 @@ from .print_start import ANSWERS, PrintStart
 
 if TYPE_CHECKING:
     from ..klipper_objects import GcodeCommand, Printer
-    from ..upkeep.office import Office, Running
+    from ..upkeep.registry import Running, TaskRegistry
 
 PATIENCE = 5.0  # seconds for the two ends of a file
 
@@ -26,11 +26,11 @@ class Gate:
     """Reads what lies ahead, and lets `PrintStart` decide."""
 
     def __init__(
-        self, printer: Printer, office: Office, print_start: PrintStart
+        self, printer: Printer, registry: TaskRegistry, print_start: PrintStart
     ) -> None:
         self._printer = printer
         self._reactor = printer.get_reactor()
-        self._office = office
+        self._registry = registry
         self._print_start = print_start
 
     def check(self, gcmd: GcodeCommand, running: Running) -> None:
@@ -57,14 +57,14 @@ class Gate:
         due: dict[str, list[str]] = {}
         for state in states:
             if state.status == DUE:
-                action = self._office.tasks[state.task].at_print_start.now
+                action = self._registry.tasks[state.task].at_print_start.now
                 due.setdefault(action, []).append(wording.standing(state.label, state))
         return due
 
     def _name(self, gcmd: GcodeCommand) -> str | None:
         if parameters.optional(gcmd, "NAME") is None:
             return None
-        return parameters.task(gcmd, self._office).slug
+        return parameters.task(gcmd, self._registry).slug
 
     # Ahead
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..klipper_objects import Gcode, GcodeCommand, Printer
     from ..storage.export import Export
     from ..task import Task
-    from ..upkeep.office import Office, Running
+    from ..upkeep.registry import Running, TaskRegistry
     from .print_start import PrintStart
     from .reminders import Reminders
 
@@ -45,14 +45,14 @@ class Console:
     def __init__(
         self,
         printer: Printer,
-        office: Office,
+        registry: TaskRegistry,
         reminders: Reminders,
         print_start: PrintStart,
         export: Export,
     ) -> None:
-        self._office = office
+        self._registry = registry
         self._reminders = reminders
-        self._gate = Gate(printer, office, print_start)
+        self._gate = Gate(printer, registry, print_start)
         self._export = export
         self._reactor = printer.get_reactor()
         self._command_error = printer.command_error
@@ -80,10 +80,10 @@ class Console:
         """Call *handler* while the upkeep is running, and say so while it is not."""
 
         def entry(gcmd: GcodeCommand) -> None:
-            running = self._office.running
+            running = self._registry.running
             if running is None:
                 # Not an error: that would end the print whose macro calls it.
-                gcmd.respond_info(self._office.problems.summary or tr(NOT_RUNNING))
+                gcmd.respond_info(self._registry.problems.summary or tr(NOT_RUNNING))
             else:
                 handler(gcmd, running)
 
@@ -102,12 +102,12 @@ class Console:
     def status(self, gcmd: GcodeCommand, running: Running) -> None:
         upkeep = running.upkeep
         upkeep.count_now()
-        lines = list(self._office.problems.texts)
+        lines = list(self._registry.problems.texts)
         for state in upkeep.board.states():
             lines.append(wording.standing(state.label, state))
             lines += [state.message] if state.status == DUE and state.message else []
             lines += [state.problem] if state.problem else []
-        if not self._office.tasks:
+        if not self._registry.tasks:
             lines.append(tr(NO_TASK))
         gcmd.respond_info("\n".join(lines))
 
@@ -170,7 +170,7 @@ class Console:
     def _line(self, entry: Entry) -> str:
         """An entry of the log, on one line."""
         # A task may be configured no more.
-        task = self._office.tasks.get(entry.task)
+        task = self._registry.tasks.get(entry.task)
         limits = () if task is None else task.plan.limits
         units = {limit.name: limit.unit for limit in limits}
         used = ", ".join(
@@ -318,7 +318,7 @@ class Console:
         unharmed(lambda: written.wait(until, ""))
 
     def _task(self, gcmd: GcodeCommand) -> Task:
-        return parameters.task(gcmd, self._office)
+        return parameters.task(gcmd, self._registry)
 
     def _handlers(self) -> dict[str, Handler]:
         return {

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..contract import Amount
     from ..klipper_objects import GcodeCommand
     from ..task import Task
-    from ..upkeep.office import Office
+    from ..upkeep.registry import TaskRegistry
 
 BY = "console"
 NO_SUCH_TASK = mark("There is no maintenance task '{name}'. There are: {names}.")
@@ -97,12 +97,12 @@ def moment(gcmd: GcodeCommand, name: str) -> int | None:
         ) from None
 
 
-def task(gcmd: GcodeCommand, office: Office) -> Task:
+def task(gcmd: GcodeCommand, registry: TaskRegistry) -> Task:
     """The task that `NAME=` names."""
     name = required(gcmd, "NAME")
-    task = office.find(name)
+    task = registry.find(name)
     if task is None:
-        names = ", ".join(each.name for each in office.tasks.values())
+        names = ", ".join(each.name for each in registry.tasks.values())
         text = NO_SUCH_TASK if names else NO_SUCH_TASK_NOR_ANY
         raise gcmd.error(tr(text, name=name, names=names))
     return task

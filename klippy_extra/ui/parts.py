@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..klipper_objects import Gcode, GcodeCommand, Printer
     from ..storage.export import Export
     from ..task import Task
-    from ..upkeep.office import Office, Running
+    from ..upkeep.registry import Running, TaskRegistry
     from .gcode import Console
 
 NO_SUCH_PART = mark("There is no part '{name}'. There are: {names}.")
@@ -49,12 +49,12 @@ class Parts:
     def __init__(
         self,
         printer: Printer,
-        office: Office,
+        registry: TaskRegistry,
         console: Console,
         export: Export,
         links: Links,
     ) -> None:
-        self._office = office
+        self._registry = registry
         self._console = console
         self._export = export
         self._links = links
@@ -145,11 +145,11 @@ class Parts:
         self._console.order(gcmd, running, command._replace(note=note), part, saved)
 
     def _parts(self) -> list[Task]:
-        return [each for each in self._office.tasks.values() if each.plan.kind]
+        return [each for each in self._registry.tasks.values() if each.plan.kind]
 
     def _part(self, gcmd: GcodeCommand) -> Task:
         name = parameters.required(gcmd, "PART")
-        part = self._office.find(name)
+        part = self._registry.find(name)
         if part is None or not part.plan.kind:
             names = ", ".join(each.name for each in self._parts())
             raise gcmd.error(tr(NO_SUCH_PART, name=name, names=names))

@@ -17,7 +17,7 @@ from ..storage.export import table
 if TYPE_CHECKING:
     from ..klipper_objects import Printer, Webhooks, WebRequest
     from ..task import Task
-    from ..upkeep.office import Office, Running
+    from ..upkeep.registry import Running, TaskRegistry
 
 Handler = Callable[["WebRequest", "Running"], None]
 
@@ -31,8 +31,8 @@ UNSAVED = mark("is changed, but the disk has not confirmed it yet.")
 class Web:
     """Registers the endpoints; they are answered from memory."""
 
-    def __init__(self, printer: Printer, office: Office) -> None:
-        self._office = office
+    def __init__(self, printer: Printer, registry: TaskRegistry) -> None:
+        self._registry = registry
         self._reactor = printer.get_reactor()
         webhooks: Webhooks = printer.lookup_object("webhooks")
         endpoints: tuple[tuple[str, Handler], ...] = (
@@ -52,7 +52,7 @@ class Web:
         """Call *handler* while the upkeep is running, and refuse while it is not."""
 
         def entry(request: WebRequest) -> None:
-            running = self._office.running
+            running = self._registry.running
             if running is None:
                 raise request.error(tr(NOT_READY))
             handler(request, running)
@@ -71,7 +71,7 @@ class Web:
             {
                 "tasks": tasks,
                 "meters": running.upkeep.counting.readings(),
-                "problem": self._office.problems.summary,
+                "problem": self._registry.problems.summary,
                 "language": current.catalogue.code,
                 **({} if job is None else {"job": job.fields()}),
             }
@@ -135,7 +135,7 @@ class Web:
 
     def _task(self, request: WebRequest) -> Task:
         name = str(request.get("task"))
-        task = self._office.find(name)
+        task = self._registry.find(name)
         if task is None:
             raise request.error(tr("There is no maintenance task '{name}'.", name=name))
         return task

@@ -51,7 +51,7 @@ FAULTS = {
         lambda p: p.gcode("MAINTAIN_STATUS", 5),
     ),
     "CHECK_MAINTENANCE": (
-        "office.find",
+        "registry.find",
         lambda p: p.gcode("CHECK_MAINTENANCE NAME=rods", 5),
     ),
     "UPDATE_MAINTENANCE": (

@@ -22,7 +22,7 @@ class Running(NamedTuple):
     course: Course
 
 
-class Office:
+class TaskRegistry:
     """The tasks that are configured, and what is running for them."""
 
     def __init__(self, problems: Problems) -> None:
