@@ -241,8 +241,8 @@ class Life:
             for task in tasks.values()
             if any(limit.threshold == 0.0 for limit in task.plan.limits)
         ]
-        for slug in self.upkeep.rack.plans:
-            missing = self.upkeep.rack.missing(slug)
+        for slug in self.upkeep.inventory.plans:
+            missing = self.upkeep.inventory.missing(slug)
             if missing:
                 texts.append(
                     tr(
@@ -250,7 +250,7 @@ class Life:
                         " on the shelf. There are: {places}.",
                         section=f"[maintain_part {tasks[slug].name}]",
                         place=missing,
-                        places=", ".join(self.upkeep.rack.places),
+                        places=", ".join(self.upkeep.inventory.places),
                     )
                 )
         for slug, problems in wrong.items():

@@ -10,7 +10,7 @@ from typing import Any, Mapping
 
 from . import klipper
 from .klipper_objects import HasStatus, Printer, Toolhead
-from .ledger.rack import Place
+from .ledger.inventory import Place
 from .meters import families
 
 BED = "bed"

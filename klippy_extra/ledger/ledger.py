@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from .. import contract
 from ..contract import DISABLED, DUE, OK, SNOOZED, SOON
-from .rack import Rack, derived, working
+from .inventory import Inventory, derived, working
 from .records import (
     CALENDAR,
     Amounts,
@@ -74,7 +74,7 @@ class Ledger:
         self._derived: dict[str, list[Counter]] = {}
         self.records: dict[str, Record] = {}
         self.working: tuple[str, ...] = ()  # without parts on the shelf
-        self.rack = Rack()
+        self.inventory = Inventory()
         self.readings.setdefault(CALENDAR, 0.0)
         old = dict(self.readings)
         wanted = self.follow()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Mapping, NamedTuple
 
 from ..contract import BAD_ARGUMENT
 from ..language import mark, tr
-from ..ledger import rack, records
+from ..ledger import inventory, records
 from ..ledger.records import SHELF, Plan, Record
 from ..wording import quantity
 from .refused import RefusedError
@@ -37,13 +37,13 @@ class Moves(NamedTuple):
 
 def part_of(book: Ledger, task: str) -> Record:
     """The record of a part; RefusedError where the task is none."""
-    if task not in book.rack.plans:
+    if task not in book.inventory.plans:
         raise RefusedError(BAD_ARGUMENT, tr("This is a task and no part."))
     return book.records[task]
 
 
 def fit(book: Ledger, task: str, command: Command, now: int) -> Any:
-    record, plan = part_of(book, task), book.rack.plans[task]
+    record, plan = part_of(book, task), book.inventory.plans[task]
     if record.export:
         raise RefusedError(
             BAD_ARGUMENT,
@@ -68,12 +68,12 @@ def fit(book: Ledger, task: str, command: Command, now: int) -> Any:
         )
     others = [
         other
-        for other, each in book.rack.plans.items()
+        for other, each in book.inventory.plans.items()
         if each.kind == plan.kind and book.records[other].place == place
     ]
-    fresh_plan = book.rack.plan(task, place)
+    fresh_plan = book.inventory.plan(task, place)
     used = book.used(task)
-    fresh = rack.moved(record, fresh_plan, book.readings, used, place)
+    fresh = inventory.moved(record, fresh_plan, book.readings, used, place)
     moves = Moves(
         plans={task: fresh_plan},
         records={other: _off(book, other) for other in others},
@@ -90,13 +90,13 @@ def fit(book: Ledger, task: str, command: Command, now: int) -> Any:
 
 
 def _place(book: Ledger, task: str, wanted: str) -> str:
-    place = book.rack.find(wanted)
+    place = book.inventory.find(wanted)
     if not wanted:
         raise RefusedError(
             BAD_ARGUMENT,
             tr(
                 "Name the place. There are: {places}.",
-                places=", ".join(book.rack.places),
+                places=", ".join(book.inventory.places),
             ),
         )
     if not place:
@@ -105,7 +105,7 @@ def _place(book: Ledger, task: str, wanted: str) -> str:
             tr(
                 "There is no place '{place}'. There are: {places}.",
                 place=wanted,
-                places=", ".join(book.rack.places),
+                places=", ".join(book.inventory.places),
             ),
         )
     return place
@@ -142,7 +142,7 @@ def export(book: Ledger, task: str, command: Command, now: int) -> Any:
         # A client that did not get the first answer gets the same one again.
         text = tr("is given to the printer '{printer}'.", printer=given)
         return record, "", text, "", Moves(export=record.export)
-    if not to or to == book.rack.printer:
+    if not to or to == book.inventory.printer:
         raise RefusedError(
             BAD_ARGUMENT,
             tr("Give the slug of the other printer, as its topic has it."),
@@ -150,7 +150,7 @@ def export(book: Ledger, task: str, command: Command, now: int) -> Any:
     document = {
         "id": uuid.uuid4().hex,
         "part": task,
-        "kind": book.rack.plans[task].kind,
+        "kind": book.inventory.plans[task].kind,
         "to": to,
         "used": book.used(task),
         "done_count": record.done_count,
@@ -202,13 +202,13 @@ def _fits(book: Ledger, task: str, document: Mapping[str, Any]) -> None:
             BAD_ARGUMENT,
             tr("This export is of the part '{part}'.", part=str(document.get("part"))),
         )
-    if document.get("to") != book.rack.printer:
+    if document.get("to") != book.inventory.printer:
         raise RefusedError(
             BAD_ARGUMENT,
             tr(
                 "This export is for the printer '{printer}', and this one is '{here}'.",
                 printer=str(document.get("to")),
-                here=book.rack.printer,
+                here=book.inventory.printer,
             ),
         )
 
@@ -229,7 +229,7 @@ def _is_amount(value: Any) -> bool:
 
 
 def _amounts(book: Ledger, task: str, used: Mapping[str, float]) -> str:
-    units = {limit.name: limit.unit for limit in book.rack.plans[task].limits}
+    units = {limit.name: limit.unit for limit in book.inventory.plans[task].limits}
     return ", ".join(
         f"{name} {quantity(amount, units.get(name, ''))}"
         for name, amount in used.items()

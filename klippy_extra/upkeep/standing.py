@@ -59,7 +59,7 @@ class Board:
             problem=self._problems.task(task),
             kind=made.plan.kind,
             place=record.place or "",
-            places=self._book.rack.choices(task) if made.plan.kind else (),
+            places=self._book.inventory.choices(task) if made.plan.kind else (),
         )
         if self.learning is not None:
             state = self._latest[task] = _learnt(state, view, self.learning)

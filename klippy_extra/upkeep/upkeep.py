@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping
 
 from ..language import tr
-from ..ledger import rack
+from ..ledger import inventory
 from ..ledger.ledger import Ledger
 from ..ledger.records import SHELF, changed
 from ..outlook.learning import Learning
@@ -54,7 +54,7 @@ class Upkeep:
         parts = [task.plan for task in tasks.values() if task.plan.kind]
         self.tools = Tools(printer) if parts else None
         places = () if self.tools is None else self.tools.places
-        self.rack = rack.make(parts, places, settings.slug)
+        self.inventory = inventory.make(parts, places, settings.slug)
         self.book, self.desk = self._restored(memory.documents)
         self.learning = Learning(self.book, memory.log, wall)
         self.desk.suggestion = self.learning.suggestion
@@ -81,7 +81,7 @@ class Upkeep:
             for name, document in documents.items()
             if name.startswith(RECORD)
         }
-        plans, records = rack.restored(self.rack, plans, records)
+        plans, records = inventory.restored(self.inventory, plans, records)
         try:
             meters, marks = documents.get("meters"), documents.get("marks")
             book = Ledger(plans, meters, records, marks or ())
@@ -96,15 +96,15 @@ class Upkeep:
                 )
             )
             book = Ledger(
-                plans, records={each: {"place": ""} for each in self.rack.plans}
+                plans, records={each: {"place": ""} for each in self.inventory.plans}
             )
             self._house(book)
             return book, Desk(book)
 
     def _house(self, book: Ledger) -> None:
         """Give the ledger its places; what is fitted nowhere goes to the shelf."""
-        book.rack = self.rack
-        for task in list(rack.gone(self.rack, book.records)):
+        book.inventory = self.inventory
+        for task in list(inventory.gone(self.inventory, book.records)):
             was = book.records[task]
             fresh = was._replace(place=SHELF)
             book.records[task] = changed(was, book.plans[task], book.readings, fresh)

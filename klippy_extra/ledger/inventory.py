@@ -24,7 +24,7 @@ class Place(NamedTuple):
     takes_turns: bool = False  # its parts wear only while their tool is in use
 
 
-class Rack(NamedTuple):
+class Inventory(NamedTuple):
     """All parts as configured, and the places of this printer."""
 
     plans: Mapping[str, Plan] = {}
@@ -60,14 +60,16 @@ class Rack(NamedTuple):
         return home if home and home not in self.places else ""
 
 
-def make(plans: Iterable[Plan], places: Iterable[Place], printer: str = "") -> Rack:
-    """The rack of a printer: a place exists also where a section says so."""
+def make(
+    plans: Iterable[Plan], places: Iterable[Place], printer: str = ""
+) -> Inventory:
+    """The inventory of a printer: a place exists also where a section says so."""
     parts = {plan.task: plan for plan in plans if plan.kind}
     known = {place.name: place for place in places}
     for plan in parts.values():
         if plan.home and not _MACHINE.match(plan.home):
             known.setdefault(plan.home, Place(plan.home))
-    return Rack(parts, known if parts else {}, printer)
+    return Inventory(parts, known if parts else {}, printer)
 
 
 def placed(plan: Plan, place: Place) -> Plan:
@@ -84,7 +86,7 @@ def placed(plan: Plan, place: Place) -> Plan:
 
 
 def restored(
-    rack: Rack, plans: Iterable[Plan], records: Mapping[str, Any]
+    inventory: Inventory, plans: Iterable[Plan], records: Mapping[str, Any]
 ) -> tuple[list[Plan], dict[str, Any]]:
     """The plans with the counters of where each part is, and the records with that.
 
@@ -101,7 +103,7 @@ def restored(
         is_new = place is None
         if is_new:
             place = plan.home
-        if place not in rack.places or (plan.kind, place) in taken:
+        if place not in inventory.places or (plan.kind, place) in taken:
             place = SHELF
         if place:
             taken.add((plan.kind, place))
@@ -109,7 +111,9 @@ def restored(
             record["place"] = place
             kept[plan.task] = record
         # Parts that do not count any more are taken off once their use is known.
-        at_place.append(rack.plan(plan.task, place or record.get("place") or SHELF))
+        at_place.append(
+            inventory.plan(plan.task, place or record.get("place") or SHELF)
+        )
     return at_place, kept
 
 
@@ -133,12 +137,12 @@ def derived(plans: Iterable[Plan]) -> dict[str, list[Counter]]:
     return by_meter
 
 
-def gone(rack: Rack, records: Mapping[str, Record]) -> Iterator[str]:
+def gone(inventory: Inventory, records: Mapping[str, Record]) -> Iterator[str]:
     """The parts that are fitted where nothing can be, or where another part is."""
     taken = set()
-    for task, plan in rack.plans.items():
+    for task, plan in inventory.plans.items():
         place = records[task].place
-        if place and (place not in rack.places or (plan.kind, place) in taken):
+        if place and (place not in inventory.places or (plan.kind, place) in taken):
             yield task
         taken.add((plan.kind, place))
 
