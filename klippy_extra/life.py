@@ -130,7 +130,7 @@ class Life:
         documents = {**self._everything(), **self._memory.identity()}
         documents.update(self._copied.documents(publishes))
         if made is not None:
-            self.upkeep.relay.outlet = made.publisher
+            self.upkeep.publisher.target = made.publisher
             documents.update(made.documents)
         save(documents)
         if made is not None:
@@ -161,7 +161,7 @@ class Life:
         memory.save(documents)
         if made is not None:
             self.connection = made
-            self.upkeep.relay.outlet = made.publisher
+            self.upkeep.publisher.target = made.publisher
             made.link.start()
         if not new:
             return tr("It is the same printer, and it publishes again.")
@@ -186,7 +186,7 @@ class Life:
         """Klippy has shut down: count the moves that were really made, and publish."""
         self.upkeep.stop()
         self.upkeep.save()
-        self.upkeep.relay.info()
+        self.upkeep.publisher.info()
 
     def restarting(self) -> None:
         """A restart is about to come."""

@@ -148,7 +148,7 @@ class Commands:
         def written(problem: str) -> None:
             self.unsaved -= 1
             for other in others:
-                upkeep.relay.state(other)
+                upkeep.publisher.state(other)
             self._written(state, published, result, problem)
             self._audience.moved(moves.fitted, moves.removed)
             lost = tr("It would be lost at a restart: {problem}.", problem=problem)
@@ -202,12 +202,12 @@ class Commands:
                     result.transaction, state.task, code=INTERNAL, text=text
                 )
             self._upkeep.desk.answered(result)
-        relay = self._upkeep.relay
-        relay.state(state)
+        publisher = self._upkeep.publisher
+        publisher.state(state)
         for event in events:
-            relay.event(event)
+            publisher.event(event)
         if result is not None:
-            relay.result(result)
+            publisher.result(result)
         self._upkeep.sum_up()
 
     def _refuse(self, task: str, transaction: str | None, code: str, text: str) -> None:
@@ -217,7 +217,7 @@ class Commands:
             self._answer(result)
 
     def _answer(self, result: Result) -> None:
-        self._upkeep.relay.result(result)
+        self._upkeep.publisher.result(result)
 
 
 def event_of(state: State, event: str) -> Event:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..ledger.ledger import Ledger
     from ..ledger.records import Record
     from .commands import Commands
-    from .relay import Outlet
+    from .publisher_proxy import PublisherProtocol
     from .upkeep import Upkeep
 
     class Reminding(Protocol):
@@ -62,13 +62,13 @@ class Rounds:
             upkeep.save()
         # What is on its way to disk is published first, in the order of `seq`.
         elif not self._commands.unsaved:
-            outlet = upkeep.relay.outlet
-            if outlet is not None and outlet.busy:
-                outlet.turn(MESSAGES)
+            publisher = upkeep.publisher.target
+            if publisher is not None and publisher.busy:
+                publisher.turn(MESSAGES)
                 return eventtime + SOON
             self._examine_some(eventtime)
-            if outlet is not None:
-                self._publish(outlet, eventtime)
+            if publisher is not None:
+                self._publish(publisher, eventtime)
         return eventtime + EVERY
 
     def _examine_some(self, eventtime: float) -> None:
@@ -91,32 +91,32 @@ class Rounds:
         changed = upkeep.keep(task, record)
         state = upkeep.board.state(task, view=None if changed else view)
         upkeep.keep(task, self._reminding.remind(book, state, self._busy))
-        outlet = upkeep.relay.outlet
-        if outlet is None:
+        publisher = upkeep.publisher.target
+        if publisher is None:
             return
         if events:
             numbered = state._replace(seq=upkeep.memory.next_seq())
-            outlet.state(numbered)
+            publisher.state(numbered)
             for event in events:
-                outlet.event(event_of(numbered, event))
+                publisher.event(event_of(numbered, event))
             upkeep.sum_up()
         else:
-            outlet.offer(state)
+            publisher.offer(state)
 
-    def _publish(self, outlet: Outlet, eventtime: float) -> None:
+    def _publish(self, publisher: PublisherProtocol, eventtime: float) -> None:
         """Publish the changes of the printer as a whole."""
         upkeep = self._upkeep
-        if not outlet.live:
+        if not publisher.live:
             self._live_since = None
         elif self._live_since is None:
             self._live_since = eventtime
-        elif eventtime - self._live_since >= SETTLED and outlet.cleared():
+        elif eventtime - self._live_since >= SETTLED and publisher.cleared():
             upkeep.memory.save({"unpublish": None})
         if eventtime - self._metered >= upkeep.settings.publish_interval:
             self._metered = eventtime
-            outlet.meters(upkeep.counting.published())
+            publisher.meters(upkeep.counting.published())
         # Not for each task: the summary reads all of them.
         elif eventtime - self._summed >= SUM_EVERY:
             self._summed = eventtime
             upkeep.sum_up()
-        outlet.turn(MESSAGES)
+        publisher.turn(MESSAGES)

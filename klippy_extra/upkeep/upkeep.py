@@ -13,7 +13,7 @@ from ..outlook.learning import Learning
 from ..tools import Tools
 from .carry_out import Desk
 from .counting import Counting
-from .relay import Relay
+from .publisher_proxy import PublisherProxy
 from .standing import Board
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Upkeep:
         self.memory = memory
         self.problems = problems
         self.wall = wall
-        self.relay = Relay()
+        self.publisher = PublisherProxy()
         parts = [task.plan for task in tasks.values() if task.plan.kind]
         self.tools = Tools(printer) if parts else None
         places = () if self.tools is None else self.tools.places
@@ -171,7 +171,7 @@ class Upkeep:
                 meter=meter,
             )
         self.memory.save(self.documents())
-        self.relay.info()
+        self.publisher.info()
         return text
 
     def set_material(self, name: str) -> None:
@@ -191,7 +191,7 @@ class Upkeep:
 
     def sum_up(self) -> None:
         """Publish how many tasks are due, if that is new."""
-        self.relay.summary(self.board.summary())
+        self.publisher.summary(self.board.summary())
 
     def keep(self, task: str, record: Record) -> bool:
         """Remember the record; return whether it is another one."""

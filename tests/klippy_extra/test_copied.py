@@ -115,7 +115,7 @@ def test_a_printer_that_is_online_changes_its_identity_at_once(bench):
     assert mine != before
     assert link._closing.is_set()
     assert printer.life.connection.link is not link
-    assert printer.life.connection.publisher is printer.life.upkeep.relay.outlet
+    assert printer.life.connection.publisher is printer.life.upkeep.publisher.target
     printer.restart()
     assert printer.manager.memory.uuid == mine
 

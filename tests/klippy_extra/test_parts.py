@@ -286,7 +286,7 @@ def test_tools_and_lanes_that_share_an_extruder_count_for_themselves(
 
 def test_a_command_over_mqtt_fits_and_exports(printer):
     results = []
-    printer.life.upkeep.relay.result = results.append
+    printer.life.upkeep.publisher.result = results.append
 
     def order(command, **arguments):
         sent = contract.Command(command, f"t{len(results)}", **arguments)
@@ -368,7 +368,7 @@ def test_a_part_is_not_given_away_before_the_disk_knows_it(bench, monkeypatch):
         raise OSError("no space left")
 
     results = []
-    printer.life.upkeep.relay.result = results.append
+    printer.life.upkeep.publisher.result = results.append
     with monkeypatch.context() as broken:
         broken.setattr(files, "write", refuse)
         said = printer.say("EXPORT_PART PART=nozzle_04 TO=ender")

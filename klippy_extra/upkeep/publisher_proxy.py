@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from ..contract import Event, Result, State, Summary
 
-    class Outlet(Protocol):
+    class PublisherProtocol(Protocol):
         """The publisher; its methods never wait."""
 
         @property
@@ -27,28 +27,28 @@ if TYPE_CHECKING:
         def cleared(self) -> bool: ...
 
 
-class Relay:
-    """Passes each call to the outlet, if there is one."""
+class PublisherProxy:
+    """Passes each call to the publisher, if there is one."""
 
     def __init__(self) -> None:
-        self.outlet: Outlet | None = None
+        self.target: PublisherProtocol | None = None
 
     def state(self, state: State) -> None:
-        if self.outlet is not None:
-            self.outlet.state(state)
+        if self.target is not None:
+            self.target.state(state)
 
     def event(self, event: Event) -> None:
-        if self.outlet is not None:
-            self.outlet.event(event)
+        if self.target is not None:
+            self.target.event(event)
 
     def result(self, result: Result) -> None:
-        if self.outlet is not None:
-            self.outlet.result(result)
+        if self.target is not None:
+            self.target.result(result)
 
     def summary(self, summary: Summary) -> None:
-        if self.outlet is not None:
-            self.outlet.summary(summary)
+        if self.target is not None:
+            self.target.summary(summary)
 
     def info(self) -> None:
-        if self.outlet is not None:
-            self.outlet.info()
+        if self.target is not None:
+            self.target.info()
