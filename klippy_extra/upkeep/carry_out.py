@@ -43,7 +43,7 @@ class Change(NamedTuple):
     moves: Moves = Moves()
 
 
-class Desk:
+class CommandHandler:
     """Answers commands, and a repeated transaction with its first answer."""
 
     def __init__(self, book: Ledger, answers: Iterable[Any] = ()) -> None:
@@ -81,7 +81,7 @@ class Desk:
             forgotten, _ = self._answers.popitem(last=False)
             self._open.discard(forgotten)
 
-    def join(self, earlier: Desk) -> None:
+    def join(self, earlier: CommandHandler) -> None:
         """Give again what *earlier* has answered, too."""
         mine, self._answers = self._answers, earlier._answers.copy()
         for result in mine.values():

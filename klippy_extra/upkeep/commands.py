@@ -46,7 +46,7 @@ Saved = Callable[[], None]
 
 
 class Commands:
-    """Gives commands to the desk, then saves and publishes. Reactor only."""
+    """Gives commands to the handler, then saves and publishes. Reactor only."""
 
     def __init__(self, upkeep: Upkeep, audience: Audience) -> None:
         self._upkeep = upkeep
@@ -70,8 +70,8 @@ class Commands:
         by, note = " ".join(command.by.split()), " ".join(command.note.split())
         command = command._replace(by=by, note=note)
         transaction = command.transaction
-        if transaction is not None and self._upkeep.desk.known(transaction):
-            answer = self._upkeep.desk.answer(transaction)
+        if transaction is not None and self._upkeep.handler.known(transaction):
+            answer = self._upkeep.handler.answer(transaction)
             if answer is not None:
                 self._answer(answer)
             return
@@ -80,7 +80,7 @@ class Commands:
             now, is_ready = upkeep.wall(), upkeep.is_ready
             if command.command in COUNTED:
                 upkeep.count_now()
-            change = upkeep.desk.handle(task, command, now, is_ready)
+            change = upkeep.handler.handle(task, command, now, is_ready)
         except RefusedError as error:
             self._refuse(task, transaction, error.code, str(error))
             refuse(str(error))
@@ -138,8 +138,8 @@ class Commands:
         if command.transaction is not None:
             result = self._result(command, command.transaction, state)
             result = result._replace(part=moves.export)
-            self._upkeep.desk.opened(result)
-            documents["answers"] = self._upkeep.desk.answers()
+            self._upkeep.handler.opened(result)
+            documents["answers"] = self._upkeep.handler.answers()
         published = [event_of(state, each) for each in events]
         if change.event:
             event = event_of(state, change.event)
@@ -201,7 +201,7 @@ class Commands:
                 result = Result(
                     result.transaction, state.task, code=INTERNAL, text=text
                 )
-            self._upkeep.desk.answered(result)
+            self._upkeep.handler.answered(result)
         publisher = self._upkeep.publisher
         publisher.state(state)
         for event in events:
@@ -213,7 +213,7 @@ class Commands:
     def _refuse(self, task: str, transaction: str | None, code: str, text: str) -> None:
         if transaction is not None:
             result = Result(transaction, task, code=code, text=text)
-            self._upkeep.desk.answered(result)
+            self._upkeep.handler.answered(result)
             self._answer(result)
 
     def _answer(self, result: Result) -> None:

@@ -11,7 +11,7 @@ from ..ledger.ledger import Ledger
 from ..ledger.records import SHELF, changed
 from ..outlook.learning import Learning
 from ..tools import Tools
-from .carry_out import Desk
+from .carry_out import CommandHandler
 from .counting import Counting
 from .publisher_proxy import PublisherProxy
 from .standing import Board
@@ -55,9 +55,9 @@ class Upkeep:
         self.tools = Tools(printer) if parts else None
         places = () if self.tools is None else self.tools.places
         self.inventory = inventory.make(parts, places, settings.slug)
-        self.book, self.desk = self._restored(memory.documents)
+        self.book, self.handler = self._restored(memory.documents)
         self.learning = Learning(self.book, memory.log, wall)
-        self.desk.suggestion = self.learning.suggestion
+        self.handler.suggestion = self.learning.suggestion
         self.board = Board(tasks, self.book, wall, problems)
         if settings.learn:
             self.board.learning = self.learning
@@ -73,8 +73,8 @@ class Upkeep:
         )
         self._is_running = True
 
-    def _restored(self, documents: Mapping[str, Any]) -> tuple[Ledger, Desk]:
-        """Make the ledger and the desk as they were when *documents* were saved."""
+    def _restored(self, documents: Mapping[str, Any]) -> tuple[Ledger, CommandHandler]:
+        """Make the ledger and the handler as they were when *documents* were saved."""
         plans = [task.plan for task in self.tasks.values()]
         records = {
             name[len(RECORD) :]: document
@@ -86,7 +86,7 @@ class Upkeep:
             meters, marks = documents.get("meters"), documents.get("marks")
             book = Ledger(plans, meters, records, marks or ())
             self._house(book)
-            return book, Desk(book, documents.get("answers") or ())
+            return book, CommandHandler(book, documents.get("answers") or ())
         except Exception:
             logging.exception("maintain: the store makes no sense")
             self.memory.lost(
@@ -99,7 +99,7 @@ class Upkeep:
                 plans, records={each: {"place": ""} for each in self.inventory.plans}
             )
             self._house(book)
-            return book, Desk(book)
+            return book, CommandHandler(book)
 
     def _house(self, book: Ledger) -> None:
         """Give the ledger its places; what is fitted nowhere goes to the shelf."""
@@ -113,10 +113,10 @@ class Upkeep:
     def join(self, documents: dict[str, Any]) -> None:
         """Go on from what a store holds that could not be read at start."""
         self.flush()
-        earlier, desk = self._restored(documents)
+        earlier, handler = self._restored(documents)
         self.book.join(earlier)
         self.book.follow()
-        self.desk.join(desk)
+        self.handler.join(handler)
         self.learning.forget()
         self.counting.resume(documents)
 
@@ -214,6 +214,6 @@ class Upkeep:
     def documents(self) -> dict[str, Any]:
         """Return all documents. A task's start belongs together with the readings."""
         documents = self.counting.documents()
-        documents["answers"] = self.desk.answers()
+        documents["answers"] = self.handler.answers()
         documents.update(self.records(self.book.records))
         return documents

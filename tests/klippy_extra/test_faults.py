@@ -58,8 +58,8 @@ FAULTS = {
         "life.commands.give",
         lambda p: p.gcode("UPDATE_MAINTENANCE NAME=rods", 5),
     ),
-    "the desk": (
-        "upkeep.desk.handle",
+    "the handler": (
+        "upkeep.handler.handle",
         lambda p: p.gcode("UPDATE_MAINTENANCE NAME=rods", 5),
     ),
     "MAINTENANCE_LOG": ("memory.log", lambda p: p.gcode("MAINTENANCE_LOG", 5)),

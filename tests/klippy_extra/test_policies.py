@@ -15,7 +15,7 @@ from klippy_extra.ledger.ledger import HALF_LIFE, Ledger
 from klippy_extra.ledger.records import Counter, Limit, Plan
 from klippy_extra.storage import database
 from klippy_extra.storage.store import Store
-from klippy_extra.upkeep.carry_out import Desk
+from klippy_extra.upkeep.carry_out import CommandHandler
 
 NOW = 1_795_219_200.0
 HOUR, DAY = 3600.0, 86400.0
@@ -37,7 +37,7 @@ def again(book, *limits, **more):
 
 
 def give(book, task="rods", **fields):
-    change = Desk(book).handle(task, Command(**fields), NOW, ready=True)
+    change = CommandHandler(book).handle(task, Command(**fields), NOW, ready=True)
     book.records[task] = change.record
     return change
 

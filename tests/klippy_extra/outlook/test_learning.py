@@ -121,7 +121,7 @@ def test_done_for_another_day_has_what_was_used_by_then(rails, wall):
     upkeep.book.advance({"print_time": 40.0, "time": 24.0})
     wall.ahead += 24 * 3600.0
 
-    change = upkeep.desk.handle(
+    change = upkeep.handler.handle(
         "rails", Command("done", at=at), upkeep.wall(), ready=True
     )
     assert change.entry.used["print_time"] == pytest.approx(200.0, abs=0.1)

@@ -15,7 +15,7 @@ from klippy_extra.ledger.ledger import Ledger
 from klippy_extra.ledger.records import Record
 from klippy_extra.storage.documents import CHECKS, checked
 from klippy_extra.storage.store import Store
-from klippy_extra.upkeep.carry_out import Desk
+from klippy_extra.upkeep.carry_out import CommandHandler
 
 GOOD = {
     "meters": {"readings": {"print_time": 1.5}, "rates": {"print_time": [1.0, 2.0]}},
@@ -156,6 +156,6 @@ def test_whatever_passes_makes_a_ledger_and_a_desk(value, name):
     meters = document if name == "meters" else None
     records = {"rods": document} if name == "task/rods" else {}
     book = Ledger([], meters, records, document if name == "marks" else ())
-    Desk(book, document if name == "answers" else ())
+    CommandHandler(book, document if name == "answers" else ())
     if name == "task/rods":
         Record.of(document)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from klippy_extra.contract import Command
 from klippy_extra.ledger.ledger import Ledger
 from klippy_extra.ledger.records import Counter, Limit, Plan
-from klippy_extra.upkeep.carry_out import Desk
+from klippy_extra.upkeep.carry_out import CommandHandler
 
 NOW = 1_795_219_200.0
 HOT = Counter("print_time", "extruder>250")
@@ -45,12 +45,12 @@ life = st.lists(step, max_size=12)
 
 def live(book, steps):
     """Count and carry out commands."""
-    desk = Desk(book)
+    handler = CommandHandler(book)
     for what, argument in steps:
         if what == "count":
             book.advance({"print_time": argument, "time": argument})
         else:
-            change = desk.handle(argument, ORDERS[what], NOW, ready=True)
+            change = handler.handle(argument, ORDERS[what], NOW, ready=True)
             book.records[argument] = change.record
         for task in book.plans:
             book.records[task], _ = book.examine(task, book.view(task, NOW), NOW)
@@ -138,17 +138,22 @@ def test_marks_rates_and_answers_of_before_are_there():
     assert [readings["print_time"] for _, readings in late.marks] == [10.0, 12.0]
     assert late.rate(Counter("print_time")) == pytest.approx(12.0 / 24.0)
 
-    desk, earlier = Desk(late, [["b", "rods", 2, None, ""]]), Desk(late, [])
-    earlier = Desk(late, [["a", "rods", 1, None, ""]])
-    desk.join(earlier)
-    assert [row[0] for row in desk.answers()] == ["a", "b"]
+    handler, earlier = (
+        CommandHandler(late, [["b", "rods", 2, None, ""]]),
+        CommandHandler(late, []),
+    )
+    earlier = CommandHandler(late, [["a", "rods", 1, None, ""]])
+    handler.join(earlier)
+    assert [row[0] for row in handler.answers()] == ["a", "b"]
 
 
 def snoozed(hours, calendar=0.0):
     """A ledger in which the task was snoozed when the calendar read *calendar*."""
     book = Ledger(PLANS)
     live(book, [("count", calendar)] if calendar else [])
-    change = Desk(book).handle("rods", Command("snooze", hours=hours), NOW, ready=True)
+    change = CommandHandler(book).handle(
+        "rods", Command("snooze", hours=hours), NOW, ready=True
+    )
     book.records["rods"] = change.record
     return book
 

@@ -11,7 +11,7 @@ from klippy_extra.contract import Command, Entry
 from klippy_extra.ledger.ledger import Ledger
 from klippy_extra.ledger.records import Counter, Limit, Plan
 from klippy_extra.ledger.stamps import Stamps
-from klippy_extra.upkeep.carry_out import Desk
+from klippy_extra.upkeep.carry_out import CommandHandler
 
 RODS = "[maintain rods]\ntrigger: print_time\nthreshold: 150\n"
 AIR = "[maintain air]\ntrigger: time\nthreshold: 500\n"
@@ -29,7 +29,7 @@ class House:
 
     def __init__(self, document=None, boot="a", book=None, monotonic=10.0):
         self.book = book or Ledger(PLANS)
-        self.desk = Desk(self.book)
+        self.handler = CommandHandler(self.book)
         self.stamps = Stamps(self.book, document or {}, boot)
         self.monotonic, self.ahead = monotonic, -200 * DAY
         self.log = []
@@ -40,7 +40,7 @@ class House:
 
     def tell(self, task, **fields):
         command = Command(**fields)
-        change = self.desk.handle(task, command, self.wall, ready=True)
+        change = self.handler.handle(task, command, self.wall, ready=True)
         self.book.records[task] = change.record
         self.log.append(change.entry)
 

@@ -1,4 +1,4 @@
-"""The desk: commands are carried out once, answered always, and refused with reason."""
+"""Commands are carried out once, answered always, and refused with a reason."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from klippy_extra.upkeep.carry_out import (
     LONGEST_SNOOZE,
     MOST,
     REMEMBERED,
-    Desk,
+    CommandHandler,
     RefusedError,
 )
 
@@ -42,24 +42,24 @@ def book():
 
 
 @pytest.fixture
-def desk(book):
-    return Desk(book)
+def handler(book):
+    return CommandHandler(book)
 
 
-def carry_out(desk, book, task="rods", now=NOW, **command):
-    change = desk.handle(task, Command(**command), now, ready=True)
+def carry_out(handler, book, task="rods", now=NOW, **command):
+    change = handler.handle(task, Command(**command), now, ready=True)
     book.records[task] = change.record
     return change
 
 
-def refusal(desk, task="rods", ready=True, **command):
+def refusal(handler, task="rods", ready=True, **command):
     with pytest.raises(RefusedError) as refused:
-        desk.handle(task, Command(**command), NOW, ready)
+        handler.handle(task, Command(**command), NOW, ready)
     return refused.value.code
 
 
-def test_done_starts_again_and_is_one_line_in_the_log(desk, book):
-    change = carry_out(desk, book, command="done", by="anna", note="one drop")
+def test_done_starts_again_and_is_one_line_in_the_log(handler, book):
+    change = carry_out(handler, book, command="done", by="anna", note="one drop")
 
     assert book.used("rods") == {"print_time": 0.0}
     assert (change.record.done_count, change.record.last_by) == (1, "anna")
@@ -74,90 +74,91 @@ def test_done_starts_again_and_is_one_line_in_the_log(desk, book):
     )
 
 
-def test_skip_starts_again_and_nothing_was_done(desk, book):
-    change = carry_out(desk, book, command="skip")
+def test_skip_starts_again_and_nothing_was_done(handler, book):
+    change = carry_out(handler, book, command="skip")
 
     assert book.used("rods") == {"print_time": 0.0}
     assert (change.event, change.record.done_count) == ("skipped", 0)
 
 
-def test_done_ends_a_snooze(desk, book):
-    carry_out(desk, book, command="snooze", hours=5.0)
-    assert carry_out(desk, book, command="done").record.snoozed_to is None
+def test_done_ends_a_snooze(handler, book):
+    carry_out(handler, book, command="snooze", hours=5.0)
+    assert carry_out(handler, book, command="done").record.snoozed_to is None
 
 
-def test_a_snooze_counts_on_the_calendar_and_is_shown_by_the_clock(desk, book):
-    record = carry_out(desk, book, command="snooze", hours=5.0).record
+def test_a_snooze_counts_on_the_calendar_and_is_shown_by_the_clock(handler, book):
+    record = carry_out(handler, book, command="snooze", hours=5.0).record
 
     assert record.snoozed_to == 95.0
     assert record.snoozed_until == int(NOW) + 5 * HOUR
 
 
-def test_back_dated_means_what_was_used_since_is_kept(desk, book):
+def test_back_dated_means_what_was_used_since_is_kept(handler, book):
     book.mark(NOW - 86400)
     book.advance({"print_time": 6.0, "time": 24.0})
     at = int(NOW) - 12 * HOUR
 
-    change = carry_out(desk, book, command="done", at=at)
+    change = carry_out(handler, book, command="done", at=at)
 
     assert book.used("rods")["print_time"] == pytest.approx(3.0)
     assert change.record.last_done == change.entry.time == at
 
 
-def test_back_dated_behind_the_last_time_is_refused(desk, book):
-    carry_out(desk, book, command="done", at=int(NOW) - HOUR)
+def test_back_dated_behind_the_last_time_is_refused(handler, book):
+    carry_out(handler, book, command="done", at=int(NOW) - HOUR)
 
-    assert refusal(desk, command="done", at=int(NOW) - 2 * HOUR) == BAD_ARGUMENT
-    assert refusal(desk, command="done", at=int(NOW) + 2 * HOUR) == BAD_ARGUMENT
+    assert refusal(handler, command="done", at=int(NOW) - 2 * HOUR) == BAD_ARGUMENT
+    assert refusal(handler, command="done", at=int(NOW) + 2 * HOUR) == BAD_ARGUMENT
 
 
-def test_done_can_start_with_something_used(desk, book):
-    carry_out(desk, book, command="done", used=12.5)
+def test_done_can_start_with_something_used(handler, book):
+    carry_out(handler, book, command="done", used=12.5)
     assert book.used("rods") == {"print_time": 12.5}
 
 
-def test_used_over_the_threshold_is_what_it_says(desk, book):
+def test_used_over_the_threshold_is_what_it_says(handler, book):
     """It is due then; the ancestor began again from zero without a word."""
-    carry_out(desk, book, command="done", used=300.0)
+    carry_out(handler, book, command="done", used=300.0)
     assert book.view("rods", NOW).status == "due"
 
 
-def test_several_limits_are_addressed_by_their_meters(desk, book):
-    carry_out(desk, book, "belts", command="set", threshold={"time": 500.0})
-    carry_out(desk, book, "belts", command="adjust", used={"print_time": 7.0})
+def test_several_limits_are_addressed_by_their_meters(handler, book):
+    carry_out(handler, book, "belts", command="set", threshold={"time": 500.0})
+    carry_out(handler, book, "belts", command="adjust", used={"print_time": 7.0})
     view = book.view("belts", NOW)
 
     assert [limit.threshold for limit in view.limits] == [100.0, 500.0]
     assert [limit.used for limit in view.limits] == [7.0, 90.0]
-    assert refusal(desk, "belts", command="set", threshold=5.0) == BAD_ARGUMENT
+    assert refusal(handler, "belts", command="set", threshold=5.0) == BAD_ARGUMENT
     assert (
-        refusal(desk, "belts", command="adjust", used={"filament": 5.0}) == BAD_ARGUMENT
+        refusal(handler, "belts", command="adjust", used={"filament": 5.0})
+        == BAD_ARGUMENT
     )
-    assert refusal(desk, "belts", command="adjust", used={}) == BAD_ARGUMENT
+    assert refusal(handler, "belts", command="adjust", used={}) == BAD_ARGUMENT
 
 
-def test_disabled_keeps_what_was_used_and_enabling_goes_on_from_there(desk, book):
+def test_disabled_keeps_what_was_used_and_enabling_goes_on_from_there(handler, book):
     """The ancestor lost its baseline."""
-    carry_out(desk, book, command="disable")
+    carry_out(handler, book, command="disable")
     book.advance({"print_time": 1000.0})
-    carry_out(desk, book, command="enable")
+    carry_out(handler, book, command="enable")
     book.advance({"print_time": 1.0})
 
     assert book.used("rods")["print_time"] == pytest.approx(41.0)
 
 
 @pytest.mark.parametrize("command", ["enable", "unsnooze", "log"])
-def test_what_changes_nothing_is_no_event(desk, book, command):
-    change = carry_out(desk, book, command=command)
+def test_what_changes_nothing_is_no_event(handler, book, command):
+    change = carry_out(handler, book, command=command)
     assert (change.event, change.entry) == ("", None)
 
 
-def test_refusals_have_the_contracts_codes(desk):
-    assert refusal(desk, "nobody", command="done") == UNKNOWN_TASK
-    assert refusal(desk, command="done", ready=False) == NOT_READY
-    assert refusal(desk, command="set", threshold=1e-9) == BAD_ARGUMENT
-    assert refusal(desk, command="set", threshold=2 * MOST) == BAD_ARGUMENT
-    assert refusal(desk, command="snooze", hours=2 * LONGEST_SNOOZE) == BAD_ARGUMENT
+def test_refusals_have_the_contracts_codes(handler):
+    assert refusal(handler, "nobody", command="done") == UNKNOWN_TASK
+    assert refusal(handler, command="done", ready=False) == NOT_READY
+    assert refusal(handler, command="set", threshold=1e-9) == BAD_ARGUMENT
+    assert refusal(handler, command="set", threshold=2 * MOST) == BAD_ARGUMENT
+    assert refusal(handler, command="snooze", hours=2 * LONGEST_SNOOZE) == BAD_ARGUMENT
 
 
 @given(
@@ -176,7 +177,7 @@ def test_whatever_is_asked_the_numbers_stay_numbers(word, number, at):
     }
     command = Command(word, **wanted.get(word, {}))
     try:
-        change = Desk(book).handle("rods", command, NOW, ready=True)
+        change = CommandHandler(book).handle("rods", command, NOW, ready=True)
     except RefusedError:
         return
     book.records["rods"] = change.record
@@ -185,10 +186,10 @@ def test_whatever_is_asked_the_numbers_stay_numbers(word, number, at):
     assert deciding.used >= 0.0
 
 
-def test_answers_survive_a_restart(book, desk):
-    desk.answered(Result("t1", "rods", seq=7))
+def test_answers_survive_a_restart(book, handler):
+    handler.answered(Result("t1", "rods", seq=7))
 
-    later = Desk(book, desk.answers())
+    later = CommandHandler(book, handler.answers())
 
     assert later.known("t1")
     assert later.answer("t1") == Result("t1", "rods", seq=7)
@@ -199,7 +200,7 @@ class Transactions(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.desk = Desk(Ledger([Plan("rods", LIMITS[:1])]))
+        self.handler = CommandHandler(Ledger([Plan("rods", LIMITS[:1])]))
         self.under_way = []
         self.answered = {}
         self.carried_out = []
@@ -209,35 +210,37 @@ class Transactions(RuleBasedStateMachine):
 
     @rule(transaction=transactions)
     def arrives(self, transaction):
-        if self.desk.known(transaction):
-            answer = self.desk.answer(transaction)
+        if self.handler.known(transaction):
+            answer = self.handler.answer(transaction)
             assert answer == self.answered.get(transaction)
             return
         self.seq += 1
         result = Result(transaction, "rods", seq=self.seq)
         self.carried_out.append(transaction)
-        self.desk.opened(result)
+        self.handler.opened(result)
         self.under_way.append(result)
 
     @rule()
     def is_on_disk(self):
         if self.under_way:
             result = self.under_way.pop(0)
-            self.desk.answered(result)
+            self.handler.answered(result)
             self.answered[result.transaction] = result
 
     @rule(transaction=transactions)
     def is_refused(self, transaction):
-        if not self.desk.known(transaction):
+        if not self.handler.known(transaction):
             result = Result(transaction, "rods", code=BAD_ARGUMENT, text="no")
-            self.desk.answered(result)
+            self.handler.answered(result)
             self.answered[transaction] = result
 
     @rule()
     def restarts(self):
         while self.under_way:
             self.is_on_disk()
-        self.desk = Desk(Ledger([Plan("rods", LIMITS[:1])]), self.desk.answers())
+        self.handler = CommandHandler(
+            Ledger([Plan("rods", LIMITS[:1])]), self.handler.answers()
+        )
 
     @invariant()
     def each_was_carried_out_once_at_most(self):
@@ -246,15 +249,15 @@ class Transactions(RuleBasedStateMachine):
     @invariant()
     def each_answer_stays_the_first(self):
         for transaction, result in self.answered.items():
-            assert self.desk.answer(transaction) == result
+            assert self.handler.answer(transaction) == result
 
 
 TestTransactions = Transactions.TestCase
 
 
-def test_the_desk_forgets_the_oldest_answers(desk):
+def test_the_handler_forgets_the_oldest_answers(handler):
     for number in range(REMEMBERED + 1):
-        desk.answered(Result(f"t{number}", "rods", seq=number))
+        handler.answered(Result(f"t{number}", "rods", seq=number))
 
-    assert not desk.known("t0")
-    assert len(desk.answers()) == REMEMBERED
+    assert not handler.known("t0")
+    assert len(handler.answers()) == REMEMBERED
