@@ -18,7 +18,7 @@ from klippy_extra.storage.store import Store
 DONE = Entry(1795219200, "rods", "done", "anna", "two drops", {"print_time": 151.5})
 
 
-class Desk:
+class FakeReactor:
     """Stands where the reactor stands: runs what the store posts, when asked."""
 
     def __init__(self):
@@ -36,8 +36,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk():
-    return Desk()
+def reactor():
+    return FakeReactor()
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def store(desk, path):
-    store = Store(str(path), desk.post)
+def store(reactor, path):
+    store = Store(str(path), reactor.post)
     store.load()
     store.start()
     yield store
@@ -80,9 +80,9 @@ def write(path, documents, log=()):
     store.close({})
 
 
-def test_what_was_answered_is_on_disk(store, desk, path):
-    store.save({"meters": {"print_time": 1.5}}, [DONE], desk.heard.append)
-    assert desk.hear() == ""
+def test_what_was_answered_is_on_disk(store, reactor, path):
+    store.save({"meters": {"print_time": 1.5}}, [DONE], reactor.heard.append)
+    assert reactor.hear() == ""
 
     loaded = power_cut(path)
     assert loaded.documents == {"meters": {"print_time": 1.5}}
@@ -96,8 +96,8 @@ def test_the_newest_value_wins_and_none_deletes(path):
     assert again(path).documents == {"a": 3}
 
 
-def test_close_writes_what_is_still_queued(path, desk):
-    store = Store(str(path), desk.post)
+def test_close_writes_what_is_still_queued(path, reactor):
+    store = Store(str(path), reactor.post)
     store.load()
     store.start()
     for number in range(200):
@@ -106,21 +106,21 @@ def test_close_writes_what_is_still_queued(path, desk):
     assert again(path).documents == {"n": 199, "last": True}
 
 
-def test_a_log_is_read_newest_first_and_by_task(store, desk):
+def test_a_log_is_read_newest_first_and_by_task(store, reactor):
     older = DONE._replace(time=1)
     other = DONE._replace(task="belts")
     store.save({}, [older, DONE, other])
-    store.entries("rods", desk.heard.append)
-    assert desk.hear() == [DONE, older]
-    store.entries(None, desk.heard.append)
-    assert desk.hear() == [other, DONE, older]
+    store.entries("rods", reactor.heard.append)
+    assert reactor.hear() == [DONE, older]
+    store.entries(None, reactor.heard.append)
+    assert reactor.hear() == [other, DONE, older]
 
 
 def test_one_document_that_is_no_json_does_not_hold_up_the_others(
-    store, desk, path, caplog
+    store, reactor, path, caplog
 ):
-    store.save({"bad": float("nan"), "good": 1}, (), desk.heard.append)
-    assert desk.hear() == ""
+    store.save({"bad": float("nan"), "good": 1}, (), reactor.heard.append)
+    assert reactor.hear() == ""
     assert "unable to store 'bad'" in caplog.text
     assert power_cut(path).documents == {"good": 1}
 
@@ -179,45 +179,45 @@ def test_a_deleted_file_comes_back_from_the_backup(path):
 
 
 @pytest.mark.logs_errors
-def test_an_unreadable_file_is_never_replaced(path, desk):
+def test_an_unreadable_file_is_never_replaced(path, reactor):
     """Without permission, or with a folder in its place, nothing is overwritten."""
     path.mkdir()
-    store = Store(str(path), desk.post)
+    store = Store(str(path), reactor.post)
     loaded = store.load()
     assert (loaded.documents, loaded.known) == ({}, False)
     assert str(path) in loaded.refusal
     store.start()
-    store.save({"a": 1}, (), desk.heard.append)
-    assert str(path) in desk.hear()
+    store.save({"a": 1}, (), reactor.heard.append)
+    assert str(path) in reactor.hear()
     store.close({"a": 2})
     assert list(path.iterdir()) == []
 
 
 @pytest.mark.logs_errors
-def test_what_a_full_disk_refused_is_told_and_made_good_later(store, desk, path):
+def test_what_a_full_disk_refused_is_told_and_made_good_later(store, reactor, path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (256 * 1024, hard))
     try:
-        store.save({"a": "x" * 1_000_000}, [DONE], desk.heard.append)
-        assert str(path) in desk.hear()
+        store.save({"a": "x" * 1_000_000}, [DONE], reactor.heard.append)
+        assert str(path) in reactor.hear()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    store.save({"b": 2}, (), desk.heard.append)
-    assert desk.hear() == ""
+    store.save({"b": 2}, (), reactor.heard.append)
+    assert reactor.hear() == ""
 
     loaded = power_cut(path)
     assert loaded.documents == {"a": "x" * 1_000_000, "b": 2}
     assert loaded.log == [DONE]
 
 
-def test_a_refusing_disk_is_logged_once(desk, path, caplog):
+def test_a_refusing_disk_is_logged_once(reactor, path, caplog):
     path.mkdir()
-    store = Store(str(path), desk.post)
+    store = Store(str(path), reactor.post)
     store.load()
     store.start()
     for _ in range(5):
-        store.save({"a": 1}, (), desk.heard.append)
-        desk.hear()
+        store.save({"a": 1}, (), reactor.heard.append)
+        reactor.hear()
     store.close({})
     assert caplog.text.count("unable to write") == 1
 
@@ -269,8 +269,8 @@ def test_kill_9_loses_no_answered_change_and_damages_nothing(tmp_path, rounds):
         assert loaded.log[0].time == loaded.documents["number"]
 
 
-def test_at_the_very_first_start_the_folder_is_made(tmp_path, desk):
-    store = Store(str(tmp_path / "printer_data" / "upkeep" / "upkeep.sqlite"), desk)
+def test_at_the_very_first_start_the_folder_is_made(tmp_path, reactor):
+    store = Store(str(tmp_path / "printer_data" / "upkeep" / "upkeep.sqlite"), reactor)
 
     assert store.load().refusal == ""
     store.start()
