@@ -42,7 +42,7 @@ _logger = logging.getLogger(__name__)
 Answered = tuple[bytes, Buffer | None, bool]
 
 
-class Desk(Protocol):
+class RequestHandler(Protocol):
     """Who answers requests. Called on the loop's thread, so nothing here may wait."""
 
     def at_once(self, kind: bytes, target: bytes, payload: bytes) -> Answered | None:
@@ -101,14 +101,14 @@ class Server:
     def __init__(
         self,
         loop: Loop,
-        desk: Desk,
+        handler: RequestHandler,
         host: str,
         port: int | None = None,
         avoid: Iterable[int] = (),
         domain: str = "",
     ) -> None:
         self._loop = loop
-        self._desk = desk
+        self._handler = handler
         self._open: set[Ticket] = set()
         self._outbox: deque[tuple[Ticket, bytes, Buffer | None]] = deque()
         self._backlogs: dict[bytes, Backlog] = {}  # by routing frame
@@ -161,10 +161,10 @@ class Server:
                 frame.bytes for frame in frames
             ]
             if version == VERSION and not flags:
-                answer = self._desk.at_once(kind, target, payload)
+                answer = self._handler.at_once(kind, target, payload)
                 if answer is not None:
                     self._answer_at_once(routing, ident, target, *answer)
-                    self._desk.answered()
+                    self._handler.answered()
                     return
         self._take_slowly(frames)
 
@@ -212,7 +212,7 @@ class Server:
             self._send(ticket.frames(ACK, b"", None))
         self._open.add(ticket)
         try:
-            self._desk.handle(ticket)
+            self._handler.handle(ticket)
         except (KeyError, ValueError, TypeError) as error:
             # The client's mistake; a flood of these costs no tracebacks.
             ticket.reply(error_payload(error, debug=False))

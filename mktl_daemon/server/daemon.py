@@ -25,7 +25,7 @@ from .announcing import AGAIN
 from .daemon_items import DaemonItems
 from .neighbours import neighbours, refuse_taken_keys
 from .ports import Ports, advertised_name, network_options, twin
-from .requests import TOO_MANY, Desk
+from .requests import TOO_MANY, RequestDispatcher
 from .saver import Saver
 from .shelf import Shelf
 from .values import Values
@@ -69,7 +69,7 @@ class Daemon(DaemonItems):
         self._lock = threading.RLock()
         self._workers = Pool("mktl-worker", _WORKERS)
         self._jobs = Pool("mktl-daemon", _OWN_WORKERS)
-        self._desk = Desk(self, self._workers, self._jobs)
+        self._dispatcher = RequestDispatcher(self, self._workers, self._jobs)
         self._loop = loop.shared()
         self._listeners: list[discovery.Listener] = []
         self._ports: Ports | None = None
@@ -192,7 +192,12 @@ class Daemon(DaemonItems):
         host, allowed = network_options(self.options)
         who = self.catalog.store, self.alias, self.uuid
         ports = self._ports = Ports(
-            self._loop, self._desk, who, host, allowed, advertised_name(self.options)
+            self._loop,
+            self._dispatcher,
+            who,
+            host,
+            allowed,
+            advertised_name(self.options),
         )
         self.rep, self.pub = ports.rep, ports.pub
         self.hostname = ports.hostname
@@ -221,7 +226,7 @@ class Daemon(DaemonItems):
         refuse_taken_keys(self.catalog.authoritative_items, self._neighbours)
         self._values.restore(self.store, list(self.catalog.authoritative_items))
         self.setup_final()
-        self._desk.open()
+        self._dispatcher.open()
         self._listen()
         before = self._hash()
         failures = self._announcer.announce()

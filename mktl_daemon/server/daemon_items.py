@@ -12,7 +12,7 @@ from mktl_daemon.item import Item
 from mktl_daemon.store import Store
 
 from .announcer import Announcer
-from .requests import Desk, Handler
+from .requests import Handler, RequestDispatcher
 from .shelf import Shelf
 from .values import Values
 
@@ -25,7 +25,7 @@ class DaemonItems:
     catalog: Configuration
     store: Store
     _announcer: Announcer
-    _desk: Desk
+    _dispatcher: RequestDispatcher
     _shelf: Shelf
     _values: Values
     _lock: threading.RLock
@@ -91,7 +91,7 @@ class DaemonItems:
             self.catalog.drop(names)
             for name in names:
                 self._shelf.unmake(name)
-            self._desk.forget(f"{self.store.name}.{name}" for name in names)
+            self._dispatcher.forget(f"{self.store.name}.{name}" for name in names)
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
@@ -142,7 +142,7 @@ class DaemonItems:
         if kind not in ("get", "set"):
             raise ValueError(f"a request is 'get' or 'set', not {request!r}")
         target = self._own(key).full_key
-        self._desk.add_handler(kind.upper().encode(), target, method)
+        self._dispatcher.add_handler(kind.upper().encode(), target, method)
 
     def add_handlers(self, handlers: Iterable[tuple[str, str, Handler]]) -> None:
         for key, kind, method in handlers:

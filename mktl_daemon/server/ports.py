@@ -29,7 +29,7 @@ class Ports:
     def __init__(
         self,
         loop: Loop,
-        desk: router.Desk,
+        handler: router.RequestHandler,
         daemon: tuple[str, str, str],
         host: str,
         allowed: Iterable[str],
@@ -51,7 +51,8 @@ class Ports:
         avoid |= {self.pub.port}
         try:
             self.rep = _open(
-                lambda port: router.Server(loop, desk, host, port, avoid, domain), rep
+                lambda port: router.Server(loop, handler, host, port, avoid, domain),
+                rep,
             )
         except BaseException:
             self.pub.close()

@@ -53,7 +53,7 @@ class Incoming:
 
 
 class Provider(Protocol):
-    """What a desk asks of its daemon."""
+    """What a dispatcher needs of its daemon."""
 
     alias: str
     uuid: str
@@ -72,7 +72,7 @@ class Provider(Protocol):
         """Answer with the payload that a thread of the daemon's own makes."""
 
 
-class Desk:
+class RequestDispatcher:
     """Answers the requests of a daemon; on the loop's thread, so nothing waits."""
 
     def __init__(self, daemon: Provider, workers: Pool, own: Pool) -> None:

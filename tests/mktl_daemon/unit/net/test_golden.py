@@ -88,7 +88,7 @@ def test_a_value_is_these_frames(message, frames, target):
 
 
 class AtOnce:
-    """A desk that has one answer, which needs no thinking about."""
+    """A handler that has one answer, which needs no thinking about."""
 
     def __init__(self, told):
         self._told = told

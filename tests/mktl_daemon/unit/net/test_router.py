@@ -14,7 +14,7 @@ DEADLINE = 20.0
 LIMIT = 8_000_000
 
 
-class Desk:
+class RequestHandler:
     """Answers with a megabyte that is another one each time, or with the same one."""
 
     def __init__(self, way):
@@ -50,7 +50,7 @@ def serve(monkeypatch):
     made = []
 
     def start(way):
-        server = router.Server(loop.shared(), Desk(way), "127.0.0.1")
+        server = router.Server(loop.shared(), RequestHandler(way), "127.0.0.1")
         server.start()
         made.append(server)
         return server
@@ -96,7 +96,7 @@ def test_large_answers_wait_up_to_a_limit_for_who_does_not_read(
     deaf, other = connect(server), connect(server)
     for _ in range(200):
         ask(deaf, "pie.large")
-    until(lambda: server._desk.asked == 200, "all are looked at")
+    until(lambda: server._handler.asked == 200, "all are looked at")
     ask(other, "pie.large")
     assert len(b"".join(reply(other))) > 1_000_000
     assert all(each.waiting <= LIMIT for each in server._backlogs.values())
@@ -118,7 +118,7 @@ def test_the_same_large_value_again_and_again_is_there_once(serve, connect):
     peer = connect(server)
     for _ in range(300):
         ask(peer, "pie.same")
-    assert {reply(peer)[5] for _ in range(300)} == {server._desk.same}
+    assert {reply(peer)[5] for _ in range(300)} == {server._handler.same}
 
 
 def test_tens_of_thousands_of_small_answers_wait_and_none_is_lost(serve, connect):
