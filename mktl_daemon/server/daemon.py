@@ -23,11 +23,11 @@ from mktl_daemon.net.workers import Job, Pool
 from .announcer import Announcer, Whereabouts
 from .announcing import AGAIN
 from .daemon_items import DaemonItems
+from .item_factory import ItemFactory
 from .neighbours import neighbours, refuse_taken_keys
 from .ports import Ports, advertised_name, network_options, twin
 from .requests import TOO_MANY, RequestDispatcher
 from .saver import Saver
-from .shelf import Shelf
 from .values import Values
 
 _logger = logging.getLogger(__name__)
@@ -155,7 +155,7 @@ class Daemon(DaemonItems):
             listener.close()
         has_store = hasattr(self, "store")
         if has_store:
-            self._shelf.close()
+            self._factory.close()
         self._workers.close()
         self._jobs.close()
         if self._ports is not None:
@@ -214,7 +214,7 @@ class Daemon(DaemonItems):
         block["provenance"] = [{"stratum": 0, **place}]
         self.store = find.own(self.catalog.store)
         self.store.daemon = self
-        self._shelf = Shelf(self.catalog, self.store)
+        self._factory = ItemFactory(self.catalog, self.store)
         self._announcer = Announcer(
             self.catalog, self.where, self.pub, self._loop,
             self._soon, self.announced, self.instance,
@@ -222,7 +222,7 @@ class Daemon(DaemonItems):
         )  # fmt: skip
         self.rep.start()
         self.setup()
-        self._shelf.add_missing(self.alias, self.uuid)
+        self._factory.add_missing(self.alias, self.uuid)
         refuse_taken_keys(self.catalog.authoritative_items, self._neighbours)
         self._values.restore(self.store, list(self.catalog.authoritative_items))
         self.setup_final()

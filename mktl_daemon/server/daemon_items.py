@@ -12,8 +12,8 @@ from mktl_daemon.item import Item
 from mktl_daemon.store import Store
 
 from .announcer import Announcer
+from .item_factory import ItemFactory
 from .requests import Handler, RequestDispatcher
-from .shelf import Shelf
 from .values import Values
 
 Row = tuple[str, Any, float | None]
@@ -26,7 +26,7 @@ class DaemonItems:
     store: Store
     _announcer: Announcer
     _dispatcher: RequestDispatcher
-    _shelf: Shelf
+    _factory: ItemFactory
     _values: Values
     _lock: threading.RLock
     _depth: int
@@ -49,7 +49,7 @@ class DaemonItems:
                     raise KeyError(f"nothing describes the item {key!r}")
                 self.catalog.add({name: kwargs.pop("description")})
             try:
-                item = self._shelf.make(item_class, name, *args, **kwargs)
+                item = self._factory.make(item_class, name, *args, **kwargs)
             except BaseException:
                 if is_new:
                     self.catalog.drop([name])
@@ -70,7 +70,7 @@ class DaemonItems:
             keys = self.catalog.add(descriptions)
             try:
                 for key in keys:
-                    self._shelf.make(item_class, key)
+                    self._factory.make(item_class, key)
             except BaseException:
                 self.remove_items(keys)
                 raise
@@ -90,7 +90,7 @@ class DaemonItems:
         with self.changing():
             self.catalog.drop(names)
             for name in names:
-                self._shelf.unmake(name)
+                self._factory.unmake(name)
             self._dispatcher.forget(f"{self.store.name}.{name}" for name in names)
 
     @contextlib.contextmanager

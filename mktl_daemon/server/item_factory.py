@@ -11,7 +11,7 @@ from mktl_daemon.store import Store
 from . import builtins
 
 
-class Shelf:
+class ItemFactory:
     """Makes the items of one daemon in its store."""
 
     def __init__(self, catalog: Configuration, store: Store) -> None:
