@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Callable, Mapping
 from ..contract import Ahead, Job
 from ..guard import guarded, unharmed
 from ..paths import shown
-from . import passing, sentences
+from . import due_in_print, sentences
 from .reading import Reader, Reading
 from .slicers import Prediction
 
@@ -56,9 +56,9 @@ class Outlook:
     def is_wanted(self) -> bool:
         return any(each.at_print_start.ahead != "off" for each in self.tasks.values())
 
-    def passings(
+    def due_in_print(
         self, prediction: Prediction, rest: Callable[[], None], every: bool = False
-    ) -> list[passing.Passing]:
+    ) -> list[due_in_print.DueInPrint]:
         """Return tasks that a print makes due: *every* one, or those that look ahead.
 
         *rest* is called between some tasks, and may let others have their turns.
@@ -66,7 +66,7 @@ class Outlook:
         made = []
         tasks = [task for task in self.tasks if every or self.action(task) != "off"]
         for first in range(0, len(tasks), TOGETHER):
-            made += passing.passings(
+            made += due_in_print.due_in_print(
                 self.book,
                 tasks[first : first + TOGETHER],
                 prediction,
@@ -79,8 +79,8 @@ class Outlook:
     def action(self, task: str) -> str:
         return self.tasks[task].at_print_start.ahead
 
-    def sentence(self, each: passing.Passing, prediction: Prediction) -> str:
-        return sentences.passes(self.tasks[each.task].label, each, prediction)
+    def sentence(self, each: due_in_print.DueInPrint, prediction: Prediction) -> str:
+        return sentences.makes_due(self.tasks[each.task].label, each, prediction)
 
     def due(self) -> set[str]:
         """The tasks that look ahead and were due when they were last examined."""
@@ -185,7 +185,7 @@ class Course:
             return  # it has ended meanwhile
         prediction = reading.prediction
         self._prediction = prediction
-        made = self.outlook.passings(prediction, self.rest) if prediction else []
+        made = self.outlook.due_in_print(prediction, self.rest) if prediction else []
         if self.job is not job:
             return
         records = self.outlook.book.records
@@ -197,7 +197,7 @@ class Course:
         )
         self._changed()
 
-    def _ahead(self, each: passing.Passing, prediction: Prediction) -> Ahead:
+    def _ahead(self, each: due_in_print.DueInPrint, prediction: Prediction) -> Ahead:
         hours = prediction.hours
         after = None if hours is None else round(each.share * hours, 2)
         at = None if after is None else int(self._wall() + after * HOUR)
@@ -223,7 +223,7 @@ class Course:
 
     def _tell(self, prediction: Prediction) -> None:
         self.has_told = True
-        for each in self.outlook.passings(prediction, self.rest):
+        for each in self.outlook.due_in_print(prediction, self.rest):
             text = self.outlook.sentence(each, prediction)
             self._say(sentences.reminder(text))
 

@@ -6,7 +6,7 @@ from typing import Sequence
 
 from .. import wording
 from ..language import tr
-from .passing import Passing
+from .due_in_print import DueInPrint
 from .slicers import Prediction
 
 MINUTE = 1.0 / 60.0  # hours
@@ -28,22 +28,22 @@ def size(prediction: Prediction) -> str:
     return ", ".join(parts)
 
 
-def passes(label: str, passing: Passing, prediction: Prediction) -> str:
-    """This print (14 h, 120 m) passes "Grease the rails" after 9 h."""
+def makes_due(label: str, due: DueInPrint, prediction: Prediction) -> str:
+    """This print (14 h, 120 m) makes "Grease the rails" due after 9 h."""
     if prediction.hours is not None:
-        after = hours(passing.share * prediction.hours)
+        after = hours(due.share * prediction.hours)
     else:
-        after = wording.quantity(_rounded(passing.remaining), passing.unit)
+        after = wording.quantity(_rounded(due.remaining), due.unit)
     print_size = size(prediction)
-    if passing.about:
+    if due.about:
         return tr(
-            'This print ({size}) passes "{label}" after about {after}.',
+            'This print ({size}) makes "{label}" due after about {after}.',
             size=print_size,
             label=label,
             after=after,
         )
     return tr(
-        'This print ({size}) passes "{label}" after {after}.',
+        'This print ({size}) makes "{label}" due after {after}.',
         size=print_size,
         label=label,
         after=after,

@@ -84,7 +84,7 @@ class Gate:
             return {}
         name = self._name(gcmd)
         ahead: dict[str, list[str]] = {}
-        for each in outlook.passings(prediction, running.course.rest):
+        for each in outlook.due_in_print(prediction, running.course.rest):
             action = outlook.action(each.task)
             if name in (None, each.task) and not (action == "warn" and course.has_told):
                 sentence = outlook.sentence(each, prediction)
@@ -104,7 +104,7 @@ class Gate:
             name = self._name(gcmd)
             made = [
                 outlook.sentence(each, prediction)
-                for each in outlook.passings(
+                for each in outlook.due_in_print(
                     prediction, running.course.rest, every=True
                 )
                 if name in (None, each.task)

@@ -30,7 +30,7 @@ G4 P15000
 ; filament used [mm] = 120000.00
 ; estimated printing time (normal mode) = 14h 0m 0s
 """
-PASSES = 'This print (14 h, 120 m) passes "Grease the rails" after 9 h.'
+MAKES_DUE = 'This print (14 h, 120 m) makes "Grease the rails" due after 9 h.'
 
 
 def heard(printer, text):
@@ -45,17 +45,17 @@ def test_a_file_tells_what_it_will_make_due_and_what_it_made(make_printer):
     printer.gcode("ADJUST_MAINTENANCE NAME=rails USED=191")
     (printer.folder / "gcodes" / "part.gcode").write_text(FILE)
 
-    assert PASSES in printer.console("MAINTENANCE_CHECK FILE=part.gcode")
+    assert MAKES_DUE in printer.console("MAINTENANCE_CHECK FILE=part.gcode")
     assert printer.status("print_stats")["state"] == "standby"
     assert "There is no file" in printer.console("MAINTENANCE_CHECK FILE=no.gcode")
 
     printer.print_file(FILE)
-    until(lambda: heard(printer, f"Maintenance: {PASSES}"), "the print's start")
+    until(lambda: heard(printer, f"Maintenance: {MAKES_DUE}"), "the print's start")
 
     printer.finish_printing()
     made = "This print made maintenance due: Grease the rails."
     until(lambda: heard(printer, made), "what the print made due")
-    assert heard(printer, f"Maintenance: {PASSES}") == 1
+    assert heard(printer, f"Maintenance: {MAKES_DUE}") == 1
     assert printer.state()[0] == "ready"
 
 

@@ -7,7 +7,7 @@ import pytest
 from klippy_extra.ledger.ledger import Ledger
 from klippy_extra.ledger.records import SHELF, Counter, Limit, Plan
 from klippy_extra.outlook import policy, sentences
-from klippy_extra.outlook.passing import Passing, is_due, passings
+from klippy_extra.outlook.due_in_print import DueInPrint, due_in_print, is_due
 from klippy_extra.outlook.policy import Policy
 from klippy_extra.outlook.slicers import Prediction
 
@@ -25,16 +25,16 @@ def book(*limits, match="any", **used):
 
 
 def foreseen(made, prediction=LONG, meters=None, weight=lambda counter: 1.0):
-    return passings(made, made.plans, prediction, meters or {}, weight)
+    return due_in_print(made, made.plans, prediction, meters or {}, weight)
 
 
 def test_a_task_is_passed_after_its_share_of_the_hours():
     """191 h of 200 h are used: of 14 h the ninth passes it."""
     [each] = foreseen(book(HOURS, print_time=191.0))
-    assert each == Passing("rods", "print_time", pytest.approx(9 / 14), 9.0, "h")
+    assert each == DueInPrint("rods", "print_time", pytest.approx(9 / 14), 9.0, "h")
     assert (
-        sentences.passes("Grease the rails", each, LONG)
-        == 'This print (14 h, 120 m) passes "Grease the rails" after 9 h.'
+        sentences.makes_due("Grease the rails", each, LONG)
+        == 'This print (14 h, 120 m) makes "Grease the rails" due after 9 h.'
     )
 
 
@@ -69,8 +69,8 @@ def test_a_length_alone_says_after_which_length():
     short = Prediction(None, (120.0,))
     [each] = foreseen(book(HOURS, METRES, print_time=199.0, filament=960.0), short)
     assert (
-        sentences.passes("Nozzle", each, short)
-        == 'This print (120 m) passes "Nozzle" after 40 m.'
+        sentences.makes_due("Nozzle", each, short)
+        == 'This print (120 m) makes "Nozzle" due after 40 m.'
     )
 
 
@@ -130,7 +130,9 @@ def test_travel_is_taken_from_what_the_last_prints_needed():
     [each] = foreseen(made)
     assert each.about
     assert each.share == 0.5
-    assert 'passes "Rods" after about 7 h.' in sentences.passes("Rods", each, LONG)
+    assert 'makes "Rods" due after about 7 h.' in sentences.makes_due(
+        "Rods", each, LONG
+    )
 
 
 def test_a_few_hours_are_no_proportion():

@@ -18,7 +18,7 @@ _TOOL = re.compile(r"(?:tool |T)(\d+)\Z")
 LEAST_KNOWN = 20.0  # hours of printing that a proportion is taken from
 
 
-class Passing(NamedTuple):
+class DueInPrint(NamedTuple):
     """A task that comes due in a print, and after which share of it."""
 
     task: str
@@ -48,13 +48,13 @@ def amounts(prediction: Prediction, meters: Mapping[int, str]) -> dict[str, floa
     return added
 
 
-def passings(
+def due_in_print(
     book: Ledger,
     tasks: Iterable[str],
     prediction: Prediction,
     meters: Mapping[int, str],
     weight: Callable[[Counter], float | None],
-) -> list[Passing]:
+) -> list[DueInPrint]:
     """Those of *tasks* that are not due and will be.
 
     *weight* is what a meter's amount is worth to a counter; None: nobody can say.
@@ -76,7 +76,7 @@ def passings(
         by_hour = _by_hour(rates, counter)
         return None if by_hour is None else (by_hour * prediction.hours, True)
 
-    passed = (_passing(book, task, expected) for task in tasks)
+    passed = (_due_in_print(book, task, expected) for task in tasks)
     hours = prediction.hours or 0.0
     return [each for each in passed if each and not _is_snoozed(book, each, hours)]
 
@@ -112,17 +112,17 @@ def is_due(book: Ledger, task: str) -> bool:
     return record.counts and (any(over) if plan.match == "any" else all(over))
 
 
-def _passing(
+def _due_in_print(
     book: Ledger,
     task: str,
     expected: Callable[[Counter], tuple[float, bool] | None],
-) -> Passing | None:
+) -> DueInPrint | None:
     plan, record = book.plans[task], book.records[task]
     if not record.counts or is_due(book, task):
         return None
     used = book.used(task)
 
-    def of(limit: Limit) -> Passing | None:
+    def of(limit: Limit) -> DueInPrint | None:
         remaining = threshold(record, limit) - used[limit.name]
         known = expected(limit.counter)
         if remaining <= 0.0:
@@ -131,16 +131,16 @@ def _passing(
             return None
         else:
             share, about = remaining / known[0], known[1]
-        return Passing(task, limit.name, share, remaining, limit.unit, about)
+        return DueInPrint(task, limit.name, share, remaining, limit.unit, about)
 
     passed = [each for each in map(of, plan.limits) if each is not None]
     if not passed or (plan.match == "all" and len(passed) < len(plan.limits)):
         return None
     decide = min if plan.match == "any" else max
-    return decide(passed, key=lambda passing: passing.share)
+    return decide(passed, key=lambda due: due.share)
 
 
-def _is_snoozed(book: Ledger, passing: Passing, hours: float) -> bool:
+def _is_snoozed(book: Ledger, due: DueInPrint, hours: float) -> bool:
     """Whether its owner wants to hear nothing of it yet when it comes due."""
-    until = book.records[passing.task].snoozed_to
-    return until is not None and until > book.calendar + passing.share * hours
+    until = book.records[due.task].snoozed_to
+    return until is not None and until > book.calendar + due.share * hours
