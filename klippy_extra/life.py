@@ -13,7 +13,7 @@ from .language import mark, tr
 from .meters import families
 from .mqtt import connection
 from .mqtt.publisher import Sight
-from .outlook.course import Course, Outlook
+from .outlook.print_follower import Outlook, PrintFollower
 from .outlook.reading import Reader
 from .upkeep.commands import Commands
 from .upkeep.problems import BROKER, NAME
@@ -76,12 +76,12 @@ class Life:
         )
         guarded(self.history.read_files, "the files of KlipperMaintenance")()
         self.connection: connection.Connection | None = None
-        self.course = self._make_course()
+        self.follower = self._make_follower()
         self._rounds = Rounds(
             self.upkeep, self.commands, reminders, self._reactor.monotonic()
         )
 
-    def _make_course(self) -> Course:
+    def _make_follower(self) -> PrintFollower:
         upkeep, printer = self.upkeep, self._printer
         extruders = klipper.extruders(printer)
         named = families.each("filament", extruders).values()
@@ -92,7 +92,7 @@ class Life:
             upkeep.counting.worth,
             meters if len(meters) > 1 else {},
         )
-        course = Course(
+        follower = PrintFollower(
             printer,
             outlook,
             Reader(self._entries.post),
@@ -100,8 +100,8 @@ class Life:
             self._reminders.say,
             upkeep.sum_up,
         )
-        upkeep.board.job = lambda: course.job
-        return course
+        upkeep.board.job = lambda: follower.job
+        return follower
 
     def start(self) -> None:
         """Start the threads and the timers."""
@@ -118,7 +118,7 @@ class Life:
         self._reactor.register_timer(count, now + COUNT_EVERY)
         self._reactor.register_timer(turn, now + COUNT_EVERY + EVERY / 2)
         self._reminders.start(self.upkeep.board.state)
-        self.course.start()
+        self.follower.start()
 
     def _begin(self, save: Callable[[dict[str, Any]], None]) -> None:
         """Save, publish and import, which need the earlier documents."""
@@ -200,7 +200,7 @@ class Life:
         guarded(self.upkeep.flush, "the last counting")()
         documents = guarded(self._everything, "the last save", dict)()
         guarded(self.history.close, "leaving Moonraker")()
-        guarded(self.course.close, "the file that is read")()
+        guarded(self.follower.close, "the file that is read")()
         guarded(self._reminders.leave, "the open dialog")()
         if self.connection is not None:
             silent = self.connection.publisher.silent
@@ -221,7 +221,7 @@ class Life:
             "tasks": list(self.upkeep.tasks),
             "connected": self.connection is not None and self.connection.link.connected,
         }
-        job = self.course.job
+        job = self.follower.job
         if job is not None:
             ahead = [each.label for each in job.ahead]
             due, ended = list(job.due), job.ended

@@ -158,7 +158,7 @@ class Manager:
             self._wall,
         )
         self.life = life
-        self.registry.running = Running(life.upkeep, life.commands, life.course)
+        self.registry.running = Running(life.upkeep, life.commands, life.follower)
         life.start()
         for text in [*self._notes, *life.warnings()]:
             self.reminders.say(text)

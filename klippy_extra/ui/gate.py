@@ -70,26 +70,28 @@ class Gate:
 
     def _ahead(self, gcmd: GcodeCommand, running: Running) -> dict[str, list[str]]:
         """Return sentences about tasks that this print will make due, by the action."""
-        course, outlook = running.course, running.course.outlook
+        follower, outlook = running.follower, running.follower.outlook
         card = self._printer.lookup_object("virtual_sdcard", None)
-        path = course.file()
+        path = follower.file()
         if not outlook.is_wanted or path is None or not card.is_active():
             return {}
         reading = self._read(running, path)
         prediction = reading.prediction
         if not prediction:
-            if not course.has_told:
+            if not follower.has_told:
                 gcmd.respond_info(_nothing(reading, path))
-            course.has_told = True
+            follower.has_told = True
             return {}
         name = self._name(gcmd)
         ahead: dict[str, list[str]] = {}
-        for each in outlook.due_in_print(prediction, running.course.rest):
+        for each in outlook.due_in_print(prediction, running.follower.rest):
             action = outlook.action(each.task)
-            if name in (None, each.task) and not (action == "warn" and course.has_told):
+            if name in (None, each.task) and not (
+                action == "warn" and follower.has_told
+            ):
                 sentence = outlook.sentence(each, prediction)
                 ahead.setdefault(action, []).append(sentence)
-        course.has_told = course.has_told or name is None
+        follower.has_told = follower.has_told or name is None
         return ahead
 
     def _foretell(self, gcmd: GcodeCommand, running: Running, file: str) -> None:
@@ -97,7 +99,7 @@ class Gate:
         path = self._path(gcmd, file)
         reading = self._read(running, path)
         lines = [text for texts in self._due(gcmd, running).values() for text in texts]
-        prediction, outlook = reading.prediction, running.course.outlook
+        prediction, outlook = reading.prediction, running.follower.outlook
         if not prediction:
             lines.append(_nothing(reading, path))
         else:
@@ -105,7 +107,7 @@ class Gate:
             made = [
                 outlook.sentence(each, prediction)
                 for each in outlook.due_in_print(
-                    prediction, running.course.rest, every=True
+                    prediction, running.follower.rest, every=True
                 )
                 if name in (None, each.task)
             ]
@@ -131,7 +133,7 @@ class Gate:
     def _read(self, running: Running, path: Path) -> Reading:
         """Read in a thread; the reactor goes on, and other G-code waits."""
         read = self._reactor.completion()
-        running.course.read(path, read.complete)
+        running.follower.read(path, read.complete)
         until = self._reactor.monotonic() + PATIENCE
         late = Reading(
             problem=tr("'{file}' is still being read.", file=shown(path.name))

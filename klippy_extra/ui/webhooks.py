@@ -66,7 +66,7 @@ class Web:
             if tasks and not len(tasks) % A_TURN:
                 self._pause(request)
             tasks.append(json.loads(running.upkeep.board.state(slug).encode()))
-        job = running.course.job
+        job = running.follower.job
         request.send(
             {
                 "tasks": tasks,

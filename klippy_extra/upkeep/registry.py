@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .. import contract
 
 if TYPE_CHECKING:
-    from ..outlook.course import Course
+    from ..outlook.print_follower import PrintFollower
     from ..task import Task
     from .commands import Commands
     from .problems import Problems
@@ -19,7 +19,7 @@ class Running(NamedTuple):
 
     upkeep: Upkeep
     commands: Commands
-    course: Course
+    follower: PrintFollower
 
 
 class TaskRegistry:

@@ -134,5 +134,5 @@ def test_a_printer_without_parts_has_no_word_of_them(bench):
     assert [name for name in commands if name.endswith("_PART")] == []
     assert "PART_STATUS" not in commands
     assert life.upkeep.tools is None  # nobody looks which tool is at work
-    assert life.course.job is None
-    assert not life.course.outlook.is_wanted  # no timer, and no file is read
+    assert life.follower.job is None
+    assert not life.follower.outlook.is_wanted  # no timer, and no file is read

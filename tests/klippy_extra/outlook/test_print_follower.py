@@ -25,7 +25,7 @@ gcode:
     {{action_respond_info('off we go')}}
 """
 FILE = ";TIME:50400\n;Filament used: 120m\nPRINT_START\n" + 60 * "G4 P1000\n"
-PASSES = 'This print (14 h, 120 m) passes "Grease the rails" after 9 h.'
+MAKES_DUE = 'This print (14 h, 120 m) makes "Grease the rails" due after 9 h.'
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def begin(printer):
 
 
 def job(printer):
-    return printer.life.course.job
+    return printer.life.follower.job
 
 
 def run(printer):
@@ -70,7 +70,7 @@ def run(printer):
 
 def test_check_tells_of_a_file_and_prints_nothing(ahead):
     printer = ahead(policy="ahead=off")
-    assert printer.say("MAINTENANCE_CHECK FILE=job.gcode") == f"// {PASSES}"
+    assert printer.say("MAINTENANCE_CHECK FILE=job.gcode") == f"// {MAKES_DUE}"
     assert printer.status("print_stats")["state"] == "standby"
 
 
@@ -108,14 +108,14 @@ def test_a_print_start_warns_of_what_lies_ahead_once(ahead):
     printer = ahead()
     begin(printer)
     printer.advance(20)
-    assert count(printer, f"// Maintenance: {PASSES}") == 1
+    assert count(printer, f"// Maintenance: {MAKES_DUE}") == 1
 
 
 def test_without_check_in_the_macro_it_is_told_all_the_same(ahead):
     printer = ahead(file=FILE.replace("PRINT_START", "STARTED"))
     run(printer)
     printer.advance(10)
-    assert count(printer, f"// Maintenance: {PASSES}") == 1
+    assert count(printer, f"// Maintenance: {MAKES_DUE}") == 1
 
 
 def test_off_is_the_default_and_reads_no_file(bench, tmp_path):
@@ -136,7 +136,7 @@ def test_confirm_asks_and_says_so(ahead):
     printer.wait_for(lambda: count(printer, "comes due in this print"), "a question")
     printer.advance(5)
     assert count(printer, "prompt_begin Maintenance ahead. Print?") == 1
-    assert count(printer, PASSES) >= 1
+    assert count(printer, MAKES_DUE) >= 1
 
     printer.gcode("MAINTENANCE_CHECK ANSWER=stop", 2)
     assert printer.status("print_stats")["state"] == "cancelled"
@@ -148,7 +148,7 @@ def test_block_ends_the_start_as_cancelled(ahead):
     begin(printer)
     printer.advance(2)
     assert count(printer, "off we go") == 0
-    assert count(printer, f"maintenance comes first. {PASSES}") > 0
+    assert count(printer, f"maintenance comes first. {MAKES_DUE}") > 0
     assert printer.status("print_stats")["state"] == "cancelled"
 
 
@@ -208,7 +208,7 @@ def test_the_next_print_begins_afresh(ahead):
     run(printer)
     assert job(printer).due == ()
     assert count(printer, "made maintenance due") == 0
-    assert count(printer, f"// Maintenance: {PASSES}") == 2
+    assert count(printer, f"// Maintenance: {MAKES_DUE}") == 2
 
 
 def test_a_print_that_follows_at_once_is_another_one(ahead):

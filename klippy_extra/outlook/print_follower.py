@@ -9,6 +9,7 @@ from ..contract import Ahead, Job
 from ..guard import guarded, unharmed
 from ..paths import shown
 from . import due_in_print, sentences
+from .due_in_print import DueInPrint
 from .reading import Reader, Reading
 from .slicers import Prediction
 
@@ -58,7 +59,7 @@ class Outlook:
 
     def due_in_print(
         self, prediction: Prediction, rest: Callable[[], None], every: bool = False
-    ) -> list[due_in_print.DueInPrint]:
+    ) -> list[DueInPrint]:
         """Return tasks that a print makes due: *every* one, or those that look ahead.
 
         *rest* is called between some tasks, and may let others have their turns.
@@ -79,7 +80,7 @@ class Outlook:
     def action(self, task: str) -> str:
         return self.tasks[task].at_print_start.ahead
 
-    def sentence(self, each: due_in_print.DueInPrint, prediction: Prediction) -> str:
+    def sentence(self, each: DueInPrint, prediction: Prediction) -> str:
         return sentences.makes_due(self.tasks[each.task].label, each, prediction)
 
     def due(self) -> set[str]:
@@ -91,7 +92,7 @@ class Outlook:
         }
 
 
-class Course:
+class PrintFollower:
     """Follows the file that is printed. Reactor only.
 
     *wall* is the clock of the house; *changed* follows when `job` is another one.
@@ -197,7 +198,7 @@ class Course:
         )
         self._changed()
 
-    def _ahead(self, each: due_in_print.DueInPrint, prediction: Prediction) -> Ahead:
+    def _ahead(self, each: DueInPrint, prediction: Prediction) -> Ahead:
         hours = prediction.hours
         after = None if hours is None else round(each.share * hours, 2)
         at = None if after is None else int(self._wall() + after * HOUR)
