@@ -12,7 +12,7 @@ from .history.import_history import Past
 from .language import mark, tr
 from .meters import families
 from .mqtt import connection
-from .mqtt.publisher import Sight
+from .mqtt.publisher import PrinterView
 from .outlook.print_follower import Outlook, PrintFollower
 from .outlook.reading import Reader
 from .upkeep.commands import Commands
@@ -267,7 +267,7 @@ class Life:
         if self._copied.is_open:
             return None
         upkeep, memory = self.upkeep, self._memory
-        sight = Sight(
+        view = PrinterView(
             info=self._info,
             tasks=tuple(upkeep.tasks),
             seq=memory.next_seq,
@@ -283,7 +283,7 @@ class Life:
         )
         return connection.connect(
             self._settings,
-            sight,
+            view,
             self._info(),
             upkeep.board.states(),
             memory.documents,

@@ -16,7 +16,7 @@ PLANTS = {
     "upkeep/commands.py": ("upkeep.memory.save(", "upkeep.memroy.save("),
     "ui/gcode.py": ("running.upkeep.board", "running.upkeep.baord"),
     "ui/webhooks.py": ("running.commands.give(", "running.commands.gvie("),
-    "mqtt/publisher.py": ("self._sight.meters(", "self._sight.metres("),
+    "mqtt/publisher.py": ("self._view.meters(", "self._view.metres("),
     "meters/motion.py": ("self._mcu.estimated_print_time(", "self._mcu.print_time("),
 }
 

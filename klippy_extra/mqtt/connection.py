@@ -19,7 +19,7 @@ from ..settings import Settings, refusal
 from . import discovery
 from .components import Names
 from .intake import Intake
-from .publisher import Published, Publisher, Sight
+from .publisher import PrinterView, Published, Publisher
 
 if TYPE_CHECKING:
     from ..klipper_objects import Config
@@ -63,7 +63,7 @@ def require_paho(config: Config, settings: Settings) -> None:
 
 def connect(
     settings: Settings,
-    sight: Sight,
+    view: PrinterView,
     info: Info,
     states: Sequence[State],
     documents: Mapping[str, Any],
@@ -81,7 +81,7 @@ def connect(
     now = Published(
         base=settings.base,
         printer=settings.slug,
-        tasks=tuple(sight.tasks),
+        tasks=tuple(view.tasks),
         announced=tuple(each.topic for each in made.messages if each.payload),
         components=discovery.remembered(before.components, made.components),
         integration=settings.integration,
@@ -92,7 +92,7 @@ def connect(
         base=settings.base,
         printer=settings.slug,
         uuid=info.uuid,
-        sight=sight,
+        view=view,
         interval=settings.publish_interval,
         clear=clear,
         discovery=made.messages,
@@ -110,7 +110,7 @@ def connect(
         entries.post,
         entries.later,
         publisher.result,
-        sight.clock,
+        view.clock,
     )
     link = Link(
         settings.broker._replace(client_id=client_id),
@@ -122,7 +122,7 @@ def connect(
             lost=publisher.lost,
             receive=inbox.receive,
             trouble=entries.trouble,
-            notice=sight.say,
+            notice=view.say,
             taken_over=entries.taken_over,
         ),
     )

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         def release(self) -> None: ...
 
 
-class Sight(NamedTuple):
+class PrinterView(NamedTuple):
     """The printer, as the publisher reads it; messages come with their `seq`."""
 
     info: Callable[[], Info]
@@ -99,7 +99,7 @@ class Publisher:
         base: str,
         printer: str,
         uuid: str,
-        sight: Sight,
+        view: PrinterView,
         interval: float,
         clear: Iterable[str] = (),
         discovery: Sequence[Message] = (),
@@ -108,18 +108,18 @@ class Publisher:
         waits: bool = False,
     ) -> None:
         self._printer = printer
-        self._sight = sight
+        self._view = view
         self._interval = interval
         self.clear = sorted(clear)  # topics of an earlier name, and of lost tasks
-        self.topics = OwnTopics(base, printer, sight.tasks, birth_topic)
+        self.topics = OwnTopics(base, printer, view.tasks, birth_topic)
         self._link: Sending | None = None
         self._intake: intake.Intake | None = None
         self._queue: collections.deque[Callable[[], None]] = collections.deque()
-        self._announcements = Announcements(discovery, replaces, sight.clock, waits)
+        self._announcements = Announcements(discovery, replaces, view.clock, waits)
         self._states: dict[str, tuple[float, State]] = {}
         self._readings: Mapping[str, float] = {}
         self._summed: tuple[float, Summary | None] = (0.0, None)
-        self._namesake = Namesake(uuid, sight.clock)
+        self._namesake = Namesake(uuid, view.clock)
         self._silent = False  # the name is somebody else's
         self.live = False  # the snapshot is out
 
@@ -143,13 +143,13 @@ class Publisher:
     @property
     def handlers(self) -> intake.Handlers:
         return intake.Handlers(
-            command=self._sight.command,
+            command=self._view.command,
             seen=self._seen,
             taken=self._spare,
             availability=self._told_available,
             birth=self._announcements.born,
-            may_work=self._sight.may_work,
-            say=self._sight.say,
+            may_work=self._view.may_work,
+            say=self._view.say,
         )
 
     # The link's callbacks.
@@ -162,7 +162,7 @@ class Publisher:
             self._yield(other)
             return
         if self.silent:
-            self._sight.taken("")
+            self._view.taken("")
         self.silent = False
         self._snapshot()
 
@@ -201,9 +201,9 @@ class Publisher:
             moved = changes.moved(last.due_at, state.due_at, state.time)
             if changes.numbers(state) == changes.numbers(last) and not moved:
                 return
-            if self._sight.clock() - at < self._interval:
+            if self._view.clock() - at < self._interval:
                 return
-        self.state(state._replace(seq=self._sight.seq()))
+        self.state(state._replace(seq=self._view.seq()))
 
     def state(self, state: State) -> None:
         """Publish a state; a snapshot that is still to come has it anyway."""
@@ -211,7 +211,7 @@ class Publisher:
             self._state(state)
 
     def _state(self, state: State) -> None:
-        self._states[state.task] = (self._sight.clock(), state)
+        self._states[state.task] = (self._view.clock(), state)
         self._put("task", state.encode(), state.task)
 
     def meters(self, readings: Mapping[str, float]) -> None:
@@ -220,7 +220,7 @@ class Publisher:
             self._meters()
 
     def _meters(self) -> None:
-        meters = self._sight.meters()
+        meters = self._view.meters()
         self._readings = meters.meters
         self._put("meters", meters.encode())
 
@@ -229,19 +229,19 @@ class Publisher:
         at, last = self._summed
         if last is not None and changes.same(summary, last):
             moved = changes.moved(last.next_due_at, summary.next_due_at, summary.time)
-            if not moved or self._sight.clock() - at < self._interval:
+            if not moved or self._view.clock() - at < self._interval:
                 return
         if self.live:
             self._summary()
 
     def _summary(self) -> None:
-        summary = self._sight.summary()
-        self._summed = self._sight.clock(), summary
+        summary = self._view.summary()
+        self._summed = self._view.clock(), summary
         self._put("summary", summary.encode())
 
     def info(self) -> None:
         if self.live:
-            self._put("info", self._sight.info().encode())
+            self._put("info", self._view.info().encode())
 
     def event(self, event: Event) -> None:
         topic = self.topics.of("events")
@@ -255,11 +255,11 @@ class Publisher:
 
     def _snapshot(self) -> None:
         """The contract's order: whoever sees `online` has the values already."""
-        sight = self._sight
-        self._queue.append(lambda: self._put("info", sight.info().encode()))
+        view = self._view
+        self._queue.append(lambda: self._put("info", view.info().encode()))
         self._queue.append(self._meters)
-        for task in sight.tasks:
-            self._queue.append(lambda task=task: self._state(sight.state(task)))  # type: ignore[misc]
+        for task in view.tasks:
+            self._queue.append(lambda task=task: self._state(view.state(task)))  # type: ignore[misc]
         self._queue.append(self._summary)
         for topic in self.clear:
             if topic not in self._announcements.replaces:
@@ -326,7 +326,7 @@ class Publisher:
         self._announcements.stop()
         # Topics that only we had must not stay under the other printer's name.
         if self.live:
-            mine = set(self._sight.tasks) - set(other.tasks)
+            mine = set(self._view.tasks) - set(other.tasks)
             topics = [self.topics.of("task", task) for task in sorted(mine)]
             topics += self._announcements.topics
             if self._link is not None:
@@ -341,5 +341,5 @@ class Publisher:
             who=who,
             name=self._printer,
         )
-        self._sight.taken(text)
-        self._sight.say(text)
+        self._view.taken(text)
+        self._view.say(text)

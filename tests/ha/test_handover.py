@@ -12,7 +12,7 @@ import pytest
 from klippy_extra import contract
 from klippy_extra.mqtt import discovery
 from klippy_extra.mqtt.intake import Intake
-from klippy_extra.mqtt.publisher import Publisher, Sight
+from klippy_extra.mqtt.publisher import PrinterView, Publisher
 from tests.ha.home_assistant import until
 from tests.system.listener import Listener
 
@@ -68,7 +68,7 @@ def take_over(hears: Listener) -> None:
     """What the extra does when it is started for the first time after an update."""
     before = discovery.announce(INFO, [state(), state("belts")], "relic").components
     now = discovery.announce(INFO, [state()], "relic", before=before)
-    sight = Sight(
+    view = PrinterView(
         info=lambda: INFO,
         tasks=("rods",),
         seq=lambda: 1,
@@ -83,7 +83,7 @@ def take_over(hears: Listener) -> None:
         base="klipper_upkeep",
         printer="relic",
         uuid=UUID,
-        sight=sight,
+        view=view,
         interval=30.0,
         clear=[OLD, f"{BASE}/tasks/belts"],
         discovery=now.messages,

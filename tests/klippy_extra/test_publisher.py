@@ -10,7 +10,7 @@ from klippy_extra import contract
 from klippy_extra.contract import Command, Event, Info, Limit, Result, State, Summary
 from klippy_extra.mqtt.discovery import MIGRATE, Message
 from klippy_extra.mqtt.intake import Intake
-from klippy_extra.mqtt.publisher import Published, Publisher, Sight
+from klippy_extra.mqtt.publisher import PrinterView, Published, Publisher
 
 UUID, LOWER, HIGHER = "5" * 32, "1" * 32, "9" * 32
 BASE = "klipper_upkeep/voron"
@@ -48,7 +48,7 @@ class House:
             base="klipper_upkeep",
             printer="voron",
             uuid=UUID,
-            sight=Sight(
+            view=PrinterView(
                 info=lambda: info(UUID, tasks),
                 tasks=tasks,
                 seq=self.next,
