@@ -14,7 +14,7 @@ from ..language import tr
 from ..ledger.stamps import Move
 from ..paths import path_of, shown
 from .loaded import Loaded, Post, Then
-from .nowhere import Nowhere
+from .null_store import NullStore
 from .owner import OccupiedError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Memory:
         self._report = report
         self._say = say
         self.on_late: Callable[[dict[str, Any]], None] = lambda documents: None
-        self._store: Store | Nowhere = self._make()
+        self._store: Store | NullStore = self._make()
         self._log: collections.deque[Entry] = collections.deque(maxlen=LOGGED)
         self._fresh: collections.deque[Entry] = collections.deque(maxlen=LOGGED)
         self.documents: dict[str, Any] = {}  # as they were at start
@@ -67,7 +67,7 @@ class Memory:
         try:
             loaded = self._store.load()
         except OccupiedError as error:
-            self._store = Nowhere(
+            self._store = NullStore(
                 self._post,
                 tr(
                     "{file}: {error}. Each printer needs its own: give one of them"
@@ -87,11 +87,11 @@ class Memory:
             self._leap()
             self._refused(loaded.refusal)
 
-    def _make(self) -> Store | Nowhere:
+    def _make(self) -> Store | NullStore:
         try:
             from .store import Store  # noqa: PLC0415
         except ImportError as error:
-            return Nowhere(
+            return NullStore(
                 self._post,
                 tr(
                     "the Python that runs Klippy lacks what is needed for it ({error}):"
@@ -109,7 +109,7 @@ class Memory:
         self._seq = self._reserved = max(self._seq, int(identity.get("seq", 0)))
 
     def _new_uuid(self) -> str:
-        if isinstance(self._store, Nowhere):
+        if isinstance(self._store, NullStore):
             # It cannot be kept: so it is the same one in each life.
             return uuid.uuid5(NAMESPACE, f"{_machine()} {self._who}").hex
         return uuid.uuid4().hex
@@ -133,7 +133,7 @@ class Memory:
     def _refused(self, why: str) -> None:
         """Take a report: writing does not work, or works again."""
         text, moment = "", wording.moment(self._wall())
-        if why and isinstance(self._store, Nowhere):
+        if why and isinstance(self._store, NullStore):
             text = tr(
                 "Nothing is saved: {why}. Counts are kept in memory only, and a"
                 " restart loses what was counted since {moment}.",

@@ -10,7 +10,7 @@ from ..ledger.stamps import Move
 from .loaded import Loaded, Post, Read, Then
 
 
-class Nowhere:
+class NullStore:
     """Has the methods of `Store`, and answers with *why* nothing is saved."""
 
     def __init__(self, post: Post, why: str) -> None:
