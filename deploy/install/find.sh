@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2154,SC2034 # install.sh shares its variables
-# Part of install.sh: finds the Klippers of this machine.
-# An instance is a line: Klipper's checkout | its environment | its configuration.
+# Part of install.sh: finds each Klipper of this machine.
+# An instance is a line: Klipper's folder | its environment | its configuration.
 
 instances=''
 
@@ -11,8 +11,8 @@ add_instance() {
     instances=${instances:+$instances$NEWLINE}$1\|$2\|$3
 }
 
-# Service files are the one place that knows an environment elsewhere. Vendors' printers
-# have scripts of init in their place, which name the same three paths.
+# Only service files say where an environment is, if it is in an unusual place. The
+# printers of vendors have init scripts instead, which name the same three paths.
 find_by_services() {
     for file in "$units"/klipper*.service "$system"/etc/init.d/*klipper*; do
         case $file in
@@ -48,13 +48,13 @@ read_service() {
     fi
 }
 
-# The home folder, and where vendors keep Klipper and data.
+# Searches the home folder, and the folders where vendors put Klipper and its data.
 find_at_usual_places() {
     for folder in "$HOME" "$system/usr/share" "$system/usr/data" "$system/userdata"; do
         klipper=$folder/klipper
         [ -d "$klipper/klippy/extras" ] || continue
         case $NEWLINE$instances in
-            *"$NEWLINE$klipper|"*) continue ;; # a service has told more
+            *"$NEWLINE$klipper|"*) continue ;; # a service file says more about it
         esac
         add_with_data "$klipper" "$(environment_near "$folder")" "$folder"
     done
@@ -69,7 +69,7 @@ environment_near() {
     done
 }
 
-# add_with_data KLIPPER ENV FOLDER: an instance for each configuration at hand.
+# add_with_data KLIPPER ENV FOLDER: adds an instance for each configuration folder.
 add_with_data() {
     seen=false
     for folder in "$3" "$system/usr/data" "$system/userdata"; do
@@ -96,5 +96,5 @@ find_instances() {
         "no Klipper was found. Name it: --klipper DIR --env DIR --config DIR"
 }
 
-# Each different value of a column of the instances, by line.
+# Prints the different values of a column of the instances, one on each line.
 column() { printf '%s\n' "$instances" | cut -d '|' -f "$1" | sed '/^$/d' | sort -u; }

@@ -6,7 +6,7 @@ has_section() { grep -q "^\[update_manager $NAME\]" "$1" 2>/dev/null; }
 add_update_manager() {
     conf=$1/moonraker.conf
     if [ ! -f "$conf" ]; then
-        say "  no moonraker.conf in $1: updates are yours to do"
+        say "  there is no moonraker.conf in $1, so you have to install updates yourself"
         return 0
     fi
     if has_section "$conf"; then
@@ -14,14 +14,14 @@ add_update_manager() {
         return 0
     fi
     if [ -z "$origin" ]; then
-        say "  $conf is left alone: this folder is no git checkout to update"
+        say "  $conf is not changed: this folder is no git checkout, so Moonraker cannot update it"
         return 0
     fi
     back_up "$conf"
     {
         cat "$conf"
-        # An empty line before the section; after a last line without an end only
-        # that end, so that taking the section out can leave the line as it was.
+        # An empty line comes before the section. If the last line had no end, only that
+        # end is added, so that removing the section can restore the line as it was.
         if [ -s "$conf" ]; then echo; fi
         printf '[update_manager %s]\n' "$NAME"
         printf 'type: git_repo\npath: %s\norigin: %s\n' "$here" "$origin"
@@ -40,7 +40,8 @@ remove_update_manager() {
     conf=$1/moonraker.conf
     if ! has_section "$conf"; then return 0; fi
     back_up "$conf"
-    # From the section's name up to the next one, but for comments right above that.
+    # Removes everything from the section's name to the next section. Comments directly
+    # above the next section stay.
     awk -v name="[update_manager $NAME]" '
         { line[NR] = $0 }
         index($0, name) == 1 { first = NR }

@@ -1,11 +1,11 @@
-"""Changes the files of others for the page: standard input becomes standard output.
+"""Changes files of other programs for the page: reads standard input, writes output.
 
     page.py add section <moonraker.conf >new      [upkeep], for Moonraker's component
     page.py add sidebar <navi.json >new           an entry in Mainsail's sidebar
     page.py add menu <KlipperScreen.conf >new     an entry in KlipperScreen's menu
 
-`remove` takes the same out again. What is there already stays as it is. Pure but for
-its two streams; Python 3.7. ValueError: the file is not what it should be.
+`remove` removes the same again. Entries that exist already stay as they are. Apart from
+its two streams it is pure; needs Python 3.7. ValueError: the file has another format.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ name: Maintenance
 icon: settings
 panel: maintenance
 """
-# KlipperScreen writes below this line and takes what is above it from people.
+# KlipperScreen writes below this line; people write above it.
 MARK = "#~# --- Do not edit below this line"
 
 
@@ -42,7 +42,7 @@ def add_section(text: str) -> str:
 
 
 def remove_section(text: str) -> str:
-    """Without `[upkeep]` and its options, and the empty line that was put before it."""
+    """The text without `[upkeep]`, its options, and the empty line before it."""
     return re.sub(r"(^|\n)\n?\[upkeep\][^\n]*\n?(?:(?!\[)[^\n]*\n?)*", r"\1", text)
 
 

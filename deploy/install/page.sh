@@ -1,10 +1,10 @@
 # shellcheck shell=sh disable=SC2154,SC2034 # install.sh shares its variables
-# Part of install.sh: the page by Moonraker, and the entries that lead to it.
+# Part of install.sh: lets Moonraker serve the page, and adds entries that open it.
 
 component=$here/deploy/moonraker/upkeep.py
 panel=$here/deploy/klipperscreen/maintenance.py
 
-# The folder of a checkout beside the user's others, or of a vendor; nothing if none.
+# Prints the folder of a checkout in the home folder or at a vendor's place, if any.
 checkout_of() {
     for folder in "$system$HOME/$1" "$system/usr/data/$1" "$system/userdata/$1" \
         "$system/usr/share/$1" "$system/opt/$1"; do
@@ -22,13 +22,13 @@ choose_page() {
     $ask && [ -t 0 ] || return 0
     [ -n "$(checkout_of moonraker moonraker/components)" ] || return 0
     say
-    say 'A page in the browser can show the tasks, and due ones can ring the bell of'
-    printf 'Mainsail and Fluidd. Shall Moonraker serve it? (Y/n) '
+    say 'A page in the browser can show the tasks, and Mainsail and Fluidd can announce'
+    printf 'due tasks. Shall Moonraker serve this page? (Y/n) '
     read -r answer || answer=n
     case $answer in [nN]*) ;; *) page=true ;; esac
 }
 
-# A link of ours in a checkout of somebody else's: git does not call it a change.
+# Puts our link into the checkout of another project, and hides it from that git.
 link_into() {
     link=$1/$2
     if [ -L "$link" ] && [ "$(readlink "$link")" = "$3" ]; then
@@ -44,13 +44,13 @@ link_into() {
     fi
 }
 
-# change_file add|remove WHAT FILE TOLD: let page.py change a file, after a backup.
+# change_file add|remove WHAT FILE NAME: let page.py change a file, after a backup.
 change_file() {
     file=$3
     if [ "$1" = remove ] && [ ! -f "$file" ]; then return 0; fi
     if ! { [ ! -f "$file" ] || cat "$file"; } |
         "$any_python" "$here/deploy/install/page.py" "$1" "$2" >"$text" 2>/dev/null; then
-        say "  ! $file is left alone: it is not what it should be"
+        say "  ! $file is not changed: it does not have the expected content"
         return 0
     fi
     if [ -f "$file" ] && cmp -s "$file" "$text"; then
@@ -71,7 +71,7 @@ change_file() {
     moonraker_changed=true
 }
 
-# The page's QR codes are made by segno. Without it everything else is there.
+# The page needs segno for its QR codes. Everything else works without it.
 install_segno() {
     python=$(checkout_of moonraker-env bin)/bin/python
     if ! $pip || [ ! -x "$python" ]; then return 0; fi

@@ -1,7 +1,7 @@
-"""A panel of KlipperScreen: the tasks, with Done and Later. Moonraker has `[upkeep]`.
+"""A panel of KlipperScreen that shows the tasks, with the buttons Done and Later.
 
-`install.sh --klipperscreen` links this file into KlipperScreen's panels and puts an
-entry "Maintenance" into its menu.
+It needs `[upkeep]` in moonraker.conf. `install.sh --page` links this file into
+KlipperScreen's panels and puts an entry "Maintenance" into its menu.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COLOURS = {"due": "#ff6f61", "soon": "#e5b04b", "ok": "#67c57d"}
 
 
 class Panel(ScreenPanel):  # type: ignore[misc] # KlipperScreen has no types
-    """The tasks as rows, what is most urgent first."""
+    """Shows each task as a row, the most urgent one first."""
 
     def __init__(self, screen: Any, title: str | None) -> None:
         super().__init__(screen, title or "Maintenance")
@@ -41,7 +41,7 @@ class Panel(ScreenPanel):  # type: ignore[misc] # KlipperScreen has no types
         self._ask()
 
     def process_update(self, action: str, data: Any) -> None:
-        """Called with every notification of Moonraker."""
+        """Read the tasks again if Moonraker notifies of a change."""
         if action == "notify_upkeep_changed" and data.get("settled"):
             self._ask()
 
@@ -127,12 +127,12 @@ class Panel(ScreenPanel):  # type: ignore[misc] # KlipperScreen has no types
 
 
 def urgency(task: dict[str, Any]) -> tuple[int, float]:
-    """Due before soon before ok; then the fullest."""
+    """Sort by status, due tasks first, and then by percentage."""
     return ORDER.index(task["status"]), -float(task["percent"])
 
 
 def described(task: dict[str, Any], words: Any) -> str:
-    """A line about where the task stands."""
+    """The line below the name: what remains, or the problem."""
     if task.get("problem"):
         return str(task["problem"])
     remaining, threshold = (
@@ -148,7 +148,7 @@ def described(task: dict[str, Any], words: Any) -> str:
 
 
 def catalogue(code: str) -> Any:
-    """The texts in the language of the printer; English where there is none."""
+    """The texts in the language of the printer; a missing text is English."""
     spec = importlib.util.spec_from_file_location("upkeep_language", LANGUAGE)
     module: Any = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     spec.loader.exec_module(module)  # type: ignore[union-attr]

@@ -4,9 +4,9 @@
     # [include mainsail-tasks.cfg] in printer.cfg, RESTART, and then once:
     python3 take_over.py adjust http://localhost:7125
 
-The first step writes a section for each open entry with a reminder. The second tells
-the printer how much of each interval has passed already. Mainsail's entries stay where
-they are: delete them there once the new ones are right. Standard library, Python 3.7.
+The first step writes a section for each open entry with a reminder. The second step
+sends the printer the amount of each interval that has passed. Mainsail's entries stay:
+delete them when the new tasks are right. Needs Python 3.7 and its standard library.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Json = Dict[str, Any]
 
 
 class Part(NamedTuple):
-    """A reminder of Mainsail's and the meter that counts the same."""
+    """A kind of reminder in Mainsail, and the meter that counts the same."""
 
     reminder: str
     trigger: str
@@ -42,7 +42,7 @@ PARTS = (
 
 
 def wanted(entries: Mapping[str, Json]) -> list[Json]:
-    """The entries that are open and remind of something, by their names."""
+    """The open entries with a reminder, sorted by their names."""
     kept = [each for each in entries.values() if _limits(each)]
     return sorted(kept, key=lambda each: str(each.get("name", "")).lower())
 
@@ -61,7 +61,7 @@ def _limits(entry: Json) -> list[Any]:
 
 
 def names_of(entries: list[Json]) -> list[str]:
-    """A section's name for each entry: its label in small letters, no two alike."""
+    """A different section name for each entry: its label in small letters."""
     names: list[str] = []
     for entry in entries:
         plain = re.sub(r"[^a-z0-9]+", "_", str(entry.get("name", "")).lower())
@@ -90,7 +90,7 @@ def sections(entries: Mapping[str, Json]) -> str:
 
 
 def _line(text: Any) -> str:
-    """One line that a configuration file takes as it is: no comment begins in it."""
+    """The text as one line for a configuration file, without comment signs."""
     plain = re.sub(r"<[^>]+>", " ", str(text or ""))
     return " ".join(plain.replace("#", " ").replace(";", ",").split())
 
@@ -98,7 +98,7 @@ def _line(text: Any) -> str:
 def adjustments(
     entries: Mapping[str, Json], totals: Mapping[str, float], now: float
 ) -> dict[str, dict[str, float]]:
-    """By section: what of each limit was used already, in its meter's unit.
+    """By section: how much of each limit was used, in the meter's unit.
 
     *totals* are Moonraker's, in seconds and millimetres; *now* is in UNIX seconds.
     """
@@ -120,11 +120,11 @@ def adjustments(
 
 
 def ask(url: str, path: str, body: Json | None = None) -> Any:
-    """The result of a request to Moonraker. SystemExit tells what went wrong."""
+    """The result of a request to Moonraker. SystemExit: it failed, with the reason."""
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"}
     if not url.startswith(("http://", "https://")):
-        sys.exit(f"{url} is no address: it begins with http:// or https://")
+        sys.exit(f"{url} is no address: an address begins with http:// or https://")
     address = url.rstrip("/") + path
     request = urllib.request.Request(address, data, headers)  # noqa: S310 - checked
     try:
@@ -134,7 +134,7 @@ def ask(url: str, path: str, body: Json | None = None) -> Any:
         text = error.read().decode("utf-8", "replace")[:300]
         sys.exit(f"Moonraker refused {path}: {text}")
     except (OSError, ValueError) as error:
-        sys.exit(f"Moonraker at {url} cannot be asked: {error}")
+        sys.exit(f"Moonraker at {url} cannot be reached: {error}")
 
 
 def main(arguments: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""Klipper Upkeep in Moonraker: it serves the maintenance page and rings the bell.
+"""Klipper Upkeep in Moonraker: serves the maintenance page and announces due tasks.
 
 `install.sh` links this file into Moonraker's components, and `[upkeep]` in
 moonraker.conf loads it. The printer has the counts and carries the commands out; what
@@ -21,18 +21,18 @@ from ..common import APITransport, RequestType, WebRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "mqtt_bridge" / "web" / "page"
-LANGUAGE = ROOT / "klippy_extra" / "language.py"  # it stands alone
+LANGUAGE = ROOT / "klippy_extra" / "language.py"  # a file that imports nothing of ours
 WHERE = "/server/upkeep"
-# Only files of the page: everything else below WHERE is an endpoint.
+# The names of the page's files; everything else below WHERE is an endpoint.
 FILES = (
     WHERE
     + r"/((?:[a-z0-9_-]+/)?[A-Za-z0-9_.-]+\.(?:html|js|mjs|css|json|svg|webmanifest)|)"
 )
-FEED = "maintenance-"  # and the task: two announcements of one second would collide
-LAST = "_last"  # in the database: how the tasks stood last; no task begins so
-CHANGED = "upkeep:changed"  # clients hear of it as notify_upkeep_changed
+FEED = "maintenance-"  # then the task: two in one second would collide
+LAST = "_last"  # in the database: the last status of the tasks; no task has this name
+CHANGED = "upkeep:changed"  # clients get it as notify_upkeep_changed
 SOON, QUIET = 0.2, 2.0  # seconds until a notification, and between two
-# A change of one of these is more than a number that grew.
+# Fields that are settled: they do not change only because a count grows.
 SETTLED = (
     "status", "enabled", "threshold", "snoozed_until", "done_count", "problem", "place",
 )  # fmt: skip
@@ -43,7 +43,7 @@ MOST = 1000  # letters of an address in a QR code
 
 
 class Subscriber(APITransport):
-    """Subscribes to Klippy's objects for this component alone.
+    """Subscribes to Klippy's objects, for this component only.
 
     Moonraker's components share one subscription otherwise. When a second component
     subscribes, Moonraker gives what changed meanwhile to that component only.
@@ -53,7 +53,7 @@ class Subscriber(APITransport):
         self._pushed = pushed
 
     def send_status(self, status: Mapping[str, Any], _eventtime: float) -> None:
-        """Pass changes on."""
+        """Pass changes to the component."""
         self._pushed(status)
 
 
@@ -75,9 +75,9 @@ class Upkeep:
         self._statuses: dict[str, dict[str, Any]] = {}  # by task, what Klippy pushes
         self._slugs: dict[str, str] = {}  # of tasks, by Klippy's object
         self._ready = False
-        self._stale = True  # the snapshot is older than a settled change
-        self._untold = False  # there is something that the clients do not know
-        self._settled = False  # and it is more than a number that grew
+        self._stale = True  # whether the snapshot is older than a settled change
+        self._untold = False  # whether clients must still be notified
+        self._settled = False  # whether that notification is of a settled change
         self._notifying: asyncio.Task[None] | None = None
         self._ringing, self._refreshing = asyncio.Lock(), asyncio.Lock()
         for name, methods, handler in (
@@ -115,7 +115,7 @@ class Upkeep:
         names = await self._apis.get_object_list(default=[])
         wanted: dict[str, list[str] | None] = {n: None for n in names if is_task(n)}
         self._ready = "maintain" in names
-        # Klippy pushes no field that was not there at first, unless it is named.
+        # Klippy pushes a field that was not there at first only if it is named.
         wanted["maintain"] = ["job"]
         self._statuses = {}
         if self._ready:
@@ -133,7 +133,7 @@ class Upkeep:
         """Take over the changes of the tasks' statuses."""
         changed = {n: each for n, each in status.items() if is_task(n)}
         if "job" in status.get("maintain", {}):
-            self._notify(settled=True)  # another print, or other tasks ahead of it
+            self._notify(settled=True)  # another print, or other due tasks
         if not changed:
             return
         for name, fields in changed.items():
@@ -142,7 +142,7 @@ class Upkeep:
         self._notify(any(name in f for f in changed.values() for name in SETTLED))
 
     def _notify(self, settled: bool) -> None:
-        """Tell the clients, at most once in QUIET seconds."""
+        """Notify the clients, at most once in QUIET seconds."""
         self._stale = self._stale or settled
         self._settled = self._settled or settled
         self._untold = True
@@ -151,7 +151,7 @@ class Upkeep:
 
     async def _tell(self) -> None:
         """Notify the clients until they have all changes."""
-        await asyncio.sleep(SOON)  # changes of one moment go into one notification
+        await asyncio.sleep(SOON)  # changes at the same time go into one notification
         while self._untold:
             settled, self._settled, self._untold = self._settled, False, False
             await self._refresh()
@@ -171,8 +171,8 @@ class Upkeep:
             await asyncio.sleep(QUIET)
 
     async def _refresh(self) -> None:
-        """Ask for all tasks, where something settled has changed."""
-        async with self._refreshing:  # who asks meanwhile waits for the answer, too
+        """Request all tasks, if something settled has changed."""
+        async with self._refreshing:  # further callers wait for the same answer
             if not (self._ready and self._stale):
                 return
             self._stale = False
@@ -185,7 +185,7 @@ class Upkeep:
                 logging.info("upkeep: Klippy did not list its tasks: %s", error)
 
     def _speak(self) -> None:
-        """Speak as the printer does, unless `language` says otherwise."""
+        """Use the language of the printer, unless `language` is set."""
         language = self._language or self._snapshot.get("language") or ""
         if language and language != self._words.code:
             self._words = catalogue(language)
@@ -196,7 +196,7 @@ class Upkeep:
     # The page's requests
 
     async def _answer_status(self, _request: Any) -> dict[str, Any]:
-        """Every task as it stands, or as it stood when Klippy left."""
+        """The state of every task, or its last state before Klippy went away."""
         await self._refresh()
         return {
             "name": self._name or self._server.get_host_info()["hostname"],
@@ -238,7 +238,7 @@ class Upkeep:
         return {"image": code.svg_data_uri(scale=6, light="white")}
 
     async def _answer_command(self, request: Any) -> Any:
-        """Carry out a command in the name of who is logged in."""
+        """Carry out a command in the name of the user who is logged in."""
         command = request.get("command")
         if isinstance(command, str) and command.startswith("{"):
             command = json.loads(command)  # a form of an older client
@@ -247,7 +247,7 @@ class Upkeep:
             command = dict(command, by=command.get("by") or user or "browser")
         return await self._ask("command", task=request.get("task"), command=command)
 
-    # The bell
+    # Announcements
 
     async def _ring(self) -> None:
         """Announce due tasks, and remove the announcements of all others."""
@@ -274,13 +274,13 @@ class Upkeep:
                     await self._database.insert(task, entry["entry_id"])
 
     async def _announced(self) -> dict[str, str]:
-        """By task, the announcement that stands for it."""
+        """By task, its announcement."""
         return {
             task: each for task, each in await self._database.items() if task != LAST
         }
 
     async def _dismissed(self, event: Mapping[str, Any]) -> None:
-        """The bell's snooze is a snooze of the task."""
+        """Snooze the task if somebody snoozes its announcement."""
         entry_id = event["entry_id"]
         known = {each: task for task, each in (await self._announced()).items()}
         if entry_id not in known or not self._ready:
@@ -290,23 +290,23 @@ class Upkeep:
         entry = entries.get(entry_id, {})
         wake, since = entry.get("dismiss_wake"), entry.get("date_dismissed")
         if wake is None or since is None:
-            return  # dismissed for good, which changes nothing about the task
+            return  # dismissed forever, which changes nothing about the task
         command = {"command": "snooze", "for": (wake - since) / HOUR, "by": "bell"}
         try:
             await self._ask("command", task=known[entry_id], command=command)
         except self._server.error as error:
-            logging.info("upkeep: the bell's snooze was refused: %s", error)
+            logging.info("upkeep: the printer refused to snooze: %s", error)
 
 
 class Source(tornado.web.RequestHandler):
-    """Tells the page that Moonraker serves it."""
+    """Answers the page's request for its server: Moonraker."""
 
     def get(self) -> None:
         self.write({"source": "moonraker"})
 
 
 class Files(tornado.web.StaticFileHandler):
-    """The page's files. They hold no data: what they ask for asks who they are."""
+    """The page's files. They hold no data; their requests for data need a login."""
 
     def initialize(self, path: str) -> None:
         super().initialize(path, "index.html")
@@ -321,7 +321,7 @@ def is_task(name: str) -> bool:
 
 
 def name_of(user: Any) -> str:
-    """The name of a Moonraker user, "" for one that has none."""
+    """The name of a Moonraker user, or "" if the user has no name."""
     name = user.get("username") if isinstance(user, dict) else None
     name = str(name or getattr(user, "username", "") or "")
     return "" if name in NOBODY else name
@@ -341,7 +341,7 @@ def merged(
 
 
 def catalogue(name: str) -> Any:
-    """Return the texts in the language *name*; English where there is none."""
+    """Return the texts in the language *name*; a missing text is English."""
     spec = importlib.util.spec_from_file_location("upkeep_language", LANGUAGE)
     module: Any = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     spec.loader.exec_module(module)  # type: ignore[union-attr]
@@ -352,7 +352,7 @@ def catalogue(name: str) -> Any:
 
 
 def described(status: Mapping[str, Any], words: Any) -> str:
-    """A sentence for the bell."""
+    """A sentence for an announcement."""
     unit = status.get("unit", "")
     used, threshold = (
         f"{words.number(float(status.get(name, 0.0)))} {unit}".rstrip()

@@ -1,4 +1,4 @@
-"""For MkDocs: links that leave docs/ are looked up, and lead to the forge."""
+"""A hook for MkDocs: links to files outside of docs/ become links to the forge."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)(#[^)]*)?\)")
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, **_more: Any) -> str:
-    """Make links that leave docs/ whole; warn of one that names no file."""
+    """Complete the links that leave docs/; warn if a link names no file."""
     folder = posixpath.join("docs", posixpath.dirname(page.file.src_uri))
 
     def whole(link: re.Match[str]) -> str:

@@ -301,7 +301,7 @@ def test_assist_tells_what_is_due_of_all_printers_and_of_one(home, automate, due
     assert home.converse("What is due?") == "Due: Carbon filter."
     assert home.converse("What is due on the Voron?") == "Due: Carbon filter."
     assert home.converse("what does the ender need") == (
-        "There is no printer of that name."
+        "There is no printer with this name."
     )
 
 

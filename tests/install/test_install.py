@@ -220,7 +220,7 @@ def test_a_second_run_changes_nothing_and_says_so(usual):
     said = usual.install("--preset", "prusa").stdout
 
     assert (usual.snapshot(), usual.backups) == before
-    assert "Everything was in place already." in said
+    assert "Everything was installed already." in said
 
 
 def test_uninstalling_leaves_what_there_was(usual):

@@ -67,7 +67,7 @@ def test_a_second_run_changes_nothing(home):
     before = home.snapshot()
     said = home.install("--page").stdout
     assert home.snapshot() == before
-    assert "Everything was in place already." in said
+    assert "Everything was installed already." in said
 
 
 def test_without_the_option_and_nobody_to_ask_there_is_no_page(home):
@@ -100,7 +100,7 @@ def test_a_sidebar_that_cannot_be_read_is_left_alone_and_said(home):
     (home.config / ".theme" / "navi.json").write_text("{broken")
     said = home.install("--page").stdout
     assert (home.config / ".theme" / "navi.json").read_text() == "{broken"
-    assert "navi.json is left alone" in said
+    assert "navi.json is not changed" in said
 
 
 @pytest.fixture(scope="module")

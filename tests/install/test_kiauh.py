@@ -125,7 +125,7 @@ def test_the_menu_installs_updates_and_removes_it(call):
 
     assert "Klipper Upkeep is up to date." in call("update_extension")
 
-    assert "Klipper Upkeep is taken out." in call("remove_extension")
+    assert "Klipper Upkeep is uninstalled." in call("remove_extension")
     assert not place.is_symlink()
     assert conf.read_text() == before
 
@@ -135,4 +135,4 @@ def test_a_failure_is_said(call):
 
     text = call("install_extension")
     assert "no Klipper was found" in text
-    assert "that failed, see above" in text
+    assert "this failed. The lines above say why." in text

@@ -1,6 +1,6 @@
-"""Klipper Upkeep in KIAUH's menu: fetches the checkout and runs its installer.
+"""Klipper Upkeep in KIAUH's menu: clones the project and runs its installer.
 
-It knows nothing of Klipper by itself: what is installed where, install.sh decides.
+install.sh decides what is installed where; this file knows nothing about Klipper.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ CHECKOUT = Path.home() / "klipper-upkeep"
 
 
 class KlipperUpkeepExtension(BaseExtension):
-    """Install, update and remove; each ends with one sentence."""
+    """Install, update and remove; each prints one sentence at its end."""
 
     def install_extension(self, **_kwargs: object) -> None:
-        """Fetch the checkout, unless it is there, and install from it."""
+        """Clone the project, if there is no checkout yet, and install from it."""
         fetched = CHECKOUT.exists() or self._run(
             "git", "clone", self.metadata["repo"], str(CHECKOUT)
         )
         self._end(fetched and self._installer(), "is installed")
 
     def update_extension(self, **_kwargs: object) -> None:
-        """Fetch what is new, and install again: a new version may need more."""
+        """Pull the changes and install again, because a new version may need more."""
         fetched = self._run("git", "-C", str(CHECKOUT), "pull", "--ff-only")
         self._end(fetched and self._installer("--yes"), "is up to date")
 
     def remove_extension(self, **_kwargs: object) -> None:
-        """Take it out of Klipper. The checkout and what was counted stay."""
-        self._end(self._installer("--uninstall"), "is taken out")
+        """Uninstall it from Klipper. The checkout and the counts stay."""
+        self._end(self._installer("--uninstall"), "is uninstalled")
 
     def _installer(self, *options: str) -> bool:
         return self._run("sh", str(CHECKOUT / "install.sh"), *options)
@@ -47,4 +47,4 @@ class KlipperUpkeepExtension(BaseExtension):
         if is_well:
             Logger.print_ok(f"Klipper Upkeep {result}.")
         else:
-            Logger.print_error("Klipper Upkeep: that failed, see above.")
+            Logger.print_error("Klipper Upkeep: this failed. The lines above say why.")
