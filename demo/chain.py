@@ -204,4 +204,5 @@ class Chain:
         ]
         environment = self.clock.environment()
         klippy = Child("klippy", command, self.folder, environment, signal.SIGINT)
+        self.clock.wait_for(klippy.pid)
         return self._children.add(klippy)

@@ -2,7 +2,8 @@
  *
  * To be preloaded. DEMO_CLOCK says "RATE BEGIN FILE": how much faster, from which time
  * of the monotonic clock on (ns), and the file that `demo/clock.py` describes, by which
- * time stands still while the board is kept waiting. All that are told the same agree.
+ * time stands still while board or Klippy is kept waiting. All that are told the same
+ * agree.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -31,6 +32,10 @@ struct page {
   volatile long long beat;    /* when the board ran last (ns) */
   volatile long long lost;    /* for how long time has stood still (ns) */
   volatile double wall;       /* seconds by which the wall clock alone is wrong */
+  volatile long long klippy;  /* its process */
+  volatile long long due;     /* when its reactor is to run next, or ran last (ns) */
+  volatile long long worked;  /* how long it had had a processor by then (ns) */
+  volatile long long sent;    /* when it sent something to the board last, as shown (ns) */
 };
 
 #define SLACK 6000000LL   /* ns after a beat until time stands still */
@@ -38,15 +43,19 @@ struct page {
 
 static double rate = 1;
 static long long begin; /* ns */
-static const struct page none, *page = &none;
+static struct page none, *page = &none;
+static pthread_t first; /* the thread that Klippy's reactor runs in */
+static long long process;
+static __thread long long seen; /* the time that this thread was shown last (ns) */
 
 __attribute__((constructor)) static void start(void) {
+  first = pthread_self(), process = getpid();
   const char *said = getenv("DEMO_CLOCK");
   char name[4096] = "";
   if (!said || sscanf(said, "%lf %lld %4095s", &rate, &begin, name) < 2) return;
-  int fd = open(name, O_RDONLY);
+  int fd = open(name, O_RDWR);
   if (fd < 0) return;
-  void *found = mmap(NULL, sizeof *page, PROT_READ, MAP_SHARED, fd, 0);
+  void *found = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (found != MAP_FAILED) page = found;
   close(fd);
 }
@@ -95,7 +104,7 @@ static long long elapsed(void) {
 
 static long long shown(clockid_t clock) {
   if (!is_faster(clock)) return now(clock);
-  long long t = begin + elapsed();
+  long long t = seen = begin + elapsed();
   if (clock != CLOCK_MONOTONIC) t += now(clock) - now(CLOCK_MONOTONIC);
   return is_wall(clock) ? t + (long long)(page->wall * NANO) : t;
 }
@@ -107,10 +116,18 @@ static struct timespec truly(clockid_t clock, const struct timespec *t) {
 
 static struct timespec shorter(const struct timespec *t) { return spec(ns(*t) / rate); }
 
+/* Klippy's reactor runs, and then waits for *wait* ns. */
+static void note(long long wait) {
+  if (page->klippy != process || !pthread_equal(pthread_self(), first)) return;
+  page->worked = now(CLOCK_THREAD_CPUTIME_ID);
+  page->due = now(CLOCK_MONOTONIC) + wait;
+}
+
 /* Clocks */
 
 EXPORT int clock_gettime(clockid_t clock, struct timespec *t) {
   if (!is_faster(clock)) return syscall(SYS_clock_gettime, clock, t);
+  note(0);
   *t = spec(shown(clock));
   return 0;
 }
@@ -156,12 +173,20 @@ EXPORT unsigned sleep(unsigned seconds) {
   return 0;
 }
 
+/* What is sent: Klippy takes the time, and then writes, be it much later. */
+
+EXPORT ssize_t write(int file, const void *data, size_t size) {
+  if (page->klippy == process && !pthread_equal(pthread_self(), first) && isatty(file))
+    page->sent = seen;
+  return syscall(SYS_write, file, data, size);
+}
+
 /* Waits for files */
 
 EXPORT int ppoll(struct pollfd *files, nfds_t count, const struct timespec *t,
                  const sigset_t *mask) {
   struct timespec real;
-  if (t) real = shorter(t);
+  if (t) real = shorter(t), note(ns(real));
   return REAL(ppoll)(files, count, t ? &real : NULL, mask);
 }
 
@@ -187,6 +212,7 @@ EXPORT int epoll_pwait(int epoll, struct epoll_event *events, int count,
                        int milliseconds, const sigset_t *mask) {
   /* Never none at all, or whoever waits for the rest of it would not rest. */
   int real = milliseconds <= 0 ? milliseconds : (milliseconds + rate - 1) / rate;
+  if (real > 0) note(real * 1000000LL);
   return REAL(epoll_pwait)(epoll, events, count, real, mask);
 }
 

@@ -1,7 +1,8 @@
-"""A clock for several processes, faster than real time, that waits for the board.
+"""A clock for several processes, faster than real time, that waits for two of them.
 
-It stands still while the board has not run for `SLACK`: what a busy machine keeps from
-running is not missed. Other programs have it by `clock.c`, which is preloaded.
+It stands still while the board has not run for `SLACK`, or has seen that Klippy is
+late: what a busy machine keeps from running is not missed. Other programs have it by
+`clock.c`, which is preloaded.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from pathlib import Path
 
 CODE = Path(__file__).with_name("clock.c")
 PAGE = struct.Struct("qqqd")  # as `struct page` in `clock.c`
+KLIPPY = struct.Struct("qqqq")
 VERSION = struct.Struct("q")
 SLACK = 6_000_000  # ns
+LATE = 3_000_000  # ns for which Klippy has to wait for a processor to be late
 GONE = 2_000_000_000  # ns after which a board that does not run is gone
 NO_COMPILER = (
     "Klippy compiles its C helper when it starts first, and there is no gcc here:"
@@ -37,9 +40,9 @@ class Clock:
         self.file = file
         self.begin = time.monotonic_ns() if begin is None else begin
         if begin is None:
-            file.write_bytes(PAGE.pack(0, 0, 0, 0.0))
+            file.write_bytes(PAGE.pack(0, 0, 0, 0.0) + KLIPPY.pack(0, 0, 0, 0))
         with file.open("r+b") as opened:
-            self._page = mmap.mmap(opened.fileno(), PAGE.size)
+            self._page = mmap.mmap(opened.fileno(), 0)
 
     @classmethod
     def parse(cls, text: str) -> Clock:
@@ -87,10 +90,36 @@ class Clock:
         """The board runs, and time is to stand still until it says that it goes on."""
         version, beat, lost, wall = PAGE.unpack_from(self._page)
         begin = time.monotonic_ns() - SLACK
-        if begin > beat:
-            VERSION.pack_into(self._page, 0, version + 1)
-            PAGE.pack_into(self._page, 0, version + 1, begin, lost + begin - beat, wall)
-            VERSION.pack_into(self._page, 0, version + 2)
+        lost += max(begin - beat, 0)
+        VERSION.pack_into(self._page, 0, version + 1)
+        PAGE.pack_into(self._page, 0, version + 1, begin, lost, wall)
+        VERSION.pack_into(self._page, 0, version + 2)
+
+    def wait_for(self, pid: int) -> None:
+        """Time is to wait for this Klippy, which has been started just now."""
+        KLIPPY.pack_into(self._page, PAGE.size, pid, time.monotonic_ns(), 0, 0)
+
+    def sent(self) -> float:
+        """When Klippy sent something to the board last (s of `elapsed`)."""
+        sent = KLIPPY.unpack_from(self._page, PAGE.size)[3]
+        return float(sent - self.begin) / 1e9 if sent else self.elapsed()
+
+    def is_late(self) -> bool:
+        """Whether Klippy is to run, and the machine runs others.
+
+        What it works longer, or waits for of its own accord, is not late.
+        """
+        pid, due, worked, _ = KLIPPY.unpack_from(self._page, PAGE.size)
+        late = time.monotonic_ns() - due - LATE
+        if not pid or late < 0:
+            return False
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+            ran = Path(f"/proc/{pid}/schedstat").read_text()
+        except OSError:  # it is gone
+            return False
+        is_ready = stat.rpartition(") ")[2][0] in "RT"
+        return is_ready and late > int(ran.split()[0]) - worked
 
     def stop_beating(self) -> None:
         """The board goes: nobody is to wait for it."""

@@ -42,7 +42,7 @@ class Shell:
         """Serve until the standard input ends."""
         control = sys.stdin.fileno()
         while True:
-            if self._is_heard():
+            if self._is_in_time():
                 self._time.beat()
             else:
                 self._time.hold()
@@ -65,14 +65,16 @@ class Shell:
         self.unplug()
         self._time.stop_beating()
 
-    def _is_heard(self) -> bool:
+    def _is_in_time(self) -> bool:
         """Whether Klippy, which asks for the clock each second, seems to be in time.
 
         It gives a board up that it has not heard for five seconds, be it that a busy
         machine kept Klippy waiting, the board, or what lies between them.
         """
+        if self._time.is_late():
+            return False
         silence = self._time.elapsed() - self._heard
-        if silence < SILENCE and not self.board.is_identifying:
+        if silence < SILENCE and not self.board.is_connecting:
             return True
         return time.monotonic() > self._heard_at + AWAY
 
@@ -101,7 +103,8 @@ class Shell:
         data = os.read(self._terminal, 65536)
         self._heard, self._heard_at = self._time.elapsed(), time.monotonic()
         try:
-            self.board.receive(data, self.clock())
+            sent = int(self._time.sent() * CLOCK_FREQUENCY)
+            self.board.receive(data, self.clock(), sent)
         except ValueError as error:
             print(f"board: {error}", file=sys.stderr, flush=True)
 

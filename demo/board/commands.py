@@ -38,7 +38,7 @@ def do(board: Board, command: Command) -> None:
 
 def identify(board: Board, offset: int, count: int) -> None:
     data = IDENTITY[offset : offset + count]
-    board.is_identifying = bool(data)
+    board.is_connecting = True
     board.say("identify_response", offset, data)
 
 
@@ -65,11 +65,12 @@ def finalize_config(board: Board, crc: int) -> None:
 
 
 def get_clock(board: Board) -> None:
-    board.say("clock", board.now)
+    board.say("clock", board.sent)
 
 
 def get_uptime(board: Board) -> None:
-    board.say("uptime", board.now >> 32, board.now)
+    board.is_connecting = False
+    board.say("uptime", board.sent >> 32, board.sent)
 
 
 def emergency_stop(board: Board) -> None:

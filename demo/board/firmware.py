@@ -1,7 +1,8 @@
 """Runs the board's steppers, endstops and sensors. Pure: the caller passes the clock.
 
 It forgives a busy machine: steps that come late are made late, nothing expires, and an
-endstop is looked up for the time at which it was to be read, however late that happens.
+endstop is looked up for the time at which it was to be read, and Klippy is told the
+clock of the time at which it asked, however late that happens.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ class Board:
     def __init__(self, machine: Machine, clock: int = 0) -> None:
         self.machine = machine
         self.inputs: set[int] = set()  # the pins of buttons that are pressed
-        self.is_identifying = False  # Klippy is about to ask for more of the dictionary
+        self.is_connecting = False  # Klippy is about to ask for more, and for the clock
         self.is_reset = False  # since `take` was called last
-        self.now = clock
+        self.now = self.sent = clock
         self._frames = Frames()
         self._sequence = 1  # of the next frame that Klippy may send
         self._out = bytearray()
@@ -46,9 +47,10 @@ class Board:
 
     # For the shell
 
-    def receive(self, data: bytes, clock: int) -> None:
-        """Do what *data* asks for, at *clock*."""
+    def receive(self, data: bytes, clock: int, sent: int | None = None) -> None:
+        """Do what *data*, which left Klippy at *sent*, asks for, at *clock*."""
         self.run(clock)
+        self.sent = clock if sent is None else min(sent, clock)
         for frame in self._frames.feed(data):
             if frame is None or frame.sequence != self._sequence:
                 self._out += encode_frame(self._sequence)  # "send that again"

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demo.board.dictionary import (
+    BY_NAME,
     BY_NUMBER,
     CLOCK_FREQUENCY,
     Command,
@@ -214,12 +215,14 @@ class Klippy:
         self.board = Board(machine)
         self._sequence = 1
 
-    def send(self, name: str, *values: int, clock: int = 0) -> list[bytes]:
+    def send(
+        self, name: str, *values: int, clock: int = 0, sent: int | None = None
+    ) -> list[bytes]:
         """Send a command at *clock*; returns the contents of what comes back."""
         content = bytes([NUMBERS[name]]) + b"".join(map(encode_integer, values))
         frame = encode_frame(self._sequence, content)
         self._sequence += 1
-        self.board.receive(frame, clock)
+        self.board.receive(frame, clock, sent)
         answers = Frames().feed(self.board.take())
         return [answer.content for answer in answers if answer and answer.content]
 
@@ -236,6 +239,14 @@ def test_each_frame_is_acknowledged_and_one_out_of_order_is_asked_for(klippy):
 
     board.receive(encode_frame(5, bytes([NUMBERS["get_clock"]])), 0)
     assert board.take() == encode_frame(2)
+
+
+def test_klippy_is_told_the_clock_of_the_time_at_which_it_asked(klippy):
+    late = klippy.send("get_clock", clock=5000, sent=3000)
+    assert late == [BY_NAME["clock"].encode((3000,))]
+
+    early = klippy.send("get_uptime", clock=7000, sent=9000)
+    assert early == [BY_NAME["uptime"].encode((0, 7000))]
 
 
 def test_an_endstop_stops_its_stepper_at_the_step_however_late_it_is_read(klippy):

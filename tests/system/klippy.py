@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -40,11 +39,9 @@ END = b"\x03"
 PRINT = 1800  # seconds that a whole file may take where time cannot be hurried
 PATIENCE = 60.0
 FASTER = 20  # how much faster than life the virtual printer may run
+RESETS = 3  # how often a board that has not heard of its reset is reset again
 # What Klippy says of a board that has not heard of its reset.
 NOT_RESET = ("Failed automated reset", "config as it is shutdown")
-# What it logs where it had to ask twice for the board's clock, as it may on a busy
-# machine that is faster than life: it has no time of the answer then, and takes 0.
-MISJUDGED = re.compile(r"Resetting prediction variance .* diff=-\d{10}")
 
 # What the configuration below says of the motors.
 STEP_DISTANCE = {"x": 0.0125, "y": 0.0125, "z": 0.0025, "extruder": 22 / 3200}  # mm
@@ -246,7 +243,9 @@ class Klippy:
             *("-I", str(folder / "tty")),
         ]
         environment = clock.environment() | self._environment
-        return spawn(command, folder, folder / "klippy.out", environment)
+        process = spawn(command, folder, folder / "klippy.out", environment)
+        clock.wait_for(process.pid)
+        return process
 
     def clock(self, folder: Path) -> Clock:
         """The clock of a printer and its board."""
@@ -303,13 +302,7 @@ class Printer:
         self._process: subprocess.Popen[bytes] | None = None
         self._api: Api | None = None
         self.responses: list[str] = []
-        self._misjudged = 0  # how often Klippy has misjudged the board's clock
         self.configure(sections)
-
-    @property
-    def real(self) -> bool:
-        """Whether this is Klippy itself."""
-        return self._back_end.name == "klippy"
 
     @property
     def pid(self) -> int:
@@ -328,25 +321,16 @@ class Printer:
     def start(self) -> tuple[str, str]:
         """Start the process and wait until it has read its configuration."""
         self._process = self._back_end.start(self.folder)
-        return self._in_step(self._connect())
+        return self._connect()
 
     def restart(self, command: str = "RESTART") -> tuple[str, str]:
         """RESTART, or FIRMWARE_RESTART: the same process with all objects anew."""
         state = self._restart(command)
         # Klippy gives the board 15 ms to reset: faster than life, and on a machine that
         # is busy, that is too little.
-        while any(text in state[1] for text in NOT_RESET):
-            state = self._restart("FIRMWARE_RESTART")
-        return self._in_step(state)
-
-    def _in_step(self, state: tuple[str, str]) -> tuple[str, str]:
-        """Restart until Klippy knows the board's clock."""
-        while state[0] == "ready" and self.real:
-            misjudged = len(MISJUDGED.findall(self.log()))
-            if misjudged == self._misjudged:
-                break
-            self._misjudged = misjudged
-            state = self._restart("RESTART")
+        for _ in range(RESETS):
+            if any(text in state[1] for text in NOT_RESET):
+                state = self._restart("FIRMWARE_RESTART")
         return state
 
     def _restart(self, command: str) -> tuple[str, str]:
@@ -410,7 +394,8 @@ class Printer:
             return state in ("complete", "error", "cancelled")
 
         until(has_ended, "the end of the print", PRINT)
-        self.gcode("M400")
+        # Klippy is done before its board is, which has the last steps just in time.
+        self.gcode("G4 P5000\nM400")
         return self.status("print_stats")
 
     # What a screen sees

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+
 import pytest
 
 from demo.klippy import ROOT
@@ -156,6 +160,28 @@ def test_homing_and_probing_are_counted_to_the_step(printer):
         assert travel[f"travel_{axis}"] * 1000 == pytest.approx(
             went[axis], abs=2.01 * STEP_DISTANCE[axis]
         )
+
+
+@pytest.mark.klipper
+def test_a_klippy_that_gets_no_processor_for_seconds_loses_nothing(printer):
+    """The time of a busy machine is not the printer's: its clock waits for Klippy."""
+    text = parts.rings(layers=9)
+    before, first = readings(printer), printer.steps()
+
+    printer.print_file(text)
+    until(lambda: printer.status("print_stats")["filament_used"] > 1, "a line")
+    for seconds in (3.0, 0.1, 0.1, 0.1):  # what a busy machine does
+        os.kill(printer.pid, signal.SIGSTOP)
+        time.sleep(seconds)
+        os.kill(printer.pid, signal.SIGCONT)
+        printer.gcode("MAINTAIN_STATUS")
+    job = printer.finish_printing()
+
+    done, went = counted(before, readings(printer)), moved(first, printer.steps())
+    assert job["state"] == "complete"
+    assert done["print_time"] * 3600 == pytest.approx(job["print_duration"], abs=1.0)
+    assert done["extruded"] * 1000 == pytest.approx(went["extruder"], rel=1e-3)
+    assert done["travel_x"] * 1000 == pytest.approx(went["x"], rel=1e-3)
 
 
 # A machine with much else to do has no third of a processor for Klippy, which this file
