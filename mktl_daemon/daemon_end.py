@@ -15,6 +15,8 @@ from mktl_daemon.net.pub import Server as Publisher
 
 from .client_end import ClientEnd
 
+Send = Callable[[bytes, bytes, Buffer | None], None]
+
 _logger = logging.getLogger(__name__)
 _DEBUG = logging.DEBUG
 
@@ -58,9 +60,24 @@ class DaemonEnd(ClientEnd):
         """
         when = time.time() if timestamp is None else float(timestamp)
         server = self.store.publisher()
-        self._take(state_of(new_value, when, copy), server, server.send, repeat)
+        self._publish(state_of(new_value, when, copy), server, server.send, repeat)
 
     # For the daemon
+
+    def take(self, state: State, send: Send, repeat: bool = False) -> bool:
+        """Take *state* and send it to the subscribers, unless the item has it already.
+
+        The caller holds the publisher's lock. Return whether the change is to be noted.
+        """
+        if is_same(self._state, state) and not repeat:
+            return False
+        self._state = state
+        topic = f"{self.store.name}.{self.key}."
+        send(topic.encode(), state.payload or b"", state.bulk)
+        # Under the lock, so that a callback gets the last value last.
+        if self._callbacks:
+            self._propagate(state)
+        return self.is_persistent
 
     def cached_answer(self) -> tuple[bytes, Buffer | None]:
         """Return the payload of the reply to a GET, from memory."""
@@ -83,7 +100,7 @@ class DaemonEnd(ClientEnd):
         if self.publish_on_set:
             server = self.store.publisher()
             send = server.hold if asks else server.send
-            self._take(state_of(value, time.time()), server, send)
+            self._publish(state_of(value, time.time()), server, send)
         current = self._short_payload() if asks else None
         return (
             _DONE if current is None else b'{"value":true,"now":%b}' % current
@@ -97,22 +114,12 @@ class DaemonEnd(ClientEnd):
 
     # Helpers
 
-    def _take(
-        self,
-        state: State,
-        server: Publisher,
-        send: Callable[[bytes, bytes, Buffer | None], None],
-        repeat: bool = False,
+    def _publish(
+        self, state: State, server: Publisher, send: Send, repeat: bool = False
     ) -> None:
         with server.lock:
-            if not repeat and is_same(self._state, state):
-                return
-            self._state = state
-            send(wire.topic(self.full_key), state.payload or b"", state.bulk)
-            # Under the lock, so that a callback gets the last value last.
-            if self._callbacks:
-                self._propagate(state)
-        if self.is_persistent:
+            is_to_be_noted = self.take(state, send, repeat)
+        if is_to_be_noted:
             self.store.note_change(self)
 
     def _log(self, payload: Any) -> None:

@@ -25,6 +25,7 @@ class State(NamedTuple):
 
 
 NOTHING = State()
+_new = tuple.__new__
 
 
 def state_of(value: Any, when: float, copy: bool = True) -> State:
@@ -32,7 +33,8 @@ def state_of(value: Any, when: float, copy: bool = True) -> State:
     if type(value) in _PLAIN:
         if type(value) is float and not isfinite(value):
             return State(value, when, _encoded(value, when))
-        return State(value, when, wire.dumps({"value": value, "time": when}))
+        payload = wire.dumps({"value": value, "time": when})
+        return _new(State, (value, when, payload, None))  # not through Python's code
     if arrays.is_array(value):
         bulk, shape, dtype = arrays.take_apart(value, copy)
         described = {"value": None, "time": when, "shape": shape, "dtype": dtype}

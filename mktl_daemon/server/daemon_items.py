@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from mktl_daemon.configuration import Configuration
+from mktl_daemon.core.value import State, state_of
 from mktl_daemon.item import Item
 from mktl_daemon.store import Store
 
@@ -17,6 +18,8 @@ from .requests import Handler, RequestDispatcher
 from .values import Values
 
 Row = tuple[str, Any, float | None]
+
+_PORTION = 100  # values that are published at once: others that publish have to wait
 
 
 class DaemonItems:
@@ -114,11 +117,22 @@ class DaemonItems:
 
         KeyError: there is no such item; the rows before it are published.
         """
-        find_item = self.store.find
-        for key, value, when in rows:
-            item = find_item(key)
-            # Not `or`: an item is true or false as its value is.
-            (self.store[key] if item is None else item).publish(value, when)
+        store, find_item = self.store, self.store.find
+        taken: list[tuple[Item, State]] = []
+        try:
+            for key, value, when in rows:
+                item = find_item(key)
+                if item is None:
+                    item = store[key]
+                if when is None or item.uses_get_code:  # it may have its own `publish`
+                    self._take(taken)
+                    item.publish(value, when)
+                    continue
+                taken.append((item, state_of(value, float(when))))
+                if len(taken) == _PORTION:
+                    self._take(taken)
+        finally:
+            self._take(taken)
 
     def add_performer(self, key: str, request: str, method: Callable[..., Any]) -> None:
         """Let *method* be the item's `perform_get` or `perform_set`."""
@@ -153,6 +167,16 @@ class DaemonItems:
 
     def add_set_handler(self, key: str, method: Handler) -> None:
         self.add_handler(key, "set", method)
+
+    def _take(self, taken: list[tuple[Item, State]]) -> None:
+        """Publish all of *taken*, and empty it."""
+        server = self.store.publisher()
+        send = server.send
+        with server.lock:
+            noted = [item for item, state in taken if item.take(state, send)]
+        taken.clear()
+        for item in noted:
+            self.store.note_change(item)
 
     def _own(self, key: str) -> Item:
         name = key.strip().lower()

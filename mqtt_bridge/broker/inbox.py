@@ -36,7 +36,8 @@ class Inbox:
     """Safe from any thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.Condition()
+        self._lock = threading.RLock()
+        self._called = threading.Condition(self._lock)
         self._calls: deque[Callable[[], None]] = deque()
         self._states: OrderedDict[str, bytes] = OrderedDict()
         # Late retained states, which are read after those that wait.
@@ -124,7 +125,7 @@ class Inbox:
         with self._lock:
             if not self._closed:
                 self._calls.append(function)
-                self._lock.notify()
+                self._called.notify()
             return not self._closed
 
     def close(self) -> None:
@@ -136,7 +137,7 @@ class Inbox:
         """Wait for a call, at most *timeout* seconds."""
         with self._lock:
             if not self._calls:
-                self._lock.wait(timeout)
+                self._called.wait(timeout)
 
     def take(self) -> Batch:
         """Return what waits; it may be empty."""
@@ -148,7 +149,8 @@ class Inbox:
             for _ in range(min(PORTION, len(self._states))):
                 topic, payload = self._states.popitem(last=False)
                 states[topic] = payload
-            self._live -= states.keys()
+            if self._live:
+                self._live -= states.keys()
             for topic in self._late.keys() & states.keys():
                 self._states[topic] = self._late.pop(topic)
             self._bytes -= sum(map(len, states)) + sum(map(len, states.values()))

@@ -140,6 +140,8 @@ class PacketReader:
     def _header(self, at: int) -> tuple[int, int] | None:
         """Return where the body of the packet at *at* begins, and where it will end."""
         data, length = self._read, 0
+        if at + 2 < len(data) and data[at + 1] > 127 >= data[at + 2]:
+            return at + 3, at + 3 + (data[at + 1] & 127 | data[at + 2] << 7)  # as most
         for index, byte in enumerate(data[at + 1 : at + 5]):
             length |= (byte & 127) << 7 * index
             body = at + 2 + index

@@ -16,6 +16,7 @@ from mqtt_bridge.settings import Broker
 logger = logging.getLogger(__name__)
 
 MOST_NAMED = 1000  # topics whose long messages the log has named
+MOST_KNOWN = 1 << 20  # topics that are sorted at first sight
 
 
 class Receiver:
@@ -37,14 +38,22 @@ class Receiver:
         self._marks = marks
         self._mark = mark
         self._presence = presence
+        # Topics that have been sorted, since that never changes: states of ours, each
+        # beside itself, so that a topic is in memory once.
+        self._states: dict[str, str] = {}
         self._named: set[str] = set()  # topics with messages that are too long
         self.dropped = 0  # messages that are too long
 
     def receive(self, publication: Publication) -> None:
+        topic, payload, retained = publication
         try:
-            if publication.retained:
+            if retained:
                 self._marks.last_retained = time.monotonic()
-            self._sort(*publication)
+            known = self._states.get(topic)
+            if known is not None and len(payload) <= MAX_PAYLOAD:
+                self._inbox.state(known, payload, retained=retained)
+            else:
+                self._sort(topic, payload, retained)
         except Exception:
             logger.exception("a message was dropped")
 
@@ -75,6 +84,12 @@ class Receiver:
         elif not self._owns(printer):
             return
         elif rest not in MOMENTS:
+            self._remember(topic)
             self._inbox.state(topic, payload, retained=retained)
         elif not retained:
             self._inbox.message(topic, payload)
+
+    def _remember(self, topic: str) -> None:
+        if len(self._states) >= MOST_KNOWN:
+            self._states.clear()
+        self._states[topic] = topic

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import functools
 import re
+from operator import attrgetter, itemgetter
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec.structs import astuple
 
 from mqtt_bridge import contract
 from mqtt_bridge.contract import ContractError, Limit, State
 
 _Count = Annotated[int, Meta(ge=0, le=contract.MAX_COUNT)]
 _Text = Annotated[str, Meta(max_length=contract.MAX_LONG)]
+_BACKSLASH, _DEL = 0x5C, 0x7F
 _C1 = re.compile(rb"\xc2[\x80-\x9f]")  # control characters in UTF-8
 
 
 class _Limit(Struct, gc=False):
+    """In the order of contract.Limit."""
+
     meter: str
     unit: str
     threshold: float
@@ -60,49 +65,35 @@ class _State(Struct, gc=False):
     place: Raw | UnsetType = UNSET
     places: Raw | UnsetType = UNSET
 
-    @property
-    def is_common(self) -> bool:
-        return (
-            self.due_from is UNSET
-            and self.due_to is UNSET
-            and self.habit is UNSET
-            and self.suggestion is UNSET
-            and self.kind is UNSET
-            and self.place is UNSET
-            and self.places is UNSET
-        )
 
-
+_rare = attrgetter(
+    "due_from", "due_to", "habit", "suggestion", "kind", "place", "places"
+)
+_ABSENT = _rare(_State(0, 0, 0.0, "", "", [], "", "", "", True, 0))
 _decoder = msgspec.json.Decoder(_State)
+_meter = itemgetter(Limit._fields.index("meter"))
 _moment = functools.lru_cache(maxsize=65536)(contract.moment)
 
 
 def state(payload: bytes, task: str) -> State | None:
     """Return *task*'s state, or None: ask the contract."""
-    if _may_hold_controls(payload):
-        return None  # the contract cleans texts
+    if len(payload) > contract.MAX_PAYLOAD or not _is_plain(payload):
+        return None
     try:
-        payload.decode()  # msgspec does not look into fields that it skips
         fields = _decoder.decode(payload)
-        if not fields.is_common:
+        if _rare(fields) != _ABSENT:
             return None
-        limits = tuple(
-            [
-                Limit(
-                    each.meter, each.unit, each.threshold, each.used,
-                    each.remaining, each.percent, each.warn_at,
-                )
-                for each in fields.limits
-            ]
-        )  # fmt: skip
+        limits = tuple(map(Limit._make, map(astuple, fields.limits)))
+        snoozed, done, due = fields.snoozed_until, fields.last_done, fields.due_at
         made = State(
             fields.seq, fields.time, task, fields.label, limits, fields.trigger,
             fields.status, fields.message, fields.guide, fields.parts, fields.match,
             fields.enabled,
-            _optional(fields.snoozed_until),
-            _optional(fields.last_done),
+            None if snoozed is None else _moment(snoozed),
+            None if done is None else _moment(done),
             fields.last_by, fields.done_count,
-            _optional(fields.due_at), fields.problem,
+            None if due is None else _moment(due),
+            fields.problem,
         )  # fmt: skip
     # A deeply nested text is a RecursionError.
     except (ValueError, RecursionError):
@@ -111,21 +102,25 @@ def state(payload: bytes, task: str) -> State | None:
         fields.task == task
         and fields.status in contract.STATUSES
         and fields.match in contract.MATCHES
-        and fields.trigger in [each.meter for each in limits]
-        and len(payload) <= contract.MAX_PAYLOAD
+        and fields.trigger in map(_meter, limits)
     )
     return made if fits else None
 
 
-def _may_hold_controls(payload: bytes) -> bool:
-    """Whether there is an escape, DEL, or C1. To look for a byte costs little."""
-    if b"\\" in payload or b"\x7f" in payload:
+def _is_plain(payload: bytes) -> bool:
+    """Whether it is UTF-8 without an escape, DEL or C1: the contract cleans texts.
+
+    msgspec does not read fields that it skips. To look for a byte costs little.
+    """
+    if _BACKSLASH in payload or _DEL in payload:
+        return False
+    if payload.isascii():
         return True
-    return b"\xc2" in payload and _C1.search(payload) is not None
-
-
-def _optional(text: str | None) -> int | None:
-    return None if text is None else _moment(text)
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return _C1.search(payload) is None
 
 
 def parse(payload: bytes) -> dict[str, Any]:

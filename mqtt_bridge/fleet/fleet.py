@@ -15,7 +15,7 @@ from mqtt_bridge import contract
 from mqtt_bridge.contract import ContractError, Info, State, Summary, Topic
 from mqtt_bridge.fleet import decode
 from mqtt_bridge.fleet.decode import parse
-from mqtt_bridge.fleet.items import PRINTER, Shapes
+from mqtt_bridge.fleet.items import Shapes, read_printer
 from mqtt_bridge.fleet.records import Changes, Printer, Record, hide, show, update
 
 logger = logging.getLogger(__name__)
@@ -43,12 +43,20 @@ def _is_overtaken(message: _Dated, known: _Dated | None) -> bool:
     return known is not None and message.seq < known.seq and message.time <= known.time
 
 
-@functools.lru_cache(maxsize=1 << 17)
+@functools.lru_cache(maxsize=1 << 16)
 def _parsed(bases: tuple[str, ...], topic: str) -> tuple[str, Topic]:
     for base in bases:
         if topic.startswith(base) and topic[len(base) : len(base) + 1] == "/":
             return base, Topic.parse(base, topic)
     raise ContractError(f"{topic[:200]!r} is not below {', '.join(bases)}")
+
+
+def _state(payload: bytes, task: str) -> State:
+    """Read the state of *task*. ContractError."""
+    state = decode.state(payload, task) or State.of(parse(payload))
+    if state.task != task:
+        raise ContractError(f"'task' is {state.task!r}, the topic says {task!r}")
+    return state
 
 
 class Fleet:
@@ -73,6 +81,8 @@ class Fleet:
         self._owns = owns
         self._shapes = Shapes(read_only=read_only)
         self._complaints: set[tuple[str, str]] = set()
+        # The tasks of all printers by their topics: most of what arrives is of these.
+        self._tasks: dict[str, tuple[Printer, str, Record]] = {}
 
     def parse(self, topic: str) -> tuple[str, Topic]:
         """Return the base of *topic* and what it is about. ContractError."""
@@ -80,7 +90,13 @@ class Fleet:
 
     def receive(self, topic: str, payload: bytes, now: float, changes: Changes) -> None:
         """Take a retained topic's newest payload; a bad one changes nothing."""
+        known = self._tasks.get(topic)
         try:
+            if known is not None and payload:
+                printer, task, record = known
+                self._on_state(printer, record, _state(payload, task), changes)
+                printer.heard = now
+                return
             base, where = _parsed(self._bases, topic)
             if self._owns(where.printer) and where.kind in contract.RETAINED:
                 self._receive(base, where, payload, now, changes)
@@ -127,6 +143,8 @@ class Fleet:
     def forget(self, slug: str, changes: Changes) -> None:
         printer = self.printers.pop(slug)
         self.size -= printer.size
+        for task in printer.tasks:
+            del self._tasks[printer.topic(task)]
         for record in (printer.record, printer.meters, *printer.tasks.values()):
             hide(record, changes)
         changes.gone.add(slug)
@@ -210,31 +228,35 @@ class Fleet:
     def _on_task(
         self, printer: Printer, task: str, payload: bytes, changes: Changes
     ) -> None:
+        """Take the first state of a task, or that it was cleared."""
         record = printer.tasks.get(task)
         if not payload:
             if record is not None:
-                del printer.tasks[task]
+                del printer.tasks[task], self._tasks[printer.topic(task)]
                 self._resize(printer, -len(record.shape.fields))
                 hide(record, changes)
             return
-        state = decode.state(payload, task) or State.of(parse(payload))
-        if state.task != task:
-            raise ContractError(f"'task' is {state.task!r}, the topic says {task!r}")
+        state = _state(payload, task)
+        if len(printer.tasks) >= MAX_TASKS:
+            raise ContractError(f"more than {MAX_TASKS} tasks")
+        record = Record(f"{printer.slug}.{task}.")
+        info = printer.state.info
+        record.shown = info is not None and task in info.tasks
+        self._on_state(printer, record, state, changes)
+        printer.tasks[task] = record
+        self._tasks[printer.topic(task)] = printer, task, record
+
+    def _on_state(
+        self, printer: Printer, record: Record, state: State, changes: Changes
+    ) -> None:
         if _is_overtaken(state, record):
             return
-        shape, values = self._shapes.task(state)
-        if record is None:
-            if len(printer.tasks) >= MAX_TASKS:
-                raise ContractError(f"more than {MAX_TASKS} tasks")
-            self._resize(printer, len(shape.fields))
-            record = printer.tasks[task] = Record(f"{printer.slug}.{task}.")
-            info = printer.state.info
-            record.shown = info is not None and task in info.tasks
-        elif shape is not record.shape:
+        shape, values = self._shapes.task(state, record.shape)
+        if shape is not record.shape:
             self._resize(printer, len(shape.fields) - len(record.shape.fields))
         record.seq = state.seq
         update(record, shape, values, state.time, changes)
-        changes.states.append((printer.slug, task, state.seq))
+        changes.states.append((printer.slug, state.task, state.seq))
 
     def _resize(self, printer: Printer, items: int) -> None:
         """Count *items* more of *printer*; ContractError if they are too many."""
@@ -252,7 +274,7 @@ class Fleet:
         if printer.state.info is None:
             hide(record, changes)
             return
-        values = tuple(facet.read(printer.state) for facet in PRINTER)
+        values = read_printer(printer.state)
         if values != record.values:
             update(record, self._shapes.printer, values, now, changes)
         show(record, changes)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -30,15 +31,32 @@ STATUS = {str(code): name for code, name in enumerate(contract.STATUSES)}
 class Facet(NamedTuple):
     """One item of a task or a printer.
 
-    *units* is "" or a unit of the contract; "?" takes that of the limit.
+    *units* is "" or a unit of the contract; "?" takes that of the limit. Without *read*
+    it is the attribute of that name; in a table these come first.
     """
 
     field: str
     text: str
     kind: str
-    read: Callable[[Any], Value]
     units: str = ""
     settable: bool = False
+    read: Callable[[Any], Value] | None = None
+
+
+def _reader(facets: Sequence[Facet]) -> Callable[[Any], Values]:
+    """Return a function that reads all *facets* of a table: attributes with one call.
+
+    There are none of these, or several.
+    """
+    names = [facet.field for facet in facets if facet.read is None]
+    others = [facet.read for facet in facets if facet.read is not None]
+    attributes = attrgetter(*names) if names else lambda _: ()
+
+    def read(source: Any) -> Values:
+        values: Values = attributes(source)
+        return values + tuple([each(source) for each in others])
+
+    return read
 
 
 def _left(state: State) -> float:
@@ -47,73 +65,68 @@ def _left(state: State) -> float:
     return round(max(0.0, state.snoozed_until - state.time) / 3600, 2)
 
 
+def _nothing(_state: State) -> int:
+    return 0
+
+
 LIMIT = (
-    Facet("threshold", "Wear after which the task is due", "numeric",
-          lambda limit: limit.threshold, "?", True),
-    Facet("used", "Wear since the task was last done", "numeric",
-          lambda limit: limit.used, "?", True),
+    Facet("threshold", "Wear after which the task is due", "numeric", "?", True),
+    Facet("used", "Wear since the task was last done", "numeric", "?", True),
     Facet("remaining", "Wear left until the task is due; below zero it is overdue",
-          "numeric", lambda limit: limit.remaining, "?"),
-    Facet("percent", "Wear as a share of the threshold", "numeric",
-          lambda limit: limit.percent, "%"),
+          "numeric", "?"),
+    Facet("percent", "Wear as a share of the threshold", "numeric", "%"),
     Facet("warn_at", "Remaining wear below which the task is due soon", "numeric",
-          lambda limit: limit.warn_at, "?", True),
+          "?", True),
 )  # fmt: skip
 TASK = (
-    Facet("label", "Name of the task", "string", lambda s: s.label),
-    Facet("message", "Instructions for the task", "string", lambda s: s.message),
-    Facet("guide", "Address of a guide", "string", lambda s: s.guide),
-    Facet("status", "Whether the task is due, soon due or snoozed", "enumerated",
-          lambda s: contract.STATUSES.index(s.status)),
-    Facet("enabled", "Whether the task's wear is counted", "boolean",
-          lambda s: int(s.enabled), "", True),
-    Facet("trigger", "Meter of the limit that decides now", "string",
-          lambda s: s.trigger),
-    Facet("snoozed_until", "No reminders until then (UNIX time)", "numeric",
-          lambda s: s.snoozed_until, "s"),
-    Facet("last_done", "When the task was last done (UNIX time)", "numeric",
-          lambda s: s.last_done, "s"),
-    Facet("last_by", "Person who did the task last", "string", lambda s: s.last_by),
-    Facet("done_count", "How often the task was done", "numeric",
-          lambda s: s.done_count),
+    Facet("label", "Name of the task", "string"),
+    Facet("message", "Instructions for the task", "string"),
+    Facet("guide", "Address of a guide", "string"),
+    Facet("trigger", "Meter of the limit that decides now", "string"),
+    Facet("snoozed_until", "No reminders until then (UNIX time)", "numeric", "s"),
+    Facet("last_done", "When the task was last done (UNIX time)", "numeric", "s"),
+    Facet("last_by", "Person who did the task last", "string"),
+    Facet("done_count", "How often the task was done", "numeric"),
     Facet("due_at", "Forecast of when the task will be due (UNIX time)", "numeric",
-          lambda s: s.due_at, "s"),
-    Facet("problem", "Why the task is not counted; empty if it is counted", "string",
-          lambda s: s.problem),
+          "s"),
+    Facet("problem", "Why the task is not counted; empty if it is counted", "string"),
+    Facet("status", "Whether the task is due, soon due or snoozed", "enumerated",
+          read=lambda s: contract.STATUSES.index(s.status)),
+    Facet("enabled", "Whether the task's wear is counted", "boolean", "", True,
+          lambda s: int(s.enabled)),
     Facet("done", "Set to 1 to mark the task done: counting starts again", "boolean",
-          lambda _: 0, "", True),
+          "", True, _nothing),
     Facet("snooze", "Time without reminders from now on; set it, or 0 to end it",
-          "numeric", _left, "h", True),
-    Facet("unsnooze", "Set to 1 to end the snooze", "boolean",
-          lambda _: 0, "", True),
+          "numeric", "h", True, _left),
+    Facet("unsnooze", "Set to 1 to end the snooze", "boolean", "", True, _nothing),
 )  # fmt: skip
 
 # Of a task whose interval learns, behind all others.
 LEARNT = (
-    Facet("suggestion", "Suggested threshold; empty if there is none",
-          "string", lambda s: s.suggestion.text if s.suggestion else None),
-    Facet("usual", "Wear at which the task is usually done", "numeric",
-          lambda s: s.habit.median if s.habit else None),
     Facet("due_from", "Earliest time when the task will be due (UNIX time)", "numeric",
-          lambda s: s.due_from, "s"),
+          "s"),
     Facet("due_to", "Latest time when the task will be due (UNIX time)", "numeric",
-          lambda s: s.due_to, "s"),
-    Facet("learn", "Set to 1 to accept the suggested threshold", "boolean",
-          lambda _: 0, "", True),
+          "s"),
+    Facet("suggestion", "Suggested threshold; empty if there is none", "string",
+          read=lambda s: s.suggestion.text if s.suggestion else None),
+    Facet("usual", "Wear at which the task is usually done", "numeric",
+          read=lambda s: s.habit.median if s.habit else None),
+    Facet("learn", "Set to 1 to accept the suggested threshold", "boolean", "", True,
+          _nothing),
 )  # fmt: skip
 
 # Of a part, behind all others.
 PART = (
-    Facet("kind", "Kind of the part", "string", lambda s: s.kind),
+    Facet("kind", "Kind of the part", "string"),
     Facet("place", "Where the part is fitted, empty on the shelf; set it to fit the"
-          " part there, or to nothing to take it off", "string",
-          lambda s: s.place, "", True),
+          " part there, or to nothing to take it off", "string", "", True),
     Facet("places", "Places where the part can be fitted", "string",
-          lambda s: ", ".join(s.places)),
+          read=lambda s: ", ".join(s.places)),
 )  # fmt: skip
 
 STATUS_AT = [facet.field for facet in TASK].index("status")  # in a task's values
 _TRIGGER = [facet.field for facet in TASK].index("trigger")
+_read_task, _read_learnt, _read_part = map(_reader, (TASK, LEARNT, PART))
 
 
 class PrinterState(NamedTuple):
@@ -139,26 +152,28 @@ def _ahead(face: PrinterState) -> Value:
 
 PRINTER = (
     Facet("online", "Whether the printer answers", "boolean",
-          lambda face: int(face.online)),
-    Facet("name", "The printer's name", "string", _info("name")),
-    Facet("model", "The printer's model", "string", _info("model")),
-    Facet("host", "The host on which Klipper runs", "string", _info("host")),
-    Facet("url", "The printer's web page", "string", _info("url")),
-    Facet("version", "Version of Klipper Upkeep", "string", _info("version")),
+          read=lambda face: int(face.online)),
+    Facet("name", "The printer's name", "string", read=_info("name")),
+    Facet("model", "The printer's model", "string", read=_info("model")),
+    Facet("host", "The host on which Klipper runs", "string", read=_info("host")),
+    Facet("url", "The printer's web page", "string", read=_info("url")),
+    Facet("version", "Version of Klipper Upkeep", "string", read=_info("version")),
     Facet("klipper_version", "Version of Klipper", "string",
-          _info("klipper_version")),
+          read=_info("klipper_version")),
     Facet("klipper_state", "Klipper's state", "string",
-          _info("klipper_state")),
-    Facet("due", "Tasks that are due", "numeric", _summary("due")),
-    Facet("soon", "Tasks that are due soon", "numeric", _summary("soon")),
-    Facet("next_task", "The task that comes next", "string", _summary("next_task")),
+          read=_info("klipper_state")),
+    Facet("due", "Tasks that are due", "numeric", read=_summary("due")),
+    Facet("soon", "Tasks that are due soon", "numeric", read=_summary("soon")),
+    Facet("next_task", "The task that comes next", "string",
+          read=_summary("next_task")),
     Facet("next_due_at", "When the next task will be due (UNIX time)", "numeric",
-          _summary("next_due_at"), "s"),
+          "s", read=_summary("next_due_at")),
     Facet("problem", "The printer's problem; empty if there is none",
-          "string", _summary("problem")),
+          "string", read=_summary("problem")),
     Facet("ahead", "Tasks that the running print will make due; empty if there is none",
-          "string", _ahead),
+          "string", read=_ahead),
 )  # fmt: skip
+read_printer = _reader(PRINTER)
 _TAKEN = frozenset(facet.field for facet in PRINTER)
 
 
@@ -174,11 +189,13 @@ class Field:
 class Shape:
     """The items of a record, in the order of its values.
 
-    *meters* has the limits' own names, where there are several.
+    *meters* has the limits' own names, where there are several. Those of one *key* are
+    the same.
     """
 
     fields: tuple[Field, ...]
     meters: dict[str, str] = field(default_factory=dict)  # never changed
+    key: tuple[Any, ...] = ()
 
 
 class Shapes:
@@ -193,32 +210,40 @@ class Shapes:
         self._fields: WeakValueDictionary[Any, Field] = WeakValueDictionary()
         self.printer = Shape(tuple(self._field(facet, "") for facet in PRINTER))
 
-    def task(self, state: State) -> tuple[Shape, Values]:
-        """A task with several limits has each one's numbers, too."""
-        if len(state.limits) > 1:
-            deciding, limits = state.deciding, state.limits
-        else:
-            (deciding,), limits = state.limits, ()
-        values = [facet.read(state) for facet in TASK]
-        values += deciding[2:]
-        for limit in limits:
-            values += limit[2:]
+    def task(self, state: State, known: Shape | None = None) -> tuple[Shape, Values]:
+        """A task with several limits has each one's numbers, too.
+
+        *known* is the shape that the task had before, and probably has still.
+        """
         learns = state.habit is not None or state.due_from is not None
+        values, limits = _read_task(state), state.limits
+        if len(limits) == 1:
+            [deciding], limits = limits, ()
+            values += deciding[2:]
+            key: tuple[Any, ...] = (learns, state.kind != "", deciding.unit)
+        else:
+            deciding = state.deciding
+            values = sum((each[2:] for each in (deciding, *limits)), values)
+            units = ((limit.meter, limit.unit) for limit in limits)
+            key = (learns, state.kind != "", deciding.unit, *units)
         if learns:
-            values += [facet.read(state) for facet in LEARNT]
+            values += _read_learnt(state)
         if state.kind:
-            values += [facet.read(state) for facet in PART]
-        units = ((limit.meter, limit.unit) for limit in limits)
-        key = (learns, bool(state.kind), deciding.unit, *units)
-        shape = self._known.get(key)
-        if shape is None:
-            names = slugs(limit.meter for limit in limits)
-            fields = tuple(self._task(deciding, limits, names, learns=learns))
-            if state.kind:
-                fields += tuple(self._field(facet, "") for facet in PART)
-            meters = {slug: meter for meter, slug in names.items()}
-            shape = self._known[key] = Shape(fields, meters)
-        return shape, tuple(values)
+            values += _read_part(state)
+        if known is not None and known.key == key:
+            return known, values
+        return self._known.get(key) or self._made(key, state), values
+
+    def _made(self, key: tuple[Any, ...], state: State) -> Shape:
+        deciding = state.deciding
+        limits = state.limits if len(state.limits) > 1 else ()
+        names = slugs(limit.meter for limit in limits)
+        fields = tuple(self._task(deciding, limits, names, learns=key[0]))
+        if state.kind:
+            fields += tuple(self._field(facet, "") for facet in PART)
+        meters = {slug: meter for meter, slug in names.items()}
+        shape = self._known[key] = Shape(fields, meters, key)
+        return shape
 
     def _task(
         self,

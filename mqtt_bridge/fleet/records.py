@@ -127,6 +127,10 @@ class Printer:
     def online(self) -> bool:
         return self.state.online
 
+    def topic(self, task: str) -> str:
+        """The topic of a task's state."""
+        return f"{self.base}/{self.slug}/tasks/{task}"
+
     @property
     def missing(self) -> list[str]:
         """The levels that the printer says it retains and that have not arrived."""
