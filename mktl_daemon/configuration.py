@@ -46,6 +46,8 @@ class Configuration(Blocks):
 
     def _start(self) -> None:
         self._callbacks: list[weakref.ref[Any]] = []
+        # Other daemons of the store, as they were known when this process became one.
+        self.neighbours: list[Block] = []
         self._load()
 
     # What a daemon does with its own block
@@ -64,6 +66,8 @@ class Configuration(Blocks):
             )
         identity = places.identity(self.store, alias)
         path = places.items_file(self.store, alias)
+        blocks = self.blocks().values()
+        self.neighbours = [block for block in blocks if block["alias"] != alias]
         self.alias, self.authoritative_uuid = alias, identity
         # What an earlier process of this daemon left in the cache is not what it has.
         self._drop_block(identity)

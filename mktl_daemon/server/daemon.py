@@ -24,7 +24,7 @@ from .announcer import Announcer, Whereabouts
 from .announcing import AGAIN
 from .daemon_items import DaemonItems
 from .item_factory import ItemFactory
-from .neighbours import neighbours, refuse_taken_keys
+from .neighbours import refuse_taken_keys
 from .ports import Ports, advertised_name, network_options, twin
 from .requests import TOO_MANY, RequestDispatcher
 from .saver import Saver
@@ -75,7 +75,6 @@ class Daemon(DaemonItems):
         self._ports: Ports | None = None
 
         self.parse_options(options)
-        self._neighbours = neighbours(store, alias)
         described = self.describe_items()
         if described:
             config.authoritative(store, alias, described)
@@ -223,7 +222,7 @@ class Daemon(DaemonItems):
         self.rep.start()
         self.setup()
         self._factory.add_missing(self.alias, self.uuid)
-        refuse_taken_keys(self.catalog.authoritative_items, self._neighbours)
+        refuse_taken_keys(self.catalog)
         self._values.restore(self.store, list(self.catalog.authoritative_items))
         self.setup_final()
         self._dispatcher.open()

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from mktl_daemon import config
-from mktl_daemon.blocks import Block
+from mktl_daemon.configuration import Configuration
+from mktl_daemon.core import wire
 from mktl_daemon.core.errors import RefusedError
+from mktl_daemon.files import cache
 from mktl_daemon.search import is_running
 
 
-def neighbours(store: str, alias: str) -> list[Block]:
-    """Return the blocks of a store in this home's cache that are not of *alias*."""
-    blocks = config.known(store).blocks().values()
-    return [block for block in blocks if block["alias"] != alias]
-
-
-def refuse_taken_keys(keys: Iterable[str], blocks: Iterable[Block]) -> None:
-    """RefusedError: a daemon of *blocks* has one of *keys*, and it is running."""
-    mine = set(keys)
-    for block in blocks:
+def refuse_taken_keys(catalog: Configuration) -> None:
+    """RefusedError: a neighbour has a key of this process's daemon, and is running."""
+    mine = catalog.authoritative_items.keys()
+    for block in catalog.neighbours:
         common = mine & block["items"].keys()
         if common and is_running(block):
+            # The newer block, ours, has taken its place in the cache.
+            data = wire.dumps(block)
+            cache.attempt(cache.save_block, catalog.store, block["uuid"], data)
             raise RefusedError(
                 f"the key {min(common)!r} of {block['store']!r} is that of "
                 f"{block['alias']!r}, which is running"

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from mktl_daemon.cli import mk, mkd
+from mktl_daemon.cli.version import version
 from tests.mktl_daemon.conftest import DEADLINE
 
 TART = {
@@ -441,6 +442,41 @@ def test_a_class_in_the_folder_one_stands_in_is_found(own_kitchen):
     assert done.stderr.endswith("mkd: RuntimeError: baking by book.txt\n")
 
 
+def test_an_error_in_a_users_class_has_its_traceback(own_kitchen):
+    """The text of a KeyError alone tells nobody where it was raised."""
+    (own_kitchen.folder / "bakery.py").write_text(
+        "import mktl_daemon\n"
+        "class Baker(mktl_daemon.Daemon):\n"
+        "    def setup(self):\n"
+        "        {}['flour']\n"
+    )
+    done = started(own_kitchen, "pie fruit -m bakery -s Baker", "daemon")
+    assert "bakery.py" in done.stderr
+    assert "line 4, in setup" in done.stderr
+    assert done.stderr.endswith("mkd: KeyError: 'flour'\n")
+
+
+@pytest.mark.parametrize("program", ["mk", "mkd", "mkregistryd"])
+def test_a_program_tells_its_version(program):
+    done = subprocess.run(
+        [sys.executable, "-m", f"mktl_daemon.cli.{program}", "--version"],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == (f"{program} {version()}\n", 0)
+
+
+def test_a_verbose_daemon_logs_each_set(own_kitchen):
+    own_kitchen.registry()
+    (own_kitchen.folder / "items.json").write_text('{"loaves": {"type": "numeric"}}')
+    line = f"bread rye -v -c {own_kitchen.folder}/items.json"
+    own_kitchen.start("mkd", *line.split(), home="baker")
+    assert own_kitchen.mk("set", "bread.loaves=4").code == 0
+    assert "bread.loaves" in (own_kitchen.folder / "baker.log").read_text()
+
+
 @pytest.mark.parametrize("option", ["--override", "store.override"])
 def test_a_refusal_names_what_the_program_calls_override(own_kitchen, option):
     """Its place is taken with the option that the text names."""
@@ -472,6 +508,31 @@ def test_a_daemon_that_runs_already_is_not_started_again(own_kitchen):
     assert done.returncode == 1
     assert f"127.0.0.1:{running.rep}" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_key_is_taken_by_a_neighbour_of_whom_no_registry_knows(own_kitchen):
+    """Both have one home; there is no registry."""
+    own_kitchen.daemon("bread", "rye", {"loaves": {}})
+    (own_kitchen.folder / "wheat.json").write_text('{"loaves": {}}')
+    for _ in range(2):  # however often it is tried
+        done = started(own_kitchen, "bread wheat -c wheat.json", "bread.rye")
+        assert (done.stdout, done.returncode) == ("", 1)
+        assert "the key 'loaves' of 'bread' is that of 'rye'" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_a_daemon_that_is_away_is_reported_once(own_kitchen):
+    """However many of its items are read; the others of the store are printed."""
+    own_kitchen.registry()
+    gone = own_kitchen.daemon("bread", "rye", {f"loaf{n}": {} for n in range(5)})
+    own_kitchen.daemon("bread", "wheat", {"rolls": {"initial": 4}})
+    assert own_kitchen.mk("get", "bread.rolls", "bread.loaf0").code == 0
+    own_kitchen.stop(gone, signal.SIGKILL)
+    printed = own_kitchen.mk_alone("get", "bread")
+    assert "rolls: 4\n" in printed.out
+    assert printed.err.count("\n") == 1
+    assert "nobody at 127.0.0.1" in printed.err
+    assert printed.code == 1
 
 
 def test_the_package_names_its_programs():
@@ -548,6 +609,7 @@ def test_a_daemon_that_joins_a_store_is_listed(own_kitchen):
     own_kitchen.daemon("pie", "filling", {"cream": {"type": "numeric", "initial": 4}})
     assert own_kitchen.mk("get", "pie.cream").out == "cream: 4\n"
     assert "pie.cream" in own_kitchen.mk("list", "pie").out
+    assert json.loads(own_kitchen.mk("describe", "pie.cream").out)
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Many at once, and clients that misbehave."""
 
+import itertools
+import json
 import os
 import socket
 from pathlib import Path
@@ -88,6 +90,32 @@ def test_a_subscriber_that_never_reads_holds_nobody_up(wire, oven, peer):
     for value in range(2000):
         peer.request(b"SET", "pie.number", {"value": value}, flags=b"\3")
     assert listener.values(2000) == list(range(2000))
+
+
+def test_fifty_clients_of_fifty_items_hear_all_values_in_order(
+    own_kitchen, wire, until
+):
+    keys = [f"item{number}" for number in range(50)]
+    daemon = own_kitchen.daemon("pie", "fruit", {key: {"initial": 0} for key in keys})
+    crowd = [wire.listener(daemon, b"pie.item") for _ in keys]
+    peer = wire.peer(daemon)
+    signs = itertools.count(-1, -1)
+
+    def all_hear():
+        peer.set("pie.item0", next(signs))
+        return all(each.socket.poll(0) for each in crowd)
+
+    until(all_hear, "subscribed")
+    for value in (1, 2, 3):
+        for key in keys:
+            assert peer.set(f"pie.{key}", value).error is None
+    for listener in crowd:
+        heard = {key: [] for key in keys}
+        while heard[keys[-1]] != [1, 2, 3]:
+            topic, _, payload = listener.receive()[:3]
+            heard[topic.decode().split(".")[1]].append(json.loads(payload)["value"])
+        heard["item0"] = [value for value in heard["item0"] if value > 0]
+        assert heard == {key: [1, 2, 3] for key in keys}
 
 
 def test_a_client_that_leaves_in_the_middle_does_no_harm(wire, oven, peer):
