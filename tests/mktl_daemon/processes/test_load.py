@@ -3,8 +3,13 @@
 import itertools
 import json
 import os
+import resource
 import socket
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 THOUSANDS = 5000
 
@@ -116,6 +121,28 @@ def test_fifty_clients_of_fifty_items_hear_all_values_in_order(
             heard[topic.decode().split(".")[1]].append(json.loads(payload)["value"])
         heard["item0"] = [value for value in heard["item0"] if value > 0]
         assert heard == {key: [1, 2, 3] for key in keys}
+
+
+@pytest.mark.timeout(300)
+def test_a_client_follows_and_asks_a_thousand_daemons(rounds, tmp_path):
+    """Or 400: more than the descriptors and sockets that a process begins with."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limits = f"--nofile=512:{hard}"
+    script = str(Path(__file__).parents[1] / "many_daemons.py")
+    done = subprocess.run(
+        ["prlimit", limits, sys.executable, script, str(rounds(400, 1000))],
+        env={
+            **os.environ,
+            "MKTL_HOME": str(tmp_path),
+            "MKTL_DISCOVERY": "off",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        },
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("all are heard\n", "")
 
 
 def test_a_client_that_leaves_in_the_middle_does_no_harm(wire, oven, peer):
