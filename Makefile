@@ -23,7 +23,7 @@ TEXT_COPIES = mqtt_bridge/languages mqtt_bridge/web/page/languages
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo venv check test test-all test-package test-python test-python-next test-py37 test-integration \
-  test-integration-latest test-ha test-ha-stable test-ha-latest test-klipper test-interop docs release \
+  test-integration-latest test-ha test-ha-stable test-ha-latest test-klipper test-interop docs pictures release \
   bench mutants soak contract languages changelog
 
 demo: $(VENV)/demo
@@ -189,6 +189,13 @@ test-interop: $(VENV)/ready
 # Builds the pages as a site in build/site; a broken link is an error.
 docs: $(VENV)/ready
 	$(VENV)/bin/mkdocs build --quiet
+
+# Makes the pictures of the docs: the terminal, the page and Home Assistant, as far as
+# this machine has the programs. KINDS=page selects some.
+KINDS ?=
+
+pictures: $(VENV)/ready
+	HA_LATEST='$(HA_LATEST)' $(PY) -m tests.pictures $(KINDS)
 
 # Takes hours; ONLY='klippy_extra.ledger.records*' selects one module.
 ONLY ?=

@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from types import FrameType
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions, RenderableType
 from rich.live import Live
 
 from demo.chain import FILE, Chain
@@ -105,11 +105,7 @@ class Demo:
                 self._mirror.follow(name)
             self._tell(states)
             if live is not None:
-                table = screen(
-                    *(self._title(), states, self._mirror, self._news),
-                    *(self._commands(), self._console.size, self._chain.clock.time()),
-                )
-                live.update(table, refresh=True)
+                live.update(self.picture(self._console.size), refresh=True)
             else:
                 self._print_plainly(states)
             if self._once and self._has_seen_enough(states):
@@ -173,6 +169,13 @@ class Demo:
         )
 
     # Display
+
+    def picture(self, size: ConsoleDimensions) -> RenderableType:
+        """What a terminal of that size shows now."""
+        return screen(
+            *(self._title(), dict(self._observer.states), self._mirror, self._news),
+            *(self._commands(), size, self._chain.clock.time()),
+        )
 
     def _say(self, text: str) -> None:
         entry = f"{datetime.now():%H:%M:%S}  {text}"  # noqa: DTZ005 - the reader's clock
