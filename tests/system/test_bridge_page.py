@@ -350,9 +350,9 @@ def test_a_part_moves_from_one_printer_of_the_fleet_to_another(
         keep_picture(tab, f"page-fleet-parts-{size[0]}", tmp_path)
 
         tab.run("location.hash = '#/task/voron/n4'")
-        tab.click("To another printer, or from there")
+        tab.click("Move to or from another printer")
         tab.fill("input[name=to]", "ender")
-        tab.click("Give it there")
+        tab.click("Export to that printer")
         until(lambda: imported, "the import")
         assert (imported[0].command, imported[0].part) == ("import", part)
         tab.wait_for("The printer has carried it out.")
@@ -370,11 +370,11 @@ def test_a_suggested_interval_is_set_and_a_condition_is_told_in_a_browser(serve,
         tab.resize(*DESK)
         tab.open(web.url + "#/task/voron/rods")
         tab.wait_for(text)
-        tab.click("Set what is suggested")
+        tab.click("Set the suggested threshold")
         tab.wait_for("not in the script")  # what the printer answers
         assert "learn" in [each.command for each in voron.heard]
 
-        tab.click("Who, when, used with")
+        tab.click("Who, when, earlier use")
         tab.run("document.querySelector('select[name=condition]').value = 'worn'")
         tab.click("Mark as done")
         tab.wait_for("The printer has carried it out.")

@@ -243,9 +243,9 @@ def test_parts_are_fitted_taken_off_and_given_away_on_the_page(
         assert printer.status("maintain_part nozzle_06")["place"]
 
         tab.click("Nozzle 0.4 hardened")
-        tab.click("To another printer, or from there")
+        tab.click("Move to or from another printer")
         tab.fill("input[name=to]", "ender")
-        tab.click("Give it there")
+        tab.click("Export to that printer")
         tab.wait_for("is given to the printer 'ender'.")
         line = until(lambda: tab.run("document.querySelector('textarea')?.value"), "it")
         printer.gcode("EXPORT_PART PART=nozzle_04 TO=ender")
@@ -257,7 +257,7 @@ def test_parts_are_fitted_taken_off_and_given_away_on_the_page(
         printed = until(given, "the line on the console")[-1]
         assert exported(line) == exported(printed), "as on the console"
         tab.fill("input[name=line]", line)
-        tab.click("Take it in")
+        tab.click("Import")
         tab.wait_for("is for the printer 'ender'")
         assert complaints(tab) == []
         tab.click("\N{MULTIPLICATION SIGN}")
@@ -293,4 +293,6 @@ def test_the_page_tells_what_the_print_that_runs_will_make_due(make_printer):
         tab.open(moonraker.url + "/server/upkeep/")
         tab.wait_for("Oil the linear rails")
         printer.print_file(LONG)
-        tab.wait_for("will make due: Oil the linear rails. The first after 9 h.")
+        tab.wait_for(
+            "will make maintenance due: Oil the linear rails. The first task is due after 9 h."
+        )

@@ -1,4 +1,4 @@
-// The page: it holds what is shown, and draws it anew when something changed.
+// The page: holds the data that it shows, and draws again when something changes.
 
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
@@ -16,7 +16,7 @@ const VIEWS = ["tasks", "parts", "log", "meters"];
 
 let behind = "tasks"; // the view that a task was opened from
 
-/** What the address asks for: `#/log`, `#/task/rods`, `#/task/voron/rods`. */
+/** The view in the address: `#/log`, `#/task/rods`, `#/task/voron/rods`. */
 function routeOf(hash) {
   const [view = "tasks", ...rest] = hash.replace(/^#\/?/, "").split("/").filter(Boolean);
   const names = rest.map(decodeURIComponent);
@@ -68,7 +68,7 @@ function App({ source }) {
     return html`<p class="empty" role="status">${problem || t("loading")}</p>`;
   }
   const rows = rowsOf(state.printers);
-  // The page of one printer takes the links of a fleet's page: it has no other printer.
+  // A page for one printer accepts the links of a fleet's page, too: it ignores the printer.
   const taskOf = (key) => key.split("/").pop();
   const isOpened = ({ key }) => (source.fleet ? key === open : taskOf(key) === taskOf(open));
   const opened = open && rows.find(isOpened);

@@ -1,4 +1,4 @@
-// A bar that shows how much of a limit is used; more than all of it shows as more.
+// A bar that shows how much of a limit is used; more than the limit is visible, too.
 
 import { html } from "./html.js";
 import { number, t } from "./language.js";

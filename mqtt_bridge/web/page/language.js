@@ -1,7 +1,7 @@
 // Texts and numbers in the language of the reader.
 
 export const LANGUAGES = ["en", "de"];
-// Meters of which a printer has several: what follows names the part.
+// Meters of which a printer has several: the part follows in the name.
 const FAMILIES = [
   "travel_",
   "filament_",
@@ -31,7 +31,7 @@ async function load(name) {
   return (await answer.json()).page;
 }
 
-/** The text of *key*, with {names} replaced; {count} decides between one and more. */
+/** The text of *key*, with {names} replaced; {count} decides the plural form. */
 export function t(key, values = {}) {
   let text = texts[key] ?? fallback[key] ?? key;
   if (typeof text !== "string") {
@@ -43,7 +43,7 @@ export function t(key, values = {}) {
   });
 }
 
-/** A number at the precision of its size. */
+/** A number, rounded by its size. */
 export function number(value, digits) {
   const size = Math.abs(value);
   const places = digits ?? (size >= 100 ? 0 : size >= 10 ? 1 : 2);
@@ -51,7 +51,7 @@ export function number(value, digits) {
   return new Intl.NumberFormat(language, options).format(value);
 }
 
-/** An amount with its unit; hours of the calendar as days where they are many. */
+/** An amount with its unit; many hours of the calendar are written as days. */
 export function quantity(value, unit, meter = "") {
   if (unit === "h" && meter === "time" && Math.abs(value) >= 48) {
     return `${number(value / 24, Math.abs(value) >= 240 ? 0 : 1)} ${t("days")}`;
@@ -111,7 +111,7 @@ const UNITS = [
   [/^(filament|extruded|travel_)/, "m"],
 ];
 
-/** The unit of a meter's readings; "" where they are counted. */
+/** The unit of a meter's readings; "" for plain counts. */
 export function unitOf(meter) {
   return UNITS.find(([pattern]) => pattern.test(meter))?.[1] ?? "";
 }

@@ -1,4 +1,4 @@
-// The log: what was done, by whom, when; with a search, and as a file.
+// The log: what was done, by whom and when. It can be searched, and saved as a file.
 
 import { useEffect, useState } from "preact/hooks";
 import { html } from "./html.js";

@@ -1,10 +1,10 @@
-// What the page shows, computed from what the printers say. Pure: no DOM, no network.
+// Computes what the page shows from the printers' data. Pure: no DOM, no network.
 
 export const STATUSES = ["due", "soon", "problem", "ok", "snoozed", "disabled"];
 const HOUR = 3600;
 const DAY = 24 * HOUR;
 
-/** How a task stands for a reader: a task that is not counted is not "ok". */
+/** The status of a task for a reader: a task that is not counted is not "ok". */
 export function standing(task) {
   return task.problem && (task.status === "ok" || task.status === "soon")
     ? "problem"
@@ -14,7 +14,7 @@ export function standing(task) {
 /** The key of a task among all printers. */
 export const keyOf = (printer, task) => `${printer}/${task}`;
 
-/** All tasks of all printers as rows, what needs doing first. */
+/** All tasks of all printers as rows, the most urgent ones first. */
 export function rowsOf(printers) {
   const rows = [];
   for (const printer of printers) {
@@ -25,7 +25,7 @@ export function rowsOf(printers) {
   return rows.sort(byUrgency);
 }
 
-/** In the order of STATUSES; then the fullest; then by name. */
+/** Sort in the order of STATUSES, then by percentage, then by name. */
 export function byUrgency(one, other) {
   const rank = (row) => STATUSES.indexOf(standing(row.task));
   return (
@@ -35,7 +35,7 @@ export function byUrgency(one, other) {
   );
 }
 
-/** The rows that the filter lets through. An empty field lets everything through. */
+/** The rows that match the filter. An empty field matches everything. */
 export function filtered(rows, { text = "", status = "", printer = "" }) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   return rows.filter((row) => {
@@ -69,8 +69,8 @@ export function withNumbers(printer, statuses) {
 }
 
 /**
- * What is to be told of a print: a text's key, the labels, and the hours of printing
- * until the first of them. Nothing where no task looks ahead.
+ * The messages about a print: a text's key, the labels, and the hours of printing
+ * until the first task is due. There is none if no task looks ahead.
  */
 export function jobLines(job) {
   if (!job) return [];
@@ -90,7 +90,7 @@ export function jobLines(job) {
   return lines;
 }
 
-/** The parts of a printer: what is fitted, by its place, before what is on the shelf. */
+/** The parts of a printer: fitted parts by their places, then those on the shelf. */
 export function partsOf(printer) {
   const parts = printer.tasks.filter((task) => task.kind);
   return parts.sort(
@@ -102,14 +102,14 @@ export function partsOf(printer) {
   );
 }
 
-/** An exported part as the word that the console's IMPORT_PART takes as CODE=. */
+/** An exported part as the text that the console's IMPORT_PART takes as CODE=. */
 export function codeOf(part) {
   const bytes = new TextEncoder().encode(JSON.stringify(part));
   const text = btoa(String.fromCharCode(...bytes));
   return text.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 }
 
-/** The part in a code, or in a whole line of IMPORT_PART; {} where there is none. */
+/** The part in a code, or in a whole line of IMPORT_PART; {} if there is none. */
 export function exportOf(line) {
   const code = (/CODE=(\S+)/i.exec(line)?.[1] ?? line).trim();
   try {
@@ -132,8 +132,8 @@ export function momentOf(value) {
  * The use of one limit over time as a saw-tooth, for the plot.
  *
  * *points* are pairs of UNIX seconds and the counter's reading, oldest first; *used*
- * is what is used now. *log* has the completions, in any order. The result is two
- * arrays: moments, and the use at each; a completion stands there twice, with the use
+ * is the use until now. *log* has the completions, in any order. The result is two
+ * arrays: times, and the use at each time. A completion is there twice, with the use
  * before and after it.
  */
 export function sawtooth(points, used, log) {
@@ -150,7 +150,7 @@ export function sawtooth(points, used, log) {
     moments.push(moment);
     uses.push(Math.max(0, use));
   };
-  // Backwards from now: the present reading less the use is where counting began.
+  // Goes backwards from now: counting began at the present reading less the use.
   const present = points[points.length - 1][1] - used;
   const inside = events.filter((moment) => moment > points[0][0] && moment <= now);
   const starts = inside.map((moment) => readingAt(points, moment));
@@ -173,7 +173,7 @@ export function sawtooth(points, used, log) {
   return [moments, uses];
 }
 
-/** The counter's reading at a moment, between two points in proportion. */
+/** The counter's reading at a time, interpolated between two points. */
 export function readingAt(points, moment) {
   const after = points.findIndex(([when]) => when >= moment);
   if (after < 0) return points[points.length - 1][1];
@@ -183,7 +183,7 @@ export function readingAt(points, moment) {
   return t1 > t0 ? r0 + ((moment - t0) / (t1 - t0)) * (r1 - r0) : r1;
 }
 
-/** The line from now to the forecast, as two points; empty where there is none. */
+/** The line from now to the forecast, as two points; empty if there is no forecast. */
 export function forecastLine(task, limit, now) {
   const due = momentOf(task.due_at);
   if (due === null || due <= now || limit.meter !== task.trigger) return [];
@@ -205,7 +205,7 @@ export function intervals(log) {
   }));
 }
 
-/** The log as a text of comma-separated values, as a spreadsheet takes it. */
+/** The log as comma-separated values, for a spreadsheet. */
 export function csvOf(entries) {
   const lines = [["time", "printer", "task", "event", "by", "note", "used"]];
   for (const entry of entries) {
@@ -223,14 +223,14 @@ export function csvOf(entries) {
   return lines.map((line) => line.map(cell).join(",")).join("\r\n") + "\r\n";
 }
 
-// A cell that begins like a formula would be carried out by a spreadsheet.
+// A spreadsheet would run a cell that begins like a formula.
 function cell(value) {
   const text = String(value ?? "");
   const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
-/** An address that may become a link, or null: only http and https. */
+/** The address if it may be a link (http or https), or null. */
 export function linkOf(text) {
   try {
     const url = new URL(text);
@@ -240,7 +240,7 @@ export function linkOf(text) {
   }
 }
 
-/** Which rows of a long list are in sight: first and end, with some to spare. */
+/** The visible rows of a long list: first and end, with some more on both sides. */
 export function windowOf(count, height, top, visible, spare = 8) {
   const first = Math.max(0, Math.floor(top / height) - spare);
   const end = Math.min(count, Math.ceil((top + visible) / height) + spare);

@@ -1,4 +1,4 @@
-// Parts with a name: where each is, what it has used; fitted, taken off, and moved.
+// Parts with a name: shows the place and the use of each, and fits, removes and moves them.
 
 import { useState } from "preact/hooks";
 import { html } from "./html.js";
@@ -7,7 +7,7 @@ import { codeOf, exportOf, partsOf, standing } from "./model.js";
 import { meterName, quantity, t } from "./language.js";
 import { usePrinter } from "./printers.js";
 
-/** Send commands of one part, and keep what became of the last one. */
+/** Send commands of one part, and keep the result of the last one. */
 export function useCommand(source, printer, task) {
   const [outcome, setOutcome] = useState(null);
   const [waiting, setWaiting] = useState(false);
@@ -54,7 +54,7 @@ export function Parts({ state, source }) {
   `;
 }
 
-/** The address of a part's page, below the one that is shown. */
+/** The address of a part's page, below the address of this page. */
 const hashOf = (source, printer, task) =>
   source.fleet
     ? `#/task/${encodeURIComponent(printer.slug)}/${encodeURIComponent(task.task)}`
@@ -94,7 +94,7 @@ function Part({ task, printer, source }) {
   `;
 }
 
-/** Fits what is on the shelf, and takes off what is fitted. */
+/** Fits a part from the shelf, or takes a fitted part off. */
 export function PlaceChoice({ task, waiting, send }) {
   if (task.place) {
     return html`<div class="place">
@@ -120,7 +120,7 @@ export function PlaceChoice({ task, waiting, send }) {
   `;
 }
 
-/** In the opened part: to another printer and from there, and the code for its box. */
+/** In the opened part: export, import, and the QR code for its box. */
 export function PartMoves({ row, source, printers }) {
   const { task, printer } = row;
   const { outcome, waiting, send } = useCommand(source, printer, task.task);
@@ -135,7 +135,7 @@ export function PartMoves({ row, source, printers }) {
     const answer = await send({ command: "export", to });
     if (!answer?.part) return;
     setLine(`IMPORT_PART PART=${task.task} CODE=${codeOf(answer.part)}`);
-    // The other printer may be asleep: the line stays until it has the part.
+    // The other printer may be off, so the line stays until that printer has the part.
     const there = others.some((each) => each.slug === to);
     if (there && (await send({ command: "import", part: answer.part }, to))) setLine("");
   };

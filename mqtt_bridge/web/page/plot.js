@@ -1,4 +1,4 @@
-// The use of a limit over time, with its threshold and its forecast, by uPlot.
+// Plots the use of a limit over time, with its threshold and its forecast (uPlot).
 
 import { useEffect, useRef } from "preact/hooks";
 import { html } from "./html.js";
@@ -8,7 +8,7 @@ import { mark, meterName, number, t } from "./language.js";
 const HEIGHT = 170;
 let library;
 
-/** uPlot is loaded when the first plot is drawn: the list does without it. */
+/** Load uPlot when the first plot is drawn, because the list does not need it. */
 function load() {
   library ??= new Promise((resolve, reject) => {
     const sheet = document.createElement("link");
@@ -23,7 +23,7 @@ function load() {
   return library;
 }
 
-/** Moments and three curves: use, threshold, forecast. Null where nothing is known. */
+/** Times and three curves: use, threshold, forecast. Null means unknown. */
 function dataOf(task, limit, points, log) {
   const [moments, uses] = sawtooth(points, limit.used, log);
   if (moments.length < 2) return null;
@@ -68,7 +68,7 @@ export function Plot({ task, limit, points, log }) {
 }
 
 function optionsFor(limit, element) {
-  // A canvas knows no CSS variables: an element is asked what they are here and now.
+  // A canvas knows no CSS variables, so their present values are read from an element.
   const probe = element.appendChild(document.createElement("i"));
   const colour = (name) => {
     probe.style.color = `var(${name})`;

@@ -1,18 +1,18 @@
 // Where the data comes from: one printer behind Moonraker, or a fleet behind the bridge.
 //
 // Both sources have the same methods. `start(listener)` calls `listener(printers,
-// connected)` at each change; `command`, `log` and `history` answer or throw an Error
-// whose message is a sentence for the reader.
+// connected)` at each change. `command`, `log` and `history` return an answer, or throw
+// an Error whose message is a sentence for the reader.
 
 import { withNumbers } from "./model.js";
 import { t } from "./language.js";
 
 const RETRY = [500, 1000, 2000, 5000, 10000]; // milliseconds between two attempts
 
-/** Nobody is logged in, and the server wants somebody to be. */
+/** The server demands a login, and nobody is logged in. */
 export class LoginNeeded extends Error {}
 
-/** Find out who serves this page, and return its source. */
+/** Find out which server serves this page, and return its source. */
 export async function findSource() {
   const answer = await fetch("page.json", { cache: "no-store" }).catch(() => null);
   const type = answer?.headers.get("Content-Type") || "";
@@ -40,7 +40,7 @@ async function request(address, options) {
 
 const delay = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
-/** One printer. Moonraker knows who is logged in, and tells at once what changed. */
+/** One printer. Moonraker knows who is logged in, and sends changes at once. */
 class Moonraker {
   constructor() {
     const path = location.pathname;
@@ -84,7 +84,7 @@ class Moonraker {
       let opened = false;
       socket.onopen = () => {
         opened = true;
-        // What changed before the socket was open came by no message.
+        // No message tells of changes from before the socket was open.
         this.refresh().catch(() => null);
       };
       socket.onmessage = (event) => this.heard(JSON.parse(event.data));
@@ -125,7 +125,7 @@ class Moonraker {
     return this.fetch(`/server/upkeep/${what}`, options);
   }
 
-  /** Ask Moonraker; a login that ran out is renewed once. */
+  /** Send a request to Moonraker; an expired login is renewed once. */
   async fetch(path, options = {}) {
     const ask = () => request(this.root + path, this.optionsFor(options));
     try {
@@ -170,7 +170,7 @@ class Moonraker {
   }
 }
 
-/** A fleet. The bridge sends whole printers whenever something of them changes. */
+/** A fleet. The bridge sends a whole printer whenever something of it changes. */
 class Bridge {
   constructor({ read_only: readOnly = false, language = "" }) {
     this.fleet = true;
@@ -197,7 +197,7 @@ class Bridge {
 
   listen() {
     const events = new EventSource("api/events");
-    // What changed before the stream was open came by no message.
+    // No message tells of changes from before the stream was open.
     events.onopen = () => this.refresh().catch(() => null);
     events.onmessage = (event) => {
       const { changed, gone } = JSON.parse(event.data);

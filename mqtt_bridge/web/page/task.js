@@ -1,4 +1,4 @@
-// A task, opened: what to do, its limits, what can be done with it, its past.
+// An opened task: what to do, its limits, its commands, and its past.
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
@@ -77,7 +77,7 @@ function Instructions({ task }) {
   `;
 }
 
-/** Buttons and forms. A press says what became of it. */
+/** Buttons and forms. After a press they show its result. */
 function Commands({ row, source }) {
   const { task, printer } = row;
   const { outcome, waiting, send } = useCommand(source, printer, task.task);
@@ -182,7 +182,7 @@ function LaterForm({ send, waiting, task }) {
   `;
 }
 
-/** Numbers for `adjust` (what is used so far) or `set` (the threshold). */
+/** Numbers for `adjust` (the use until now) or `set` (the threshold). */
 function AmountForm({ send, waiting, task, field }) {
   const submit = (event) => {
     event.preventDefault();
@@ -217,7 +217,7 @@ function AmountInputs({ limits, field = null }) {
   );
 }
 
-/** What was typed, by meter; null where nothing was. */
+/** The typed numbers by meter; null if nothing was typed. */
 function amountsOf(fields, limits) {
   const typed = limits
     .map((limit) => [limit.meter, fields.get(`amount:${limit.meter}`)])

@@ -1,4 +1,4 @@
-// The list of tasks, overdue first. Only the rows in sight are drawn.
+// The list of tasks, overdue tasks first. Only the visible rows are drawn.
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
@@ -6,7 +6,7 @@ import { Bar } from "./bar.js";
 import { countsOf, filtered, jobLines, momentOf, standing, STATUSES, windowOf } from "./model.js";
 import { quantity, relative, t } from "./language.js";
 
-// Every row is as high as every other, so that places can be computed. In pixels.
+// All rows have the same height in pixels, so that their positions can be computed.
 const narrow = matchMedia("(max-width: 700px)");
 const rowHeight = () => (narrow.matches ? 94 : 76);
 
@@ -48,7 +48,7 @@ export function Tasks({ rows, state, source }) {
   `;
 }
 
-/** What the print that runs will make due, and what it or the last one made due. */
+/** The tasks that the running print will make due, and that it or the last one did. */
 function Job({ printer }) {
   const lines = jobLines(printer.job).map(({ key, labels, hours }) =>
     t(key, { file: printer.job.file, labels, hours: quantity(hours, "h") }),
@@ -124,12 +124,12 @@ function Row({ row, source, top }) {
   `;
 }
 
-/** The word for a task's status; a part on the shelf is not disabled by anybody. */
+/** The word for a task's status; a part on the shelf does not count as disabled. */
 export function badge(task) {
   return task.kind && !task.place ? t("shelf") : t(`status.${standing(task)}`);
 }
 
-/** "12 h left", "3 h over", or why that is not known. */
+/** "12 h left", "3 h over", or the reason why this is not known. */
 export function remaining(task) {
   if (task.problem) return task.problem;
   const amount = quantity(Math.abs(task.remaining), task.unit, task.trigger);
