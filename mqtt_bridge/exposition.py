@@ -18,32 +18,34 @@ COUNTER, GAUGE = "counter", "gauge"
 METRICS: dict[str, tuple[str, str]] = {
     "upkeep_task_used": (GAUGE, "Wear since the task was last done, in its unit."),
     "upkeep_task_remaining": (GAUGE, "Wear left until the task is due, in its unit."),
-    "upkeep_task_threshold": (GAUGE, "Wear allowed between two times, in its unit."),
+    "upkeep_task_threshold": (GAUGE, "Wear after which the task is due, in its unit."),
     "upkeep_task_ratio": (GAUGE, "Used wear, as a part of the threshold."),
     "upkeep_task_done_total": (COUNTER, "How often the task was done."),
-    "upkeep_task_status": (GAUGE, "1 for the status that the task has."),
+    "upkeep_task_status": (GAUGE, "1 for the present status of the task."),
     "upkeep_task_problem": (
-        GAUGE, "1 where the task, or a part of it, is not counted.",
+        GAUGE, "1 if the task, or one of its limits, is not counted.",
     ),
     "upkeep_task_last_seen_seconds": (
         GAUGE, "When the task's newest numbers were read (UNIX time).",
     ),
-    "upkeep_task_info": (GAUGE, "1 with the task's label."),
-    "upkeep_printer_online": (GAUGE, "1 where the printer answers."),
+    "upkeep_task_info": (GAUGE, "Always 1; its label is the task's label."),
+    "upkeep_printer_online": (GAUGE, "1 if the printer is online."),
     "upkeep_printer_last_seen_seconds": (
         GAUGE, "When the printer last sent something (UNIX time).",
     ),
     "upkeep_printer_silent_seconds": (
-        GAUGE, "How long the printer has sent nothing.",
+        GAUGE, "Seconds since the printer last sent something.",
     ),
     "upkeep_printer_problem": (
-        GAUGE, "1 where the printer says that something does not work.",
+        GAUGE, "1 if the printer has a problem.",
     ),
-    "upkeep_printer_info": (GAUGE, "1 with the printer's name and versions."),
+    "upkeep_printer_info": (
+        GAUGE, "Always 1; its labels are the printer's name and versions.",
+    ),
     "upkeep_meter": (GAUGE, "A meter's reading, in its unit."),
-    "upkeep_printers": (GAUGE, "Printers that are mirrored."),
+    "upkeep_printers": (GAUGE, "Printers that the bridge mirrors."),
     "upkeep_printers_incomplete": (
-        GAUGE, "Printers of which retained messages have not arrived.",
+        GAUGE, "Printers with retained messages that have not arrived.",
     ),
     "upkeep_topics_missing": (GAUGE, "Retained messages that have not arrived."),
     "upkeep_broker_connected": (GAUGE, "1 while the bridge has its broker."),
@@ -52,21 +54,21 @@ METRICS: dict[str, tuple[str, str]] = {
     ),
     "upkeep_connects_total": (COUNTER, "Connections to the broker."),
     "upkeep_delay_seconds": (
-        GAUGE, "How long the newest messages waited in the bridge.",
+        GAUGE, "Seconds that the newest messages waited in the bridge.",
     ),
-    "upkeep_waiting_bytes": (GAUGE, "Messages that have not been read, in bytes."),
+    "upkeep_waiting_bytes": (GAUGE, "Bytes of messages that have not been read yet."),
     "upkeep_messages_total": (COUNTER, "Messages that arrived."),
     "upkeep_messages_superseded_total": (
         COUNTER, "States that a newer one replaced before they were read.",
     ),
     "upkeep_messages_refused_total": (
-        COUNTER, "Messages that do not keep to the contract.",
+        COUNTER, "Messages that do not follow the contract.",
     ),
     "upkeep_messages_oversized_total": (COUNTER, "Messages that were too long."),
     "upkeep_events_dropped_total": (
-        COUNTER, "Events above what a printer may send.",
+        COUNTER, "Events that were dropped because a printer sent too many.",
     ),
-    "upkeep_commands_total": (COUNTER, "Commands, by how they ended."),
+    "upkeep_commands_total": (COUNTER, "Commands, by their result."),
     "upkeep_commands_open": (GAUGE, "Commands that wait for their result."),
     "upkeep_registry_accepted": (
         GAUGE, "1 while every registry of mKTL has accepted this bridge.",
@@ -75,9 +77,9 @@ METRICS: dict[str, tuple[str, str]] = {
     "upkeep_push_failed_total": (COUNTER, "Attempts to send that failed."),
     "upkeep_push_waiting": (GAUGE, "Messages to people that wait to be sent."),
     "upkeep_scrape_failures_total": (
-        COUNTER, "Printers that could not be shown in a scrape.",
+        COUNTER, "Printers that were left out of a scrape because of an error.",
     ),
-    "upkeep_bridge_info": (GAUGE, "1 with the bridge's version."),
+    "upkeep_bridge_info": (GAUGE, "Always 1; its label is the bridge's version."),
     "process_cpu_seconds_total": (COUNTER, "Processor time of the bridge."),
     "process_resident_memory_bytes": (GAUGE, "Memory of the bridge."),
     "process_start_time_seconds": (GAUGE, "When the bridge was started (UNIX time)."),

@@ -156,8 +156,8 @@ class Settling:
             more = f" and {len(names) - MOST_NAMED} more" * (len(names) > MOST_NAMED)
             logger.warning(
                 "%d topics of %d printers have not arrived, of %s%s: they are not "
-                "retained, the broker drops them, or this user may not read them; "
-                "'upkeep-bridge check' tells more; they are requested again later",
+                "retained, the broker drops them, or this user may not read them. They "
+                "are requested again later; 'upkeep-bridge check' says more",
                 self._count, len(names), ", ".join(names[:MOST_NAMED]), more,
             )  # fmt: skip
         self._rest(now, AGAIN[min(self._round, len(AGAIN) - 1)])

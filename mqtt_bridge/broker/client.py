@@ -49,13 +49,13 @@ class Allowance(NamedTuple):
         sentences = []
         if not self.retain:
             sentences.append(
-                "it retains no messages: a printer is shown after it has sent "
-                "something, and after a restart of the bridge only then again"
+                "it retains no messages, so the bridge shows a printer only after the "
+                "printer has sent something, also after a restart of the bridge"
             )
         if not self.wildcards:
             sentences.append(
-                "it takes no wildcards in subscriptions: name the printers in "
-                "store.printers, others are not seen"
+                "it takes no wildcards in subscriptions, so the bridge sees only the "
+                "printers that store.printers names"
             )
         return sentences
 

@@ -199,7 +199,7 @@ class Link:
         while client.socket() is not None and not self._closing.is_set():
             now = time.monotonic()
             if not self.connected and now > answer_by:
-                raise TimeoutError("it accepts connections but does not answer")
+                raise TimeoutError("it accepts connections, but it does not answer")
             self._wait(client, connection, selector)
             _flush(client, connection)  # acknowledged, so that the broker goes on
             self._session.listener.turn()
@@ -273,17 +273,17 @@ class Link:
         self._short = self._short + 1 if lasted < SHORT else 0
         if self._short == SHORT_ONES:
             ours = self._broker.client_id
-            why = "it is started again and again"
+            why = "perhaps it is started again and again"
             if ours:
-                why = f"another client may have the same broker.client_id ({ours!r})"
+                why = f"perhaps another client has the same broker.client_id ({ours!r})"
             logger.warning(
                 "%s ended %d connections within %g s each: %s, or it does not allow "
-                "what we do",
+                "something that the bridge does",
                 self._broker.address, SHORT_ONES, SHORT, why,
             )  # fmt: skip
 
     def _pause(self, seconds: float) -> None:
-        # A farm whose broker comes back must not arrive in one instant.
+        # All bridges must not connect at the same moment when their broker comes back.
         self._closing.wait(seconds * random.uniform(0.7, 1.3))  # noqa: S311
 
 

@@ -96,8 +96,8 @@ class Session:
         topic = self.publisher.end(blamed=not subscribing)
         if topic:
             logger.error(
-                "%s ends the connection at a message to %s: none is sent there for ten "
-                "minutes; give this user the right to write it",
+                "%s ends the connection at a message to %s, so none is sent there for "
+                "ten minutes. Give this user the right to write there",
                 self._broker.address, topic,
             )  # fmt: skip
 
@@ -198,8 +198,8 @@ class Session:
     def _name_refused(self, filters: Sequence[str], what: str) -> None:
         for each in filters:
             logger.error(
-                "%s %s the subscription to %s: without it the bridge does not get %s; "
-                "give this user the right to read it",
+                "%s %s the subscription to %s, so the bridge does not get %s. Give "
+                "this user the right to read this topic",
                 self._broker.address, what, each, purpose(each),
             )  # fmt: skip
 
@@ -209,7 +209,7 @@ class Session:
         try:
             topic = message.topic
         except UnicodeDecodeError:
-            return  # of nobody who keeps to the contract
+            return  # no program that keeps to the contract has such a topic
         self.receiver.receive(
             Publication(topic, bytes(message.payload), message.retain)
         )
@@ -245,9 +245,9 @@ class Session:
         if lapse.given_up and not self.marks.arrivals and not self._unmarked:
             self._unmarked = True
             logger.warning(
-                "%s does not send back what goes to %s/_bridge/: give this user the "
-                "right to write and to read there, or the bridge cannot tell when all "
-                "that is retained has arrived",
+                "%s does not send back messages to %s/_bridge/. Give this user the "
+                "right to write and to read there: otherwise the bridge cannot know "
+                "when all retained messages have arrived",
                 self._broker.address,
                 self._broker.base,
             )

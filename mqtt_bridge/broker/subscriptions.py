@@ -20,14 +20,14 @@ CUTS = 2  # connections that ended during a SUBSCRIBE until filters go one by on
 MOST_LEFT_OUT = 3  # requests at which connections ended, until none is sent
 
 PURPOSES = {
-    "standby": "whether its standby serves",
-    "availability": "whether printers are online",
-    "info": "which printers there are",
+    "standby": "the state of its standby",
+    "availability": "the state of the printers' connections",
+    "info": "the list of printers",
     "meters": "the printers' meters",
     "summary": "the printers' summaries",
     "tasks/+": "the tasks' states",
-    "results": "what became of commands",
-    "events": "what happens, which messages to people need",
+    "results": "the results of commands",
+    "events": "the events that it sends to people",
 }
 
 
@@ -161,5 +161,5 @@ def purpose(filter_: str) -> str:
         if filter_.endswith(f"/{kind}"):
             return text
     if "/_bridge/" in filter_:
-        return "the marks that tell when everything retained has arrived"
-    return "what had not arrived before"
+        return "the marks that show when all retained messages have arrived"
+    return "the messages that had not arrived before"

@@ -61,8 +61,8 @@ class Watcher:
     ) -> None:
         if any(reason.is_failure for reason in reasons):
             logger.error(
-                "%s refuses the subscription to %s: the standby hears no main bridge; "
-                "give this user the right to read it",
+                "%s refuses the subscription to %s, so the standby cannot see the main "
+                "bridge. Give this user the right to read this topic",
                 self._broker.address, self._presence.other,
             )  # fmt: skip
             return

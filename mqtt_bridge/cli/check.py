@@ -1,4 +1,4 @@
-"""`upkeep-bridge check`: tries the settings, and tells how to mend each failure."""
+"""`upkeep-bridge check`: tries the settings, and says how to fix each failure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CheckResult(NamedTuple):
 
 
 def main(settings: Settings, _options: Namespace) -> int:
-    """Print one line for each result; 1 if something is to be mended."""
+    """Print one line for each result; 1 if something has to be fixed."""
     wrong = 0
     for result in results(settings):
         mark = "FAIL" if result.fix else "ok  "
@@ -43,7 +43,10 @@ def main(settings: Settings, _options: Namespace) -> int:
         if result.fix:
             wrong += 1
             print(f"     {result.fix}", flush=True)
-    print(f"{wrong} to mend." if wrong else "All is well.")
+    if wrong == 0:
+        print("Everything works.")
+    else:
+        print(f"{wrong} {'problem' if wrong == 1 else 'problems'} to fix.")
     return 1 if wrong else 0
 
 
@@ -73,7 +76,7 @@ def _broker(settings: Settings) -> Iterator[CheckResult]:
         known = socket.getaddrinfo(broker.host, broker.port, type=socket.SOCK_STREAM)
     except OSError as error:
         yield CheckResult(
-            "name", f"{broker.host} is not found: {_words(error)}",
+            "name", f"{broker.host} was not found: {_words(error)}",
             "Set broker.host to a name or an address that this machine can find.",
         )  # fmt: skip
         return
@@ -83,7 +86,7 @@ def _broker(settings: Settings) -> Iterator[CheckResult]:
     except OSError as error:
         yield CheckResult(
             "port", f"{broker.address} does not answer: {_words(error)}",
-            "Is the broker running, is broker.port right, does a firewall let us?",
+            "Is the broker running? Is broker.port right? Does a firewall block it?",
         )  # fmt: skip
         return
     with plain:
@@ -98,7 +101,7 @@ def _broker(settings: Settings) -> Iterator[CheckResult]:
 
 def _tls(settings: Settings, plain: socket.socket) -> CheckResult:
     broker = settings.broker
-    assert broker.tls is not None  # noqa: S101 - the caller looked
+    assert broker.tls is not None  # noqa: S101 - the caller has checked
     try:
         with broker.tls.context().wrap_socket(
             plain, server_hostname=broker.server_name or broker.host
@@ -108,14 +111,14 @@ def _tls(settings: Settings, plain: socket.socket) -> CheckResult:
             return CheckResult("TLS", f"{secure.version()}, certificate until {until}")
     except ssl.SSLCertVerificationError as error:
         return CheckResult(
-            "TLS", f"the broker's certificate is refused: {error.verify_message}",
-            "Renew it, name its authority in broker.ca, or use its own name for it in "
-            "broker.host or in broker.server_name.",
+            "TLS", f"the broker's certificate is not accepted: {error.verify_message}",
+            "Renew the certificate, name its authority in broker.ca, or use the name "
+            "in the certificate for broker.host or for broker.server_name.",
         )  # fmt: skip
     except (OSError, ValueError) as error:
         return CheckResult(
-            "TLS", f"no TLS: {error}",
-            "Is broker.port the broker's TLS port? Else set broker.tls = false.",
+            "TLS", f"there is no TLS connection: {error}",
+            "Is broker.port the broker's TLS port? If not, set broker.tls = false.",
         )  # fmt: skip
 
 
@@ -126,19 +129,21 @@ def _connection(settings: Settings) -> Iterator[CheckResult]:
             yield _refusal(broker, probe.refused)
             return
         who = f"as {broker.username}" if broker.username else "without a username"
-        yield CheckResult("credentials", f"taken {who}, MQTT {broker.version}")
+        yield CheckResult(
+            "credentials", f"the broker accepts us {who}, with MQTT {broker.version}"
+        )
         yield from _reading(settings, probe)
-        # No printer is called so: no slug begins with an underscore.
+        # No printer has such a name: no slug begins with an underscore.
         base = broker.base
         rights = {f"{base}/_bridge/#": f"{base}/_bridge/{uuid.uuid4().hex}"}
         if not settings.store.read_only:
             rights[f"{base}/+/tasks/+/command"] = f"{base}/_check/tasks/none/command"
         for right, topic in rights.items():
             if probe.echo(topic):
-                yield CheckResult("writing", f"{right} may be written")
+                yield CheckResult("writing", f"this user may write {right}")
             else:
                 yield CheckResult(
-                    "writing", f"nothing came back that was written to {topic}",
+                    "writing", f"a message to {topic} did not come back",
                     f"Give this user the right to write {right}.",
                 )  # fmt: skip
 
@@ -148,7 +153,7 @@ def _refusal(broker: Broker, reason: str) -> CheckResult:
     text = f"{broker.address}: {reason}"
     if reason in ("Bad user name or password", "Not authorized", "Banned"):
         if not broker.username:
-            text += ", and we gave no username"
+            text += ", and broker.credentials gives no username"
         return CheckResult(
             "credentials", text,
             "Put the right username and password into the file that "
@@ -159,17 +164,17 @@ def _refusal(broker: Broker, reason: str) -> CheckResult:
         return CheckResult("MQTT", text, f'Set broker.version = "{other}".')
     if reason == "Client identifier not valid":
         return CheckResult(
-            "MQTT", text, "Set a broker.client_id that the broker takes."
+            "MQTT", text, "Set a broker.client_id that the broker accepts."
         )
     return CheckResult(
         "MQTT", text,
         "Is broker.port its port for MQTT, and not for TLS, a web page or websockets? "
-        "Its log may tell more.",
+        "The broker's log may say more.",
     )  # fmt: skip
 
 
 def _reading(settings: Settings, probe: Probe) -> Iterator[CheckResult]:
-    """Read what one printer retains: a granted subscription proves little."""
+    """Read the retained messages of a printer: a granted subscription proves little."""
     base = settings.broker.base
     fix = f"Give this user the right to read {base}/#."
     refused = probe.subscribe(
@@ -186,42 +191,44 @@ def _reading(settings: Settings, probe: Probe) -> Iterator[CheckResult]:
         yield from _retains_for_exact_topics(base, probe)
     if not infos and not refused:
         yield CheckResult(
-            "printers", "none found",
-            f"Has a printer connected once, with the same base topic ({base})? If "
-            f"so, {fix[0].lower()}{fix[1:]}",
+            "printers", "no printer was found",
+            f"Has a printer ever connected, with the same base topic ({base})? "
+            f"If so, {fix[0].lower()}{fix[1:]}",
         )  # fmt: skip
         return
     if infos:
-        yield CheckResult("printers", f"{len(infos)} found")
+        yield CheckResult("printers", f"the broker has {len(infos)}")
         slug, info = max(infos.items(), key=lambda each: len(each[1].tasks))
         refused += probe.subscribe([f"{base}/{slug}/{kind}" for kind in STATES])
         probe.listen()
         compared = list(_compare(f"{base}/{slug}/tasks", info.tasks, probe))
         missing = _missing(info, f"{base}/{slug}/", probe.messages)
         if missing and not refused:
-            text = f"of {slug} came its info, and no {', '.join(missing)}"
+            text = f"the info of {slug} arrived, but no {', '.join(missing)}"
             yield CheckResult("reading", text, fix)
             return
         yield from compared
     if refused:
-        yield CheckResult("reading", f"no right to read {', '.join(refused)}", fix)
+        yield CheckResult(
+            "reading", f"this user may not read {', '.join(refused)}", fix
+        )
         return
     yield CheckResult(
         "reading",
-        f"all that {slug} retains came (events and results are not retained: whether "
-        "they may be read shows when they come)",
+        f"all retained messages of {slug} arrived (events and results are not "
+        "retained, so this cannot show whether this user may read them)",
     )
 
 
 def _retains_for_exact_topics(base: str, probe: Probe) -> Iterator[CheckResult]:
-    """RabbitMQ sends what it retains for exact topics, and nothing for a "+"."""
+    """RabbitMQ sends retained messages for exact topics, and none for a "+"."""
     if probe.retains(f"{base}/_bridge/{uuid.uuid4().hex}", f"{base}/_bridge/+"):
         return
     yield CheckResult(
-        "wildcards", "what the broker retains comes for exact topics alone, as with "
-        "RabbitMQ",
-        "Name the printers in store.printers: the bridge then asks for their topics "
-        "one by one. A printer that is not named is seen after it sends something.",
+        "wildcards", "the broker sends retained messages for exact topics only, as "
+        "RabbitMQ does",
+        "Name the printers in store.printers: the bridge then requests each of their "
+        "topics. It sees any other printer only after that printer sends something.",
     )  # fmt: skip
 
 
@@ -236,18 +243,19 @@ def _compare(prefix: str, tasks: Sequence[str], probe: Probe) -> Iterator[CheckR
     if lost:
         yield CheckResult(
             "tasks",
-            f"{len(lost)} of {len(topics)} did not come: {', '.join(lost[:5])}",
-            "They are not retained: restart Klipper on that printer, which sends all "
-            "again. Else the broker drops long answers, or refuses long messages.",
+            f"{len(lost)} of {len(topics)} did not arrive: {', '.join(lost[:5])}",
+            "If they are not retained, restart Klipper on that printer, which then "
+            "sends everything again. If that does not help, the broker drops some "
+            "retained messages, or it refuses long messages.",
         )  # fmt: skip
     else:
-        why = "drops parts of long answers"
+        why = "drops some of many retained messages"
         if len(late) == len(topics):
-            why = "sends nothing that it retains for wildcards, as RabbitMQ"
+            why = "sends no retained messages for wildcards, as RabbitMQ"
         yield CheckResult(
             "tasks",
-            f"{len(late)} of {len(topics)} came for their exact topics alone: the "
-            f"broker {why}, and the bridge requests them by these",
+            f"{len(late)} of {len(topics)} arrived only for their exact topics: the "
+            f"broker {why}, and the bridge requests them by exact topics",
         )
 
 
@@ -306,19 +314,19 @@ def _port(name: str, address: tuple[str, int], *, tls: bool = False) -> CheckRes
         socket.create_server(address, family=family(address[0])).close()
     except OSError as error:
         if _is_ours(address, tls=tls):
-            return CheckResult(f"{name}.listen", f"a bridge that runs serves {where}")
+            return CheckResult(f"{name}.listen", f"a running bridge serves {where}")
         return CheckResult(
-            f"{name}.listen", f"{where} cannot be had: {_words(error)}",
-            "Set another port, or stop what has it: a bridge that runs already?",
+            f"{name}.listen", f"{where} cannot be used: {_words(error)}",
+            "Set another port, or stop the program that uses it. Is a bridge running?",
         )  # fmt: skip
     return CheckResult(f"{name}.listen", f"{where} is free")
 
 
 def _is_ours(address: tuple[str, int], *, tls: bool) -> bool:
-    """Whether a bridge that runs already serves *address*."""
+    """Whether a running bridge serves *address*."""
     connection = http.client.HTTPConnection(*address, timeout=2)
     if tls:
-        # Nothing secret is said, and what is answered is only compared.
+        # The request has no secrets, and the answer is only compared.
         trusting = ssl._create_unverified_context()  # noqa: S323, SLF001
         connection = http.client.HTTPSConnection(*address, timeout=2, context=trusting)
     try:
@@ -337,15 +345,16 @@ def _interface(settings: Settings) -> CheckResult:
         socket.create_server((interface, 0), family=family(interface)).close()
     except OSError as error:
         return CheckResult(
-            "store.interface", f"{interface} is not ours: {_words(error)}",
-            "Set an address of this machine, or 0.0.0.0 for all.",
+            "store.interface",
+            f"this machine does not have {interface}: {_words(error)}",
+            "Set an address of this machine, or 0.0.0.0 for all of them.",
         )  # fmt: skip
-    return CheckResult("store.interface", f"{interface} can be bound")
+    return CheckResult("store.interface", f"this machine has {interface}")
 
 
 def _discovery(settings: Settings) -> CheckResult:
     if settings.store.registry:
-        return CheckResult("registry", "the bridge runs one itself: store.registry")
+        return CheckResult("registry", "the bridge starts one itself: store.registry")
     try:
         mktl_daemon.discover()
     except RuntimeError as error:
@@ -358,9 +367,9 @@ def _discovery(settings: Settings) -> CheckResult:
     except OSError as error:
         return CheckResult(
             "registry", f"UDP discovery fails: {_words(error)}",
-            "Let UDP 10103 and 10111 through the firewall.",
+            "Allow UDP 10103 and 10111 in the firewall.",
         )  # fmt: skip
-    return CheckResult("registry", "one answers")
+    return CheckResult("registry", "a registry answers")
 
 
 def _push(settings: Settings) -> Iterator[CheckResult]:
@@ -372,7 +381,7 @@ def _push(settings: Settings) -> Iterator[CheckResult]:
         PushSender(settings)
     except SettingsError as error:
         yield CheckResult(
-            "push", str(error), "Mend the rule; 'apprise' knows the services."
+            "push", str(error), "Correct the rule; Apprise has a list of its services."
         )
         return
     yield CheckResult("push", f"{len(settings.push.rules)} rules")

@@ -14,13 +14,13 @@ from mqtt_bridge import settings
 
 # Each command's module, with `main(settings, options) -> int`, and its help.
 COMMANDS = {
-    "check": ("check", "try everything the settings name and say what is wrong"),
+    "check": ("check", "try all settings, and say how to fix each failure"),
     "watch": ("watch", "show the fleet in the terminal; keys mark tasks done"),
     "export": ("export", "write tasks, meters or log as CSV or JSON"),
 }
 
 EXAMPLES = """\
-To begin with:
+The first steps:
 
     upkeep-bridge init bridge.toml
     upkeep-bridge -c bridge.toml check
@@ -69,8 +69,8 @@ def _run(options: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="upkeep-bridge",
-        description="Mirror printers' maintenance from MQTT to mKTL, and tell people.\n"
-        "Without a command it does so until SIGTERM or SIGINT.",
+        description="Mirror the maintenance of printers to mKTL, and send messages.\n"
+        "Without a command it runs until SIGTERM or SIGINT.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[_common(None, "before", verbose=False)],
@@ -79,17 +79,20 @@ def _parser() -> argparse.ArgumentParser:
         "--version",
         action="version",
         version=f"%(prog)s {metadata.version('klipper-upkeep')}",
-        help="print the version and end",
+        help="print the version and exit",
     )
     parser.set_defaults(before=[], behind=[])
-    # Behind the command, too; there an option that is not given has no default.
+    # The options may also stand behind the command, where they have no default.
     unsaid = argparse.SUPPRESS
     behind = [_common(unsaid, "behind", verbose=unsaid)]
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     text = "write a commented settings file"
     init = commands.add_parser("init", help=text, description=_sentence(text))
     init.add_argument(
-        "file", nargs="?", default="bridge.toml", help="%(default)s unless named"
+        "file",
+        nargs="?",
+        default="bridge.toml",
+        help="the file to write (default: %(default)s)",
     )
     made: dict[str, argparse.ArgumentParser] = {
         name: commands.add_parser(
@@ -98,18 +101,29 @@ def _parser() -> argparse.ArgumentParser:
         for name, (_, text) in COMMANDS.items()
     }
     made["watch"].add_argument(
-        "--once", action="store_true", help="print it and end, as without a terminal"
+        "--once",
+        action="store_true",
+        help="print the fleet once and exit, as without a terminal",
     )
     export = made["export"]
     export.add_argument("--format", choices=("csv", "json"), default="csv")
     what = export.add_mutually_exclusive_group()
     what.add_argument(
-        "--meters", action="store_true", help="the printers' meters, not the tasks"
+        "--meters",
+        action="store_true",
+        help="write the printers' meters instead of the tasks",
     )
     what.add_argument(
-        "--log", action="store_true", help="what was done, when and by whom"
+        "--log",
+        action="store_true",
+        help="write the log: what was done, when and by whom",
     )
-    export.add_argument("-o", "--output", metavar="FILE", help="in place of stdout")
+    export.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write to this file instead of standard output",
+    )
     return parser
 
 
@@ -118,10 +132,14 @@ def _sentence(text: str) -> str:
 
 
 def _common(config: Any, flags: str, *, verbose: Any) -> argparse.ArgumentParser:
-    """The options of every command; *flags* is where `--set` collects."""
+    """The options of every command; `--set` adds to the list *flags*."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
-        "-c", "--config", metavar="FILE", default=config, help="the settings (TOML)"
+        "-c",
+        "--config",
+        metavar="FILE",
+        default=config,
+        help="the file with the settings (TOML)",
     )
     common.add_argument(
         "--set",
@@ -129,7 +147,7 @@ def _common(config: Any, flags: str, *, verbose: Any) -> argparse.ArgumentParser
         dest=flags,
         default=argparse.SUPPRESS,
         metavar="KEY=VALUE",
-        help="a setting over the file's, as broker.host=10.0.0.5",
+        help="replaces a setting of the file: broker.host=10.0.0.5",
     )
     common.add_argument(
         "-v", "--verbose", action="store_true", default=verbose, help="log more"

@@ -85,7 +85,9 @@ def _slug(value: Any) -> str:
 
 def _base(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[^/+#\0]+(/[^/+#\0]+)*", value):
-        raise vol.Invalid("a topic without +, # and outer slashes")
+        raise vol.Invalid(
+            "a topic without +, without #, and without a slash at its ends"
+        )
     return value
 
 
@@ -95,13 +97,15 @@ def _bases(value: Any) -> tuple[str, ...]:
     if not bases or any(
         one.startswith(other) for one in below for other in below if one is not other
     ):
-        raise vol.Invalid("a topic, or a list of topics of which none is below another")
+        raise vol.Invalid(
+            "a topic, or a list of topics where no topic is below another"
+        )
     return bases
 
 
 def _path(value: Any) -> str:
     if not _text(value).startswith("/") or not value.isprintable() or " " in value:
-        raise vol.Invalid("a path that begins with a slash, as /mqtt")
+        raise vol.Invalid("a path that begins with a slash, such as /mqtt")
     return str(value)
 
 
@@ -121,7 +125,7 @@ def _network(value: Any) -> str:
     try:
         return str(ipaddress.ip_network(_text(value), strict=False))
     except ValueError:
-        raise vol.Invalid("an address, or a network as 192.168.1.0/24") from None
+        raise vol.Invalid("an address, or a network such as 192.168.1.0/24") from None
 
 
 def _interface(value: Any) -> str:
@@ -132,8 +136,8 @@ def _interface(value: Any) -> str:
         return address  # a name, which is looked up when it is bound
     if version == 6:
         raise vol.Invalid(
-            "an IPv4 address: mKTL's discovery is by IPv4 broadcast, and clients would "
-            "not find a daemon at another"
+            "an IPv4 address (mKTL's discovery uses IPv4 broadcasts, so clients would "
+            "not find a daemon at any other address)"
         )
     return address
 
@@ -143,7 +147,7 @@ def _listen(value: Any) -> tuple[str, int]:
         host, _, port = str(value).rpartition(":")
         if port.isdecimal() and int(port) < 65536:
             return host.strip("[]") or "127.0.0.1", int(port)
-    raise vol.Invalid("HOST:PORT, or a port on loopback")
+    raise vol.Invalid("HOST:PORT, or a port (on loopback)")
 
 
 def _url(value: Any) -> str:
@@ -154,27 +158,27 @@ def _url(value: Any) -> str:
 
 def _prefix(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", value):
-        raise vol.Invalid("a path as /upkeep")
+        raise vol.Invalid("a path such as /upkeep")
     return value.rstrip("/")
 
 
 def _minutes(value: Any) -> int:
     match = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", str(value))
     if match is None:
-        raise vol.Invalid("a time of the day as 08:00")
+        raise vol.Invalid("a time of the day such as 08:00")
     return int(match[1]) * 60 + int(match[2])
 
 
 def _span(value: Any) -> tuple[int, int]:
     parts = str(value).split("-")
     if len(parts) != 2:
-        raise vol.Invalid("two times of the day as 22:00-07:00")
+        raise vol.Invalid("two times of the day such as 22:00-07:00")
     return _minutes(parts[0].strip()), _minutes(parts[1].strip())
 
 
 def _template(value: Any) -> str:
     allowed = ", ".join(f"{{{name}}}" for name in TEMPLATE)
-    wrong = vol.Invalid(f"a text with none but {allowed} in braces")
+    wrong = vol.Invalid(f"a text in which only {allowed} are in braces")
     try:
         names = [name for _, name, _, _ in Formatter().parse(_text(value))]
         _text(value).format(**dict.fromkeys(TEMPLATE, ""))

@@ -56,9 +56,9 @@ def load(
     where = dict.fromkeys(_names(tree), f"{path}")
     if "broker.password" in where:
         raise SettingsError(
-            f"{path}: broker.password stands in the settings, which are shown around; "
-            "put it into a file of its own and name that in broker.credentials, or "
-            "into the environment as UPKEEP_BROKER_PASSWORD"
+            f"{path}: broker.password must not be in the settings, because people show "
+            "them to others. Put it into a file of its own and name that file in "
+            "broker.credentials, or set UPKEEP_BROKER_PASSWORD in the environment"
         )
     for variable in sorted(environ):
         if variable.startswith(ENVIRONMENT):
@@ -68,7 +68,7 @@ def load(
     for flag in flags:
         name, equals, value = flag.partition("=")
         if not equals or name in SECRETS:
-            hint = "passwords do not belong there" if equals else "it is no KEY=VALUE"
+            hint = "a flag must not have a password" if equals else "write KEY=VALUE"
             raise SettingsError(f"--set {name}: {hint}")
         if name not in NAMES:
             _unknown(f"--set {name}", [f"--set {each}" for each in NAMES])
@@ -78,7 +78,7 @@ def load(
 
 
 def credentials(path: str, environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
-    """Read ``username:`` and ``password:`` lines; SettingsError tells the fix."""
+    """Read ``username:`` and ``password:`` lines; SettingsError has the fix."""
     file = Path(_expand(path, environ))
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
@@ -105,7 +105,7 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsError(
-            f"{path} is not there; 'upkeep-bridge init {path}' writes one"
+            f"{path} does not exist; 'upkeep-bridge init {path}' writes one"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} cannot be read: {error_text(error)}") from None
@@ -117,7 +117,7 @@ def _unknown(name: str, known: Iterable[str]) -> NoReturn:
     near = difflib.get_close_matches(name, known, 1, 0.0)
     hint = f"did you mean {near[0].removeprefix('--set ')}?"
     if "push.rule" in name:
-        hint = "rules stand in the file alone"
+        hint = "rules can only be set in the file"
     raise SettingsError(f"{name}: there is no such setting; {hint}")
 
 
@@ -150,10 +150,10 @@ def _build(
     if part.index >= part.of:
         refuse(
             where, "store.share.index",
-            f"is {part.index}: of {part.of} bridges the first is 0 and the last "
+            f"is {part.index}: with {part.of} bridges it is a number from 0 to "
             f"{part.of - 1}",
         )  # fmt: skip
-    # Registries let one of the two take the other's place once that one is gone.
+    # With override, registries accept one of the two when the other one is gone.
     if fields.get("role", ONLY) != ONLY:
         fields["override"] = True
     store = Store(share=part, **fields)
@@ -165,7 +165,8 @@ def _build(
     if store.read_only and any(rule.buttons for rule in rules):
         refuse(
             where, "store.read_only",
-            "is true and a push.rule has buttons, which set: leave one of them out",
+            "is true, but a push.rule has buttons, which send commands: remove one of "
+            "them",
         )  # fmt: skip
     return Settings(
         broker=_named(_broker(checked.get("broker", {}), where, environ), store),
@@ -202,19 +203,20 @@ def _web(
     elif fields.get("listen") and not is_open:
         refuse(
             where, "web.token_file",
-            "is missing: name the file with the token that people enter, or set "
-            "web.open = true to let everybody in who reaches web.listen",
+            "is missing: name the file with the token that people enter. Or set "
+            "web.open = true, so that everybody who reaches web.listen may use the "
+            "page",
         )  # fmt: skip
     web = Web(**fields)
     try:
         web.tls()
     except OSError as error:
-        refuse(where, "web.certificate", f"is no good: {web.certificate}: {error}")
+        refuse(where, "web.certificate", f"cannot be used: {web.certificate}: {error}")
     return web
 
 
 def _token(path: str, where: Mapping[str, str]) -> str:
-    remedy = f"'head -c 18 /dev/urandom | base64 > {path}' writes one"
+    remedy = f"this command writes one: head -c 18 /dev/urandom | base64 > {path}"
     try:
         token = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -236,12 +238,15 @@ def _rules(
     for number, rule in enumerate(rules):
         name = f"push.rule.{number}"
         if not rule.get("to"):
-            refuse(where, f"{name}.to", "is missing: Apprise addresses")
+            refuse(
+                where, f"{name}.to", "is missing: it is the list of Apprise addresses"
+            )
         if rule.get("buttons") and not has_links:
             refuse(
                 where, f"{name}.buttons",
-                "is true: buttons need http.listen (HOST:PORT that the bridge serves) "
-                "or web.listen, and http.url (what a phone reaches it by)",
+                "is true: buttons need http.listen (the HOST:PORT that the bridge "
+                "serves) or web.listen, and http.url (the address that a phone uses "
+                "for it)",
             )  # fmt: skip
         yield Rule(**rule)
 
@@ -274,7 +279,7 @@ def _broker(
 
 
 def _tls(paths: Mapping[str, str | None], where: Mapping[str, str]) -> Tls:
-    """Read them once: the link would fail for ever, and not name them."""
+    """Read the files once, because the link would fail forever without their names."""
     ca, certificate, key = paths["ca"], paths["certificate"], paths["key"]
     if key and not certificate:
         refuse(where, "broker.key", "is set without broker.certificate")
@@ -296,7 +301,7 @@ def _tls(paths: Mapping[str, str | None], where: Mapping[str, str]) -> Tls:
             files = " with ".join(
                 path for path in (tls.ca, tls.certificate, tls.key) if path
             )
-            refuse(where, f"broker.{name}", f"is no good: {files}: {error}")
+            refuse(where, f"broker.{name}", f"cannot be used: {files}: {error}")
     return Tls(ca=ca, certificate=certificate, key=key)
 
 

@@ -155,8 +155,8 @@ def test_check_tells_what_to_do_with_rabbitmq(tmp_path):
             assert "Name the printers in store.printers" in text
             assert code == 1
             text, code = checked(community, broker, "store.printers=voron")
-            assert "all that voron retains came" in text, text
-            assert "1 of 1 came for their exact topics alone" in text
+            assert "all retained messages of voron arrived" in text, text
+            assert "1 of 1 arrived only for their exact topics" in text
             assert code == 0
     finally:
         broker.kill()

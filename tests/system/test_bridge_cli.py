@@ -115,8 +115,8 @@ def test_options_stand_before_the_command_or_behind_it(run, tmp_path):
 def test_check_finds_nothing_wrong(run, community, broker, printer):
     done = run("check", port=broker.port, env=community.env)
 
-    assert "All is well." in done.stdout, done.stdout
-    assert "reading: all that voron retains came" in done.stdout
+    assert "Everything works." in done.stdout, done.stdout
+    assert "reading: all retained messages of voron arrived" in done.stdout
     assert done.returncode == 0
 
 
@@ -126,7 +126,7 @@ def test_check_finds_nothing_wrong(run, community, broker, printer):
         (["--set", "broker.host=no-such-host.invalid"], "Set broker.host"),
         (["--set", "store.interface=192.0.2.1"], "an address of this machine"),
         (["--set", "broker.tls=true"], "the broker's TLS port"),
-        (["--set", "broker.base=other"], "Has a printer connected once"),
+        (["--set", "broker.base=other"], "Has a printer ever connected"),
     ],
 )
 def test_check_tells_how_to_mend_what_is_wrong(
@@ -162,8 +162,9 @@ def test_check_tells_of_missing_rights(run, community, tmp_path):
     assert "ok   reading" not in nobody.stdout + done.stdout
     assert f"If so, give this user the right to read {m.BASE}/#" in nobody.stdout
     assert (
-        "FAIL reading: of voron came its info, and no availability, meters, summary, "
-        f"tasks/+\n     Give this user the right to read {m.BASE}/#." in done.stdout
+        "FAIL reading: the info of voron arrived, but no availability, meters, "
+        f"summary, tasks/+\n     Give this user the right to read {m.BASE}/#."
+        in done.stdout
     ), done.stdout
     assert f"the right to write {m.BASE}/_bridge/#" in done.stdout
 
@@ -202,7 +203,7 @@ def answering(greeting):
         (b"", "FAIL MQTT: .* closes the connection", "Is broker.port its port"),
         (b"\x20\2\0\1", "FAIL MQTT: .*protocol version", 'broker.version = "5"'),
         (b"\x20\2\0\2", "FAIL MQTT: .*identifier", "a broker.client_id"),
-        (b"\x20\2\0\3", "FAIL MQTT: .*Server unavailable", "Its log may"),
+        (b"\x20\2\0\3", "FAIL MQTT: .*Server unavailable", "log may say"),
         (b"\x20\2\0\4", "FAIL credentials: .*Bad user name", "the right username"),
         (b"\x20\2\0\5", "FAIL credentials: .* no username", "the right username"),
     ],
@@ -510,7 +511,7 @@ def test_check_finds_nothing_wrong_beside_a_bridge_that_runs(
     sets = [word for flag in flags for word in ("--set", flag)]
     done = run(*sets, "check", port=broker.port, env=community.env)
     for port in ports:
-        assert f"a bridge that runs serves 127.0.0.1:{port}" in done.stdout
+        assert f"a running bridge serves 127.0.0.1:{port}" in done.stdout
     assert done.returncode == 0, done.stdout
     bridge.stop()
 

@@ -294,5 +294,6 @@ def test_the_page_tells_what_the_print_that_runs_will_make_due(make_printer):
         tab.wait_for("Oil the linear rails")
         printer.print_file(LONG)
         tab.wait_for(
-            "will make maintenance due: Oil the linear rails. The first task is due after 9 h."
+            "make maintenance due: Oil the linear rails. The first task is due after 9 "
+            "h."
         )
