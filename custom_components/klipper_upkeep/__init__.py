@@ -16,9 +16,10 @@ from homeassistant.helpers.event import async_track_time_interval
 from homeassistant.loader import async_get_integration
 
 from . import actions, dashboard, repairs, words
-from .const import CONF_BASE, DOMAIN, EVENT, PLATFORMS
+from .children import Children, possible, task_of
+from .const import CONF_BASE, CONF_CHILDREN, DOMAIN, EVENT, PLATFORMS
 from .contract import Event
-from .entity import Devices, with_identifier
+from .devices import Devices, with_identifier
 from .fleet import Fleet, Printer
 from .handover import Handover
 
@@ -47,15 +48,21 @@ async def async_setup_entry(hass: HomeAssistant, entry: UpkeepEntry) -> bool:
         raise ConfigEntryNotReady(
             translation_domain=DOMAIN, translation_key="mqtt_not_connected"
         )
-    fleet = entry.runtime_data = Fleet(hass, entry.data[CONF_BASE])
+    fleet = entry.runtime_data = Fleet(
+        hass,
+        entry.data[CONF_BASE],
+        entry_id=entry.entry_id,
+        children=possible() and entry.options.get(CONF_CHILDREN, False),
+    )
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     watch, devices = repairs.Watch(hass, entry), Devices(hass, entry)
-    handover = Handover(hass, entry)
+    handover, children = Handover(hass, entry), Children(hass, entry)
 
     @callback
     def changed(printer: Printer) -> None:
         handover.changed(printer)
         devices.changed(printer)
+        children.changed(printer)
         watch.compare(printer)
 
     entry.async_on_unload(
@@ -94,6 +101,13 @@ async def async_remove_config_entry_device(
 ) -> bool:
     """Let the user delete a printer that is off; it returns when it is on again."""
     fleet = entry.runtime_data
+    child_of, task = task_of(device)
+    if task:
+        # It goes with its task, or when nobody wants such devices any more.
+        return not any(
+            printer.info is not None and printer.info.uuid == child_of
+            for printer in fleet.printers.values()
+        )
     named = [
         printer
         for printer in fleet.printers.values()

@@ -15,8 +15,10 @@ from homeassistant.config_entries import (
 )
 from homeassistant.core import callback
 
+from .children import possible
 from .const import (
     CONF_BASE,
+    CONF_CHILDREN,
     CONF_MARGIN,
     CONF_ONE_LIST,
     CONF_REPAIRS,
@@ -164,7 +166,7 @@ class UpkeepConfigFlow(ConfigFlow, domain=DOMAIN):
 
 
 class UpkeepOptionsFlow(OptionsFlow):
-    """Options: the content of the lists, and repairs for overdue tasks."""
+    """Options: the lists, devices of tasks, and repairs for overdue tasks."""
 
     async def async_step_init(
         self, user_input: dict[str, Any] | None = None
@@ -175,7 +177,12 @@ class UpkeepOptionsFlow(OptionsFlow):
         current = self.config_entry.options
         fields: dict[Any, Any] = {
             vol.Required(name, default=current.get(name, False)): bool
-            for name in (CONF_ONE_LIST, CONF_SOON, CONF_REPAIRS)
+            for name in (
+                CONF_ONE_LIST,
+                CONF_SOON,
+                *([CONF_CHILDREN] if possible() else []),
+                CONF_REPAIRS,
+            )
         }
         margin = vol.All(vol.Coerce(int), vol.Range(min=0, max=1000))
         default = current.get(CONF_MARGIN, MARGIN)

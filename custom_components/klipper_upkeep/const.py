@@ -26,6 +26,7 @@ CONF_REPAIRS: Final = "repairs"
 CONF_MARGIN: Final = "repairs_margin"
 CONF_SOON: Final = "list_soon"
 CONF_ONE_LIST: Final = "one_list"
+CONF_CHILDREN: Final = "task_devices"
 
 MARGIN: Final = 10  # percent over the threshold until an overdue task is a repair
 

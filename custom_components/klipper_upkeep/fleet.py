@@ -122,9 +122,13 @@ class Printer:
 class Fleet:
     """Every printer below *base*, by slug."""
 
-    def __init__(self, hass: HomeAssistant, base: str) -> None:
+    def __init__(
+        self, hass: HomeAssistant, base: str, *, entry_id: str, children: bool = False
+    ) -> None:
         self.hass = hass
         self.base = base
+        self.entry_id = entry_id
+        self.children = children  # whether each task has a device of its own
         self.printers: dict[str, Printer] = {}
         self.adders: dict[str, AddConfigEntryEntitiesCallback] = {}  # by platform
         self._results: dict[str, asyncio.Future[Result]] = {}

@@ -18,7 +18,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.event import async_track_time_interval
 
 from .const import DOMAIN
-from .entity import device_info, mqtt_identifier, with_identifier
+from .devices import device_info, mqtt_identifier, with_identifier
 from .fleet import Printer, UpkeepEntry
 from .ours import Row, is_key, rows
 from .owned import CLASSES, Owned

@@ -16,6 +16,7 @@ from homeassistant.core import callback
 from homeassistant.util import slugify
 
 from .actions import name_of
+from .children import capital, has_children, task_device
 from .contract import Event
 from .entity import PrinterEntity
 from .fleet import Fleet, Printer
@@ -36,6 +37,8 @@ class Owned(PrinterEntity):
         self._attr_translation_key = row.name or None
         for name, value in row.config.items():
             setattr(self, f"_attr_{name}", value)
+        if row.task:
+            self._attr_device_info = task_device(fleet, printer, row.task)
         # Wished for, as discovery does: what the registry has comes first.
         wish = slugify(f"{printer.name} {row.wish.replace('.', ' ')}")
         self.entity_id = f"{row.platform}.{wish}"
@@ -44,11 +47,13 @@ class Owned(PrinterEntity):
     def name(self) -> str | None:
         """The task's label, the meter's name, and what it is of them."""
         state = self.printer.tasks.get(self.row.task)
-        label = "" if state is None else state.label[:100]
+        own_device = has_children(self.fleet, self.printer)
+        label = "" if state is None or own_device else state.label[:100]
         meter = self._meter
         own = super().name if self.row.name and self.row.name != "due" else ""
         words = [label, meter, own if isinstance(own, str) else ""]
-        return " ".join(word for word in words if word) or None
+        name = " ".join(word for word in words if word)
+        return (capital(name) if own_device and self.row.task else name) or None
 
     @property
     def _meter(self) -> str:

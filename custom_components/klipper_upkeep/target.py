@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
@@ -11,9 +11,10 @@ from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers import entity_registry as er
 
+from .children import AnyDevice, task_of
 from .const import DOMAIN
 from .contract import State, slug
-from .entity import mqtt_identifier
+from .devices import mqtt_identifier
 from .fleet import Fleet, Printer
 
 
@@ -52,12 +53,12 @@ def _named(
     """What was given, the printer's uuid, and the task where it names one."""
     devices, entities = dr.async_get(hass), er.async_get(hass)
     for given in data.get("device_id", []):
-        yield given, _uuid(devices.async_get(given)), ""
+        yield given, *_uuid(devices.async_get(given))
     for given in data.get("entity_id", []):
         entity = entities.async_get(given)
         uuid = ""
         if entity is not None and entity.device_id is not None:
-            uuid = _uuid(devices.async_get(entity.device_id))
+            uuid, _ = _uuid(devices.async_get(entity.device_id))
         start = f"{uuid}_task."
         task = ""
         if entity is not None and uuid and entity.unique_id.startswith(start):
@@ -65,23 +66,15 @@ def _named(
         yield given, uuid, task
 
 
-class _Device(Protocol):
-    """What devices of either supported version, and child devices, have."""
-
-    @property
-    def identifiers(self) -> set[tuple[str, str]]:
-        """Pairs of a domain and a name."""
-
-
-def _uuid(device: _Device | None) -> str:
-    """The printer that a device is of: discovery's or the integration's own."""
+def _uuid(device: AnyDevice | None) -> tuple[str, str]:
+    """The printer that a device is of, discovery's or ours, and the task if of one."""
+    if device is None:
+        return "", ""
     start = mqtt_identifier("")[1]
-    for domain, name in () if device is None else device.identifiers:
-        if domain == DOMAIN:
-            return name
+    for domain, name in device.identifiers:
         if domain == "mqtt" and name.startswith(start):
-            return name[len(start) :]
-    return ""
+            return name[len(start) :], ""
+    return task_of(device)
 
 
 def _printer(hass: HomeAssistant, given: str, uuid: str) -> tuple[Fleet, Printer]:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from tests.ha.browser import Browser
 from tests.ha.home_assistant import amount, until
 from tests.ha.printer import TASKS, Voron, forget
-from tests.ha.upkeep import DOMAIN, act, set_up
+from tests.ha.test_pages import PICTURES
+from tests.ha.upkeep import DOMAIN, act, offers, set_options, set_up
 
 INTEGRATION = "home_assistant: integration\n"
 FEW = {"filter": TASKS["filter"], "rods": TASKS["rods"]}
@@ -130,3 +132,43 @@ def test_entities_move_while_home_assistant_is_off(home, mover, hears):
     hears.wait(lambda told: is_description(told) and told.payload, since)
     home.start()
     settled(home, "mqtt", before)
+
+
+def test_each_task_is_a_device_of_its_own_where_that_is_wanted(home, channel, mover):
+    before = of(home, "mqtt")
+    mover.reconfigure(FEW, more=INTEGRATION)
+    settled(home, DOMAIN, before)
+    assert ("task_devices" in offers(home)) == (channel != "stable")
+    if channel == "stable":
+        return  # it has no child devices
+
+    set_options(home, task_devices=True)
+    settled(home, DOMAIN, before)
+    assert children(home) == {"Carbon filter", "Clean and oil the rods"}
+    rods = home.ask("config/entity_registry/get", entity_id="button.mover_rods_done")
+    assert rods["original_name"] == "Done"
+    mover.wear_out("filter", 51.5)
+    home.wait(DUE, "on")
+    printer = home.device("Mover")["id"]
+    with Browser(home) as page:
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        words = ("Child devices", "Carbon filter", "Maintenance due")
+        for name, size in (("-phone", (390, 1400)), ("", (1400, 900))):
+            page.see(f"/config/devices/device/{printer}", words, size)
+            page.picture(PICTURES / f"children{name}-{channel}.png")
+    act(home, "done", printer="Carbon filter")
+    home.wait(DUE, "off")
+
+    set_options(home, task_devices=False)
+    settled(home, DOMAIN, before)
+    assert children(home) == set()
+
+
+def children(home: Any) -> set[str]:
+    """The devices below the printer's."""
+    printer = home.device("Mover")["id"]
+    return {
+        each["name"]
+        for each in home.ask("config/device_registry/list")
+        if each.get("parent_device_id") == printer
+    }

@@ -74,6 +74,15 @@ def act(
     )
 
 
+def offers(home: HomeAssistant) -> set[str]:
+    """The options that the integration's form has."""
+    (entry,) = entries(home)
+    path = "/api/config/config_entries/options/flow"
+    flow = home.http("POST", path, {"handler": entry["entry_id"]})
+    home.http("DELETE", f"{path}/{flow['flow_id']}")
+    return {each["name"] for each in flow["data_schema"]}
+
+
 def set_options(home: HomeAssistant, **wanted: Any) -> None:
     (entry,) = entries(home)
     path = "/api/config/config_entries/options/flow"

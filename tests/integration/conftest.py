@@ -13,6 +13,7 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 # Imported first, so that "custom_components" is ours.
+from custom_components.klipper_upkeep.children import possible
 from custom_components.klipper_upkeep.const import DOMAIN
 from custom_components.klipper_upkeep.contract import (
     Command,
@@ -24,6 +25,12 @@ from custom_components.klipper_upkeep.contract import (
     State,
     Topic,
 )
+
+collect_ignore = [] if possible() else ["test_children.py"]
+
+
+def pytest_report_header():
+    return f"Child devices: {'yes' if possible() else 'this version has none'}"
 
 
 @pytest.fixture(autouse=True)

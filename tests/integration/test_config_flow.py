@@ -8,6 +8,7 @@ from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import issue_registry as ir
 
 from custom_components.klipper_upkeep import config_flow
+from custom_components.klipper_upkeep.children import possible
 from custom_components.klipper_upkeep.const import DOMAIN
 
 from .conftest import BASE, BELTS, INFO, as_message
@@ -129,7 +130,9 @@ async def test_the_options_are_used_at_once(hass, printer, loaded):
         "list_soon": True,
         "repairs": True,
         "repairs_margin": 1,
+        **({"task_devices": False} if possible() else {}),
     }
+    assert wanted.keys() == {str(each) for each in flow["data_schema"].schema}
     done = await hass.config_entries.options.async_configure(flow["flow_id"], wanted)
     await hass.async_block_till_done()
     printer.introduce()

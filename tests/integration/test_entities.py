@@ -23,7 +23,7 @@ from custom_components.klipper_upkeep.contract import (
     Suggestion,
     Summary,
 )
-from custom_components.klipper_upkeep.entity import with_identifier
+from custom_components.klipper_upkeep.devices import with_identifier
 from klippy_extra import contract as theirs
 from klippy_extra.mqtt.components import Names
 from klippy_extra.mqtt.discovery import MIGRATE, announce

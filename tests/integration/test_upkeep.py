@@ -30,10 +30,10 @@ from custom_components.klipper_upkeep import async_remove_config_entry_device, w
 from custom_components.klipper_upkeep import fleet as fleet_module
 from custom_components.klipper_upkeep.const import DOMAIN, EVENT
 from custom_components.klipper_upkeep.contract import Command, Limit
+from custom_components.klipper_upkeep.devices import with_identifier
 from custom_components.klipper_upkeep.diagnostics import (
     async_get_config_entry_diagnostics,
 )
-from custom_components.klipper_upkeep.entity import with_identifier
 from custom_components.klipper_upkeep.logbook import async_describe_events
 from custom_components.klipper_upkeep.repairs import async_create_fix_flow
 

@@ -28,6 +28,11 @@ const SHOWN = 120; // percent that the bar has room for
 
 const words = (hass) => WORDS[(hass.language || "en").slice(0, 2)] || WORDS.en;
 
+// A task may have a device of its own, below the printer's.
+function printerOf(hass, entity) {
+  return hass.devices[entity.device_id]?.parent_device_id || entity.device_id;
+}
+
 function tasksOf(hass, device) {
   return Object.values(hass.states)
     .filter((each) => {
@@ -35,7 +40,7 @@ function tasksOf(hass, device) {
       const entity = hass.entities[each.entity_id];
       return (
         about.command_topic !== undefined && about.percent !== undefined && entity &&
-        each.attributes.status in RANK && (!device || entity.device_id === device)
+        each.attributes.status in RANK && (!device || printerOf(hass, entity) === device)
       );
     })
     .sort(
@@ -45,7 +50,7 @@ function tasksOf(hass, device) {
 }
 
 function devicesOf(hass) {
-  const found = tasksOf(hass).map((each) => hass.entities[each.entity_id].device_id);
+  const found = tasksOf(hass).map((each) => printerOf(hass, hass.entities[each.entity_id]));
   const name = (id) => hass.devices[id]?.name_by_user || hass.devices[id]?.name || "";
   return [...new Set(found)]
     .map((id) => ({ id, name: name(id) }))
