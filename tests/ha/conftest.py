@@ -26,9 +26,17 @@ BACKUP = "sensor.backup_print_time"
 RESTORED = (1500.0, 1300.0, 1310.0)  # hours
 ENVIRONMENTS = {"stable": "HA_STABLE", "latest": "HA_LATEST"}
 HERE = Path(__file__).parent
-# It needs Home Keeper's checkout, and the newest Home Assistant.
-KEEPS = bool(os.environ.get("HOME_KEEPER") and os.environ.get("HA_LATEST"))
-collect_ignore = [] if KEEPS else ["test_home_keeper.py"]
+# Each needs a checkout of that integration, and the newest Home Assistant.
+COMPANIONS = {
+    "HOME_KEEPER": "test_home_keeper.py",
+    "MAINTENANCE_SUPPORTER": "test_maintenance_supporter.py",
+}
+MISSING = {
+    name: file
+    for name, file in COMPANIONS.items()
+    if not (os.environ.get(name) and os.environ.get("HA_LATEST"))
+}
+collect_ignore = list(MISSING.values())
 
 
 def named(channel: str) -> str:
@@ -36,8 +44,11 @@ def named(channel: str) -> str:
     return os.environ.get(ENVIRONMENTS[channel], "")
 
 
-def pytest_report_header() -> str:
-    return f"Home Keeper itself: {'runs' if KEEPS else 'no, HOME_KEEPER is not set'}"
+def pytest_report_header() -> list[str]:
+    return [
+        f"{name}: {'not set with HA_LATEST: not run' if name in MISSING else 'runs'}"
+        for name in COMPANIONS
+    ]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -203,6 +214,19 @@ def due(upkeep: HomeAssistant, voron: Voron) -> Iterator[HomeAssistant]:
     yield upkeep
     voron.done("filter")
     upkeep.wait(TODO, lambda state: state in ("0", None))  # None: it was deleted
+
+
+@pytest.fixture
+def wear_out(home, voron):
+    """Make the carbon filter due, and done in the end."""
+
+    def wear_out() -> None:
+        voron.wear_out("filter", 60)
+        home.wait("binary_sensor.voron_filter_due", "on")
+
+    yield wear_out
+    voron.done("filter")
+    home.wait("binary_sensor.voron_filter_due", "off")
 
 
 @pytest.fixture

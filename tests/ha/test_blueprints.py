@@ -17,16 +17,8 @@ FILTER = "binary_sensor.voron_filter_due"
 
 
 @pytest.fixture
-def due(home, voron):
-    """Make the carbon filter due, and done in the end."""
-
-    def wear_out() -> None:
-        voron.wear_out("filter", 60)
-        home.wait(FILTER, "on")
-
-    yield wear_out
-    voron.done("filter")
-    home.wait(FILTER, "off")
+def due(wear_out):
+    return wear_out
 
 
 @pytest.fixture

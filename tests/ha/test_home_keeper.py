@@ -27,19 +27,6 @@ def keeper(homes) -> HomeAssistant:
     return home
 
 
-@pytest.fixture
-def wear_out(home, voron):
-    """Make the carbon filter due, and done in the end."""
-
-    def wear_out() -> None:
-        voron.wear_out("filter", 60)
-        home.wait(FILTER, "on")
-
-    yield wear_out
-    voron.done("filter")
-    home.wait(FILTER, "off")
-
-
 @pytest.mark.parametrize("channel", ["latest"], indirect=True)
 def test_home_keeper_itself_and_the_printer_agree(
     keeper, home, automate, wear_out, voron
