@@ -321,4 +321,5 @@ class Life:
             klipper_state=self._printer.get_state_message()[1],
             commands=settings.allow_commands,
             home_assistant=INTEGRATION if settings.integration else "",
+            area=settings.area,
         )

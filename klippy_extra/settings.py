@@ -40,6 +40,7 @@ MQTT_OPTIONS = (
     "base_topic",
     "discovery_prefix",
     "home_assistant",
+    "area",
     "allow_commands",
 )
 
@@ -57,6 +58,7 @@ class Settings(NamedTuple):
     broker: Broker | None  # None: no MQTT
     base: str
     discovery: str  # "": none
+    area: str  # that Home Assistant is to put the printer in; "": none
     integration: bool  # makes the entities in Home Assistant, instead of discovery
     allow_commands: bool
     publish_interval: float
@@ -97,6 +99,7 @@ def read(config: Config) -> Settings:
         discovery=_topic(
             config, "discovery_prefix", "homeassistant", may_be_empty=True
         ),
+        area=text(config, "area", ""),
         integration=choice(config, "home_assistant", ("discovery", "integration"))
         == "integration",
         allow_commands=config.getboolean("allow_commands", True),

@@ -176,11 +176,13 @@ class Info(NamedTuple):
     klipper_state: str = ""
     commands: bool = True  # whether commands are taken over MQTT
     home_assistant: str = ""  # INTEGRATION, or "" for discovery, and absent then
+    area: str = ""  # where Home Assistant puts it at first; absent where ""
 
     def encode(self) -> bytes:
         fields = self._asdict()
-        if not self.home_assistant:
-            del fields["home_assistant"]
+        for name in ("home_assistant", "area"):
+            if not fields[name]:
+                del fields[name]
         fields["meters"] = {n: dict(m._asdict()) for n, m in self.meters.items()}
         return _dump(fields)
 
@@ -206,6 +208,7 @@ class Info(NamedTuple):
             klipper_state=_text(fields, "klipper_state", ""),
             commands=_flag(fields, "commands", default=True),
             home_assistant=_text(fields, "home_assistant", ""),
+            area=_text(fields, "area", ""),
             **{name: _text(fields, name, "") for name in texts},
         )
 

@@ -27,6 +27,7 @@ def device_info(printer: Printer) -> DeviceInfo:
             model=info.model or None,
             sw_version=info.version or None,
             configuration_url=_web_page(info.url),
+            suggested_area=info.area or None,
             entry_type=None,
         )
     return DeviceInfo(
@@ -36,6 +37,7 @@ def device_info(printer: Printer) -> DeviceInfo:
         manufacturer=info.software,
         model=info.model or None,
         sw_version=info.version or None,
+        suggested_area=info.area or None,
         entry_type=DeviceEntryType.SERVICE,
     )
 

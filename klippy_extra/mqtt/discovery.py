@@ -167,6 +167,7 @@ def _device(info: Info, names: Names) -> Config:
             "mdl": info.model or tr("3D printer"),
             "sw": info.klipper_version and f"Klipper {info.klipper_version}",
             "cu": info.url if _is_web_page(info.url) else "",
+            "sa": info.area,
         }
     )
 

@@ -441,7 +441,8 @@ def test_no_control_character_gets_past_a_decoder(control):
     wild = f"a{control}b"
     limit = Limit(wild, wild, 1.0, 0.0, 1.0, 0.0)
     state = State(1, 0.0, "t", wild, (limit,), wild, "ok", wild, wild, last_by=wild)
-    info = Info(wild, wild, (), {wild: Meter(wild, wild)}, model=wild, url=wild)
+    meters = {wild: Meter(wild, wild)}
+    info = Info(wild, wild, (), meters, model=wild, url=wild, area=wild)
     event = Event(1, 0.0, "t", "due", wild, wild, wild, wild, wild)
     entry = Entry(1, "t", "done", wild, wild, {wild: 1.0})
     refused = Result("t", "t", code="internal", text=wild)

@@ -411,6 +411,26 @@ async def test_nothing_is_made_before_mqtt_has_let_go(hass, printer, listens):
     assert hass.states.get(STATUS).state == "due"
 
 
+@pytest.mark.parametrize("owner", ["integration", ""])
+async def test_a_printers_area_is_suggested_and_no_more(
+    hass, printer, listens, area_registry, owner
+):
+    def device():
+        return with_identifier(hass, (DOMAIN, INFO.uuid))
+
+    info = DISCOVERED._replace(home_assistant=owner, area="Workshop")
+    tell(printer, info)
+    await settle(hass)
+    workshop = area_registry.async_get_area_by_name("Workshop")
+    assert device().area_id == workshop.id
+
+    garage = area_registry.async_create("Garage")
+    dr.async_get(hass).async_update_device(device().id, area_id=garage.id)
+    tell(printer, info._replace(model="Trident", area="Cellar"))
+    await settle(hass)
+    assert (device().model, device().area_id) == ("Trident", garage.id)
+
+
 async def test_the_area_moves_along(hass, printer, listens, area_registry):
     tell(printer, DISCOVERED)
     await by_discovery(hass, printer)

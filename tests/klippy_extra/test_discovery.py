@@ -173,6 +173,11 @@ def test_a_link_that_is_no_web_page_is_left_out(url: str) -> None:
     assert "cu" not in message(info=INFO._replace(url=url))["dev"]
 
 
+def test_the_area_of_a_printer_is_suggested_where_it_has_one() -> None:
+    device = message(info=INFO._replace(area="Workshop"))["dev"]
+    assert device["sa"] == "Workshop"
+
+
 def test_what_is_unknown_of_a_printer_is_left_out() -> None:
     bare = contract.Info(uuid=UUID, name="Voron", tasks=(), meters={})
 
