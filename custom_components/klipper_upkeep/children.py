@@ -124,7 +124,5 @@ class Children:
     def _there(self, uuid: str) -> dict[str, str]:
         """The tasks that have a device in the registry, and its id."""
         known = _CHILDREN(dr.async_get(self.hass), self.entry.entry_id)
-        found = {task_of(device): device.id for device in known}
-        return {
-            task: each for (printer, task), each in found.items() if printer == uuid
-        }
+        devices = {task_of(device): device.id for device in known}
+        return {task: each for (of, task), each in devices.items() if of == uuid}
