@@ -1,6 +1,11 @@
-"""Selects for a printer's places: choose a part, and it is fitted there."""
+"""Selects for a printer's places: choose a part, and it is fitted there.
+
+A place takes one part of each kind, so there is one select for each of both.
+"""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from homeassistant.components.select import SelectEntity
 from homeassistant.const import EntityCategory, Platform
@@ -19,28 +24,35 @@ PARALLEL_UPDATES = 0
 KEY = "fitted"
 
 
+class Slot(NamedTuple):
+    """What takes one part."""
+
+    place: str
+    kind: str
+
+
 async def async_setup_entry(
     hass: HomeAssistant, entry: UpkeepEntry, add: AddConfigEntryEntitiesCallback
 ) -> None:
     """Add a choice for each place that takes a part; remove those of lost places."""
     fleet = entry.runtime_data
     fleet.adders[Platform.SELECT] = add
-    known: dict[str, set[str]] = {}  # places by their printer's uuid
+    known: dict[str, set[Slot]] = {}  # by their printer's uuid
 
     @callback
     def changed(printer: Printer) -> None:
-        uuid, places = printer.introduced.uuid, places_of(printer)
-        if known.get(uuid) == places:
+        uuid, slots = printer.introduced.uuid, slots_of(printer)
+        if known.get(uuid) == slots:
             return
-        fresh = sorted(places - known.get(uuid, set()))
-        known[uuid] = places
-        wanted = {_unique(uuid, place) for place in places}
+        fresh = sorted(slots - known.get(uuid, set()))
+        known[uuid] = slots
+        wanted = {_unique(uuid, slot) for slot in slots}
         registry = er.async_get(hass)
         for each in er.async_entries_for_config_entry(registry, entry.entry_id):
-            is_ours = each.unique_id.startswith(_unique(uuid, ""))
+            is_ours = each.unique_id.startswith(f"{uuid}_{KEY}.")
             if is_ours and each.unique_id not in wanted:
                 registry.async_remove(each.entity_id)
-        add([Fitted(fleet, printer, place) for place in fresh])
+        add([Fitted(fleet, printer, slot) for slot in fresh])
 
     @callback
     def gone(printer: Printer) -> None:
@@ -51,13 +63,15 @@ async def async_setup_entry(
 
 
 class Fitted(PrinterEntity, SelectEntity):
-    """One place, and the parts that can be fitted there."""
+    """One place, and the parts of one kind that can be fitted there."""
 
     _attr_entity_category = EntityCategory.CONFIG
 
-    def __init__(self, fleet: Fleet, printer: Printer, place: str) -> None:
-        super().__init__(fleet, printer, f"{KEY}.{place}")
-        self.place = place
+    def __init__(self, fleet: Fleet, printer: Printer, slot: Slot) -> None:
+        super().__init__(fleet, printer, f"{KEY}.{slot.place}.{slot.kind}")
+        self.slot = slot
+        kinds = [each.kind for each in slots_of(printer) if each.place == slot.place]
+        place = slot.place if len(kinds) == 1 else f"{slot.place} ({slot.kind})"
         self._attr_translation_key = KEY
         self._attr_translation_placeholders = {"place": place}
 
@@ -70,7 +84,7 @@ class Fitted(PrinterEntity, SelectEntity):
     def current_option(self) -> str:
         """The part that is fitted here."""
         for label, part in self._parts().items():
-            if part.place == self.place:
+            if part.place == self.slot.place:
                 return label
         return self._nothing
 
@@ -79,7 +93,7 @@ class Fitted(PrinterEntity, SelectEntity):
         by = await name_of(self.hass, self._context)
         parts = self._parts()
         if option in parts:
-            part, command = parts[option], Command("fit", by=by, place=self.place)
+            part, command = parts[option], Command("fit", by=by, place=self.slot.place)
         elif self.current_option in parts:
             part, command = parts[self.current_option], Command("remove", by=by)
         else:
@@ -92,8 +106,11 @@ class Fitted(PrinterEntity, SelectEntity):
 
     def _parts(self) -> dict[str, State]:
         """Return the parts that can be fitted here, by their unique labels."""
+        place, kind = self.slot
         parts = [
-            state for state in self.printer.tasks.values() if self.place in state.places
+            state
+            for state in self.printer.tasks.values()
+            if place in state.places and state.kind == kind
         ]
         labels = [state.label for state in parts] + [self._nothing]
         return {
@@ -104,10 +121,14 @@ class Fitted(PrinterEntity, SelectEntity):
         }
 
 
-def places_of(printer: Printer) -> set[str]:
-    """Return the places at which one of the printer's parts can be fitted."""
-    return {place for state in printer.tasks.values() for place in state.places}
+def slots_of(printer: Printer) -> set[Slot]:
+    """Return the places of the printer, with the kinds of parts that they take."""
+    return {
+        Slot(place, state.kind)
+        for state in printer.tasks.values()
+        for place in state.places
+    }
 
 
-def _unique(uuid: str, place: str) -> str:
-    return f"{uuid}_{KEY}.{place}"
+def _unique(uuid: str, slot: Slot) -> str:
+    return f"{uuid}_{KEY}.{slot.place}.{slot.kind}"

@@ -1143,6 +1143,29 @@ async def test_parts_of_one_label_are_told_apart(hass, printer, plates):
     assert place.attributes["options"] == ["Nothing", "PEI (pei)", "PEI (glass)"]
 
 
+async def test_a_place_has_a_choice_for_each_kind_of_part(hass, printer, plates):
+    """A nozzle and a toolhead are both at the extruder."""
+    parts = {
+        task: PLATES["pei"]._replace(
+            task=task, label=label, kind=kind, place=place, places=("extruder",)
+        )
+        for task, label, kind, place in (
+            ("n4", "Nozzle 0.4", "nozzle", "extruder"),
+            ("n6", "Nozzle 0.6", "nozzle", ""),
+            ("head", "Toolhead", "toolhead", "extruder"),
+        )
+    }
+    printer.tasks.update(parts)
+    printer.introduce(INFO._replace(tasks=(*INFO.tasks, *PLATES, *parts)))
+    await settle(hass)
+
+    fitted = "select.voron_maintenance_fitted_at_extruder"
+    states = [hass.states.get(f"{fitted}_{kind}") for kind in ("nozzle", "toolhead")]
+    assert [each.state for each in states] == ["Nozzle 0.4", "Toolhead"]
+    assert states[0].attributes["options"] == ["Nothing", "Nozzle 0.4", "Nozzle 0.6"]
+    assert states[0].name == "Voron maintenance Fitted at extruder (nozzle)"
+
+
 async def test_a_place_is_there_as_long_as_a_part_can_be_fitted_there(
     hass, printer, plates
 ):
