@@ -35,6 +35,7 @@ type Order = Callable[[Any], Command]
 
 SNOOZE_HOURS: Final = 24.0
 MOST: Final = 1e9  # of a threshold
+COARSE: Final = 100.0  # from here on the contract has whole metres and calendar hours
 WANTED_METERS: Final = frozenset(["print_time", "filament", "jobs_completed"])
 
 HIDDEN: Final = {"entity_registry_enabled_default": False}
@@ -220,7 +221,7 @@ def _task(state: State) -> Iterator[Row]:
         yield row("remaining", _any_unit, icon="mdi:timer-sand")
         return
     least = min(state.limits, key=lambda limit: limit.threshold)
-    measured = _measured(_unit(least))
+    measured = _measured_of(least)
     remaining, used = _AMOUNTS["remaining"], _AMOUNTS["used"]
     yield row(
         "remaining",
@@ -247,7 +248,7 @@ def _limits(state: State) -> Iterator[Row]:
                 state.task,
                 limit.meter,
                 _of_limit(state.task, limit.meter, field),
-                config={**_measured(_unit(limit)), **config, **DIAGNOSTIC, **HIDDEN},
+                config={**_measured_of(limit), **config, **DIAGNOSTIC, **HIDDEN},
             )
 
 
@@ -278,9 +279,16 @@ def _any_unit(state: State) -> str:
     return f"{limit.remaining:.10g} {limit.unit}".strip()
 
 
-def _measured(unit: str) -> dict[str, Any]:
+def _measured_of(limit: Limit) -> dict[str, Any]:
+    is_long = limit.threshold >= COARSE and (
+        limit.unit == "m" or limit.meter == CALENDAR
+    )
+    return _measured(_unit(limit), is_long)
+
+
+def _measured(unit: str, is_long: bool) -> dict[str, Any]:
     config = dict(UNITS.get(unit, {"native_unit_of_measurement": unit}))
-    config["suggested_display_precision"] = 1 if unit else 0
+    config["suggested_display_precision"] = 1 if unit and not is_long else 0
     if not unit:
         config["state_class"] = SensorStateClass.MEASUREMENT
     return config
@@ -372,7 +380,7 @@ def _threshold(state: State, limit: Limit) -> Row:
 
 def _meter(meter: str, unit: str) -> Row:
     config = {
-        **_measured(unit),
+        **_measured(unit, unit == "m" or meter == CALENDAR),
         # Not of a kind that only grows: a meter that comes from a backup would be
         # added to the sum a second time.
         "state_class": SensorStateClass.TOTAL,

@@ -193,6 +193,7 @@ def facts(each):
         each.disabled_by,
         capabilities.get("state_class"),
         capabilities.get("options"),
+        each.options.get("sensor", {}).get("suggested_display_precision"),
     )
 
 
