@@ -52,6 +52,7 @@ HOMES = {
         for name in (
             *("device", "device-phone", "fleet", "fleet-phone", "printer"),
             *("maintenance", "maintenance-phone", "strategy", "strategy-phone"),
+            *("children", "children-phone"),
         )
     },
 }
@@ -183,8 +184,10 @@ def worn(now: int) -> list[State]:
 
 # Home Assistant
 
-LOOKS = ("tests/ha/test_pages.py", "tests/ha/test_integration.py")
-ONLY = "test_pages or test_the_list_is or test_a_dashboard_makes_itself"
+LOOKS = [
+    f"tests/ha/test_{each}.py" for each in ("pages", "integration", "own_entities")
+]
+ONLY = "test_pages or the_list_is or a_dashboard_makes_itself or a_device_of_its_own"
 
 
 def home_assistant(into: Path) -> None:

@@ -254,10 +254,8 @@ def _limits(state: State) -> Iterator[Row]:
 
 def _of_limit(task: str, meter: str, field: str) -> Value:
     def value(state: State) -> Any:
-        for limit in state.limits:
-            if limit.meter == meter:
-                return _amount(limit, field)
-        return None
+        amounts = (_amount(each, field) for each in state.limits if each.meter == meter)
+        return next(amounts, None)
 
     return _of(task, value)
 
@@ -280,15 +278,13 @@ def _any_unit(state: State) -> str:
 
 
 def _measured_of(limit: Limit) -> dict[str, Any]:
-    is_long = limit.threshold >= COARSE and (
-        limit.unit == "m" or limit.meter == CALENDAR
-    )
-    return _measured(_unit(limit), is_long)
+    is_coarse = limit.unit == "m" or limit.meter == CALENDAR
+    return _measured(_unit(limit), is_coarse and limit.threshold >= COARSE)
 
 
-def _measured(unit: str, is_long: bool) -> dict[str, Any]:
+def _measured(unit: str, is_whole: bool) -> dict[str, Any]:
     config = dict(UNITS.get(unit, {"native_unit_of_measurement": unit}))
-    config["suggested_display_precision"] = 1 if unit and not is_long else 0
+    config["suggested_display_precision"] = 1 if unit and not is_whole else 0
     if not unit:
         config["state_class"] = SensorStateClass.MEASUREMENT
     return config
