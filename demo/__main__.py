@@ -7,17 +7,19 @@ project shows it. `--once` ends by itself when it has seen a task through.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
+import math
 import os
 import shutil
 import signal
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console, ConsoleDimensions, RenderableType
 from rich.live import Live
@@ -26,8 +28,8 @@ from demo.chain import FILE, Chain
 from demo.children import ChildError
 from demo.klippy import SPEED, find
 from demo.mirror import STORE, Mirror, Name, key
-from demo.observer import Address, Observer
-from demo.story import Sight, Step, Story
+from demo.observer import Address
+from demo.story import Sight, begin
 from demo.view import amount, line, screen
 from mktl_daemon.cli.version import add_version
 from mqtt_bridge import contract
@@ -44,11 +46,10 @@ def main() -> int:
     logging.basicConfig(level=logging.ERROR)
     # SIGINT, too: a shell has it ignored in what it starts in the background.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
+        signal.signal(number, signal.default_int_handler)
     try:
         broker = None if options.broker is None else Address.parse(options.broker)
-        python = os.environ.get("KLIPPER_PYTHON") or None
-        klippy = find(options.klipper, python)
+        klippy = find(options.klipper, os.environ.get("KLIPPER_PYTHON"))
         with Chain(options.speed, broker, klippy) as chain:
             return Demo(chain, options).run()
     except KeyboardInterrupt:
@@ -58,76 +59,70 @@ def main() -> int:
         return 1
 
 
-def interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 class Demo:
     """Shows the chain at work, and marks a task done over mKTL."""
 
     def __init__(self, chain: Chain, options: argparse.Namespace) -> None:
-        if chain.observer is None:
-            raise ValueError("the chain was not started")
         self._chain = chain
-        self._observer: Observer = chain.observer
+        self._observer = chain.observer
         self._name: Name = (chain.slug, TASK)
         self._once = options.once
+        self._patience = 1.0 if options.once else options.patience
         self._mirror = Mirror()
         self._news: deque[str] = deque(maxlen=8)
         self._console = Console()
-        self._story = Story(1.0 if options.once else options.patience)
-        self._announced = False
-        self._answer: Future[None] | None = None
-        self._plain_at = 0.0
-        seconds = ONCE_AT_MOST if options.once else options.minutes * 60.0
-        self._deadline = time.monotonic() + seconds if seconds else None
+        self._plain_at = self._progress = 0.0
+        self._deadline = time.monotonic() + (ONCE_AT_MOST if options.once else math.inf)
+        self._is_told = False  # the whole story, once
+        self._begin_story()
 
     def run(self) -> int:
-        try:
+        with contextlib.closing(self._mirror):
             if not self._console.is_terminal:
                 print("In a second terminal:\n\n" + "\n".join(self._commands()) + "\n")
-                return self._loop(None)
-            # On a screen of its own: nothing of it is left where a window changes.
-            with Live(console=self._console, auto_refresh=False, screen=True) as live:
-                status = self._loop(live)
-            self._summarize(dict(self._observer.states))
+                status = self._loop(self._print_plainly)
+            else:
+                # On a screen of its own: nothing of it is left where a window changes.
+                with Live(
+                    console=self._console,
+                    screen=True,
+                    auto_refresh=False,
+                    get_renderable=lambda: self.picture(self._console.size),
+                ) as live:
+                    status = self._loop(live.refresh)
+            self._summarize()
             return status
-        finally:
-            self._mirror.close()
 
-    def _loop(self, live: Live | None) -> int:
-        while True:
+    def _loop(self, show: Callable[[], None]) -> int:
+        while time.monotonic() < self._deadline:
             self._chain.check()
             self._keep_printing()
             self._hear_events()
             states = dict(self._observer.states)
             for name in states:
                 self._mirror.follow(name)
-            self._tell(states)
-            if live is not None:
-                live.update(self.picture(self._console.size), refresh=True)
-            else:
-                self._print_plainly(states)
-            if self._once and self._has_seen_enough(states):
-                if live is None:
-                    self._summarize(states)
+            if self._name in states:
+                self._go_on(states[self._name])
+            show()
+            if self._once and self._is_told:
                 return 0
-            if self._deadline is not None and time.monotonic() > self._deadline:
-                return 1 if self._once else 0
             time.sleep(LOOK)
+        return 1
 
     # Actions
 
     def _keep_printing(self) -> None:
         printer = self._chain.printer
-        if printer is None:
-            return
-        printer.check()
-        state = printer.status("print_stats")["state"]
+        status = printer.status("webhooks", "print_stats", "virtual_sdcard")
+        life, state = status["webhooks"], status["print_stats"]["state"]
+        if life["state"] != "ready":
+            raise ValueError(f"the printer is not ready: {life['state_message']}")
+        self._progress = status["virtual_sdcard"]["progress"]
         if state not in ("printing", "paused"):
             if state == "complete":
                 self._say(f"{FILE} is printed; once more")
-            printer.gcode(f"SDCARD_PRINT_FILE FILENAME={FILE}")
+            script = f"SDCARD_PRINT_FILE FILENAME={FILE}"
+            printer.call("gcode/script", script=script)
 
     def _hear_events(self) -> None:
         while self._observer.events:
@@ -135,47 +130,44 @@ class Demo:
             by = f" by {event.by}" if event.by else ""
             self._say(f"MQTT event: {printer}.{event.task} is {event.event}{by}")
             if (printer, event.task) == self._name and event.event == contract.DUE:
-                self._announced = True
+                self._is_announced = True
 
-    def _has_seen_enough(self, states: dict[Name, State]) -> bool:
-        return self._story.step is Step.DONE
+    def _begin_story(self) -> None:
+        self._story = begin(self._patience)
+        next(self._story)
+        self._is_announced = False
+        self._answer: Future[None] | None = None
 
-    def _tell(self, states: dict[Name, State]) -> None:
-        state = states.get(self._name)
-        if state is None:
-            return
-        before = self._story.step
-        if self._story.advance(self._sight(state), time.monotonic()):
-            self._say(f"mk set {STORE}.{key(self._name, 'done')}=1")
-            self._answer = self._mirror.set(self._name, "done", 1)
+    def _go_on(self, state: State) -> None:
+        """Go on with the story, whose task is in *state*."""
         if self._answer is not None and self._answer.done():
             self._answer.result()  # raises what the SET was refused with
-        if before is not self._story.step and self._story.step is Step.DONE:
-            self._say(
-                f"{state.label}: done, answered, and counting again from"
-                f" {amount(state.deciding.used, state.deciding.unit)}"
-            )
-            self._announced, self._answer = False, None
-            if not self._once:
-                self._story.begin_again()
-
-    def _sight(self, state: State) -> Sight:
-        return Sight(
+        sight = Sight(
             state,
             self._mirror.value(self._name, "status"),
             self._mirror.value(self._name, "used"),
-            self._announced,
+            self._is_announced,
             self._answer is None or self._answer.done(),
+            time.monotonic(),
         )
+        try:
+            if self._story.send(sight):
+                self._say(f"mk set {STORE}.{key(self._name, 'done')}=1")
+                self._answer = self._mirror.set(self._name, "done", 1)
+        except StopIteration:
+            again = amount(state.deciding.used, state.deciding.unit)
+            self._say(f"{state.label}: done, answered, and counting again from {again}")
+            self._is_told = True
+            self._begin_story()
 
     # Display
 
     def picture(self, size: ConsoleDimensions) -> RenderableType:
         """What a terminal of that size shows now."""
-        return screen(
-            *(self._title(), dict(self._observer.states), self._mirror, self._news),
-            *(self._commands(), size, self._chain.clock.time()),
-        )
+        speed = f"{self._chain.clock.speed:g} times life"
+        title = f"{FILE}, {self._progress:.0%}, {speed}; Ctrl-C ends it"
+        rest = (self._mirror, self._news, self._commands(), size)
+        return screen(title, dict(self._observer.states), *rest)
 
     def _say(self, text: str) -> None:
         entry = f"{datetime.now():%H:%M:%S}  {text}"  # noqa: DTZ005 - the reader's clock
@@ -183,29 +175,22 @@ class Demo:
         if not self._console.is_terminal:
             print(entry, flush=True)
 
-    def _title(self) -> str:
-        printer = self._chain.printer
-        if printer is None:
-            return "Ctrl-C ends it"
-        progress = printer.status("virtual_sdcard")["progress"]
-        speed = f"{self._chain.clock.speed:g} times life"
-        return f"{FILE}, {progress:.0%}, {speed}; Ctrl-C ends it"
-
-    def _print_plainly(self, states: dict[Name, State]) -> None:
+    def _print_plainly(self) -> None:
         if time.monotonic() >= self._plain_at:
             self._plain_at = time.monotonic() + PLAIN_INTERVAL
-            for name, state in sorted(states.items()):
+            for name, state in sorted(self._observer.states.items()):
                 print(line(name, state, self._mirror), flush=True)
 
-    def _summarize(self, states: dict[Name, State]) -> None:
+    def _summarize(self) -> None:
+        states = sorted(self._observer.states.items())
         text = f"\n{len(states)} tasks were counted."
-        if self._story.step is Step.DONE:
+        if self._is_told:
             text += (
                 f" {'.'.join(self._name)} came due, was announced, was marked done"
                 " over mKTL and counts again:"
             )
         self._console.print(text)
-        for name, state in sorted(states.items()):
+        for name, state in states:
             self._console.print(line(name, state, self._mirror), soft_wrap=True)
 
     def _commands(self) -> list[str]:
@@ -233,15 +218,10 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("--broker", metavar="URL", help="a broker of yours: mqtt://user:word@host:1883")
     add("--klipper", type=Path, metavar="CHECKOUT", help="of Klipper or Kalico")
-    add("--minutes", type=float, default=0.0, help="end after so long (0: never)")
     add("--once", action="store_true", help="end when one task was seen through")
     add("--speed", type=float, default=SPEED, help="how much faster than life (30)")
-    add(
-        "--patience",
-        type=float,
-        default=10.0,
-        help="seconds that a task stays due, for you to do it (10)",
-    )
+    text = "seconds that a task stays due, for you to do it (10)"
+    add("--patience", type=float, default=10.0, help=text)
     return parser.parse_args()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -10,50 +11,35 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import mktl_daemon
-from demo.api import Api
-from demo.broker import free_port
-from demo.children import Child, Children
+from demo.children import Child, free_port
 from demo.clock import Clock
-from demo.klippy import EXTRAS, Source, board_command, board_environment
+from demo.klippy import EXTRAS, Api, Source
 from demo.observer import Address, Observer
 from mqtt_bridge import contract
 
 HERE = Path(__file__).parent
-
+MODULE = (sys.executable, "-m")
 FILE = "gear.gcode"
+CONFIGURATIONS = ("printer.cfg", "maintain.cfg")
 
-CONFIG = """\
-[include {here}/printer.cfg]
-[include {here}/maintain.cfg]
-
-[mcu]
-serial: {serial}
-
-[virtual_sdcard]
-path: {here}
-
-"""
-MAINTAIN = """\
-[maintain]
-printer_name: {name}
-mqtt_host: {address.host}
-mqtt_port: {address.port}
-publish_interval: 30
-{options}
-"""
-BRIDGE = """\
-[broker]
-host = "{address.host}"
-port = {address.port}
-{options}
+# Open to this machine alone. Its one plug-in is named, so that amqtt does not load all
+# that it knows.
+BROKER = """\
+listeners: {{default: {{type: tcp, bind: "127.0.0.1:{port}"}}}}
+plugins:
+  amqtt.plugins.authentication.AnonymousAuthPlugin: {{allow_anonymous: true}}
 """
 
 
 class Chain:
     """Everything that the demo starts. Leaving the context ends it, without a trace."""
+
+    printer: Api
+    observer: Observer
 
     def __init__(self, speed: float, broker: Address | None, klippy: Source) -> None:
         self._klippy = klippy
@@ -62,30 +48,22 @@ class Chain:
         # On a broker of the user's there may be another printer of our name, and
         # what is retained of that is not ours to clear.
         name = "Demo" if broker is None else f"Demo-{secrets.token_hex(2)}"
-        self._name = name
         self.slug = contract.slug(name)
         self.folder = Path(tempfile.mkdtemp(prefix="klipper-upkeep-"))
         self.clock = Clock(speed, self.folder / "clock")
         ports = (free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_DGRAM))
-        self.environment = {
+        self._environment = {
             "MKTL_HOME": str(self.folder / "mktl"),
             "MKTL_DISCOVERY": f"{ports[0]},{ports[1]}",
         }
-        # The environment for a second terminal.
-        variables = self.environment | {"PATH": f"{Path(sys.executable).parent}:$PATH"}
-        self.bridge_settings = self.folder / "bridge.toml"
-        self.environment_file = self.folder / "env"
-        self.environment_file.write_text(
-            "".join(f'export {name}="{value}"\n' for name, value in variables.items())
-            + f'cd "{HERE.parent}"\n'
-        )
-        self.printer: Api | None = None
-        self.observer: Observer | None = None
-        self._children = Children()
+        self._children: list[Child] = []
+        self._end = contextlib.ExitStack()  # in the opposite order
+        self._end.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self._write(name)
 
     def __enter__(self) -> Chain:
-        os.environ.update(self.environment)  # our own mKTL client is one of the chain
-        mktl_daemon.home(self.environment["MKTL_HOME"])
+        os.environ.update(self._environment)  # our own mKTL client is one of the chain
+        mktl_daemon.home(self._environment["MKTL_HOME"])
         try:
             self._start()
         except BaseException:
@@ -97,112 +75,90 @@ class Chain:
         # A second Ctrl-C must not leave half of it behind.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        if self.printer is not None:
-            self.printer.close()
-        self._children.end()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        if self.observer is not None:
-            uuid = self.observer.uuids.get(self.slug)
-            if uuid and not self._own_broker:
-                # A broker that is gone needs no clearing.
-                with contextlib.suppress(RuntimeError):
-                    self.observer.clear(self.slug, uuid)
-            self.observer.close()
+        self._end.close()
 
     def check(self) -> None:
         """Raise `ChildError` if one of the processes is gone."""
-        self._children.check()
+        for child in self._children:
+            child.check()
+
+    # Files
+
+    def _write(self, name: str) -> None:
+        """Write the configurations, and for a second terminal the environment."""
+        settings = {"host": self.address.host, "port": self.address.port}
+        if self.address.tls:
+            settings["tls"] = True
+        options = {f"mqtt_{option}": value for option, value in settings.items()}
+        options |= {"printer_name": name, "publish_interval": 30}
+        if self.address.user is not None:
+            # One file for both. What is in it, no other user may read.
+            secret = self.folder / "upkeep.secrets"
+            secret.touch(mode=0o600)
+            secret.write_text(
+                f"username: {self.address.user}\npassword: {self.address.password}\n"
+            )
+            settings["credentials"] = options["credentials"] = str(secret)
+        lines = [f"{key} = {json.dumps(value)}\n" for key, value in settings.items()]
+        self.bridge_settings = self.folder / "bridge.toml"
+        self.bridge_settings.write_text("[broker]\n" + "".join(lines))
+        printer = "".join((HERE / each).read_text() for each in CONFIGURATIONS)
+        # Where the board and the files to print are.
+        printer = printer.replace("/dev/null", str(self.folder / "serial"))
+        printer = printer.replace("path: .", f"path: {HERE}")
+        lines = [f"{option}: {value}\n" for option, value in options.items()]
+        config = printer + "\n[maintain]\n" + "".join(lines)
+        (self.folder / "printer.cfg").write_text(config)
+        path = {"PATH": f"{Path(sys.executable).parent}:$PATH"}
+        variables = (self._environment | path).items()
+        lines = [f'export {variable}="{value}"\n' for variable, value in variables]
+        self.environment_file = self.folder / "env"
+        self.environment_file.write_text("".join(lines) + f'cd "{HERE.parent}"\n')
+
+    # Processes
 
     def _start(self) -> None:
+        faster = self.clock.environment()
         if self._own_broker:
-            self._start_broker()
-        self.observer = Observer(self.address)
-        self._module("registry", "mktl_daemon.cli.mkregistryd")
-        self._start_bridge()
-        self._start_printer()
-
-    def _module(self, name: str, module: str, *arguments: str) -> Child:
-        """Start a program of ours by the printer's clock."""
-        command = [sys.executable, "-m", module, *arguments]
-        environment = self.clock.environment()
-        return self._children.add(Child(name, command, self.folder, environment))
-
-    def _start_broker(self) -> None:
-        # By life's clock, as a broker of the user's.
-        command = [sys.executable, "-m", "demo.broker", str(self.address.port)]
-        broker = self._children.add(Child("broker", command, self.folder))
-        broker.wait_until(self._broker_listens)
-
-    def _broker_listens(self) -> bool:
-        try:
-            with socket.create_connection((self.address.host, self.address.port), 1):
-                return True
-        except OSError:
-            return False
-
-    def _start_bridge(self) -> None:
-        options = ""
-        if self.address.user is not None:
-            options = f'credentials = "{self._credentials()}"\n'
-        if self.address.tls:
-            options += "tls = true\n"
-        settings = BRIDGE.format(address=self.address, options=options)
-        self.bridge_settings.write_text(settings)
-        command = ("mqtt_bridge", "--config", str(self.bridge_settings))
-        bridge = self._module("bridge", *command)
-        bridge.wait_until(self._bridge_answers)
-
-    def _credentials(self) -> Path:
-        """The file that bridge and extra read name and password from."""
-        secret = self.folder / "upkeep.secrets"
-        secret.touch(mode=0o600)
-        secret.write_text(
-            f"username: {self.address.user}\npassword: {self.address.password}\n"
-        )
-        return secret
-
-    def _bridge_answers(self) -> bool:
-        try:
-            mktl_daemon.get("upkeep")
-        except (RuntimeError, TimeoutError):
-            return False
-        return True
-
-    def _start_printer(self) -> None:
-        options = ""
-        if self.address.user is not None:
-            options = f"credentials: {self._credentials()}\n"
-        if self.address.tls:
-            options += "mqtt_tls: True\n"
-        maintain = MAINTAIN.format(
-            name=self._name, address=self.address, options=options
-        )
+            # By life's clock, as a broker of the user's.
+            settings = self.folder / "broker.yaml"
+            settings.write_text(BROKER.format(port=self.address.port))
+            broker = [*MODULE, "amqtt.scripts.broker_script", "-c", str(settings)]
+            child = self._run("broker", broker, {})
+            self.observer = child.wait_until(lambda: Observer(self.address))
+        else:
+            self.observer = Observer(self.address)
+        self._end.callback(self._forget)
+        self._run("registry", [*MODULE, "mktl_daemon.cli.mkregistryd"], faster)
+        bridge = [*MODULE, "mqtt_bridge", "--config", str(self.bridge_settings)]
+        child = self._run("bridge", bridge, faster)
+        child.wait_until(lambda: mktl_daemon.get("upkeep"))
         config, serial = self.folder / "printer.cfg", self.folder / "serial"
-        config.write_text(CONFIG.format(here=HERE, serial=serial) + maintain)
-        self._start_board(config, serial)
-        printer = self._start_klippy(config)
-
-        def is_ready() -> bool:
-            with contextlib.suppress(OSError):
-                self.printer = self.printer or Api(self.folder / "api")
-                return self.printer.is_ready()
-            return False
-
-        printer.wait_until(is_ready)
-
-    def _start_board(self, config: Path, serial: Path) -> None:
-        command = board_command(config, serial)
-        environment = board_environment(self.clock)
-        board = Child("board", command, self.folder, environment, is_held=True)
-        self._children.add(board).wait_until(serial.exists)
-
-    def _start_klippy(self, config: Path) -> Child:
+        board = [*MODULE, "demo.board", str(config), str(serial)]
+        clock = {"DEMO_CLOCK": str(self.clock.file)}
+        self._run("board", board, clock).wait_until(serial.exists)
         command = [
             *self._klippy.link(self.folder / "klippy", EXTRAS),
             *(str(config), "-a", str(self.folder / "api")),
             *("-I", str(self.folder / "tty"), "-l", str(self.folder / "klippy.log")),
         ]
-        environment = self.clock.environment()
-        klippy = Child("klippy", command, self.folder, environment, signal.SIGINT)
+        klippy = self._run("klippy", command, faster)
         self.clock.wait_for(klippy.pid)
-        return self._children.add(klippy)
+        self.printer = klippy.wait_until(lambda: Api(self.folder / "api"))
+        self._end.callback(self.printer.close)
+        klippy.wait_until(lambda: self.printer.call("info")["state"] == "ready")
+
+    def _run(
+        self, name: str, command: list[str], environment: Mapping[str, str]
+    ) -> Child:
+        child = Child(name, command, self.folder, environment)
+        self._end.callback(child.end)
+        self._children.append(child)
+        return child
+
+    def _forget(self) -> None:
+        # A broker that is gone needs no clearing.
+        with contextlib.suppress(RuntimeError):
+            if not self._own_broker:
+                self.observer.clear(self.slug)
+        self.observer.close()

@@ -1,13 +1,18 @@
-"""Child processes: started one after the other, ended in the opposite order."""
+"""Child processes. Should we be killed, each of them ends all the same."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 # The kernel ends a child whose parent dies without doing so.
 GUARD = ("setpriv", "--pdeathsig", "TERM")
@@ -19,7 +24,7 @@ class ChildError(RuntimeError):
 
 
 class Child:
-    """A process whose output goes to a file."""
+    """A process whose output goes to a file, and whose input ends when we do."""
 
     def __init__(
         self,
@@ -27,28 +32,20 @@ class Child:
         command: Sequence[str],
         folder: Path,
         environment: Mapping[str, str] | None = None,
-        ending: signal.Signals = signal.SIGTERM,
-        *,
-        is_held: bool = False,
     ) -> None:
-        """*is_held*: its standard input ends when we do, and not before."""
         self.name = name
         self._output = folder / f"{name}.log"
-        self._ending = ending
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - commands of our own
                 [*GUARD, *command],
-                stdin=subprocess.PIPE if is_held else subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(environment or {})},
                 # Ctrl-C is for us: we end the children in order.
                 start_new_session=True,
             )
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
+        self.pid = self._process.pid
 
     def check(self) -> None:
         """Raise if the process is gone."""
@@ -58,14 +55,19 @@ class Child:
                 f"{self.name} ended with status {status}:\n{self.last_lines()}"
             )
 
-    def wait_until(self, ready: Callable[[], object], seconds: float = 30.0) -> None:
-        """Return when *ready*; raise if the process ends first, or takes too long."""
+    def wait_until(self, ready: Callable[[], T], seconds: float = 30.0) -> T:
+        """Return what is *ready*, which returns nothing or raises until it is.
+
+        ChildError: the process ends first, or takes too long.
+        """
         deadline = time.monotonic() + seconds
-        while not ready():
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError, RuntimeError):
+                if result := ready():
+                    return result
             self.check()
-            if time.monotonic() > deadline:
-                raise ChildError(f"{self.name} is not ready:\n{self.last_lines()}")
             time.sleep(STEP)
+        raise ChildError(f"{self.name} is not ready:\n{self.last_lines()}")
 
     def last_lines(self) -> str:
         """The last lines of its output."""
@@ -73,32 +75,17 @@ class Child:
         return "\n".join(text.splitlines()[-20:])
 
     def end(self) -> None:
-        if self._process.poll() is None:
-            self._process.send_signal(self._ending)
+        self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(10)
+            self._process.communicate(timeout=10)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+            self._process.communicate()
 
 
-class Children:
-    """All of them. Should we be killed, each of them ends all the same."""
-
-    def __init__(self) -> None:
-        self._children: list[Child] = []
-
-    def end(self) -> None:
-        """End them, the last one first."""
-        while self._children:
-            self._children.pop().end()
-
-    def add(self, child: Child) -> Child:
-        self._children.append(child)
-        return child
-
-    def check(self) -> None:
-        for child in self._children:
-            child.check()
+def free_port(kind: int = socket.SOCK_STREAM) -> int:
+    """A port of the loopback interface that nobody uses now."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,9 +1,7 @@
 /* A process's clocks run faster than life, and its waits are as much shorter.
  *
- * To be preloaded. DEMO_CLOCK says "RATE BEGIN FILE": how much faster, from which time
- * of the monotonic clock on (ns), and the file that `demo/clock.py` describes, by which
- * time stands still while board or Klippy is kept waiting. All that are told the same
- * agree.
+ * To be preloaded. DEMO_CLOCK names the file that `demo/clock.py` writes; time stands
+ * still while board or Klippy is kept waiting. All that are told the same file agree.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -12,7 +10,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -26,34 +23,31 @@
 #define REAL(name) ((typeof(&name))next(#name))
 #define EXPORT __attribute__((visibility("default")))
 
-/* As demo/clock.py writes it. */
+/* As demo/clock.py writes it; all times in ns. */
 struct page {
-  volatile long long version; /* odd: it is being written */
-  volatile long long beat;    /* when the board ran last (ns) */
-  volatile long long lost;    /* for how long time has stood still (ns) */
-  volatile double wall;       /* seconds by which the wall clock alone is wrong */
-  volatile long long klippy;  /* its process */
-  volatile long long due;     /* when its reactor is to run next, or ran last (ns) */
-  volatile long long worked;  /* how long it had had a processor by then (ns) */
-  volatile long long sent;    /* when it sent something to the board last, as shown (ns) */
+  double rate;             /* how much faster than life */
+  long long begin;         /* of the monotonic clock */
+  volatile long long lost; /* for how long time has stood still */
+  /* Up to when the monotonic clock less `lost` may run, until the board runs again. */
+  volatile long long limit;
+  volatile long long wall;   /* by how much the wall clock alone is wrong */
+  volatile long long klippy; /* its process */
+  volatile long long due;    /* when its reactor is to run next, or ran last */
+  volatile long long worked; /* how long it had had a processor by then */
+  volatile long long sent;   /* when it sent something to the board last, as shown */
 };
 
-#define SLACK 6000000LL   /* ns after a beat until time stands still */
-#define GONE 2000000000LL /* ns after it until the board is taken for gone */
+#define GONE 2000000000LL /* ns after the limit until the board is taken for gone */
 
-static double rate = 1;
-static long long begin; /* ns */
-static struct page none, *page = &none;
+static struct page none = {.rate = 1}, *page = &none;
 static pthread_t first; /* the thread that Klippy's reactor runs in */
 static long long process;
 static __thread long long seen; /* the time that this thread was shown last (ns) */
 
 __attribute__((constructor)) static void start(void) {
   first = pthread_self(), process = getpid();
-  const char *said = getenv("DEMO_CLOCK");
-  char name[4096] = "";
-  if (!said || sscanf(said, "%lf %lld %4095s", &rate, &begin, name) < 2) return;
-  int fd = open(name, O_RDWR);
+  const char *name = getenv("DEMO_CLOCK");
+  int fd = name ? open(name, O_RDWR) : -1;
   if (fd < 0) return;
   void *found = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (found != MAP_FAILED) page = found;
@@ -90,31 +84,27 @@ static int is_faster(clockid_t clock) {
 
 /* How long the clocks have run, as they show it (ns). */
 static long long elapsed(void) {
-  long long t, version, beat, lost;
-  int tries = 1000; /* the writer may be gone */
-  do {
-    version = page->version;
-    beat = page->beat, lost = page->lost;
-    /* Not before: what is lost while we wait for a processor must not count twice. */
-    t = now(CLOCK_MONOTONIC);
-  } while ((version % 2 || version != page->version) && --tries);
-  if (t > beat + SLACK && t < beat + GONE) t = beat + SLACK;
-  return (t - begin - lost) * rate;
+  /* In this order: the writer changes `lost` first, and then the limit. And what is
+     lost while we wait for a processor must not count twice. */
+  long long limit = page->limit, lost = page->lost;
+  long long run = now(CLOCK_MONOTONIC) - lost;
+  if (run > limit && run < limit + GONE) run = limit;
+  return (run - page->begin) * page->rate;
 }
 
 static long long shown(clockid_t clock) {
   if (!is_faster(clock)) return now(clock);
-  long long t = seen = begin + elapsed();
+  long long t = seen = page->begin + elapsed();
   if (clock != CLOCK_MONOTONIC) t += now(clock) - now(CLOCK_MONOTONIC);
-  return is_wall(clock) ? t + (long long)(page->wall * NANO) : t;
+  return is_wall(clock) ? t + page->wall : t;
 }
 
 /* The true time at which *clock* will show *t*. */
 static struct timespec truly(clockid_t clock, const struct timespec *t) {
-  return spec(now(clock) + (ns(*t) - shown(clock)) / rate);
+  return spec(now(clock) + (ns(*t) - shown(clock)) / page->rate);
 }
 
-static struct timespec shorter(const struct timespec *t) { return spec(ns(*t) / rate); }
+static struct timespec shorter(const struct timespec *t) { return spec(ns(*t) / page->rate); }
 
 /* Klippy's reactor runs, and then waits for *wait* ns. */
 static void note(long long wait) {
@@ -152,7 +142,7 @@ EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timespec *t,
   struct timespec real = *t;
   if (is_faster(clock)) real = flags & TIMER_ABSTIME ? truly(clock, t) : shorter(t);
   int error = REAL(clock_nanosleep)(clock, flags, &real, left);
-  if (left && error == EINTR) *left = spec(ns(*left) * rate);
+  if (left && error == EINTR) *left = spec(ns(*left) * page->rate);
   return error;
 }
 
@@ -211,7 +201,7 @@ EXPORT int select(int count, fd_set *r, fd_set *w, fd_set *e, struct timeval *t)
 EXPORT int epoll_pwait(int epoll, struct epoll_event *events, int count,
                        int milliseconds, const sigset_t *mask) {
   /* Never none at all, or whoever waits for the rest of it would not rest. */
-  int real = milliseconds <= 0 ? milliseconds : (milliseconds + rate - 1) / rate;
+  int real = milliseconds <= 0 ? milliseconds : (milliseconds + page->rate - 1) / page->rate;
   if (real > 0) note(real * 1000000LL);
   return REAL(epoll_pwait)(epoll, events, count, real, mask);
 }

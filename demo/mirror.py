@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import mktl_daemon
 
-FIELDS = ("used", "remaining", "status", "done_count")
+FIELDS = ("used", "remaining", "status")
 STORE = "upkeep"
-
-logger = logging.getLogger(__name__)
 
 Name = tuple[str, str]  # printer and task
 
@@ -20,7 +17,7 @@ class Mirror:
     """Subscribes to the items of every task that it is told of."""
 
     def __init__(self) -> None:
-        self._values: dict[str, Any] = {}
+        self._items: dict[str, mktl_daemon.Item[Any]] = {}
         self._known: dict[Name, Future[None]] = {}
         # A request that waits for a daemon must not delay the table.
         self._worker = ThreadPoolExecutor(1, "mktl")
@@ -36,26 +33,23 @@ class Mirror:
 
     def value(self, name: Name, field: str) -> Any:
         """The last value of an item, or None."""
-        return self._values.get(key(name, field))
+        item = self._items.get(key(name, field))
+        # An enumerated value is a number, and its format the word for it.
+        return item and (item.formatted if field == "status" else item.value)
 
     def set(self, name: Name, field: str, value: object) -> Future[None]:
         """Set an item; the result comes when its daemon has carried it out."""
-        return self._worker.submit(self._set, name, field, value)
+        return self._worker.submit(
+            lambda: mktl_daemon.get(STORE, key(name, field)).set(value)
+        )
 
-    # The worker's thread, and for `_publish` mKTL's.
+    # The worker's thread
 
     def _subscribe(self, name: Name) -> None:
         for field in FIELDS:
             item = mktl_daemon.get(STORE, key(name, field))
-            item.register(self._publish, prime=True)
-
-    def _publish(self, item: Any, value: Any, time: float) -> None:
-        # An enumerated value is a number, and its format the word for it.
-        named = item.key.endswith(".status")
-        self._values[item.key] = item.to_format(value) if named else value
-
-    def _set(self, name: Name, field: str, value: object) -> None:
-        mktl_daemon.get(STORE, key(name, field)).set(value)
+            item.get()  # follows it from now on
+            self._items[item.key] = item
 
 
 def key(name: Name, field: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -12,10 +11,6 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from mqtt_bridge import contract
 from mqtt_bridge.contract import Event, State
-
-DISCOVERY = "homeassistant"
-
-logger = logging.getLogger(__name__)
 
 
 class Address(NamedTuple):
@@ -33,19 +28,16 @@ class Address(NamedTuple):
         if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
             raise ValueError(f"{url!r} is not like mqtt://host:port")
         tls = parts.scheme == "mqtts"
-        return cls(
-            parts.hostname,
-            parts.port or (8883 if tls else 1883),
-            unquote(parts.username) if parts.username else None,
-            unquote(parts.password) if parts.password else None,
-            tls,
+        user, password = (
+            each and unquote(each) for each in (parts.username, parts.password)
         )
+        port = parts.port or (8883 if tls else 1883)
+        return cls(parts.hostname, port, user, password, tls)
 
     def client(self) -> mqtt.Client:
         """A client that is not connected yet."""
         client = mqtt.Client(CallbackAPIVersion.VERSION2)
-        if self.user is not None:
-            client.username_pw_set(self.user, self.password)
+        client.username_pw_set(self.user, self.password)
         if self.tls:
             client.tls_set()
         return client
@@ -54,13 +46,10 @@ class Address(NamedTuple):
 class Observer:
     """Subscribes to what printers publish, and remembers the last of each."""
 
-    def __init__(self, address: Address, base: str = contract.BASE) -> None:
+    def __init__(self, address: Address) -> None:
         self.states: dict[tuple[str, str], State] = {}  # by printer and task
-        self.online: dict[str, bool] = {}
-        self.uuids: dict[str, str] = {}
         self.events: deque[tuple[str, Event]] = deque(maxlen=100)  # with the printer
         self.payloads: dict[str, bytes] = {}  # by topic
-        self._base = base
         self._client = address.client()
         self._client.on_connect = self._connected
         self._client.on_message = self._received
@@ -71,15 +60,17 @@ class Observer:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def clear(self, printer: str, uuid: str) -> int:
+    def clear(self, printer: str) -> int:
         """Clear what is retained of a printer. Returns how much there was.
 
         RuntimeError: there is no connection.
         """
+        name = f"{contract.BASE}/{printer}/"
+        # Its own topics, and what Home Assistant discovers, which names them.
         topics = [
             topic
             for topic, payload in self.payloads.items()
-            if topic.startswith(f"{self._base}/{printer}/") or uuid.encode() in payload
+            if topic.startswith(name) or name.encode() in payload
         ]
         for topic in topics:
             self._client.publish(topic, qos=1, retain=True).wait_for_publish(10)
@@ -88,31 +79,20 @@ class Observer:
     # paho's thread. An exception here would end it without any message.
 
     def _connected(self, client: mqtt.Client, *_: Any) -> None:
-        client.subscribe([(f"{self._base}/#", 1), (f"{DISCOVERY}/device/#", 1)])
+        client.subscribe([(f"{contract.BASE}/#", 1), ("homeassistant/device/#", 1)])
 
     def _received(
         self, client: mqtt.Client, data: Any, message: mqtt.MQTTMessage
     ) -> None:
-        self.payloads[message.topic] = bytes(message.payload)
+        self.payloads[message.topic] = payload = bytes(message.payload)
         try:
-            topic = contract.Topic.parse(self._base, message.topic)
+            topic = contract.Topic.parse(contract.BASE, message.topic)
+            if topic.kind == "events":
+                self.events.append((topic.printer, Event.decode(payload)))
+            elif topic.kind == "task" and topic.task is not None:
+                if payload:
+                    self.states[topic.printer, topic.task] = State.decode(payload)
+                else:
+                    self.states.pop((topic.printer, topic.task), None)
         except contract.ContractError:
-            return  # bridges talk below the base, too
-        try:
-            self._take(topic, bytes(message.payload))
-        except Exception:
-            logger.exception("mqtt: %s is not understood", message.topic)
-
-    def _take(self, topic: contract.Topic, payload: bytes) -> None:
-        if topic.kind == "task" and topic.task is not None:
-            name = (topic.printer, topic.task)
-            if payload:
-                self.states[name] = State.decode(payload)
-            else:
-                self.states.pop(name, None)
-        elif topic.kind == "events":
-            self.events.append((topic.printer, Event.decode(payload)))
-        elif topic.kind == "availability":
-            self.online[topic.printer] = payload == b"online"
-        elif topic.kind == "info" and payload:
-            self.uuids[topic.printer] = contract.Info.decode(payload).uuid
+            pass  # bridges talk below the base, too

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress
 
 from rich.box import SIMPLE_HEAD
 from rich.console import ConsoleDimensions, Group, RenderableType
@@ -18,7 +18,6 @@ from mqtt_bridge.contract import State
 
 WIDE = 110  # characters
 NOTHING = "-"
-MKTL = "cyan"
 COLOURS = {
     contract.OK: "green",
     contract.SOON: "yellow",
@@ -26,50 +25,38 @@ COLOURS = {
     contract.SNOOZED: "blue",
     contract.DISABLED: "bright_black",
 }
+# The columns, and whether each is shown in a wide terminal alone.
+COLUMNS = {
+    "task": False, "": False, "used": False, "left": True, "status": False,
+    "due in": False, "mKTL used": False, "mKTL left": True, "mKTL status": True,
+}  # fmt: skip
+TO_THE_LEFT = ("task", "", "status")
 
 
-class Column(NamedTuple):
-    """A column: its header, what stands in it, and whether it needs a wide terminal."""
-
-    header: str
-    cell: Callable[[Name, State, Mirror, float], RenderableType]  # at a time
-    justify: Literal["left", "right"] = "right"
-    wide: bool = False
-    style: str = ""
-
-
-COLUMNS = (
-    Column("task", lambda n, s, m, t: Text(s.label, overflow="fold"), "left"),
-    Column("", lambda n, s, m, t: bar(s), "left"),
-    Column("used", lambda n, s, m, t: used(s)),
-    Column("left", lambda n, s, m, t: in_unit(s, s.deciding.remaining), wide=True),
-    Column("status", lambda n, s, m, t: Text(s.status, COLOURS[s.status]), "left"),
-    Column("due in", lambda n, s, m, t: forecast(s.due_at, t)),
-    Column(
-        "mKTL used", lambda n, s, m, t: in_unit(s, m.value(n, "used")), style=MKTL
-    ),
-    Column(
-        "mKTL left", lambda n, s, m, t: in_unit(s, m.value(n, "remaining")), "right",
-        True, MKTL,
-    ),
-    Column(
-        "mKTL status", lambda n, s, m, t: m.value(n, "status") or NOTHING, "right",
-        True, MKTL,
-    ),
-)  # fmt: skip
+def cells(name: Name, state: State, mirror: Mirror) -> Iterator[RenderableType]:
+    """What stands in each of the columns."""
+    unit, colour = state.deciding.unit, COLOURS[state.status]
+    yield Text(state.label, overflow="fold")
+    percent = min(max(state.deciding.percent, 0.0), 100.0)
+    yield ProgressBar(100, percent, 6, complete_style=colour, finished_style=colour)
+    yield used(state)
+    yield amount(state.deciding.remaining, unit)
+    yield Text(state.status, colour)
+    yield forecast(state.due_at, state.time)
+    yield amount(mirror.value(name, "used"), unit)
+    yield amount(mirror.value(name, "remaining"), unit)
+    yield mirror.value(name, "status") or NOTHING
 
 
 def screen(
     title: str,
-    states: dict[Name, State],
+    states: Mapping[Name, State],
     mirror: Mirror,
     news: Sequence[str],
     commands: Sequence[str],
     size: ConsoleDimensions,
-    now: float,
 ) -> RenderableType:
     """The whole of it, for rich's `Live`; the news have what height is left."""
-    columns = [each for each in COLUMNS if size.width >= WIDE or not each.wide]
     table = Table(
         title=title,
         title_justify="left",
@@ -78,16 +65,17 @@ def screen(
         padding=(0, 1, 0, 0),
         show_edge=False,
     )
-    for each in columns:
+    is_shown = [size.width >= WIDE or not is_wide for is_wide in COLUMNS.values()]
+    for header in compress(COLUMNS, is_shown):
         table.add_column(
-            each.header,
-            justify=each.justify,
-            style=each.style,
-            no_wrap=each.header != "task",
-            ratio=1 if each.header == "task" else None,
+            header,
+            justify="left" if header in TO_THE_LEFT else "right",
+            style="cyan" if header.startswith("mKTL") else "",
+            no_wrap=header != "task",
+            ratio=1 if header == "task" else None,
         )
     for name, state in sorted(states.items()):
-        table.add_row(*(each.cell(name, state, mirror, now) for each in columns))
+        table.add_row(*compress(cells(name, state, mirror), is_shown))
     used = len(states) + 3 + len(commands) + 2 + 2  # the rest, and both frames
     last = list(news)[-max(size.height - used - 1, 1) :]
     happened = Text("\n".join(last) or "…", no_wrap=True, overflow="ellipsis")
@@ -99,11 +87,12 @@ def screen(
     )
 
 
-def bar(state: State) -> ProgressBar:
-    colour = COLOURS[state.status]
-    percent = min(max(state.deciding.percent, 0.0), 100.0)
-    return ProgressBar(
-        100.0, percent, width=6, complete_style=colour, finished_style=colour
+def line(name: Name, state: State, mirror: Mirror) -> str:
+    """The same of one task, where there is no terminal."""
+    mktl = amount(mirror.value(name, "used"), state.deciding.unit)
+    return (
+        f"{'.'.join(name)}: used {used(state)}, {state.status};"
+        f" mKTL: used {mktl}, {mirror.value(name, 'status')}"
     )
 
 
@@ -111,20 +100,6 @@ def used(state: State) -> str:
     limit = state.deciding
     done = f"{limit.used:.2f}" if limit.unit else f"{limit.used:.0f}"
     return f"{done} of {limit.threshold:g} {limit.unit}".rstrip()
-
-
-def in_unit(state: State, value: float | None) -> str:
-    return amount(value, state.deciding.unit)
-
-
-def line(name: Name, state: State, mirror: Mirror) -> str:
-    """The same of one task, where there is no terminal."""
-    limit = state.deciding
-    return (
-        f"{name[0]}.{name[1]}: used {used(state)}, {state.status};"
-        f" mKTL: used {amount(mirror.value(name, 'used'), limit.unit)},"
-        f" {mirror.value(name, 'status')}"
-    )
 
 
 def amount(value: float | None, unit: str) -> str:

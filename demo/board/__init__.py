@@ -1,7 +1,7 @@
 """A virtual micro-controller: the messages of a printer's board to Klippy.
 
-`wire` has the bytes and `dictionary` the messages; `stepper`, `parts` and `machine`
-have the hardware; `commands` and `firmware` have the behaviour. None of them opens
-a file or reads a clock: `python -m demo.board` joins them to a pseudo-terminal. Written
-from Klipper's documents `Protocol.md` and `MCU_Commands.md`.
+`wire` has the bytes, `dictionary` the messages, `parts` and `machine` the hardware, and
+`firmware` what joins them. None of them reads a clock:
+`python -m demo.board` brings one, and a pseudo-terminal. Written from Klipper's
+documents `Protocol.md` and `MCU_Commands.md`.
 """

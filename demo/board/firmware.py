@@ -1,49 +1,47 @@
-"""Runs the board's steppers, endstops and sensors. Pure: the caller passes the clock.
+"""The micro-controller: its commands, and the course of its time. Pure.
 
-It forgives a busy machine: steps that come late are made late, nothing expires, and an
-endstop is looked up for the time at which it was to be read, and Klippy is told the
-clock of the time at which it asked, however late that happens.
+The caller passes the clock. A busy machine is forgiven: steps that come late are made
+late, nothing expires, an endstop is looked up for the time at which it was to be read,
+and Klippy is told the clock of the time at which it asked, however late that happens.
 """
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 
-from demo.board.commands import do
-from demo.board.dictionary import ADC_MAX, BY_NAME, CLOCK_FREQUENCY, commands
+from demo.board.dictionary import CLOCK_FREQUENCY, RESPONSES, Dictionary
 from demo.board.machine import Machine
-from demo.board.parts import Buttons, Endstop, Output, Sensor, Trigger
-from demo.board.stepper import Stepper
+from demo.board.parts import Endstop, Output, Part, Sensor, Stepper, Trigger
 from demo.board.wire import SEQUENCES, Frames, encode_frame
 
-T = TypeVar("T")
+P = TypeVar("P", bound=Part)
 
-STATS_INTERVAL = 5 * CLOCK_FREQUENCY  # ticks
-LATE = 5 * CLOCK_FREQUENCY  # ticks for which steps of a homing move are waited for
-BUTTONS_INTERVAL = CLOCK_FREQUENCY // 50
+MOVES = 4096  # that the board may be sent ahead
+REFUSED = ("config_", "queue_", "set_", "update_")  # how it begins, after a shutdown
 
 
 class Board:
     """A micro-controller. Bytes go in, and what `take` returns goes out."""
 
+    more_commands: ClassVar[Mapping[str, Command]] = {}
+    more_responses: ClassVar[Sequence[str]] = ()
+
     def __init__(self, machine: Machine, clock: int = 0) -> None:
         self.machine = machine
-        self.inputs: set[int] = set()  # the pins of buttons that are pressed
-        self.is_connecting = False  # Klippy is about to ask for more, and for the clock
-        self.is_reset = False  # since `take` was called last
         self.now = self.sent = clock
+        self.is_connecting = False  # Klippy is about to ask for more, and for the clock
+        self.is_shutdown = False
+        self.is_reset = False  # Klippy wants a new board in the place of this
+        self.commands = {**COMMANDS, **self.more_commands}
+        self.dictionary = Dictionary(
+            [*self.commands], [*RESPONSES, *self.more_responses]
+        )
+        self.crc: int | None = None  # of the configuration, once it is complete
+        self._parts: dict[int, Part] = {}
         self._frames = Frames()
         self._sequence = 1  # of the next frame that Klippy may send
         self._out = bytearray()
-        self.forget()
-
-    def forget(self) -> None:
-        """Go back to the state after a reset: nothing is configured."""
-        self.crc: int | None = None
-        self.shutdown: str | None = None
-        self.oids: dict[int, object] = {}
-        self.static: dict[int, float] = {}
-        self._next_stats = self.now + STATS_INTERVAL
 
     # For the shell
 
@@ -52,12 +50,11 @@ class Board:
         self.run(clock)
         self.sent = clock if sent is None else min(sent, clock)
         for frame in self._frames.feed(data):
-            if frame is None or frame.sequence != self._sequence:
-                self._out += encode_frame(self._sequence)  # "send that again"
-                continue
-            self._sequence = (self._sequence + 1) % SEQUENCES
-            for command in commands(frame.content):
-                do(self, command)
+            if frame is not None and frame.sequence == self._sequence:
+                self._sequence = (self._sequence + 1) % SEQUENCES
+                for text, values in self.dictionary.decode(frame.content):
+                    self._do(text, values)
+            # With the number of before it says: "send that again".
             self._out += encode_frame(self._sequence)
 
     def run(self, clock: int) -> None:
@@ -65,162 +62,120 @@ class Board:
         if clock <= self.now:
             return
         before, self.now = self.now, clock
-        self._read_endstops(before)
+        for endstop in self.all(Endstop):
+            endstop.read()
         for stepper in self.all(Stepper):
             stepper.advance(clock)
-        self._heat(before, clock)
-        self._report()
+        outputs = {out.pin: out.advance(before, clock) for out in self.all(Output)}
+        for heater in self.machine.heaters:
+            heater.heat(
+                outputs.get(heater.pin, 0.0), (clock - before) / CLOCK_FREQUENCY
+            )
+        for part in self._parts.values():
+            part.report()
 
     def take(self) -> bytes:
         """Return the board's messages."""
         data = bytes(self._out)
         self._out.clear()
-        self.is_reset = False
         return data
 
-    def due(self) -> int:
-        """Return the clock at which `run` has the next message."""
-        clocks = [self._next_stats]
-        clocks += [s.next_clock for s in self.all(Sensor) if s.interval]
-        clocks += [b.next_clock for b in self.all(Buttons) if b.is_asked]
-        for trigger in self.all(Trigger):
-            if trigger.is_armed and trigger.interval:
-                clocks.append(trigger.next_report)
-        homing = [e.next_clock for e in self.all(Endstop) if e.trigger is not None]
-        if homing:  # no single sample is waited for, see `_read_endstops`
-            clocks.append(max(min(homing), self.now + CLOCK_FREQUENCY // 100))
-        return min(clocks)
+    # For its parts
 
-    def outputs(self) -> dict[int, float]:
-        """Return the value of each driven pin, 0 to 1."""
-        return self.static | {out.pin: out.value for out in self.all(Output)}
+    def all(self, kind: type[P]) -> list[P]:
+        return [each for each in self._parts.values() if isinstance(each, kind)]
 
-    # Time
-
-    def all(self, kind: type[T]) -> list[T]:
-        return [each for each in self.oids.values() if isinstance(each, kind)]
-
-    def level(self, pin: int, clock: int | None = None) -> bool:
-        """What a switch's pin reads at *clock*, or now."""
-        switch = self.machine.switches.get(pin)
-        if switch is None:
-            return pin in self.inputs
-        moved = self.machine.moved()
-        if clock is not None:
-            for stepper in self.all(Stepper):
-                for motor in self.machine.motors.values():
-                    if motor.shaft is stepper.shaft:
-                        moved[motor.name] = motor.moved(stepper.position(clock))
-        return switch.level(moved)
-
-    def _read_endstops(self, before: int) -> None:
-        """Find whether and when a switch changed since *before*."""
-        for endstop in self.all(Endstop):
-            trigger = endstop.trigger
-            if trigger is None or endstop.next_clock > self.now:
-                continue
-            last = (self.now - endstop.next_clock) // endstop.interval
-            if self.level(endstop.pin, self.now) != endstop.wanted:
-                endstop.next_clock += (last + 1) * endstop.interval
-                continue
-            low, high = 0, last  # the number of the sample that saw it
-            while low < high:
-                middle = (low + high) // 2
-                clock = endstop.next_clock + middle * endstop.interval
-                if self.level(endstop.pin, clock) == endstop.wanted:
-                    high = middle
-                else:
-                    low = middle + 1
-            clock = endstop.next_clock + low * endstop.interval
-            endstop.next_clock = clock + endstop.interval
-            endstop.trigger = None
-            self.pull(trigger, endstop.reason, min(clock, self.now))
-
-    def look_again(self, stepper: Stepper, clock: int) -> None:
-        """Steps came late: read the endstops that stop them from *clock* on."""
-        for endstop in self.all(Endstop):
-            trigger = endstop.trigger
-            if trigger is not None and stepper in trigger.steppers:
-                late = max(endstop.next_clock - clock, 0)
-                endstop.next_clock -= late // endstop.interval * endstop.interval
-
-    def pull(self, trigger: Trigger, reason: int, clock: int) -> None:
-        if trigger.is_armed:
-            trigger.is_armed, trigger.reason = False, reason
-            for stepper in trigger.steppers:
-                stepper.stop(clock)
-            trigger.steppers.clear()
-            self.say("trsync_state", trigger.oid, 0, reason, clock)
-
-    def _heat(self, before: int, clock: int) -> None:
-        outputs = {out.pin: out for out in self.all(Output)}
-        for heater in self.machine.heaters:
-            power = 0.0
-            if heater.pin is not None and heater.pin.number in outputs:
-                power = outputs.pop(heater.pin.number).average(before, clock)
-                if heater.pin.inverted:
-                    power = 1 - power
-            heater.heat(power, (clock - before) / CLOCK_FREQUENCY)
-        for output in outputs.values():
-            output.advance(clock)
-
-    def _report(self) -> None:
-        now = self.now
-        for trigger in self.all(Trigger):
-            if trigger.is_armed and trigger.interval and trigger.next_report <= now:
-                trigger.next_report = now + trigger.interval
-                self.say("trsync_state", trigger.oid, 1, 0, self._homed(trigger))
-        for sensor in self.all(Sensor):
-            if sensor.interval and sensor.next_clock <= now:
-                # A late report stands for all that were missed.
-                missed = (now - sensor.next_clock) // sensor.interval
-                sensor.next_clock += (missed + 1) * sensor.interval
-                value = round(self._reading(sensor.pin) * ADC_MAX) * sensor.samples
-                self.say("analog_in_state", sensor.oid, sensor.next_clock, value)
-        for buttons in self.all(Buttons):
-            if buttons.is_asked and buttons.next_clock <= now:
-                buttons.next_clock = now + BUTTONS_INTERVAL
-                self._press(buttons)
-        if self._next_stats <= now:
-            self._next_stats = now + STATS_INTERVAL
-            self.say("stats", 1, 1, 1)
-
-    def _homed(self, trigger: Trigger) -> int:
-        """Up to when its steppers have run: Klippy gives up at the move's end.
-
-        Steps that do not come are late, for a while.
-        """
-        last = max((stepper.last for stepper in trigger.steppers), default=self.now)
-        return min(last, self.now) if self.now < last + LATE else self.now
-
-    def _reading(self, pin: int) -> float:
-        for heater in self.machine.heaters:
-            if heater.sensor.number == pin:
-                return heater.reading
-        return 0.5
-
-    def _press(self, buttons: Buttons) -> None:
-        state = buttons.invert
-        for position, pin in buttons.pins.items():
-            if pin in self.inputs:
-                state ^= 1 << position
-        if state != buttons.state:
-            first = buttons.state < 0
-            buttons.state = state
-            if not (first and state == buttons.invert):
-                self.say("buttons_state", buttons.oid, buttons.reports, bytes([state]))
-                buttons.reports = (buttons.reports + 1) % 256
-
-    # For the commands
+    def part(self, kind: type[P], oid: int) -> P:
+        """ValueError: Klippy has configured no such thing."""
+        part = self._parts.get(oid)
+        if not isinstance(part, kind):
+            raise ValueError(f"object {oid} is no {kind.__name__}")  # noqa: TRY004
+        return part
 
     def say(self, name: str, *values: int | bytes) -> None:
-        self._out += encode_frame(self._sequence, BY_NAME[name].encode(values))
+        content = self.dictionary.encode(name, values)
+        self._out += encode_frame(self._sequence, content)
 
-    def get(self, kind: type[T], oid: int) -> T:
-        """ValueError: Klippy has configured no such thing."""
-        thing = self.oids.get(oid)
-        if not isinstance(thing, kind):
-            raise ValueError(  # noqa: TRY004 - it is what Klippy sent
-                f"object {oid} is no {kind.__name__}"
-            )
-        return thing
+    def level(self, pin: int, clock: int) -> bool:
+        """What a switch's pin reads at *clock*: no motor was advanced past that."""
+        steps = {each.motor.name: each.position(clock) for each in self.all(Stepper)}
+        return self.machine.level(pin, steps)
+
+    # Commands
+
+    def _do(self, text: str, values: list[int]) -> None:
+        do = self.commands[text]
+        if self.is_shutdown and text.startswith(REFUSED):
+            self.say("is_shutdown", 0)
+        elif text.startswith("config_"):
+            self._parts[values[0]] = do(self, *values)
+        elif " oid=" in text:
+            do(self.part(Part, values[0]), *values[1:])
+        else:
+            do(self, *values)
+
+    def identify(self, offset: int, count: int) -> None:
+        data = self.dictionary.compressed[offset : offset + count]
+        self.is_connecting = True
+        self.say("identify_response", offset, data)
+
+    def get_config(self) -> None:
+        is_configured, crc = self.crc is not None, self.crc or 0
+        self.say("config", is_configured, crc, self.is_shutdown, MOVES)
+
+    def get_uptime(self) -> None:
+        self.is_connecting = False
+        self.say("uptime", self.sent >> 32, self.sent)
+
+    def emergency_stop(self) -> None:
+        if not self.is_shutdown:
+            self.is_shutdown = True
+            for part in self._parts.values():
+                part.stop(self.now)
+        self.say("shutdown", self.now, 0)
+
+
+def stepper(board: Board, oid: int, step_pin: int, *_: int) -> Stepper:
+    motor = board.machine.motors.get(step_pin)
+    if motor is None:
+        raise ValueError(f"no motor hangs on pin {step_pin}")
+    return Stepper(board, oid, motor)
+
+
+# What carries a command out. Of a command that begins with `config_` it makes a part;
+# of another with an `oid` it is a method of the part.
+Command = Callable[..., Any]
+COMMANDS: Mapping[str, Command] = {
+    "identify offset=%u count=%c": Board.identify,
+    "allocate_oids count=%c": lambda board, count: None,
+    "get_config": Board.get_config,
+    "finalize_config crc=%u": lambda board, crc: setattr(board, "crc", crc),
+    "get_clock": lambda board: board.say("clock", board.sent),
+    "get_uptime": Board.get_uptime,
+    "emergency_stop": Board.emergency_stop,
+    "reset": lambda board: setattr(board, "is_reset", True),
+    "config_digital_out oid=%c pin=%u value=%c default_value=%c"
+    " max_duration=%u": Output,
+    "update_digital_out oid=%c value=%c": Output.set,
+    "queue_digital_out oid=%c clock=%u on_ticks=%u": Output.queue,
+    "set_digital_out_pwm_cycle oid=%c cycle_ticks=%u": Output.set_cycle,
+    "config_analog_in oid=%c pin=%u": Sensor,
+    "query_analog_in oid=%c clock=%u sample_ticks=%u sample_count=%c rest_ticks=%u"
+    " min_value=%hu max_value=%hu range_check_count=%c": Sensor.query,
+    "config_stepper oid=%c step_pin=%c dir_pin=%c invert_step=%c"
+    " step_pulse_ticks=%u": stepper,
+    "queue_step oid=%c interval=%u count=%hu add=%hi": Stepper.queue,
+    "set_next_step_dir oid=%c dir=%c": Stepper.set_direction,
+    "reset_step_clock oid=%c clock=%u": Stepper.reset_clock,
+    "stepper_get_position oid=%c": Stepper.tell_position,
+    "stepper_stop_on_trigger oid=%c trsync_oid=%c": Stepper.stop_on,
+    "config_endstop oid=%c pin=%c pull_up=%c": Endstop,
+    "endstop_home oid=%c clock=%u sample_ticks=%u sample_count=%c rest_ticks=%u"
+    " pin_value=%c trsync_oid=%c trigger_reason=%c": Endstop.home,
+    "endstop_query_state oid=%c": Endstop.query,
+    "config_trsync oid=%c": Trigger,
+    "trsync_start oid=%c report_clock=%u report_ticks=%u"
+    " expire_reason=%c": Trigger.start,
+    "trsync_set_timeout oid=%c clock=%u": lambda trigger, clock: None,
+    "trsync_trigger oid=%c reason=%c": Trigger.pull,
+}

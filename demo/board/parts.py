@@ -1,85 +1,272 @@
-"""The objects that Klippy configures: pins, triggers, endstops, sensors, buttons. Pure.
+"""What Klippy configures on a board: pins, steppers, triggers, endstops, sensors. Pure.
 
+A method that carries out a command takes its parameters: see `firmware.COMMANDS`.
 Clocks are in ticks of the board, 64 bits wide.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from demo.board.stepper import Stepper
+from demo.board.dictionary import ADC_MAX, CLOCK_FREQUENCY, TICKS
+
+if TYPE_CHECKING:
+    from demo.board.firmware import Board
+    from demo.board.machine import Motor
+
+LATE = 5 * CLOCK_FREQUENCY  # ticks for which steps of a homing move are waited for
 
 
-@dataclass
-class Output:
+def near(clock: int, now: int) -> int:
+    """The whole clock nearest to *now* of which Klippy sent the low 32 bits."""
+    half = TICKS // 2
+    return now + (clock - now + half) % TICKS - half
+
+
+@dataclass(eq=False)
+class Part:
+    """Something that Klippy has configured under a number."""
+
+    board: Board
+    oid: int
+
+    def report(self) -> None:
+        """Send what is due."""
+
+    def stop(self, clock: int) -> None:
+        """Do what is done at a shutdown."""
+
+
+@dataclass(eq=False)
+class Output(Part):
     """A pin that is driven, with changes that Klippy asked for ahead of time."""
 
     pin: int
-    cycle: int = 0  # ticks of a software PWM, 0 for a pin that is on or off
-    default: float = 0.0  # after a shutdown
-    value: float = 0.0  # 0 to 1
-    changes: deque[tuple[int, float]] = field(default_factory=deque)
+    value: float  # 0 to 1
+    default: float  # after a shutdown
+    duration: int  # that Klippy may be away for; nothing expires here
+    cycle: int = 1  # ticks of a software PWM, 1 for a pin that is on or off
+    _changes: deque[tuple[int, float]] = field(default_factory=deque)
+
+    def set(self, value: float) -> None:
+        self._changes.clear()
+        self.value = value
+
+    def set_cycle(self, ticks: int) -> None:
+        self.cycle = ticks or 1
+
+    def queue(self, clock: int, on_ticks: int) -> None:
+        self._changes.append((near(clock, self.board.now), on_ticks / self.cycle))
+
+    def advance(self, begin: int, end: int) -> float:
+        """Make the changes up to *end*; returns the mean value since *begin*."""
+        total, at = 0.0, begin
+        while self._changes and self._changes[0][0] <= end:
+            clock, value = self._changes.popleft()
+            total += (max(clock, begin) - at) * self.value
+            at, self.value = max(clock, begin), value
+        return (total + (end - at) * self.value) / (end - begin)
+
+    def stop(self, clock: int) -> None:
+        self.set(self.default)
+
+
+@dataclass(eq=False)
+class Sensor(Part):
+    """A converter that reports at an interval."""
+
+    pin: int
+    _samples: int = 0  # that are summed up
+    _next: int = 0  # clock
+    _interval: int = 0  # ticks, 0: it is not asked
+
+    def query(self, clock: int, gap: int, samples: int, interval: int, *_: int) -> None:
+        self._samples, self._interval = samples, interval
+        self._next = near(clock, self.board.now)
+
+    def report(self) -> None:
+        now = self.board.now
+        if self._interval and self._next <= now:
+            # A late report stands for all that were missed.
+            missed = (now - self._next) // self._interval
+            self._next += (missed + 1) * self._interval
+            reading = round(self.board.machine.reading(self.pin) * ADC_MAX)
+            self.board.say(
+                "analog_in_state", self.oid, self._next, reading * self._samples
+            )
+
+
+@dataclass
+class Segment:
+    """Steps of one direction whose distance in time grows evenly."""
+
+    first: int  # clock of the first step
+    interval: int  # ticks from the first to the second, less `add`
+    count: int
+    add: int
+    direction: int  # 1 or -1
+    made: int = 0
+
+    def clock(self, number: int) -> int:
+        """When step *number* is due, from 1 on."""
+        gaps = number - 1
+        return self.first + gaps * self.interval + self.add * gaps * number // 2
+
+    def due(self, clock: int) -> int:
+        """How many of the steps are due by *clock*."""
+        rest = range(self.made + 1, self.count + 1)
+        return self.made + bisect_right(rest, clock, key=self.clock)
+
+
+@dataclass(eq=False)
+class Stepper(Part):
+    """Makes steps when they are due, or at once if they come late."""
+
+    motor: Motor
+    last: int = 0  # clock of the last step that is queued
+    _direction: int = 1
+    _is_stopped: bool = False  # by an endstop: nothing is taken before the next reset
+    _segments: deque[Segment] = field(default_factory=deque)
+
+    def reset_clock(self, clock: int) -> None:
+        self.last, self._is_stopped = near(clock, self.board.now), False
+
+    def set_direction(self, direction: int) -> None:
+        self._direction = 1 if direction else -1
+
+    def queue(self, interval: int, count: int, add: int) -> None:
+        """Add *count* steps, the first of them *interval* after the last."""
+        if self._is_stopped:
+            return
+        first = near(self.last + interval, self.board.now)
+        segment = Segment(first, interval, count, add, self._direction)
+        self.last = segment.clock(count)
+        self._segments.append(segment)
+        if first <= self.board.now:
+            for endstop in self.board.all(Endstop):
+                endstop.look_again(self, first)
+
+    def stop_on(self, trigger: int) -> None:
+        self.board.part(Trigger, trigger).steppers.append(self)
+
+    def tell_position(self) -> None:
+        self.board.say("stepper_position", self.oid, self.motor.position)
+
+    def position(self, clock: int) -> int:
+        """Where the motor will be at *clock*, in steps."""
+        position = self.motor.position
+        for segment in self._segments:
+            if segment.first > clock:
+                break
+            position += (segment.due(clock) - segment.made) * segment.direction
+        return position
 
     def advance(self, clock: int) -> None:
-        while self.changes and self.changes[0][0] <= clock:
-            self.value = self.changes.popleft()[1]
+        """Make the steps that are due by *clock*."""
+        while self._segments and self._segments[0].first <= clock:
+            segment = self._segments[0]
+            due = segment.due(clock)
+            self.motor.turn((due - segment.made) * segment.direction)
+            segment.made = due
+            if due < segment.count:
+                return
+            self._segments.popleft()
 
-    def average(self, begin: int, end: int) -> float:
-        """The mean value from *begin* to *end*; makes the changes on the way."""
-        total, at = 0.0, begin
-        while self.changes and self.changes[0][0] <= end:
-            clock = max(self.changes[0][0], begin)
-            total += (clock - at) * self.value
-            at = clock
-            self.value = self.changes.popleft()[1]
-        total += (end - at) * self.value
-        return total / (end - begin) if end > begin else self.value
+    def stop(self, clock: int) -> None:
+        """Make the steps that are due by *clock*, and drop the rest."""
+        self.advance(clock)
+        self._segments.clear()
+        self._is_stopped = True
 
 
-@dataclass
-class Trigger:
-    """A trsync, which stops several steppers at once."""
+@dataclass(eq=False)
+class Trigger(Part):
+    """A trsync, which stops several motors at once."""
 
-    oid: int
     steppers: list[Stepper] = field(default_factory=list)
-    is_armed: bool = False
-    reason: int = 0
-    next_report: int = 0
-    interval: int = 0  # ticks between two reports, 0: none
+    _is_armed: bool = False
+    _reason: int = 0
+    _next: int = 0  # clock of the next report
+    _interval: int = 0  # ticks between two reports, 0: none
+
+    def start(self, clock: int, interval: int, *_: int) -> None:
+        self.steppers.clear()
+        self._is_armed, self._interval, self._reason = True, interval, 0
+        self._next = near(clock, self.board.now)
+
+    def pull(self, reason: int, clock: int | None = None) -> None:
+        """Stop the motors as of *clock*, or now."""
+        if self._is_armed:
+            clock = self.board.now if clock is None else clock
+            self._is_armed, self._reason = False, reason
+            for stepper in self.steppers:
+                stepper.stop(clock)
+            self.steppers.clear()
+        self.board.say("trsync_state", self.oid, 0, self._reason, clock or 0)
+
+    def report(self) -> None:
+        now = self.board.now
+        if self._is_armed and self._interval and self._next <= now:
+            self._next = now + self._interval
+            # Klippy gives up at the move's end. Steps that do not come are late, for a
+            # while.
+            last = max((each.last for each in self.steppers), default=now)
+            clock = min(last, now) if now < last + LATE else now
+            self.board.say("trsync_state", self.oid, 1, 0, clock)
 
 
-@dataclass
-class Endstop:
+@dataclass(eq=False)
+class Endstop(Part):
     """A switch that is read for a trigger while an axis homes."""
 
     pin: int
-    trigger: Trigger | None = None  # None: it is not homing
-    reason: int = 0
-    wanted: bool = False
-    next_clock: int = 0
-    interval: int = 1
+    pull_up: int
+    _trigger: Trigger | None = None  # None: it is not homing
+    _reason: int = 0
+    _wanted: bool = False
+    _next: int = 0  # clock
+    _interval: int = 1
 
+    def home(self, clock: int, *how: int) -> None:
+        _, samples, interval, level, trigger, reason = how
+        self._trigger = None
+        if samples:  # or else Klippy will ask when the switch was read last
+            self._trigger = self.board.part(Trigger, trigger)
+            self._reason, self._wanted = reason, bool(level)
+            self._next, self._interval = near(clock, self.board.now), max(interval, 1)
 
-@dataclass
-class Sensor:
-    """A converter that reports at an interval."""
+    def query(self) -> None:
+        is_homing = self._trigger is not None
+        level = self.board.level(self.pin, self.board.now)
+        self.board.say("endstop_state", self.oid, is_homing, self._next, level)
 
-    oid: int
-    pin: int
-    samples: int = 0  # that are summed up
-    next_clock: int = 0
-    interval: int = 0  # ticks, 0: it is not asked
+    def read(self) -> None:
+        """Find whether and when the switch changed since it was read last.
 
+        It is looked up for the times at which it was to be read.
+        """
+        if self._trigger is None or self._next > self.board.now:
+            return
+        clocks = range(self._next, self.board.now + 1, self._interval)
+        self._next = clocks[-1] + self._interval
+        if self._is_wanted(self.board.now):
+            last = len(clocks) - 1
+            clock = clocks[bisect_left(clocks, True, hi=last, key=self._is_wanted)]
+            self._next, trigger = clock + self._interval, self._trigger
+            self._trigger = None
+            trigger.pull(self._reason, clock)
 
-@dataclass
-class Buttons:
-    """Up to eight inputs that are told of when they change."""
+    def look_again(self, stepper: Stepper, clock: int) -> None:
+        """Steps of *stepper* came late: read the switch again from *clock* on."""
+        if self._trigger is not None and stepper in self._trigger.steppers:
+            late = max(self._next - clock, 0)
+            self._next -= late // self._interval * self._interval
 
-    oid: int
-    pins: dict[int, int] = field(default_factory=dict)  # by position
-    invert: int = 0
-    next_clock: int = 0
-    is_asked: bool = False
-    state: int = -1
-    reports: int = 0
+    def _is_wanted(self, clock: int) -> bool:
+        return self.board.level(self.pin, clock) == self._wanted
+
+    def stop(self, clock: int) -> None:
+        self._trigger = None

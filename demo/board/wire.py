@@ -5,32 +5,23 @@ A frame is: its length, its sequence number, its content, a CRC of these, 0x7E.
 
 from __future__ import annotations
 
+import binascii
 from collections.abc import Iterator
 from typing import NamedTuple
 
-SYNC = 0x7E
+SYNC = b"\x7e"
 HEADER = 2  # bytes: length and sequence
 TRAILER = 3  # bytes: the CRC and SYNC
 SHORTEST, LONGEST = HEADER + TRAILER, 64  # bytes of a frame
 SEQUENCE = 0x10  # the high bits of each sequence number; the low four count
 SEQUENCES = 16
-
-
-def _crc_of(byte: int) -> int:
-    for _ in range(8):
-        byte = (byte >> 1) ^ (0x8408 if byte & 1 else 0)
-    return byte
-
-
-_TABLE = tuple(_crc_of(byte) for byte in range(256))
+MIRROR = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def crc16(data: bytes) -> int:
     """The reflected CCITT checksum that begins with 0xFFFF."""
-    crc = 0xFFFF
-    for byte in data:
-        crc = (crc >> 8) ^ _TABLE[(crc ^ byte) & 0xFF]
-    return crc
+    crc = binascii.crc_hqx(data.translate(MIRROR), 0xFFFF)
+    return int.from_bytes(crc.to_bytes(2, "little").translate(MIRROR), "big")
 
 
 def encode_integer(value: int) -> bytes:
@@ -38,11 +29,11 @@ def encode_integer(value: int) -> bytes:
 
     *n* bytes hold from -2**(7n-2) to 3 * 2**(7n-2) - 1.
     """
-    size = 1
-    while not -(1 << (7 * size - 2)) <= value < 3 << (7 * size - 2):
-        size += 1
-    septets = [(value >> (7 * index)) & 0x7F for index in range(size - 1, -1, -1)]
-    return bytes([*(septet | 0x80 for septet in septets[:-1]), septets[-1]])
+    data = [value & 0x7F]
+    while not -0x20 <= value < 0x60:
+        value >>= 7
+        data.append(0x80 | value & 0x7F)
+    return bytes(reversed(data))
 
 
 def decode_integer(data: bytes, position: int) -> tuple[int, int]:
@@ -62,11 +53,15 @@ def decode_integer(data: bytes, position: int) -> tuple[int, int]:
     return value, position
 
 
+def _trailer(body: bytes) -> bytes:
+    return crc16(body).to_bytes(2, "big") + SYNC
+
+
 def encode_frame(sequence: int, content: bytes = b"") -> bytes:
     """A frame; without content it is an acknowledgement."""
     low = sequence % SEQUENCES
     body = bytes([SHORTEST + len(content), SEQUENCE | low]) + content
-    return body + crc16(body).to_bytes(2, "big") + bytes([SYNC])
+    return body + _trailer(body)
 
 
 class Frame(NamedTuple):
@@ -80,41 +75,35 @@ class Frames:
     """Finds frames in a stream of bytes, and skips all other bytes."""
 
     def __init__(self) -> None:
-        self._data = bytearray()
-        self._is_lost = False  # bytes were left out, and no frame has come since
+        self._data = b""
 
     def feed(self, data: bytes) -> Iterator[Frame | None]:
         """Each frame that *data* completes, and None where bytes made no sense."""
         self._data += data
-        while self._data:
-            if self._data[0] == SYNC:  # a frame may be preceded by one
-                del self._data[0]
+        while rest := self._data.lstrip(SYNC):  # a frame may be preceded by one
+            try:
+                frame = _first(rest)
+            except ValueError:  # leave bytes out up to the next SYNC
+                self._data = rest.partition(SYNC)[2]
+                yield None
                 continue
-            if not self._is_begun():
-                yield from self._skip()
-                continue
-            length = self._data[0]
-            if len(self._data) < length:
+            if frame is None:
                 return
-            body = bytes(self._data[: length - TRAILER])
-            trailer = bytes(self._data[length - TRAILER : length])
-            if trailer != crc16(body).to_bytes(2, "big") + bytes([SYNC]):
-                yield from self._skip()
-                continue
-            del self._data[:length]
-            self._is_lost = False
-            yield Frame(body[1] % SEQUENCES, body[HEADER:])
+            self._data = rest[SHORTEST + len(frame.content) :]
+            yield frame
 
-    def _is_begun(self) -> bool:
-        """Whether a frame may begin here."""
-        if not SHORTEST <= self._data[0] <= LONGEST:
-            return False
-        return len(self._data) < HEADER or self._data[1] & 0xF0 == SEQUENCE
 
-    def _skip(self) -> Iterator[None]:
-        """Leave bytes out up to the next SYNC."""
-        end = self._data.find(SYNC)
-        del self._data[: end + 1 if end >= 0 else len(self._data)]
-        if not self._is_lost:
-            self._is_lost = True
-            yield None
+def _first(data: bytes) -> Frame | None:
+    """The frame that *data* begins with, or None if it is not whole yet.
+
+    ValueError: no frame begins like that.
+    """
+    size = data[0]
+    if not SHORTEST <= size <= LONGEST or (data[1:2] and data[1] >> 4 != 1):
+        raise ValueError
+    if len(data) < size:
+        return None
+    body = data[: size - TRAILER]
+    if data[size - TRAILER : size] != _trailer(body):
+        raise ValueError
+    return Frame(body[1] % SEQUENCES, body[HEADER:])

@@ -1,5 +1,6 @@
 """The virtual board, by bytes and steps that were computed by hand."""
 
+import inspect
 import json
 import zlib
 
@@ -7,18 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demo.board.dictionary import (
-    BY_NAME,
-    BY_NUMBER,
-    CLOCK_FREQUENCY,
-    Command,
-    commands,
-    dictionary,
-    pin_number,
-)
+from demo.board import machine as demo
+from demo.board.dictionary import CLOCK_FREQUENCY, pin_number
 from demo.board.firmware import Board
-from demo.board.machine import Machine, wire
-from demo.board.stepper import Segment, Shaft, Stepper, near
+from demo.board.machine import Machine, Motor
+from demo.board.parts import Output, Segment, Stepper, near
 from demo.board.wire import (
     Frame,
     Frames,
@@ -27,13 +21,17 @@ from demo.board.wire import (
     encode_frame,
     encode_integer,
 )
+from tests.fakes.board_machine import rewire, wire
+from tests.fakes.board_parts import FullBoard
 
-NUMBERS = {form.name: form.number for form in BY_NUMBER.values()}
+DICTIONARY = Board(Machine()).dictionary
+NUMBERS = DICTIONARY.numbers
 PRINTER = {
     "printer": {"kinematics": "cartesian"},
     "stepper_x": {
         "step_pin": "gpio1",
         "dir_pin": "gpio2",
+        "microsteps": "16",
         "endstop_pin": "^gpio3",
         "rotation_distance": "40",
         "position_endstop": "0",
@@ -42,6 +40,7 @@ PRINTER = {
     "extruder": {
         "step_pin": "gpio4",
         "dir_pin": "!gpio5",
+        "microsteps": "16",
         "rotation_distance": "22",
         "heater_pin": "gpio6",
         "sensor_pin": "analog0",
@@ -126,7 +125,7 @@ def test_whatever_bytes_arrive_the_reader_goes_on(noise):
 
 
 def test_the_dictionary_is_compressed_json_that_names_every_pin():
-    described = json.loads(zlib.decompress(dictionary()))
+    described = json.loads(zlib.decompress(DICTIONARY.compressed))
 
     assert described["commands"]["identify offset=%u count=%c"] == 1
     assert described["responses"]["identify_response offset=%u data=%.*s"] == 0
@@ -146,10 +145,25 @@ def test_several_commands_stand_in_one_frame():
     content = bytes([NUMBERS["queue_step"], 3]) + encode_integer(200_000)
     content += encode_integer(5) + encode_integer(-7) + bytes([NUMBERS["get_clock"]])
 
-    assert list(commands(content)) == [
-        Command("queue_step", [3, 200_000, 5, -7]),
-        Command("get_clock", []),
+    assert list(DICTIONARY.decode(content)) == [
+        ("queue_step oid=%c interval=%u count=%hu add=%hi", [3, 200_000, 5, -7]),
+        ("get_clock", []),
     ]
+
+
+def test_a_command_that_the_board_has_not_offered_is_refused():
+    with pytest.raises(ValueError, match="no command 95"):
+        list(DICTIONARY.decode(b"\x5f"))
+
+
+def test_every_command_of_the_board_is_carried_out_by_a_part_or_the_board():
+    """Its parameters are those of the function that the table names."""
+    for text, function in FullBoard(Machine()).commands.items():
+        values = len(text.split()) - 1
+        is_of_a_part = " oid=" in text and not text.startswith("config_")
+        # Self, or the board that a part is made for; the number finds the part.
+        before = 0 if is_of_a_part else 1
+        inspect.signature(function).bind(*range(before + values))
 
 
 # Steps
@@ -170,32 +184,32 @@ def test_a_segments_steps_are_due_as_the_protocol_says():
 
 
 def test_steps_are_counted_either_way():
-    stepper = Stepper(Shaft())
-    stepper.reset_clock(0, 0)
-    stepper.queue(100, 10, 0, 0)
-    stepper.direction = -1
-    stepper.queue(100, 4, 0, 0)
+    stepper = Stepper(Board(Machine()), 0, Motor("stepper_x", 0.1))
+    stepper.reset_clock(0)
+    stepper.queue(100, 10, 0)
+    stepper.set_direction(0)
+    stepper.queue(100, 4, 0)
 
     stepper.advance(1200)
 
-    assert stepper.shaft == Shaft(position=8, forward=10, back=2)
+    assert stepper.motor == Motor("stepper_x", 0.1, position=8, forward=10, back=2)
     assert stepper.position(1300) == 7
 
 
 def test_a_stopped_stepper_takes_nothing_before_its_clock_is_set_again():
-    stepper = Stepper(Shaft())
-    stepper.reset_clock(0, 0)
-    stepper.queue(100, 10, 0, 0)
+    stepper = Stepper(Board(Machine()), 0, Motor("stepper_x", 0.1))
+    stepper.reset_clock(0)
+    stepper.queue(100, 10, 0)
 
     stepper.stop(300)
-    stepper.queue(100, 10, 0, 300)
+    stepper.queue(100, 10, 0)
     stepper.advance(5000)
-    assert stepper.shaft.position == 3
+    assert stepper.motor.position == 3
 
-    stepper.reset_clock(5000, 5000)
-    stepper.queue(100, 1, 0, 5000)
+    stepper.reset_clock(5000)
+    stepper.queue(100, 1, 0)
     stepper.advance(6000)
-    assert stepper.shaft.position == 4
+    assert stepper.motor.position == 4
 
 
 def test_clocks_of_32_bits_are_taken_for_the_nearest():
@@ -211,15 +225,17 @@ def test_clocks_of_32_bits_are_taken_for_the_nearest():
 class Klippy:
     """What a test sends to a board, as Klippy would."""
 
-    def __init__(self, machine: Machine) -> None:
-        self.board = Board(machine)
+    def __init__(self, board: Board) -> None:
+        self.board = board
         self._sequence = 1
 
     def send(
         self, name: str, *values: int, clock: int = 0, sent: int | None = None
     ) -> list[bytes]:
         """Send a command at *clock*; returns the contents of what comes back."""
-        content = bytes([NUMBERS[name]]) + b"".join(map(encode_integer, values))
+        content = bytes([self.board.dictionary.numbers[name]]) + b"".join(
+            map(encode_integer, values)
+        )
         frame = encode_frame(self._sequence, content)
         self._sequence += 1
         self.board.receive(frame, clock, sent)
@@ -227,14 +243,14 @@ class Klippy:
         return [answer.content for answer in answers if answer and answer.content]
 
 
-@pytest.fixture
-def klippy():
-    return Klippy(wire(PRINTER))
+@pytest.fixture(params=[demo.wire, wire], ids=["the demo's", "the tests'"])
+def klippy(request):
+    return Klippy(Board(request.param(PRINTER)))
 
 
 def test_each_frame_is_acknowledged_and_one_out_of_order_is_asked_for(klippy):
     board = klippy.board
-    board.receive(encode_frame(1, bytes([NUMBERS["debug_nop"]])), 0)
+    board.receive(encode_frame(1, bytes([NUMBERS["reset"]])), 0)
     assert board.take() == encode_frame(2)
 
     board.receive(encode_frame(5, bytes([NUMBERS["get_clock"]])), 0)
@@ -243,10 +259,10 @@ def test_each_frame_is_acknowledged_and_one_out_of_order_is_asked_for(klippy):
 
 def test_klippy_is_told_the_clock_of_the_time_at_which_it_asked(klippy):
     late = klippy.send("get_clock", clock=5000, sent=3000)
-    assert late == [BY_NAME["clock"].encode((3000,))]
+    assert late == [DICTIONARY.encode("clock", (3000,))]
 
     early = klippy.send("get_uptime", clock=7000, sent=9000)
-    assert early == [BY_NAME["uptime"].encode((0, 7000))]
+    assert early == [DICTIONARY.encode("uptime", (0, 7000))]
 
 
 def test_an_endstop_stops_its_stepper_at_the_step_however_late_it_is_read(klippy):
@@ -264,8 +280,21 @@ def test_an_endstop_stops_its_stepper_at_the_step_however_late_it_is_read(klippy
     klippy.board.run(10_000_000)
 
     motor = klippy.board.machine.motors[pin_number("gpio1")]
-    assert motor.shaft == Shaft(position=-2400, forward=0, back=2400)
-    assert klippy.board.machine.axes["x"].coordinate({"stepper_x": -30.0}) == 0
+    assert (motor.position, motor.forward, motor.back) == (-2400, 0, 2400)
+
+
+def test_an_endstop_tells_when_it_was_read_last_after_homing(klippy):
+    """Klippy ends the homing first, and computes the trigger's time from the answer."""
+    klippy.send("config_endstop", 1, pin_number("gpio3"), 1)
+    klippy.send("config_trsync", 2)
+    klippy.send("trsync_start", 2, 0, 0, 4)
+    klippy.send("endstop_home", 1, 1000, 0, 4, 50, 0, 2, 1)  # it is open
+
+    klippy.send("endstop_home", 1, 0, 0, 0, 0, 0, 0, 0, clock=5000)
+    (answer,) = klippy.send("endstop_query_state", 1, clock=6000)
+
+    state = [NUMBERS["endstop_state"], 1, 0, *encode_integer(1050), 0]
+    assert answer == bytes(state)
 
 
 def test_steps_that_come_late_are_stopped_as_if_they_had_come_in_time(klippy):
@@ -282,7 +311,7 @@ def test_steps_that_come_late_are_stopped_as_if_they_had_come_in_time(klippy):
     klippy.board.run(20_000_001)
 
     motor = klippy.board.machine.motors[pin_number("gpio1")]
-    assert motor.shaft.back == 2400
+    assert motor.back == 2400
 
 
 def test_a_heater_warms_its_thermistor(klippy):
@@ -303,22 +332,21 @@ def test_a_shutdown_stops_the_steppers_and_switches_the_heaters_off(klippy):
     klippy.send("queue_digital_out", 0, 0, 1)
     klippy.send("emergency_stop", clock=100)
 
-    assert klippy.board.outputs()[pin_number("gpio6")] == 0
+    (heater,) = klippy.board.all(Output)
+    assert heater.value == 0
     (answer,) = klippy.send("queue_digital_out", 0, 200, 1, clock=150)
-    assert answer[0] == 2 + 36 + 6  # is_shutdown
-    klippy.send("clear_shutdown")
-    assert klippy.board.shutdown is None
+    assert answer[0] == NUMBERS["is_shutdown"]
 
 
 def test_a_reset_keeps_what_was_turned_and_heated():
     machine = wire(PRINTER)
-    machine.motors[pin_number("gpio1")].shaft.turn(5)
+    machine.motors[pin_number("gpio1")].turn(5)
     machine.heaters[0].heat(1, 10)
     warm = machine.heaters[0].temperature
 
-    machine.rewire(PRINTER | {"fan": {"pin": "gpio9"}})
+    rewire(machine, wire(PRINTER | {"fan": {"pin": "gpio9"}}))
 
-    assert machine.motors[pin_number("gpio1")].shaft.position == 5
+    assert machine.motors[pin_number("gpio1")].position == 5
     assert machine.heaters[0].temperature == warm
     assert machine.axes["x"].coordinate(machine.moved()) == pytest.approx(30.0625)
 
@@ -327,6 +355,7 @@ def test_a_reset_keeps_what_was_turned_and_heated():
     ("kinematics", "moved", "x"),
     [
         ("cartesian", {"stepper_x": -10.0}, 20),
+        ("cartesian", {"stepper_x": -30.0}, 0),
         ("corexy", {"stepper_x": -10.0, "stepper_y": -10.0}, 20),
         ("corexz", {"stepper_x": -10.0, "stepper_z": -10.0}, 20),
         ("hybrid_corexy", {"stepper_x": -13.0, "stepper_y": 3.0}, 20),
@@ -336,3 +365,20 @@ def test_a_carriage_goes_as_its_kinematics_say(kinematics, moved, x):
     machine = wire(PRINTER | {"printer": {"kinematics": kinematics}})
 
     assert machine.axes["x"].coordinate(moved) == pytest.approx(x)
+
+
+def test_a_button_is_told_when_it_changes():
+    board = FullBoard(wire(PRINTER))
+    klippy = Klippy(board)
+    klippy.send("config_buttons", 0, 1)
+    klippy.send("buttons_add", 0, 0, pin_number("gpio7"), 1)
+    klippy.send("buttons_query", 0, 0, 100, 0, 1)
+
+    board.run(CLOCK_FREQUENCY)
+    assert board.take() == b""
+    board.machine.pressed.add(pin_number("gpio7"))
+    board.run(2 * CLOCK_FREQUENCY)
+
+    (answer,) = Frames().feed(board.take())
+    number = board.dictionary.numbers["buttons_state"]
+    assert answer.content == bytes([number, 0, 0, 1, 0])

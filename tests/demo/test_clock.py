@@ -1,7 +1,5 @@
 """The clock of the demo and of the system tests: whom it waits for, and how exactly."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
@@ -11,9 +9,111 @@ from pathlib import Path
 
 import pytest
 
-from demo.clock import LATE, Clock
+from demo.clock import GONE, LATE, LOST, SLACK, Clock
+from tests.fakes.board import WrongClock
 
 DEADLINE = 30.0  # s
+
+
+class Time:
+    """The monotonic clock, in ns."""
+
+    now = 5_000_000_000_000
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def moved(monkeypatch):
+    made = Time()
+    monkeypatch.setattr(time, "monotonic_ns", made)
+    return made
+
+
+@pytest.fixture
+def board(moved, tmp_path):
+    """The clock as the board has it, 30 times faster than life."""
+    return Clock(30.0, tmp_path / "clock")
+
+
+def test_it_runs_so_many_times_faster(moved, board, tmp_path):
+    other = Clock(None, tmp_path / "clock")
+    moved.now += 1_000_000_000
+
+    assert board.elapsed() == other.elapsed() == 30.0
+    assert other.speed == 30.0
+
+
+def test_it_stands_still_while_the_board_is_kept_waiting(moved, board):
+    """And what was lost is not caught up."""
+    board.beat()
+    moved.now += SLACK + 100_000_000
+    assert board.elapsed() == pytest.approx(SLACK * 30 / 1e9)
+
+    board.beat()
+    assert board.elapsed() == pytest.approx(SLACK * 30 / 1e9)
+    moved.now += SLACK
+    assert board.elapsed() == pytest.approx(2 * SLACK * 30 / 1e9)
+
+
+def test_it_stands_still_for_as_long_as_the_board_wants(moved, board):
+    """However long that is, nobody takes the board for gone."""
+    board.beat()
+    for _ in range(5):
+        moved.now += GONE // 2
+        board.beat(runs=False)
+    assert board.elapsed() == pytest.approx(SLACK * 30 / 1e9)
+
+    board.beat()
+    moved.now += 1_000_000
+    assert board.elapsed() == pytest.approx((SLACK + 1_000_000) * 30 / 1e9)
+
+
+def test_between_the_two_words_of_a_beat_it_shows_the_limit_of_before(
+    moved, board, tmp_path
+):
+    """Whoever reads it at that moment sees no jump."""
+    board.beat()
+    moved.now += SLACK + 100_000_000
+    before, page = board.elapsed(), board.page
+
+    class Torn:
+        """The page, whose limit is not written yet."""
+
+        def __getitem__(self, place):
+            return page[place]
+
+        def __setitem__(self, place, value):
+            if place == LOST:
+                page[place] = value
+                assert Clock(None, tmp_path / "clock").elapsed() == before
+
+    board.page = Torn()
+    board.beat()
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_nobody_waits_for_a_board_that_is_gone(moved, board, leaves):
+    board.beat()
+    if leaves:
+        board.stop_beating()
+    moved.now += 1_000_000 if leaves else SLACK + GONE
+
+    assert board.elapsed() == pytest.approx(0.03 if leaves else (SLACK + GONE) * 3e-8)
+
+
+def test_the_wall_clock_alone_may_be_wrong(moved, tmp_path):
+    wrong = WrongClock(1.0, tmp_path / "clock")
+    right, elapsed = wrong.time(), wrong.elapsed()
+
+    wrong.set_wall(-86_400.5)
+
+    assert wrong.time() == pytest.approx(right - 86_400.5, abs=60)
+    assert wrong.elapsed() == elapsed
+
+
+# By the machine's own clock
 
 
 @pytest.fixture
@@ -61,7 +161,7 @@ def test_klippy_is_late_while_the_machine_does_not_run_it(clock, klippy):
     wait_for_state(klippy, "T")
     ran = Path(f"/proc/{klippy.pid}/schedstat").read_text().split()[0]
     clock.wait_for(klippy.pid)
-    for _ in range(int(ran) // LATE + 1):
+    for _ in range(int(ran) // LATE + 2):
         let_time_pass()
 
     assert clock.is_late()
@@ -80,18 +180,3 @@ def test_nobody_waits_for_a_klippy_that_is_gone(clock, klippy):
 
 def test_nobody_waits_for_a_klippy_that_was_not_started(clock):
     assert not clock.is_late()
-
-
-def test_time_stands_still_while_it_is_held_and_goes_on_from_there(clock):
-    clock.beat()
-    clock.hold()
-    held = clock.elapsed()
-    for _ in range(5):
-        let_time_pass()
-        assert clock.elapsed() == held
-        clock.hold()
-    assert clock.elapsed() == pytest.approx(held, abs=1e-6)
-
-    clock.beat()
-    let_time_pass()
-    assert held < clock.elapsed()

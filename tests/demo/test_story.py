@@ -2,7 +2,7 @@
 
 import pytest
 
-from demo.story import Sight, Step, Story
+from demo.story import Sight, begin
 from demo.view import amount, forecast
 from mqtt_bridge.contract import DUE, OK, Limit, State
 
@@ -21,69 +21,68 @@ def state(used, status, done_count=0):
     )
 
 
-def due(done_count=0):
-    return Sight(state(1.6, DUE, done_count), DUE, 1.6, announced=True, answered=True)
+def due(now, done_count=0):
+    return Sight(state(1.6, DUE, done_count), DUE, 1.6, True, True, now)
+
+
+def told(patience):
+    """A story that waits for its first sight."""
+    story = begin(patience)
+    assert next(story) is False
+    return story
 
 
 def test_the_story_is_told_once():
     """Due on both sides and announced; done after the patience; back to less."""
-    story = Story(patience=10.0)
-    begun = Sight(state(1.0, OK), OK, 1.0, announced=False, answered=True)
-    assert not story.advance(begun, 0.0)
-    assert story.step is Step.COUNTING
+    story = told(patience=10.0)
+    counting = Sight(state(1.0, OK), OK, 1.0, False, True, now=0.0)
+    assert story.send(counting) is False
 
-    assert not story.advance(due(), 1.0)
-    assert story.step is Step.DUE
-    assert not story.advance(due(), 10.9)
-    assert story.advance(due(), 11.0)
-    assert not story.advance(due(), 11.1)
-    assert story.step is Step.MARKING
+    assert story.send(due(1.0)) is False
+    assert story.send(due(10.9)) is False
+    assert story.send(due(11.0)) is True
+    assert story.send(due(11.1)) is False
 
-    story.advance(Sight(state(0.0, OK, 1), OK, 0.0, True, True), 12.0)
-    assert story.step is Step.DONE
+    with pytest.raises(StopIteration):
+        story.send(Sight(state(0.0, OK, 1), OK, 0.0, True, True, 12.0))
 
 
 @pytest.mark.parametrize(
     "sight",
     [
-        due()._replace(announced=False),
-        due()._replace(mktl_status=OK),
-        due()._replace(state=state(1.6, OK)),
+        due(0.0)._replace(is_announced=False),
+        due(0.0)._replace(mktl_status=OK),
+        due(0.0)._replace(state=state(1.6, OK)),
     ],
 )
 def test_a_task_is_due_when_everybody_says_so(sight):
     """MQTT, mKTL and the event: one that lags is waited for."""
-    story = Story(patience=0.0)
-    story.advance(sight, 0.0)
-
-    assert story.step is Step.COUNTING
+    assert told(patience=0.0).send(sight) is False
 
 
 @pytest.mark.parametrize(
     "sight",
     [
-        Sight(state(0.0, OK, 1), OK, 0.0, True, answered=False),
-        Sight(state(0.0, OK, 0), OK, 0.0, True, True),
-        Sight(state(0.0, OK, 1), OK, 1.6, True, True),
-        Sight(state(0.0, OK, 1), OK, None, True, True),
+        Sight(state(0.0, OK, 1), OK, 0.0, True, is_answered=False, now=1.0),
+        Sight(state(0.0, OK, 0), OK, 0.0, True, True, 1.0),
+        Sight(state(0.0, OK, 1), OK, 1.6, True, True, 1.0),
+        Sight(state(0.0, OK, 1), OK, None, True, True, 1.0),
     ],
 )
 def test_a_task_is_done_when_everybody_says_so(sight):
     """The SET's answer, MQTT and mKTL."""
-    story = Story(patience=0.0)
-    story.advance(due(), 0.0)
-    assert story.advance(due(), 0.0)
-    story.advance(sight, 1.0)
+    story = told(patience=0.0)
+    assert story.send(due(0.0)) is True
 
-    assert story.step is Step.MARKING
+    assert story.send(sight) is False
 
 
 def test_somebody_else_may_be_faster():
     """A task that is done in a second terminal is not done twice."""
-    story = Story(patience=10.0)
-    story.advance(due(), 0.0)
-    assert not story.advance(due(done_count=1), 5.0)
-    assert not story.advance(due(done_count=1), 50.0)
+    story = told(patience=10.0)
+    assert story.send(due(0.0)) is False
+    assert story.send(due(5.0, done_count=1)) is False
+    assert story.send(due(50.0, done_count=1)) is False
 
 
 def test_amounts_are_short():

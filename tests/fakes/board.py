@@ -7,15 +7,39 @@ It answers each line of its standard input with a line of JSON: `state`, `press 
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 
 from demo.board.__main__ import Shell, main
 from demo.board.dictionary import CLOCK_FREQUENCY, pin_number
-from demo.board.firmware import Board
+from demo.board.parts import Output
+from demo.clock import WALL, Clock
+from tests.fakes import board_machine
+from tests.fakes.board_machine import FullMachine
+from tests.fakes.board_parts import FullBoard
+
+
+class WrongClock(Clock):
+    """A clock whose wall clock may be wrong."""
+
+    def time(self) -> float:
+        """The wall clock (UNIX seconds), as the processes see it."""
+        real = (time.monotonic_ns() - self.begin) / 1e9
+        return time.time() + self.elapsed() - real + self.page[WALL] / 1e9
+
+    def set_wall(self, seconds: float) -> None:
+        """Let the wall clock be wrong by *seconds*, from now on."""
+        self.page[WALL] = round(seconds * 1e9)
 
 
 class Bench(Shell):
-    """A board whose pins and motors a test can see."""
+    """A board whose pins and motors a test can see, and which it may unplug."""
+
+    kind = FullBoard
+
+    def machine(self) -> FullMachine:
+        return board_machine.wire(board_machine.read(self.config))
 
     _line = b""
 
@@ -27,35 +51,47 @@ class Bench(Shell):
             sys.stdout.flush()
         return bool(data)
 
+    def renew(self) -> None:
+        """Read the configuration again, which a test may have changed."""
+        board_machine.rewire(self.board.machine, self.machine())
+
+        super().renew()
+
+    def unplug(self) -> None:
+        self.link.unlink()
+        os.close(self.terminal)
+        os.close(self.slave)
+        self.open()
+
     def _command(self, words: list[str]) -> object:
         match words:
             case ["state"]:
-                self.board.run(self.clock())
+                self.board.run(self.now())
                 return self._state()
             case ["press", pin]:
-                self.board.inputs.add(pin_number(pin))
+                self.board.machine.pressed.add(pin_number(pin))
             case ["release", pin]:
-                self.board.inputs.discard(pin_number(pin))
+                self.board.machine.pressed.discard(pin_number(pin))
             case ["unplug"]:
                 self.unplug()
             case ["plug"]:
-                self.board = Board(self.board.machine, self.clock())
+                super().renew()
                 self.plug()
             case _:
                 return f"not understood: {' '.join(words)}"
         return "ok"
 
     def _state(self) -> dict[str, object]:
-        machine, outputs = self.board.machine, self.board.outputs()
-        moved = machine.moved()
+        machine, moved = self.board.machine, self.board.machine.moved()
+        outputs = {output.pin: output.value for output in self.board.all(Output)}
         return {
-            "clock": self.clock() / CLOCK_FREQUENCY,
-            "shutdown": self.board.shutdown,
+            "clock": self.now() / CLOCK_FREQUENCY,
+            "shutdown": self.board.is_shutdown,
             "steppers": {
                 motor.name: {
-                    "position": motor.shaft.position,
-                    "forward": motor.shaft.forward,
-                    "back": motor.shaft.back,
+                    "position": motor.position,
+                    "forward": motor.forward,
+                    "back": motor.back,
                     "step_distance": abs(motor.step_distance),
                 }
                 for motor in machine.motors.values()
@@ -66,9 +102,7 @@ class Bench(Shell):
             "heaters": {
                 heater.name: {
                     "temperature": heater.temperature,
-                    "power": 0.0
-                    if heater.pin is None
-                    else abs(heater.pin.inverted - outputs.get(heater.pin.number, 0)),
+                    "power": outputs.get(heater.pin, 0.0),
                     "on_time": heater.on_time,
                 }
                 for heater in machine.heaters

@@ -24,15 +24,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from demo.clock import Clock
-from demo.klippy import (
-    EXTRAS,
-    ROOT,
-    Source,
-    board_command,
-    board_environment,
-    find,
-)
+from demo.klippy import EXTRAS, ROOT, Source, find
+from tests.fakes.board import WrongClock
 
 SPEED = float(os.environ.get("KLIPPER_SPEED", "30"))
 END = b"\x03"
@@ -221,16 +214,15 @@ class Klippy:
         self._extras = extras
         self._environment = dict(environment or {})
         self._boards: dict[Path, subprocess.Popen[bytes]] = {}
-        self._clocks: dict[Path, Clock] = {}
+        self._clocks: dict[Path, WrongClock] = {}
 
     def start(self, folder: Path) -> subprocess.Popen[bytes]:
         clock = self.clock(folder)
         if folder not in self._boards:
             # It is not switched off when Klippy is killed: its carriages stay.
-            command = board_command(
-                folder / "printer.cfg", folder / "serial", "tests.fakes.board"
-            )
-            environment = board_environment(clock)
+            files = (str(folder / "printer.cfg"), str(folder / "serial"))
+            command = [sys.executable, "-m", "tests.fakes.board", *files]
+            environment = {"DEMO_CLOCK": str(clock.file)}
             self._boards[folder] = spawn(
                 command, folder, folder / "board.log", environment, talks=True
             )
@@ -247,10 +239,10 @@ class Klippy:
         clock.wait_for(process.pid)
         return process
 
-    def clock(self, folder: Path) -> Clock:
+    def clock(self, folder: Path) -> WrongClock:
         """The clock of a printer and its board."""
         if folder not in self._clocks:
-            self._clocks[folder] = Clock(self.speed, folder / "clock")
+            self._clocks[folder] = WrongClock(self.speed, folder / "clock")
         return self._clocks[folder]
 
     def stop(self, folder: Path) -> None:
@@ -448,7 +440,7 @@ class Printer:
         assert self._back_end.ask(self.folder, line) == "ok"
 
     @property
-    def clock(self) -> Clock:
+    def clock(self) -> WrongClock:
         """The printer's clock; `set_wall` lets its wall clock be wrong."""
         assert isinstance(self._back_end, Klippy)
         return self._back_end.clock(self.folder)
