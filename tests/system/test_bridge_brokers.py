@@ -374,7 +374,7 @@ def test_another_client_with_our_id_is_named_and_not_fought(caplog):
         ScriptedBroker(Rules(kick=0x8E)) as broker,
         bridge(broker.port, version="5", client_id="same"),
     ):
-        until(lambda: "may have the same" in caplog.text, "what it may be")
+        until(lambda: "has the same broker.client_id" in caplog.text, "what it may be")
     assert "taken over" in caplog.text
     assert "broker.client_id ('same')" in caplog.text
     assert {each["client_id"] for each in broker.connects} == {"same"}
