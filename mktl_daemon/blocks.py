@@ -107,7 +107,7 @@ class Blocks:
     def encoded(self, only: str | None = None) -> bytes:
         """Return the JSON of all blocks, by UUID, or of the block of *only*."""
         blocks = (
-            wire.dumps(identity) + b":" + self._encoded(block)
+            wire.dumps(identity) + b":" + self.encode(block)
             for identity, block in self._blocks.items()
             if only in (None, identity)
         )
@@ -115,9 +115,10 @@ class Blocks:
 
     def encoded_block(self, identity: str, **more: Any) -> bytes:
         """Return the JSON of one block, with *more* fields beside its own."""
-        return self._encoded(self._blocks[identity], **more)
+        return self.encode(self._blocks[identity], **more)
 
-    def _encoded(self, block: Block, **more: Any) -> bytes:
+    def encode(self, block: Block, **more: Any) -> bytes:
+        """Return the JSON of *block*, with *more* fields beside its own."""
         if block["uuid"] != self.authoritative_uuid:
             return wire.dumps({**block, **more})
         head = {name: value for name, value in block.items() if name != "items"}

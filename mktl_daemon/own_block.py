@@ -23,7 +23,7 @@ class OwnItems:
 
     def __init__(self) -> None:
         self.by_key: dict[str, Description] = {}
-        self._kinds: dict[bytes, Description] = {}
+        self.kinds: dict[bytes, Description] = {}
         self._json: dict[int, bytes] = {}  # by the id of a kind
         self._users: dict[int, int] = {}  # how many items, likewise
         self._sum = 0
@@ -53,7 +53,7 @@ class OwnItems:
 
     def _kind_of(self, description: Description) -> Description:
         encoded = wire.dumps(description)
-        kind = self._kinds.setdefault(encoded, description)
+        kind = self.kinds.setdefault(encoded, description)
         self._json[id(kind)] = encoded
         return kind
 
@@ -87,7 +87,7 @@ class OwnItems:
         self._users[id(kind)] -= 1
         if not self._users[id(kind)]:
             del self._users[id(kind)]
-            del self._kinds[self._json.pop(id(kind))]
+            del self.kinds[self._json.pop(id(kind))]
 
     def json(self) -> bytes:
         items = [

@@ -30,20 +30,22 @@ def start(method: Method, period: float | None) -> None:
     soon as it is done. A bound method does not keep its object alive. ValueError: the
     period is negative, infinite, or too short for any clock.
     """
-    _scheduler.poll(method, period)
+    scheduler.poll(method, period)
 
 
 def stop(method: Method) -> None:
     """Do not call *method* again; nothing happens if it is not polled."""
-    _scheduler.stop(method)
+    scheduler.stop(method)
 
 
 def period(method: Method) -> float | None:
     """Return the period with which *method* is polled, None if it is not."""
-    return _scheduler.period(method)
+    return scheduler.period(method)
 
 
-class _Entry:
+class Entry:
+    """A method that is polled."""
+
     __slots__ = ("failing", "key", "owed", "period", "reference", "running", "stopped")
 
     def __init__(self, key: Hashable, method: Method, period: float) -> None:
@@ -61,14 +63,14 @@ class Scheduler:
 
     def __init__(self, name: str, threads: int) -> None:
         self._name = name
-        self._pool = Pool(name, threads)
+        self.pool = Pool(name, threads)
         self.forked()
 
     def forked(self) -> None:
         """Have nothing to poll; the pool begins anew by itself."""
-        self._changed = threading.Condition()
-        self._entries: dict[Hashable, _Entry] = {}
-        self._heap: list[tuple[float, int, _Entry]] = []
+        self.changed = threading.Condition()
+        self._entries: dict[Hashable, Entry] = {}
+        self._heap: list[tuple[float, int, Entry]] = []
         self._order = itertools.count()
         self._thread: threading.Thread | None = None
 
@@ -85,12 +87,12 @@ class Scheduler:
             )
 
     def start(self, method: Method, period: float) -> None:
-        with self._changed:
+        with self.changed:
             self._drop(_key(method))
-            entry = _Entry(_key(method), method, period)
+            entry = Entry(_key(method), method, period)
             self._entries[entry.key] = entry
             heapq.heappush(self._heap, (time.monotonic(), next(self._order), entry))
-            self._changed.notify()
+            self.changed.notify()
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._run, name=self._name, daemon=True
@@ -98,12 +100,15 @@ class Scheduler:
                 self._thread.start()
 
     def stop(self, method: Method) -> None:
-        with self._changed:
+        with self.changed:
             self._drop(_key(method))
 
     def period(self, method: Method) -> float | None:
-        entry = self._entries.get(_key(method))
+        entry = self.find(method)
         return None if entry is None else entry.period
+
+    def find(self, method: Method) -> Entry | None:
+        return self._entries.get(_key(method))
 
     def _drop(self, key: Hashable) -> None:
         entry = self._entries.pop(key, None)
@@ -111,30 +116,31 @@ class Scheduler:
             entry.stopped = True
 
     def _run(self) -> None:
-        with self._changed:
+        with self.changed:
             while True:
                 if not self._heap:
-                    self._changed.wait()
+                    self.changed.wait()
                     continue
                 due, _, entry = self._heap[0]
                 left = due - time.monotonic()
                 if left > 0:
-                    self._changed.wait(min(left, _DAY))
+                    self.changed.wait(min(left, _DAY))
                     continue
                 heapq.heappop(self._heap)
                 if not entry.stopped:
-                    self._ring(entry)
+                    self.ring(entry)
                     item = (due + entry.period, next(self._order), entry)
                     heapq.heappush(self._heap, item)
 
-    def _ring(self, entry: _Entry) -> None:
+    def ring(self, entry: Entry) -> None:
+        """Have *entry* called now; the caller holds `changed`."""
         if entry.running:
             # Fast polls catch up after a hiccup; slow ones do not pile up.
             entry.owed = min(entry.owed + 1, max(1, int(1 / entry.period)))
             return
-        entry.running = self._pool.submit(entry.key, lambda: self._call(entry))
+        entry.running = self.pool.submit(entry.key, lambda: self._call(entry))
 
-    def _call(self, entry: _Entry) -> None:
+    def _call(self, entry: Entry) -> None:
         method = entry.reference()
         try:
             if method is None:
@@ -152,11 +158,11 @@ class Scheduler:
         finally:
             self._done(entry)
 
-    def _done(self, entry: _Entry) -> None:
-        with self._changed:
+    def _done(self, entry: Entry) -> None:
+        with self.changed:
             again = entry.owed > 0 and not entry.stopped
             entry.owed -= again
-            entry.running = again and self._pool.submit(
+            entry.running = again and self.pool.submit(
                 entry.key, lambda: self._call(entry)
             )
 
@@ -183,6 +189,6 @@ def _key(method: Method) -> Hashable:
 
 
 # What is polled is polled by the parent.
-_scheduler = process.kept(Scheduler("mktl-client-poll", 16))
+scheduler = process.kept(Scheduler("mktl-client-poll", 16))
 # For what a daemon publishes about itself: users' methods may all be stuck.
 builtins = process.kept(Scheduler("mktl-client-builtin", 1))

@@ -101,10 +101,11 @@ class Exporter:
         slugs = bridge.call(lambda: list(bridge.fleet.printers)).result(WITHIN)
         for first in range(0, len(slugs), PART):
             part = slugs[first : first + PART]
-            copies += bridge.call(partial(self._part, part)).result(WITHIN)
+            copies += bridge.call(partial(self.part, part)).result(WITHIN)
         return copies
 
-    def _part(self, slugs: Sequence[str]) -> list[PrinterSnapshot]:
+    def part(self, slugs: Sequence[str]) -> list[PrinterSnapshot]:
+        """Copy these printers; the caller has the bridge's turn."""
         printers = self._bridge.fleet.printers
         return [_copy(printers[slug]) for slug in slugs if slug in printers]
 

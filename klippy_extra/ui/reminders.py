@@ -118,7 +118,7 @@ class Reminders:
         if self._occupied(task, self._reactor.monotonic()):
             return record
         self._missed.discard(task.slug)
-        self._run(task.slug, task, task.expired_gcode)
+        self.run(task.slug, task, task.expired_gcode)
         return record._replace(ran=calendar)
 
     def _occupied(self, task: Task, eventtime: float) -> bool:
@@ -135,7 +135,7 @@ class Reminders:
             return True
         return bool(self._status("manual_probe", eventtime).get("is_active"))
 
-    def _run(self, slug: str, task: Task, template: Template) -> None:
+    def run(self, slug: str, task: Task, template: Template) -> None:
         """Run a task's G-code in a callback of its own: there it may wait.
 
         What began between the decision and the turn of the callback comes first.

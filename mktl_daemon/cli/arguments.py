@@ -26,7 +26,7 @@ class UsageError(Exception):
 
 def parse(arguments: Sequence[str] | None, verbs: Iterable[str]) -> argparse.Namespace:
     # Options may stand before and after the verb ("intermixed").
-    options = _parser(verbs).parse_intermixed_args(arguments)
+    options = parser(verbs).parse_intermixed_args(arguments)
     _check(options)
     if options.store:
         if options.type == "list":
@@ -67,7 +67,7 @@ def _assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _parser(verbs: Iterable[str]) -> argparse.ArgumentParser:
+def parser(verbs: Iterable[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mk",
         description="Read, set and watch the items of mKTL stores.",

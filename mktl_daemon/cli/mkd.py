@@ -32,7 +32,7 @@ What they do beyond that is a class of yours, here Baker in oven.py:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a daemon until it is told to end; return the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     begin_log(options)
     end_at_signal()
     try:
@@ -98,7 +98,7 @@ def _class(module: str, name: str) -> Any:
         raise _CommandError(f"module {module!r} has no class {name!r}") from None
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mkd",
         description="Run the daemon of a store, or of a part of one.",

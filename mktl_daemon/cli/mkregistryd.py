@@ -11,7 +11,7 @@ from .common import add_common_options, begin_log, end_at_signal, is_refusal, ru
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a registry until it is told to end; return the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     begin_log(options)
     end_at_signal()
     try:
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(daemon, "registry")
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mkregistryd",
         description="Remember the catalogs of the daemons that announce themselves, "

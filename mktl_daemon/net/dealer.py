@@ -258,7 +258,7 @@ class Client:
     def understood(self, frames: list[zmq.Frame]) -> wire.Answer | None:
         """Return the answer in a message; None, and a line in the log: it is none."""
         try:
-            answer = _answer(frames)
+            answer = read_answer(frames)
         except MalformedError as error:
             _logger.warning("%s:%s answers: %s", self.host, self.port, error)
             return None
@@ -313,7 +313,7 @@ def _see_through() -> None:
 atexit.register(_see_through)
 
 
-def _answer(frames: list[zmq.Frame]) -> wire.Answer:
+def read_answer(frames: list[zmq.Frame]) -> wire.Answer:
     if len(frames) == 6:  # what most answers are, by a shorter way
         version, ident, kind, _, flags, payload = [frame.bytes for frame in frames]
         if version == VERSION and not flags and kind in (ACK, REP):

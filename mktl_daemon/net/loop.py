@@ -51,7 +51,7 @@ class Loop:
         self.context = _context()
         self.tenants: dict[type, object] = {}  # what there is once for each loop
         self._ready: dict[Source, Call] = {}
-        self._watched: list[tuple[Source, int]] = []
+        self.watched: list[tuple[Source, int]] = []
         self._sleeper = select.poll()
         self._descriptors: dict[Source, int] = {}  # that wake us
         self._waking: dict[int, Call] = {}
@@ -134,14 +134,14 @@ class Loop:
             wakes |= select.POLLOUT
         self._ready[source] = self._waking[descriptor] = ready
         self._descriptors[source] = descriptor
-        self._watched.append((source, _READ | _WRITE if writable else _READ))
+        self.watched.append((source, _READ | _WRITE if writable else _READ))
         self._sleeper.register(descriptor, wakes)
 
     def unwatch(self, source: Source) -> None:
         ready = self._ready.pop(source, None)
         if ready is None:
             return
-        self._watched = [entry for entry in self._watched if entry[0] in self._ready]
+        self.watched = [entry for entry in self.watched if entry[0] in self._ready]
         descriptor = self._descriptors.pop(source)
         if self._waking.get(descriptor) is ready:  # else it is another socket's by now
             del self._waking[descriptor]
@@ -192,7 +192,7 @@ class Loop:
     def _turn(self) -> None:
         """Hand out what has come, or else sleep until something may have."""
         try:
-            come = zmq_poll(self._watched, 0)
+            come = zmq_poll(self.watched, 0)
         except zmq.ZMQError:
             _logger.exception("a socket was closed without being unwatched")
             for source in [each for each in self._ready if not _is_open(each)]:

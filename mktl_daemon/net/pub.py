@@ -44,7 +44,7 @@ class Server:
         avoid: Iterable[int] = (),
         domain: str = "",
     ) -> None:
-        self._backlog = Backlog(_MOST, _STRIDE)
+        self.backlog = Backlog(_MOST, _STRIDE)
         self._full_since: float | None = None  # by the monotonic clock
         self._held: list[tuple[bytes, bytes]] = []
         # It also joins a value with its publication: the last one that went out is
@@ -64,7 +64,7 @@ class Server:
         """Send a value to its subscribers; the caller holds `lock`."""
         if self._held:
             self._send_held()
-        self._put(topic, payload, bulk)
+        self.put(topic, payload, bulk)
 
     def hold(self, topic: bytes, payload: bytes, bulk: Buffer | None) -> None:
         """Do as `send`, but not before `release`; the caller holds `lock`.
@@ -85,9 +85,10 @@ class Server:
     def _send_held(self) -> None:
         held, self._held = self._held, []
         for topic, payload in held:
-            self._put(topic, payload, None)
+            self.put(topic, payload, None)
 
-    def _put(self, topic: bytes, payload: bytes, bulk: Buffer | None) -> None:
+    def put(self, topic: bytes, payload: bytes, bulk: Buffer | None) -> None:
+        """Do as `send`, but for what is held, which stays behind."""
         socket = self.socket
         if socket.closed:
             return  # the daemon has ended, and a thread of its user has not
@@ -103,7 +104,7 @@ class Server:
         if size < _LARGE:
             send_frame(socket, last)
         else:
-            self._backlog.send(socket, last, size, topic)
+            self.backlog.send(socket, last, size, topic)
 
     def _make_room(self, size: int) -> bool:
         """Tell whether a large value may be sent.
@@ -111,12 +112,12 @@ class Server:
         ZeroMQ counts what waits for a subscriber in messages, and bytes only all
         together: one that is slow would keep arrays from everybody.
         """
-        if self._backlog.has_room(size) and self._backlog.waiting <= _WAITING:
+        if self.backlog.has_room(size) and self.backlog.waiting <= _WAITING:
             self._slow.forget()
             self._full_since = None
             return True
         self._slow.relieve()
-        while not self._backlog.has_room(size):
+        while not self.backlog.has_room(size):
             now = time.monotonic()
             self._full_since = self._full_since or now
             if now - self._full_since > _PATIENCE:

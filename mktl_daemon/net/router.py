@@ -34,7 +34,7 @@ _BURST = 256  # messages before other sockets get their turn
 _QUEUE = 100_000
 _LARGE = 1024  # bytes from which answers are counted
 _WAITING = 2**28  # bytes of these that may wait for one client
-_CLIENTS = 64  # from which on those for whom nothing waits are forgotten
+CLIENTS = 64  # from which on those for whom nothing waits are forgotten
 
 _logger = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class Server:
         self._handler = handler
         self._open: set[Ticket] = set()
         self._outbox: deque[tuple[Ticket, bytes, Buffer | None]] = deque()
-        self._backlogs: dict[bytes, Backlog] = {}  # by routing frame
+        self.backlogs: dict[bytes, Backlog] = {}  # by routing frame
         self._flushing = False
         self._complained = 0.0
         self.socket, self.port, self.host = loop.run(
@@ -163,12 +163,12 @@ class Server:
             if version == VERSION and not flags:
                 answer = self._handler.at_once(kind, target, payload)
                 if answer is not None:
-                    self._answer_at_once(routing, ident, target, *answer)
+                    self.answer_at_once(routing, ident, target, *answer)
                     self._handler.answered()
                     return
         self._take_slowly(frames)
 
-    def _answer_at_once(
+    def answer_at_once(
         self,
         routing: bytes,
         ident: bytes,
@@ -274,15 +274,15 @@ class Server:
         backlog.send(self.socket, frames[-1], size)
 
     def _backlog(self, routing: bytes) -> Backlog:
-        backlog = self._backlogs.get(routing)
+        backlog = self.backlogs.get(routing)
         if backlog is None:
-            if len(self._backlogs) >= _CLIENTS:
-                self._backlogs = {
+            if len(self.backlogs) >= CLIENTS:
+                self.backlogs = {
                     client: backlog
-                    for client, backlog in self._backlogs.items()
+                    for client, backlog in self.backlogs.items()
                     if not backlog.has_room(_WAITING)
                 }
-            backlog = self._backlogs[routing] = Backlog(_WAITING, ZERO_COPY)
+            backlog = self.backlogs[routing] = Backlog(_WAITING, ZERO_COPY)
         return backlog
 
     def _send(self, frames: list[Buffer]) -> None:

@@ -23,7 +23,7 @@ _BURST = 1024  # messages before other sockets get their turn
 # Values that may wait to be read; what is more is lost.
 _QUEUE = 100_000
 _CALM = 0.0005  # seconds between values that come one by one
-_REST = 0.002  # seconds after which values that are known already are read
+REST = 0.002  # seconds after which values that are known already are read
 
 _logger = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ class Client:
             frames = receive(self.socket)
             if frames is None:
                 if known:
-                    self._rest()
+                    self.rest()
                 return
             try:
                 publication = _publication(frames)
@@ -172,14 +172,14 @@ class Client:
             if is_calm and self._loop.deferred:
                 return  # rather call back than look for more
 
-    def _rest(self) -> None:
+    def rest(self) -> None:
         """Let values come that are known already, and read several at once.
 
         A thread of this process is setting items, one after the other: to read what
         comes of each at once would take the interpreter from it each time.
         """
         self._loop.unwatch(self.socket)
-        self._resting = self._loop.later(_REST, self._read_on)
+        self._resting = self._loop.later(REST, self._read_on)
 
     def _read_on(self) -> None:
         self._resting = None

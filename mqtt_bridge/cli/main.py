@@ -30,7 +30,7 @@ The first steps:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code: 0 done, 1 something failed, 2 wrong settings."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     logging.basicConfig(
         # A command has an output of its own.
         level=logging.WARNING if options.command else logging.INFO,
@@ -66,7 +66,7 @@ def _run(options: argparse.Namespace) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="upkeep-bridge",
         description="Mirror the maintenance of printers to mKTL, and send messages.\n"

@@ -79,7 +79,7 @@ class Fleet:
         self.size = 0  # items of tasks
         self._bases = tuple(bases)
         self._owns = owns
-        self._shapes = Shapes(read_only=read_only)
+        self.shapes = Shapes(read_only=read_only)
         self._complaints: set[tuple[str, str]] = set()
         # The tasks of all printers by their topics: most of what arrives is of these.
         self._tasks: dict[str, tuple[Printer, str, Record]] = {}
@@ -251,7 +251,7 @@ class Fleet:
     ) -> None:
         if _is_overtaken(state, record):
             return
-        shape, values = self._shapes.task(state, record.shape)
+        shape, values = self.shapes.task(state, record.shape)
         if shape is not record.shape:
             self._resize(printer, len(shape.fields) - len(record.shape.fields))
         record.seq = state.seq
@@ -276,7 +276,7 @@ class Fleet:
             return
         values = read_printer(printer.state)
         if values != record.values:
-            update(record, self._shapes.printer, values, now, changes)
+            update(record, self.shapes.printer, values, now, changes)
         show(record, changes)
 
     def _show_meters(self, printer: Printer, changes: Changes) -> None:
@@ -284,7 +284,7 @@ class Fleet:
         if info is None or readings is None:
             hide(printer.meters, changes)
             return
-        shape = self._shapes.meters(info)
+        shape = self.shapes.meters(info)
         values = tuple(readings.meters.get(name) for name in info.meters)
         update(printer.meters, shape, values, readings.time, changes)
         show(printer.meters, changes)

@@ -210,6 +210,10 @@ class Shapes:
         self._fields: WeakValueDictionary[Any, Field] = WeakValueDictionary()
         self.printer = Shape(tuple(self._field(facet, "") for facet in PRINTER))
 
+    def __len__(self) -> int:
+        """Return how many shapes and descriptions there are."""
+        return len(self._known) + len(self._fields)
+
     def task(self, state: State, known: Shape | None = None) -> tuple[Shape, Values]:
         """A task with several limits has each one's numbers, too.
 

@@ -172,7 +172,7 @@ def test_a_classic_line_is_letters_and_numbers(start, line, words):
     """With or without blanks, line number and comment."""
     gcode = start().lookup("gcode")
 
-    assert gcode._parse(line, needs_ok=False).get_command_parameters() == words
+    assert gcode.parse(line, needs_ok=False).get_command_parameters() == words
 
 
 @pytest.mark.parametrize("text", ["hello world", "5 apples", "it's ready"])

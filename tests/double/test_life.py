@@ -156,7 +156,7 @@ def test_a_process_ends_by_a_signal(tmp_path, number, status, told):
     """Ctrl-C is an exit; SIGTERM tells nobody, and SIGKILL cannot."""
     with PrinterProcess("", tmp_path) as printer:
         printer.wait_until_ready()
-        printer._end(number)
+        printer.end(number)
 
     assert printer.process.returncode == status
     assert ("// Klipper state: Disconnect" in printer.console) is told

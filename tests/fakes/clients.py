@@ -11,4 +11,4 @@ def end(client: paho.Client) -> None:
     paho would leave two sockets to the garbage collector, which complains.
     """
     client.loop_stop()
-    client._reset_sockets()
+    client._reset_sockets()  # noqa: SLF001 - paho's has no other way

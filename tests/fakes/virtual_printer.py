@@ -67,7 +67,7 @@ class VirtualPrinter:
             self.config_file,
             {"maintain": EXTRA} if extras is None else extras,
             clock=self.clock,
-            prepare=self._prepare,
+            prepare=self.prepare,
             old_names=self.old_names,
         )
         self._life = greenlet.greenlet(self._live)
@@ -240,7 +240,7 @@ class VirtualPrinter:
     def _live(self) -> None:
         self.exit_status = self.host.main()
 
-    def _prepare(self, printer: Printer) -> None:
+    def prepare(self, printer: Printer) -> None:
         printer.lookup_object("gcode").register_output_handler(self.console.append)
 
 
@@ -314,17 +314,17 @@ class PrinterProcess:
 
     def close(self) -> None:
         """Ctrl-C: the extra is told."""
-        self._end(signal.SIGINT)
+        self.end(signal.SIGINT)
 
     def terminate(self) -> None:
         """SIGTERM: the extra is not told."""
-        self._end(signal.SIGTERM)
+        self.end(signal.SIGTERM)
 
     def kill(self) -> None:
         """SIGKILL."""
-        self._end(signal.SIGKILL)
+        self.end(signal.SIGKILL)
 
-    def _end(self, number: int) -> None:
+    def end(self, number: int) -> None:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:

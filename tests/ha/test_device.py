@@ -9,7 +9,6 @@ import pytest
 from klippy_extra.mqtt.components import object_id
 from tests.ha.home_assistant import HomeAssistant, until
 from tests.ha.printer import TASKS, retained
-from tests.system.listener import Listener
 
 PRINTER = "binary_sensor.voron_maintenance_due"
 FIELDS = {
@@ -145,16 +144,9 @@ def test_every_state_is_what_the_printer_says(home, hears):
         return told
 
     def agree() -> bool:
-        drain(hears)
         return not apart(home, latest())
 
     until(agree, f"{apart(home, latest())}")
-
-
-def drain(hears: Listener) -> None:
-    """Take in what has arrived."""
-    while not hears._arrived.empty():
-        hears.heard.append(hears._arrived.get())
 
 
 def test_a_name_is_spelt_as_home_assistant_spells_it(home):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 
 import pytest
 
@@ -110,10 +111,11 @@ def test_the_same_printer_on_new_hardware_is_asked_once(copy):
 def test_a_printer_that_is_online_changes_its_identity_at_once(bench):
     printer = bench(BROKER + RODS)
     before, link = printer.manager.memory.uuid, printer.life.connection.link
+    [thread] = (t for t in threading.enumerate() if t.name == "maintain-link")
     assert "identity of its own" in printer.say("MAINTENANCE_IDENTITY NEW=1")
     mine = printer.manager.memory.uuid
     assert mine != before
-    assert link._closing.is_set()
+    printer.wait_for(lambda: not thread.is_alive(), "the end of the old link")
     assert printer.life.connection.link is not link
     assert printer.life.connection.publisher is printer.life.upkeep.publisher.target
     printer.restart()

@@ -12,7 +12,6 @@ import paho.mqtt.client as paho
 import pytest
 
 from klippy_extra.broker import Broker, credentials
-from klippy_extra.mqtt.session import Session
 from tests import programs
 from tests.fakes.links import Reactor, make_link
 from tests.fakes.mosquitto import Mosquitto, free_port
@@ -281,15 +280,15 @@ def test_an_exception_in_the_thread_does_not_end_it(
     monkeypatch.setattr("klippy_extra.mqtt.link.BACK_OFF", (0.01,))
     link = links(at(broker))
     reactor.until("connected")
-    real = Session._flush
+    real = paho.Client.publish
     faults = iter([RuntimeError("injected")])
 
-    def faulty(session):
+    def faulty(*arguments, **options):
         for fault in faults:
             raise fault
-        real(session)
+        return real(*arguments, **options)
 
-    monkeypatch.setattr(Session, "_flush", faulty)
+    monkeypatch.setattr(paho.Client, "publish", faulty)
     link.publish("p/x", b"")
     assert "injected" in reactor.until("lost")[1]
     reactor.until("connected")

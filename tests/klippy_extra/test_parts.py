@@ -259,13 +259,13 @@ def test_tools_and_lanes_that_share_an_extruder_count_for_themselves(
     bench, monkeypatch, name, status, places, change
 ):
     told = Told(**status)
-    prepare = VirtualPrinter._prepare
+    prepare = VirtualPrinter.prepare
 
     def prepared(self, printer):
         prepare(self, printer)
         printer.add_object(name, told)
 
-    monkeypatch.setattr(VirtualPrinter, "_prepare", prepared)
+    monkeypatch.setattr(VirtualPrinter, "prepare", prepared)
     sections = NUMBERED.format(*places).replace(
         "trigger: print_time", "trigger: filament, tool_changes"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 
 from klippy_extra.upkeep.problems import BROKER, STORE, Problems
@@ -63,6 +65,12 @@ def test_problems_of_several_parts_are_said_in_one_text():
     assert problems.summary == "The disk is full. The broker refuses the password."
 
 
+def sources(printer):
+    """The table of the extra under the name under which the printer has imported it."""
+    package = type(printer.manager).__module__.rpartition(".")[0]
+    return importlib.import_module(f"{package}.meters").SOURCES
+
+
 @pytest.mark.logs_errors
 @pytest.mark.parametrize(
     ("source", "method", "meter"),
@@ -77,7 +85,7 @@ def test_a_homing_that_could_not_be_counted_is_said_until_one_is(
 ):
     printer = bench(f"[maintain rails]\ntrigger: {meter}\nthreshold: 100\n")
     broken = True
-    cls = type(printer.life.upkeep.counting._sources._sources[source])
+    cls = sources(printer)[source]
     handle = getattr(cls, method)
 
     def fails(self, *args):
@@ -98,16 +106,17 @@ def test_a_homing_that_could_not_be_counted_is_said_until_one_is(
 @pytest.mark.logs_errors
 def test_a_meter_that_fails_is_said_until_it_counts_again(bench, monkeypatch):
     printer = bench(MISSPELT)
-    poll = printer.life.upkeep.counting._sources._sources["printing"].poll
+    printing = sources(printer)["printing"]
+    poll = printing.poll
     broken = True
 
-    def failing(eventtime):
+    def failing(self, eventtime):
         if broken:
             raise RuntimeError("no")
-        return poll(eventtime)
+        return poll(self, eventtime)
 
-    sources = printer.life.upkeep.counting._sources
-    sources._polls["printing"] = sources._guarded("printing", failing)
+    monkeypatch.setattr(printing, "poll", failing)
+    printer.restart()
     printer.advance(3)
 
     assert "'print_time' is not counted now" in printer.task("fine")["problem"]

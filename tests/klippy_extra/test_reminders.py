@@ -253,7 +253,7 @@ def test_in_the_middle_of_a_print_where_that_is_wanted(bench):
 def test_a_printer_without_a_display_is_not_asked_for_one(bench, tmp_path):
     """M117 would be an unknown command each time."""
     printer = bench(RODS)
-    printer.printer._objects.pop("display_status", None)
+    printer.printer.objects.pop("display_status", None)
     printer.use(print_time=151.0)
 
     assert count(printer, "rods is due") == 2
@@ -320,7 +320,7 @@ def test_expired_gcode_waits_while_somebody_adjusts_a_height_by_hand(bench):
             return {"is_active": self.is_active}
 
     printer = bench(RODS + EXPIRED)
-    probe = printer.printer._objects["manual_probe"] = ManualProbe()
+    probe = printer.printer.objects["manual_probe"] = ManualProbe()
     printer.use(print_time=151.0)
     printer.advance(60)
     assert count(printer, "spread") == 0
@@ -348,7 +348,7 @@ def test_expired_gcode_comes_after_what_begins_as_its_turn_comes(bench):
     printer.use(print_time=151.0)
     task = printer.lookup("maintain rods")
     with printer.lookup("gcode").get_mutex():
-        printer.manager.reminders._run("rods", task, task.expired_gcode)
+        printer.manager.reminders.run("rods", task, task.expired_gcode)
         printer.advance(10)
         assert count(printer, "spread") == 1
     printer.advance(1)

@@ -31,17 +31,17 @@ class ScriptedPrinter:
         self.heard: list[Command] = []
         self.answer: Callable[[Command, str], None] = self.carry_out
         self._ready = threading.Event()
-        self._client = paho.Client(CallbackAPIVersion.VERSION2)
-        self._client.will_set(self.topic("availability"), b"offline", 1, retain=True)
-        self._client.on_connect = self._connected
-        self._client.on_subscribe = lambda *_: self._ready.set()
-        self._client.on_message = self._received
-        self._client.reconnect_delay_set(1, 1)
+        self.client = paho.Client(CallbackAPIVersion.VERSION2)
+        self.client.will_set(self.topic("availability"), b"offline", 1, retain=True)
+        self.client.on_connect = self._connected
+        self.client.on_subscribe = lambda *_: self._ready.set()
+        self.client.on_message = self._received
+        self.client.reconnect_delay_set(1, 1)
         self._port = port
 
     def __enter__(self) -> ScriptedPrinter:
-        self._client.connect("127.0.0.1", self._port)
-        self._client.loop_start()
+        self.client.connect("127.0.0.1", self._port)
+        self.client.loop_start()
         assert self._ready.wait(10), "no answer from the broker"
         return self
 
@@ -50,22 +50,22 @@ class ScriptedPrinter:
 
     def leave(self) -> None:
         """Go without a goodbye: the broker tells the last will."""
-        connection = self._client.socket()
+        connection = self.client.socket()
         if connection is not None:
             connection.close()
-        end(self._client)
+        end(self.client)
 
     def topic(self, rest: str) -> str:
         return f"{self.base}/{self.slug}/{rest}"
 
     def say(self, rest: str, payload: bytes, retain: bool = True) -> None:
-        self._client.publish(self.topic(rest), payload, qos=1, retain=retain)
+        self.client.publish(self.topic(rest), payload, qos=1, retain=retain)
 
     def say_everything(self) -> None:
         payloads = m.printer(self.slug, tuple(self.states.values()))
         for topic, payload in payloads.items():
             below = self.base + topic.removeprefix(m.BASE)
-            self._client.publish(below, payload, qos=1, retain=True)
+            self.client.publish(below, payload, qos=1, retain=True)
 
     def change(self, task: str = "rods", **fields: object) -> contract.State:
         self.seq += 1

@@ -25,9 +25,9 @@ class Broker:
         self.answer = None
         self.hold = False  # answers to requests are kept back
         self.lost_marks = False
-        self.settling = Settling(self.fleet, self, [], self._settled)
+        self.settling = Settling(self.fleet, self, [], self.note_settled)
 
-    def _settled(self):
+    def note_settled(self):
         self.settled += 1
 
     def send(self, topics):
@@ -117,7 +117,7 @@ def test_everything_is_requested_once_more_where_something_was_dropped(lost):
     messages = farm(60)
     broker = Broker(messages)
     broker.lost_marks = lost
-    broker.settling = Settling(broker.fleet, broker, ["+/+"], broker._settled)
+    broker.settling = Settling(broker.fleet, broker, ["+/+"], broker.note_settled)
     broker.connect([] if lost else [m.topic("p0", "info")])
     broker.run(3)
     assert (broker.sizes, broker.settled) == (["all"], 1)

@@ -264,8 +264,8 @@ def test_more_than_a_broker_sends_at_once_is_asked_for_again(broker):
         for number in range(many // 4):
             slug = f"p{number}"
             for topic, payload in _tiny(slug).items():
-                printer._client.publish(topic, payload, qos=1, retain=True)
-        printer._client.publish("last", b"", qos=1).wait_for_publish(30)
+                printer.client.publish(topic, payload, qos=1, retain=True)
+        printer.client.publish("last", b"", qos=1).wait_for_publish(30)
         with Running(broker.port) as running:
             assert running.bridge.ready.wait(60)
             printers = running.bridge.fleet.printers.values()

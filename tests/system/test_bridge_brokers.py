@@ -61,11 +61,11 @@ def retain(port, messages):
     """Publish *messages* as printers do, and wait until the broker has them."""
     with ScriptedPrinter(port, "publisher") as printer:
         for topic, payload in messages.items():
-            sent = printer._client.publish(topic, payload, qos=1, retain=True)
+            sent = printer.client.publish(topic, payload, qos=1, retain=True)
         sent.wait_for_publish(30)
         for rest in m.printer("publisher"):
-            printer._client.publish(rest, b"", qos=1, retain=True)
-        printer._client.publish("end", b"", qos=1).wait_for_publish(30)
+            printer.client.publish(rest, b"", qos=1, retain=True)
+        printer.client.publish("end", b"", qos=1).wait_for_publish(30)
 
 
 def done(made, slug="voron"):

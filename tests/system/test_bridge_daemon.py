@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import socket
+import threading
 import time
 import weakref
 from pathlib import Path
@@ -59,12 +60,9 @@ def test_items_that_are_described_anew_keep_their_values_meanwhile(start, broker
         item = daemon.store["voron.rods.used"]
         seen = []
         change = daemon.change
-        daemon.bridge._sink = SimpleNamespace(
-            change=lambda removed, placed: (
-                change(removed, placed),
-                seen.append((daemon.store["voron.rods.used"], item.value)),
-            ),
-            publish=daemon.publish,
+        daemon.change = lambda removed, placed: (
+            change(removed, placed),
+            seen.append((daemon.store["voron.rods.used"], item.value)),
         )
         printer.change(trigger="filament")
         until(lambda: item.value == 100.0, "the other limit")
@@ -128,7 +126,8 @@ def test_it_stops_within_two_seconds_whoever_hangs(
             daemon.cleanup()
             assert time.monotonic() - begin < STOP_WITHIN
         ntfy.gate.set()
-        daemon.bridge.link._thread.join(10)
+        [left] = (t for t in threading.enumerate() if t.name == "upkeep-link")
+        left.join(10)
         daemon.bridge.link.close()  # what it left to the thread that hung
     kept = Memory(str(tmp_path / "s"))
     [row] = kept.load()["waiting"]

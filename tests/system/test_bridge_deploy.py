@@ -38,7 +38,7 @@ def service():
 
 def test_the_units_options_are_those_of_the_program(service):
     _, *arguments = shlex.split(service["ExecStart"])
-    options = main._parser().parse_args(arguments)
+    options = main.parser().parse_args(arguments)
 
     assert options.command is None
     assert options.config == "/etc/upkeep-bridge/bridge.toml"

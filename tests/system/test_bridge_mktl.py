@@ -53,7 +53,7 @@ def test_printers_and_tasks_come_and_go_on_the_air(community, broker, printer):
         until(lambda: "ender.rods.used" in community.listed(), "the new printer")
         assert community.get("ender.rods.used") == 37.5
         for topic in m.printer("ender"):
-            other._client.publish(topic, b"", qos=1, retain=True)
+            other.client.publish(topic, b"", qos=1, retain=True)
         until(lambda: "ender.rods.used" not in community.listed(), "it is gone")
 
     # In mk's words for a KeyError.

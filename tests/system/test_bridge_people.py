@@ -537,7 +537,7 @@ def test_metrics_follow_the_fleet(broker, printer):
         assert samples['upkeep_printer_last_seen_seconds{printer="voron"}'] == 2000.0
 
         for rest in m.printer():
-            printer._client.publish(rest, b"", qos=1, retain=True)
+            printer.client.publish(rest, b"", qos=1, retain=True)
         until(lambda: "voron" not in "".join(scraped()), "its series disappear")
 
 
@@ -576,14 +576,14 @@ def test_a_scrape_holds_the_bridge_for_a_part_of_the_fleet_at_once(
     slugs = [f"p{number}" for number in range(metrics.PART + 10)]
     for slug in slugs:
         for topic, payload in m.printer(slug).items():
-            printer._client.publish(topic, payload, qos=1, retain=True)
+            printer.client.publish(topic, payload, qos=1, retain=True)
     with People(broker.port) as people:
         until(lambda: len(people.bridge.fleet.printers) > len(slugs), "all")
         parts = []
         exporter = metrics.Exporter(people.bridge, None, lambda: True)
-        part = exporter._part
+        part = exporter.part
         monkeypatch.setattr(
-            exporter, "_part", lambda slugs: parts.append(len(slugs)) or part(slugs)
+            exporter, "part", lambda slugs: parts.append(len(slugs)) or part(slugs)
         )
         text = exporter.text().decode()
     assert parts == [metrics.PART, 11]

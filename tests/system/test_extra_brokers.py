@@ -221,9 +221,10 @@ def test_a_link_that_is_left_ends_by_itself_and_says_nothing(scripted, links, re
     broker = scripted()
     link = links(broker.port)
     reactor.until("connected")
+    [thread] = (t for t in threading.enumerate() if t.name == "maintain-link")
     link.leave()
-    link._thread.join(15)
-    assert not link._thread.is_alive()
+    thread.join(15)
+    assert not thread.is_alive()
     assert ("p/availability", b"offline") not in broker.published
 
 

@@ -254,7 +254,7 @@ class GCode:
         line = line.strip()
         gcmd = Command(self, "", line, {}, needs_ok=needs_ok)
         try:
-            gcmd = self._parse(line, needs_ok)
+            gcmd = self.parse(line, needs_ok)
             handler = self._reachable().get(gcmd.get_command(), self._unknown)
             handler(gcmd)
         except CommandError as error:
@@ -271,7 +271,7 @@ class GCode:
                 raise
         gcmd.ack()
 
-    def _parse(self, line: str, needs_ok: bool) -> Command:
+    def parse(self, line: str, needs_ok: bool) -> Command:
         upper = line.upper()
         found = _CLASSIC.match(upper) or _COMMAND.match(upper)
         if found is None:

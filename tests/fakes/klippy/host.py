@@ -68,7 +68,7 @@ class Printer:
         self._reactor = reactor
         self._start_args = start_args
         self._extras = extras
-        self._objects: dict[str, Any] = {}
+        self.objects: dict[str, Any] = {}
         self._handlers: dict[str, list[Callable[..., Any]]] = {}
         self._state = STARTING
         self._in_shutdown = False
@@ -81,13 +81,13 @@ class Printer:
     # Objects
 
     def add_object(self, name: str, obj: Any) -> None:
-        if name in self._objects:
+        if name in self.objects:
             raise self.config_error(f"There are two objects named '{name}'")
-        self._objects[name] = obj
+        self.objects[name] = obj
 
     def lookup_object(self, name: str, default: Any = REQUIRED) -> Any:
-        if name in self._objects:
-            return self._objects[name]
+        if name in self.objects:
+            return self.objects[name]
         if default is REQUIRED:
             raise self.config_error(f"There is no object named '{name}'")
         return default
@@ -95,29 +95,29 @@ class Printer:
     def lookup_objects(self, module: str | None = None) -> list[tuple[str, Any]]:
         """All (name, object), or those of `[module]` and `[module NAME]`."""
         if module is None:
-            return list(self._objects.items())
+            return list(self.objects.items())
         named = [
             (name, obj)
-            for name, obj in self._objects.items()
+            for name, obj in self.objects.items()
             if name.startswith(f"{module} ")
         ]
-        if module in self._objects:
-            return [(module, self._objects[module]), *named]
+        if module in self.objects:
+            return [(module, self.objects[module]), *named]
         return named
 
     def load_object(
         self, config: Section, section: str, default: Any = REQUIRED
     ) -> Any:
         """The object of *section*, made now if it was not made before."""
-        if section in self._objects:
-            return self._objects[section]
+        if section in self.objects:
+            return self.objects[section]
         name, *more = section.split()
         make = self._maker(name, "load_config_prefix" if more else "load_config")
         if make is None:
             if default is REQUIRED:
                 raise self.config_error(f"No module makes a section '{section}'")
             return default
-        self._objects[section] = obj = make(config.getsection(section))
+        self.objects[section] = obj = make(config.getsection(section))
         return obj
 
     def _maker(self, name: str, function: str) -> Callable[[Section], Any] | None:
@@ -200,7 +200,7 @@ class Printer:
         for section in main.get_prefix_sections(""):
             self.load_object(main, section.get_name(), None)
         mechanics.add_late_objects(main)
-        config.check_unused(set(self._objects))
+        config.check_unused(set(self.objects))
 
     def _tell_state(self) -> None:
         for line in self._state.split("\n"):

@@ -560,7 +560,7 @@ def test_the_package_names_its_programs():
 
 def test_options_of_both_editions_name_the_items_file():
     """--config and --catalog are one."""
-    parse = mkd._parser().parse_args
+    parse = mkd.parser().parse_args
     given = [
         parse(["pie", "fruit", option, "x"])
         for option in ("-c", "--config", "--catalog")

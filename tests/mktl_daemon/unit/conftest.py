@@ -140,7 +140,7 @@ def is_asking():
     """Tell whether a thread waits for an answer on a socket of its own."""
     return any(
         frame.f_code.co_filename.endswith("net/line.py")
-        for top in sys._current_frames().values()
+        for top in sys._current_frames().values()  # noqa: SLF001 - it is documented
         for frame, _ in traceback.walk_stack(top)
     )
 

@@ -371,22 +371,22 @@ def test_a_value_that_the_reply_tells_is_there_when_set_returns(puppet, box):
     assert box.wait(3)[2:] == [(25, 25)]
 
 
-def test_a_value_that_is_older_than_what_was_published_meanwhile_is_not_taken(puppet):
+def test_a_value_that_is_older_than_what_was_published_meanwhile_is_not_taken(
+    puppet, until
+):
     number = mktl.get("puppet.number")
     assert puppet.pub.recv() == b"\1puppet.number."
-    heard = threading.Event()
-    ask = number._client().call
+    client = dealer.client("127.0.0.1", puppet.rep_port)
+    ask = client.call
 
     def published_meanwhile(*asked):
         answer = ask(*asked)
-        number.register(lambda *_: heard.set())
         puppet.current = {"value": 4, "time": 4.0}
         puppet.publish(4, 4.0)
-        assert heard.wait(DEADLINE)
-        number._callbacks.clear()
+        until(lambda: number.timestamp == 4.0, "what was published")
         return answer
 
-    number._client().call = published_meanwhile
+    client.call = published_meanwhile
     puppet.reply = {"value": True, "now": {"value": 3, "time": 3.0}}
     number.set(3)
     assert (number.value, number.timestamp) == (4, 4.0)

@@ -138,7 +138,7 @@ def test_the_hash_tells_what_the_items_are_and_not_how_they_came(changes):
         else:
             items.drop([key])
             del wanted[key]
-    assert len(items._kinds) == len({each["type"] for each in wanted.values()})
+    assert len(items.kinds) == len({each["type"] for each in wanted.values()})
     fresh = OwnItems()
     fresh.add(dict(sorted(wanted.items())))
     assert items.hash == fresh.hash
@@ -291,13 +291,13 @@ def test_the_catalog_is_told_while_it_changes(pie, monkeypatch):
     """A block that goes meanwhile is told or not, and does no harm."""
     pie.update(block())
     pie.update(block("u-2", "third", {"cream": {}}))
-    encode = pie._encoded
+    encode = pie.encode
 
     def going(told, **more):
         pie.remove("u-2")
         return encode(told, **more)
 
-    monkeypatch.setattr(pie, "_encoded", going)
+    monkeypatch.setattr(pie, "encode", going)
     assert json.loads(pie.encoded())["u-1"]["alias"] == "other"
 
 

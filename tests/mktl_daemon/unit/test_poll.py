@@ -22,7 +22,7 @@ def polled(until):
 
     def begin(method, period=0.01):
         poll.start(method, period)
-        started.append((method, poll._scheduler._entries[poll._key(method)]))
+        started.append((method, poll.scheduler.find(method)))
 
     yield begin
     for method, entry in started:
@@ -72,29 +72,29 @@ def test_fast_polls_catch_up_and_slow_ones_do_not_pile_up(box, until):
     for period, owed in ((0.2, 5), (10.0, 1)):
         gate.clear()
         before = len(box.things)
-        entry = poll._Entry(("test", period), slow, period)
-        with scheduler._changed:
+        entry = poll.Entry(("test", period), slow, period)
+        with scheduler.changed:
             for _ in range(9):
-                scheduler._ring(entry)
+                scheduler.ring(entry)
         box.wait(before + 1)
         gate.set()
         until(lambda entry=entry: not entry.running, "it has caught up")
         assert len(box.things) - before == 1 + owed
-    scheduler._pool.close()
+    scheduler.pool.close()
 
 
 def test_what_was_stopped_owes_nothing(box, until):
     gate = threading.Event()
     scheduler = poll.Scheduler("mktl-client-test", 4)
-    entry = poll._Entry("test", lambda: (box.put("called"), gate.wait(DEADLINE)), 0.1)
-    with scheduler._changed:
+    entry = poll.Entry("test", lambda: (box.put("called"), gate.wait(DEADLINE)), 0.1)
+    with scheduler.changed:
         for _ in range(5):
-            scheduler._ring(entry)
+            scheduler.ring(entry)
         entry.stopped = True
     gate.set()
     until(lambda: not entry.running, "it is over")
     assert box.things in ([], ["called"])
-    scheduler._pool.close()
+    scheduler.pool.close()
 
 
 @pytest.mark.parametrize("period", [-1.0, float("nan"), float("inf"), 1e-9])

@@ -62,6 +62,9 @@ def test_a_single_cut_is_forgotten():
 
 
 def test_no_more_topics_are_remembered_than_the_limit():
-    cuts = Cuts()
-    cuts.ended({f"{COMMAND}{number}": 0.0 for number in range(2 * MOST)}, 0.0)
-    assert len(cuts._suspects) == MOST
+    """The newest are: a second cut leaves out only one of them."""
+    for number, left_out in ((MOST - 1, False), (MOST, True), (2 * MOST - 1, True)):
+        cuts = Cuts()
+        cuts.ended({f"{COMMAND}{each}": 0.0 for each in range(2 * MOST)}, 0.0)
+        topic = f"{COMMAND}{number}"
+        assert cuts.ended({topic: 1.0}, 1.0) == (topic if left_out else "")

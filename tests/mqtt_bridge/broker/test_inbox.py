@@ -79,7 +79,7 @@ def test_what_says_nothing_takes_room_too():
 
     while box.waiting:
         box.take()
-    assert box._bytes == 0
+    assert box.size == 0
 
 
 def test_nobody_waits_for_a_reader_that_has_ended():

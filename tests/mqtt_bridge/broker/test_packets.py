@@ -70,7 +70,7 @@ def length(number):
             return out
 
 
-def read_all(connection):
+def read_all(cable, connection):
     """Return what was published, and the bytes that are left to paho."""
     publications, left = [], b""
     while True:
@@ -87,7 +87,7 @@ def read_all(connection):
             if not data:
                 return publications, left
             left += data
-        if not connection._connection.chunks and not connection._connection.end:
+        if not cable.chunks and not cable.end:
             return publications, left
 
 
@@ -107,15 +107,16 @@ def test_a_stream_cut_anywhere_is_the_same_packets(packets, data):
     stream = b"".join(packets)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
     chunks = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, None], strict=True)]
-    connection = BufferedSocket(Cable(*chunks), five=False)
-    publications, left = read_all(connection)
+    cable = Cable(*chunks)
+    connection = BufferedSocket(cable, five=False)
+    publications, left = read_all(cable, connection)
 
     taken = [each for each in packets if each[0] & 0xF6 == 0x32]
     assert left == b"".join(each for each in packets if each[0] & 0xF6 != 0x32)
     assert [rebuilt(*each) for each in zip(publications, taken, strict=True)] == taken
     mids = b"".join(b"\x40\x02" + mid_of(each) for each in taken)
     connection.flush()
-    assert connection._connection.sent == mids
+    assert cable.sent == mids
 
 
 def mid_of(packet):
@@ -136,8 +137,8 @@ def rebuilt(publication, packet):
 @given(st.binary(max_size=200), st.booleans())
 def test_whatever_bytes_come_reading_them_raises_nothing(garbage, five):
     """What is no packet is paho's to complain about."""
-    connection = BufferedSocket(Cable(garbage, end=True), five=five)
-    publications, left = read_all(connection)
+    cable = Cable(garbage, end=True)
+    publications, left = read_all(cable, BufferedSocket(cable, five=five))
     assert all(isinstance(each, Publication) for each in publications)
     assert len(left) <= len(garbage)
 
@@ -145,7 +146,8 @@ def test_whatever_bytes_come_reading_them_raises_nothing(garbage, five):
 def test_a_length_that_never_ends_reaches_paho():
     """It would wait for ever for the rest."""
     garbage = b"\x32" + b"\xff" * 8
-    assert read_all(BufferedSocket(Cable(garbage), five=False)) == ([], garbage)
+    cable = Cable(garbage)
+    assert read_all(cable, BufferedSocket(cable, five=False)) == ([], garbage)
 
 
 def test_properties_of_mqtt_5_are_passed_over():
@@ -153,21 +155,24 @@ def test_properties_of_mqtt_5_are_passed_over():
     short = publish("a/b", b"1", properties=b"\x02\x01\x01")
     none = publish("a/b", b"2", properties=b"\x00")
     many = publish("a/b", b"3", properties=b"\x80\x01" + bytes(128))
-    publications, left = read_all(BufferedSocket(Cable(short + none + many), five=True))
+    cable = Cable(short + none + many)
+    publications, left = read_all(cable, BufferedSocket(cable, five=True))
     assert [each.payload for each in publications] == [b"1", b"2"]
     assert left == many
 
 
 def test_a_topic_that_is_not_utf_8_is_left_to_paho():
     packet = publish("ab", b"1").replace(b"ab", b"\xff\xfe")
-    assert read_all(BufferedSocket(Cable(packet), five=False)) == ([], packet)
+    cable = Cable(packet)
+    assert read_all(cable, BufferedSocket(cable, five=False)) == ([], packet)
 
 
 def test_the_end_comes_after_all_that_came_before_it():
     """As a socket says it: no bytes. Half a packet is never seen."""
     packet = publish("a", b"1")
-    connection = BufferedSocket(Cable(packet + packet[:4], end=True), five=False)
-    assert read_all(connection) == ([Publication("a", b"1", False)], b"")
+    cable = Cable(packet + packet[:4], end=True)
+    connection = BufferedSocket(cable, five=False)
+    assert read_all(cable, connection) == ([Publication("a", b"1", False)], b"")
     assert connection.ended
     with pytest.raises(BlockingIOError):
         BufferedSocket(Cable(packet[:4]), five=False).recv(1)

@@ -141,15 +141,15 @@ def test_shapes_that_nobody_has_any_more_are_forgotten():
     """A printer may call its units and meters anything, and each time anew."""
     made = Mirror()
     made.hear(m.printer("a") | m.printer("b"))
-    shapes = made.fleet._shapes
-    before = len(shapes._known), len(shapes._fields)
+    shapes = made.fleet.shapes
+    before = len(shapes)
     for number in range(100):
         limits = (m.limit(f"m{number}", f"u{number}"), m.limit(f"n{number}"))
         task = m.state(seq=2 + number, limits=limits)
         made.hear({m.topic("a", "tasks/rods"): task.encode()})
     made.hear({m.topic("a", "tasks/rods"): m.state(seq=200).encode()})
 
-    assert (len(shapes._known), len(shapes._fields)) == before
+    assert len(shapes) == before
     a, b = made.items["a.rods.used"], made.items["b.rods.used"]
     assert a.description is b.description
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import subprocess
@@ -95,15 +96,23 @@ def test_nobody_else_may_read_it(memory, tmp_path):
 def test_an_event_more_writes_little_however_much_is_remembered(memory, tmp_path):
     """Ten megabytes were written for each event."""
     memory.append(("told", f"printer{n}/{n}/rods/due") for n in range(100_000))
-    memory._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with contextlib.closing(sqlite3.connect(tmp_path / "push.db")) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     memory.append([("told", "one more")])
     assert (tmp_path / "push.db-wal").stat().st_size < 100_000
 
 
 def test_a_full_disk_is_said_once_and_what_was_not_written_is_written_later(
-    memory, caplog
+    tmp_path, monkeypatch, caplog
 ):
-    database = memory._database
+    """SQLite has the limit of each connection apart, so it is set on Memory's own."""
+    opened, connect = [], sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *a, **k: opened.append(connect(*a, **k)) or opened[0]
+    )
+    memory = Memory(str(tmp_path / "push.db"))
+    memory.load()
+    [database] = opened
     pages = database.execute("PRAGMA page_count").fetchone()[0]
     database.execute(f"PRAGMA max_page_count = {pages}")
     for number in range(5):
@@ -112,7 +121,9 @@ def test_a_full_disk_is_said_once_and_what_was_not_written_is_written_later(
     database.execute("PRAGMA max_page_count = 100000")
     memory.append([("told", "last")])
     assert caplog.text.count("is written again") == 1
+    monkeypatch.undo()
     assert len(reload(memory)["told"]) == 501
+    memory.close()
 
 
 @pytest.mark.parametrize("name", ["push.db", "push.json"])

@@ -66,7 +66,7 @@ def test_an_answer_is_these_frames(message, frames, target):
     sent = ticket.frames(told.kind, told.payload, told.bulk)
     assert sent == [b"routing", *frames]
     # A client has a shorter way for most of them.
-    assert dealer._answer([zmq.Frame(frame) for frame in frames]) == told
+    assert dealer.read_answer([zmq.Frame(frame) for frame in frames]) == told
 
 
 @cases("publication")

@@ -45,7 +45,7 @@ def test_who_asks_what_a_set_brought_is_told_before_the_subscribers(start, ask):
     """The reply is on its way when the publisher is given the value."""
     daemon = start(items={"number": {"type": "numeric"}})
     steps = []
-    put, answer = daemon.pub._put, daemon.rep._answer_at_once
+    put, answer = daemon.pub.put, daemon.rep.answer_at_once
 
     def published(topic, payload, bulk):
         if topic == b"pie.number.":
@@ -56,7 +56,7 @@ def test_who_asks_what_a_set_brought_is_told_before_the_subscribers(start, ask):
         answer(*told)
         steps.append("answered")
 
-    daemon.pub._put, daemon.rep._answer_at_once = published, answered
+    daemon.pub.put, daemon.rep.answer_at_once = published, answered
     peer = ask(daemon)
     for number, fields in enumerate((b"", b"", b',"now":true', b',"now":true')):
         payload = b'{"value":%d%b}' % (number, fields)
@@ -89,8 +89,8 @@ def brought_to_rest(puppet, act):
     number = mktl.get("puppet.number")
     assert puppet.pub.recv() == b"\1puppet.number."
     subscriber = sub.client("127.0.0.1", puppet.pub_port)
-    rest = subscriber._rest
-    subscriber._rest = lambda: (rest(), act(subscriber))
+    rest = subscriber.rest
+    subscriber.rest = lambda: (rest(), act(subscriber))
     puppet.current = {"value": 2, "time": 2.0}
     puppet.reply = {"value": True, "now": puppet.current}
     number.set(2)
@@ -115,8 +115,8 @@ def test_a_subscriber_that_is_closed_while_it_rests_stays_closed(puppet):
     def close(subscriber):
         subscriber.close()
         # Behind the end of the rest.
-        loop.shared().later(2 * sub._REST, closed.set)
+        loop.shared().later(2 * sub.REST, closed.set)
 
     _, subscriber = brought_to_rest(puppet, close)
     assert closed.wait(DEADLINE)
-    assert subscriber.socket not in [each for each, _ in loop.shared()._watched]
+    assert subscriber.socket not in [each for each, _ in loop.shared().watched]

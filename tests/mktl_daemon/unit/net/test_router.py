@@ -50,10 +50,11 @@ def serve(monkeypatch):
     made = []
 
     def start(way):
-        server = router.Server(loop.shared(), RequestHandler(way), "127.0.0.1")
+        handler = RequestHandler(way)
+        server = router.Server(loop.shared(), handler, "127.0.0.1")
         server.start()
         made.append(server)
-        return server
+        return server, handler
 
     yield start
     for server in made:
@@ -92,14 +93,14 @@ def test_large_answers_wait_up_to_a_limit_for_who_does_not_read(
     serve, connect, until, way
 ):
     """What is more is refused, and tells so; everybody else gets theirs."""
-    server = serve(way)
+    server, handler = serve(way)
     deaf, other = connect(server), connect(server)
     for _ in range(200):
         ask(deaf, "pie.large")
-    until(lambda: server._handler.asked == 200, "all are looked at")
+    until(lambda: handler.asked == 200, "all are looked at")
     ask(other, "pie.large")
     assert len(b"".join(reply(other))) > 1_000_000
-    assert all(each.waiting <= LIMIT for each in server._backlogs.values())
+    assert all(each.waiting <= LIMIT for each in server.backlogs.values())
 
     refused = 0
     for _ in range(200):
@@ -114,15 +115,15 @@ def test_large_answers_wait_up_to_a_limit_for_who_does_not_read(
 
 def test_the_same_large_value_again_and_again_is_there_once(serve, connect):
     """So a thousand GETs of it in flight are all answered."""
-    server = serve("at once")
+    server, handler = serve("at once")
     peer = connect(server)
     for _ in range(300):
         ask(peer, "pie.same")
-    assert {reply(peer)[5] for _ in range(300)} == {server._handler.same}
+    assert {reply(peer)[5] for _ in range(300)} == {handler.same}
 
 
 def test_tens_of_thousands_of_small_answers_wait_and_none_is_lost(serve, connect):
-    server = serve("at once")
+    server, _handler = serve("at once")
     peer, other = connect(server), connect(server)
     for number in range(40_000):
         ask(peer, "pie.small", b"%d" % number)
@@ -133,10 +134,10 @@ def test_tens_of_thousands_of_small_answers_wait_and_none_is_lost(serve, connect
 
 def test_clients_that_have_left_are_forgotten(serve, connect):
     """However many have asked for something large."""
-    server = serve("at once")
-    for _ in range(3 * router._CLIENTS):
+    server, _handler = serve("at once")
+    for _ in range(3 * router.CLIENTS):
         peer = connect(server)
         ask(peer, "pie.large")
         reply(peer)
         peer.close()
-    assert len(server._backlogs) <= router._CLIENTS + 1
+    assert len(server.backlogs) <= router.CLIENTS + 1

@@ -37,7 +37,9 @@ def test_many_threads_that_subscribe_an_item_subscribe_it_once(puppet, box):
     store = mktl.get("puppet")
     item = mktl.Item(store, "number")  # it does not subscribe itself
     assert item.get() == 1  # else that would be news, once there is a connection
-    item._callbacks = [lambda: lambda item, value, when: box.put(value)]
+    item.subscribe = lambda: None
+    item.register(lambda item, value, when: box.put(value))
+    del item.subscribe
     start = threading.Barrier(8)
     threads = [
         threading.Thread(target=lambda: (start.wait(), item.subscribe(prime=False)))

@@ -38,14 +38,14 @@ def test_callbacks_hear_values_in_the_order_in_which_they_are_published(start, b
     daemon = start(items=ITEMS)
     number = daemon.store["number"]
     number.register(lambda item, value, when: box.put(value))
-    published, put = [], daemon.pub._put
+    published, put = [], daemon.pub.put
 
     def note(topic, payload, bulk):
         if topic == b"pie.number.":
             published.append(json.loads(payload)["value"])
         put(topic, payload, bulk)
 
-    daemon.pub._put = note
+    daemon.pub.put = note
 
     def work(first):
         for value in range(first, first + 500):

@@ -70,7 +70,7 @@ def test_a_subscriber_that_never_reads_costs_nobody_an_array(
             item.publish(value if key == "image" else value.decode())
             assert reader.poll(20_000), number
             assert value in reader.recv_multipart()[-1]
-            assert daemon.pub._backlog.waiting <= 4 * limit
+            assert daemon.pub.backlog.waiting <= 4 * limit
         idle.close()
         reader.close()
     assert "does not keep up" in caplog.text
