@@ -197,13 +197,15 @@ KINDS ?=
 pictures: $(VENV)/ready
 	HA_LATEST='$(HA_LATEST)' $(PY) -m tests.pictures $(KINDS)
 
-# Takes hours; ONLY='klippy_extra.ledger.records*' selects one module.
-ONLY ?=
+# Plants faults in what only computes, by hand; all of them take hours. SAMPLE=100 tries
+# so many of each core, SEED=2 others than before, MODULE='ledger catalog' some cores.
+SAMPLE ?=
+SEED ?= 1
+MODULE ?=
 
 mutants: $(VENV)/ready
 	$(call fill,$(VENV),-e '.[mutants]')
-	$(VENV)/bin/mutmut run $(if $(ONLY),'$(ONLY)')
-	$(VENV)/bin/mutmut results
+	$(PY) -m tests.mutants --seed $(SEED) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(MODULE),--module $(MODULE))
 
 # BEFORE=<checkout> compares that tree with this one; BENCH='mktl bridge' selects some.
 BEFORE ?=

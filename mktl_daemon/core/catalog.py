@@ -57,7 +57,7 @@ def check_block(block: Any) -> dict[str, Any]:
     """
     try:
         checked: dict[str, Any] = _BLOCK(block)
-    except vol.Invalid as error:
+    except vol.MultipleInvalid as error:
         raise ValueError(f"catalog block: {_words(error)}") from None
     # The blocks of the page that described edition 1 have none.
     checked.setdefault("alias", checked["uuid"])
@@ -125,7 +125,7 @@ def _description(
         try:
             checked = schema(description)
             checked |= _completed(checked)
-        except vol.Invalid as error:
+        except vol.MultipleInvalid as error:
             raise ValueError(f"item {key!r}: {_words(error)}") from None
         changes = {
             field: value
@@ -326,7 +326,7 @@ _BLOCK = vol.Schema(
 )
 
 
-def _words(error: vol.Invalid) -> str:
-    first = error.errors[0] if isinstance(error, vol.MultipleInvalid) else error
+def _words(error: vol.MultipleInvalid) -> str:
+    first = error.errors[0]
     where = ".".join(str(each) for each in first.path)
     return f"{where}: {first.msg}" if where else str(first.msg)

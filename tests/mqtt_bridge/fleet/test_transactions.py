@@ -84,8 +84,10 @@ def test_when_a_printer_goes_only_its_commands_end(waiting):
 
     [(transaction, error, _)] = waiting.gone("voron")
     assert transaction == "t"
-    assert "voron" in str(error)
+    assert isinstance(error, TimeoutError)
+    assert str(error) == "printer 'voron' went offline before it answered"
     assert len(waiting) == 1
+    assert waiting.gone("voron") == []
 
 
 def test_when_the_broker_goes_all_are_answered(waiting):
@@ -94,7 +96,47 @@ def test_when_the_broker_goes_all_are_answered(waiting):
     outcomes = waiting.lost("the broker was lost")
     assert {outcome.transaction for outcome in outcomes} == {"t", "other"}
     assert all(isinstance(outcome.error, TimeoutError) for outcome in outcomes)
+    assert {str(outcome.error) for outcome in outcomes} == {
+        "the broker was lost before the printer answered"
+    }
     assert len(waiting) == 0
+
+
+def test_nothing_is_kept_of_what_has_ended():
+    """Whichever way: printers and clients come and go for years."""
+    made = Transactions()
+    for number, client in enumerate(("a@x", "a@x", "b@x", "")):
+        made.open(str(number), "voron", "rods", now=0.0, client=client)
+        made.answered("voron", Result(str(number), "rods", seq=number), seq=-1)
+    made.open("other", "ender", "belt", now=0.0)
+    assert [each.transaction for each in made.seen([("voron", "rods", 1)])] == [
+        "0",
+        "1",
+    ]
+    made.gone("voron")
+    made.expired(5.0)
+    assert vars(made) == vars(Transactions())
+
+
+def test_the_end_of_one_makes_room_for_one(monkeypatch):
+    """In each of the limits."""
+    for limit in ("MAX_FOR_PRINTER", "MAX_FOR_TASK", "MAX_OF_CLIENT"):
+        monkeypatch.setattr(transactions, limit, 2)
+        made = Transactions()
+        for number in ("1", "2"):
+            made.open(number, "voron", "rods", now=0.0, client="a@x")
+        made.refused("1", "Not authorized")
+        made.check("voron", "rods", "a@x")
+        made.open("3", "voron", "rods", now=0.0, client="a@x")
+        with pytest.raises(RuntimeError):
+            made.check("voron", "rods", "a@x")
+        monkeypatch.undo()
+
+
+def test_a_code_of_a_newer_printer_is_an_error_too():
+    error = transactions.error("on_fire", "")
+    assert isinstance(error, RuntimeError)
+    assert str(error) == "on_fire"
 
 
 def test_there_is_an_end_to_what_may_wait(monkeypatch):

@@ -51,10 +51,44 @@ def test_items_are_completed_and_the_given_ones_left_alone():
 
 
 @pytest.mark.parametrize(
+    ("field", "given", "kept"),
+    [
+        *(("persist", given, True) for given in (True, "true", "True", 1, "1")),
+        *(("settable", given, False) for given in (False, "false", "FALSE", 0, "0")),
+        ("units", "mm", "mm"),
+        ("units", {"": "mm", "formatted": None}, {"": "mm", "formatted": None}),
+        ("description", None, None),
+    ],
+)
+def test_a_field_is_taken_as_people_write_it(field, given, kept):
+    assert catalog.check_items({"a": {field: given}})["a"][field] == kept
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("none", "None"), ("NONE", "None"), (None, "None"), ("007", "7"), (-1, "-1"),
+     (1000, "1000"), (2**63 - 1, str(2**63 - 1)), (1 - 2**63, str(1 - 2**63))],
+)  # fmt: skip
+def test_an_enumerator_is_a_number_of_64_bits_or_none(given, kept):
+    items = {"a": {"type": "enumerated", "enumerators": {given: "x"}}}
+    assert catalog.check_items(items)["a"]["enumerators"] == {kept: "x"}
+
+
+def test_items_of_one_kind_keep_what_is_their_own():
+    """Kinds are checked once, and what does not tell them apart is each one's."""
+    one = {"type": "Numeric", "description": "x", "mine": 1}
+    other = {"type": "Numeric", "description": "y", "mine": 2}
+    assert catalog.check_items({"a": one, "b": other}) == {
+        "a": {**one, "type": "numeric"},
+        "b": {**other, "type": "numeric"},
+    }
+
+
+@pytest.mark.parametrize(
     ("items", "text"),
     [
         ({"a": {"type": "float"}}, "item 'a': type: 'float' is not one of: boolean"),
-        ({"a": {"format": "%s and %s"}}, "item 'a': format"),
+        ({"a": {"format": "%s and %s"}}, "item 'a': format: '%s and %s'"),
         ({"a": {"units": 3}}, "item 'a': units: expected text"),
         (
             {"a": {"units": {"formatted": 3}}},
@@ -63,7 +97,8 @@ def test_items_are_completed_and_the_given_ones_left_alone():
         ({"a": {"persist": "sometimes"}}, "item 'a': persist"),
         ({"a": {"enumerators": {"one": "1"}}}, "item 'a': enumerators.one"),
         ({"a": {"enumerators": {"1": 1}}}, "item 'a': enumerators.1: expected text"),
-        ({"a": {"enumerators": {"9" * 40: "x"}}}, "64 bits"),
+        ({"a": {"enumerators": {2**63: "x"}}}, "64 bits"),
+        ({"a": {"enumerators": {-(2**63): "x"}}}, "64 bits"),
         ({"a": {"enumerators": ["x"]}}, "item 'a': enumerators: expected a mapping"),
         ({"a": {"description": 1}}, "item 'a': description"),
         ({"a": "numeric"}, "item 'a': expected a dictionary"),
@@ -90,6 +125,10 @@ def test_a_key_is_safe_in_paths_and_topics(key):
         catalog.check_items({key: {}})
     with pytest.raises(ValueError, match="cannot be used as a key"):
         catalog.check_block({**BLOCK, "items": {key: {}}})
+
+
+def test_a_key_has_at_most_two_hundred_letters():
+    assert catalog.check_items({"k" * 200: {}}) == {"k" * 200: {}}
 
 
 def test_an_items_kind_is_not_confused_with_another():
@@ -130,9 +169,42 @@ def test_a_newer_peers_items_are_kept():
     assert catalog.check_block({**BLOCK, "items": items})["items"] == items
 
 
+def test_known_types_of_a_peer_are_completed_as_our_own():
+    items = {"a": {"type": "Mask"}, "b": {"type": "NUMERIC"}}
+    assert catalog.check_block({**BLOCK, "items": items})["items"] == {
+        "a": {"type": "mask", "enumerators": {}},
+        "b": {"type": "numeric"},
+    }
+
+
+def test_a_block_of_edition_1_has_its_uuid_for_an_alias():
+    block = {name: value for name, value in BLOCK.items() if name != "alias"}
+    assert catalog.check_block(block)["alias"] == BLOCK["uuid"]
+
+
+@pytest.mark.parametrize("port", [1, 65535])
+def test_a_port_is_from_1_to_65535(port):
+    block = {**BLOCK, "provenance": [{"hostname": "a", "rep": port}]}
+    assert catalog.check_block(block)["provenance"][0]["rep"] == port
+
+
 @pytest.mark.parametrize("field", ["store", "alias", "uuid"])
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", "../pie", "a/b", "..\\b", "a\0b", "/", None, 5, "x" * 201]
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "../pie",
+        "a/b",
+        "..\\b",
+        "a\0b",
+        "/",
+        None,
+        5,
+        "x" * 201,
+        "\udcff",
+    ],
 )
 def test_no_name_escapes_the_folder(field, name):
     """A block's names become folders and files here."""
@@ -156,6 +228,7 @@ def test_a_registrys_own_names_are_names():
         ({"provenance": {}}, "provenance"),
         ({"provenance": [{"hostname": "a"}]}, "rep"),
         ({"provenance": [{"hostname": "a", "rep": 65536}]}, "65536 is not a port"),
+        ({"provenance": [{"hostname": "a", "rep": 0}]}, "0 is not a port"),
         ({"provenance": [{"hostname": "a", "rep": True}]}, "True is not a port"),
         ({"provenance": [{"hostname": 1, "rep": 1}]}, "provenance.0.hostname"),
     ],
