@@ -100,7 +100,113 @@ MESSAGES = {
         "set", "3f2d", threshold={"print_time": 200.0}, warn_at={"print_time": 20.0}
     ),
     "command_snooze.json": Command("snooze", "3f2e", hours=24.0),
+    "state_learnt.json": RODS._replace(
+        due_from=1796000000,
+        due_to=1797000000,
+        habit=contract.Habit("print_time", 5, 120.0, 140.0, 160.5, -0.07, True),
+        suggestion=contract.Suggestion("print_time", 140.0, "h", "habit", "Often."),
+    ),
+    "state_part.json": RODS._replace(
+        kind="nozzle", place="extruder", places=("extruder", "extruder1")
+    ),
+    "info_owned.json": Info(
+        "0f1e", "Würfel", (), {}, commands=False, home_assistant="integration"
+    ),
+    "summary_job.json": Summary(
+        4715,
+        1795219201.0,
+        0,
+        1,
+        "rods",
+        "Rods",
+        None,
+        job=contract.Job(
+            "gear.gcode",
+            1795210000,
+            12.5,
+            80.25,
+            ahead=(
+                contract.Ahead("rods", "Rods", "print_time", 7.5, 1795237000, True),
+                contract.Ahead("belts", "Belts", "time"),
+            ),
+            due=("Nozzle",),
+            ended=True,
+        ),
+    ),
+    "result_history.json": Result(
+        "3f2f", "rods", seq=4716, history={"print_time": ((1.0, 2.0), (3.0, 4.5))}
+    ),
+    "result_export.json": Result("3f30", "n4", seq=4717, part={"slug": "n4"}),
+    "command_log.json": Command("log", "3f31", limit=20, history=True, every=True),
+    "command_condition.json": Command(
+        "done", "3f32", condition="worn", note="Düse", used={"print_time": 0.0}
+    ),
+    "command_fit.json": Command("fit", "3f33", place="extruder"),
+    "command_export.json": Command("export", "3f34", to="ender"),
+    "command_import.json": Command("import", "3f35", part={"slug": "n4"}),
 }
+
+
+def test_what_an_older_printer_leaves_out_has_its_default():
+    summary = json.loads((GOLDEN / "summary_job.json").read_text(encoding="utf-8"))
+    summary["job"] = {"file": "gear.gcode", "ahead": [
+        {"task": "rods", "label": "Rods", "meter": "print_time"}]}  # fmt: skip
+    job = Summary.decode(json.dumps(summary).encode()).job
+    ahead = contract.Ahead("rods", "Rods", "print_time", None, None, False)
+    assert job == contract.Job("gear.gcode", ahead=(ahead,))
+    summary["job"] = {"file": "gear.gcode"}
+    assert Summary.decode(json.dumps(summary).encode()).job.ahead == ()
+    for name in ("due_labels", "problem", "job"):
+        del summary[name]
+    old = Summary.decode(json.dumps(summary).encode())
+    assert (old.due_labels, old.problem, old.job) == ((), None, None)
+
+    state = json.loads((GOLDEN / "state.json").read_text(encoding="utf-8"))
+    for name in ("message", "guide", "parts", "last_by"):
+        del state[name]
+    for limit in state["limits"]:
+        del limit["warn_at"]
+    old = State.decode(json.dumps(state).encode())
+    assert (old.message, old.guide, old.parts, old.last_by) == ("", "", "", "")
+    assert (old.kind, old.place, old.places) == ("", "", ())
+    assert {limit.warn_at for limit in old.limits} == {0.0}
+
+    info = json.loads((GOLDEN / "info.json").read_text(encoding="utf-8"))
+    info = {name: info[name] for name in ("schema", "uuid", "name", "tasks", "meters")}
+    old = Info.decode(json.dumps(info).encode())
+    assert old[4:] == ("", "", "", "", "", "", "", True, "")
+
+
+@pytest.mark.parametrize("name", sorted(MESSAGES))
+def test_letters_travel_as_they_are(name):
+    """A message is as short as it can be, and readable where it is watched."""
+    assert b"\\u" not in MESSAGES[name].encode()
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"used": -0.5}, "'used' is -0.5, not at least 0"),
+        ({"used": {"print_time": -1}}, "'print_time' is -1.0, not at least 0"),
+        ({"command": "set", "threshold": 0}, "'threshold' is 0.0, not above 0"),
+        ({"command": "set", "warn_at": 0}, "'warn_at' is 0.0, not above 0"),
+        ({"command": "set", "warn_at": {"x": -1}}, "'x' is -1.0, not above 0"),
+        ({"command": "snooze", "for": 0}, "'for' is 0.0, not above 0"),
+        ({"command": "set", "threshold": 10**400},
+         "'threshold' is 'huge', not a finite number"),
+        ({"command": "log", "limit": 2**53 + 1},
+         "'limit' is 'huge', not a whole number from 0 to 2^53"),
+        ({"command": "log", "limit": None}, "'limit' is missing"),
+        ({"command": "export"}, "'export' needs 'to'"),
+        ({"command": "import"}, "'import' needs 'part'"),
+        ({"command": "import", "part": []}, "[] is not an object"),
+        ({"command": "fit", "place": "e", "used": 1}, "'fit' takes no 'used'"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_command_is_told_in_its_fields_words(fields, text):
+    with pytest.raises(ContractError) as caught:
+        Command.decode(json.dumps({"command": "done", **fields}).encode())
+    assert str(caught.value) == text
 
 
 @pytest.mark.parametrize("name", sorted(MESSAGES))
