@@ -134,7 +134,9 @@ def test_entities_move_while_home_assistant_is_off(home, mover, hears):
     settled(home, "mqtt", before)
 
 
-def test_each_task_is_a_device_of_its_own_where_that_is_wanted(home, channel, mover):
+def test_each_task_is_a_device_of_its_own_where_that_is_wanted(
+    home, channel, mover, automate
+):
     before = of(home, "mqtt")
     mover.reconfigure(FEW, more=INTEGRATION)
     settled(home, DOMAIN, before)
@@ -156,6 +158,10 @@ def test_each_task_is_a_device_of_its_own_where_that_is_wanted(home, channel, mo
         for name, size in (("-phone", (390, 1400)), ("", (1400, 900))):
             page.see(f"/config/devices/device/{printer}", words, size)
             page.picture(PICTURES / f"children{name}-{channel}.png")
+    automate("weekly", "weekly_summary", weekday="sun", at="10:00:00")
+    home.call("automation.trigger", "automation.weekly")
+    told = until(lambda: home.notifications().get("klipper_upkeep_weekly"))
+    assert told["message"] == "- Mover: Carbon filter"
     act(home, "done", printer="Carbon filter")
     home.wait(DUE, "off")
 

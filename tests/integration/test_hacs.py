@@ -80,6 +80,20 @@ def test_every_text_is_one_that_hassfest_takes(language):
         assert set(step.get("data_description", {})) <= set(step.get("data", {}))
 
 
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_the_card_calls_a_status_what_its_sensor_calls_it(language):
+    """The card has words of its own: a browser has no translations of ours."""
+    texts = json.loads((INTEGRATION / "translations" / f"{language}.json").read_text())
+    states = texts["entity"]["sensor"]["status"]["state"]
+    card = (INTEGRATION / "frontend" / "klipper-upkeep.js").read_text()
+    words = re.search(
+        rf"^  {language}: {{$(.*?)^  }},$", card, re.MULTILINE | re.DOTALL
+    )[1]
+    assert {
+        each: re.search(rf'\b{each}: "(.*?)"', words)[1] for each in states
+    } == states
+
+
 @pytest.mark.parametrize("kind", ["triggers", "conditions"])
 def test_every_trigger_and_condition_has_its_name_its_fields_and_its_icon(kind):
     described = yaml.safe_load((INTEGRATION / f"{kind}.yaml").read_text())

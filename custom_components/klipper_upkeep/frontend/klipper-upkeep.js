@@ -7,16 +7,17 @@ const WORDS = {
   en: {
     title: "Printer maintenance", done: "Done", later: "Later", note: "Note",
     guide: "Guide", cancel: "Cancel", nothing: "Nothing to do.", off: "off",
-    rest: (n) => `${n} more`, by: (who) => `by ${who}`, over: "overdue",
+    rest: (n) => `${n} more`, by: (who) => `by ${who}`,
     none: "No printer has announced itself yet.",
-    ok: "ok", soon: "soon", due: "due", snoozed: "put off", disabled: "disabled",
+    ok: "ok", soon: "soon", due: "due", snoozed: "snoozed", disabled: "disabled",
   },
   de: {
     title: "Druckerwartung", done: "Erledigt", later: "Später", note: "Notiz",
     guide: "Anleitung", cancel: "Abbrechen", nothing: "Nichts zu tun.", off: "aus",
-    rest: (n) => `${n} weitere`, by: (who) => `von ${who}`, over: "überfällig",
+    rest: (n) => `${n} weitere`, by: (who) => `von ${who}`,
     none: "Noch hat sich kein Drucker gemeldet.",
-    ok: "in Ordnung", soon: "bald", due: "fällig", snoozed: "verschoben", disabled: "aus",
+    ok: "in Ordnung", soon: "bald fällig", due: "fällig", snoozed: "verschoben",
+    disabled: "abgeschaltet",
   },
 };
 const RANK = { due: 0, soon: 1, ok: 2, snoozed: 3, disabled: 4 };
