@@ -1,4 +1,4 @@
-"""Compares two trees in one run: the measures of a checkout, and those of this tree.
+"""Compares two trees in one run: measures a checkout, and this tree.
 
 Each benchmark runs in the checkout and in this tree by turns, so that what disturbs one
 disturbs the other, and in a process of its own. A ratio that is printed is this tree's
@@ -21,8 +21,8 @@ from benchmarks.table import Row
 HERE = Path(__file__).resolve().parents[1]
 ROUNDS = 3
 
-# Older trees have this as well: a module with `run`, and rows that begin with measure,
-# value and ratio, though the value had another name there.
+# Older trees also have modules with `run`, and rows that begin with measure, value and
+# ratio, although the value had another name there.
 PROGRAM = """
 import importlib, json, sys
 rows = importlib.import_module("benchmarks." + sys.argv[1]).run()
@@ -38,7 +38,7 @@ def compare(name: str, before: Path, rounds: int = ROUNDS) -> Iterator[Row]:
     old: dict[str, list[float]] = {}
     new: dict[str, list[float]] = {}
     for number in range(rounds):
-        # The order changes, so that neither tree always has the warmer machine.
+        # The order changes, so that no tree always runs on the warmer machine.
         trees = [(before, old), (HERE, new)]
         for tree, ratios in reversed(trees) if number % 2 else trees:
             for measure, ratio in measured(name, tree):

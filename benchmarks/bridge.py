@@ -17,12 +17,12 @@ from benchmarks.table import Row, at_least, at_most
 from mqtt_bridge import contract
 
 _PRINTERS, _TASKS, _ROUNDS = 200, 10, 15
-# One in twenty messages is timed, of these tasks in turn. A disturbance of the machine
-# spoils one stream of several.
+# Every twentieth message is timed, of these tasks in turn. If the machine is disturbed,
+# this spoils only one of several streams.
 _STREAMS, _PINGS, _EVERY, _TIMED = 7, 400, 19, 100
 _LAST = f"{contract.BASE}/last/tasks/t"
 # The bare subscriber and the bridge read a flood in turn, and the best of each counts:
-# what else the machine does hits both.
+# other work of the machine affects both.
 _TURNS = 3
 
 
@@ -39,7 +39,7 @@ def run() -> Iterator[Row]:
             min(each.theirs for each in turns),
         )
         ours, mine = min(each.ours for each in turns), min(each.mine for each in turns)
-        # Of a task's states that wait the newest is mirrored, the others are counted.
+        # Only the newest waiting state of a task is mirrored; the others are counted.
         newer = rig.superseded()
         yield at_least(
             f"states mirrored, {newer} of {count} by a newer one, against bare paho",
@@ -47,7 +47,7 @@ def run() -> Iterator[Row]:
             floor / ours,
             1.0,
         )
-        # Throughput on a busy machine is a lottery; processor time is less of one.
+        # On a busy machine throughput varies by chance; processor time varies less.
         yield Row(
             "processor time a state, beside a bare paho subscriber's",
             f"{1e6 * mine / count:.0f} us, {1e6 * theirs / count:.0f} us",
@@ -103,7 +103,7 @@ def _flood(
         for printer in range(_PRINTERS)
         for task in range(_TASKS)
     ]
-    # Another value than the last time, or nothing would be published.
+    # The value must differ from the last one: otherwise nothing would be published.
     used = 2.0 * turn + (2.0 if bare is not None else 3.0)
     packets.append(rig.publisher.packet(_LAST, state("t", 2, used).encode()))
     begin = time.monotonic()
@@ -194,7 +194,7 @@ def _timed(
 
 
 def _stream(rig: Rig, rate: float, first: int, sent: dict[int, float]) -> None:
-    # Made before: this process has to read the clock, and must not be busy.
+    # Made before, because this process must not be busy when it reads the clock.
     packets: list[bytes] = []
     for ping in range(first, first + _PINGS):
         for _ in range(_EVERY):
@@ -202,9 +202,9 @@ def _stream(rig: Rig, rate: float, first: int, sent: dict[int, float]) -> None:
             topic = f"{contract.BASE}/p{number % _PRINTERS}/tasks/t{number % _TASKS}"
             message = state(f"t{number % _TASKS}", number + 100, 5.0 + number % 97)
             packets.append(rig.publisher.packet(topic, message.encode()))
-        # In turn, or those that wait long would not be timed: a newer one would win.
+        # In turn: otherwise a newer state would replace one that waits long.
         task = f"t{ping % _TIMED}"
-        message = state(task, ping, ping + 0.5)  # never what is retained
+        message = state(task, ping, ping + 0.5)  # never a retained message
         topic = f"{contract.BASE}/ping/tasks/{task}"
         packets.append(rig.publisher.packet(topic, message.encode()))
     begin = time.monotonic()

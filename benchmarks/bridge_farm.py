@@ -1,4 +1,4 @@
-"""One bridge for a farm: how soon it is there from what a broker retains, how large.
+"""One bridge for a farm: the time until it has all retained messages, and its size.
 
 The floor is a bare paho subscriber that is given the same retained messages, and after
 it a bare mKTL daemon that makes as many items with as many values.
@@ -15,7 +15,7 @@ from mqtt_bridge.fleet.items import LIMIT, PRINTER, TASK
 
 _PRINTERS, _TASKS = 10_000, 10
 
-# Keeps everything that is retained, and ends when it has as many as it was told.
+# Keeps all retained messages, and ends when it has the given number of them.
 _PAHO = """
 import sys
 import paho.mqtt.client as paho

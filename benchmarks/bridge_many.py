@@ -14,7 +14,7 @@ _HALLS = tuple(f"farm/hall-{number}" for number in range(4))
 _PRINTERS, _TASKS, _ROUNDS = 50, 10, 10  # of each hall
 _PART = 1000  # printers of a part that a standby takes over
 
-# A client that reads an item again and again, and tells when it had an answer.
+# A client that reads an item again and again, and prints the time of each answer.
 _READER = """
 import contextlib, time, mktl_daemon
 item = mktl_daemon.get('upkeep.p0.t0.used')
@@ -72,7 +72,7 @@ def _cost(parts: list[tuple[str, ...]]) -> tuple[int, float]:
 
 
 def _standby() -> Iterator[Row]:
-    """How long a client is without answers, beside what a bridge takes to start."""
+    """The time in which a client has no answers, beside the start of a bridge."""
     with Rig() as rig:
         rig.registry()
         rig.retain(_PART, _TASKS)

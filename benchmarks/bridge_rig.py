@@ -25,7 +25,7 @@ from mqtt_bridge.contract import Info, Limit, Meter, Meters, State, Summary
 ROOT = Path(__file__).resolve().parents[1]
 BROKER = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 
-# Throws everything away, and tells when the last has come: the floor.
+# The floor: drops everything, and prints when the last message has arrived.
 BARE = """
 import sys, time
 import paho.mqtt.client as paho
@@ -233,7 +233,7 @@ class Rig:
         client.on_message = lambda _c, _d, message: counts.append(int(message.payload))
         client.on_connect = lambda *_: client.subscribe("$SYS/broker/bytes/sent")
         client.connect("127.0.0.1", self.port)
-        # What it sends to us counts, too: some tens of bytes each time.
+        # Its messages to us count, too: some tens of bytes each time.
         while counts[-1] - counts[-2] > 200 or counts[-2] < 0:
             client.loop(1.0)
         client.disconnect()

@@ -21,7 +21,7 @@ _NUMBERS = ("used", "remaining", "threshold", "percent", "done_count")
 
 def run() -> Iterator[Row]:
     copies = _copies()
-    # In turn, and the best of some: other work of the machine hits both.
+    # In turn, and the best of some: other work of the machine affects both.
     times = [(_timed(_ours, copies), _timed(_theirs, copies)) for _ in range(_TIMES)]
     ours, theirs = (min(column) for column in zip(*times, strict=True))
     yield at_most(
@@ -61,7 +61,7 @@ def _ours(copies: list[PrinterSnapshot]) -> bytes:
 
 
 def _theirs(copies: list[PrinterSnapshot]) -> bytes:
-    """As the bridge did it before: a family for each number, of labelled samples."""
+    """The former way of the bridge: a family of labelled samples for each number."""
 
     class Collector:
         def describe(self) -> list[object]:

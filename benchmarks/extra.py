@@ -34,7 +34,7 @@ TASKS = 100
 SECONDS = 180.0  # of printing
 MOVES = 500  # a second
 SPEED = 100.0  # mm/s
-EVERY = 2  # seconds between two looks of the ancestor; it has 60 unless told
+EVERY = 2  # seconds between two checks of the ancestor; its default is 60
 NEARLY = 99.9  # percent
 ANSWER = 5.0  # ms that an answer may delay a timer
 CORE = 1.0  # percent
@@ -180,7 +180,7 @@ def ancestors(checkout: Path) -> Turns:
             moonraker.start()
             stack.callback(moonraker.stop)
             printer.kill()
-            # It knows one address alone.
+            # It knows only one address.
             assert ADDRESS in code
             module.write_text(code.replace(ADDRESS, moonraker.url))
             return ANCESTORS_SECTIONS

@@ -40,7 +40,7 @@ def run() -> Iterator[Row]:
         yield at_most(
             "50 parts: turn, the longest", f"{longest:.3f} ms", longest / floor, 1.0
         )
-    # Requests are the page's, and swaps: `extra` holds the page's alone to a limit.
+    # The requests are those of the page, and swaps; `extra` limits those of the page.
     yield Row("50 parts: the longest request", f"{max(ours.answers):.3f} ms")
     yield at_most(
         "50 parts: of one core, in percent", f"{ours.core:.2f} %", ours.core, 1

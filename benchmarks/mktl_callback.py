@@ -110,7 +110,7 @@ def _subscribe(kind: str, rep: int, pub: int) -> None:
         socket.subscribe(f"{STORE}.number.".encode())
     else:
         _register(package(kind), rep, called)
-    time.sleep(1.5)  # nobody is told that a subscription has arrived
+    time.sleep(1.5)  # nothing shows that a subscription has arrived
     print("ready", flush=True)
     while kind == "floor":
         text = socket.recv_multipart()[2]

@@ -60,7 +60,7 @@ class Peer(NamedTuple):
         return pages * os.sysconf("SC_PAGESIZE") / 1e6
 
     def tell(self, line: str) -> str:
-        """Have the peer do something and return what it says when it is done.
+        """Have the peer do something, and return its report.
 
         StuckError: it does not say so within a minute.
         """
@@ -97,7 +97,7 @@ def peer(kind: str, *arguments: str) -> Iterator[Peer]:
 
 
 def environment(home: str) -> dict[str, str]:
-    """Return what keeps a process to itself: nobody is called, nobody is found."""
+    """Return the environment in which a process calls no registry and finds none."""
     return {
         "MKTL_HOME": home,
         "MKTL_INTERFACE": "127.0.0.1",
@@ -223,7 +223,7 @@ def _act(store: Any, line: list[str]) -> None:
 
 
 def _give(item: Any, count: int, size: int) -> None:
-    """Publish arrays that are nobody else's; each is another one, as a camera's are."""
+    """Publish arrays that are given away; each is a new one, as those of a camera."""
     import numpy as np  # noqa: PLC0415 - the floor does without
 
     images = [np.frombuffer(os.urandom(size), dtype="uint8") for _ in range(2)]

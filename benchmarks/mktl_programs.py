@@ -61,7 +61,7 @@ def run() -> Iterator[Row]:
 
 
 def _remember(settings: dict[str, str], rep: int) -> None:
-    """Have the catalog in the cache: registries are nobody's part of this."""
+    """Put the catalog into the cache, because registries are not measured here."""
     script = (
         "import mktl_daemon as mktl\n"
         "from mktl_daemon.net import dealer\n"

@@ -1,4 +1,4 @@
-"""A daemon with a hundred thousand items: how fast it is there, how large it is."""
+"""A daemon with a hundred thousand items: the time until it is ready, and its size."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ from benchmarks.mktl_peers import KINDS, STORE, Peer, StuckError, peer
 from benchmarks.mktl_requests import drain
 from benchmarks.table import Row, at_least, at_most
 
-# By turns, so that what disturbs one peer disturbs all. What a process gets by chance
-# when it starts, as its place in memory, it keeps, so all are started several times.
+# By turns, so that a disturbance of one peer disturbs all. A process keeps what it gets
+# by chance at its start, such as its place in memory, so all are started several times.
 _STARTS = 5
 _ROUNDS = 3
 _BURST = 50_000
@@ -188,7 +188,7 @@ def _subscribed(
     socket.linger = 0
     socket.connect(f"tcp://127.0.0.1:{each.pub}")
     socket.subscribe(f"{STORE}.{key}.".encode())
-    # Nobody is told that a subscription has arrived, so try until a value does.
+    # Nothing shows that a subscription has arrived, so try until a value arrives.
     while not socket.poll(20):
         each.tell(f"{'arrays' if key == 'small' else 'burst'} {key} 1 8")
     while socket.poll(200):

@@ -19,7 +19,7 @@ _PRINTERS, _TASKS = 1000, 10
 _STARTS, _CHANGES = 5, 20
 _PAUSE = 2.5  # seconds: longer than the server waits between two messages
 
-# Milliseconds from the page's beginning to the first picture with a row in it.
+# Milliseconds from the start of the page to the first frame with a row.
 _PAINTED = """
 new Promise((done) => {
   const look = () => document.querySelector(".task")

@@ -34,7 +34,7 @@ FAULT = (4.0, 12.0)  # seconds between two faults
 
 
 class Farm:
-    """Printers that count and carry out what they are told, through one client."""
+    """Printers that count and carry out commands, through one client."""
 
     def __init__(self, port: int, chance: random.Random) -> None:
         self._chance = chance
@@ -57,7 +57,7 @@ class Farm:
         self._client.loop_stop()
 
     def work(self) -> None:
-        """One tick: some tasks count on."""
+        """One step: some tasks go on counting."""
         for key in self._chance.sample(sorted(self.states), 5):
             with self._lock:
                 used = round(self.states[key].deciding.used + 0.01, 2)
@@ -210,7 +210,7 @@ class Soak:
         self.sets["done" if done.returncode == 0 else "refused"] += 1
 
     def compare(self) -> list[str]:
-        """What an mKTL client reads otherwise than the printers say."""
+        """The values of an mKTL client that differ from those of the printers."""
         keys = sorted(self.farm.states)
         names = [f"upkeep.{p}.{t}.{f}" for p, t in keys for f in ("used", "done_count")]
         lines = self._mk("get", "--terse", "--unformatted", *names).stdout.split()
