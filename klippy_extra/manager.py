@@ -117,7 +117,7 @@ class Manager:
                 raise refusal(
                     section,
                     "place",
-                    f"is {part.plan.home!r}, where '{taken[slot]}' is already: only one"
+                    f"is {part.plan.home!r}, where '{taken[slot]}' already is: only one"
                     f" {part.plan.kind} can be fitted there, so leave the place of the"
                     " other one out, and it begins on the shelf",
                 )

@@ -53,8 +53,8 @@ def starter(machine: str) -> str:
     document = _read(machine)
     lines = [
         f"# Maintenance of: {document['machine']}",
-        "# Written once by the installer; yours to change. An option that you write",
-        "# in a section wins over its preset's.",
+        "# The installer wrote this file once. You can change it: an option in a",
+        "# section replaces the same option of its preset.",
         "",
         "[maintain]",
         "",

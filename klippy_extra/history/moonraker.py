@@ -127,7 +127,7 @@ class Moonraker:
             except (OSError, ValueError, http.client.HTTPException) as error:
                 self._tell(_explained(error))
             except Exception:
-                logging.exception("maintain: asking Moonraker failed")
+                logging.exception("maintain: the request to Moonraker failed")
             else:
                 self._tell("")
                 if not self._closing:
@@ -188,7 +188,7 @@ class Moonraker:
                 "maintain: no totals from Moonraker: %s", in_english(problem)
             )
         else:
-            logging.info("maintain: Moonraker tells its totals")
+            logging.info("maintain: Moonraker's totals can be read")
 
 
 def _explained(error: Exception) -> str:

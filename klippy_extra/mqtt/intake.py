@@ -143,7 +143,7 @@ class Intake:
     def _too_much(self, task: str, command: Command) -> None:
         now = self._clock()
         if self._refused_at is None or now - self._refused_at > QUIET_AFTER:
-            logging.warning("maintain: commands arrive faster than they can be done")
+            logging.warning("maintain: too many commands arrive, so some are refused")
             text = tr(
                 "Commands arrive over MQTT faster than they can be carried out. Most"
                 " of them are refused; printing goes on."

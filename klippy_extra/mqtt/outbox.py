@@ -86,5 +86,5 @@ class Outbox:
     def _keep(self, message: Message) -> None:
         if len(self._kept) >= KEPT:
             lost = self._kept.popleft()
-            logging.warning("maintain: no broker, dropped a message to %s", lost.topic)
+            logging.warning("maintain: no broker; dropped a message to %s", lost.topic)
         self._kept.append(message)

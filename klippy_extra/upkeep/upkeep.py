@@ -88,7 +88,7 @@ class Upkeep:
             self._house(book)
             return book, CommandHandler(book, documents.get("answers") or ())
         except Exception:
-            logging.exception("maintain: the store makes no sense")
+            logging.exception("maintain: the content of the store is not valid")
             self.memory.lost(
                 tr(
                     "The maintenance store cannot be understood: all counts start"

@@ -204,7 +204,7 @@ def test_a_moonraker_that_misbehaves_tells_nothing_and_is_asked_again(
     lines = [r.getMessage() for r in caplog.records if r.name == "root"]
     assert len(lines) == 2, lines
     assert lines[0].startswith("maintain: no totals from Moonraker: ")
-    assert lines[1] == "maintain: Moonraker tells its totals"
+    assert lines[1] == "maintain: Moonraker's totals can be read"
 
 
 @pytest.mark.parametrize(
