@@ -1,7 +1,8 @@
 """The other ends of the mKTL benchmarks, each a process: floor, ours, the reference.
 
 The floor is pyzmq with nothing behind it: a ROUTER that answers every request with an
-ACK and a REP that never change, and a PUB.
+ACK and a REP that never change, and a PUB. With ``publishes`` it also publishes what a
+SET brings, as a daemon does.
 """
 
 from __future__ import annotations
@@ -117,12 +118,12 @@ def main() -> None:
     kind, *arguments = sys.argv[1:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if kind == "floor":
-        _floor()
+        _floor(*arguments)
     else:
         _daemon(kind, *arguments)
 
 
-def _floor() -> None:
+def _floor(act: str = "") -> None:
     context = zmq.Context()
     router, pub = context.socket(zmq.ROUTER), context.socket(zmq.PUB)
     router.set_hwm(0)
@@ -139,12 +140,14 @@ def _floor() -> None:
             if source is not router:
                 _publish(pub, sys.stdin.readline().split(), bulk)
                 continue
-            routing, _, ident, _, target, _, *_ = router.recv_multipart()
+            routing, _, ident, kind, target, _, *sent = router.recv_multipart()
             router.send_multipart([routing, b"a", ident, b"ACK", b"", b"", b""])
             answer = [routing, b"a", ident, b"REP", target, b"", payload]
             if target in bulk:
                 answer.append(bulk[target])
             router.send_multipart(answer)
+            if act == "publishes" and kind == b"SET":
+                pub.send_multipart([target + b".", b"a", *sent])
 
 
 def _publish(pub: zmq.Socket[bytes], line: list[str], bulk: dict[bytes, bytes]) -> None:

@@ -6,9 +6,11 @@ import multiprocessing
 import os
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import zmq
@@ -18,6 +20,7 @@ from benchmarks.table import Row, at_least, at_most
 
 _ROUNDS = 5
 _SEQUENTIAL = 2000
+_TURNS, _TURN = 60, 200  # of our client and its floors, and requests in one
 _PIPELINED = 20_000
 
 _more = int(zmq.SNDMORE)
@@ -55,38 +58,90 @@ def _one_at_a_time(peers: dict[str, Peer]) -> Iterator[Row]:
 
 
 def _own_client(peers: dict[str, Peer]) -> Iterator[Row]:
-    with tempfile.TemporaryDirectory() as home:
-        os.environ.update(environment(home))
-        import mktl_daemon as mktl  # noqa: PLC0415 - after the environment
-        from mktl_daemon.net import dealer  # noqa: PLC0415
+    """Our client beside the floor's, by short turns of all in one process.
 
-        mktl.home(home)
-        port = peers["ours"].rep
-        client = dealer.client("127.0.0.1", port)
-        for block in client.get(f"{STORE}._catalog").values():
-            mktl.config.known(STORE).update(block)
-        item = mktl.get(STORE, "number")
+    A SET of our client is followed by its publication, which a thread of this process
+    reads meanwhile: one of the floors does that as well, and the others do not.
+    """
+    with (
+        tempfile.TemporaryDirectory() as home,
+        peer("floor", "publishes") as publishing,
+        zmq.Context() as context,
+    ):
+        item = _item(home, peers["ours"].rep)
         values = iter(range(10**9))
-        acts = {
-            "GET": (b"GET", lambda: item.get(refresh=True)),
-            "SET": (b"SET", lambda: item.set(next(values))),
-        }
-        for name, (kind, act) in acts.items():
-            floors, ours = [], []
-            for _ in range(_ROUNDS):
-                floors.append(sequential(peers["floor"].rep, kind, "number"))
-                ours.append(_paced(act))
-            rate, floor = (
-                statistics.median(pace.rate for pace in paces)
-                for paces in (ours, floors)
+        rep = peers["floor"].rep
+        with ExitStack() as stack:
+            asking = [
+                stack.enter_context(_asking(context, *each))
+                for each in ((rep, b"GET"), (rep, b"SET"), (publishing.rep, b"SET"))
+            ]
+            stack.enter_context(_heard(context, publishing.pub))
+            acts = dict(
+                zip(("GET", "SET", "SET that is published"), asking, strict=True)
             )
-            measure = f"sequential {name}, own client"
-            yield at_least(measure, f"{rate:.0f}/s", rate / floor, 0.75)
-            worst, floor = (
-                statistics.median(pace.worst for pace in paces)
-                for paces in (ours, floors)
-            )
-            yield at_most(f"{measure}, p99", _us(worst), worst / floor, 1.2)
+            acts["our GET"] = lambda: item.get(refresh=True)
+            acts["our SET"] = lambda: item.set(next(values))
+            paces: dict[str, list[Pace]] = {name: [] for name in acts}
+            for _ in range(_TURNS):
+                for name, act in acts.items():
+                    paces[name].append(_paced(act, _TURN))
+    yield from _own_rows("GET", paces["our GET"], {"": paces["GET"]})
+    floors = {"": paces["SET"], " (published)": paces["SET that is published"]}
+    yield from _own_rows("SET", paces["our SET"], floors)
+
+
+def _own_rows(
+    kind: str, ours: list[Pace], floors: dict[str, list[Pace]]
+) -> Iterator[Row]:
+    rate = statistics.median(pace.rate for pace in ours)
+    worst = _undisturbed(ours)
+    for name, paces in floors.items():
+        measure = f"sequential {kind}, own client{name}"
+        floor = statistics.median(pace.rate for pace in paces)
+        yield at_least(measure, f"{rate:.0f}/s", rate / floor, 0.75)
+        ratio = worst / _undisturbed(paces)
+        yield at_most(f"{measure}, p99", _us(worst), ratio, 1.2)
+
+
+def _undisturbed(paces: list[Pace]) -> float:
+    """Return the 99th percentile that a quarter of the turns do not exceed.
+
+    In the other turns the machine may have had something else to do.
+    """
+    return statistics.quantiles((pace.worst for pace in paces), n=4)[0]
+
+
+def _item(home: str, port: int) -> Any:
+    """Return the item of our daemon at *port*, as a client that has just begun."""
+    os.environ.update(environment(home))
+    import mktl_daemon as mktl  # noqa: PLC0415 - after the environment
+    from mktl_daemon.net import dealer  # noqa: PLC0415
+
+    mktl.home(home)
+    client = dealer.client("127.0.0.1", port)
+    for block in client.get(f"{STORE}._catalog").values():
+        mktl.config.known(STORE).update(block)
+    return mktl.get(STORE, "number")
+
+
+@contextmanager
+def _heard(context: zmq.Context[zmq.Socket[bytes]], port: int) -> Iterator[None]:
+    """Have a thread read what is published, as plain pyzmq is used for it."""
+    over = threading.Event()
+
+    def read() -> None:
+        with context.socket(zmq.SUB) as socket:
+            socket.connect(f"tcp://127.0.0.1:{port}")
+            socket.subscribe(f"{STORE}.number.".encode())
+            while not over.is_set():
+                if socket.poll(100):
+                    socket.recv_multipart()
+
+    with ThreadPoolExecutor(1) as reading:
+        reading.submit(read)
+        yield
+        over.set()
 
 
 def _in_flight(peers: dict[str, Peer]) -> Iterator[Row]:
@@ -150,9 +205,20 @@ def _rows(measure: str, results: dict[str, Pace], goal: float) -> Iterator[Row]:
 
 
 def sequential(port: int, kind: bytes, key: str) -> Pace:
+    with zmq.Context() as context, _asking(context, port, kind, key) as act:
+        return _paced(act, _SEQUENTIAL)
+
+
+@contextmanager
+def _asking(
+    context: zmq.Context[zmq.Socket[bytes]],
+    port: int,
+    kind: bytes,
+    key: str = "number",
+) -> Iterator[Callable[[], None]]:
     """Ask one thing after the other, as pyzmq is used in a plain script."""
     target = f"{STORE}.{key}".encode()
-    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+    with context.socket(zmq.DEALER) as socket:
         socket.linger = 0
         socket.connect(f"tcp://127.0.0.1:{port}")
         numbers = iter(range(10**9))
@@ -165,21 +231,21 @@ def sequential(port: int, kind: bytes, key: str) -> Pace:
             while socket.recv_multipart()[2] != b"REP":
                 pass
 
-        return _paced(act)
+        yield act
 
 
-def _paced(act: Callable[[], Any]) -> Pace:
+def _paced(act: Callable[[], Any], count: int) -> Pace:
     for _ in range(50):
         act()
     times = []
     started = before = time.perf_counter()
-    for _ in range(_SEQUENTIAL):
+    for _ in range(count):
         act()
         now = time.perf_counter()
         times.append(now - before)
         before = now
     times.sort()
-    return Pace(_SEQUENTIAL / (before - started), times[len(times) * 99 // 100])
+    return Pace(count / (before - started), times[len(times) * 99 // 100])
 
 
 def pipelined(port: int, kind: bytes, clients: int, window: int) -> Pace:
