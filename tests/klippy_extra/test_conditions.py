@@ -26,6 +26,7 @@ class Thing:
         self.asked = 0
 
     def get_status(self, eventtime):
+        assert isinstance(eventtime, float)
         self.asked += 1
         return dict(self.status)
 
@@ -169,6 +170,28 @@ def test_the_closest_name_decides_the_factor(material, expected):
     assert conditions.weight(parse(), factor, 1.0) == expected
 
 
+def test_each_factor_and_each_choice_of_materials_counts_for_itself():
+    """Within one moment, too, and however often it is wanted."""
+    macro = Thing(material="ABS")
+    variable = Material(Printer(gcode_macro__S=macro), "gcode_macro S.material")
+    conditions = Conditions(Printer(), variable)
+    wanted = [
+        (parse(), parse_factor("ABS=2"), 2.0),
+        (parse(), parse_factor("ABS=3"), 3.0),
+        (parse("", "PLA"), parse_factor("ABS=2"), 0.0),
+        (parse("", "ABS"), parse_factor("ABS=2"), 2.0),
+        (parse("", "PLA"), parse_factor(), 0.0),
+    ]
+    for _ in range(2):
+        for condition, factor, weight in wanted:
+            assert conditions.weight(condition, factor, 1.0) == weight
+
+
+@pytest.mark.parametrize("factor", [0.0, 1000.0])
+def test_a_factor_is_from_0_to_1000(factor):
+    assert parse_factor(f"ABS={factor:g}").of("ABS") == factor
+
+
 def test_of_two_names_that_fit_as_well_the_worse_wear_counts():
     assert parse_factor("ABS=1.5, CF=5").of("ABS-CF") == 5.0
 
@@ -254,7 +277,7 @@ def test_what_is_no_material_is_refused_with_an_example(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["ABS", "ABS=", "ABS=x", "ABS=nan", "ABS=-1", "ABS=1e9"]
+    "text", ["ABS", "ABS=", "ABS=x", "ABS=nan", "ABS=-1", "ABS=1000.5"]
 )
 def test_what_is_no_factor_is_refused_with_an_example(text):
     with pytest.raises(ValueError, match="CF=5"):

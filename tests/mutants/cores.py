@@ -24,12 +24,13 @@ _COUNTED = (
     # It lets a printer stand for days, and a limit cannot be that patient.
     f"--deselect={_EXTRA}/test_policies.py::test_a_disabled_task_reminds_nobody",
     f"{_EXTRA}/test_parts.py",
+    f"{_EXTRA}/test_precision.py",
     f"{_EXTRA}/storage/test_joining.py",
     f"{_EXTRA}/storage/test_stamps.py",
 )
 
 CORES = {
-    "ledger": Core((f"{_LEDGER}/ledger.py", f"{_LEDGER}/rack.py"), _COUNTED),
+    "ledger": Core((f"{_LEDGER}/ledger.py", f"{_LEDGER}/inventory.py"), _COUNTED),
     "counters": Core(
         (
             f"{_LEDGER}/records.py",

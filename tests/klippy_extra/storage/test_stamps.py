@@ -187,6 +187,49 @@ def test_a_small_correction_is_none(house):
     house.look()
     house.ahead += 30.0
     assert house.look() is None
+    house.ahead += 30.0
+    assert house.look() is None
+
+
+def test_what_is_kept_over_a_restart_is_all_that_was_stamped(house):
+    """Entries of the log and marks as well as records, and as JSON."""
+    house.book.mark(house.wall)
+    house.tell("rods", command="done", by="anna")
+    house.look()
+    [mark], [row] = house.book.mark_times, house.stamps.document()["rows"]
+    document = json.loads(json.dumps(house.stamps.document()))
+
+    again = House(document, "a", house.book, house.monotonic + 20.0)
+    assert again.stamps.document() == house.stamps.document()
+    [move] = again.set_clock().moves
+    assert move.row == (row[0], "rods", "done")
+    assert move.time == row[0] + 200 * DAY
+    assert again.book.mark_times == [mark + 200 * DAY]
+
+
+def test_what_an_older_version_kept_is_enough(house):
+    again = House({"boot": "a"}, "a", house.book)
+    assert again.stamps.document() == House(None, "a").stamps.document()
+    assert again.look() is None
+
+
+def test_a_clock_that_is_set_twice_moves_an_entry_twice(house):
+    house.tell("rods", command="done")
+    house.look()
+    house.ahead = -100 * DAY
+    [first] = house.look().moves
+    house.ahead = 0.0
+    [second] = house.look().moves
+    assert second.row == (first.time, *first.row[1:])
+    assert second.time == first.row[0] + 200 * DAY
+
+
+def test_hours_off_count_for_a_limit_whose_count_did_not_begin_meanwhile(house):
+    """A snooze changes the record and not where its limits began."""
+    house.tell("air", command="snooze", hours=1.0)
+    house.look()
+    house.set_clock(missed=24.0)
+    assert house.book.used("air")["time"] == pytest.approx(24.0, abs=0.01)
 
 
 def test_an_entry_is_moved_once(house):

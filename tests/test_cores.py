@@ -1,0 +1,18 @@
+"""The table for `make mutants`, which nobody runs each day."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.cores import CORES
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("name", CORES)
+def test_a_core_names_files_and_tests_that_there_are(name):
+    files, tests = CORES[name]
+    wanted = [each.removeprefix("--deselect=").partition("::")[0] for each in tests]
+    assert [each for each in (*files, *wanted) if not (ROOT / each).exists()] == []
