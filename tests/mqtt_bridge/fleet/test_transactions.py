@@ -38,6 +38,7 @@ def test_a_refusal_needs_no_state(waiting):
     error = outcome.error
     assert isinstance(error, ValueError)
     assert str(error) == "no such hour"
+    assert outcome.result is None
 
 
 EXCEPTIONS = {
@@ -76,6 +77,7 @@ def test_who_gets_no_answer_is_told_so(waiting):
     [(transaction, error, _)] = waiting.expired(5.0)
     assert transaction == "t"
     assert isinstance(error, TimeoutError)
+    assert str(error) == "the printer did not answer within 5 s"
     assert waiting.deadline == 6.0
 
 
@@ -115,7 +117,9 @@ def test_nothing_is_kept_of_what_has_ended():
     ]
     made.gone("voron")
     made.expired(5.0)
-    assert vars(made) == vars(Transactions())
+    kept = [each for each in vars(made).values() if isinstance(each, dict)]
+    assert kept
+    assert not any(kept)
 
 
 def test_the_end_of_one_makes_room_for_one(monkeypatch):
@@ -173,6 +177,15 @@ def test_one_printer_and_one_client_may_not_take_all(monkeypatch):
     made.open("6", "voron", "rods", now=0.0, client="a@x")
 
 
+def test_commands_of_nobody_in_particular_are_not_those_of_one_client(monkeypatch):
+    """The bridge's page and its buttons ask without a name."""
+    monkeypatch.setattr(transactions, "MAX_OF_CLIENT", 1)
+    made = Transactions()
+    for number in range(3):
+        made.open(str(number), "voron", "rods", now=0.0)
+        made.check("voron", "rods")
+
+
 def test_one_task_may_not_take_all_of_its_printer(monkeypatch):
     monkeypatch.setattr(transactions, "MAX_FOR_TASK", 1)
     made = Transactions()
@@ -202,3 +215,10 @@ def test_a_state_ends_every_command_that_it_carries():
     ended = made.seen([("voron", "rods", 1), ("voron", "rods", 1)])
     assert [each.transaction for each in ended] == ["0", "1"]
     assert len(made) == 1
+    [last] = made.seen([("voron", "rods", 2)])
+    assert last.transaction == "2"
+
+
+def test_a_first_state_has_the_number_zero(waiting):
+    [outcome] = waiting.answered("voron", Result("t", "rods", seq=0), seq=0)
+    assert outcome.error is None

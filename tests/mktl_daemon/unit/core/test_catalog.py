@@ -55,6 +55,7 @@ def test_items_are_completed_and_the_given_ones_left_alone():
     [
         *(("persist", given, True) for given in (True, "true", "True", 1, "1")),
         *(("settable", given, False) for given in (False, "false", "FALSE", 0, "0")),
+        ("type", "", ""),
         ("units", "mm", "mm"),
         ("units", {"": "mm", "formatted": None}, {"": "mm", "formatted": None}),
         ("description", None, None),
@@ -97,7 +98,10 @@ def test_items_of_one_kind_keep_what_is_their_own():
         ({"a": {"persist": "sometimes"}}, "item 'a': persist"),
         ({"a": {"enumerators": {"one": "1"}}}, "item 'a': enumerators.one"),
         ({"a": {"enumerators": {"1": 1}}}, "item 'a': enumerators.1: expected text"),
-        ({"a": {"enumerators": {2**63: "x"}}}, "64 bits"),
+        (
+            {"a": {"enumerators": {2**63: "x"}}},
+            "item 'a': enumerators.9223372036854775808: expected a number of at most",
+        ),
         ({"a": {"enumerators": {-(2**63): "x"}}}, "64 bits"),
         ({"a": {"enumerators": ["x"]}}, "item 'a': enumerators: expected a mapping"),
         ({"a": {"description": 1}}, "item 'a': description"),
@@ -182,6 +186,15 @@ def test_a_block_of_edition_1_has_its_uuid_for_an_alias():
     assert catalog.check_block(block)["alias"] == BLOCK["uuid"]
 
 
+def test_a_name_has_at_most_two_hundred_bytes():
+    """In the words of UTF-8, as names of files have them."""
+    for name in ("x" * 200, "ä" * 100):
+        assert catalog.check_name(name) == name
+    for name in ("x" * 201, "ä" * 101):
+        with pytest.raises(ValueError, match="cannot be used as a name"):
+            catalog.check_name(name)
+
+
 @pytest.mark.parametrize("port", [1, 65535])
 def test_a_port_is_from_1_to_65535(port):
     block = {**BLOCK, "provenance": [{"hostname": "a", "rep": port}]}
@@ -221,7 +234,8 @@ def test_a_registrys_own_names_are_names():
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"store": "a.b"}, "no dots"),
+        ({"store": "a.b"}, "catalog block: store: 'a.b': a store's name has no dots"),
+        ({"uuid": "a/b"}, "catalog block: uuid: 'a/b' cannot be used as a name"),
         ({"items": []}, "items"),
         ({"hash": []}, "hash"),
         ({"time": "now"}, "time"),
