@@ -297,18 +297,19 @@ def test_assist_tells_what_is_due_of_all_printers_and_of_one(home, automate, due
     )
 
 
-def german(before: str) -> dict[str, Any]:
-    """The inputs that the docs give after *before*."""
+def german(first: str) -> dict[str, Any]:
+    """The inputs of the docs that have *first* among them."""
     page = (ROOT / "docs" / "home-assistant.md").read_text()
-    block = page.split(before)[1].split("```yaml\n")[1].split("```")[0]
-    inputs: dict[str, Any] = yaml.safe_load(block)
-    return inputs
+    blocks = [each.split("```")[0] for each in page.split("```yaml\n")[1:]]
+    inputs: list[dict[str, Any]] = [yaml.safe_load(each) for each in blocks]
+    (wanted,) = [each for each in inputs if first in each]
+    return wanted
 
 
 def test_a_phone_is_told_and_answered_in_german_with_what_the_docs_give(
     home, automate, phone, due, voron
 ):
-    notify(home, automate, phone, **german("And `notify.yaml`"))
+    notify(home, automate, phone, **german("word_done"))
     due()
     told = phone.notified()
     actions = [each["title"] for each in told["data"]["actions"]]
@@ -324,7 +325,7 @@ def test_a_phone_is_told_and_answered_in_german_with_what_the_docs_give(
 
 
 def test_assist_answers_in_german_with_what_the_docs_give(home, automate):
-    automate("assist", "ask", **german("In German, `ask.yaml`"))
+    automate("assist", "ask", **german("sentences"))
 
     assert home.converse("Was ist fällig?").startswith(
         "Es ist nichts fällig. Als Nächstes: "
