@@ -121,6 +121,9 @@ class BridgeDaemon(Daemon):
                 "the main bridge has been served; mkd does not"
             )
         self._standby = standby
+        # A client that still asks where a standby answered is to find the main bridge,
+        # and would get an error from a standby that waits there.
+        self.keeps_ports = standby is None
         self._presence = standby.presence if standby else Presence.of(given)
         self.bridge = make_bridge(given, self, self._presence)
         self._pusher = PushSender(given) if given.push.rules else None

@@ -50,6 +50,8 @@ class Daemon(DaemonItems):
 
     # What this program calls *override*, for hints to who starts it.
     override_option = "--override"
+    # Whether it takes the ports that it had before, where its clients look for it.
+    keeps_ports = True
     passes_on = False  # whether it tells clients of other daemons; registries do
 
     def __init__(
@@ -197,6 +199,7 @@ class Daemon(DaemonItems):
             host,
             allowed,
             advertised_name(self.options),
+            anew=not self.keeps_ports,
         )
         self.rep, self.pub = ports.rep, ports.pub
         self.hostname = ports.hostname

@@ -34,14 +34,21 @@ class Ports:
         host: str,
         allowed: Iterable[str],
         advertised: str = "",
+        *,
+        anew: bool = False,
     ) -> None:
-        """*daemon* is its store, alias and UUID; *advertised* the name for others."""
+        """*daemon* is its store, alias and UUID; *advertised* the name for others.
+
+        *anew*: at other ports than before.
+        """
         self._loop = loop
         self._daemon = daemon
         store, _, uuid = daemon
         rep, published = places.ports(store, uuid)
         if rep is not None:
             self._check_twin(host, rep)
+        if anew:
+            rep = published = None  # what is saved is avoided, like others' ports
         self.allowed = access.networks(allowed)
         domain = self._guard()
         avoid = places.taken_ports()

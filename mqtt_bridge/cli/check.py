@@ -187,8 +187,9 @@ def _reading(settings: Settings, probe: Probe) -> Iterator[CheckResult]:
     infos = _infos(base, probe.listen())
     if not infos and settings.store.printers:
         pass  # topics without wildcards
-    elif not infos and not refused:
-        yield from _retains_for_exact_topics(base, probe)
+    elif not infos and not refused and not _retains_for_wildcards(base, probe):
+        yield _NO_WILDCARDS
+        return  # there may be printers, and nobody can know
     if not infos and not refused:
         yield CheckResult(
             "printers", "no printer was found",
@@ -220,16 +221,17 @@ def _reading(settings: Settings, probe: Probe) -> Iterator[CheckResult]:
     )
 
 
-def _retains_for_exact_topics(base: str, probe: Probe) -> Iterator[CheckResult]:
+_NO_WILDCARDS = CheckResult(
+    "wildcards",
+    "the broker sends retained messages for exact topics only, as RabbitMQ does",
+    "Name the printers in store.printers: the bridge then requests each of their "
+    "topics. It sees any other printer only after that printer sends something.",
+)
+
+
+def _retains_for_wildcards(base: str, probe: Probe) -> bool:
     """RabbitMQ sends retained messages for exact topics, and none for a "+"."""
-    if probe.retains(f"{base}/_bridge/{uuid.uuid4().hex}", f"{base}/_bridge/+"):
-        return
-    yield CheckResult(
-        "wildcards", "the broker sends retained messages for exact topics only, as "
-        "RabbitMQ does",
-        "Name the printers in store.printers: the bridge then requests each of their "
-        "topics. It sees any other printer only after that printer sends something.",
-    )  # fmt: skip
+    return probe.retains(f"{base}/_bridge/{uuid.uuid4().hex}", f"{base}/_bridge/+")
 
 
 def _compare(prefix: str, tasks: Sequence[str], probe: Probe) -> Iterator[CheckResult]:

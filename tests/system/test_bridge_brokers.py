@@ -152,6 +152,7 @@ def test_check_tells_what_to_do_with_rabbitmq(tmp_path):
         with Community(tmp_path) as community:
             text, code = checked(community, broker)
             assert "FAIL wildcards" in text, text
+            assert text.count("FAIL") == 1, text
             assert "Name the printers in store.printers" in text
             assert code == 1
             text, code = checked(community, broker, "store.printers=voron")

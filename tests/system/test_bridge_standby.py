@@ -63,12 +63,19 @@ def test_nobody_is_without_the_part_while_it_is_given_back(community, broker):
         standby.wait_for("on the air with 1 printers")
         client = community.start("client", ["tests.mqtt_bridge.reader", KEY])
         client.wait_for("37.5")
+        first = client.log
         main = main_bridge(community, broker)
         standby.wait_for("this standby leaves")
         # That of the standby, and that of the main bridge before the standby left.
         assert community.registry.log.count("remembered: upkeep.mqtt") == 2
+        client.wait_for("37.5", len(client.log))
+        standby.wait_for("standing by", standby.log.index("this standby leaves"))
         assert standby.stop() == 0
         client.wait_for("37.5", len(client.log))
+        # The client reads again and again, and an error would be a line.
+        lines = client.log.removeprefix(first).splitlines()
+        odd = [each for each in lines if each != "37.5"]
+        assert odd == []
         assert main.stop() == 0
 
 
