@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -63,30 +65,65 @@ def missing(name: str) -> str:
     return f"no {name} here (Debian: apt-get install {PACKAGES[name]})"
 
 
-# The logs of the programs that run, and how much of each has been read.
-_logs: dict[Path, int] = {}
+class _Log(NamedTuple):
+    errors_in: Callable[[str], list[str]]  # the errors in a piece of it
+    begin: int  # the bytes that have been read
+
+
+_logs: dict[Path, _Log] = {}  # of the programs that run
+_errors: list[str] = []  # of the logs that are closed
+
 _ERROR = re.compile(r"^[-\d]+ [\d:,]+ (ERROR|CRITICAL) ")
+_TRACE = "Traceback (most recent call last)"
+_OF_THE_EXTRA = re.compile(r'^  File ".*/(maintain|klippy_extra)/')
+# What brokers write of a client that breaks the protocol, or of themselves. A client
+# that was killed, refused or too slow is none of it.
+_OF_BROKERS = {
+    "mosquitto": re.compile(
+        "protocol error|[Mm]alformed|unknown packet identifier|Invalid subscription"
+        "|multiple CONNECT|too large|oversize|QoS too high"
+    ),
+    "nats": re.compile(r"^\[\d+\] \S+ \S+ \[(ERR|FTL)\]"),
+    "rabbitmq": re.compile(r"^\S+ \S+ \[(error|critical)\]"),
+    "aedes": re.compile("Error:"),
+    "amqtt": re.compile("^(ERROR|CRITICAL|Traceback)"),
+}
 
 
-def watch_log(path: Path) -> None:
-    """Read this log after each test, from where it ends now."""
-    _logs.setdefault(path, path.stat().st_size if path.exists() else 0)
+def watch_log(path: Path, reader: Callable[[str], list[str]] | None = None) -> None:
+    """Read this log after each test, from where it ends now; by *reader*, if given."""
+    size = path.stat().st_size if path.exists() else 0
+    _logs.setdefault(path, _Log(reader or errors_in, size))
+
+
+def close_log(path: Path) -> None:
+    """Read the end of a log that is deleted before its test is over."""
+    if path in _logs:
+        _errors.extend(_read(path))
+        _logs.pop(path, None)
 
 
 def errors_logged() -> list[str]:
     """The errors that programs have logged since the last call."""
-    errors = []
-    for path, begin in list(_logs.items()):
-        if not path.exists():
-            del _logs[path]
-            continue
-        with path.open("rb") as log:
-            log.seek(begin)
-            text = log.read()
-        _logs[path] = begin + len(text)
-        lines = errors_in(text.decode(errors="replace"))
-        errors += [f"{path.name}: {line}" for line in lines]
+    errors = [*_errors]
+    _errors.clear()
+    for path in list(_logs):
+        errors += _read(path)
     return errors
+
+
+def _read(path: Path) -> list[str]:
+    """The errors in what a log has more than at the last call."""
+    log = _logs[path]
+    if not path.exists():
+        del _logs[path]
+        return []
+    with path.open("rb") as file:
+        file.seek(log.begin)
+        text = file.read()
+    _logs[path] = log._replace(begin=log.begin + len(text))
+    lines = log.errors_in(text.decode(errors="replace"))
+    return [f"{path.name}: {line}" for line in lines]
 
 
 def errors_in(log: str) -> list[str]:
@@ -97,8 +134,36 @@ def errors_in(log: str) -> list[str]:
     errors = []
     before = ""
     for line in log.splitlines():
-        is_trace = line.startswith("Traceback (most recent call last)")
+        is_trace = line.startswith(_TRACE)
         if _ERROR.match(line) or (is_trace and " DEBUG " not in before):
             errors.append(f"{before} / {line}" if is_trace else line)
         before = line
     return errors
+
+
+def errors_of_the_extra(log: str) -> list[str]:
+    """The tracebacks in a `klippy.log` that lead through the extra.
+
+    Klippy has no levels there, and the extra logs each error with its traceback. One
+    that ends in an error of the configuration is how Klippy tells a user what to mend.
+    """
+    errors = []
+    before, is_ours, within = "", False, False
+    for line in log.splitlines():
+        if line.startswith(_TRACE):
+            within, is_ours = True, False
+        elif within and line.startswith(" "):
+            is_ours = is_ours or _OF_THE_EXTRA.match(line) is not None
+        elif within and line:
+            within = False
+            if is_ours and not line.startswith("configparser.Error"):
+                errors.append(f"{before} / {line}")
+        if not within:
+            before = line
+    return errors
+
+
+def errors_of_broker(name: str) -> Callable[[str], list[str]]:
+    """Finds what the broker *name* has to complain of in its log."""
+    pattern = _OF_BROKERS[name]
+    return lambda log: [line for line in log.splitlines() if pattern.search(line)]

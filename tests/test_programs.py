@@ -23,6 +23,72 @@ def test_a_log_tells_of_errors_and_of_refusals(log, errors):
     assert len(programs.errors_in(log)) == errors
 
 
+OURS = "/home/pi/klipper/klippy/extras/maintain/guard.py"
+KLIPPYS = "/home/pi/klipper/klippy/reactor.py"
+
+
+def trace(file, error="ValueError: no"):
+    return (
+        "Stats 12.0: gcodein=0\n"
+        "maintain: counting failed; printing goes on\n"
+        f'{TRACE.splitlines()[0]}\n  File "{file}", line 7, in call\n    work()\n'
+        f"{error}\nStats 13.0: gcodein=0\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("log", "errors"),
+    [
+        (trace(OURS), ["maintain: counting failed; printing goes on / ValueError: no"]),
+        (trace(KLIPPYS), []),
+        (trace(OURS, "configparser.Error: Option 'trigger' is missing"), []),
+        (trace(KLIPPYS) + trace(OURS, "KeyError: 'x'"), 1),
+        ("maintain: unable to reach the broker; trying again\n", []),
+    ],
+)
+def test_a_klippys_log_tells_of_the_errors_of_the_extra(log, errors):
+    found = programs.errors_of_the_extra(log)
+    assert (len(found) if isinstance(errors, int) else found) == errors
+
+
+@pytest.mark.parametrize(
+    ("broker", "complaint", "usual"),
+    [
+        (
+            "mosquitto",
+            "1764232839: Client voron disconnected due to protocol error.",
+            "1764232839: Client voron closed its connection.",
+        ),
+        (
+            "nats",
+            "[7] 2026/11/27 09:00:00.1 [ERR] 127.0.0.1:5 - mid:2 - bad packet",
+            "[7] 2026/11/27 09:00:00.1 [INF] Server is ready",
+        ),
+        (
+            "rabbitmq",
+            "2026-11-27 09:00:00.1+00:00 [error] <0.8.0> MQTT protocol error",
+            "2026-11-27 09:00:00.1+00:00 [warning] <0.8.0> connection closed",
+        ),
+        ("aedes", "Error: client already connected", "43211"),
+        ("amqtt", "ERROR:amqtt.broker:invalid packet", "INFO:amqtt.broker:started"),
+    ],
+)
+def test_a_brokers_log_tells_who_breaks_the_protocol(broker, complaint, usual):
+    errors_in = programs.errors_of_broker(broker)
+    assert errors_in(f"{usual}\n{complaint}\n") == [complaint]
+
+
+def test_the_end_of_a_log_that_is_deleted_is_read(tmp_path):
+    log = tmp_path / "log"
+    programs.watch_log(log)
+    log.write_text(TRACE)
+    programs.close_log(log)
+    log.unlink()
+
+    assert len(programs.errors_logged()) == 1
+    assert programs.errors_logged() == []
+
+
 def test_each_error_is_told_once(tmp_path):
     log = tmp_path / "log"
     log.write_text("from before\n" + TRACE)

@@ -38,6 +38,7 @@ class Broker:
         return (self.folder / "log").read_text(errors="replace")
 
     def run(self, command: list[str], **env: str) -> None:
+        programs.watch_log(self.folder / "log", programs.errors_of_broker(self.name))
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, cwd=self.folder, stdout=log, stderr=log,

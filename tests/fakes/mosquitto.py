@@ -28,6 +28,7 @@ class Mosquitto:
         if not any(line.startswith("allow_anonymous") for line in lines):
             lines.append("allow_anonymous true")
         config.write_text("\n".join(lines) + "\n")
+        programs.watch_log(self.folder / "log", programs.errors_of_broker("mosquitto"))
         log = (self.folder / "log").open("ab")
         with log:
             self._process = subprocess.Popen(

@@ -25,6 +25,7 @@ from typing import Any, Callable, Mapping
 import greenlet
 import pytest
 
+from tests import programs
 from tests.fakes.klippy import Host, Printer, Reactor, TestClock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -270,6 +271,7 @@ class PrinterProcess:
         command += ["--speed", str(speed), "--log", str(self.log)]
         command += ["--extra", str(extra)]
         command += [] if api is None else ["--api", str(api)]
+        programs.watch_log(self.log, programs.errors_of_the_extra)
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from demo.klippy import EXTRAS, ROOT, Source, find
+from tests import programs
 from tests.fakes.board import WrongClock
 
 SPEED = float(os.environ.get("KLIPPER_SPEED", "30"))
@@ -312,6 +313,7 @@ class Printer:
 
     def start(self) -> tuple[str, str]:
         """Start the process and wait until it has read its configuration."""
+        programs.watch_log(self.folder / "klippy.log", programs.errors_of_the_extra)
         self._process = self._back_end.start(self.folder)
         return self._connect()
 
@@ -353,6 +355,7 @@ class Printer:
     def close(self) -> None:
         self._end(signal.SIGKILL)
         self._back_end.stop(self.folder)
+        programs.close_log(self.folder / "klippy.log")
         self._temporary.cleanup()
 
     # What a user does

@@ -55,6 +55,7 @@ def test_mqtt_in_a_websocket(tmp_path, version, tls):
     broker.kill()
 
 
+@pytest.mark.logs_errors
 def test_a_web_server_that_is_no_broker_is_named(tmp_path, caplog, broker):
     """mosquitto's MQTT port answers no HTTP."""
     settings = Broker(host="127.0.0.1", port=broker.port, transport="websockets")

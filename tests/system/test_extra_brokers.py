@@ -299,6 +299,7 @@ FAILED_HANDSHAKE = pytest.mark.filterwarnings(
 
 
 @FAILED_HANDSHAKE
+@pytest.mark.logs_errors
 def test_tls_on_a_port_without_is_told_so(tmp_path, links, reactor):
     plain = Mosquitto(tmp_path).start()
     links(plain.port, tls=True)
