@@ -98,11 +98,12 @@ test-all: $(VENV)/ready
 FEW = --hypothesis-profile=few -m 'not soak'
 WHEEL = '.[arrays,metrics,push,watch,web]' -r tests/next.txt
 
-# The wheel's tests on another Python: make test-python PYTHON=python3.13.
+# The wheel's tests on another Python: make test-python PYTHON=python3.13
+MKTL ?= tests/mktl_daemon
 test-python: $(VENV)/ready
 	$(call environment,$(VENV)-$(notdir $(PYTHON)),$(PYTHON),$(WHEEL),--compile-bytecode)
 	$(NAMESPACE) $(VENV)-$(notdir $(PYTHON))/bin/python -m pytest $(SHARED) $(FEW) \
-	  tests/contract tests/mktl_daemon tests/mqtt_bridge
+	  tests/contract $(MKTL) tests/mqtt_bridge
 
 # The same on the Python of Debian's next release, in the root of the newest Home Assistant.
 NEXT = $(HA_LATEST)/enter
@@ -120,7 +121,7 @@ test-package: $(VENV)/ready
 
 # The extra on the oldest Python that Klipper's users have.
 test-py37: $(VENV)-py37/ready
-	$(VENV)-py37/bin/python -m pytest -n $(WORKERS) -c tests/py37.ini $(FEW) \
+	$(VENV)-py37/bin/python -m pytest -n $(WORKERS:auto=logical) -c tests/py37.ini $(FEW) \
 	  tests/contract tests/klippy_extra
 
 $(VENV)-py37/ready: $(VENV)/ready tests/py37.txt
