@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from tests.klippy_extra.nozzles import FITTED, NOZZLES
+
 SECTIONS = """
 [maintain]
 language: {language}
 printer_name: voron
-[maintain_part n4]
-label: Nozzle
-kind: nozzle
-place: extruder
-trigger: print_time
-threshold: 200
-[maintain_part n6]
-kind: nozzle
-trigger: print_time
-threshold: 200
 [virtual_sdcard]
 path: {folder}
-"""
+""" + NOZZLES.replace("{place}", FITTED)
 # Of what they type, the sentence in each language.
 SENTENCES = {
     "FIT_PART PART=n4 PLACE=bed": {

@@ -13,6 +13,7 @@ import pytest
 
 from klippy_extra.contract import Command
 from klippy_extra.storage.store import Store
+from tests.fakes import children
 from tests.fakes.klippy import FastClock, Host
 from tests.fakes.virtual_printer import EXTRA, MACHINE
 
@@ -91,18 +92,10 @@ def watch(tell: int):
 
 def a_life(folder: Path, seconds: float) -> list[dict]:
     """Start a printer, kill it after *seconds*, and return what it was told."""
-    listen, tell = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(listen)
-        try:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-            print_until_killed(folder, tell)
-        finally:
-            os._exit(1)
-    os.close(tell)
-    with os.fdopen(listen, "rb") as pipe:
+    child, pipe = children.begin(
+        lambda tell: print_until_killed(folder, tell), silent=(1, 2)
+    )
+    with pipe:
         heard = pipe.readline()  # the first save: it lives
         time.sleep(seconds)  # how long it lives is what the test is about
         os.kill(child, signal.SIGKILL)

@@ -14,22 +14,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes import children
 from tests.fakes.virtual_printer import VirtualPrinter
+from tests.klippy_extra.nozzles import FITTED, NOZZLES
 
-SECTIONS = """
+SECTIONS = (
+    """
 [maintain]
 store: {folder}/upkeep.sqlite
 printer_name: {name}
-[maintain_part n4]
-kind: nozzle
-{place}
-trigger: print_time
-threshold: 200
-[maintain_part n6]
-kind: nozzle
-trigger: print_time
-threshold: 200
 """
+    + NOZZLES
+)
 # A life for each statement of a command: some twenty starts of a printer.
 pytestmark = pytest.mark.timeout(180)
 MOST = 40  # statements of a command are fewer
@@ -67,7 +63,7 @@ class Bench(VirtualPrinter):
 
 
 def here(folder):
-    return Bench(folder / "here", "voron", "place: extruder")
+    return Bench(folder / "here", "voron", FITTED)
 
 
 def there(folder):
@@ -79,18 +75,8 @@ def killed(start, folder, command, at):
 
     Returns what it said until then, and whether it was killed at all.
     """
-    listen, tell = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(listen)
-        try:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-            _live(start(folder), command, at, tell)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    os.close(tell)
-    with os.fdopen(listen, "rb") as pipe:
+    child, pipe = children.begin(lambda tell: _live(start(folder), command, at, tell))
+    with pipe:
         heard = pipe.read().decode()
     _, status = os.waitpid(child, 0)
     assert status in (0, signal.SIGKILL), f"{command}: it ended with {status}"
