@@ -26,7 +26,7 @@ from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tests.mutants.cores import Core
 from tests.mutants.planting import Planted
@@ -73,7 +73,12 @@ class Quick:
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self) -> None:
         quick = settings(
-            settings(), phases=(Phase.explicit, Phase.generate), database=None
+            settings(),
+            phases=(Phase.explicit, Phase.generate),
+            database=None,
+            # Or a slow machine would look like a fault.
+            suppress_health_check=list(HealthCheck),
+            derandomize=True,
         )
         settings.register_profile("mutants", quick)
         settings.load_profile("mutants")
