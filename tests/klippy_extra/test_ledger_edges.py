@@ -116,3 +116,39 @@ def test_a_limit_used_up_to_the_last_is_due_now_without_a_rate():
     book.records["rods"] = book.restart("rods", {"print_time": 100.0})
     view = book.view("rods", NOW)
     assert (view.status, view.due_at) == (DUE, NOW)
+
+
+@pytest.mark.parametrize(("left", "status"), [(0.5, SOON), (0.001, SOON), (0.0, DUE)])
+def test_a_task_is_due_when_nothing_is_left_and_not_before(left, status):
+    book = ledger(PRINTED._replace(warn=10.0))
+    book.advance({"print_time": 100.0 - left})
+    assert book.view("rods", NOW).status == status
+
+
+def test_a_rate_is_of_all_that_was_counted_since_the_last_look():
+    """However many ticks there were, and however long ago the printer began."""
+    book = ledger()
+    book.advance({"print_time": 500.0}, recent=False)
+    for _ in range(4):
+        book.advance({"print_time": 12.0})
+    book.settle_rates(48.0)
+    assert book.rate(PRINTED.counter) == pytest.approx(1.0)
+
+
+def test_the_first_mark_is_made_where_the_calendar_begins():
+    """An old mark without a calendar is one from its beginning."""
+    book = Ledger([Plan("rods", (PRINTED,))], marks=[[NOW, {"print_time": 1.0}]])
+    assert not book.mark(NOW)
+    book.advance({"time": 23.5})
+    assert not book.mark(NOW)
+    book.advance({"time": 0.5})
+    assert book.mark(NOW)
+    assert len(book.marks) == 2
+
+
+def test_only_counters_of_parts_and_conditions_are_dropped_when_nobody_counts_them():
+    """A meter's own reading stays, whatever the tasks are."""
+    readings = {"print_time": 5.0, "fan_part": 2.0, "filament?CF": 3.0, "a*ABS=2": 1.0}
+    readings["filament@extruder1"] = 4.0
+    book = ledger(document={"readings": readings})
+    assert book.readings == {"print_time": 5.0, "fan_part": 2.0, "time": 0.0}
