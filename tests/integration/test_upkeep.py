@@ -482,7 +482,7 @@ async def test_a_completed_item_goes_after_a_day(hass, printer, loaded, freezer)
 
 
 async def test_an_item_can_only_be_ticked_off(hass, printer, loaded):
-    with pytest.raises(ServiceValidationError, match="can be ticked off"):
+    with pytest.raises(ServiceValidationError, match="can tick a task off"):
         await tick(hass, "needs_action", rename="Something else")
     assert printer.commands == []
 
@@ -702,7 +702,7 @@ async def test_a_date_that_is_set_is_when_the_task_was_done(hass, printer, dated
 
 
 async def test_a_day_that_is_yet_to_come_is_refused(hass, printer, dated):
-    with pytest.raises(ServiceValidationError, match="yet to come"):
+    with pytest.raises(ServiceValidationError, match="in the future"):
         await set_date(hass, "2999-01-01")
     assert printer.commands == []
 
@@ -1003,7 +1003,7 @@ async def test_what_cannot_be_carried_out_is_refused_before_it_is_sent(
 
 
 async def test_an_action_without_any_target_is_refused(hass, printer, loaded):
-    with pytest.raises(ServiceValidationError, match="Name a printer's device"):
+    with pytest.raises(ServiceValidationError, match="Give a printer's device"):
         await call(hass, "done", task="rods")
 
 
@@ -1012,7 +1012,9 @@ async def test_a_device_that_is_no_printer_is_refused(hass, printer, loaded, ent
         config_entry_id=entry.entry_id, identifiers={("mqtt", "toaster")}
     )
     for device in (other.id, "none"):
-        with pytest.raises(ServiceValidationError, match="belongs to no printer"):
+        with pytest.raises(
+            ServiceValidationError, match="not belong to a printer"
+        ):
             await hass.services.async_call(
                 DOMAIN, "done", {"device_id": device, "task": "rods"}, blocking=True
             )

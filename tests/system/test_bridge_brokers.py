@@ -333,7 +333,7 @@ def test_without_wildcards_the_named_printers_are_complete(caplog):
                 lambda: made.fleet.printers["p0"].tasks["t0"].seq == 9, "a later state"
             )
     assert not [each for part in broker.subscribes for each in part if "+" in each]
-    assert caplog.text.count("name the printers in store.printers") == 1
+    assert caplog.text.count("only the printers that store.printers names") == 1
 
 
 def test_a_broker_that_retains_nothing_is_named(caplog):
