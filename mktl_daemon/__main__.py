@@ -19,7 +19,7 @@ def main() -> int:
         return code
     for name, purpose in PROGRAMS.items():
         print(f"{name:12} {purpose}")  # noqa: T201
-    print(f"\nEach tells more with --help; python -m {__package__} NAME runs it too.")  # noqa: T201
+    print(f"\nEach has --help; python -m {__package__} NAME runs it too.")  # noqa: T201
     return 0 if program in {"", "-h", "--help"} else 1
 
 

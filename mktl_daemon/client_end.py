@@ -163,7 +163,7 @@ class ClientEnd(ByValue):
         try:
             answer = pending.answered()
         except (TimeoutError, MktlError) as error:
-            _logger.info("%s is not read again: %s", self.full_key, error)
+            _logger.info("%s cannot be read again: %s", self.full_key, error)
             return
         fresh = State(*self._read(answer.payload, answer.bulk))
         with _guard.lock:

@@ -35,7 +35,7 @@ def get(store: str, alias: str | None = None) -> Configuration:
     if alias is not None:
         configuration.claim(alias)
     elif not len(configuration):
-        raise KeyError(f"nothing is known here of a store {store!r}")
+        raise KeyError(f"there is no cached catalog of a store {store!r}")
     return configuration
 
 
@@ -43,7 +43,7 @@ def here(store: str) -> Configuration:
     """Return the configuration of *store* if there is one in memory, or KeyError."""
     configuration = catalogs.known.get(store.lower())
     if configuration is None or not len(configuration):
-        raise KeyError(f"nothing is known here of a store {store!r}")
+        raise KeyError(f"there is no cached catalog of a store {store!r}")
     return configuration
 
 
@@ -67,11 +67,11 @@ def get_hashes(store: str | None = None) -> dict[str, dict[str, int]]:
             if len(configuration) and (store is None or name == store.lower())
         }
     if store is not None and not hashes:
-        raise KeyError(f"nothing is known here of a store {store!r}")
+        raise KeyError(f"there is no cached catalog of a store {store!r}")
     return hashes
 
 
 def _get(store: str) -> Configuration:
     if not store:
-        raise ValueError("a store has a name")
+        raise ValueError("the name of the store is missing")
     return Configuration(store)

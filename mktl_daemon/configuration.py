@@ -198,7 +198,7 @@ class Configuration(Blocks):
             try:
                 self.update(wire.loads(data), save=False)
             except ValueError as error:
-                _logger.info("cached block %s is of no use: %s", identity, error)
+                _logger.info("cached block %s cannot be used: %s", identity, error)
 
     def _own_block(self) -> Block:
         if self.authoritative_block is None:

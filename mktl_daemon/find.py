@@ -62,7 +62,7 @@ def get(store: str, key: str | None = None) -> Any:
     such item.
     """
     if store is None:
-        raise ValueError("a store has a name")
+        raise ValueError("the name of the store is missing")
     name, rest = split(str(store))
     wanted = str(key).lower() if key is not None else rest
     its_store = store_of(name, wanted)
@@ -126,7 +126,7 @@ def own(store: str) -> Store:
     with stores.lock:
         if store in stores.by_name:
             raise RuntimeError(
-                f"the daemon must start before anybody here looks at store {store!r}"
+                f"the daemon must start before this process uses store {store!r}"
             )
         stores.by_name[store] = Store(store, refresh)
         return stores.by_name[store]
@@ -142,7 +142,7 @@ def forget(store: str) -> None:
 
 def _store(name: str, key: str = "", everybody: bool = False) -> Store:
     if not name:
-        raise ValueError("a store has a name")
+        raise ValueError("the name of the store is missing")
     known = stores.by_name.get(name)
     if known is not None:
         return known

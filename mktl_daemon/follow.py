@@ -43,13 +43,13 @@ class Place(NamedTuple):
 
     @classmethod
     def of(cls, block: Block) -> Place:
-        """Return the place of a block's daemon. RuntimeError: it does not say."""
+        """Return the place of a block's daemon. RuntimeError: it has none."""
         strata = block.get("provenance") or ()
         for stratum in sorted(strata, key=lambda each: each.get("stratum") or 0):
             if stratum.get("pub"):
                 return cls(stratum["hostname"], stratum["rep"], stratum["pub"])
         raise RuntimeError(
-            f"the catalog of {block['store']!r} does not say where it is"
+            f"the catalog of {block['store']!r} has no address of its daemon"
         )
 
 
@@ -280,7 +280,7 @@ def _read(place: Place, items: list[Followed]) -> None:
             try:
                 item.catch_up_with(before, pending)
             except ValueError as error:
-                _logger.warning("%s is not read again: %s", item.full_key, error)
+                _logger.warning("%s cannot be read again: %s", item.full_key, error)
         if not any(pending.acked for _, _, pending in requests):
             return
 

@@ -249,7 +249,7 @@ class Item(DaemonEnd, Generic[V]):
         that takes its time delays nobody else's.
         """
         if not callable(method):
-            raise TypeError("a callback can be called")
+            raise TypeError("a callback must be callable")
         if self._callbacks is None:
             self._callbacks = []
         self._callbacks.append(poll.reference(method))
@@ -336,18 +336,18 @@ class Item(DaemonEnd, Generic[V]):
         elif request.strip().lower() == "set":
             self.add_set_performer(method)
         else:
-            raise ValueError(f"a request is 'get' or 'set', not {request!r}")
+            raise ValueError(f"a request must be 'get' or 'set', not {request!r}")
 
     def add_get_performer(self, method: Performer) -> None:
         """Let ``method()`` stand in for `perform_get`."""
         if not callable(method):
-            raise TypeError("a performer can be called")
+            raise TypeError("a performer must be callable")
         self.perform_get = method  # type: ignore[method-assign]
 
     def add_set_performer(self, method: Performer) -> None:
         """Let ``method(value)`` stand in for `perform_set`."""
         if not callable(method):
-            raise TypeError("a performer can be called")
+            raise TypeError("a performer must be callable")
         self.perform_set = method  # type: ignore[method-assign]
 
     def req_get(self, request: Any) -> Payload:

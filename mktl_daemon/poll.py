@@ -82,8 +82,8 @@ class Scheduler:
             self.start(method, float(period))
         else:
             raise ValueError(
-                f"a period is {_SHORTEST} seconds or more, or None for no polling:"
-                f" not {period!r}"
+                f"a period must be at least {_SHORTEST} seconds, or None for no"
+                f" polling, not {period!r}"
             )
 
     def start(self, method: Method, period: float) -> None:

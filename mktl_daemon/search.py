@@ -191,7 +191,9 @@ class _Search:
             try:
                 checked = check_block(block)
             except ValueError as error:
-                _logger.warning("a registry sent a block of no use: %s", error)
+                _logger.warning(
+                    "a registry sent a block that cannot be used: %s", error
+                )
                 continue
             offered.append(checked)
             known = self._catalog.blocks().get(checked["uuid"])
@@ -255,7 +257,7 @@ def _word_of(block: Block, place: Place) -> Block:
     identity, store = block["uuid"], block["store"]
     theirs = (hashes_at(place.host, place.rep, store).get(store) or {}).get(identity)
     if theirs is None:
-        raise KeyError(f"{identity} is not here any more")
+        raise KeyError(f"{identity} is not at this address any more")
     if theirs == block.get("hash"):
         return block
     newest = check_block(blocks_at(place.host, place.rep, store)[identity])
@@ -320,7 +322,7 @@ def _get_first(
             if not isinstance(value, dict):
                 raise MalformedError(f"{target} is {value!r:.80}")
             return value
-    raise refused or RuntimeError(f"{host}:{port} is asked for nothing")
+    raise refused or RuntimeError(f"nothing was requested from {host}:{port}")
 
 
 def fetch(catalog: Configuration, host: str, port: int) -> None:
@@ -336,7 +338,7 @@ def fetch(catalog: Configuration, host: str, port: int) -> None:
             catalog.update(block)
         except ValueError as error:
             _logger.warning(
-                "%s:%d sent a block that is of no use: %s", host, port, error
+                "%s:%d sent a block that cannot be used: %s", host, port, error
             )
 
 

@@ -79,13 +79,13 @@ class Store:
         raise NotImplementedError(f"set the item's value: store[{key!r}].value = ...")
 
     def __delitem__(self, key: str) -> NoReturn:
-        raise NotImplementedError("a store's items are its daemons' to remove")
+        raise NotImplementedError("only its daemons can remove the items of a store")
 
     def clear(self) -> NoReturn:
-        raise NotImplementedError("a store's items are its daemons' to remove")
+        raise NotImplementedError("only its daemons can remove the items of a store")
 
     def copy(self) -> NoReturn:
-        raise NotImplementedError("there is one store of a name")
+        raise NotImplementedError("a store cannot be copied: a name has only one store")
 
     def update(self, *_args: Any, **_fields: Any) -> NoReturn:
         raise NotImplementedError("set the items' values, one by one")

@@ -48,10 +48,10 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("--serial and --no-wait exclude each other")
     options.wait = not options.no_wait
     if options.type == "set" and options.formatted and options.unformatted:
-        raise UsageError("a set is either formatted or unformatted")
+        raise UsageError("'mk set' takes either --formatted or --unformatted")
     options.formatted = options.formatted or not options.unformatted
     if options.units and not options.formatted:
-        raise UsageError("units are for formatted values only")
+        raise UsageError("--units needs formatted values")
     watching = options.type == "watch" and not options.no_timestamp
     options.timestamp = (options.timestamp or watching) and not options.terse
 
@@ -76,24 +76,28 @@ def parser(verbs: Iterable[str]) -> argparse.ArgumentParser:
     )
     add_version(parser)
     option = parser.add_argument
-    option("-s", "--store", help="the store of all keys that follow")
+    option("-s", "--store", help="use this store for all keys that follow")
     option(
         "--serial",
         action="store_true",
         help="set one item after the other and stop at the first that fails",
     )
-    option(
-        "--no-wait", action="store_true", help="do not wait until what is set is set"
-    )
+    option("--no-wait", action="store_true", help="do not wait until the items are set")
     option(
         "--formatted",
         action="store_true",
-        help="values as people read them (default); with --unformatted: both",
+        help="show values as text (the default); with --unformatted: both",
     )
-    option("--unformatted", action="store_true", help="values as they travel")
-    option("--terse", action="store_true", help="the values and nothing else")
-    option("--timestamp", action="store_true", help="tell when (watch does)")
-    option("--no-timestamp", action="store_true", help="do not tell when")
+    option("--unformatted", action="store_true", help="show values as they are sent")
+    option("--terse", action="store_true", help="show only the values")
+    option(
+        "--timestamp",
+        action="store_true",
+        help="show the time of each value (the default of watch)",
+    )
+    option(
+        "--no-timestamp", action="store_true", help="do not show the time of each value"
+    )
     option("-u", "--units", help="show or give all values in these units")
     option(
         "type",

@@ -66,7 +66,7 @@ def _whereabouts(daemon: Daemon) -> str:
     requests = f"requests at {daemon.hostname}:{daemon.rep.port}"
     reach = f"bound to {daemon.rep.host}"
     if daemon.is_local:
-        reach += ": this machine only, --interface 0.0.0.0 for all"
+        reach += ": this machine only; use --interface 0.0.0.0 for all machines"
     return f"{requests}, values at {daemon.pub.port} ({reach})"
 
 
@@ -82,17 +82,18 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 def add_network_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of daemons and registries about the network."""
     parser.add_argument(
-        "--interface", help="the address to bind to (MKTL_INTERFACE, or else loopback)"
+        "--interface",
+        help="the address to bind to (default: MKTL_INTERFACE, or else loopback)",
     )
     parser.add_argument(
         "--advertise",
         metavar="NAME",
-        help="the name or address under which clients find it (MKTL_ADVERTISE)",
+        help="the name or address that clients use (default: MKTL_ADVERTISE)",
     )
     parser.add_argument(
         "--allow",
         action="append",
         metavar="ADDRESS",
-        help="an address or a network that may connect, once for each "
-        "(MKTL_ALLOW, or else all)",
+        help="an address or a network that may connect; may be given several times "
+        "(default: MKTL_ALLOW, or else all)",
     )

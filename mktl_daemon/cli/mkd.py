@@ -120,14 +120,16 @@ def parser() -> argparse.ArgumentParser:
         "--catalog",
         dest="catalog",
         metavar="FILE",
-        help="the items (JSON) in place of those under MKTL_HOME",
+        help="the file with the items (JSON), in place of the one below MKTL_HOME",
     )
-    option("-a", "--appconfig", metavar="FILE", help="handed on to your class")
+    option(
+        "-a", "--appconfig", metavar="FILE", help="this file is passed to your class"
+    )
     option(
         "-o",
         "--override",
         action="store_true",
-        help="take the place of a daemon that registries remember and that is gone",
+        help="replace a daemon that is gone and that registries still remember",
     )
     add_common_options(parser)
     return parser

@@ -33,7 +33,7 @@ def _guess(text: str) -> Any:
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def _convert(item: Item, value: float, units: str) -> Any:

@@ -19,7 +19,7 @@ class _Version(argparse.Action):
 def add_version(parser: argparse.ArgumentParser) -> None:
     """Let *parser* print the program's name and the installed version, and end."""
     parser.add_argument(
-        "--version", action=_Version, nargs=0, help="print the version and end"
+        "--version", action=_Version, nargs=0, help="print the version and exit"
     )
 
 

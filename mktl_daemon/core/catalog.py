@@ -98,7 +98,7 @@ def _checked(items: Any, schema: vol.Schema) -> dict[str, dict[str, Any]]:
     for given, description in items.items():
         key = _key(given)
         if key in result:
-            raise ValueError(f"item {given!r}: the key is there twice, but for case")
+            raise ValueError(f"item {given!r}: another key is the same in lower case")
         checked = same.get(id(description))
         if checked is None:
             checked = _description(given, description, schema, kinds)

@@ -60,7 +60,7 @@ class Request(NamedTuple):
         if kind in (HASH, CONFIG):
             kind, name = _modern(kind, name, payload)
         if kind not in (GET, SET):
-            raise MalformedError(f"a request is GET or SET, not {kind!r}")
+            raise MalformedError(f"a request must be GET or SET, not {kind!r}")
         return cls(ident, kind, name, _flags(flags), payload, bulk, early)
 
 
@@ -77,7 +77,7 @@ class Answer(NamedTuple):
     def decode(cls, frames: Sequence[Buffer]) -> Answer:
         early, ident, kind, _, _, payload, bulk = _parts(frames)
         if kind not in (ACK, REP):
-            raise MalformedError(f"an answer is ACK or REP, not {kind!r}")
+            raise MalformedError(f"an answer must be ACK or REP, not {kind!r}")
         return cls(ident, kind, payload, bulk, early)
 
 
@@ -91,7 +91,7 @@ class Publication(NamedTuple):
     @classmethod
     def decode(cls, frames: Sequence[Buffer]) -> Publication:
         if not 3 <= len(frames) <= 4:
-            raise MalformedError(f"3 or 4 frames expected, {len(frames)} came")
+            raise MalformedError(f"a message has 3 or 4 frames, not {len(frames)}")
         _check_version(bytes(frames[1]))
         bulk = frames[3] if len(frames) == 4 else None
         return cls(bytes(frames[0]), bytes(frames[2]), bulk)
@@ -175,7 +175,7 @@ def fields(payload: bytes) -> dict[str, Any]:
         return {}
     decoded = loads(payload)
     if not isinstance(decoded, dict):
-        raise MalformedError("a payload is a JSON object")
+        raise MalformedError("a payload must be a JSON object")
     return decoded
 
 
@@ -274,7 +274,7 @@ def _parts(
     early = _is_early(frames)
     count = 5 if early else 6
     if not count <= len(frames) <= count + 1:
-        raise MalformedError(f"6 or 7 frames expected, {len(frames)} came")
+        raise MalformedError(f"a message has 6 or 7 frames, not {len(frames)}")
     version, ident, kind, target, *rest = map(bytes, frames[:count])
     _check_version(version)
     flags, payload = (b"", *rest) if early else rest

@@ -38,9 +38,9 @@ def make_folder(path: Path) -> None:
 def _unwritable(folder: Path, error: PermissionError) -> PermissionError:
     return PermissionError(
         error.errno,
-        f"{folder} cannot be written by the user {_user()}: let a group that it is in "
-        "write there (chgrp -R GROUP, chmod -R g+rwXs), or choose another home by "
-        "MKTL_HOME",
+        f"{folder} cannot be written by the user {_user()}: let one of this user's "
+        "groups write there (chgrp -R GROUP, chmod -R g+rwXs), or choose another home "
+        "with MKTL_HOME",
     )
 
 

@@ -74,7 +74,8 @@ def discovery_ports() -> tuple[int, int]:
         registries, daemons = (int(port) for port in setting.split(","))
     except ValueError:
         raise ValueError(
-            f"MKTL_DISCOVERY is two ports, as 10103,10111, or off: {setting!r}"
+            "MKTL_DISCOVERY must be two ports, such as 10103,10111, or off: "
+            f"{setting!r}"
         ) from None
     return registries, daemons
 
@@ -95,5 +96,5 @@ def persist_delay() -> float:
     except ValueError:
         delay = -1.0
     if not 0 <= delay < 86400:
-        raise ValueError(f"MKTL_PERSIST is a number of seconds, not {setting!r}")
+        raise ValueError(f"MKTL_PERSIST must be a number of seconds, not {setting!r}")
     return delay

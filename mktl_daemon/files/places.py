@@ -88,8 +88,8 @@ class Lock:
             if error.errno not in _HELD:
                 # This file system has no locks; the ports still show a second process.
                 _logger.warning(
-                    "%s cannot be locked (%s): nothing but its ports keeps a second "
-                    "daemon of this name away",
+                    "%s cannot be locked (%s): only its ports keep a second daemon "
+                    "with this name away",
                     path, error,
                 )  # fmt: skip
                 return

@@ -95,7 +95,9 @@ class Loop:
         if self.is_here():
             return function()
         if self.is_anothers:
-            raise RuntimeError("this is the parent's: a forked process begins anew")
+            raise RuntimeError(
+                "this object belongs to the parent: make a new one in a forked process"
+            )
         outcome: list[T] = []
         failure: list[BaseException] = []
         done = threading.Event()

@@ -105,7 +105,9 @@ def _cut_off(port: int, peer: Address) -> None:
     for path in _DESCRIPTORS.glob("*"):
         with contextlib.suppress(OSError), _socket(path) as each:
             if each.getsockname()[1] == port and each.getpeername()[:2] == peer:
-                _logger.warning("%s does not keep up: cut off", each.getpeername())
+                _logger.warning(
+                    "%s reads too slowly: its connection was closed", each.getpeername()
+                )
                 each.shutdown(socket.SHUT_RDWR)
 
 

@@ -35,7 +35,7 @@ def most_threads() -> int:
     """
     setting = os.environ.get("MKTL_THREADS") or str(_MOST)
     if not setting.isdecimal() or int(setting) < 1:
-        raise ValueError(f"MKTL_THREADS is a number of threads, not {setting!r}")
+        raise ValueError(f"MKTL_THREADS must be a number of threads, not {setting!r}")
     return int(setting)
 
 

@@ -37,7 +37,9 @@ class Message:
         flags: int | None = None,
     ) -> None:
         if type not in self.valid_types:
-            raise ValueError(f"a message here is one of {sorted(self.valid_types)}")
+            raise ValueError(
+                f"the type of a message must be one of {sorted(self.valid_types)}"
+            )
         self.type = type
         self.target = target
         self.payload = payload

@@ -80,7 +80,7 @@ class Server:
 
     def handle(self, ticket: Ticket) -> None:
         if not self._pool.submit(ticket, lambda: self._answer(ticket)):
-            raise RuntimeError("too many requests wait here already")
+            raise RuntimeError("too many requests are waiting here already")
 
     def _answer(self, ticket: Ticket) -> None:
         raw = ticket.request

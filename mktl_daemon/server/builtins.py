@@ -101,11 +101,11 @@ class Builtin(NamedTuple):
 def items(alias: str, uuid: str) -> dict[str, Builtin]:
     """Return the built-in items of a daemon by key."""
     table = (
-        Builtin("cat", {"description": "What this daemon's items are."}, Catalog),
+        Builtin("cat", {"description": "The catalog of this daemon's items."}, Catalog),
         Builtin(
             "clk",
             {
-                "description": "How long this daemon has been running.",
+                "description": "The time since this daemon started.",
                 "type": "numeric",
                 "units": "seconds",
                 "format": "%.3f",
@@ -115,7 +115,7 @@ def items(alias: str, uuid: str) -> dict[str, Builtin]:
         Builtin(
             "cpu",
             {
-                "description": "How much of a processor this daemon uses.",
+                "description": "The share of a processor that this daemon uses.",
                 "type": "numeric",
                 "units": "percent",
                 "format": "%.2f",
@@ -125,7 +125,7 @@ def items(alias: str, uuid: str) -> dict[str, Builtin]:
         Builtin(
             "dev",
             {
-                "description": "What this daemon is for, in a few words.",
+                "description": "The purpose of this daemon, in a few words.",
                 "type": "string",
                 "initial": "",
                 "persist": True,
@@ -135,7 +135,7 @@ def items(alias: str, uuid: str) -> dict[str, Builtin]:
         Builtin(
             "host",
             {
-                "description": "The machine that this daemon runs on.",
+                "description": "The host on which this daemon runs.",
                 "type": "string",
                 "initial": socket.gethostname(),
             },
@@ -143,7 +143,7 @@ def items(alias: str, uuid: str) -> dict[str, Builtin]:
         Builtin(
             "mem",
             {
-                "description": "How much memory this daemon uses.",
+                "description": "The memory that this daemon uses.",
                 "type": "numeric",
                 "units": "kilobytes",
             },
@@ -152,7 +152,7 @@ def items(alias: str, uuid: str) -> dict[str, Builtin]:
         Builtin(
             "pid",
             {
-                "description": "The number of this daemon's process.",
+                "description": "The process id of this daemon.",
                 "type": "numeric",
                 "initial": os.getpid(),
             },
@@ -160,7 +160,7 @@ def items(alias: str, uuid: str) -> dict[str, Builtin]:
         Builtin(
             "uuid",
             {
-                "description": "Who this daemon is, over restarts.",
+                "description": "The identity of this daemon; restarts keep it.",
                 "type": "string",
                 "initial": uuid,
             },

@@ -286,7 +286,10 @@ class Daemon(DaemonItems):
 
     def accept(self, ticket: Ticket) -> None:
         """Take in an announcement; only registries do."""
-        raise TypeError(f"{ticket.request.target} is for registries; this is none")
+        raise TypeError(
+            f"{ticket.request.target} is only for registries, and this daemon is not "
+            "one"
+        )
 
     def note_change(self, item: Item) -> None:
         """Keep the value that a persistent item took."""

@@ -154,7 +154,7 @@ class DaemonItems:
         """Let *method* answer an item's ``get`` or ``set`` past the item itself."""
         kind = request.strip().lower()
         if kind not in ("get", "set"):
-            raise ValueError(f"a request is 'get' or 'set', not {request!r}")
+            raise ValueError(f"a request must be 'get' or 'set', not {request!r}")
         target = self._own(key).full_key
         self._dispatcher.add_handler(kind.upper().encode(), target, method)
 

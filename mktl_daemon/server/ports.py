@@ -109,7 +109,7 @@ def network_options(options: Any) -> tuple[str, Iterable[str]]:
         interface = environment.interface()
     if ":" in interface:
         raise ValueError(
-            f"{interface!r}: mKTL here speaks IPv4 alone; give an interface's IPv4 "
+            f"{interface!r}: mKTL uses only IPv4 here; give an interface's IPv4 "
             "address, or 0.0.0.0 for all of them"
         )
     allowed = getattr(options, "allow", None)

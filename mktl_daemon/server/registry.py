@@ -73,7 +73,7 @@ class Registry(Daemon):
         override = block.pop("override", None) is True or override
         provenance = block.get("provenance")
         if not provenance:
-            raise ValueError("a catalog block without provenance is nobody's")
+            raise ValueError("a catalog block needs a provenance")
         if self._is_mine(provenance):
             return
         provenance.sort(key=lambda stratum: stratum.get("stratum") or 0)
@@ -173,7 +173,7 @@ def _conflict(block: Block, old: Block) -> str | None:
 def _address(block: Block) -> str:
     provenance = block.get("provenance")
     if not provenance:
-        return "an address that it does not tell"
+        return "an address that it does not publish"
     return f"{provenance[0]['hostname']}:{provenance[0]['rep']}"
 
 

@@ -24,7 +24,7 @@ Handler = Callable[["Incoming"], Any]
 
 _logger = logging.getLogger(__name__)
 
-TOO_MANY = "too many requests wait here already"
+TOO_MANY = "too many requests are waiting here already"
 # Payloads of a GET that are known to be right.
 _PLAIN_GETS = frozenset(
     {b"", b"{}", wire.dumps({"refresh": True}), b'{"refresh": true}'}
@@ -157,9 +157,7 @@ class RequestDispatcher:
         ):
             ticket.reply(wire.dumps({"value": daemon.uuid}))
             return
-        error = RuntimeError(
-            f"{daemon.alias!r} of {store!r} is starting; not ready yet"
-        )
+        error = RuntimeError(f"{daemon.alias!r} of {store!r} is still starting")
         ticket.reply(error_payload(error, debug=False))
 
     def _item(self, store: str, key: str) -> Item:

@@ -82,7 +82,9 @@ class Saver:
         try:
             self._kept.settle()
         except OSError as error:
-            _logger.warning("the kept values may not outlive a power cut: %s", error)
+            _logger.warning(
+                "the persistent values may be lost in a power cut: %s", error
+            )
 
     def _plan(self, delay: float) -> None:
         if not self._closed:

@@ -77,7 +77,7 @@ class Values:
             else:
                 item.req_initialize(Incoming(request))
         except Exception:
-            _logger.exception("the kept value of %s is lost", item.full_key)
+            _logger.exception("the persistent value of %s is lost", item.full_key)
             return False
         self._saver.forget(item.key)
         return True

@@ -294,8 +294,8 @@ def test_a_reader_that_leaves_ends_the_watch(shop):
         ("set tart.slices", "'tart.slices' is not of the form key=value"),
         ("get a.b --timestamp --no-timestamp", "exclude each other"),
         ("set a.b=1 --serial --no-wait", "exclude each other"),
-        ("set a.b=1 --formatted --unformatted", "either formatted or unformatted"),
-        ("get a.b -u mm --unformatted", "units are for formatted values"),
+        ("set a.b=1 --formatted --unformatted", "either --formatted or --unformatted"),
+        ("get a.b -u mm --unformatted", "--units needs formatted values"),
     ],
 )
 def test_a_command_line_that_makes_no_sense_is_told(capsys, line, told):
@@ -598,7 +598,7 @@ def test_a_client_works_where_the_system_is_not_unix(own_kitchen):
 
 def test_an_interface_of_ipv6_is_refused_in_words(own_kitchen):
     done = started(own_kitchen, "pie fruit --interface ::1", "daemon")
-    assert "IPv4 alone" in done.stderr
+    assert "only IPv4" in done.stderr
 
 
 def test_a_daemon_that_joins_a_store_is_listed(own_kitchen):

@@ -109,7 +109,7 @@ def test_items_of_one_kind_keep_what_is_their_own():
         ({"b": {"units": "mm"}, "a": {"units": 3}}, "item 'a': units: expected text"),
         ({"a": "numeric"}, "item 'a': expected a dictionary"),
         ({"b": {}, "a": {"type": []}}, "item 'a': type"),
-        ({"a": {}, "A": {}}, "item 'A': the key is there twice"),
+        ({"a": {}, "A": {}}, "item 'A': another key is the same"),
         ([], "items are a mapping"),
         (None, "items are a mapping"),
     ],
