@@ -1012,9 +1012,7 @@ async def test_a_device_that_is_no_printer_is_refused(hass, printer, loaded, ent
         config_entry_id=entry.entry_id, identifiers={("mqtt", "toaster")}
     )
     for device in (other.id, "none"):
-        with pytest.raises(
-            ServiceValidationError, match="not belong to a printer"
-        ):
+        with pytest.raises(ServiceValidationError, match="not belong to a printer"):
             await hass.services.async_call(
                 DOMAIN, "done", {"device_id": device, "task": "rods"}, blocking=True
             )
