@@ -69,7 +69,7 @@ class Receiver:
             if topic.startswith(base):
                 printer, _, rest = topic[length:].partition("/")
                 return printer, rest
-        return "", ""  # no printer is called so
+        return "", ""  # no printer has this name
 
     def _sort(self, topic: str, payload: bytes, retained: bool) -> None:
         printer, rest = self._split(topic)
@@ -81,7 +81,8 @@ class Receiver:
             self._presence.hear(payload, time.monotonic())
         elif len(payload) > MAX_PAYLOAD:
             self.drop(topic, len(payload))
-        elif not self._owns(printer):
+        elif not printer or not self._owns(printer):
+            # Some brokers send a new client what others have subscribed to (amqtt).
             return
         elif rest not in MOMENTS:
             self._remember(topic)

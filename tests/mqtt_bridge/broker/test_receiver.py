@@ -33,3 +33,12 @@ def test_the_log_names_no_more_topics_than_the_limit(monkeypatch, caplog):
         reader.drop(f"klipper_upkeep/p{number}/info", 2 << 20)
     assert reader.dropped == 5
     assert caplog.text.count("is dropped") == 2
+
+
+def test_what_nobody_subscribed_to_is_passed_over_in_silence(caplog):
+    """Amqtt sends a new client all retained messages that anybody subscribed to."""
+    box, reader = made()
+    reader.receive(Publication("homeassistant/device/x/config", b"{}", True))
+    reader.receive(Publication("klipper_upkeep_2/voron/info", b"{}", True))
+    assert box.take().states == {}
+    assert caplog.text == ""
