@@ -21,7 +21,8 @@ CODE = Path(__file__).with_name("clock.c")
 PAGE = struct.Struct("d8q")  # as `struct page` in `clock.c`
 LOST, LIMIT, WALL, KLIPPY, DUE, WORKED, SENT = range(2, 9)  # where they are in it
 SLACK = 6_000_000  # ns
-LATE = 3_000_000  # ns for which Klippy has to wait for a processor to be late
+LATE = 1_000_000  # ns for which a reactor waits for a processor until it is late
+LOOK = 15_000_000  # ns until its other threads are looked at again
 GONE = 2_000_000_000  # ns after which a board that does not run is gone
 
 
@@ -39,6 +40,8 @@ class Clock:
         self.speed, self.begin, *_ = PAGE.unpack_from(page)
         self.file = file
         self.page = memoryview(page).cast("q")
+        self._ready: dict[str, int] = {}
+        self._looked, self._is_kept = 0, False
 
     def environment(self) -> dict[str, str]:
         """For a process that is to have it."""
@@ -81,20 +84,43 @@ class Clock:
 
         What it works longer, or waits for of its own accord, is not late.
         """
-        process = Path(f"/proc/{self.page[KLIPPY]}")
-        late = time.monotonic_ns() - self.page[DUE] - LATE
-        if late < 0 or not self.page[KLIPPY]:
+        if not self.page[KLIPPY]:
             return False
-        try:
-            state = (process / "stat").read_text().rpartition(") ")[2][0]
-            ran = int((process / "schedstat").read_text().split()[0])
-        except OSError:  # it is gone
-            return False
-        return state in "RT" and late > ran - self.page[WORKED]
+        process, now = Path(f"/proc/{self.page[KLIPPY]}"), time.monotonic_ns()
+        if now > self._looked + LOOK:
+            # Klippy gives a board up whose answers its other threads do not take.
+            self._looked, before = now, self._ready
+            self._ready = _ready(process)
+            self._is_kept = bool(self._ready.items() & before.items())
+        late = now - self.page[DUE] - LATE
+        if late < 0 or self._is_kept:
+            return self._is_kept
+        ran = _ran(process)
+        return ran is not None and late > ran - self.page[WORKED]
 
     def stop_beating(self) -> None:
         """The board goes: nobody is to wait for it."""
         self.page[LIMIT] = 0
+
+
+def _ready(process: Path) -> dict[str, int]:
+    """Its threads that are to run, and how long each has run (ns)."""
+    try:
+        threads = list((process / "task").iterdir())
+    except OSError:  # it is gone
+        return {}
+    times = {thread.name: _ran(thread) for thread in threads}
+    return {name: ran for name, ran in times.items() if ran is not None}
+
+
+def _ran(thread: Path) -> int | None:
+    """How long a thread has run (ns), if it is to run; *thread* is its `/proc`."""
+    try:
+        state = (thread / "stat").read_text().rpartition(") ")[2][0]
+        ran = (thread / "schedstat").read_text().split()[0]
+    except OSError:  # it is gone
+        return None
+    return int(ran) if state in "RT" else None
 
 
 @functools.cache

@@ -48,7 +48,8 @@ class Board:
     def receive(self, data: bytes, clock: int, sent: int | None = None) -> None:
         """Do what *data*, which left Klippy at *sent*, asks for, at *clock*."""
         self.run(clock)
-        self.sent = clock if sent is None else min(sent, clock)
+        # Klippy takes a clock that goes back for one that has gone round.
+        self.sent = max(self.sent, clock if sent is None else min(sent, clock))
         for frame in self._frames.feed(data):
             if frame is not None and frame.sequence == self._sequence:
                 self._sequence = (self._sequence + 1) % SEQUENCES

@@ -261,6 +261,8 @@ def test_klippy_is_told_the_clock_of_the_time_at_which_it_asked(klippy):
     late = klippy.send("get_clock", clock=5000, sent=3000)
     assert late == [DICTIONARY.encode("clock", (3000,))]
 
+    back = klippy.send("get_clock", clock=5000, sent=2000)
+    assert back == late  # 2000 would have gone round
     early = klippy.send("get_uptime", clock=7000, sent=9000)
     assert early == [DICTIONARY.encode("uptime", (0, 7000))]
 
