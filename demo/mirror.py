@@ -33,9 +33,7 @@ class Mirror:
 
     def value(self, name: Name, field: str) -> Any:
         """The last value of an item, or None."""
-        item = self._items.get(key(name, field))
-        # An enumerated value is a number, and its format the word for it.
-        return item and (item.formatted if field == "status" else item.value)
+        return shown(self._items.get(key(name, field)), field)
 
     def set(self, name: Name, field: str, value: object) -> Future[None]:
         """Set an item; the result comes when its daemon has carried it out."""
@@ -50,6 +48,16 @@ class Mirror:
             item = mktl_daemon.get(STORE, key(name, field))
             item.get()  # follows it from now on
             self._items[item.key] = item
+
+
+def shown(item: mktl_daemon.Item[Any] | None, field: str) -> Any:
+    """What the table shows of an item: its value, and of a status the word.
+
+    An item that is 0 is false, and the number of "ok" is 0.
+    """
+    if item is None:
+        return None
+    return item.formatted if field == "status" else item.value
 
 
 def key(name: Name, field: str) -> str:

@@ -1,0 +1,24 @@
+"""What the table shows of mKTL."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from demo.mirror import shown
+
+
+@dataclasses.dataclass
+class Zero:
+    """An item that is 0, and false as such items are."""
+
+    value: int = 0
+    formatted: str = "ok"
+
+    def __bool__(self):
+        return False
+
+
+def test_a_status_is_its_word_also_where_its_number_is_zero():
+    assert shown(Zero(), "status") == "ok"
+    assert shown(Zero(), "used") == 0
+    assert shown(None, "remaining") is None
