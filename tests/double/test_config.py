@@ -39,7 +39,6 @@ def read(start, expression, text):
         ('config.getchoice("a", ["x", "y"], "x")', "", "x"),
         ('config.getlist("a")', "a: x, y ,z", ("x", "y", "z")),
         ('config.getlist("a")', "a:", ()),
-        ('config.getfloatlist("a", count=2)', "a: 1, 2.5", (1.0, 2.5)),
         (
             'config.getlists("a", seps=(",", "\\n"), parser=int)',
             "a:\n  1, 2\n  3, 4",
@@ -50,15 +49,12 @@ def read(start, expression, text):
         ('config.has_section("nobody")', "", False),
         ('config.getsection("fan").get("pin")', "", "PF0"),
         ('[s.get_name() for s in config.get_prefix_sections("step")]', "", None),
-        ('sorted(config.get(o) for o in config.get_prefix_options("b"))', "", None),
     ],
 )
 def test_an_option_is_read(start, expression, text, value):
     """Each reader gives the type of its name, without comments and blanks."""
     if "prefix_sections" in expression:
         value = ["stepper_x", "stepper_y", "stepper_z"]
-    if "prefix_options" in expression:
-        text, value = "b_1: 1\nb_2: 2", ["1", "2"]
 
     assert read(start, expression, text) == value
 
@@ -120,7 +116,7 @@ def test_sections_are_made_in_the_file_s_order(start):
     """And a prefix section gets its whole name."""
     printer = start(
         "[subject b]\n[subject a]\n[subject]\n",
-        SUBJECT % "config.get_prefix_options('')",
+        SUBJECT % 'config.get("a", None)',
     )
 
     assert [name for name, _ in printer.printer.lookup_objects("subject")] == [

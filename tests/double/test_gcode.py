@@ -189,9 +189,8 @@ def test_a_template_knows_the_printer(start):
     printer = start(
         """
 [gcode_macro HELLO]
-variable_count: 3
 gcode:
-  {% for i in range(count) %}
+  {% for i in range(3) %}
     RESPOND MSG="{i} {params.NAME} {printer.toolhead.max_velocity}"
   {% endfor %}
 [respond]
@@ -199,19 +198,3 @@ gcode:
     )
 
     assert printer.gcode("HELLO NAME=x") == [f"echo: {i} x 300.0" for i in range(3)]
-
-
-def test_a_macro_renames_what_was_there(start):
-    """rename_existing: the macro takes the name, the command gets another."""
-    printer = start(
-        """
-[gcode_macro M114]
-rename_existing: M114.1
-gcode:
-  M114.1
-  RESPOND MSG=done
-[respond]
-"""
-    )
-
-    assert printer.gcode("M114") == ["X:0.000 Y:0.000 Z:0.000 E:0.000", "echo: done"]

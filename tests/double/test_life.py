@@ -1,10 +1,6 @@
 """The life of a printer: what an extra is told, and when."""
 
-import signal
-
 import pytest
-
-from tests.fakes import PrinterProcess
 
 WITNESS = """
     COUNTS = {"imports": 0, "objects": 0}
@@ -142,41 +138,3 @@ def test_an_exception_in_one_disconnect_handler_skips_the_rest(start):
     printer.close()
 
     assert told == []
-
-
-@pytest.mark.parametrize(
-    ("number", "status", "told"),
-    [
-        (signal.SIGINT, 0, True),
-        (signal.SIGTERM, -signal.SIGTERM, False),
-        (signal.SIGKILL, -signal.SIGKILL, False),
-    ],
-)
-def test_a_process_ends_by_a_signal(tmp_path, number, status, told):
-    """Ctrl-C is an exit; SIGTERM tells nobody, and SIGKILL cannot."""
-    with PrinterProcess("", tmp_path) as printer:
-        printer.wait_until_ready()
-        printer.end(number)
-
-    assert printer.process.returncode == status
-    assert ("// Klipper state: Disconnect" in printer.console) is told
-
-
-def test_a_process_is_talked_to(tmp_path):
-    """Its console is its standard input and output."""
-    with PrinterProcess("", tmp_path) as printer:
-        printer.wait_until_ready()
-
-        assert printer.gcode("G28\nM114")[0].startswith("X:-0.0")
-
-
-def test_a_process_ends_with_the_pipe_that_it_is_talked_to_by(tmp_path):
-    """When what was typed is done: whoever typed is gone, and the extra is told."""
-    with PrinterProcess("", tmp_path) as printer:
-        printer.wait_until_ready()
-        printer.process.stdin.write("G4 P500\nECHO\n")
-        printer.process.stdin.close()
-        assert printer.process.wait(20) == 0
-
-    assert printer.console[-2:] == ["ok", "// Klipper state: Disconnect"]
-    assert "// ECHO" in printer.console

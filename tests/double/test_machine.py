@@ -1,4 +1,7 @@
-"""The machine: homing and probing, heaters, fans, motors, and when it is idle."""
+"""The machine: what tests of the extra take for granted, and would pass without.
+
+What Klipper does is held against a real one, in tests/system.
+"""
 
 import pytest
 
@@ -18,3 +21,44 @@ def test_it_has_the_names_of_old_klippers_or_of_new_ones(tmp_path, monkeypatch, 
     assert hasattr(report, "trapqs") == old
     assert hasattr(report, "dtrapqs") != old
     assert len(events) == (0 if old else 1)
+
+
+def test_motion_is_printing_and_rest_is_idle(start):
+    """After the timeout the heaters are turned off: unless something keeps it away."""
+    printer = start("[idle_timeout]\ntimeout: 100\n")
+    events = []
+    for name in ("printing", "ready", "idle"):
+        printer.printer.register_event_handler(
+            f"idle_timeout:{name}", lambda print_time, name=name: events.append(name)
+        )
+    printer.gcode("M104 S100\nG28 X", 3)
+    assert printer.status("idle_timeout")["state"] == "Printing"
+
+    printer.advance(20)
+    assert printer.status("idle_timeout")["state"] == "Ready"
+    printer.advance(110)
+    assert printer.status("idle_timeout")["state"] == "Idle"
+    assert events == ["printing", "ready", "idle"]
+    assert printer.status("extruder")["target"] == 0.0
+
+
+def test_homing_leaves_moves_in_the_history_that_were_never_made(start):
+    """What was queued behind the switch: a meter that reads the history must know."""
+    printer = start()
+    moves, made = [], []
+
+    def ended(move):
+        end = printer.lookup("toolhead").get_last_move_time()
+        queue = printer.lookup("motion_report").dtrapqs["toolhead"]
+        ways = (
+            (move.start_v + 0.5 * move.accel * move.move_t) * move.move_t
+            for move in queue.extract_trapq(0.0, end)[0]
+        )
+        moves.append(sum(ways))
+        (x,) = (each for each in move.stepper_positions if "x" in each.stepper_name)
+        made.append(abs(x.halt_pos - x.start_pos) * x.stepper.get_step_dist())
+
+    printer.printer.register_event_handler("homing:homing_move_end", ended)
+    printer.gcode("G28 X", 60)
+
+    assert moves[0] - made[0] == pytest.approx(50.0 * 0.15, abs=0.1)  # mm/s, s

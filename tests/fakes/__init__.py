@@ -6,9 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .virtual_printer import EXTRA, GEAR, MACHINE, PrinterProcess, VirtualPrinter
+    from .virtual_printer import EXTRA, GEAR, MACHINE, VirtualPrinter
 
-__all__ = ["EXTRA", "GEAR", "MACHINE", "PrinterProcess", "VirtualPrinter"]
+__all__ = ["EXTRA", "GEAR", "MACHINE", "VirtualPrinter"]
 
 
 def __getattr__(name: str) -> Any:

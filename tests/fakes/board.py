@@ -37,6 +37,7 @@ class Bench(Shell):
     """A board whose pins and motors a test can see, and which it may unplug."""
 
     kind = FullBoard
+    board: FullBoard
 
     def machine(self) -> FullMachine:
         return board_machine.wire(board_machine.read(self.config))

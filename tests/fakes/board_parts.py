@@ -8,6 +8,7 @@ from typing import ClassVar
 from demo.board.dictionary import CLOCK_FREQUENCY, PWM_MAX
 from demo.board.firmware import Board
 from demo.board.parts import Output, Part, near
+from tests.fakes.board_machine import FullMachine
 
 INTERVAL = CLOCK_FREQUENCY // 50  # ticks between two looks at a button
 
@@ -16,6 +17,7 @@ INTERVAL = CLOCK_FREQUENCY // 50  # ticks between two looks at a button
 class Buttons(Part):
     """Up to eight inputs that are told of when they change."""
 
+    board: FullBoard
     count: int
     _pins: dict[int, int] = field(default_factory=dict)  # by position
     _invert: int = 0
@@ -67,6 +69,7 @@ def static(board: Board, pin: int, *_: int) -> None:
 class FullBoard(Board):
     """The demo's board with all of them."""
 
+    machine: FullMachine
     more_commands: ClassVar = {
         "config_buttons oid=%c button_count=%c": Buttons,
         "buttons_add oid=%c pos=%c pin=%u pull_up=%c": Buttons.add,

@@ -13,11 +13,6 @@ a `[printer]` of its own. The extra is `klippy_extra/`, loaded the way Klippy lo
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import subprocess
-import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any, Callable, Mapping
@@ -25,7 +20,6 @@ from typing import Any, Callable, Mapping
 import greenlet
 import pytest
 
-from tests import programs
 from tests.fakes.klippy import Host, Printer, Reactor, TestClock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -229,7 +223,7 @@ class VirtualPrinter:
         """Stop at once, and tell nobody (SIGTERM, a power cut).
 
         The reactor is gone. Threads of the extra cannot be killed in a test's own
-        process: see `PrinterProcess` for the real thing.
+        process: tests/system has real ones.
         """
         with contextlib.suppress(greenlet.GreenletExit):
             self._life.throw()
@@ -243,106 +237,3 @@ class VirtualPrinter:
 
     def prepare(self, printer: Printer) -> None:
         printer.lookup_object("gcode").register_output_handler(self.console.append)
-
-
-class PrinterProcess:
-    """A virtual printer as a process of its own, with its console on pipes.
-
-    `speed` is how much faster than life its clock runs.
-    """
-
-    def __init__(
-        self,
-        config: str,
-        folder: Path,
-        speed: float = 60.0,
-        extra: Path = EXTRA,
-        api: Path | None = None,
-        env: Mapping[str, str] | None = None,
-    ) -> None:
-        self.log = folder / "klippy.log"
-        self.console: list[str] = []
-        self._heard = threading.Condition()
-        config_file = folder / "printer.cfg"
-        if "[printer]" not in config:
-            config = MACHINE + config
-        config_file.write_text(config, encoding="utf-8")
-        command = [sys.executable, "-m", "tests.fakes.klippy", str(config_file)]
-        command += ["--speed", str(speed), "--log", str(self.log)]
-        command += ["--extra", str(extra)]
-        command += [] if api is None else ["--api", str(api)]
-        programs.watch_log(self.log, programs.errors_of_the_extra)
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-            cwd=str(ROOT),
-            env={**os.environ, **(env or {})},
-        )
-        self._reader = threading.Thread(target=self._read, name="console of a printer")
-        self._reader.start()
-
-    def __enter__(self) -> PrinterProcess:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def gcode(self, script: str, seconds: float = 20.0) -> list[str]:
-        """Type *script*; returns what was said until each line was answered `ok`."""
-        assert self.process.stdin is not None
-        lines = script.strip().split("\n")
-        with self._heard:
-            begin = len(self.console)
-        self.process.stdin.write("".join(f"{line}\n" for line in lines))
-        self.process.stdin.flush()
-        self.wait_for(lambda said: said[begin:].count("ok") >= len(lines), seconds)
-        with self._heard:
-            return [line for line in self.console[begin:] if line != "ok"]
-
-    def wait_until_ready(self, seconds: float = 20.0) -> None:
-        self.wait_for(lambda said: "// Klipper state: Ready" in said, seconds)
-
-    def wait_for(
-        self, condition: Callable[[list[str]], Any], seconds: float = 20.0
-    ) -> None:
-        """Wait until *condition* holds of all console lines."""
-        with self._heard:
-            if not self._heard.wait_for(lambda: condition(self.console), seconds):
-                said = "\n".join(self.console[-20:])
-                pytest.fail(f"the printer did not say it within {seconds} s:\n{said}")
-
-    def close(self) -> None:
-        """Ctrl-C: the extra is told."""
-        self.end(signal.SIGINT)
-
-    def terminate(self) -> None:
-        """SIGTERM: the extra is not told."""
-        self.end(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self.end(signal.SIGKILL)
-
-    def end(self, number: int) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self._reader.join()
-        for pipe in (self.process.stdin, self.process.stdout):
-            assert pipe is not None
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            with self._heard:
-                self.console.append(line.rstrip("\n"))
-                self._heard.notify_all()

@@ -1,11 +1,11 @@
 """A virtual printer: a small stand-in for the Klippy host that runs real extras.
 
 It offers what this project's extra uses of Klippy, with the same names, signatures and
-rules, and nothing else. Its clock is life's, faster than life, or a test's.
+rules, and nothing else. Its clock is faster than life, or a test's.
 """
 
-from .clock import FastClock, LifeClock, TestClock
+from .clock import FastClock, TestClock
 from .host import Host, Printer
 from .reactor import Reactor
 
-__all__ = ["FastClock", "Host", "LifeClock", "Printer", "Reactor", "TestClock"]
+__all__ = ["FastClock", "Host", "Printer", "Reactor", "TestClock"]

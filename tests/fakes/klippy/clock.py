@@ -1,4 +1,4 @@
-"""What time it is for a virtual printer: life's, faster than life, or a test's."""
+"""What time it is for a virtual printer: faster than life, or a test's."""
 
 from __future__ import annotations
 
@@ -8,20 +8,6 @@ from typing import Callable, Generic, TypeVar
 import greenlet
 
 Ready = TypeVar("Ready")
-
-
-class LifeClock(Generic[Ready]):
-    """The machine's own monotonic clock."""
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def wait(self, waketime: float, listen: Callable[[float], Ready]) -> Ready:
-        """Listen until *waketime*, or until *listen* hears something.
-
-        *listen* takes the real seconds it may block and returns what is ready.
-        """
-        return listen(max(0.0, waketime - self.monotonic()))
 
 
 class FastClock(Generic[Ready]):

@@ -225,16 +225,6 @@ class Section:
     ) -> Any:
         return self.getlists(option, default, (sep,), count, str, note_valid)
 
-    def getfloatlist(
-        self,
-        option: str,
-        default: Any = REQUIRED,
-        sep: str = ",",
-        count: int | None = None,
-        note_valid: bool = True,
-    ) -> Any:
-        return self.getlists(option, default, (sep,), count, float, note_valid)
-
     def _read(
         self, option: str, default: Any, parse: Callable[[str], Any], note_valid: bool
     ) -> Any:

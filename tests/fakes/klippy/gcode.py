@@ -7,10 +7,8 @@ like a shell's.
 from __future__ import annotations
 
 import logging
-import os
 import re
 import shlex
-import stat
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from .config import Error, out_of_bounds
@@ -146,7 +144,6 @@ class GCode:
         for name, handler, desc in (
             ("M110", lambda gcmd: None, None),
             ("M112", self._emergency_stop, None),
-            ("M115", self._firmware, None),
             ("ECHO", self._echo, None),
             ("STATUS", self._status, "Say how the printer is"),
             ("HELP", self._list_commands, "List the commands that explain themselves"),
@@ -215,14 +212,6 @@ class GCode:
 
     def get_command_help(self) -> dict[str, str]:
         return dict(self._help)
-
-    def get_status(self, eventtime: float) -> dict[str, Any]:
-        return {
-            "commands": {
-                name: {"help": self._help[name]} if name in self._help else {}
-                for name in self._reachable()
-            }
-        }
 
     def _reachable(self) -> dict[str, Handler]:
         return self._handlers if self._ready else self._always
@@ -350,12 +339,6 @@ class GCode:
     def _emergency_stop(self, gcmd: Command | None = None) -> None:
         self._printer.invoke_shutdown("Shutdown due to M112 command")
 
-    def _firmware(self, gcmd: Command) -> None:
-        version = self._printer.get_start_args()["software_version"]
-        message = f"FIRMWARE_NAME:Klipper FIRMWARE_VERSION:{version}"
-        if not gcmd.ack(message):
-            gcmd.respond_info(message)
-
     def _echo(self, gcmd: Command) -> None:
         gcmd.respond_info(gcmd.get_commandline(), log=False)
 
@@ -388,39 +371,3 @@ def is_classic(name: str) -> bool:
 
 def is_emergency_stop(line: str) -> bool:
     return re.match(r"\s*(?:N\d+\s*)?M112(?:\s|$)", line.upper()) is not None
-
-
-class Terminal:
-    """`gcode_io`: the file that people type at. One line after the other."""
-
-    def __init__(self, printer: Printer) -> None:
-        self._printer = printer
-        self._fd: Any = printer.get_start_args().get("gcode_fd")
-        self._partial = ""
-        self._lines: list[str | None] = []  # None: nobody will type any more
-        self._busy = False
-        if self._fd is not None:
-            self._file = printer.get_reactor().register_fd(self._fd, self._read)
-
-    def _read(self, eventtime: float) -> None:
-        data = os.read(self._fd, 4096).decode(errors="replace")
-        *lines, self._partial = (self._partial + data).split("\n")
-        if any(is_emergency_stop(line) for line in lines):
-            self._printer.invoke_shutdown("Shutdown due to M112 command")
-        self._lines += lines
-        if not data:
-            self._printer.get_reactor().unregister_fd(self._file)
-            if stat.S_ISFIFO(os.fstat(self._fd).st_mode):
-                self._lines.append(None)
-        if not self._busy:
-            self._busy = True
-            self._run_lines()
-            self._busy = False
-
-    def _run_lines(self) -> None:
-        while self._lines:
-            line = self._lines.pop(0)
-            if line is None:
-                self._printer.request_exit("exit")
-            else:
-                self._printer.lookup_object("gcode").run_from_terminal(line)

@@ -29,7 +29,6 @@ MEND_AND_RESTART = (
 # Which of our files makes a section's object.
 MAKERS = {
     "bltouch": "probe",
-    "controller_fan": "fans",
     "display_status": "display",
     "extruder": "extruder",
     "fan": "fans",
@@ -40,13 +39,10 @@ MAKERS = {
     "heater_generic": "heaters",
     "heaters": "heaters",
     "idle_timeout": "idle",
-    "manual_stepper": "manual_stepper",
     "pause_resume": "job",
     "print_stats": "job",
     "probe": "probe",
     "respond": "display",
-    "save_variables": "macros",
-    "temperature_fan": "fans",
     "virtual_sdcard": "job",
 }
 MAKERS.update({f"extruder{number}": "extruder" for number in range(1, 10)})
@@ -75,7 +71,6 @@ class Printer:
         self._result: str | None = None
         self.add_object("gcode", gcode.GCode(self))
         self.add_object("webhooks", webhooks.WebHooks(self))
-        self.add_object("gcode_io", gcode.Terminal(self))
         reactor.register_callback(self._connect)
 
     # Objects
@@ -260,7 +255,6 @@ class Host:
         config_file: Path,
         extras: Mapping[str, Path],
         clock: Clock | None = None,
-        gcode_fd: int | None = None,
         apiserver: Path | None = None,
         prepare: Callable[[Printer], None] = lambda printer: None,
         old_names: bool = False,
@@ -277,7 +271,6 @@ class Host:
         self._start_args: dict[str, Any] = {
             "config_file": str(config_file),
             "apiserver": None if apiserver is None else str(apiserver),
-            "gcode_fd": gcode_fd,
             "start_reason": "startup",
             "software_version": "v0.13.0-virtual",
             "cpu_info": "virtual",

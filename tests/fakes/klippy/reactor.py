@@ -15,11 +15,11 @@ from typing import Any, Callable, Iterator, List, Union
 
 import greenlet
 
-from .clock import FastClock, LifeClock, TestClock
+from .clock import FastClock, TestClock
 
 Callback = Callable[[float], Any]
 Files = List[int]
-Clock = Union[LifeClock[Files], FastClock[Files], TestClock[Files]]
+Clock = Union[FastClock[Files], TestClock[Files]]
 
 NOW = 0.0
 NEVER = 9999999999999999.0
@@ -123,7 +123,7 @@ class Reactor:
     NEVER = NEVER
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self._clock: Clock = clock or LifeClock()
+        self._clock: Clock = clock or FastClock(1.0)
         self._timers: list[Timer] = []
         self._files: dict[int, FileHandler] = {}
         self._async_calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()

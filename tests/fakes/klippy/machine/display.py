@@ -17,40 +17,25 @@ def load_config(config: Section) -> DisplayStatus | Respond:
 
 
 class DisplayStatus:
-    """`display_status`: M117 and M73."""
+    """`display_status`: M117."""
 
     def __init__(self, config: Section) -> None:
         self._printer = config.get_printer()
         self._message: str | None = None
-        self._progress: float | None = None
         gcode = self._printer.lookup_object("gcode")
         gcode.register_command("M117", self._cmd_message)
-        gcode.register_command("M73", self._cmd_progress)
-        gcode.register_command(
-            "SET_DISPLAY_TEXT", self._cmd_text, desc="Set or clear the message"
-        )
 
     def get_status(self, eventtime: float) -> dict[str, Any]:
-        progress = self._progress
         card = self._printer.lookup_object("virtual_sdcard", None)
-        if progress is None and card is not None:
-            progress = card.get_status(eventtime)["progress"]
-        return {"progress": progress or 0.0, "message": self._message}
+        progress = 0.0 if card is None else card.get_status(eventtime)["progress"]
+        return {"progress": progress, "message": self._message}
 
     def _cmd_message(self, gcmd: Command) -> None:
         self._message = gcmd.get_raw_command_parameters() or None
 
-    def _cmd_text(self, gcmd: Command) -> None:
-        self._message = gcmd.get("MSG", None)
-
-    def _cmd_progress(self, gcmd: Command) -> None:
-        percent = gcmd.get_float("P", None)
-        if percent is not None:
-            self._progress = min(max(percent / 100.0, 0.0), 1.0)
-
 
 class Respond:
-    """`respond`: M118 and RESPOND."""
+    """`respond`: RESPOND."""
 
     def __init__(self, config: Section) -> None:
         kind = config.getchoice(
@@ -58,11 +43,7 @@ class Respond:
         )
         self._prefix = config.get("default_prefix", kind)
         gcode = config.get_printer().lookup_object("gcode")
-        gcode.register_command("M118", self._cmd_text)
         gcode.register_command("RESPOND", self._cmd_respond, desc="Say something")
-
-    def _cmd_text(self, gcmd: Command) -> None:
-        gcmd.respond_raw(f"{self._prefix} {gcmd.get_raw_command_parameters()}")
 
     def _cmd_respond(self, gcmd: Command) -> None:
         kind = gcmd.get("TYPE", None)

@@ -1,4 +1,4 @@
-"""Fans: told by G-code, by a heater, by the motors, or by a temperature."""
+"""Fans: told by G-code, or by a heater."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from tests.fakes.klippy.config import Section
     from tests.fakes.klippy.gcode import Command
 
-ROOM = 25.0  # °C
 LOOK = 1.0  # s between two looks at what a fan cools
 
 Wanted = Callable[[float], float]  # from the time to the speed that is needed
@@ -29,17 +28,13 @@ def load_config(config: Section) -> Fan:
     return fan
 
 
-def load_config_prefix(config: Section) -> Fan | TemperatureFan:
+def load_config_prefix(config: Section) -> Fan:
     kind = config.get_name().split()[0]
-    if kind == "temperature_fan":
-        return TemperatureFan(config)
     fan = Fan(config)
     if kind == "fan_generic":
         fan.obey(config)
-    elif kind == "heater_fan":
-        fan.watch(heat_watcher(config))
     else:
-        fan.watch(motor_watcher(config))
+        fan.watch(heat_watcher(config))
     return fan
 
 
@@ -122,50 +117,3 @@ def heat_watcher(config: Section) -> Wanted:
 
     printer.register_event_handler("klippy:connect", check_names)
     return wanted
-
-
-def motor_watcher(config: Section) -> Wanted:
-    """`controller_fan`: runs while motors or heaters do, and a little longer."""
-    printer = config.get_printer()
-    speed = config.getfloat("fan_speed", 1.0, minval=0.0, maxval=1.0)
-    linger = config.getint("idle_timeout", 30, minval=0)
-    needed_at = -1e9
-
-    def is_needed(eventtime: float) -> bool:
-        motors = printer.lookup_object("stepper_enable").get_status(eventtime)
-        heaters = printer.lookup_object("heaters")
-        names = [name.split()[-1] for name in heaters.get_all_heaters()]
-        return any(motors["steppers"].values()) or any(
-            heaters.lookup_heater(name).get_temp(eventtime)[1] for name in names
-        )
-
-    def wanted(eventtime: float) -> float:
-        nonlocal needed_at
-        if is_needed(eventtime):
-            needed_at = eventtime
-        return float(speed) if eventtime - needed_at <= linger else 0.0
-
-    return wanted
-
-
-class TemperatureFan:
-    """`temperature_fan`: a target, and a room that is never warmer than a room."""
-
-    def __init__(self, config: Section) -> None:
-        self._target = config.getfloat("target_temp", 40.0)
-        self._fan = Fan(config)
-        config.get_printer().lookup_object("gcode").register_mux_command(
-            "SET_TEMPERATURE_FAN_TARGET",
-            "TEMPERATURE_FAN",
-            config.get_name().split()[-1],
-            self._cmd_target,
-            desc="Set the temperature above which a fan runs",
-        )
-
-    def get_status(self, eventtime: float) -> dict[str, Any]:
-        status = self._fan.get_status(eventtime)
-        return {**status, "temperature": ROOM, "target": self._target}
-
-    def _cmd_target(self, gcmd: Command) -> None:
-        self._target = gcmd.get_float("TARGET", self._target)
-        self._fan.set_speed(1.0 if 0.0 < self._target < ROOM else 0.0)

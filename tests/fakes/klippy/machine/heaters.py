@@ -48,9 +48,6 @@ class Heater:
         self._power = 0.0
         self._reactor.register_timer(self._advance, self._reactor.monotonic() + STEP)
 
-    def get_name(self) -> str:
-        return self._name
-
     def get_temp(self, eventtime: float) -> tuple[float, float]:
         return self._temperature, self._target
 
@@ -72,9 +69,6 @@ class Heater:
                 f" {self._min:.1f} to {self._max:.1f}"
             )
         self._target = degrees
-
-    def check_busy(self, eventtime: float) -> bool:
-        return abs(self._temperature - self._target) > CLOSE
 
     def wait(self) -> None:
         """Return when the target is reached; at once if there is none."""
@@ -106,7 +100,6 @@ class Heaters:
         self._full_names: list[str] = []
         self._gcode_ids: dict[str, Heater] = {}
         gcode = printer.lookup_object("gcode")
-        gcode.register_command("M105", self._cmd_report, when_not_ready=True)
         gcode.register_command(
             "TURN_OFF_HEATERS",
             lambda gcmd: self.turn_off_all_heaters(),
@@ -160,16 +153,6 @@ class Heaters:
     def turn_off_all_heaters(self, print_time: float = 0.0) -> None:
         for heater in self._heaters.values():
             heater.set_temp(0.0)
-
-    def _cmd_report(self, gcmd: Command) -> None:
-        eventtime = self._printer.get_reactor().monotonic()
-        readings = [
-            "{}:{:.1f} /{:.1f}".format(gcode_id, *heater.get_temp(eventtime))
-            for gcode_id, heater in self._gcode_ids.items()
-        ]
-        report = " ".join(readings) or "T:0"
-        if not gcmd.ack(report):
-            gcmd.respond_raw(report)
 
 
 class HeaterBed:

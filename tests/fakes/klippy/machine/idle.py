@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from tests.fakes.klippy.gcode import Command
-
 if TYPE_CHECKING:
     from tests.fakes.klippy.config import Section
 
@@ -33,9 +31,6 @@ class IdleTimeout:
         self._state = "Idle"
         self._since = 0.0
         self._timer = self._reactor.register_timer(self._look)
-        self._gcode.register_command(
-            "SET_IDLE_TIMEOUT", self._cmd_timeout, desc="Set the idle timeout"
-        )
         printer.register_event_handler("toolhead:sync_print_time", self._handle_motion)
 
     def get_status(self, eventtime: float) -> dict[str, Any]:
@@ -82,10 +77,3 @@ class IdleTimeout:
         print_time = toolhead.get_last_move_time()
         self._state = "Idle"
         self._printer.send_event("idle_timeout:idle", print_time)
-
-    def _cmd_timeout(self, gcmd: Command) -> None:
-        self._timeout = gcmd.get_float("TIMEOUT", self._timeout, above=0.0)
-        if self._state == "Ready":
-            self._reactor.update_timer(
-                self._timer, self._reactor.monotonic() + self._timeout
-            )

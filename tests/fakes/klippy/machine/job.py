@@ -38,9 +38,6 @@ class PrintStats:
         self._gcode_move = printer.lookup_object("gcode_move")
         self._layers: dict[str, int | None] = {}
         self.reset()
-        printer.lookup_object("gcode").register_command(
-            "SET_PRINT_STATS_INFO", self._cmd_info, desc="Tell which layer it is"
-        )
         printer.register_event_handler(
             "extruder:activate_extruder", self._remember_extruder
         )
@@ -126,11 +123,6 @@ class PrintStats:
         self._filament += moved / status["extrude_factor"]
         self._remember_extruder()
 
-    def _cmd_info(self, gcmd: Command) -> None:
-        for field in self._layers:
-            known = self._layers[field]
-            self._layers[field] = gcmd.get_int(field.upper(), known, minval=0)
-
 
 class VirtualSD:
     """`virtual_sdcard`: prints a file, line by line, whenever nobody else commands."""
@@ -159,7 +151,6 @@ class VirtualSD:
         gcode.register_command("M23", self._cmd_select)
         gcode.register_command("M24", lambda gcmd: self.do_resume())
         gcode.register_command("M25", lambda gcmd: self.do_pause())
-        gcode.register_command("M27", self._cmd_report)
         printer.register_event_handler("klippy:shutdown", self._handle_shutdown)
         printer.register_event_handler("klippy:disconnect", self.close)
 
@@ -312,12 +303,6 @@ class VirtualSD:
             raise gcmd.error("A file cannot put itself away")
         self._reset()
 
-    def _cmd_report(self, gcmd: Command) -> None:
-        if self._file is None:
-            gcmd.respond_raw("Not SD printing.")
-        else:
-            gcmd.respond_raw(f"SD printing byte {self._position}/{self._size}")
-
 
 class PauseResume:
     """`pause_resume`: PAUSE, RESUME and CANCEL_PRINT."""
@@ -331,7 +316,6 @@ class PauseResume:
         for name, handler, desc in (
             ("PAUSE", self._cmd_pause, "Pause the print"),
             ("RESUME", self._cmd_resume, "Go on after a pause"),
-            ("CLEAR_PAUSE", self._cmd_clear, "Forget a pause without going on"),
             ("CANCEL_PRINT", self._cmd_cancel, "Cancel the print"),
         ):
             gcode.register_command(name, handler, desc=desc)
@@ -371,9 +355,6 @@ class PauseResume:
             self._card().do_resume()
         else:
             gcmd.respond_info("action:resumed")
-        self._paused = False
-
-    def _cmd_clear(self, gcmd: Command) -> None:
         self._paused = False
 
     def _cmd_cancel(self, gcmd: Command) -> None:

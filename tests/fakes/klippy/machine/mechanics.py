@@ -136,10 +136,8 @@ class MotionReport:
     def _handle_connect(self) -> None:
         toolhead = self._printer.lookup_object("toolhead")
         self._queues["toolhead"] = DumpTrapQ(toolhead.get_trapq())
-        old = has_old_names(self._printer)
-        movers = ("extruder",) if old else ("extruder", "manual_stepper ")
         for name, owner in self._printer.lookup_objects():
-            if name.startswith(movers):
+            if name.startswith("extruder"):
                 self._queues[name] = DumpTrapQ(owner.get_trapq())
 
     def get_status(self, eventtime: float) -> dict[str, Any]:

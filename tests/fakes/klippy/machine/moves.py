@@ -30,7 +30,6 @@ class GCodeMove:
         gcode = printer.lookup_object("gcode")
         for names, handler in (
             (("G0", "G1"), self._cmd_move),
-            (("G20",), self._cmd_inches),
             (("G21",), lambda gcmd: None),
             (("G90",), lambda gcmd: self._set_absolute(True)),
             (("G91",), lambda gcmd: self._set_absolute(False)),
@@ -38,9 +37,7 @@ class GCodeMove:
             (("M83",), lambda gcmd: self._set_absolute_extrude(False)),
             (("G92",), self._cmd_set_origin),
             (("M114",), self._cmd_where),
-            (("M220",), self._cmd_speed_factor),
             (("M221",), self._cmd_extrude_factor),
-            (("SET_GCODE_OFFSET",), self._cmd_offset),
             (("SAVE_GCODE_STATE",), self._cmd_save),
             (("RESTORE_GCODE_STATE",), self._cmd_restore),
         ):
@@ -49,7 +46,6 @@ class GCodeMove:
         for event in (
             "klippy:ready",
             "toolhead:set_position",
-            "toolhead:manual_move",
             "homing:home_rails_end",
             "extruder:activate_extruder",
         ):
@@ -113,9 +109,6 @@ class GCodeMove:
         else:
             self._position[index] += value
 
-    def _cmd_inches(self, gcmd: Command) -> None:
-        raise gcmd.error("Inches are not supported")
-
     def _cmd_set_origin(self, gcmd: Command) -> None:
         """G92: call the present place something else. Without axes: zero, all four."""
         named = [gcmd.get_float(axis, None) for axis in AXES]
@@ -130,22 +123,11 @@ class GCodeMove:
         x, y, z, e = self._gcode_position()
         gcmd.respond_raw(f"X:{x:.3f} Y:{y:.3f} Z:{z:.3f} E:{e:.3f}")
 
-    def _cmd_speed_factor(self, gcmd: Command) -> None:
-        self._speed_factor = gcmd.get_float("S", 100.0, above=0.0) / 100.0
-
     def _cmd_extrude_factor(self, gcmd: Command) -> None:
         factor = gcmd.get_float("S", 100.0, above=0.0) / 100.0
         said = self._gcode_position()[E]
         self._base[E] = self._position[E] - said * factor
         self._extrude_factor = factor
-
-    def _cmd_offset(self, gcmd: Command) -> None:
-        for index, axis in enumerate(AXES):
-            offset = gcmd.get_float(axis, None)
-            if offset is None:
-                offset = self._homing[index] + gcmd.get_float(f"{axis}_ADJUST", 0.0)
-            self._base[index] += offset - self._homing[index]
-            self._homing[index] = offset
 
     def _cmd_save(self, gcmd: Command) -> None:
         self._saved[gcmd.get("NAME", "default")] = {

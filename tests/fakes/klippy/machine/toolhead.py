@@ -45,10 +45,6 @@ class ToolHead:
         gcode = printer.lookup_object("gcode")
         gcode.register_command("G4", self._cmd_dwell)
         gcode.register_command("M400", lambda gcmd: self.wait_moves())
-        gcode.register_command("M204", self._cmd_accel)
-        gcode.register_command(
-            "SET_VELOCITY_LIMIT", self._cmd_limit, desc="Set velocity limits"
-        )
         printer.register_event_handler("klippy:shutdown", self._handle_shutdown)
 
     # Where it is
@@ -107,15 +103,6 @@ class ToolHead:
             soon = self._reactor.monotonic() + START_DELAY
             self._reactor.update_timer(self._drain, soon)
         self._wait_while_ahead()
-
-    def manual_move(self, coord: Sequence[float | None], speed: float) -> None:
-        """Move the axes that are not None."""
-        position = self.get_position()
-        for axis, value in enumerate(coord):
-            if value is not None:
-                position[axis] = value
-        self.move(position, speed)
-        self._printer.send_event("toolhead:manual_move")
 
     def plan_alone(self, newpos: Sequence[float], speed: float) -> tuple[Move, float]:
         """Plan a move from rest to rest, after all others. Returns it and its begin.
@@ -259,13 +246,3 @@ class ToolHead:
 
     def _cmd_dwell(self, gcmd: Command) -> None:
         self.dwell(gcmd.get_float("P", 0.0, minval=0.0) / 1000.0)
-
-    def _cmd_accel(self, gcmd: Command) -> None:
-        self.max_accel = gcmd.get_float("S", self.max_accel, above=0.0)
-
-    def _cmd_limit(self, gcmd: Command) -> None:
-        self.max_velocity = gcmd.get_float("VELOCITY", self.max_velocity, above=0.0)
-        self.max_accel = gcmd.get_float("ACCEL", self.max_accel, above=0.0)
-        self._corner = gcmd.get_float(
-            "SQUARE_CORNER_VELOCITY", self._corner, minval=0.0
-        )
