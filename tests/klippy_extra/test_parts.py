@@ -150,7 +150,7 @@ def test_two_parts_cannot_begin_at_one_place(bench):
     printer = bench(
         FOUR + SIX.replace("kind: nozzle", "kind: nozzle\nplace: extruder"), "error"
     )
-    assert "where 'nozzle_04' is already" in printer.state_message
+    assert "where 'nozzle_04' already is" in printer.state_message
 
 
 def test_a_part_needs_a_kind(bench):
