@@ -48,7 +48,7 @@ def test_a_refused_filter_is_named_and_the_others_hold():
     failures = [each.endswith("/events") for each in part]
     assert made.answered(1, failures) == ["base/+/events"]
     assert not made.pending
-    assert purpose("base/+/events").startswith("what happens")
+    assert purpose("base/+/events").startswith("the events")
 
 
 def test_a_filter_that_ends_the_connection_is_found_and_left_out():
