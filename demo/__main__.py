@@ -183,13 +183,7 @@ class Demo:
 
     def _summarize(self) -> None:
         states = sorted(self._observer.states.items())
-        text = f"\n{len(states)} tasks were counted."
-        if self._is_told:
-            text += (
-                f" {'.'.join(self._name)} came due, was announced, was marked done"
-                " over mKTL and counts again:"
-            )
-        self._console.print(text)
+        self._console.print(f"\n{len(states)} tasks were counted:")
         for name, state in states:
             self._console.print(line(name, state, self._mirror), soft_wrap=True)
 

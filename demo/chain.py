@@ -109,9 +109,8 @@ class Chain:
         lines = [f"{option}: {value}\n" for option, value in options.items()]
         config = printer + "\n[maintain]\n" + "".join(lines)
         (self.folder / "printer.cfg").write_text(config)
-        path = {"PATH": f"{Path(sys.executable).parent}:$PATH"}
-        variables = (self._environment | path).items()
-        lines = [f'export {variable}="{value}"\n' for variable, value in variables]
+        variables = self._environment | {"PATH": f"{Path(sys.executable).parent}:$PATH"}
+        lines = [f'export {name}="{value}"\n' for name, value in variables.items()]
         self.environment_file = self.folder / "env"
         self.environment_file.write_text("".join(lines) + f'cd "{HERE.parent}"\n')
 

@@ -7,6 +7,7 @@ late: what a busy machine keeps from running is not missed. Other programs have 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import mmap
 import os
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import time
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 CODE = Path(__file__).with_name("clock.c")
@@ -90,37 +92,26 @@ class Clock:
         if now > self._looked + LOOK:
             # Klippy gives a board up whose answers its other threads do not take.
             self._looked, before = now, self._ready
-            self._ready = _ready(process)
+            self._ready = _ready(process.glob("task/*"))
             self._is_kept = bool(self._ready.items() & before.items())
         late = now - self.page[DUE] - LATE
         if late < 0 or self._is_kept:
             return self._is_kept
-        ran = _ran(process)
-        return ran is not None and late > ran - self.page[WORKED]
+        return any(late > ran - self.page[WORKED] for ran in _ready([process]).values())
 
     def stop_beating(self) -> None:
         """The board goes: nobody is to wait for it."""
         self.page[LIMIT] = 0
 
 
-def _ready(process: Path) -> dict[str, int]:
-    """Its threads that are to run, and how long each has run (ns)."""
-    try:
-        threads = list((process / "task").iterdir())
-    except OSError:  # it is gone
-        return {}
-    times = {thread.name: _ran(thread) for thread in threads}
-    return {name: ran for name, ran in times.items() if ran is not None}
-
-
-def _ran(thread: Path) -> int | None:
-    """How long a thread has run (ns), if it is to run; *thread* is its `/proc`."""
-    try:
-        state = (thread / "stat").read_text().rpartition(") ")[2][0]
-        ran = (thread / "schedstat").read_text().split()[0]
-    except OSError:  # it is gone
-        return None
-    return int(ran) if state in "RT" else None
+def _ready(threads: Iterable[Path]) -> dict[str, int]:
+    """Which of *threads* (their `/proc`) are to run, and how long each has run (ns)."""
+    ready = {}
+    for thread in threads:
+        with contextlib.suppress(OSError):  # it is gone
+            if (thread / "stat").read_text().rpartition(") ")[2][0] in "RT":
+                ready[thread.name] = int((thread / "schedstat").read_text().split()[0])
+    return ready
 
 
 @functools.cache

@@ -51,11 +51,8 @@ class Mirror:
 
 
 def shown(item: mktl_daemon.Item[Any] | None, field: str) -> Any:
-    """What the table shows of an item: its value, and of a status the word.
-
-    An item that is 0 is false, and the number of "ok" is 0.
-    """
-    if item is None:
+    """What the table shows of an item: its value, and of a status the word."""
+    if item is None:  # an item that is 0 is false, and the number of "ok" is 0
         return None
     return item.formatted if field == "status" else item.value
 

@@ -60,11 +60,8 @@ class Observer:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def clear(self, printer: str) -> int:
-        """Clear what is retained of a printer. Returns how much there was.
-
-        RuntimeError: there is no connection.
-        """
+    def clear(self, printer: str) -> None:
+        """Clear what is retained of a printer. RuntimeError: there is no connection."""
         name = f"{contract.BASE}/{printer}/"
         # Its own topics, and what Home Assistant discovers, which names them.
         topics = [
@@ -74,7 +71,6 @@ class Observer:
         ]
         for topic in topics:
             self._client.publish(topic, qos=1, retain=True).wait_for_publish(10)
-        return len(topics)
 
     # paho's thread. An exception here would end it without any message.
 

@@ -57,14 +57,8 @@ def screen(
     size: ConsoleDimensions,
 ) -> RenderableType:
     """The whole of it, for rich's `Live`; the news have what height is left."""
-    table = Table(
-        title=title,
-        title_justify="left",
-        expand=True,
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
+    table = Table(title=title, title_justify="left", expand=True, box=SIMPLE_HEAD)
+    table.padding, table.show_edge = (0, 1, 0, 0), False
     is_shown = [size.width >= WIDE or not is_wide for is_wide in COLUMNS.values()]
     for header in compress(COLUMNS, is_shown):
         table.add_column(

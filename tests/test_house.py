@@ -28,6 +28,7 @@ VAGUE = {"look", "told", "asked", "said", "came", "found"}
 MOST_LINES = 400
 MOST_CLASS_LINES = 300
 MOST_METHODS = 30
+MOST_DEMO_LINES = 2000
 # It is copied whole; and the face of an item is what users subclass.
 LARGE = {"contract.py"}
 LARGE_CLASSES = {"Item"}
@@ -141,6 +142,11 @@ def test_files_and_classes_can_be_read_at_one_sitting(room):
                 ]
                 assert node.end_lineno - node.lineno < MOST_CLASS_LINES, node.name
                 assert len(methods) <= MOST_METHODS, node.name
+
+
+def test_the_demo_can_be_read_in_an_afternoon():
+    lines = sum(len(readable(path).splitlines()) for path in modules("demo").values())
+    assert lines < MOST_DEMO_LINES
 
 
 @pytest.mark.parametrize("room", ROOMS)

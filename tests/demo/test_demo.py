@@ -116,7 +116,7 @@ def test_a_printer_is_cleared_from_a_broker(tmp_path):
             publish(address, topic, payload)
         observer = Observer(address)
         until(lambda: len(observer.payloads) == 5, 20)
-        assert observer.clear("demo") == 3
+        observer.clear("demo")
         observer.close()
 
         assert retained(address, "#") == others
