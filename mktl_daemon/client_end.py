@@ -221,12 +221,13 @@ class ClientEnd(ByValue):
         value, when = self._read(answer.payload, answer.bulk)
         fresh = State(value, when)
         with _guard.lock:
-            if self._state is not before:
-                # What was published while the answer was on its way is newer, or the
-                # same, and callbacks have heard of it.
-                held = self._state.time or 0
-                if when < held or (when == held and is_same(self._state, fresh)):
-                    return
+            held = self._state
+            # What was published while the answer was on its way is newer.
+            is_late = held is not before and when < (held.time or 0)
+            # Callbacks have heard this value already.
+            is_known = when == held.time and is_same(held, fresh)
+            if is_late or is_known:
+                return
             self._note_fetched(fresh)
         self._pass_on(fresh)
 

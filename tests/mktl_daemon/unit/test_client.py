@@ -142,6 +142,20 @@ def test_what_was_asked_for_is_not_heard_again_when_it_is_published_late(
     assert calls == [100, 101, 102]
 
 
+def test_what_was_published_is_not_heard_again_when_it_is_asked_for(pie):
+    number, calls = mktl.get("pie.number"), []
+
+    def hear(item, value, when):
+        calls.append(value)
+
+    number.register(hear)
+    number.value = 100
+    for _ in range(3):
+        assert number.get(refresh=True) == 100
+    number.value = 101
+    assert calls == [100, 101]
+
+
 def test_a_client_that_was_closed_answers_that_nobody_is_there(pie):
     """However many asked it, and whenever."""
     asked = dealer.Client("127.0.0.1", pie.rep)
