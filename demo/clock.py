@@ -105,11 +105,11 @@ class Clock:
 
 
 def _ready(threads: Iterable[Path]) -> dict[str, int]:
-    """Which of *threads* (their `/proc`) are to run, and how long each has run (ns)."""
+    """How long threads (their `/proc`) have run (ns) that the machine keeps waiting."""
     ready = {}
     for thread in threads:
         with contextlib.suppress(OSError):  # it is gone
-            if (thread / "stat").read_text().rpartition(") ")[2][0] in "RT":
+            if (thread / "stat").read_text().rpartition(") ")[2][0] in "RTD":
                 ready[thread.name] = int((thread / "schedstat").read_text().split()[0])
     return ready
 
