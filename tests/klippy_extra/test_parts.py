@@ -166,7 +166,8 @@ def test_a_place_that_the_printer_lacks_puts_the_part_on_the_shelf(bench):
 
 
 def test_templates_run_once_the_part_is_fitted_and_taken_off(bench):
-    on = "on_fit:\n    M118 {}\non_remove:\n    M118 {}\n"
+    say = '\n    RESPOND TYPE=echo MSG="{}"\n'
+    on = f"on_fit:{say}on_remove:{say}"
     printer = bench(
         FOUR
         + on.format("four on", "four off")

@@ -61,7 +61,10 @@ class Process:
             assert self.ended is None or text in self.log, self.log[-3000:]
             return text in self.log[since:]
 
-        until(is_logged, f"{text!r} in\n{self.log[-3000:]}", seconds)
+        try:
+            until(is_logged, repr(text), seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error} in\n{self.log[-3000:]}") from None
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End it; returns its exit code."""

@@ -223,7 +223,7 @@ def test_a_refused_subscription_costs_what_it_was_for(version, caplog):
             assert len(whole(made)) == PRINTERS
             assert made.link.left_out == [m.topic("+", "events")]
     [line] = [each for each in caplog.messages if "/events" in each]
-    assert "messages to people" in line
+    assert "the events that it sends to people" in line
     assert len(broker.connects) == 1
 
 

@@ -299,7 +299,7 @@ def test_a_printer_is_never_mirrored_by_two(community, broker, printer):
     """Whatever the second one says of itself; once the first has left it may."""
     one = community.bridge(broker.port, "store.alias=one", name="one")
     other = community.bridge(broker.port, "store.alias=two", name="two", wait=False)
-    other.wait_for("refuses")
+    other.wait_for("is that of 'one', which is running")
     other.wait_for("trying again")
     other.stop()
 

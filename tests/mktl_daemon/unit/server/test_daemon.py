@@ -135,7 +135,7 @@ def test_who_asks_before_the_daemon_is_ready_is_told_so(start, ask, box):
     get, set_, uuid = box.things
     for error in (get, set_):
         assert error["type"] == "RuntimeError"
-        assert "not ready" in error["text"]
+        assert "is still starting" in error["text"]
     assert uuid == daemon.uuid
     assert ask(daemon).get("pie.text")["value"] == "apple"
 
