@@ -84,7 +84,8 @@ _OF_BROKERS = {
         "|multiple CONNECT|too large|oversize|QoS too high"
     ),
     "nats": re.compile(r"^\[\d+\] \S+ \S+ \[(ERR|FTL)\]"),
-    "rabbitmq": re.compile(r"^\S+ \S+ \[(error|critical)\]"),
+    # Indented are the reports of its supervisors, also of channels whose client left.
+    "rabbitmq": re.compile(r"^\S+ \S+ \[(error|critical)\] <[\d.]+> \S"),
     "aedes": re.compile("Error:"),
     "amqtt": re.compile("^(ERROR|CRITICAL|Traceback)"),
 }

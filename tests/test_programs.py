@@ -69,6 +69,11 @@ def test_a_klippys_log_tells_of_the_errors_of_the_extra(log, errors):
             "2026-11-27 09:00:00.1+00:00 [error] <0.8.0> MQTT protocol error",
             "2026-11-27 09:00:00.1+00:00 [warning] <0.8.0> connection closed",
         ),
+        (
+            "rabbitmq",
+            "2026-11-27 09:00:00.1+00:00 [critical] <0.8.0> MQTT protocol error",
+            "2026-11-27 09:00:00.1+00:00 [error] <0.8.0>     supervisor: {<0.8.0>,x}",
+        ),
         ("aedes", "Error: client already connected", "43211"),
         ("amqtt", "ERROR:amqtt.broker:invalid packet", "INFO:amqtt.broker:started"),
     ],

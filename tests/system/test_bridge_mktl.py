@@ -306,7 +306,7 @@ def test_a_printer_is_never_mirrored_by_two(community, broker, printer):
     other = community.bridge(
         broker.port, "store.alias=two", "store.override=true", name="over", wait=False
     )
-    other.wait_for("one at")
+    other.wait_for("is that of 'one', which is running")
     other.wait_for("trying again")
     assert community.get("voron.rods.used") == 37.5
 
