@@ -208,7 +208,7 @@ class Shapes:
         self._read_only = read_only
         self._known: WeakValueDictionary[Any, Shape] = WeakValueDictionary()
         self._fields: WeakValueDictionary[Any, Field] = WeakValueDictionary()
-        self.printer = Shape(tuple(self._field(facet, "") for facet in PRINTER))
+        self.printer = Shape(tuple(self._field(facet) for facet in PRINTER))
 
     def __len__(self) -> int:
         """Return how many shapes and descriptions there are."""
@@ -244,7 +244,7 @@ class Shapes:
         names = slugs(limit.meter for limit in limits)
         fields = tuple(self._task(deciding, limits, names, learns=key[0]))
         if state.kind:
-            fields += tuple(self._field(facet, "") for facet in PART)
+            fields += tuple(self._field(facet) for facet in PART)
         meters = {slug: meter for meter, slug in names.items()}
         shape = self._known[key] = Shape(fields, meters, key)
         return shape
@@ -258,14 +258,14 @@ class Shapes:
         learns: bool,
     ) -> Iterable[Field]:
         for facet in TASK:
-            yield self._field(facet, "")
+            yield self._field(facet)
         for each in _LIMIT_ORDER:
             yield self._field(each, deciding.unit)
         for limit in limits:
             for each in _LIMIT_ORDER:
                 yield self._field(each, limit.unit, f"{names[limit.meter]}.")
         for facet in LEARNT if learns else ():
-            yield self._field(facet, "")
+            yield self._field(facet)
 
     def meters(self, info: Info) -> Shape:
         key = tuple((name, meter) for name, meter in info.meters.items())
@@ -283,9 +283,10 @@ class Shapes:
             )
         return shape
 
-    def _field(self, facet: Facet, unit: str, prefix: str = "") -> Field:
+    def _field(self, facet: Facet, unit: str = "", prefix: str = "") -> Field:
         units = unit if facet.units == "?" else facet.units
-        key = (facet.field, units, prefix)
+        # Tasks and printers have items of one name that mean different things.
+        key = (facet, units, prefix)
         made = self._fields.get(key)
         if made is None:
             settable = facet.settable and not self._read_only
