@@ -745,7 +745,7 @@ def parse(payload: bytes) -> dict[str, Any]:
         fields = json.loads(payload.decode("utf-8"), parse_constant=_refuse)
     # A deeply nested text is a RecursionError.
     except (ValueError, RecursionError) as error:
-        raise ContractError(f"not JSON: {error}"[:200]) from None
+        raise ContractError(f"not JSON: {error}") from None
     return _dict(fields)
 
 

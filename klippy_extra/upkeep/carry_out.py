@@ -110,9 +110,8 @@ class CommandHandler:
         moves = next((each for each in more if isinstance(each, Moves)), Moves())
         entry = None
         if event:
-            at = command.at if command.at is not None else int(now)
             entry = Entry(
-                time=at if command.command == "done" else int(now),
+                time=int(now) if command.at is None else command.at,
                 task=task,
                 event=event,
                 by=command.by,
@@ -127,7 +126,7 @@ class CommandHandler:
     ) -> records.Amounts:
         """Return the use until the command, or until its earlier time `AT`."""
         used = self._book.used(task)
-        if command.command == "done" and command.at is not None:
+        if command.at is not None:
             kept = self._book.used(task, record)
             used = {name: max(0.0, used[name] - kept[name]) for name in used}
         return {name: round(amount, 6) for name, amount in used.items()}

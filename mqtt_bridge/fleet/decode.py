@@ -131,7 +131,7 @@ def parse(payload: bytes) -> dict[str, Any]:
         fields = msgspec.json.decode(payload)
     # A deeply nested text is a RecursionError.
     except (ValueError, RecursionError) as error:
-        raise ContractError(f"not JSON: {error}"[:200]) from None
+        raise ContractError(f"not JSON: {error}") from None
     if not isinstance(fields, dict):
         raise ContractError("not a JSON object")
     return fields
