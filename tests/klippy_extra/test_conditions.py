@@ -300,3 +300,160 @@ def test_any_text_is_read_or_refused_with_one_exception(text, material):
         assert isinstance(found, (Condition, Factor))
         assert "?" not in found.key
         assert "*" not in found.key
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "heater_generic__chamber",
+        "temperature_sensor__chamber",
+        "temperature_fan__chamber",
+    ],
+)
+def test_a_short_name_stands_for_any_kind_of_sensor_and_means_its_temperature(name):
+    warm = Printer(**{name: Thing(temperature=48.0, speed=0.0)})
+    assert holds(warm, "chamber>45")
+    assert holds(warm, f"{name.replace('__', ' ')}>45")
+
+
+def test_an_object_of_that_very_name_comes_before_any_other():
+    printer = Printer(
+        chamber=Thing(temperature=20.0),
+        heater_generic__chamber=Thing(temperature=90.0),
+        fan__x=Thing(speed=0.0),
+        fan_generic__x=Thing(speed=1.0),
+    )
+    assert not holds(printer, "chamber>45")
+    assert not holds(printer, "fan x>0")
+
+
+def test_a_fan_is_no_sensor_and_a_sensor_is_no_fan():
+    printer = Printer(
+        heater_fan__a=Thing(speed=1.0), temperature_sensor__b=Thing(temperature=90.0)
+    )
+    assert not holds(printer, "a>0")
+    assert not holds(printer, "fan b>0")
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ({"temperature": 5.0, "speed": 1.0, "value": 1.0}, True),
+        ({"speed": 5.0, "value": 1.0}, True),
+        ({"value": 5.0}, True),
+        ({"other": 5.0}, False),
+        ({}, False),
+    ],
+)
+def test_without_a_field_it_is_the_temperature_or_the_speed_or_the_value(
+    status, expected
+):
+    assert holds(Printer(pin=Thing(**status)), "pin>4") is expected
+
+
+def test_an_object_that_is_missing_is_looked_for_once():
+    """A printer's objects are all there before it is ready."""
+    printer = Printer()
+    conditions = Conditions(printer, Material(printer))
+    assert not conditions.holds(parse("chamber>45"), 1.0)
+    assert conditions.missing(parse("chamber>45"))
+    printer.objects["chamber"] = Thing(temperature=50.0)
+    assert not conditions.holds(parse("chamber>45"), 2.0)
+
+
+def test_of_several_checks_the_missing_object_is_named():
+    printer = Printer(bed=Thing(temperature=1.0))
+    conditions = Conditions(printer, Material(printer))
+    condition = parse("bed>1, chmaber.x>2, third>3")
+    assert conditions.missing(condition) == (
+        "This printer has no 'chmaber', so the condition 'chmaber.x>2' is never true."
+    )
+    assert conditions.missing(parse("bed>1")) == ""
+
+
+def test_every_check_must_hold_whichever_comes_first():
+    printer = Printer(a=Thing(value=1.0), b=Thing(value=0.0))
+    assert not holds(printer, "a>0, b>0")
+    assert not holds(printer, "b>0, a>0")
+
+
+def test_words_are_compared_whatever_their_letters_are():
+    printer = Printer(print_stats=Thing(state="PRINTING"), idle=Thing(state=None))
+    assert holds(printer, "print_stats.state=Printing")
+    assert holds(printer, "print_stats.state!=Paused")
+    assert holds(printer, "idle.state=none")
+
+
+def test_truth_is_a_number_too():
+    printer = Printer(sensor=Thing(enabled=True))
+    assert holds(printer, "sensor.enabled=1")
+    assert not holds(printer, "sensor.enabled=0")
+
+
+@pytest.mark.parametrize(
+    ("factor", "material", "expected"),
+    [
+        ("CF=0", "PLA-CF", 0.0),
+        ("CF=0.5", "PLA-CF", 0.5),
+        ("A=2, B=3, A-B=1", "A B", 1.0),
+        ("A=3, B=2", "A B", 3.0),
+        ("CF=5", "", 1.0),
+    ],
+)
+def test_a_factor_may_lessen_the_wear_and_the_longer_name_decides(
+    factor, material, expected
+):
+    assert parse_factor(factor).of(material) == expected
+
+
+def test_materials_without_factors_count_once():
+    conditions = Conditions(Printer(), Material(Printer(), name="ASA"))
+    assert conditions.weight(parse("", "ABS, ASA"), parse_factor(), 1.0) == 1.0
+    assert conditions.weight(parse("", "ABS, PLA"), parse_factor(), 1.0) == 0.0
+
+
+def test_a_material_that_was_given_has_no_spaces_around_it():
+    material = Material(Printer())
+    material.set("  ABS ")
+    assert material.current(1.0) == "ABS"
+    macro = Thing(material=" PETG ")
+    variable = Material(Printer(gcode_macro__S=macro), " gcode_macro S . material ")
+    assert variable.current(1.0) == "PETG"
+
+
+def test_a_variable_that_is_emptied_leaves_no_material():
+    macro = Thing(material="ABS")
+    material = Material(Printer(gcode_macro__S=macro), "gcode_macro S.material")
+    assert material.current(1.0) == "ABS"
+    macro.status["material"] = None
+    assert material.current(2.0) == ""
+    macro.status.clear()
+    material.set("PLA")
+    assert material.current(3.0) == "PLA"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("", ("", "")),
+        ("  ", ("", "")),
+        ("gcode_macro START.material", ("gcode_macro START", "material")),
+        (" a . b.c ", ("a", "b.c")),
+    ],
+)
+def test_a_variable_is_an_object_and_what_is_behind_the_first_dot(text, names):
+    assert parse_variable(text) == names
+
+
+def test_a_condition_is_read_into_its_parts():
+    condition = parse(" heater_bed.x >= 8e1 and fan  a == 1 , s = Big", "pla, Pc-Cf")
+    assert [tuple(check) for check in condition.checks] == [
+        ("heater_bed", "x", ">=", 80.0),
+        ("fan a", "", "=", 1.0),
+        ("s", "", "=", "big"),
+    ]
+    assert condition.materials == ("PLA", "PC-CF")
+
+
+def test_a_name_with_and_in_it_is_one_name():
+    assert parse("sand_band>1").key == "sand_band>1"

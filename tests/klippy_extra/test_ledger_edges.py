@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from klippy_extra.contract import DUE, OK, SOON
+from klippy_extra.contract import DUE, OK, SNOOZED, SOON
 from klippy_extra.ledger.ledger import Ledger
 from klippy_extra.ledger.records import Counter, Limit, Plan
 
@@ -152,3 +152,260 @@ def test_only_counters_of_parts_and_conditions_are_dropped_when_nobody_counts_th
     readings["filament@extruder1"] = 4.0
     book = ledger(document={"readings": readings})
     assert book.readings == {"print_time": 5.0, "fan_part": 2.0, "time": 0.0}
+
+
+# Counting
+
+
+def test_a_bad_increment_stops_no_other_one():
+    book = ledger()
+    book.advance({"fan_part": float("nan"), "print_time": 2.0, "travel_x": 1e12})
+    assert book.readings == {"print_time": 2.0, "time": 0.0}
+
+
+HOT = PRINTED._replace(name="hot", counter=Counter("print_time", "heater_bed>80"))
+
+
+def test_a_condition_counts_fully_where_nobody_weighs_it():
+    book = ledger(PRINTED, HOT)
+    book.advance({"print_time": 2.0})
+    assert book.used("rods") == {"print_time": 2.0, "hot": 2.0}
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), 1e13])
+def test_a_weight_that_makes_no_sense_counts_for_the_meter_alone(weight):
+    book = ledger(PRINTED, HOT)
+    book.advance({"print_time": 2.0}, lambda counter: weight)
+    assert book.used("rods") == {"print_time": 2.0, "hot": 0.0}
+
+
+def test_what_was_counted_long_ago_tells_nothing_of_a_weighted_rate():
+    book = ledger(HOT)
+    book.advance({"print_time": 50.0}, recent=False)
+    book.advance({"print_time": 24.0})
+    book.settle_rates(24.0)
+    assert book.rate(HOT.counter) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("hours", "rate"), [(0.999, None), (1.0, 0.5)])
+def test_a_rate_is_known_after_an_hour(hours, rate):
+    book = ledger()
+    book.advance({"print_time": 12.0})
+    book.settle_rates(hours)
+    assert book.rate(PRINTED.counter) == rate
+
+
+def test_a_rate_is_taken_over_a_day_at_least():
+    book = ledger()
+    book.advance({"print_time": 12.0})
+    book.settle_rates(23.0)
+    assert book.rate(PRINTED.counter) == 0.5
+    book.settle_rates(2.0)
+    assert book.rate(PRINTED.counter) == pytest.approx(12.0 / 25.0, rel=1e-2)
+
+
+def test_no_time_and_short_times_are_counted_once_in_a_rate():
+    book = ledger()
+    book.advance({"print_time": 48.0})
+    for hours in (0.0, -1.0, 0.5, 0.5, 47.0):
+        book.settle_rates(hours)
+    fading = 0.5 ** (47.5 / (14 * 24))
+    assert book.rate(PRINTED.counter) == pytest.approx(48.0 * fading / 48.0, rel=2e-2)
+
+
+def test_a_moment_of_no_length_takes_nothing_into_a_rate():
+    book = ledger()
+    book.advance({"print_time": 48.0})
+    book.settle_rates(0.0)
+    book.settle_rates(14 * 24.0)
+    assert book.rate(PRINTED.counter) == 48.0 / (14 * 24.0)
+
+
+# Meters that go
+
+
+def forgetful():
+    book = ledger()
+    book.advance({"print_time": 10.0, "chamber": 4.0, "old": 3.0})
+    book.settle_rates(48.0)
+    return book
+
+
+def test_a_meter_that_is_removed_begins_again_from_nothing():
+    book = forgetful()
+    book.advance({"old": 1.0})
+    book.forget("old")
+    book.forget("nobody")
+    assert "old" not in book.readings
+    assert book.rate(Counter("old")) is None
+    assert book.used("rods") == {"print_time": 10.0}
+
+    book.advance({"old": 2.0})
+    book.settle_rates(24.0)
+    assert book.readings["old"] == 2.0
+    assert book.rate(Counter("old")) == pytest.approx(2.0 / 24.0)
+
+
+def test_a_meter_that_gets_another_name_takes_its_reading_along():
+    book = forgetful()
+    book.forget("old", into="chamber")
+    assert (book.readings["chamber"], "old" in book.readings) == (7.0, False)
+    book.forget("chamber", into="fresh")
+    assert book.readings["fresh"] == 7.0
+    book.forget("fresh", into="print_time")
+    assert book.readings["print_time"] == 17.0
+    assert book.used("rods") == {"print_time": 10.0}
+    book.advance({"print_time": 1.0})
+    assert book.used("rods") == {"print_time": 11.0}
+
+
+def test_a_task_that_is_away_finds_its_counter_again():
+    away = {"hot": {"counters": {"print_time": "print_time?heater_bed>80"}}}
+    document = {"readings": {"print_time?heater_bed>80": 5.0, "travel_x*PLA=2": 6.0}}
+    book = ledger(document=document, records=away)
+    assert book.readings == {
+        "print_time?heater_bed>80": 5.0, "print_time": 0.0, "time": 0.0,
+    }  # fmt: skip
+
+
+# Marks and history
+
+
+def test_marks_that_get_another_time_keep_their_readings():
+    book = ledger(
+        marks=[[1.0, {"time": 0.0, "print_time": 3.0}], [2.0, {"time": 24.0}]]
+    )
+    book.restamp({1.0: 7.0})
+    assert book.mark_times == [7.0, 2.0]
+    assert book.marks == [
+        [7.0, {"time": 0.0, "print_time": 3.0}],
+        [2.0, {"time": 24.0}],
+    ]
+
+
+def test_the_history_has_the_readings_of_each_limit_up_to_now():
+    marks = [
+        [NOW - DAY + 0.4, {"time": 0.0, "print_time": 1.23456}],
+        [NOW + 1.0, {"time": 1.0, "print_time": 99.0}],
+        [NOW - 1.0, {"time": 2.0}],
+    ]
+    document = {"readings": {"time": 2.0, "print_time": 5.0}}
+    book = ledger(PRINTED, AIR, document=document, marks=marks)
+    assert book.history("rods", NOW) == {
+        "print_time": [(round(NOW - DAY), 1.2346), (round(NOW), 5.0)]
+    }
+
+
+def test_what_was_counted_since_the_latest_mark_is_shared_by_time():
+    document = {"readings": {"time": 30.0, "print_time": 8.0}}
+    marks = [[NOW, {"time": 0.0, "print_time": 2.0}]]
+    marks.append([NOW, {"time": 20.0, "print_time": 4.0}])
+    book = ledger(document=document, marks=marks)
+
+    def since(hours):
+        return book.since(PRINTED.counter, NOW - hours * 3600, NOW)
+
+    amounts = [since(hours) for hours in (0, 2.5, 10, 20, 30, 40)]
+    assert amounts == pytest.approx([0.0, 1.0, 4.0, 5.0, 6.0, 6.0])
+
+
+def test_nothing_was_counted_since_now_also_at_the_moment_of_a_mark():
+    document = {"readings": {"time": 20.0, "print_time": 8.0}}
+    marks = [[NOW, {"time": 20.0, "print_time": 4.0}]]
+    book = ledger(document=document, marks=marks)
+    assert book.since(PRINTED.counter, NOW, NOW) == 0.0
+    assert book.since(PRINTED.counter, NOW - 3600, NOW) == 4.0
+
+
+def test_what_a_mark_cannot_tell_is_not_made_up():
+    """A mark without a calendar, one from ahead, and a reading that fell."""
+    document = {"readings": {"time": 20.0, "print_time": 8.0}}
+
+    def since(*marks):
+        book = ledger(document=document, marks=[[NOW, each] for each in marks])
+        return book.since(PRINTED.counter, NOW - 15 * 3600, NOW)
+
+    known = {"time": 10.0, "print_time": 5.0}
+    assert since({"print_time": 1.0}, known) == 3.0
+    assert since({"time": 12.0, "print_time": 1.0}, known) == 3.0
+    assert since({"time": 0.0, "print_time": 50.0}) == 0.0
+
+
+def test_the_calendar_since_the_future_is_nothing():
+    book = ledger(AIR)
+    assert book.since(AIR.counter, NOW + 5.0, NOW) == 0.0
+    assert book.since(AIR.counter, NOW - 1800.0, NOW) == 0.5
+
+
+# What is told of a task
+
+
+def test_a_limit_has_its_numbers():
+    book = ledger(PRINTED._replace(warn=20.0))
+    book.advance({"print_time": 25.0})
+    (limit,) = book.view("rods", NOW).limits
+    assert limit == ("print_time", "h", 100.0, 25.0, 75.0, 25.0, 20.0)
+
+
+def test_a_threshold_of_zero_is_used_up():
+    book = ledger(PRINTED._replace(threshold=0.0))
+    view = book.view("rods", NOW)
+    assert (view.status, view.deciding.percent) == (DUE, 100.0)
+
+
+@pytest.mark.parametrize(("left", "status"), [(10.0, SOON), (10.001, OK)])
+def test_a_warning_begins_where_its_remaining_amount_is_reached(left, status):
+    book = ledger()
+    book.advance({"print_time": 100.0 - left})
+    assert book.view("rods", NOW).status == status
+
+
+@pytest.mark.parametrize(
+    ("printed", "passed", "trigger"),
+    [
+        (150.0, 1000.0, "print_time"),
+        (110.0, 1000.0, "time"),
+        (99.0, 700.0, "print_time"),
+        (91.0, 719.0, "time"),
+        (91.0, 721.0, "time"),
+        (50.0, 100.0, "print_time"),
+    ],
+)
+def test_of_two_limits_that_are_as_urgent_the_share_decides(printed, passed, trigger):
+    book = ledger(PRINTED, AIR)
+    book.advance({"print_time": printed, "time": passed})
+    view = book.view("rods", NOW)
+    assert view.trigger == view.deciding.meter == trigger
+
+
+def test_a_snooze_ends_at_its_hour_and_hides_only_what_is_due():
+    book = ledger(document={"readings": {"time": 10.0}})
+    snoozed = book.records["rods"]._replace(snoozed_to=10.5, snoozed_until=5)
+    book.records["rods"] = snoozed
+    assert book.view("rods", NOW).status == OK
+    book.advance({"print_time": 100.0})
+    assert book.view("rods", NOW).status == SNOOZED
+    book.advance({"time": 0.5})
+    assert book.view("rods", NOW).status == DUE
+
+
+def test_it_is_due_since_the_second_in_which_it_was_noticed():
+    book = ledger()
+    book.advance({"print_time": 100.0})
+    record, events = book.examine("rods", book.view("rods", NOW), NOW + 0.9)
+    assert (record.due_since, events) == (int(NOW), [DUE])
+
+
+def test_a_forecast_is_a_whole_hour():
+    book = ledger(AIR)
+    due_at = book.view("rods", NOW + 1000.0).due_at
+    assert due_at == NOW + 720 * 3600
+    assert isinstance(due_at, int)
+
+
+def test_of_all_limits_one_that_is_used_up_waits_for_the_other():
+    plan = Plan("rods", (PRINTED, AIR), match="all")
+    book = Ledger([plan], {"readings": {"print_time": 0.0, "time": 0.0}})
+    book.records["rods"] = book.restart("rods", {"print_time": 100.0, "time": 700.0})
+    book.records["rods"] = book.records["rods"]._replace(due_since=5)
+    assert book.view("rods", NOW).due_at == NOW + 20 * 3600

@@ -8,9 +8,10 @@ from datetime import datetime
 import pytest
 
 from klippy_extra.contract import Command, Entry
+from klippy_extra.ledger import stamps
 from klippy_extra.ledger.ledger import Ledger
 from klippy_extra.ledger.records import Counter, Limit, Plan
-from klippy_extra.ledger.stamps import Stamps
+from klippy_extra.ledger.stamps import Move, Stamps, boot_id, rows_of
 from klippy_extra.upkeep.carry_out import CommandHandler
 
 RODS = "[maintain rods]\ntrigger: print_time\nthreshold: 150\n"
@@ -238,6 +239,155 @@ def test_an_entry_is_moved_once(house):
     assert len(house.set_clock().moves) == 1
     house.ahead = 5 * DAY
     assert house.look(trusted=True).moves == ()
+
+
+# At the edges
+
+
+@pytest.mark.parametrize(("seconds", "is_one"), [(60.0, False), (61.0, True)])
+def test_a_clock_was_set_if_it_is_more_than_a_minute_off(house, seconds, is_one):
+    for ahead in (seconds, -seconds):
+        house.ahead += ahead
+        assert (house.look() is not None) is is_one
+        house.ahead -= ahead
+        house.look()
+
+
+@pytest.mark.parametrize(("minutes", "is_one"), [(1.0, False), (1.1, True)])
+def test_hours_off_are_more_than_a_minute(house, minutes, is_one):
+    house.tell("air", command="snooze", hours=1.0)
+    house.look()
+    corrections = house.look(0.0, missed=minutes / 60.0)
+    assert (corrections is not None) is is_one
+    moved = house.book.records["air"].snoozed_to - house.book.calendar
+    expected = 1.0 - 1.0 / HOUR - (0.0 if is_one else minutes / 60.0)
+    assert moved == pytest.approx(expected, abs=1e-6)
+
+
+def test_hours_off_move_no_time_of_the_clock_and_the_clock_none_of_the_calendar(house):
+    house.tell("air", command="snooze", hours=5.0)
+    house.look()
+    before = house.book.records["air"]
+    corrections = house.look(0.0, missed=24.0)
+    assert corrections == (("air",), ())
+    record = house.book.records["air"]
+    assert record.snoozed_until == before.snoozed_until
+    assert record.snoozed_to == before.snoozed_to + 24.0
+
+    house.ahead += 100 * DAY
+    assert house.look(0.0).tasks == ("air",)
+    again = house.book.records["air"]
+    assert again.snoozed_until == before.snoozed_until + 100 * DAY
+    assert again.snoozed_to == record.snoozed_to
+
+
+def test_the_hours_off_may_be_known_one_moment_after_the_clock(house):
+    house.tell("air", command="done")
+    house.look()
+    house.ahead = 0.0
+    house.look(trusted=True)
+    house.look(trusted=True, missed=48.0)
+    assert house.book.used("air")["time"] == pytest.approx(0.0, abs=0.01)
+    house.look(trusted=True, missed=48.0)
+    assert house.book.used("air")["time"] == pytest.approx(48.0, abs=0.01)
+
+
+def test_a_clock_that_was_right_for_a_moment_is_not_trusted_yet(house):
+    house.tell("rods", command="done")
+    house.look(trusted=True)
+    house.look()
+    house.ahead = 0.0
+    assert house.look(trusted=True).tasks == ("rods",)
+
+
+@pytest.mark.parametrize(("seconds", "is_stamp"), [(5, True), (6, False)])
+def test_what_is_within_five_seconds_of_the_clock_is_the_clocks_own(
+    house, seconds, is_stamp
+):
+    wall = int(house.wall) + 1
+    house.monotonic += wall - house.wall
+    at = wall - seconds
+    fresh = house.book.records["rods"]._replace(last_done=at)
+    house.book.records["rods"] = fresh
+    house.log.append(Entry(at, "rods", "done", "", "", {}))
+    house.look(0.0)
+    corrections = house.set_clock()
+    assert [move.row[0] for move in corrections.moves] == ([at] if is_stamp else [])
+    moved = at + 200 * DAY if is_stamp else at
+    assert house.book.records["rods"].last_done == moved
+
+
+def test_of_the_log_the_newest_five_hundred_are_corrected(house):
+    for number in range(501):
+        entry = Entry(int(house.wall), "rods", f"e{number}", "", "", {})
+        house.log.append(entry)
+    house.look()
+    moves = house.set_clock().moves
+    assert [move.row[2] for move in moves] == [f"e{n}" for n in range(1, 501)]
+
+
+def test_what_was_changed_again_has_its_last_time(house):
+    house.tell("rods", command="snooze", hours=1.0)
+    house.look()
+    house.tell("rods", command="unsnooze")
+    house.look()
+    house.set_clock()
+    record = house.book.records["rods"]
+    assert (record.snoozed_until, record.snoozed_to) == (None, None)
+
+
+def test_a_task_that_is_gone_keeps_the_others_from_nothing(house):
+    for task in ("rods", "air"):
+        house.tell(task, command="done")
+    house.look()
+    document = json.loads(json.dumps(house.stamps.document()))
+    records = {"air": house.book.records["air"].document()}
+    left = Ledger(PLANS[1:], house.book.document(), records)
+    again = House(document, "a", left, house.monotonic + 20.0)
+    assert again.set_clock().tasks == ("air",)
+    assert left.records["air"].last_done == records["air"]["last_done"] + 200 * DAY
+
+
+def test_a_record_that_did_not_change_is_not_written(house):
+    house.log.append(Entry(int(house.wall), "rods", "due", "", "", {}))
+    house.look()
+    corrections = house.set_clock()
+    assert corrections.tasks == ()
+    assert len(corrections.moves) == 1
+
+
+def test_without_an_id_of_this_boot_nothing_is_taken_from_an_earlier_life(house):
+    house.tell("rods", command="done")
+    house.look()
+    document = dict(house.stamps.document(), boot="")
+    again = House(document, "", house.book)
+    assert again.stamps.document() == House(None, "").stamps.document()
+
+
+def test_after_joining_a_store_its_records_and_marks_are_no_new_stamps(house):
+    done = house.book.records["rods"]._replace(last_done=int(house.wall))
+    house.book.records["rods"] = done
+    house.book.mark(house.wall)
+    marks = house.book.mark_times
+    house.stamps.rebase()
+    house.look()
+    assert house.set_clock() == ((), ())
+    assert house.book.records["rods"].last_done == done.last_done
+    assert house.book.mark_times == marks
+
+
+def test_sql_gets_the_new_time_before_the_row(house):
+    assert rows_of([Move((1, "rods", "done"), 7)]) == [(7, 1, "rods", "done")]
+
+
+def test_a_boot_has_an_id_where_the_kernel_gives_one(tmp_path, monkeypatch):
+    path = tmp_path / "boot_id"
+    monkeypatch.setattr(stamps, "BOOT_ID", str(path))
+    assert boot_id() == ""
+    path.write_text("c0ffee\n", encoding="ascii")
+    assert boot_id() == "c0ffee"
+    path.write_bytes(b"\xff\n")
+    assert boot_id() == ""
 
 
 # On a printer

@@ -19,39 +19,7 @@ from mqtt_bridge.fleet.fleet import Fleet
 from mqtt_bridge.fleet.items import PRINTER, Shapes
 from mqtt_bridge.fleet.records import Changes
 from tests.mqtt_bridge import messages as m
-
-NOW = 5000.0
-
-
-class Mirror:
-    """A fleet with the items that a daemon would have of it."""
-
-    def __init__(self, **options):
-        self.fleet = Fleet(**options)
-        self.items = {}
-        self.changes = Changes()
-
-    def hear(self, payloads):
-        changes = self.changes = Changes()
-        for topic, payload in payloads.items():
-            self.fleet.receive(topic, payload, NOW, changes)
-        self._apply(changes)
-
-    def _apply(self, changes):
-        for key in changes.removed:
-            del self.items[key]
-        self.items.update(changes.placed)
-
-    def connection(self, up):
-        changes = self.changes = Changes()
-        self.fleet.connection(up=up, now=NOW, changes=changes)
-        self._apply(changes)
-
-    def __getitem__(self, key):
-        return self.items[key].value
-
-    def rows(self):
-        return {key: (value, time) for key, value, time in self.changes.rows}
+from tests.mqtt_bridge.mirror import NOW, Mirror
 
 
 @pytest.fixture

@@ -41,6 +41,11 @@ def test_the_place_of_a_printer_is_the_same_everywhere():
     ]
 
 
+def test_one_bridge_has_all_and_two_share_them():
+    assert {sharding.index(printer, 1) for printer in PRINTERS} == {0}
+    assert {sharding.index(printer, 2) for printer in PRINTERS} == {0, 1}
+
+
 def test_a_list_of_printers_is_over_the_share():
     store = Store(printers=("voron",))
 
