@@ -1,4 +1,4 @@
-"""Klipper Upkeep: the features for maintenance that MQTT discovery cannot give."""
+"""Klipper Upkeep: the maintenance features that MQTT discovery cannot give."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
-    """Register the actions: automations that use them validate without an entry."""
+    """Register the actions here, so that automations are valid without an entry."""
     actions.register(hass)
     await words.load(hass)
     integration = await async_get_integration(hass, DOMAIN)
@@ -75,7 +75,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: UpkeepEntry) -> bool:
 
     @callback
     def passed(now: datetime) -> None:
-        """Write states again: the calendar goes on while a printer is off."""
+        """Write all states again, since time also counts while a printer is off."""
         fleet.look_again()
 
     entry.async_on_unload(async_track_time_interval(hass, passed, LOOK_EVERY))
@@ -92,18 +92,18 @@ async def async_setup_entry(hass: HomeAssistant, entry: UpkeepEntry) -> bool:
 
 
 async def async_unload_entry(hass: HomeAssistant, entry: UpkeepEntry) -> bool:
-    """Take the entities away; the subscriptions end with the entry."""
+    """Remove the entities. The subscriptions end with the entry."""
     return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
 
 
 async def async_remove_config_entry_device(
     hass: HomeAssistant, entry: UpkeepEntry, device: dr.DeviceEntry
 ) -> bool:
-    """Let the user delete a printer that is off; it returns when it is on again."""
+    """Let the user delete a printer that is off. It returns when it is on again."""
     fleet = entry.runtime_data
     child_of, task = task_of(device)
     if task:
-        # It goes with its task, or when nobody wants such devices any more.
+        # A task's device is removed with its task, or with the option for such devices.
         return not any(
             printer.info is not None and printer.info.uuid == child_of
             for printer in fleet.printers.values()
@@ -123,7 +123,7 @@ async def async_remove_config_entry_device(
 
 
 def device_of(hass: HomeAssistant, printer: Printer) -> dr.DeviceEntry | None:
-    """Return the integration's device of *printer*, where it has one."""
+    """Return the device that the integration made for *printer*, or None."""
     if printer.info is None:
         return None
     return with_identifier(hass, (DOMAIN, printer.info.uuid))
@@ -149,7 +149,7 @@ def _fire(hass: HomeAssistant, printer: Printer, event: Event) -> None:
 
 
 def _forget(hass: HomeAssistant) -> Callable[[Printer], None]:
-    """Forget a printer that has cleared its topics."""
+    """Return a function that forgets a printer once its topics are empty."""
 
     @callback
     def gone(printer: Printer) -> None:

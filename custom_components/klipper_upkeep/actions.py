@@ -1,4 +1,4 @@
-"""The integration's actions: commands to tasks from people and automations."""
+"""The integration's actions: people and automations send commands to tasks."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from .contract import CONDITIONS, MAX_TEXT, Amount, Command, Entry, iso
 from .schema import schema
 from .target import Target, targets
 
-MOST = 1e9  # of any amount
+MOST = 1e9  # the greatest amount that an action accepts
 
 
 def finite(value: Any) -> float:
-    """A finite number: Home Assistant's own check accepts `inf` and `nan`."""
+    """Return a finite number. Home Assistant's own check accepts `inf` and `nan`."""
     number = float(vol.Coerce(float)(value))
     if not math.isfinite(number) or abs(number) > MOST:
         raise vol.Invalid(f"{value} is not a number from 0 to {MOST:.0f}")
@@ -46,7 +46,7 @@ METER: dict[Any, Any] = {vol.Optional("meter"): cv.string}
 ABOVE_ZERO = vol.All(finite, vol.Range(min=0, min_included=False))
 FROM_ZERO = vol.All(finite, vol.Range(min=0))
 
-# action: its fields beside the target, and the contract's command
+# For each action: its fields beside the target, and the command of the contract.
 ACTIONS: dict[str, tuple[dict[Any, Any], str]] = {
     "done": (
         {
@@ -75,7 +75,7 @@ ACTIONS: dict[str, tuple[dict[Any, Any], str]] = {
     ),
     "adjust": ({**BY, **METER, vol.Required("used"): FROM_ZERO}, "adjust"),
     "take_suggestion": (BY, "learn"),
-    # Of parts alone; the printer refuses them for a task.
+    # These two are only for parts. The printer refuses them for other tasks.
     "fit_part": ({**BY, **NOTE, vol.Optional("place"): TEXT}, "fit"),
     "remove_part": ({**BY, **NOTE}, "remove"),
 }
@@ -87,7 +87,7 @@ def register(hass: HomeAssistant) -> None:
     async def act(call: ServiceCall) -> None:
         by = call.data.get("by") or await name_of(hass, call.context)
         orders = [(each, _command(call, each, by)) for each in targets(hass, call.data)]
-        # Whatever can be refused is refused before the first of them is sent.
+        # All commands are checked before the first of them is sent.
         for target, _ in orders:
             target.fleet.check(target.printer)
         results = await asyncio.gather(
@@ -125,7 +125,7 @@ def register(hass: HomeAssistant) -> None:
 
 
 async def name_of(hass: HomeAssistant, context: Context | None) -> str:
-    """Return the name of the user behind *context*, or nothing."""
+    """Return the name of the user who caused *context*; empty if there is none."""
     if context is None or context.user_id is None:
         return ""
     user = await hass.auth.async_get_user(context.user_id)
@@ -158,7 +158,7 @@ def _command(call: ServiceCall, target: Target, by: str) -> Command:
 
 
 def _meter(data: dict[str, Any], target: Target) -> str | None:
-    """Return the meter of an amount, if the task has several limits."""
+    """Return the meter that an amount is for, if the task has several limits."""
     given: str | None = data.get("meter")
     known = [limit.meter for limit in target.state.limits]
     wanted = any(field in data for field in ("used", "threshold", "warn_at"))

@@ -1,4 +1,7 @@
-"""The attributes that discovery gives to entities, within what a recorder takes."""
+"""The attributes that discovery gives to entities.
+
+They are cut to the size that Home Assistant's recorder accepts.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,14 @@ from typing import Any, Final
 from .contract import State, Summary, iso
 from .fleet import CALENDAR, Printer
 
-LISTED: Final = 30  # labels in an attribute: a recorder takes 16 KiB of them
+LISTED: Final = 30  # labels in one attribute; the recorder accepts 16 KiB for a state
 
 
 def ahead(summary: Summary) -> dict[str, Any]:
-    """What is due on a printer, and the print that runs where tasks look ahead."""
+    """Return what is due on a printer, and what the running print makes due.
+
+    Only a printer whose tasks look ahead tells about the running print.
+    """
     job = summary.job
     more: dict[str, Any] = {
         "due_tasks": [_short(each) for each in summary.due_labels[:LISTED]],
@@ -32,7 +38,7 @@ def _short(label: str) -> str:
 
 
 def seldom(state: State, printer: Printer) -> dict[str, Any]:
-    """What changes when somebody does something."""
+    """Return the attributes that change only when somebody uses the task."""
     return {
         "task": state.task,
         "status": state.status,
@@ -52,7 +58,7 @@ def seldom(state: State, printer: Printer) -> dict[str, Any]:
 
 
 def often(state: State, printer: Printer) -> dict[str, Any]:
-    """All that a card needs."""
+    """Return all attributes that a dashboard's card needs. They change often."""
     deciding = state.deciding
     more = seldom(state, printer)
     more.update(
@@ -75,7 +81,10 @@ def often(state: State, printer: Printer) -> dict[str, Any]:
 
 
 def _calendar(state: State) -> int | None:
-    """UNIX seconds, for whoever looks while the printer is off."""
+    """Return when the task's time limit ends, in UNIX seconds.
+
+    A card uses it while the printer is off, when nothing is published.
+    """
     left = [each.remaining for each in state.limits if each.meter == CALENDAR]
     if state.match != "any" or not left:
         return None

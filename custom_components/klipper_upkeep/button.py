@@ -1,4 +1,4 @@
-"""Buttons of printers that leave their entities to the integration."""
+"""Buttons of printers whose entities the integration makes."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ PARALLEL_UPDATES = 0
 async def async_setup_entry(
     hass: HomeAssistant, entry: UpkeepEntry, add: AddConfigEntryEntitiesCallback
 ) -> None:
-    """Let the handover add what there is to add."""
+    """Give the handover the function that adds entities of this platform."""
     entry.runtime_data.adders[Platform.BUTTON] = add

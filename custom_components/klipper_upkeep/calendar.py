@@ -1,4 +1,4 @@
-"""A printer's calendar: when tasks come due, and when they were done."""
+"""A printer's calendar shows when tasks become due, and when they were done."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .words import sentence
 
 PARALLEL_UPDATES = 0
 
-# The names of log entries in the calendar; other entries are no maintenance.
+# The log entries that the calendar shows, each with its sign before the label.
 MARKS = {"done": "✓", "skipped": "→"}
 
 
@@ -29,21 +29,21 @@ async def async_setup_entry(
 
 
 class Maintenance(PrinterEntity, CalendarEntity):
-    """Events of whole days: forecasts in the future, log entries in the past."""
+    """Its events last whole days. Future ones are forecasts, past ones log entries."""
 
     def __init__(self, fleet: Fleet, printer: Printer) -> None:
         super().__init__(fleet, printer, "maintenance")
 
     @property
     def name(self) -> str | None:
-        """The device's own, "Voron maintenance"; a name where that is the printer."""
+        """Its own name, or None (the device's name) if that is "Voron maintenance"."""
         if not self.printer.owned:
             return None
         return sentence(self.hass, "maintenance", "Maintenance")
 
     @property
     def event(self) -> CalendarEvent | None:
-        """Return the task that is due today, or that comes due next."""
+        """Return the event of the task that is due today, or that becomes due next."""
         return min(
             self._forecast(), key=lambda event: event.start_datetime_local, default=None
         )
@@ -51,7 +51,7 @@ class Maintenance(PrinterEntity, CalendarEntity):
     async def async_get_events(
         self, hass: HomeAssistant, start_date: datetime, end_date: datetime
     ) -> list[CalendarEvent]:
-        """Return done and due tasks between two moments."""
+        """Return the events between two moments: tasks that were done or become due."""
         events = self._forecast()
         if start_date <= dt_util.now():
             events += await self._done()
@@ -79,7 +79,7 @@ class Maintenance(PrinterEntity, CalendarEntity):
         try:
             log = await self.fleet.log(self.printer)
         except HomeAssistantError:
-            return []  # the printer is off: show the forecast alone
+            return []  # the printer is off, so only the forecast can be shown
         return [self._entry(entry) for entry in log if entry.event in MARKS]
 
     def _entry(self, entry: Entry) -> CalendarEvent:
@@ -96,7 +96,10 @@ class Maintenance(PrinterEntity, CalendarEntity):
     def _whole_day(
         self, day: date, text: str, description: str, uid: str
     ) -> CalendarEvent:
-        """*text* with the printer's name: a page shows the calendars of all."""
+        """Return an event whose text begins with the printer's name.
+
+        Home Assistant's calendar page shows the calendars of all printers together.
+        """
         return CalendarEvent(
             start=day,
             end=day + timedelta(days=1),

@@ -1,7 +1,7 @@
-"""A device for each task and part below its printer's, where Home Assistant has such.
+"""Child devices: each task and part becomes a device below its printer's device.
 
-Version 2026 knows child devices, and 2025.4 does not. They are an option, and only for
-printers whose entities the integration makes.
+Home Assistant 2026 has child devices, and 2025.4 does not. The user chooses them by an
+option, which works only for printers whose entities the integration makes.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from .const import DOMAIN
 from .devices import device_info
 from .fleet import Fleet, Printer, UpkeepEntry
 
-# Newer than 2025.4.
+# 2025.4 has neither of these two.
 _CHILD: Any = getattr(dr, "ChildDeviceInfo", None)
 _CHILDREN: Any = getattr(dr, "async_child_entries_for_config_entry", None)
 
 
 class AnyDevice(Protocol):
-    """What devices of either supported version, and child devices, have."""
+    """What all devices have: those of both supported versions, and child devices."""
 
     @property
     def identifiers(self) -> set[tuple[str, str]]:
@@ -31,17 +31,20 @@ class AnyDevice(Protocol):
 
 
 def possible() -> bool:
-    """Whether this Home Assistant has child devices."""
+    """Return whether this Home Assistant has child devices."""
     return _CHILD is not None
 
 
 def has_children(fleet: Fleet, printer: Printer) -> bool:
-    """Whether each task of *printer* has a device of its own."""
+    """Return whether each task of *printer* has a device of its own."""
     return fleet.children and printer.owned
 
 
 def task_of(device: AnyDevice) -> tuple[str, str]:
-    """Return a printer's uuid, and the task if it is a task's device; else empty."""
+    """Return the printer's uuid and the task that *device* stands for.
+
+    The task is empty for a printer's device. Both are empty for any other device.
+    """
     for domain, name in device.identifiers:
         if domain == DOMAIN:
             uuid, _, task = name.partition(".")
@@ -50,7 +53,7 @@ def task_of(device: AnyDevice) -> tuple[str, str]:
 
 
 def task_device(fleet: Fleet, printer: Printer, task: str) -> DeviceInfo:
-    """Return the device of a task's entities: the printer, or one of its own."""
+    """Return the device of a task's entities: the printer's, or the task's own."""
     if not has_children(fleet, printer):
         return device_info(printer)
     parent = dr.async_get(fleet.hass).async_get_or_create(
@@ -70,7 +73,7 @@ def capital(name: str) -> str:
 
 
 class Children:
-    """Keeps an entry's task devices as the tasks, and the option, are."""
+    """Adds and removes task devices when the tasks or the option change."""
 
     def __init__(self, hass: HomeAssistant, entry: UpkeepEntry) -> None:
         self.hass = hass
@@ -79,7 +82,7 @@ class Children:
 
     @callback
     def changed(self, printer: Printer) -> None:
-        """Move the entities of tasks to their devices; remove what is left empty."""
+        """Move the entities of tasks to their devices, and remove unused devices."""
         if not possible():
             return
         uuid, fleet = printer.introduced.uuid, self.entry.runtime_data
@@ -99,7 +102,7 @@ class Children:
                 dr.async_get(self.hass).async_remove_device(device)
 
     def _move(self, printer: Printer) -> None:
-        """Put the entities of all tasks into the devices that are theirs."""
+        """Put the entities of each task into the device of that task."""
         fleet = self.entry.runtime_data
         homes = {
             task: self._device(task_device(fleet, printer, task))
@@ -122,7 +125,7 @@ class Children:
         return str(make(config_entry_id=self.entry.entry_id, **info).id)
 
     def _there(self, uuid: str) -> dict[str, str]:
-        """The tasks that have a device in the registry, and its id."""
+        """Return the tasks that have a device in the registry, each with its id."""
         known = _CHILDREN(dr.async_get(self.hass), self.entry.entry_id)
         devices = {task_of(device): device.id for device in known}
         return {task: each for (of, task), each in devices.items() if of == uuid}

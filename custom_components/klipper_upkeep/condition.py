@@ -1,4 +1,4 @@
-"""Conditions that a task is due, or soon due, in newer Home Assistants.
+"""Conditions of newer Home Assistants: a task is due, or it is due soon.
 
 Version 2025.4 has no such conditions, and never imports this file.
 """
@@ -14,11 +14,11 @@ from .contract import DUE, SOON
 
 
 async def async_get_conditions(hass: HomeAssistant) -> dict[str, Any]:
-    """Return a condition for each status that somebody asks for."""
-    # Both modules are newer than 2025.4, and are loaded already when this runs.
+    """Return a condition for each of the two statuses."""
+    # Both modules are newer than 2025.4. They are already loaded when this runs.
     spec: Any = import_module("homeassistant.helpers.automation")
     helper: Any = import_module("homeassistant.helpers.condition")
-    # The state is in the printer's language, and the attribute is not.
+    # The entity's state is a word in the printer's language. The attribute is not.
     status = spec.DomainSpec(device_class="enum", value_source="status")
     sensors = {"sensor": status}
     return {

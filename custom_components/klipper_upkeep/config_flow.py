@@ -1,4 +1,4 @@
-"""The config flow: printers that MQTT finds, a typed base topic, and options."""
+"""The config flow: MQTT finds printers, the user types a base topic, sets options."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
     from .fleet import UpkeepEntry
 
-LOOK_FOR = 3.0  # seconds that a retained message may take
+LOOK_FOR = 3.0  # seconds in which a retained message must arrive
 
 
 class UpkeepConfigFlow(ConfigFlow, domain=DOMAIN):
-    """One entry for each base topic."""
+    """Makes one config entry for each base topic."""
 
     VERSION = 1
     _base = BASE
@@ -47,7 +47,7 @@ class UpkeepConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_mqtt(
         self, discovery_info: MqttServiceInfo
     ) -> ConfigFlowResult:
-        """A printer has introduced itself."""
+        """Begin, since a printer's `info` has arrived over MQTT."""
         base = discovery_info.topic.rsplit("/", 2)[0]
         try:
             Topic.parse(base, discovery_info.topic)
@@ -61,7 +61,7 @@ class UpkeepConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_confirm(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """The user agrees."""
+        """Ask the user for the permission to set up this printer's base topic."""
         if user_input is not None:
             return self._create()
         self._set_confirm_only()
@@ -75,13 +75,13 @@ class UpkeepConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_user(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """The user types the base topic."""
+        """Ask the user for the base topic."""
         return await self._ask("user", user_input, BASE)
 
     async def async_step_reconfigure(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """The printers have moved to another base topic."""
+        """Ask for the new base topic, since the printers publish below another one."""
         current = self._get_reconfigure_entry().data[CONF_BASE]
         return await self._ask("reconfigure", user_input, current)
 
@@ -106,7 +106,7 @@ class UpkeepConfigFlow(ConfigFlow, domain=DOMAIN):
         entry = self._get_reconfigure_entry()
         if base != entry.data[CONF_BASE]:
             await self._claim(base)
-        # The entry's listener loads it anew. A title that is the user's own stays.
+        # The entry's update listener reloads it. A title from the user stays as it is.
         ours = entry.title == _title(entry.data[CONF_BASE])
         self.hass.config_entries.async_update_entry(
             entry,
@@ -129,7 +129,10 @@ class UpkeepConfigFlow(ConfigFlow, domain=DOMAIN):
         return {}
 
     async def _printer_there(self, base: str) -> bool:
-        """Whether a printer has a retained message there; else the topic may be bad."""
+        """Return whether a printer's `info` is retained below *base*.
+
+        If there is none, the user has probably typed a wrong topic.
+        """
         seen = asyncio.Event()
 
         @callback
@@ -148,7 +151,7 @@ class UpkeepConfigFlow(ConfigFlow, domain=DOMAIN):
 
     async def _claim(self, base: str) -> None:
         self._base = base
-        # A discovered offer of the same topic does not matter to a user who types it.
+        # The user may type a topic that discovery offers at the same time.
         is_on_offer = self.source == SOURCE_MQTT
         await self.async_set_unique_id(base, raise_on_progress=is_on_offer)
         self._abort_if_unique_id_configured()
@@ -166,12 +169,12 @@ class UpkeepConfigFlow(ConfigFlow, domain=DOMAIN):
 
 
 class UpkeepOptionsFlow(OptionsFlow):
-    """Options: the lists, devices of tasks, and repairs for overdue tasks."""
+    """Asks for the options: to-do lists, task devices, repairs for overdue tasks."""
 
     async def async_step_init(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Ask."""
+        """Show the form with the options, and store what the user enters."""
         if user_input is not None:
             return self.async_create_entry(data=user_input)
         current = self.config_entry.options

@@ -28,9 +28,9 @@ CONF_SOON: Final = "list_soon"
 CONF_ONE_LIST: Final = "one_list"
 CONF_CHILDREN: Final = "task_devices"
 
-MARGIN: Final = 10  # percent over the threshold until an overdue task is a repair
+MARGIN: Final = 10  # percent over its threshold at which a task becomes a repair
 
-# The type of the event on Home Assistant's bus for each message on the events topic.
+# Each message on a printer's events topic becomes an event of this type on the bus.
 EVENT: Final = "klipper_upkeep_event"
 
-ANSWER_WITHIN: Final = 5.0  # seconds, as the contract has it
+ANSWER_WITHIN: Final = 5.0  # seconds in which a result must arrive, by the contract

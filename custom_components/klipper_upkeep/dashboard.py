@@ -18,7 +18,7 @@ FILE = Path(__file__).parent / "frontend" / "klipper-upkeep.js"
 
 
 async def serve(hass: HomeAssistant, version: str) -> None:
-    """Serve the script; *version* is in its address, so that no old copy is used."""
+    """Serve the script. Its address has *version*, so that no old copy is used."""
     if "frontend" not in hass.config.components:
         return
     from homeassistant.components import frontend  # noqa: PLC0415

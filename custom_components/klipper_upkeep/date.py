@@ -1,4 +1,4 @@
-"""The day on which a task was last done. To set it marks the task done then."""
+"""The day on which a task was last done. Whoever sets it marks the task done."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ async def async_setup_entry(
 
 
 class LastDone(TaskEntity, DateEntity):
-    """Disabled by default: the button Done and the actions suffice for most people."""
+    """A task's last day. It is disabled by default: most people use the button."""
 
     _attr_entity_category = EntityCategory.CONFIG
     _attr_entity_registry_enabled_default = False
 
     @property
     def native_value(self) -> date | None:
-        """The day, where Home Assistant is."""
+        """Return the day of the last completion, in Home Assistant's time zone."""
         done = None if self.state_of_task is None else self.state_of_task.last_done
         if done is None:
             return None
         return dt_util.as_local(dt_util.utc_from_timestamp(done)).date()
 
     async def async_set_value(self, value: date) -> None:
-        """Mark the task done: at noon of that day, or now if it is today."""
+        """Mark the task done at noon of that day, or now if it is today."""
         now = dt_util.now()
         if value > now.date():
             raise ServiceValidationError(

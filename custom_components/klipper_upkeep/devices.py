@@ -1,4 +1,4 @@
-"""The devices of printers."""
+"""Home Assistant's devices for printers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from .fleet import Printer, UpkeepEntry
 def device_info(printer: Printer) -> DeviceInfo:
     """Return the integration's own device of a printer.
 
-    It is the printer itself where nothing else describes it.
+    It is the printer itself if MQTT discovery makes no device for the printer.
+    Otherwise it is a service beside that device.
     """
     info = printer.introduced
     if printer.owned:
@@ -43,14 +44,14 @@ def device_info(printer: Printer) -> DeviceInfo:
 
 
 def _web_page(url: str) -> str | None:
-    """Home Assistant refuses any other link."""
+    """Return *url* if it is a web page; Home Assistant refuses other addresses."""
     return url if url.startswith(("http://", "https://")) else None
 
 
 class Devices:
-    """Keeps the devices of an entry as the printers describe themselves.
+    """Updates an entry's devices when the printers publish new descriptions.
 
-    Each hangs below the one that MQTT discovery made, which may come later.
+    Each device is linked to the one of MQTT discovery, which may be made later.
     """
 
     def __init__(self, hass: HomeAssistant, entry: UpkeepEntry) -> None:
@@ -60,12 +61,12 @@ class Devices:
 
     @callback
     def changed(self, printer: Printer) -> None:
-        """Follow a new name, model or version."""
+        """Update the device if the printer's name, model or version has changed."""
         uuid = printer.introduced.uuid
         info = device_info(printer)
         device = with_identifier(self.hass, (DOMAIN, uuid))
         if device is None:
-            return  # its first entity is about to make it
+            return  # the printer's first entity will make the device
         if self._described.get(uuid) != info:
             self._described[uuid] = info
             dr.async_get(self.hass).async_get_or_create(
@@ -78,7 +79,7 @@ class Devices:
 
     @callback
     def listen(self) -> Callable[[], None]:
-        """Link a printer to MQTT's device when that appears."""
+        """Link a printer's device to MQTT's when that is made; return how to stop."""
 
         @callback
         def updated(event: Event[Any]) -> None:
@@ -96,7 +97,7 @@ class Devices:
 
 
 def mqtt_identifier(uuid: str) -> tuple[str, str]:
-    """Return the identifier of MQTT's device of a printer."""
+    """Return the identifier of the device that MQTT discovery makes for a printer."""
     return ("mqtt", f"{DOMAIN}_{uuid}")
 
 
@@ -104,10 +105,10 @@ def mqtt_identifier(uuid: str) -> tuple[str, str]:
 def with_identifier(
     hass: HomeAssistant, identifier: tuple[str, str]
 ) -> dr.DeviceEntry | None:
-    """Return the device that has *identifier*, whose first half is a domain.
+    """Return the device that has *identifier*, a pair of a domain and a name.
 
-    The registry's own look-up by identifier is another one in each of the two
-    supported versions, and the older one is logged as deprecated in the newer.
+    The two supported versions have different functions for this look-up, and the
+    newer version logs that the older function is deprecated.
     """
     registry = dr.async_get(hass)
     for entry in hass.config_entries.async_entries(identifier[0]):

@@ -1,4 +1,4 @@
-"""Diagnostics for a bug report, without personal data and addresses."""
+"""Diagnostics for a bug report. They have no personal data and no addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The base classes of a printer's entities."""
+"""The base classes of all entities."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .fleet import Fleet, Printer, UpkeepEntry
 
 
 class FleetEntity(Entity):
-    """An entity that is there as long as there is a broker."""
+    """An entity that is available while Home Assistant is connected to a broker."""
 
     _attr_has_entity_name = True
     _attr_should_poll = False
@@ -26,15 +26,15 @@ class FleetEntity(Entity):
 
     @property
     def available(self) -> bool:
-        """A printer that is off still has its tasks; without a broker none is known."""
+        """A printer that is off still has its tasks, but only the broker knows them."""
         return self.fleet.connected
 
     def concerns(self, printer: Printer) -> bool:
-        """Whether it shows anything of *printer*."""
+        """Return whether the entity shows anything of *printer*."""
         return True
 
     async def async_added_to_hass(self) -> None:
-        """Listen."""
+        """Write the state whenever a printer changes that the entity shows."""
 
         @callback
         def changed(printer: Printer) -> None:
@@ -45,7 +45,7 @@ class FleetEntity(Entity):
 
 
 class PrinterEntity(FleetEntity):
-    """An entity of one printer; it writes its state when the printer changes."""
+    """An entity of one printer. It writes its state when the printer changes."""
 
     def __init__(self, fleet: Fleet, printer: Printer, key: str) -> None:
         super().__init__(fleet)
@@ -55,7 +55,7 @@ class PrinterEntity(FleetEntity):
         self._attr_device_info = device_info(printer)
 
     def concerns(self, printer: Printer) -> bool:
-        """Whether it shows anything of *printer*."""
+        """Return whether the entity shows anything of *printer*."""
         return printer is self.printer
 
 
@@ -71,7 +71,7 @@ class TaskEntity(PrinterEntity):
 
     @property
     def name(self) -> str | None:
-        """Its name, which a device of the task's own has in front already."""
+        """The entity's name. The task is left out if the task's device names it."""
         if has_children(self.fleet, self.printer):
             self._attr_translation_placeholders = {"task": ""}
         name = super().name
@@ -79,7 +79,7 @@ class TaskEntity(PrinterEntity):
 
     @property
     def state_of_task(self) -> State | None:
-        """Return the task's last state; None once the task is gone."""
+        """Return the task's last state, or None if there is no such task any more."""
         return self.printer.tasks.get(self.task)
 
 
@@ -90,7 +90,7 @@ def add_for_each_printer(
     add: AddConfigEntryEntitiesCallback,
     make: Callable[[Fleet, Printer], Entity],
 ) -> None:
-    """Add an entity for each printer, also for those that come later."""
+    """Add an entity for each printer, also for printers that appear later."""
     fleet = entry.runtime_data
     known: set[str] = set()
 
@@ -116,9 +116,9 @@ def add_for_each_task(
     key: str,
     make: Callable[[Fleet, Printer, str, str], Entity],
 ) -> None:
-    """Add an entity for each task of each printer, and remove those of lost tasks."""
+    """Add an entity for each task of each printer, and remove those of old tasks."""
     fleet = entry.runtime_data
-    known: dict[str, set[str]] = {}  # tasks by their printer's uuid
+    known: dict[str, set[str]] = {}  # tasks by the printer's uuid
 
     @callback
     def changed(printer: Printer) -> None:
@@ -142,7 +142,10 @@ def add_for_each_task(
 def _remove_lost(
     hass: HomeAssistant, entry: UpkeepEntry, uuid: str, key: str, tasks: set[str]
 ) -> None:
-    """Remove entities whose task is gone, also while Home Assistant was off."""
+    """Remove entities of tasks that no longer exist.
+
+    A task may have been removed while Home Assistant was off.
+    """
     registry = er.async_get(hass)
     start, end = f"{uuid}_task.", f".{key}"
     for each in er.async_entries_for_config_entry(registry, entry.entry_id):

@@ -1,4 +1,4 @@
-"""Events of printers that leave their entities to the integration."""
+"""Events of printers whose entities the integration makes."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ PARALLEL_UPDATES = 0
 async def async_setup_entry(
     hass: HomeAssistant, entry: UpkeepEntry, add: AddConfigEntryEntitiesCallback
 ) -> None:
-    """Let the handover add what there is to add."""
+    """Give the handover the function that adds entities of this platform."""
     entry.runtime_data.adders[Platform.EVENT] = add

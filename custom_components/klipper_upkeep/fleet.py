@@ -1,6 +1,7 @@
 """The printers below one base topic: their messages, and commands to them.
 
-Home Assistant's own MQTT client carries the messages; entities listen here.
+Home Assistant's own MQTT client transports the messages. Entities register listeners
+here.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ type UpkeepEntry = ConfigEntry[Fleet]
 
 _LOGGER = logging.getLogger(__name__)
 
-CALENDAR = "time"  # the meter that counts while a printer is off as well
-LOGGED = 100  # entries of a printer's log: as many as it gives at once
+CALENDAR = "time"  # the meter that also counts while a printer is off
+LOGGED = 100  # entries of a log that one request asks for; a printer sends no more
 
 FILTERS = (
     "availability",
@@ -60,26 +61,26 @@ FILTERS = (
     "events",
 )
 
-# The user can mend these; the others are the printer's or the network's.
+# The user can correct these. The printer or the network causes the others.
 USERS_FAULT = {UNKNOWN_TASK, BAD_ARGUMENT}
 
 RETAINED = ("availability", "info", "meters", "summary", "task")
 
 
 class Printer:
-    """The messages of one printer."""
+    """One printer, as its messages describe it."""
 
     def __init__(self, slug: str, base: str = BASE) -> None:
         self.slug = slug
         self.base = base
         self.info: Info | None = None
         self.online = False
-        self.deleted = False  # by the user, who sees to its device
+        self.deleted = False  # the user deletes it, and Home Assistant its device
         self.tasks: dict[str, State] = {}
         self.summary: Summary | None = None
-        self.meters: dict[str, float] = {}  # readings
-        self.log: list[Entry] | None = None  # newest first; None: not known
-        # Completions, by task and moment, that the user has undone.
+        self.meters: dict[str, float] = {}  # the meters' readings
+        self.log: list[Entry] | None = None  # newest first; None: it is not known
+        # The completions that the user has undone, each by its task and moment.
         self.undone: set[tuple[str, int | None]] = set()
 
     @property
@@ -88,27 +89,30 @@ class Printer:
 
     @property
     def introduced(self) -> Info:
-        """Return its `info`. RuntimeError: that has not arrived yet."""
+        """Return the printer's `info`. RuntimeError if it has not arrived yet."""
         if self.info is None:
             raise RuntimeError(f"{self.slug} has not introduced itself")
         return self.info
 
     @property
     def owned(self) -> bool:
-        """Whether the integration makes its entities, and not MQTT discovery."""
+        """Whether the integration, and not MQTT discovery, makes the entities."""
         return self.info is not None and self.info.home_assistant == INTEGRATION
 
     def topic(self, kind: str, task: str | None = None) -> str:
-        """Return a topic of it."""
+        """Return one of the printer's topics."""
         return Topic(self.slug, kind, task).format(self.base)
 
     @property
     def ready(self) -> bool:
-        """Whether its `info` and the states of all of its tasks have arrived."""
+        """Whether the `info` and the states of all tasks have arrived."""
         return self.info is not None and set(self.info.tasks) <= set(self.tasks)
 
     def status(self, state: State) -> str:
-        """Return a task's status now: the calendar goes on while a printer is off."""
+        """Return a task's status now. A limit in time also ends while a printer is off.
+
+        A printer that is off publishes nothing, so its last message may be out of date.
+        """
         if self.online or state.match != "any" or state.status not in (OK, SOON):
             return state.status
         passed = any(
@@ -120,7 +124,7 @@ class Printer:
 
 
 class Fleet:
-    """Every printer below *base*, by slug."""
+    """All printers below the topic *base*, by their slugs."""
 
     def __init__(
         self, hass: HomeAssistant, base: str, *, entry_id: str, children: bool = False
@@ -139,18 +143,24 @@ class Fleet:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a broker; without one nothing is known or sent."""
+        """Whether Home Assistant is connected to its broker.
+
+        Without a broker nothing is known of a printer, and no command can be sent.
+        """
         return mqtt.is_connected(self.hass)
 
     async def subscribe(self) -> list[CALLBACK_TYPE]:
-        """Begin to listen; what is retained follows at once."""
+        """Subscribe to all printers; return the functions that end it.
+
+        The broker sends the retained messages at once.
+        """
 
         @callback
         def connection(connected: bool) -> None:
             for printer in self.printers.values():
-                printer.log = None  # events of that time were missed
+                printer.log = None  # no events arrived without a connection
                 if not connected:
-                    printer.online = False  # until it, or the broker, says so again
+                    printer.online = False  # until its availability arrives again
             self.look_again()
 
         stop = mqtt.async_subscribe_connection_status(self.hass, connection)
@@ -168,7 +178,10 @@ class Fleet:
         event: Callable[[Printer, Event], None] | None = None,
         gone: Callable[[Printer], None] | None = None,
     ) -> CALLBACK_TYPE:
-        """Call *change*, *event* or *gone* when a printer's is; return how to stop."""
+        """Register functions for a printer's changes, events and removal.
+
+        Return the function that ends this.
+        """
         pairs = (
             (self._on_change, change),
             (self._on_event, event),
@@ -189,8 +202,8 @@ class Fleet:
     async def command(self, printer: Printer, task: str, command: Command) -> Result:
         """Send *command* and wait until the printer has carried it out.
 
-        ServiceValidationError where the user asked for what cannot be,
-        HomeAssistantError where the printer could not or did not answer.
+        ServiceValidationError if the user's command is not possible,
+        HomeAssistantError if the printer failed or sent no result.
         """
         self.check(printer)
         transaction = uuid.uuid4().hex
@@ -219,7 +232,10 @@ class Fleet:
         return result
 
     def check(self, printer: Printer) -> None:
-        """Refuse what could not be sent now: Home Assistant would send it later."""
+        """Raise HomeAssistantError if a command cannot be sent to *printer* now.
+
+        Home Assistant would otherwise keep the command and send it later.
+        """
         if not self.connected:
             raise HomeAssistantError(
                 translation_domain=DOMAIN, translation_key="broker_away"
@@ -232,7 +248,7 @@ class Fleet:
             )
 
     async def log(self, printer: Printer) -> list[Entry]:
-        """Return the log of all tasks, newest first, asking the printer once."""
+        """Return the log of all tasks, newest first. The printer is asked only once."""
         if printer.log is None:
             command = Command("log", limit=LOGGED, every=True)
             result = await self.command(printer, next(iter(printer.tasks)), command)
@@ -241,19 +257,20 @@ class Fleet:
 
     @callback
     def look_again(self) -> None:
-        """Call all listeners of all printers: time or the broker has changed."""
+        """Call all listeners for all printers, as the time or the broker changed."""
         for printer in list(self.printers.values()):
             self._changed(printer)
 
-    # Messages. A payload that breaks the contract is dropped, and logged once.
+    # Messages. One that breaks the contract is ignored, and is logged once.
 
     @callback
     def _received(self, message: mqtt.ReceiveMessage) -> None:
         try:
             topic = Topic.parse(self.base, message.topic)
             payload = as_bytes(message.payload)
-            # What is empty of an unknown printer is the rest of what it takes back.
-            # An empty event or result is what clears a topic on which nothing stays.
+            # An empty payload clears a retained message. From an unknown printer it
+            # is the rest of a removal. An empty event or result says nothing, since
+            # those topics retain nothing.
             known = topic.printer in self.printers and topic.kind in RETAINED
             if payload or known:
                 self._take(topic, payload)
@@ -298,7 +315,7 @@ class Fleet:
             future.set_result(result)
 
     def _happened(self, printer: Printer, event: Event) -> None:
-        printer.log = None  # asked for anew when somebody looks
+        printer.log = None  # it is requested again when somebody wants it
         for listener in list(self._on_event):
             listener(printer, event)
 
@@ -318,7 +335,7 @@ class Fleet:
             return
         info = Info.decode(payload)
         if printer.info is not None and printer.info.uuid != info.uuid:
-            self.remove(printer)  # another machine has taken the name
+            self.remove(printer)  # another printer now has this name
             printer = self._printer(printer.slug)
         printer = self._renamed(printer, info.uuid)
         printer.info = info
@@ -327,9 +344,10 @@ class Fleet:
         self._changed(printer)
 
     def _renamed(self, printer: Printer, uuid: str) -> Printer:
-        """Return the printer that had another name before, so that it stays the same.
+        """Return the printer itself, or the one that had this uuid under another name.
 
-        What its old name had is taken back only after the new one has said all.
+        A renamed printer stays the same object. It clears the topics of its old name
+        only after it has published everything under the new name.
         """
         for known in self.printers.values():
             if known is not printer and known.info and known.info.uuid == uuid:
@@ -355,7 +373,7 @@ class Fleet:
 
 
 def as_bytes(payload: str | bytes | bytearray) -> bytes:
-    """Return what Home Assistant may have decoded already as it was sent."""
+    """Return a payload's bytes, also if Home Assistant has already decoded it."""
     return payload.encode() if isinstance(payload, str) else bytes(payload)
 
 

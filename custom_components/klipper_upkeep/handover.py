@@ -1,7 +1,7 @@
-"""Who makes a printer's entities: MQTT discovery, or the integration.
+"""Hands a printer's entities over between MQTT discovery and this integration.
 
-The printer says which in its `info`. When that changes, the entries in the entity
-registry move to the other one: ids, names and history stay.
+The printer's `info` names the one that makes the entities. When that changes, the
+entries in the entity registry move to the other one. Ids, names and history stay.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .fleet import Printer, UpkeepEntry
 from .ours import Row, is_key, rows
 from .owned import CLASSES, Owned
 
-LOOK_EVERY = timedelta(seconds=2)  # whether MQTT has let go of an entity
+LOOK_EVERY = timedelta(seconds=2)  # how often to check whether MQTT's entities ended
 
 
 class Handover:
@@ -38,10 +38,10 @@ class Handover:
 
     @callback
     def changed(self, printer: Printer) -> None:
-        """Follow what a printer says of its entities, and of its tasks."""
+        """Make or return entities as the printer's new messages demand."""
         uuid = printer.introduced.uuid
         if uuid in self._leaving:
-            return  # looked at again once that has ended
+            return  # `changed` is called again when the return has ended
         if not printer.owned:
             if uuid in self._made or self._entries(uuid, DOMAIN):
                 self._leaving.add(uuid)
@@ -53,13 +53,13 @@ class Handover:
 
     @callback
     def gone(self, printer: Printer) -> None:
-        """Forget a printer; its device takes its entities along."""
+        """Forget a printer. Its entities are removed with its device."""
         if printer.info is not None:
             self._made.pop(printer.info.uuid, None)
 
     @callback
     def stop(self) -> None:
-        """Wait for nothing any more."""
+        """Stop waiting for the end of MQTT's entities."""
         if self._waits is not None:
             self._waits()
             self._waits = None
@@ -73,10 +73,10 @@ class Handover:
         if self._waits is None:
             self._waits = async_track_time_interval(self.hass, again, LOOK_EVERY)
 
-    # To the integration
+    # From discovery to the integration
 
     def _make(self, printer: Printer) -> None:
-        """Add what is new, and remove what there is no more."""
+        """Add entities for new rows, and remove those that have no row any more."""
         uuid = printer.introduced.uuid
         wanted = {row.key: row for row in rows(printer) if self._is_wanted(uuid, row)}
         known = self._made.setdefault(uuid, {})
@@ -113,7 +113,10 @@ class Handover:
         return self.entry.runtime_data.adders[platform]
 
     def _take_over(self, printer: Printer) -> bool:
-        """Take MQTT's entries; return whether it has let go of all of them."""
+        """Take MQTT's registry entries over, unless one of its entities still exists.
+
+        Return whether MQTT has none left.
+        """
         uuid = printer.introduced.uuid
         theirs = self._entries(uuid, MQTT)
         if not theirs:
@@ -143,7 +146,7 @@ class Handover:
         )
 
     def _replace(self, theirs: tuple[str, str], ours: dr.DeviceEntry) -> None:
-        """Put our device where MQTT's stood, which nobody needs any more."""
+        """Put our device in the place of MQTT's, and remove that if it is unused."""
         devices = dr.async_get(self.hass)
         device = with_identifier(self.hass, theirs)
         if device is None:
@@ -155,17 +158,17 @@ class Handover:
             devices.async_remove_device(device.id)
 
     def _is_loaded(self, each: er.RegistryEntry) -> bool:
-        """Whether an entity stands behind the entry."""
+        """Return whether an entity of the registry entry exists now."""
         state = self.hass.states.get(each.entity_id)
         return state is not None and not state.attributes.get("restored")
 
-    # Back to discovery
+    # From the integration back to discovery
 
     async def _give_back(self, printer: Printer) -> None:
         uuid = printer.introduced.uuid
         try:
             made = self._made.pop(uuid, {}).values()
-            # One whose entry is disabled was never added.
+            # An entity whose registry entry is disabled was never added.
             added = [each for each in made if getattr(each, "hass", None) is not None]
             await asyncio.gather(*(each.async_remove() for each in added))
             for each in self._entries(uuid, DOMAIN):
@@ -174,7 +177,7 @@ class Handover:
             self._leaving.discard(uuid)
 
     def _return(self, ours: er.RegistryEntry) -> None:
-        """Give an entry to MQTT, which may have made one of its own meanwhile."""
+        """Give a registry entry back to MQTT, which may already have made a new one."""
         registry = er.async_get(self.hass)
         (mqtt,) = self.hass.config_entries.async_entries(MQTT)
         theirs = registry.async_get_entity_id(ours.domain, MQTT, ours.unique_id)
@@ -201,7 +204,7 @@ class Handover:
         )
 
     def _entries(self, uuid: str, platform: str) -> list[er.RegistryEntry]:
-        """The entries of *platform* for what the tables name."""
+        """Return the registry entries of *platform* for the rows of the tables."""
         registry, start = er.async_get(self.hass), f"{uuid}_"
         entries = (
             [self.entry]

@@ -1,4 +1,4 @@
-"""The text of a printer's events in Home Assistant's logbook."""
+"""The texts of printers' events in Home Assistant's logbook."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def async_describe_events(
     hass: HomeAssistant,
     async_describe_event: Callable[[str, str, Callable[[Event], dict[str, str]]], None],
 ) -> None:
-    """Tell the logbook how to read our event."""
+    """Give the logbook the function that describes our event."""
 
     @callback
     def describe(event: Event) -> dict[str, str]:
-        # Any program may fire an event of this name, so fields may be missing.
+        # Any program may fire an event of this type, so fields may be missing.
         data = {name: str(value or "") for name, value in event.data.items()}
         kind, label = data.get("type", ""), data.get("label", "")
         text = sentence(hass, f"event_{kind}", "{label}: {type}", label=label)

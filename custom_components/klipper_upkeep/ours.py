@@ -1,7 +1,8 @@
-"""The entities that discovery makes of a printer, as tables: keys, values, commands.
+"""Tables of the entities that the integration makes instead of MQTT discovery.
 
-For printers that leave them to the integration. The keys, the platforms, the units and
-the attributes are those of discovery, so that an entity stays the same when it moves.
+Each row has an entity's key, its value and its command. The keys, the platforms, the
+units and the attributes are those of discovery, so that an entity stays the same when
+it is handed over.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from homeassistant.components.binary_sensor import (  # type: ignore[attr-defined, unused-ignore]
-    BinarySensorDeviceClass,  # 2026 defines it elsewhere, and lends it here
+    BinarySensorDeviceClass,  # 2026 defines it in another module, and re-exports it
 )
 from homeassistant.components.number import NumberMode
 from homeassistant.components.sensor import SensorDeviceClass, SensorStateClass
@@ -34,8 +35,9 @@ type Value = Callable[[Printer], Any]
 type Order = Callable[[Any], Command]
 
 SNOOZE_HOURS: Final = 24.0
-MOST: Final = 1e9  # of a threshold
-COARSE: Final = 100.0  # from here on the contract has whole metres and calendar hours
+MOST: Final = 1e9  # the greatest threshold
+# From this threshold on, the contract rounds metres and calendar hours to whole ones.
+COARSE: Final = 100.0
 WANTED_METERS: Final = frozenset(["print_time", "filament", "jobs_completed"])
 
 HIDDEN: Final = {"entity_registry_enabled_default": False}
@@ -67,27 +69,27 @@ METER_ICONS: Final = (
 
 
 class Row(NamedTuple):
-    """An entity. ``key`` follows the printer's uuid in its unique id."""
+    """One entity. Its unique id is the printer's uuid, and then ``key``."""
 
     key: str
     platform: Platform
-    name: str  # the key of its translation
+    name: str  # the translation key of its name
     task: str = ""
-    meter: str = ""  # whose name stands before its own
+    meter: str = ""  # a meter whose name comes before the entity's own name
     value: Value = lambda printer: None
     more: Value = lambda printer: None  # its attributes
     order: Order = lambda value: Command("")
     config: Mapping[str, Any] = {}
-    rare: bool = False  # made where it is in the registry, and not anew
+    rare: bool = False  # it is made only if the registry already has it
 
     @property
     def wish(self) -> str:
-        """What its entity id ends with."""
+        """The end of the entity id that the entity asks for."""
         return self.key.removeprefix("task.").removeprefix("meter.")
 
 
 def rows(printer: Printer) -> Iterator[Row]:
-    """Return a row for everything that discovery would make of *printer*."""
+    """Return a row for each entity that discovery would make for *printer*."""
     yield from _PRINTER
     for state in printer.tasks.values():
         yield from _task(state)
@@ -100,7 +102,7 @@ def rows(printer: Printer) -> Iterator[Row]:
 
 
 def is_key(key: str) -> bool:
-    """Whether discovery makes entities of that kind of key."""
+    """Return whether discovery makes entities with such a key."""
     if key.startswith("task."):
         return not key.endswith(".last_done_on")
     return key.startswith("meter.") or key in {row.key for row in _PRINTER}
@@ -238,7 +240,7 @@ _AMOUNTS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 def _limits(state: State) -> Iterator[Row]:
-    """Amounts of each limit where there are several, for whoever enables them."""
+    """Return the amounts of each limit, if there are several; disabled by default."""
     for limit in state.limits if len(state.limits) > 1 else ():
         for field, config in _AMOUNTS.items():
             yield Row(
@@ -270,7 +272,7 @@ def _amount(limit: Limit, field: str) -> float:
 
 
 def _any_unit(state: State) -> str:
-    """Where limits have several units: of the one that decides, with its unit."""
+    """Return the deciding limit's amount with its unit, as the limits' units differ."""
     limit = state.deciding
     if limit.meter == CALENDAR:
         return f"{limit.remaining / 24:.3g} d"
@@ -338,12 +340,15 @@ def _controls(state: State) -> Iterator[Row]:
 
 
 def _fit(place: str) -> Command:
-    """Nowhere is the shelf."""
+    """Return the command that fits a part at *place*. An empty place is the shelf."""
     return Command("fit", place=place) if place else Command("remove")
 
 
 def _threshold(state: State, limit: Limit) -> Row:
-    """The limit's threshold; a task's only limit needs no name of its meter."""
+    """Return the row of a limit's threshold.
+
+    The name of the meter is left out if the task has only one limit.
+    """
     several = len(state.limits) > 1
     hours = 24 if limit.meter == CALENDAR else 1
     middle = f"{slug(limit.meter)}." if several else ""
@@ -377,8 +382,8 @@ def _threshold(state: State, limit: Limit) -> Row:
 def _meter(meter: str, unit: str) -> Row:
     config = {
         **_measured(unit, unit == "m" or meter == CALENDAR),
-        # Not of a kind that only grows: a meter that comes from a backup would be
-        # added to the sum a second time.
+        # This is not TOTAL_INCREASING: after a backup was restored, the whole reading
+        # would be added to the statistics' sum a second time.
         "state_class": SensorStateClass.TOTAL,
         "icon": next(icon for start, icon in METER_ICONS if meter.startswith(start)),
         "entity_registry_enabled_default": meter in WANTED_METERS,

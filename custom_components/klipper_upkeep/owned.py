@@ -1,4 +1,7 @@
-"""Entities of the tables, on each platform, for printers that have no discovery."""
+"""The classes of the tables' entities, one for each platform.
+
+They are for printers whose entities the integration makes.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ CAPITAL_NOUNS = ("de", "lb")
 
 
 class Owned(PrinterEntity):
-    """An entity of a row. It writes its state when what it shows has changed."""
+    """An entity of one row. It writes its state only if that has changed."""
 
     def __init__(self, fleet: Fleet, printer: Printer, row: Row) -> None:
         super().__init__(fleet, printer, row.key)
@@ -39,13 +42,14 @@ class Owned(PrinterEntity):
             setattr(self, f"_attr_{name}", value)
         if row.task:
             self._attr_device_info = task_device(fleet, printer, row.task)
-        # Wished for, as discovery does: what the registry has comes first.
+        # The entity asks for the same id as discovery's. An id that the registry
+        # already has is used instead.
         wish = slugify(f"{printer.name} {row.wish.replace('.', ' ')}")
         self.entity_id = f"{row.platform}.{wish}"
 
     @property
     def name(self) -> str | None:
-        """The task's label, the meter's name, and what it is of them."""
+        """The task's label, then the meter's name, then the entity's own name."""
         state = self.printer.tasks.get(self.row.task)
         own_device = has_children(self.fleet, self.printer)
         label = "" if state is None or own_device else state.label[:100]
@@ -62,18 +66,22 @@ class Owned(PrinterEntity):
         meter = self.printer.introduced.meters.get(self.row.meter)
         label = "" if meter is None else meter.label
         name = meter_name(self.hass, self.row.meter, label)
-        # Behind a label it begins with a small letter, but where nouns never do.
+        # After a label, the meter begins with a small letter, except in languages
+        # whose nouns have capital letters.
         behind = self.row.task and self.hass.config.language[:2] not in CAPITAL_NOUNS
         return name[:1].lower() + name[1:] if behind else name
 
     @property
     def available(self) -> bool:
-        """What is read stays while the printer is off; a command would be lost."""
+        """Values stay available while the printer is off, and controls do not.
+
+        A command to a printer that is off would be lost.
+        """
         is_control = self.row.platform in CONTROLS
         return super().available and (self.printer.online or not is_control)
 
     def concerns(self, printer: Printer) -> bool:
-        """Whether it shows anything of *printer* that it has not shown yet."""
+        """Return whether *printer* has a value that the entity has not written yet."""
         if not super().concerns(printer):
             return False
         now = (
@@ -89,17 +97,17 @@ class Owned(PrinterEntity):
 
     @property
     def extra_state_attributes(self) -> dict[str, Any] | None:
-        """What discovery gives it as attributes."""
+        """The same attributes as discovery's entity has."""
         more: dict[str, Any] | None = self.row.more(self.printer)
         return more
 
     @property
     def shown(self) -> Any:
-        """What it shows; None while that is not known."""
+        """The value that the entity shows, or None while it is not known."""
         return self.row.value(self.printer)
 
     async def give(self, value: Any) -> None:
-        """Send its command, in the name of whoever asks."""
+        """Send the row's command with *value*, in the name of the user who acts."""
         command = self.row.order(value)._replace(
             by=await name_of(self.hass, self._context)
         )
@@ -107,85 +115,85 @@ class Owned(PrinterEntity):
 
 
 class OwnedSensor(Owned, SensorEntity):
-    """A number, a moment, a text or a status."""
+    """Shows a number, a moment, a text or a status."""
 
     @property
     def native_value(self) -> Any:
-        """What it shows."""
+        """The number, the moment, the text or the status."""
         return self.shown
 
 
 class OwnedBinarySensor(Owned, BinarySensorEntity):
-    """Whether something is due, or the printer is on."""
+    """Shows whether a task is due, or whether the printer is online."""
 
     @property
     def is_on(self) -> bool | None:
-        """Whether it is."""
+        """Whether the task is due, or the printer is online."""
         value: bool | None = self.shown
         return value
 
 
 class OwnedButton(Owned, ButtonEntity):
-    """A command."""
+    """Sends a command that needs no value."""
 
     async def async_press(self) -> None:
-        """Send it."""
+        """Send the command."""
         await self.give(None)
 
 
 class OwnedSwitch(Owned, SwitchEntity):
-    """Whether the task is counted."""
+    """Enables and disables a task."""
 
     @property
     def is_on(self) -> bool | None:
-        """Whether it is."""
+        """Whether the task is enabled."""
         value: bool | None = self.shown
         return value
 
     async def async_turn_on(self, **kwargs: Any) -> None:
-        """Count it."""
+        """Enable the task."""
         await self.give(True)
 
     async def async_turn_off(self, **kwargs: Any) -> None:
-        """Leave it out."""
+        """Disable the task."""
         await self.give(False)
 
 
 class OwnedNumber(Owned, NumberEntity):
-    """A threshold."""
+    """Shows and sets a threshold."""
 
     @property
     def native_value(self) -> float | None:
-        """What it is."""
+        """The threshold, in the unit of its meter."""
         value: float | None = self.shown
         return value
 
     async def async_set_native_value(self, value: float) -> None:
-        """Set it."""
+        """Set the threshold."""
         await self.give(value)
 
 
 class OwnedSelect(Owned, SelectEntity):
-    """Where a part is fitted: one of its places, or the shelf."""
+    """Shows and sets where a part is fitted: at one of its places, or on the shelf."""
 
     @property
     def extra_state_attributes(self) -> None:
-        """Its places are its options."""
+        """There are no attributes, since the places are the options."""
 
     @property
     def options(self) -> list[str]:
-        """The places, behind the shelf."""
+        """The shelf, and then the part's places."""
         more = self.row.more(self.printer) or {"places": []}
         return [self._shelf, *more["places"]]
 
     @property
     def current_option(self) -> str | None:
-        """Where it is."""
+        """The place of the part, or the shelf."""
         place: str | None = self.shown
         return place if place is None else place or self._shelf
 
     async def async_select_option(self, option: str) -> None:
-        """Fit it there."""
+        """Fit the part at the place, or put it on the shelf."""
         await self.give("" if option == self._shelf else option)
 
     @property
@@ -194,10 +202,10 @@ class OwnedSelect(Owned, SelectEntity):
 
 
 class OwnedEvent(Owned, EventEntity):
-    """What happened to the task last."""
+    """Shows the last event of a task."""
 
     async def async_added_to_hass(self) -> None:
-        """Listen."""
+        """Write the state at each event of the task."""
         await super().async_added_to_hass()
 
         @callback

@@ -1,4 +1,4 @@
-"""An issue for each overdue task, with a flow that marks it done."""
+"""Raises an issue for each overdue task, with a flow that marks the task done."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .schema import schema
 if TYPE_CHECKING:
     from .fleet import UpkeepEntry
 
-    # The newer of the two supported versions has another name for it.
+    # The two supported versions have different names for this type.
     type RepairsFlowResult = Any
 
 
 class Watch:
-    """Keeps the issues of an entry's printers in step with their tasks."""
+    """Raises and deletes issues when the tasks of an entry's printers change."""
 
     def __init__(self, hass: HomeAssistant, entry: UpkeepEntry) -> None:
         self.hass = hass
@@ -51,13 +51,16 @@ class Watch:
 
     @callback
     def look_at_all(self) -> None:
-        """Follow a changed option."""
+        """Compare all printers, since an option has changed."""
         for printer in self.entry.runtime_data.printers.values():
             self.compare(printer)
 
     @callback
     def stop(self) -> None:
-        """Drop all issues, as nothing follows them now. Ignored ones stay ignored."""
+        """Delete all issues when the entry is unloaded, except those that are ignored.
+
+        The user's choice to ignore an issue would otherwise be lost.
+        """
         known = ir.async_get(self.hass)
         for printer in self.entry.runtime_data.printers.values():
             for task in _issues(self.hass, printer):
@@ -86,13 +89,13 @@ class Watch:
 
 @callback
 def forget(hass: HomeAssistant, printer: Printer) -> None:
-    """Drop all issues of *printer*."""
+    """Delete all issues of *printer*."""
     for task in _issues(hass, printer):
         ir.async_delete_issue(hass, DOMAIN, _issue(printer, task))
 
 
 def _issue(printer: Printer, task: str) -> str:
-    # Not by its name at the broker: there may be two of a name, below two topics.
+    # The uuid names the printer, since two base topics may have equal printer names.
     return f"due.{printer.introduced.uuid}.{task}"
 
 
@@ -112,7 +115,7 @@ def _words(printer: Printer, state: State) -> dict[str, str]:
 
 
 class DoneFlow(RepairsFlow):
-    """Asks for a note and marks the task done."""
+    """Asks the user for a note, and then marks the task done."""
 
     def __init__(self, fleet: Fleet | None, data: dict[str, Any]) -> None:
         self._fleet = fleet
@@ -121,13 +124,13 @@ class DoneFlow(RepairsFlow):
     async def async_step_init(
         self, user_input: dict[str, Any] | None = None
     ) -> RepairsFlowResult:
-        """Begin."""
+        """Begin with the form."""
         return await self.async_step_confirm()
 
     async def async_step_confirm(
         self, user_input: dict[str, Any] | None = None
     ) -> RepairsFlowResult:
-        """Ask, then tell the printer; what it refuses is shown in the form."""
+        """Show the form, then send the command. The form shows why it was refused."""
         fleet = self._fleet
         printer = None if fleet is None else fleet.printers.get(self._data["printer"])
         if fleet is None or printer is None or self._data["task"] not in printer.tasks:
@@ -151,7 +154,7 @@ class DoneFlow(RepairsFlow):
 
 
 def _by() -> str:
-    """Return the name of the user whose request is being answered."""
+    """Return the name of the user who sent the current request; empty if unknown."""
     with contextlib.suppress(KeyError):
         request = current_request.get()
         if request is not None:
@@ -162,7 +165,7 @@ def _by() -> str:
 async def async_create_fix_flow(
     hass: HomeAssistant, issue_id: str, data: dict[str, Any] | None
 ) -> RepairsFlow:
-    """Open the flow of an issue."""
+    """Return the flow that repairs an issue."""
     known = dict(data or {"entry_id": "", "printer": "", "task": ""})
     entry: UpkeepEntry | None = hass.config_entries.async_get_entry(known["entry_id"])
     loaded = entry is not None and hasattr(entry, "runtime_data")

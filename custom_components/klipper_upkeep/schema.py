@@ -1,4 +1,4 @@
-"""Voluptuous' schema, which the two supported versions type differently."""
+"""Makes schemas of voluptuous, which have different types in the two versions."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ import voluptuous as vol
 
 
 def schema(fields: dict[Any, Any]) -> Any:
-    """Return the schema of a form or an action: 2026 has put another library behind."""
+    """Return the schema of a form or an action. 2026 uses another library for it."""
     return vol.Schema(fields)

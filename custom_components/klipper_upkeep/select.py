@@ -1,6 +1,6 @@
-"""Selects for a printer's places: choose a part, and it is fitted there.
+"""Selects for a printer's places. The part that the user chooses is fitted there.
 
-A place takes one part of each kind, so there is one select for each of both.
+A place takes one part of each kind, so there is a select for each place and kind.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ KEY = "fitted"
 
 
 class Slot(NamedTuple):
-    """What takes one part."""
+    """A place and a kind of part. One part fits there at a time."""
 
     place: str
     kind: str
@@ -34,10 +34,10 @@ class Slot(NamedTuple):
 async def async_setup_entry(
     hass: HomeAssistant, entry: UpkeepEntry, add: AddConfigEntryEntitiesCallback
 ) -> None:
-    """Add a choice for each place that takes a part; remove those of lost places."""
+    """Add a select for each place and kind, and remove those that no longer exist."""
     fleet = entry.runtime_data
     fleet.adders[Platform.SELECT] = add
-    known: dict[str, set[Slot]] = {}  # by their printer's uuid
+    known: dict[str, set[Slot]] = {}  # by the printer's uuid
 
     @callback
     def changed(printer: Printer) -> None:
@@ -63,7 +63,7 @@ async def async_setup_entry(
 
 
 class Fitted(PrinterEntity, SelectEntity):
-    """One place, and the parts of one kind that can be fitted there."""
+    """Shows and sets which part of one kind is fitted at one place."""
 
     _attr_entity_category = EntityCategory.CONFIG
 
@@ -77,19 +77,22 @@ class Fitted(PrinterEntity, SelectEntity):
 
     @property
     def options(self) -> list[str]:
-        """The labels of the parts, by their tasks' order, and nothing at all."""
+        """The word for nothing, then the parts' labels in the order of their tasks."""
         return [self._nothing, *self._parts()]
 
     @property
     def current_option(self) -> str:
-        """The part that is fitted here."""
+        """The label of the part that is fitted here, or the word for nothing."""
         for label, part in self._parts().items():
             if part.place == self.slot.place:
                 return label
         return self._nothing
 
     async def async_select_option(self, option: str) -> None:
-        """Fit a part here, or take off what is here; the printer refuses or does it."""
+        """Fit the chosen part here, or take off the part that is here.
+
+        HomeAssistantError if the printer refuses.
+        """
         by = await name_of(self.hass, self._context)
         parts = self._parts()
         if option in parts:
@@ -97,7 +100,7 @@ class Fitted(PrinterEntity, SelectEntity):
         elif self.current_option in parts:
             part, command = parts[self.current_option], Command("remove", by=by)
         else:
-            return  # nothing is here already
+            return  # no part is fitted here, so none can be taken off
         await self.fleet.command(self.printer, part.task, command)
 
     @property
@@ -105,7 +108,7 @@ class Fitted(PrinterEntity, SelectEntity):
         return sentence(self.hass, "nothing", "Nothing")
 
     def _parts(self) -> dict[str, State]:
-        """Return the parts that can be fitted here, by their unique labels."""
+        """Return the parts that can be fitted here, each by a label of its own."""
         place, kind = self.slot
         parts = [
             state

@@ -1,4 +1,4 @@
-"""Finds the tasks that an action is for."""
+"""Finds the tasks for which the user runs an action."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .fleet import Fleet, Printer
 
 
 class Target(NamedTuple):
-    """A task that an action is for."""
+    """A task for which an action runs."""
 
     fleet: Fleet
     printer: Printer
@@ -27,10 +27,11 @@ class Target(NamedTuple):
 
 
 def targets(hass: HomeAssistant, data: Mapping[str, Any]) -> list[Target]:
-    """Return the tasks that are named by device, entity, label or slug.
+    """Return the tasks that an action's data name by device, entity, label or slug.
 
-    A task's own entity names it; a device, a list and a calendar name the printer,
-    and ``task`` tells which of its tasks. ServiceValidationError for whatever is none.
+    An entity of a task names that task. A printer's device, its list and its calendar
+    name the printer, and ``task`` names the task. ServiceValidationError if there is
+    no such printer or task.
     """
     names: list[str] = data.get("task", [])
     targets: dict[tuple[str, str], Target] = {}
@@ -50,7 +51,7 @@ def targets(hass: HomeAssistant, data: Mapping[str, Any]) -> list[Target]:
 def _named(
     hass: HomeAssistant, data: Mapping[str, Any]
 ) -> Iterator[tuple[str, str, str]]:
-    """What was given, the printer's uuid, and the task where it names one."""
+    """Yield each given id with its printer's uuid, and its task if it names one."""
     devices, entities = dr.async_get(hass), er.async_get(hass)
     for given in data.get("device_id", []):
         yield given, *_uuid(devices.async_get(given))
@@ -67,7 +68,10 @@ def _named(
 
 
 def _uuid(device: AnyDevice | None) -> tuple[str, str]:
-    """The printer that a device is of, discovery's or ours, and the task if of one."""
+    """Return the uuid of a device's printer, and the task if it is a task's device.
+
+    The device may be of MQTT discovery or of this integration.
+    """
     if device is None:
         return "", ""
     start = mqtt_identifier("")[1]
@@ -89,7 +93,7 @@ def _printer(hass: HomeAssistant, given: str, uuid: str) -> tuple[Fleet, Printer
 
 
 def _task(printer: Printer, name: str) -> State:
-    """By slug, by the section's name, or by the label as people write it."""
+    """Return the task with this slug, with this section's name, or with this label."""
     for known in (name, slug(name)):
         if known in printer.tasks:
             return printer.tasks[known]

@@ -1,4 +1,4 @@
-"""To-do lists: the tasks that are due. A tick marks one done, and can be undone."""
+"""To-do lists of due tasks. Who ticks a task marks it done, and can undo that."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from .words import sentence
 
 PARALLEL_UPDATES = 0
 
-DONE_FOR = 24 * 3600.0  # seconds that an item can be seen, and undone, once it is done
+DONE_FOR = 24 * 3600.0  # seconds for which a done item is listed and can be undone
 
 
 async def async_setup_entry(
     hass: HomeAssistant, entry: UpkeepEntry, add: AddConfigEntryEntitiesCallback
 ) -> None:
-    """Add a list for each printer, or one for all."""
+    """Add a list for each printer, or one list for all printers."""
     listed = {DUE, SOON} if entry.options.get(CONF_SOON, False) else {DUE}
     if entry.options.get(CONF_ONE_LIST, False):
         add([AllTasks(entry.runtime_data, entry.entry_id, listed)])
@@ -41,13 +41,13 @@ async def async_setup_entry(
 
 
 class TaskList(FleetEntity, TodoListEntity):
-    """Items for what is due, and for what was done lately."""
+    """A list with the tasks that are due, and those that were done lately."""
 
     _attr_supported_features = TodoListEntityFeature.UPDATE_TODO_ITEM
-    listed: set[str]  # statuses
+    listed: set[str]  # the statuses of open tasks that the list shows
 
     def tasks(self) -> Iterator[tuple[str, Printer, State]]:
-        """Each task of the list, with the item's id."""
+        """Yield each task of the list, with its item's id and its printer."""
         raise NotImplementedError
 
     def title(self, printer: Printer, state: State) -> str:
@@ -56,7 +56,7 @@ class TaskList(FleetEntity, TodoListEntity):
 
     @property
     def todo_items(self) -> list[TodoItem]:
-        """The due tasks, the most overdue first, then those that were done lately."""
+        """The open tasks, the most overdue first, then those that were done lately."""
         open_items, done = [], []
         for uid, printer, state in self.tasks():
             if printer.status(state) in self.listed:
@@ -74,7 +74,7 @@ class TaskList(FleetEntity, TodoListEntity):
         ]
 
     async def async_update_todo_item(self, item: TodoItem) -> None:
-        """Mark the task done, or undo that, and wait for the printer's word."""
+        """Mark the task done, or undo that, and wait for the printer's result."""
         known = {uid: (printer, state) for uid, printer, state in self.tasks()}
         printer, state = known.get(str(item.uid), (None, None))
         before = {each.uid: each.status for each in self.todo_items}.get(item.uid)
@@ -93,7 +93,10 @@ class TaskList(FleetEntity, TodoListEntity):
             self.async_write_ha_state()
 
     async def _undo(self, printer: Printer, state: State, by: str) -> Command:
-        """Return the use before the last completion, from the log."""
+        """Return the command that restores the use before the last completion.
+
+        The amounts come from the printer's log.
+        """
         for entry in await self.fleet.log(printer):
             if entry.task == state.task and entry.event == "done" and entry.used:
                 return Command("adjust", by=by, used=dict(entry.used))
@@ -127,13 +130,13 @@ class DueTasks(PrinterEntity, TaskList):
 
     @property
     def name(self) -> str | None:
-        """The device's own, "Voron maintenance"; a name where that is the printer."""
+        """Its own name, or None (the device's name) if that is "Voron maintenance"."""
         if not self.printer.owned:
             return None
         return sentence(self.hass, "maintenance", "Maintenance")
 
     def tasks(self) -> Iterator[tuple[str, Printer, State]]:
-        """Each task of the printer."""
+        """Yield each task of the printer."""
         for task, state in self.printer.tasks.items():
             yield task, self.printer, state
 
@@ -148,7 +151,7 @@ class AllTasks(TaskList):
         self._attr_translation_key = "all_tasks"
 
     def tasks(self) -> Iterator[tuple[str, Printer, State]]:
-        """Each task of each printer."""
+        """Yield each task of each printer."""
         for printer in self.fleet.printers.values():
             for task, state in printer.tasks.items():
                 yield f"{printer.slug}/{task}", printer, state

@@ -1,4 +1,7 @@
-"""Tells whether a printer's extra is older than this integration of one release."""
+"""Shows whether a printer's extra is older than this integration.
+
+Both have the version of their release.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ RELEASES = "https://github.com/klipper-upkeep/klipper-upkeep/releases/tag/v{}"
 async def async_setup_entry(
     hass: HomeAssistant, entry: UpkeepEntry, add: AddConfigEntryEntitiesCallback
 ) -> None:
-    """Add an update for each printer."""
+    """Add an update entity for each printer."""
     version = str((await async_get_integration(hass, DOMAIN)).version)
     add_for_each_printer(
         hass, entry, add, lambda fleet, printer: Extra(fleet, printer, version)
@@ -28,7 +31,7 @@ async def async_setup_entry(
 
 
 class Extra(PrinterEntity, UpdateEntity):
-    """The extra in the printer's Klippy. It is updated there, not from here."""
+    """The extra in the printer's Klippy. Home Assistant cannot install its update."""
 
     _attr_entity_category = EntityCategory.DIAGNOSTIC
     _attr_title = "Klipper Upkeep"
@@ -44,7 +47,7 @@ class Extra(PrinterEntity, UpdateEntity):
 
     @property
     def latest_version(self) -> str | None:
-        """This integration's own, unless the printer is ahead of it."""
+        """The integration's own version, or the printer's if that is newer."""
         installed = self.installed_version
         if installed is None or self.version_is_newer(self._version, installed):
             return self._version

@@ -1,4 +1,4 @@
-"""Sentences in Home Assistant's language for places without a translation key."""
+"""Sentences in Home Assistant's language, for texts that have no translation key."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from homeassistant.helpers import translation
 from .const import DOMAIN
 from .contract import slug
 
-# Home Assistant's translation files have only this place for other sentences.
+# Only this part of Home Assistant's translation files may have other sentences.
 PLACE = f"component.{DOMAIN}.selector.words.options."
 
 
 async def load(hass: HomeAssistant) -> None:
-    """Read the sentences, which are used where nothing can be awaited."""
+    """Load the sentences. The code that uses them later cannot wait."""
     await translation.async_get_translations(
         hass, hass.config.language, "selector", {DOMAIN}
     )
@@ -21,7 +21,10 @@ async def load(hass: HomeAssistant) -> None:
 
 @callback
 def sentence(hass: HomeAssistant, key: str, otherwise: str = "", **given: str) -> str:
-    """Return the sentence, or *otherwise* where there is none of that key."""
+    """Return the sentence with this key, or *otherwise* if there is none.
+
+    The *given* words are put in the places with their names.
+    """
     known = translation.async_get_cached_translations(
         hass, hass.config.language, "selector", DOMAIN
     )
@@ -31,7 +34,7 @@ def sentence(hass: HomeAssistant, key: str, otherwise: str = "", **given: str) -
     return text
 
 
-# What stands behind these labels names one part of several: "Heater on heater_bed".
+# A label that begins with one of these goes on with a name: "Heater on heater_bed".
 PARTS = (
     "Travel of carriage",
     "Filament",
@@ -47,14 +50,17 @@ PARTS = (
 
 @callback
 def meter_name(hass: HomeAssistant, meter: str, label: str) -> str:
-    """Return how people call a meter; *label* is the printer's, in English."""
+    """Return a meter's name in Home Assistant's language.
+
+    The printer's own *label* is English.
+    """
     for start in PARTS:
         if label.startswith(f"{start} "):
             part = label[len(start) + 1 :].replace("_", " ")
             kind = "part_" + slug(start).replace("-", "_").lower()
             text = sentence(hass, kind, f"{start} {{part}}", part=part)
             if part.lower().endswith("fan"):
-                # "Part fan on time", and not "Fan part fan on time".
+                # The name is "Part fan on time", and not "Fan part fan on time".
                 text = text.replace(f"Fan {part}", part)
             return text[:1].upper() + text[1:]
     otherwise = label or meter.replace("_", " ").replace("-", " ").capitalize()

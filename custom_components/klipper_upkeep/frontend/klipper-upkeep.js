@@ -1,7 +1,8 @@
-// A dashboard that makes itself: `strategy: { type: custom:klipper-upkeep }`, and the
-// card that it is made of: `type: custom:klipper-upkeep-card`, `device: <id>` or none.
+// A strategy that builds a dashboard: `strategy: { type: custom:klipper-upkeep }`. Its
+// card can also be used alone: `type: custom:klipper-upkeep-card`. With `device: <id>`
+// the card shows one printer, otherwise all.
 //
-// Texts of a printer are only ever set as text, never as HTML.
+// The texts of a printer are always set as text, never as HTML.
 
 const WORDS = {
   en: {
@@ -29,7 +30,7 @@ const SHOWN = 120; // percent that the bar has room for
 
 const words = (hass) => WORDS[(hass.language || "en").slice(0, 2)] || WORDS.en;
 
-// A task may have a device of its own, below the printer's.
+// A task may have a device of its own below the printer's device.
 function printerOf(hass, entity) {
   return hass.devices[entity.device_id]?.parent_device_id || entity.device_id;
 }
@@ -51,9 +52,10 @@ function tasksOf(hass, device) {
 }
 
 function devicesOf(hass) {
-  const found = tasksOf(hass).map((each) => printerOf(hass, hass.entities[each.entity_id]));
+  const printers = tasksOf(hass).map((each) =>
+    printerOf(hass, hass.entities[each.entity_id]));
   const name = (id) => hass.devices[id]?.name_by_user || hass.devices[id]?.name || "";
-  return [...new Set(found)]
+  return [...new Set(printers)]
     .map((id) => ({ id, name: name(id) }))
     .sort((a, b) => a.name.localeCompare(b.name));
 }
@@ -114,7 +116,7 @@ class KlipperUpkeepCard extends HTMLElement {
       mine.map((each) => [each.entity_id, each.state, each.attributes]),
       devicesOf(hass).map((each) => [each, isOff(hass, each.id)]),
     ]);
-    // Nothing is drawn anew below somebody who writes a note.
+    // The card is not drawn again while somebody writes a note in it.
     if (key === this._key || this._open !== null) return;
     this._key = key;
     this._draw();
@@ -217,7 +219,7 @@ class KlipperUpkeepCard extends HTMLElement {
       element("button", { textContent: w.done, onclick: send }));
   }
 
-  // Home Assistant itself shows what the printer refuses.
+  // Home Assistant itself shows the error if the printer refuses.
   _send(action, state, data) {
     this._hass
       .callService("klipper_upkeep", action, { entity_id: [state.entity_id], ...data })
@@ -253,11 +255,11 @@ window.customStrategies.push({
   type: "klipper-upkeep",
   strategyType: "dashboard",
   name: "Klipper Upkeep",
-  description: "Maintenance of all printers, made by itself",
+  description: "A dashboard for the maintenance of all printers, made automatically",
 });
 
-// 2025.4 puts another registry in the place of the browser's own while it starts: what
-// is defined before is lost.
+// While it starts, Home Assistant 2025.4 replaces the browser's registry of elements.
+// An element that is defined before that is lost.
 customElements.whenDefined("home-assistant").then(() => {
   window.customElements.define("klipper-upkeep-card", KlipperUpkeepCard);
   window.customElements.define(
