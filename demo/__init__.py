@@ -1,1 +1,1 @@
-"""The whole chain on one machine, as a demonstration."""
+"""A demonstration: the whole chain of programs on one machine."""

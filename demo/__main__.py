@@ -1,7 +1,7 @@
-"""`python -m demo`: the whole chain on this machine, until Ctrl-C.
+"""`python -m demo` runs the whole chain on this machine until Ctrl-C.
 
-A printer prints much faster than life, its tasks come due, and every room of the
-project shows it. `--once` ends by itself when it has seen a task through.
+A printer prints much faster than in real time. Its tasks become due, and each part of
+the project shows that. With `--once` it ends when a task was due, done and counts anew.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from demo.children import ChildError
 from demo.klippy import SPEED, find
 from demo.mirror import STORE, Mirror, Name, key
 from demo.observer import Address
-from demo.story import Sight, begin
+from demo.story import Observation, begin
 from demo.view import amount, line, screen
 from mktl_daemon.cli.version import add_version
 from mqtt_bridge import contract
@@ -44,7 +44,7 @@ ONCE_AT_MOST = 180.0  # s
 def main() -> int:
     options = parse()
     logging.basicConfig(level=logging.ERROR)
-    # SIGINT, too: a shell has it ignored in what it starts in the background.
+    # SIGINT is set too, since a shell lets its background programs ignore it.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 class Demo:
-    """Shows the chain at work, and marks a task done over mKTL."""
+    """Shows the running chain, and marks a task done over mKTL."""
 
     def __init__(self, chain: Chain, options: argparse.Namespace) -> None:
         self._chain = chain
@@ -73,7 +73,7 @@ class Demo:
         self._console = Console()
         self._plain_at = self._progress = 0.0
         self._deadline = time.monotonic() + (ONCE_AT_MOST if options.once else math.inf)
-        self._is_told = False  # the whole story, once
+        self._has_ended = False  # whether the story has reached its end once
         self._begin_story()
 
     def run(self) -> int:
@@ -82,7 +82,7 @@ class Demo:
                 print("In a second terminal:\n\n" + "\n".join(self._commands()) + "\n")
                 status = self._loop(self._print_plainly)
             else:
-                # On a screen of its own: nothing of it is left where a window changes.
+                # The second screen of a terminal shows no old rest after a resize.
                 with Live(
                     console=self._console,
                     screen=True,
@@ -104,7 +104,7 @@ class Demo:
             if self._name in states:
                 self._go_on(states[self._name])
             show()
-            if self._once and self._is_told:
+            if self._once and self._has_ended:
                 return 0
             time.sleep(LOOK)
         return 1
@@ -120,7 +120,7 @@ class Demo:
         self._progress = status["virtual_sdcard"]["progress"]
         if state not in ("printing", "paused"):
             if state == "complete":
-                self._say(f"{FILE} is printed; once more")
+                self._say(f"{FILE} is complete, and is printed again")
             script = f"SDCARD_PRINT_FILE FILENAME={FILE}"
             printer.call("gcode/script", script=script)
 
@@ -139,10 +139,10 @@ class Demo:
         self._answer: Future[None] | None = None
 
     def _go_on(self, state: State) -> None:
-        """Go on with the story, whose task is in *state*."""
+        """Continue the story, now that its task is in *state*."""
         if self._answer is not None and self._answer.done():
-            self._answer.result()  # raises what the SET was refused with
-        sight = Sight(
+            self._answer.result()  # raises the error with which the SET was refused
+        observation = Observation(
             state,
             self._mirror.value(self._name, "status"),
             self._mirror.value(self._name, "used"),
@@ -151,21 +151,21 @@ class Demo:
             time.monotonic(),
         )
         try:
-            if self._story.send(sight):
+            if self._story.send(observation):
                 self._say(f"mk set {STORE}.{key(self._name, 'done')}=1")
                 self._answer = self._mirror.set(self._name, "done", 1)
         except StopIteration:
             again = amount(state.deciding.used, state.deciding.unit)
-            self._say(f"{state.label}: done, answered, and counting again from {again}")
-            self._is_told = True
+            self._say(f"{state.label}: it was done, and is counting again from {again}")
+            self._has_ended = True
             self._begin_story()
 
     # Display
 
     def picture(self, size: ConsoleDimensions) -> RenderableType:
-        """What a terminal of that size shows now."""
-        speed = f"{self._chain.clock.speed:g} times life"
-        title = f"{FILE}, {self._progress:.0%}, {speed}; Ctrl-C ends it"
+        """Return what a terminal of this size shows now."""
+        speed = f"{self._chain.clock.speed:g} times faster than in real time"
+        title = f"{FILE}, {self._progress:.0%}, {speed}; Ctrl-C ends the demo"
         rest = (self._mirror, self._news, self._commands(), size)
         return screen(title, dict(self._observer.states), *rest)
 
@@ -188,7 +188,7 @@ class Demo:
             self._console.print(line(name, state, self._mirror), soft_wrap=True)
 
     def _commands(self) -> list[str]:
-        """What to type in a second terminal, in short lines."""
+        """Return commands for a second terminal, in short lines."""
         address, name = self._chain.address, self._name
         if shutil.which("mosquitto_sub"):
             user = f" -u {address.user} -P …" if address.user else ""
@@ -210,11 +210,11 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     add_version(parser)
     add = parser.add_argument
-    add("--broker", metavar="URL", help="a broker of yours: mqtt://user:word@host:1883")
-    add("--klipper", type=Path, metavar="CHECKOUT", help="of Klipper or Kalico")
-    add("--once", action="store_true", help="end when one task was seen through")
-    add("--speed", type=float, default=SPEED, help="how much faster than life (30)")
-    text = "seconds that a task stays due, for you to do it (10)"
+    add("--broker", metavar="URL", help="use this broker: mqtt://user:word@host:1883")
+    add("--klipper", type=Path, metavar="CHECKOUT", help="a Klipper or Kalico to run")
+    add("--once", action="store_true", help="end when one task was due and was done")
+    add("--speed", type=float, default=SPEED, help="factor to real time (30)")
+    text = "seconds in which you can do a due task yourself (10)"
     add("--patience", type=float, default=10.0, help=text)
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""The chain: broker, registry, bridge and printer, each a process, and their files."""
+"""Starts the chain's processes, with their files: broker, registry, bridge, printer."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ MODULE = (sys.executable, "-m")
 FILE = "gear.gcode"
 CONFIGURATIONS = ("printer.cfg", "maintain.cfg")
 
-# Open to this machine alone. Its one plug-in is named, so that amqtt does not load all
-# that it knows.
+# Only this machine can connect. Without `plugins`, amqtt would load all of its own.
 BROKER = """\
 listeners: {{default: {{type: tcp, bind: "127.0.0.1:{port}"}}}}
 plugins:
@@ -36,7 +35,7 @@ plugins:
 
 
 class Chain:
-    """Everything that the demo starts. Leaving the context ends it, without a trace."""
+    """All that the demo starts. At the end of the context nothing of it is left."""
 
     printer: Api
     observer: Observer
@@ -45,8 +44,8 @@ class Chain:
         self._klippy = klippy
         self._own_broker = broker is None
         self.address = broker or Address("127.0.0.1", free_port())
-        # On a broker of the user's there may be another printer of our name, and
-        # what is retained of that is not ours to clear.
+        # The user's own broker may already have a printer named Demo, whose retained
+        # messages must not be cleared.
         name = "Demo" if broker is None else f"Demo-{secrets.token_hex(2)}"
         self.slug = contract.slug(name)
         self.folder = Path(tempfile.mkdtemp(prefix="klipper-upkeep-"))
@@ -57,12 +56,12 @@ class Chain:
             "MKTL_DISCOVERY": f"{ports[0]},{ports[1]}",
         }
         self._children: list[Child] = []
-        self._end = contextlib.ExitStack()  # in the opposite order
+        self._end = contextlib.ExitStack()  # ends all in the opposite order
         self._end.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self._write(name)
 
     def __enter__(self) -> Chain:
-        os.environ.update(self._environment)  # our own mKTL client is one of the chain
+        os.environ.update(self._environment)  # this process is an mKTL client too
         mktl_daemon.home(self._environment["MKTL_HOME"])
         try:
             self._start()
@@ -72,38 +71,37 @@ class Chain:
         return self
 
     def __exit__(self, *error: object) -> None:
-        # A second Ctrl-C must not leave half of it behind.
+        # After a second Ctrl-C, some of the processes would stay.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         self._end.close()
 
     def check(self) -> None:
-        """Raise `ChildError` if one of the processes is gone."""
+        """Raise `ChildError` if one of the processes has ended."""
         for child in self._children:
             child.check()
 
     # Files
 
     def _write(self, name: str) -> None:
-        """Write the configurations, and for a second terminal the environment."""
+        """Write the configurations, and the environment for a second terminal."""
         settings = {"host": self.address.host, "port": self.address.port}
         if self.address.tls:
             settings["tls"] = True
         options = {f"mqtt_{option}": value for option, value in settings.items()}
         options |= {"printer_name": name, "publish_interval": 30}
         if self.address.user is not None:
-            # One file for both. What is in it, no other user may read.
+            # The printer and the bridge share this file. Other users may not read it.
             secret = self.folder / "upkeep.secrets"
             secret.touch(mode=0o600)
-            secret.write_text(
-                f"username: {self.address.user}\npassword: {self.address.password}\n"
-            )
+            text = f"username: {self.address.user}\npassword: {self.address.password}\n"
+            secret.write_text(text)
             settings["credentials"] = options["credentials"] = str(secret)
         lines = [f"{key} = {json.dumps(value)}\n" for key, value in settings.items()]
         self.bridge_settings = self.folder / "bridge.toml"
         self.bridge_settings.write_text("[broker]\n" + "".join(lines))
         printer = "".join((HERE / each).read_text() for each in CONFIGURATIONS)
-        # Where the board and the files to print are.
+        # The printer needs the paths of the board and of the file that it prints.
         printer = printer.replace("/dev/null", str(self.folder / "serial"))
         printer = printer.replace("path: .", f"path: {HERE}")
         lines = [f"{option}: {value}\n" for option, value in options.items()]
@@ -119,7 +117,7 @@ class Chain:
     def _start(self) -> None:
         faster = self.clock.environment()
         if self._own_broker:
-            # By life's clock, as a broker of the user's.
+            # Like a broker of the user, it runs in real time.
             settings = self.folder / "broker.yaml"
             settings.write_text(BROKER.format(port=self.address.port))
             broker = [*MODULE, "amqtt.scripts.broker_script", "-c", str(settings)]
@@ -156,7 +154,7 @@ class Chain:
         return child
 
     def _forget(self) -> None:
-        # A broker that is gone needs no clearing.
+        # A broker that has ended has no retained messages to clear.
         with contextlib.suppress(RuntimeError):
             if not self._own_broker:
                 self.observer.clear(self.slug)

@@ -1,4 +1,4 @@
-"""Child processes. Should we be killed, each of them ends all the same."""
+"""Child processes. Each of them ends even if this process is killed."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# The kernel ends a child whose parent dies without doing so.
+# With it, the kernel ends a child whose parent was killed.
 GUARD = ("setpriv", "--pdeathsig", "TERM")
 STEP = 0.05  # seconds between two checks of the condition
 
 
 class ChildError(RuntimeError):
-    """A child ended, or did not get ready; the text has the end of what it said."""
+    """A child ended, or was not ready in time. The text has its last lines."""
 
 
 class Child:
-    """A process whose output goes to a file, and whose input ends when we do."""
+    """A process that writes into a file. Its input ends with this process."""
 
     def __init__(
         self,
@@ -36,29 +36,28 @@ class Child:
         self.name = name
         self._output = folder / f"{name}.log"
         with self._output.open("wb") as output:
-            self._process = subprocess.Popen(  # noqa: S603 - commands of our own
+            self._process = subprocess.Popen(  # noqa: S603 - the demo's own commands
                 [*GUARD, *command],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(environment or {})},
-                # Ctrl-C is for us: we end the children in order.
+                # Ctrl-C must not reach the children, which are ended in order.
                 start_new_session=True,
             )
         self.pid = self._process.pid
 
     def check(self) -> None:
-        """Raise if the process is gone."""
+        """Raise `ChildError` if the process has ended."""
         status = self._process.poll()
         if status is not None:
-            raise ChildError(
-                f"{self.name} ended with status {status}:\n{self.last_lines()}"
-            )
+            text = f"{self.name} ended with status {status}:\n{self.last_lines()}"
+            raise ChildError(text)
 
     def wait_until(self, ready: Callable[[], T], seconds: float = 30.0) -> T:
-        """Return what is *ready*, which returns nothing or raises until it is.
+        """Call *ready* until it returns a true value without an error; return that.
 
-        ChildError: the process ends first, or takes too long.
+        ChildError: the process ended first, or it took too long.
         """
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -70,7 +69,7 @@ class Child:
         raise ChildError(f"{self.name} is not ready:\n{self.last_lines()}")
 
     def last_lines(self) -> str:
-        """The last lines of its output."""
+        """Return the last lines of the process's output."""
         text = self._output.read_text(encoding="utf-8", errors="replace")
         return "\n".join(text.splitlines()[-20:])
 
@@ -84,8 +83,7 @@ class Child:
 
 
 def free_port(kind: int = socket.SOCK_STREAM) -> int:
-    """A port of the loopback interface that nobody uses now."""
+    """Return a port of the loopback interface that no program uses now."""
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        return int(probe.getsockname()[1])

@@ -1,7 +1,8 @@
-/* A process's clocks run faster than life, and its waits are as much shorter.
+/* Lets a process's clocks run faster than real time, and makes its waits shorter.
  *
- * To be preloaded. DEMO_CLOCK names the file that `demo/clock.py` writes; time stands
- * still while board or Klippy is kept waiting. All that are told the same file agree.
+ * It is preloaded. DEMO_CLOCK names the file that `demo/clock.py` writes. Time stands
+ * still while the board or Klippy waits for a processor. All processes with the same
+ * file see the same time.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -23,39 +24,39 @@
 #define REAL(name) ((typeof(&name))next(#name))
 #define EXPORT __attribute__((visibility("default")))
 
-/* As demo/clock.py writes it; all times in ns. */
+/* demo/clock.py writes this. All times are in ns. */
 struct page {
-  double rate;             /* how much faster than life */
-  long long begin;         /* of the monotonic clock */
+  double rate;             /* the factor to real time */
+  long long begin;         /* the monotonic clock when time began */
   volatile long long lost; /* for how long time has stood still */
-  /* Up to when the monotonic clock less `lost` may run, until the board runs again. */
+  /* The monotonic clock less `lost` stops here until the board runs again. */
   volatile long long limit;
-  volatile long long wall;   /* by how much the wall clock alone is wrong */
-  volatile long long klippy; /* its process */
+  volatile long long wall;   /* the error of the wall clock, and of no other clock */
+  volatile long long klippy; /* the process number of Klippy */
   volatile long long due;    /* when its reactor is to run next, or ran last */
-  volatile long long worked; /* how long it had had a processor by then */
-  volatile long long sent;   /* when it sent something to the board last, as shown */
+  volatile long long worked; /* for how long the reactor had used a processor by then */
+  volatile long long sent;   /* the shown time at which it last wrote to the board */
 };
 
-#define GONE 2000000000LL /* ns after the limit until the board is taken for gone */
+#define GONE 2000000000LL /* ns after the limit when the board counts as ended */
 
 static struct page none = {.rate = 1}, *page = &none;
-static pthread_t first; /* the thread that Klippy's reactor runs in */
+static pthread_t first; /* the thread of Klippy's reactor */
 static long long process;
-static __thread long long seen; /* the time that this thread was shown last (ns) */
+static __thread long long seen; /* the time that this thread last read (ns) */
 
 __attribute__((constructor)) static void start(void) {
   first = pthread_self(), process = getpid();
   const char *name = getenv("DEMO_CLOCK");
   int fd = name ? open(name, O_RDWR) : -1;
   if (fd < 0) return;
-  void *found = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (found != MAP_FAILED) page = found;
+  void *mapped = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (mapped != MAP_FAILED) page = mapped;
   close(fd);
 }
 
 static void *next(const char *name) {
-  /* Before 2.3.2, glibc had conditions of another shape under the same name. */
+  /* glibc also has these names for older conditions, which have another layout. */
   void *function = dlvsym(RTLD_NEXT, name, "GLIBC_2.3.2");
   return function ? function : dlsym(RTLD_NEXT, name);
 }
@@ -82,10 +83,10 @@ static int is_faster(clockid_t clock) {
          clock == CLOCK_MONOTONIC_RAW || clock == CLOCK_MONOTONIC_COARSE;
 }
 
-/* How long the clocks have run, as they show it (ns). */
+/* Returns how long the clocks have run by the time that they show (ns). */
 static long long elapsed(void) {
-  /* In this order: the writer changes `lost` first, and then the limit. And what is
-     lost while we wait for a processor must not count twice. */
+  /* The limit is read first, since the writer changes `lost` first. Both are read before
+     the clock, so that a wait for a processor in between is not subtracted twice. */
   long long limit = page->limit, lost = page->lost;
   long long run = now(CLOCK_MONOTONIC) - lost;
   if (run > limit && run < limit + GONE) run = limit;
@@ -99,14 +100,14 @@ static long long shown(clockid_t clock) {
   return is_wall(clock) ? t + page->wall : t;
 }
 
-/* The true time at which *clock* will show *t*. */
+/* Returns the real time at which *clock* will show *t*. */
 static struct timespec truly(clockid_t clock, const struct timespec *t) {
   return spec(now(clock) + (ns(*t) - shown(clock)) / page->rate);
 }
 
 static struct timespec shorter(const struct timespec *t) { return spec(ns(*t) / page->rate); }
 
-/* Klippy's reactor runs, and then waits for *wait* ns. */
+/* Notes that Klippy's reactor runs now, and then waits for *wait* ns. */
 static void note(long long wait) {
   if (page->klippy != process || !pthread_equal(pthread_self(), first)) return;
   page->worked = now(CLOCK_THREAD_CPUTIME_ID);
@@ -163,7 +164,7 @@ EXPORT unsigned sleep(unsigned seconds) {
   return 0;
 }
 
-/* What is sent: Klippy takes the time, and then writes, be it much later. */
+/* Writes: Klippy reads the time first, and may write its bytes much later. */
 
 EXPORT ssize_t write(int file, const void *data, size_t size) {
   if (page->klippy == process && !pthread_equal(pthread_self(), first) && isatty(file))
@@ -200,7 +201,8 @@ EXPORT int select(int count, fd_set *r, fd_set *w, fd_set *e, struct timeval *t)
 
 EXPORT int epoll_pwait(int epoll, struct epoll_event *events, int count,
                        int milliseconds, const sigset_t *mask) {
-  /* Never none at all, or whoever waits for the rest of it would not rest. */
+  /* A wait must not become zero. A program that waits for the rest of a millisecond
+     would then use the processor all the time. */
   int real = milliseconds <= 0 ? milliseconds : (milliseconds + page->rate - 1) / page->rate;
   if (real > 0) note(real * 1000000LL);
   return REAL(epoll_pwait)(epoll, events, count, real, mask);
@@ -221,7 +223,8 @@ EXPORT int pthread_cond_clockwait(pthread_cond_t *condition, pthread_mutex_t *mu
 
 EXPORT int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex,
                                   const struct timespec *t) {
-  /* A condition does not tell its clock; no machine runs for ten years. */
+  /* The time does not say of which clock it is. No machine runs for ten years, so a
+     large time is of the wall clock. */
   clockid_t clock = t->tv_sec > 315360000 ? CLOCK_REALTIME : CLOCK_MONOTONIC;
   struct timespec real = truly(clock, t);
   return REAL(pthread_cond_timedwait)(condition, mutex, &real);

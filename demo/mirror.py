@@ -1,4 +1,4 @@
-"""Reads the same tasks as an mKTL client."""
+"""Reads the same tasks over mKTL, as a client."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import mktl_daemon
 FIELDS = ("used", "remaining", "status")
 STORE = "upkeep"
 
-Name = tuple[str, str]  # printer and task
+Name = tuple[str, str]  # the printer and the task
 
 
 class Mirror:
-    """Subscribes to the items of every task that it is told of."""
+    """Subscribes to the items of each task that `follow` names."""
 
     def __init__(self) -> None:
         self._items: dict[str, mktl_daemon.Item[Any]] = {}
@@ -26,37 +26,36 @@ class Mirror:
         self._worker.shutdown(cancel_futures=True)
 
     def follow(self, name: Name) -> None:
-        """Read a task's items from now on. Repeats itself until they are there."""
+        """Subscribe to a task's items, unless that has already succeeded."""
         known = self._known.get(name)
         if known is None or (known.done() and known.exception() is not None):
             self._known[name] = self._worker.submit(self._subscribe, name)
 
     def value(self, name: Name, field: str) -> Any:
-        """The last value of an item, or None."""
+        """Return the last value of an item, or None."""
         return shown(self._items.get(key(name, field)), field)
 
     def set(self, name: Name, field: str, value: object) -> Future[None]:
-        """Set an item; the result comes when its daemon has carried it out."""
+        """Set an item. The future is done when the daemon has carried it out."""
         return self._worker.submit(
             lambda: mktl_daemon.get(STORE, key(name, field)).set(value)
         )
 
-    # The worker's thread
-
     def _subscribe(self, name: Name) -> None:
+        """Subscribe to a task's items. This runs in the worker's thread."""
         for field in FIELDS:
             item = mktl_daemon.get(STORE, key(name, field))
-            item.get()  # follows it from now on
+            item.get()  # this also subscribes to the item
             self._items[item.key] = item
 
 
 def shown(item: mktl_daemon.Item[Any] | None, field: str) -> Any:
-    """What the table shows of an item: its value, and of a status the word."""
-    if item is None:  # an item that is 0 is false, and the number of "ok" is 0
+    """Return what the table shows of an item: its value, or the word of a status."""
+    if item is None:  # `not item` is also true of the value 0, the number of "ok"
         return None
     return item.formatted if field == "status" else item.value
 
 
 def key(name: Name, field: str) -> str:
-    """An item's key in its store."""
+    """Return an item's key in its store."""
     return f"{name[0]}.{name[1]}.{field}"

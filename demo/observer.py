@@ -1,4 +1,4 @@
-"""Reads the printers' MQTT messages, and clears them from a broker at the end."""
+"""Receives the printers' MQTT messages, and clears them from a broker at the end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mqtt_bridge.contract import Event, State
 
 
 class Address(NamedTuple):
-    """Where a broker is, as `mqtt://user:word@host:port` tells it."""
+    """A broker's address, from text like `mqtt://user:word@host:port`."""
 
     host: str
     port: int
@@ -26,7 +26,7 @@ class Address(NamedTuple):
     def parse(cls, url: str) -> Address:
         parts = urlsplit(url if "://" in url else f"mqtt://{url}")
         if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
-            raise ValueError(f"{url!r} is not like mqtt://host:port")
+            raise ValueError(f"{url!r} is no address like mqtt://host:port")
         tls = parts.scheme == "mqtts"
         user, password = (
             each and unquote(each) for each in (parts.username, parts.password)
@@ -35,7 +35,7 @@ class Address(NamedTuple):
         return cls(parts.hostname, port, user, password, tls)
 
     def client(self) -> mqtt.Client:
-        """A client that is not connected yet."""
+        """Return a client that is not connected yet."""
         client = mqtt.Client(CallbackAPIVersion.VERSION2)
         client.username_pw_set(self.user, self.password)
         if self.tls:
@@ -44,11 +44,11 @@ class Address(NamedTuple):
 
 
 class Observer:
-    """Subscribes to what printers publish, and remembers the last of each."""
+    """Subscribes to all printers' messages, and remembers the last of each topic."""
 
     def __init__(self, address: Address) -> None:
         self.states: dict[tuple[str, str], State] = {}  # by printer and task
-        self.events: deque[tuple[str, Event]] = deque(maxlen=100)  # with the printer
+        self.events: deque[tuple[str, Event]] = deque(maxlen=100)  # printer and event
         self.payloads: dict[str, bytes] = {}  # by topic
         self._client = address.client()
         self._client.on_connect = self._connected
@@ -61,9 +61,9 @@ class Observer:
         self._client.loop_stop()
 
     def clear(self, printer: str) -> None:
-        """Clear what is retained of a printer. RuntimeError: there is no connection."""
+        """Clear a printer's retained messages. RuntimeError: there is no connection."""
         name = f"{contract.BASE}/{printer}/"
-        # Its own topics, and what Home Assistant discovers, which names them.
+        # These are its own topics, and the discovery messages that name its topics.
         topics = [
             topic
             for topic, payload in self.payloads.items()
@@ -72,7 +72,7 @@ class Observer:
         for topic in topics:
             self._client.publish(topic, qos=1, retain=True).wait_for_publish(10)
 
-    # paho's thread. An exception here would end it without any message.
+    # These run in paho's thread, which an exception would end without any message.
 
     def _connected(self, client: mqtt.Client, *_: Any) -> None:
         client.subscribe([(f"{contract.BASE}/#", 1), ("homeassistant/device/#", 1)])
@@ -91,4 +91,4 @@ class Observer:
                 else:
                     self.states.pop((topic.printer, topic.task), None)
         except contract.ContractError:
-            pass  # bridges talk below the base, too
+            pass  # bridges also publish below the base topic

@@ -1,4 +1,4 @@
-"""The table of tasks: the printer's values, and beside them those that mKTL reads."""
+"""The table of tasks: the values of MQTT, and beside them those of mKTL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from demo.mirror import Mirror, Name
 from mqtt_bridge import contract
 from mqtt_bridge.contract import State
 
-WIDE = 110  # characters
+WIDE = 110  # characters in a line from which on a terminal is wide
 NOTHING = "-"
 COLOURS = {
     contract.OK: "green",
@@ -25,7 +25,7 @@ COLOURS = {
     contract.SNOOZED: "blue",
     contract.DISABLED: "bright_black",
 }
-# The columns, and whether each is shown in a wide terminal alone.
+# The columns, and whether only a wide terminal shows them.
 COLUMNS = {
     "task": False, "": False, "used": False, "left": True, "status": False,
     "due in": False, "mKTL used": False, "mKTL left": True, "mKTL status": True,
@@ -34,7 +34,7 @@ TO_THE_LEFT = ("task", "", "status")
 
 
 def cells(name: Name, state: State, mirror: Mirror) -> Iterator[RenderableType]:
-    """What stands in each of the columns."""
+    """Yield the content of each column."""
     unit, colour = state.deciding.unit, COLOURS[state.status]
     yield Text(state.label, overflow="fold")
     percent = min(max(state.deciding.percent, 0.0), 100.0)
@@ -56,7 +56,7 @@ def screen(
     commands: Sequence[str],
     size: ConsoleDimensions,
 ) -> RenderableType:
-    """The whole of it, for rich's `Live`; the news have what height is left."""
+    """Return the screen for rich's `Live`. The news get the rest of the height."""
     table = Table(title=title, title_justify="left", expand=True, box=SIMPLE_HEAD)
     table.padding, table.show_edge = (0, 1, 0, 0), False
     is_shown = [size.width >= WIDE or not is_wide for is_wide in COLUMNS.values()]
@@ -70,7 +70,7 @@ def screen(
         )
     for name, state in sorted(states.items()):
         table.add_row(*compress(cells(name, state, mirror), is_shown))
-    used = len(states) + 3 + len(commands) + 2 + 2  # the rest, and both frames
+    used = len(states) + 3 + len(commands) + 2 + 2  # lines beside the news, with frames
     last = list(news)[-max(size.height - used - 1, 1) :]
     happened = Text("\n".join(last) or "…", no_wrap=True, overflow="ellipsis")
     typed = Text("\n".join(commands), no_wrap=True, overflow="ellipsis")
@@ -82,7 +82,7 @@ def screen(
 
 
 def line(name: Name, state: State, mirror: Mirror) -> str:
-    """The same of one task, where there is no terminal."""
+    """Return one task's values as a line, for an output that is no terminal."""
     mktl = amount(mirror.value(name, "used"), state.deciding.unit)
     return (
         f"{'.'.join(name)}: used {used(state)}, {state.status};"
@@ -103,7 +103,7 @@ def amount(value: float | None, unit: str) -> str:
 
 
 def forecast(due_at: float | None, now: float) -> str:
-    """How long from *now* until *due_at* (both UNIX seconds)."""
+    """Return how long it takes from *now* until *due_at* (both are UNIX seconds)."""
     if due_at is None:
         return NOTHING
     seconds = due_at - now

@@ -1,7 +1,7 @@
-"""A virtual micro-controller: the messages of a printer's board to Klippy.
+"""A virtual micro-controller: a printer's board, as Klippy knows it from its messages.
 
-`wire` has the bytes, `dictionary` the messages, `parts` and `machine` the hardware, and
-`firmware` what joins them. None of them reads a clock:
-`python -m demo.board` brings one, and a pseudo-terminal. Written from Klipper's
-documents `Protocol.md` and `MCU_Commands.md`.
+`wire` encodes the bytes, `dictionary` the messages. `parts` and `machine` are the
+hardware, and `firmware` joins them. None reads a clock: `python -m demo.board` gives
+them the time, and a pseudo-terminal. The board was written from Klipper's documents
+`Protocol.md` and `MCU_Commands.md`.
 """

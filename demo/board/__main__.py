@@ -1,6 +1,6 @@
-"""`python -m demo.board printer.cfg TTY`: a board behind a pseudo-terminal.
+"""`python -m demo.board printer.cfg TTY` runs a board behind a pseudo-terminal.
 
-It goes on until its standard input ends. `DEMO_CLOCK` names the file of its clock.
+It runs until its standard input ends. `DEMO_CLOCK` names the file of its clock.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from demo.board.machine import Machine, read, wire
 from demo.clock import SLACK, Clock
 
 LONGEST_WAIT = SLACK / 3e9  # s
-SILENCE = 2.0  # s by the printer's clock after which it waits for Klippy
-AWAY = 3.0  # s by life's clock after which it waits no longer
+SILENCE = 2.0  # s of the printer's time after which the board waits for Klippy
+AWAY = 3.0  # s of real time after which it waits no longer
 
 
 class Shell:
-    """Joins a board to a pseudo-terminal, whose name a link tells, and to a clock."""
+    """Joins a board to a clock and to a pseudo-terminal, to which a link points."""
 
     kind: ClassVar[type[Board]] = Board
 
@@ -35,16 +35,16 @@ class Shell:
         self.link = link
         self.board = self.kind(self.machine())
         self._clock = clock
-        self._heard = self._heard_at = 0.0  # when Klippy sent something last
+        self._heard = self._heard_at = 0.0  # when bytes of Klippy last arrived
         self.open()
         self.plug()
 
     def machine(self) -> Machine:
-        """What the configuration says that hangs on the board."""
+        """Return the hardware that the configuration connects to the board."""
         return wire(read(self.config))
 
     def run(self) -> None:
-        """Serve until the standard input ends."""
+        """Serve Klippy until the standard input ends."""
         control = sys.stdin.fileno()
         while True:
             self._clock.beat(runs=self._is_in_time())
@@ -60,15 +60,15 @@ class Shell:
                 return
 
     def serve(self, data: bytes) -> bool:
-        """Take *data* from the standard input; returns whether to go on."""
+        """Handle *data* from the standard input; return whether to run on."""
         return bool(data)
 
     def renew(self) -> None:
-        """Forget what Klippy has configured; the machine stays as it is."""
+        """Forget what Klippy has configured. The hardware stays as it is."""
         self.board = self.kind(self.board.machine, self.now())
 
     def now(self) -> int:
-        """The board's clock (ticks)."""
+        """Return the board's clock (ticks)."""
         return int(self._clock.elapsed() * CLOCK_FREQUENCY)
 
     def open(self) -> None:
@@ -83,10 +83,10 @@ class Shell:
         fresh.replace(self.link)
 
     def _is_in_time(self) -> bool:
-        """Whether Klippy, which asks for the clock each second, seems to be in time.
+        """Return whether Klippy seems to be in time. It asks for the clock each second.
 
-        It gives a board up that it has not heard for five seconds, be it that a busy
-        machine kept Klippy waiting, the board, or what lies between them.
+        Klippy declares a board lost that is silent for five seconds. A busy machine may
+        be the cause: Klippy, the board or a thread between them waits for a processor.
         """
         if self._clock.is_late():
             return False
@@ -105,7 +105,7 @@ class Shell:
             print(f"board: {error}", file=sys.stderr, flush=True)
 
     def _write(self) -> None:
-        # Nobody reads while Klippy is away: what does not fit is lost.
+        # Without a Klippy nobody reads, and bytes are lost that do not fit.
         if data := self.board.take():
             with contextlib.suppress(BlockingIOError):
                 os.write(self.terminal, data)

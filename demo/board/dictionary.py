@@ -1,6 +1,6 @@
-"""The board's messages by number, and the dictionary that describes them. Pure.
+"""The numbers of the board's messages, and the dictionary that describes them. Pure.
 
-A message's text is its name and its parameters, as Klippy looks it up.
+A message's text has its name and its parameters. Klippy finds the message by it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from demo.board.wire import decode_integer, encode_integer
 CLOCK_FREQUENCY = 16_000_000  # Hz
 ADC_MAX = 4095
 PWM_MAX = 255
-TICKS = 1 << 32  # clocks are sent as 32 bits
+TICKS = 1 << 32  # a clock is sent with 32 bits
 
 RESPONSES = (
     "identify_response offset=%u data=%.*s",
@@ -43,7 +43,7 @@ PORTS = (*(f"P{letter}" for letter in "ABCDEFGHIJKLMNOP"), "gpio", "analog")
 
 
 def pin_number(name: str) -> int:
-    """The number of `PA3`, `gpio17`, `analog1`. ValueError: there is no such pin."""
+    """Return the number of a pin like `PA3` or `gpio17`. ValueError: it is unknown."""
     port = name.rstrip("0123456789")
     index = int(name[len(port) :])
     if not 0 <= index < PINS_A_PORT or port not in PORTS:
@@ -52,9 +52,9 @@ def pin_number(name: str) -> int:
 
 
 class Dictionary:
-    """The messages of a board, numbered in their order.
+    """The messages of a board, with numbers in their order.
 
-    The first response and the first command are those of `identify`: 0 and 1.
+    The first response and the first command belong to `identify`, with 0 and 1.
     """
 
     def __init__(self, commands: Sequence[str], responses: Sequence[str]) -> None:
@@ -75,13 +75,13 @@ class Dictionary:
             "enumerations": {"pin": pins, "static_string_id": {"Command request": 0}},
             "config": CONSTANTS,
         }
-        # The answer to `identify`.
+        # This is the answer to `identify`.
         self.compressed = zlib.compress(json.dumps(described).encode())
 
     def decode(self, content: bytes) -> Iterator[tuple[str, list[int]]]:
-        """A frame's commands: the text of each, and its parameters.
+        """Yield the text and the parameters of each command in a frame.
 
-        ValueError: the board has not offered one of them.
+        ValueError: the dictionary has no such command.
         """
         position = 0
         while position < len(content):
@@ -95,7 +95,7 @@ class Dictionary:
             yield self._texts[number], values
 
     def encode(self, name: str, values: Iterable[int | bytes]) -> bytes:
-        """A frame's content: the message *name*."""
+        """Return a frame's content with the message *name*."""
         number = self.numbers[name]
         content = encode_integer(number)
         for is_signed, value in zip(self._signed[number], values, strict=True):

@@ -1,8 +1,8 @@
-"""The micro-controller: its commands, and the course of its time. Pure.
+"""The micro-controller: its commands, and what happens while time passes. Pure.
 
-The caller passes the clock. A busy machine is forgiven: steps that come late are made
-late, nothing expires, an endstop is looked up for the time at which it was to be read,
-and Klippy is told the clock of the time at which it asked, however late that happens.
+The caller passes the clock. A busy machine does no harm: late steps are made late,
+nothing expires, an endstop is read as of the time at which it had to be read, and
+Klippy gets the clock of the time at which it sent its question, even if that was late.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from demo.board.wire import SEQUENCES, Frames, encode_frame
 
 P = TypeVar("P", bound=Part)
 
-MOVES = 4096  # that the board may be sent ahead
-REFUSED = ("config_", "queue_", "set_", "update_")  # how it begins, after a shutdown
+MOVES = 4096  # how many moves Klippy may send ahead
+REFUSED = ("config_", "queue_", "set_", "update_")  # beginnings, after a shutdown
 
 
 class Board:
-    """A micro-controller. Bytes go in, and what `take` returns goes out."""
+    """A micro-controller: `receive` takes Klippy's bytes, `take` returns its own."""
 
     more_commands: ClassVar[Mapping[str, Command]] = {}
     more_responses: ClassVar[Sequence[str]] = ()
@@ -30,32 +30,31 @@ class Board:
     def __init__(self, machine: Machine, clock: int = 0) -> None:
         self.machine = machine
         self.now = self.sent = clock
-        self.is_connecting = False  # Klippy is about to ask for more, and for the clock
+        self.is_connecting = False  # Klippy reads the dictionary, and not yet the clock
         self.is_shutdown = False
-        self.is_reset = False  # Klippy wants a new board in the place of this
+        self.is_reset = False  # Klippy has asked for a reset: a new board is needed
         self.commands = {**COMMANDS, **self.more_commands}
-        self.dictionary = Dictionary(
-            [*self.commands], [*RESPONSES, *self.more_responses]
-        )
-        self.crc: int | None = None  # of the configuration, once it is complete
+        responses = [*RESPONSES, *self.more_responses]
+        self.dictionary = Dictionary([*self.commands], responses)
+        self.crc: int | None = None  # the configuration's, once that is complete
         self._parts: dict[int, Part] = {}
         self._frames = Frames()
-        self._sequence = 1  # of the next frame that Klippy may send
+        self._sequence = 1  # the number of the next frame that is accepted
         self._out = bytearray()
 
     # For the shell
 
     def receive(self, data: bytes, clock: int, sent: int | None = None) -> None:
-        """Do what *data*, which left Klippy at *sent*, asks for, at *clock*."""
+        """Carry out at *clock* the commands in *data*, which Klippy sent at *sent*."""
         self.run(clock)
-        # Klippy takes a clock that goes back for one that has gone round.
+        # Klippy takes a clock that goes back for one that has passed its 32 bits.
         self.sent = max(self.sent, clock if sent is None else min(sent, clock))
         for frame in self._frames.feed(data):
             if frame is not None and frame.sequence == self._sequence:
                 self._sequence = (self._sequence + 1) % SEQUENCES
                 for text, values in self.dictionary.decode(frame.content):
                     self._do(text, values)
-            # With the number of before it says: "send that again".
+            # The number of an expected frame asks Klippy to send that frame again.
             self._out += encode_frame(self._sequence)
 
     def run(self, clock: int) -> None:
@@ -69,14 +68,13 @@ class Board:
             stepper.advance(clock)
         outputs = {out.pin: out.advance(before, clock) for out in self.all(Output)}
         for heater in self.machine.heaters:
-            heater.heat(
-                outputs.get(heater.pin, 0.0), (clock - before) / CLOCK_FREQUENCY
-            )
+            seconds = (clock - before) / CLOCK_FREQUENCY
+            heater.heat(outputs.get(heater.pin, 0.0), seconds)
         for part in self._parts.values():
             part.report()
 
     def take(self) -> bytes:
-        """Return the board's messages."""
+        """Return the frames for Klippy, and forget them."""
         data = bytes(self._out)
         self._out.clear()
         return data
@@ -87,7 +85,7 @@ class Board:
         return [each for each in self._parts.values() if isinstance(each, kind)]
 
     def part(self, kind: type[P], oid: int) -> P:
-        """ValueError: Klippy has configured no such thing."""
+        """Return the part with this number. ValueError: Klippy has configured none."""
         part = self._parts.get(oid)
         if not isinstance(part, kind):
             raise ValueError(f"object {oid} is no {kind.__name__}")  # noqa: TRY004
@@ -98,7 +96,7 @@ class Board:
         self._out += encode_frame(self._sequence, content)
 
     def level(self, pin: int, clock: int) -> bool:
-        """What a switch's pin reads at *clock*: no motor was advanced past that."""
+        """Return what a switch's pin reads at *clock*. No motor is ahead of that."""
         steps = {each.motor.name: each.position(clock) for each in self.all(Stepper)}
         return self.machine.level(pin, steps)
 
@@ -139,12 +137,12 @@ class Board:
 def stepper(board: Board, oid: int, step_pin: int, *_: int) -> Stepper:
     motor = board.machine.motors.get(step_pin)
     if motor is None:
-        raise ValueError(f"no motor hangs on pin {step_pin}")
+        raise ValueError(f"no motor is connected to pin {step_pin}")
     return Stepper(board, oid, motor)
 
 
-# What carries a command out. Of a command that begins with `config_` it makes a part;
-# of another with an `oid` it is a method of the part.
+# The function that carries out each command. For `config_` it makes a part. For another
+# command with an `oid` it is a method of the part.
 Command = Callable[..., Any]
 COMMANDS: Mapping[str, Command] = {
     "identify offset=%u count=%c": Board.identify,

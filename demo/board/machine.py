@@ -1,6 +1,6 @@
-"""The motors, switches and heaters of a board, from a `printer.cfg`.
+"""The motors, switches and heaters that a `printer.cfg` connects to a board.
 
-Pure but for `read`. A carriage that is driven past its switch goes on.
+Only `read` is not pure. No switch stops a carriage: it can be driven past its switch.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from demo.board.dictionary import pin_number
 
-AWAY = 30.0  # mm that a carriage stands from its switch at first
+AWAY = 30.0  # mm between a carriage and its switch at first
 ROOM = 25.0  # °C
 ROUNDING = 1e-6  # mm by which rounded steps may miss a switch
 
@@ -22,7 +22,7 @@ Sections = Mapping[str, Mapping[str, str]]
 
 
 class Pin(NamedTuple):
-    """A pin as a configuration names it."""
+    """A pin of the configuration."""
 
     number: int
     is_inverted: bool
@@ -35,10 +35,10 @@ class Pin(NamedTuple):
 
 @dataclass
 class Motor:
-    """A motor, and the steps that it has made since the board was made."""
+    """A motor, and the steps that it has made since the board began."""
 
     name: str
-    step_distance: float  # mm of a step; below 0 if the direction pin is inverted
+    step_distance: float  # mm for each step; negative if the direction pin is inverted
     position: int = 0
     forward: int = 0
     back: int = 0
@@ -50,7 +50,7 @@ class Motor:
 
 
 class Switch(NamedTuple):
-    """An endstop: it is closed once its motor has gone back by `AWAY`."""
+    """An endstop. It is closed when its motor has gone back by `AWAY`."""
 
     motor: Motor
     is_inverted: bool
@@ -58,16 +58,16 @@ class Switch(NamedTuple):
 
 @dataclass
 class Heater:
-    """A heater with a thermistor: power heats it, the room cools it."""
+    """A heater with a thermistor. Power heats it, and the room cools it."""
 
     name: str
-    pin: int  # its sensor's, if it is a sensor alone
+    pin: int  # the heater's; without a heater, the sensor's
     sensor: int
     temperature: float = ROOM
-    on_time: float = 0.0  # seconds at full power since the board was made
+    on_time: float = 0.0  # seconds at full power since the board began
 
     def heat(self, power: float, seconds: float) -> None:
-        """Let *seconds* go by at *power*, 0 to 1."""
+        """Change the temperature as *seconds* at *power* (0 to 1) do."""
         gain, cooling = (1.0, 300.0) if self.name == "heater_bed" else (3.0, 120.0)
         end = ROOM + power * gain * cooling
         self.temperature = end + (self.temperature - end) * math.exp(-seconds / cooling)
@@ -75,7 +75,7 @@ class Heater:
 
     @property
     def reading(self) -> float:
-        """The converter's value, 0 to 1: 100 kΩ at 25 °C, beta 3950, 4.7 kΩ up."""
+        """The converter's value, 0 to 1: 100 kΩ at 25 °C, beta 3950, 4.7 kΩ pull-up."""
         kelvin = self.temperature + 273.15
         ohm = 100e3 * math.exp(3950 * (1 / kelvin - 1 / 298.15))
         return ohm / (ohm + 4700)
@@ -83,27 +83,26 @@ class Heater:
 
 @dataclass
 class Machine:
-    """The whole hardware."""
+    """All hardware of a board."""
 
     motors: dict[int, Motor] = field(default_factory=dict)  # by step pin
     switches: dict[int, Switch] = field(default_factory=dict)  # by pin
     heaters: list[Heater] = field(default_factory=list)
 
     def level(self, pin: int, steps: Mapping[str, int]) -> bool:
-        """What a switch's pin reads when the motors have made *steps*."""
-        switch = self.switches[pin]
-        motor = switch.motor
+        """Return what a switch's pin reads when the motors have made *steps*."""
+        motor, is_inverted = self.switches[pin]
         moved = motor.step_distance * steps.get(motor.name, motor.position)
-        return (moved <= ROUNDING - AWAY) != switch.is_inverted
+        return (moved <= ROUNDING - AWAY) != is_inverted
 
     def reading(self, pin: int) -> float:
-        """What a converter's pin reads, 0 to 1."""
+        """Return what a converter's pin reads, 0 to 1."""
         readings = (each.reading for each in self.heaters if each.sensor == pin)
         return next(readings, 0.5)
 
 
 def wire(sections: Sections) -> Machine:
-    """The machine that *sections* describe."""
+    """Return the hardware that *sections* describe."""
     machine = Machine()
     for name, options in sections.items():
         if "step_pin" in options:
@@ -123,9 +122,8 @@ def wire(sections: Sections) -> Machine:
 
 
 def read(path: Path) -> Sections:
-    """The sections of a configuration, without what it includes."""
-    parser = configparser.RawConfigParser(
-        strict=False, inline_comment_prefixes=("#", ";")
-    )
+    """Return the sections of a configuration, without the files that it includes."""
+    signs = ("#", ";")
+    parser = configparser.RawConfigParser(strict=False, inline_comment_prefixes=signs)
     parser.read(path, encoding="utf-8")
     return {name: dict(parser[name]) for name in parser.sections()}

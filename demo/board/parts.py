@@ -1,7 +1,7 @@
-"""What Klippy configures on a board: pins, steppers, triggers, endstops, sensors. Pure.
+"""The parts that Klippy configures: pins, sensors, steppers, triggers, endstops. Pure.
 
-A method that carries out a command takes its parameters: see `firmware.COMMANDS`.
-Clocks are in ticks of the board, 64 bits wide.
+A method for a command takes the command's parameters: see `firmware.COMMANDS`.
+A clock is in ticks of the board, and has 64 bits.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ if TYPE_CHECKING:
     from demo.board.firmware import Board
     from demo.board.machine import Motor
 
-LATE = 5 * CLOCK_FREQUENCY  # ticks for which steps of a homing move are waited for
+LATE = 5 * CLOCK_FREQUENCY  # ticks to wait for the late steps of a homing move
 
 
 def near(clock: int, now: int) -> int:
-    """The whole clock nearest to *now* of which Klippy sent the low 32 bits."""
+    """Return the clock nearest to *now* whose low 32 bits are *clock*."""
     half = TICKS // 2
     return now + (clock - now + half) % TICKS - half
 
 
 @dataclass(eq=False)
 class Part:
-    """Something that Klippy has configured under a number."""
+    """A part that Klippy has configured, and the number that it has given it."""
 
     board: Board
     oid: int
 
     def report(self) -> None:
-        """Send what is due."""
+        """Send the part's report if it is due."""
 
     def stop(self, clock: int) -> None:
-        """Do what is done at a shutdown."""
+        """Go to the part's safe state: the board shuts down."""
 
 
 @dataclass(eq=False)
 class Output(Part):
-    """A pin that is driven, with changes that Klippy asked for ahead of time."""
+    """An output pin. Klippy queues its changes ahead of time."""
 
     pin: int
     value: float  # 0 to 1
-    default: float  # after a shutdown
-    duration: int  # that Klippy may be away for; nothing expires here
-    cycle: int = 1  # ticks of a software PWM, 1 for a pin that is on or off
+    default: float  # the value after a shutdown
+    duration: int  # the longest time between two changes; here it never expires
+    cycle: int = 1  # ticks of a software PWM; 1: the pin is only on or off
     _changes: deque[tuple[int, float]] = field(default_factory=deque)
 
     def set(self, value: float) -> None:
@@ -62,7 +62,7 @@ class Output(Part):
         self._changes.append((near(clock, self.board.now), on_ticks / self.cycle))
 
     def advance(self, begin: int, end: int) -> float:
-        """Make the changes up to *end*; returns the mean value since *begin*."""
+        """Make the changes up to *end*, and return the mean value since *begin*."""
         total, at = 0.0, begin
         while self._changes and self._changes[0][0] <= end:
             clock, value = self._changes.popleft()
@@ -76,12 +76,12 @@ class Output(Part):
 
 @dataclass(eq=False)
 class Sensor(Part):
-    """A converter that reports at an interval."""
+    """A converter that reports its value at an interval."""
 
     pin: int
-    _samples: int = 0  # that are summed up
-    _next: int = 0  # clock
-    _interval: int = 0  # ticks, 0: it is not asked
+    _samples: int = 0  # how many samples one report sums up
+    _next: int = 0  # the clock of the next report
+    _interval: int = 0  # ticks between two reports; 0: there are none
 
     def query(self, clock: int, gap: int, samples: int, interval: int, *_: int) -> None:
         self._samples, self._interval = samples, interval
@@ -90,45 +90,44 @@ class Sensor(Part):
     def report(self) -> None:
         now = self.board.now
         if self._interval and self._next <= now:
-            # A late report stands for all that were missed.
+            # A late report is sent instead of all that were missed.
             missed = (now - self._next) // self._interval
             self._next += (missed + 1) * self._interval
             reading = round(self.board.machine.reading(self.pin) * ADC_MAX)
-            self.board.say(
-                "analog_in_state", self.oid, self._next, reading * self._samples
-            )
+            total = reading * self._samples
+            self.board.say("analog_in_state", self.oid, self._next, total)
 
 
 @dataclass
 class Segment:
-    """Steps of one direction whose distance in time grows evenly."""
+    """Steps in one direction. The time between two of them grows by `add` each time."""
 
-    first: int  # clock of the first step
-    interval: int  # ticks from the first to the second, less `add`
+    first: int  # the clock of the first step
+    interval: int  # ticks from the first to the second step, less `add`
     count: int
     add: int
     direction: int  # 1 or -1
     made: int = 0
 
     def clock(self, number: int) -> int:
-        """When step *number* is due, from 1 on."""
+        """Return when step *number* is due. The first step is number 1."""
         gaps = number - 1
         return self.first + gaps * self.interval + self.add * gaps * number // 2
 
     def due(self, clock: int) -> int:
-        """How many of the steps are due by *clock*."""
+        """Return how many of the steps are due at *clock*."""
         rest = range(self.made + 1, self.count + 1)
         return self.made + bisect_right(rest, clock, key=self.clock)
 
 
 @dataclass(eq=False)
 class Stepper(Part):
-    """Makes steps when they are due, or at once if they come late."""
+    """Makes steps when they are due, or at once if Klippy sends them late."""
 
     motor: Motor
-    last: int = 0  # clock of the last step that is queued
+    last: int = 0  # the clock of the last queued step
     _direction: int = 1
-    _is_stopped: bool = False  # by an endstop: nothing is taken before the next reset
+    _is_stopped: bool = False  # an endstop stopped it; it needs a new step clock
     _segments: deque[Segment] = field(default_factory=deque)
 
     def reset_clock(self, clock: int) -> None:
@@ -138,7 +137,7 @@ class Stepper(Part):
         self._direction = 1 if direction else -1
 
     def queue(self, interval: int, count: int, add: int) -> None:
-        """Add *count* steps, the first of them *interval* after the last."""
+        """Add *count* steps. The first is due *interval* after the last queued step."""
         if self._is_stopped:
             return
         first = near(self.last + interval, self.board.now)
@@ -156,7 +155,7 @@ class Stepper(Part):
         self.board.say("stepper_position", self.oid, self.motor.position)
 
     def position(self, clock: int) -> int:
-        """Where the motor will be at *clock*, in steps."""
+        """Return the motor's position at *clock*, in steps."""
         position = self.motor.position
         for segment in self._segments:
             if segment.first > clock:
@@ -165,7 +164,7 @@ class Stepper(Part):
         return position
 
     def advance(self, clock: int) -> None:
-        """Make the steps that are due by *clock*."""
+        """Make the steps that are due at *clock*."""
         while self._segments and self._segments[0].first <= clock:
             segment = self._segments[0]
             due = segment.due(clock)
@@ -176,7 +175,7 @@ class Stepper(Part):
             self._segments.popleft()
 
     def stop(self, clock: int) -> None:
-        """Make the steps that are due by *clock*, and drop the rest."""
+        """Make the steps that are due at *clock*, and drop the others."""
         self.advance(clock)
         self._segments.clear()
         self._is_stopped = True
@@ -184,13 +183,13 @@ class Stepper(Part):
 
 @dataclass(eq=False)
 class Trigger(Part):
-    """A trsync, which stops several motors at once."""
+    """A trsync: it stops several motors at once."""
 
     steppers: list[Stepper] = field(default_factory=list)
     _is_armed: bool = False
     _reason: int = 0
-    _next: int = 0  # clock of the next report
-    _interval: int = 0  # ticks between two reports, 0: none
+    _next: int = 0  # the clock of the next report
+    _interval: int = 0  # ticks between two reports; 0: there are none
 
     def start(self, clock: int, interval: int, *_: int) -> None:
         self.steppers.clear()
@@ -211,8 +210,8 @@ class Trigger(Part):
         now = self.board.now
         if self._is_armed and self._interval and self._next <= now:
             self._next = now + self._interval
-            # Klippy gives up at the move's end. Steps that do not come are late, for a
-            # while.
+            # Klippy gives up when the clock passes the move's end. So for a while the
+            # clock stops at the last queued step: more steps may arrive late.
             last = max((each.last for each in self.steppers), default=now)
             clock = min(last, now) if now < last + LATE else now
             self.board.say("trsync_state", self.oid, 1, 0, clock)
@@ -220,20 +219,20 @@ class Trigger(Part):
 
 @dataclass(eq=False)
 class Endstop(Part):
-    """A switch that is read for a trigger while an axis homes."""
+    """A switch that fires a trigger while an axis homes."""
 
     pin: int
     pull_up: int
     _trigger: Trigger | None = None  # None: it is not homing
     _reason: int = 0
     _wanted: bool = False
-    _next: int = 0  # clock
+    _next: int = 0  # the clock of the next reading
     _interval: int = 1
 
     def home(self, clock: int, *how: int) -> None:
         _, samples, interval, level, trigger, reason = how
         self._trigger = None
-        if samples:  # or else Klippy will ask when the switch was read last
+        if samples:  # 0 ends homing; `_next` stays, since Klippy then queries it
             self._trigger = self.board.part(Trigger, trigger)
             self._reason, self._wanted = reason, bool(level)
             self._next, self._interval = near(clock, self.board.now), max(interval, 1)
@@ -244,9 +243,9 @@ class Endstop(Part):
         self.board.say("endstop_state", self.oid, is_homing, self._next, level)
 
     def read(self) -> None:
-        """Find whether and when the switch changed since it was read last.
+        """Find out whether the switch changed since the last reading, and when.
 
-        It is looked up for the times at which it was to be read.
+        It is read as of the times at which it had to be read.
         """
         if self._trigger is None or self._next > self.board.now:
             return
@@ -260,7 +259,7 @@ class Endstop(Part):
             trigger.pull(self._reason, clock)
 
     def look_again(self, stepper: Stepper, clock: int) -> None:
-        """Steps of *stepper* came late: read the switch again from *clock* on."""
+        """Read the switch again from *clock* on: steps of *stepper* arrived late."""
         if self._trigger is not None and stepper in self._trigger.steppers:
             late = max(self._next - clock, 0)
             self._next -= late // self._interval * self._interval

@@ -191,7 +191,7 @@ def test_ctrl_c_leaves_nothing_on_a_user_s_broker(tmp_path):
             ["--klipper", "/nobody/here"],
             "/nobody/here is no checkout",
         ),
-        (["--broker", "http://x"], "'http://x' is not like mqtt://host:port"),
+        (["--broker", "http://x"], "'http://x' is no address like mqtt://host:port"),
         (["--broker", "mqtt://127.0.0.1:1"], "refused"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from demo.story import Sight, begin
+from demo.story import Observation, begin
 from demo.view import amount, forecast
 from mqtt_bridge.contract import DUE, OK, Limit, State
 
@@ -22,7 +22,7 @@ def state(used, status, done_count=0):
 
 
 def due(now, done_count=0):
-    return Sight(state(1.6, DUE, done_count), DUE, 1.6, True, True, now)
+    return Observation(state(1.6, DUE, done_count), DUE, 1.6, True, True, now)
 
 
 def told(patience):
@@ -35,7 +35,7 @@ def told(patience):
 def test_the_story_is_told_once():
     """Due on both sides and announced; done after the patience; back to less."""
     story = told(patience=10.0)
-    counting = Sight(state(1.0, OK), OK, 1.0, False, True, now=0.0)
+    counting = Observation(state(1.0, OK), OK, 1.0, False, True, now=0.0)
     assert story.send(counting) is False
 
     assert story.send(due(1.0)) is False
@@ -44,7 +44,7 @@ def test_the_story_is_told_once():
     assert story.send(due(11.1)) is False
 
     with pytest.raises(StopIteration):
-        story.send(Sight(state(0.0, OK, 1), OK, 0.0, True, True, 12.0))
+        story.send(Observation(state(0.0, OK, 1), OK, 0.0, True, True, 12.0))
 
 
 @pytest.mark.parametrize(
@@ -63,10 +63,10 @@ def test_a_task_is_due_when_everybody_says_so(sight):
 @pytest.mark.parametrize(
     "sight",
     [
-        Sight(state(0.0, OK, 1), OK, 0.0, True, is_answered=False, now=1.0),
-        Sight(state(0.0, OK, 0), OK, 0.0, True, True, 1.0),
-        Sight(state(0.0, OK, 1), OK, 1.6, True, True, 1.0),
-        Sight(state(0.0, OK, 1), OK, None, True, True, 1.0),
+        Observation(state(0.0, OK, 1), OK, 0.0, True, is_answered=False, now=1.0),
+        Observation(state(0.0, OK, 0), OK, 0.0, True, True, 1.0),
+        Observation(state(0.0, OK, 1), OK, 1.6, True, True, 1.0),
+        Observation(state(0.0, OK, 1), OK, None, True, True, 1.0),
     ],
 )
 def test_a_task_is_done_when_everybody_says_so(sight):

@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from demo.klippy import find
-from tests.system.klippy import PRINTER_CFG, SPEED, GCodeError, Klippy, Printer
+from demo.klippy import GCodeError, find
+from tests.system.klippy import PRINTER_CFG, SPEED, Klippy, Printer
 
 
 def main() -> int:

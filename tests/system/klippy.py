@@ -15,7 +15,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,14 +23,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from demo.klippy import EXTRAS, ROOT, Source, find
+from demo.klippy import EXTRAS, PATIENCE, ROOT, Api, Source, find
 from tests import programs
 from tests.fakes.board import WrongClock
 
 SPEED = float(os.environ.get("KLIPPER_SPEED", "30"))
-END = b"\x03"
 PRINT = 1800  # seconds that a whole file may take where time cannot be hurried
-PATIENCE = 60.0
 FASTER = 20  # how much faster than life the virtual printer may run
 RESETS = 3  # how often a board that has not heard of its reset is reset again
 # What Klippy says of a board that has not heard of its reset.
@@ -142,10 +139,6 @@ path: {folder}/gcodes
 [idle_timeout]
 timeout: 3600
 """
-
-
-class GCodeError(Exception):
-    """Klippy refused a command."""
 
 
 class Steps(NamedTuple):
@@ -293,7 +286,7 @@ class Printer:
         self.folder = Path(self._temporary.name)
         (self.folder / "gcodes").mkdir()
         self._process: subprocess.Popen[bytes] | None = None
-        self._api: Api | None = None
+        self._api: Listener | None = None
         self.responses: list[str] = []
         self.configure(sections)
 
@@ -329,7 +322,7 @@ class Printer:
 
     def _restart(self, command: str) -> tuple[str, str]:
         api = self._connected()
-        api.send("gcode/script", {"script": command})
+        api.send("gcode/script", script=command)
         api.until_closed()
         return self._connect()
 
@@ -363,7 +356,7 @@ class Printer:
     def gcode(self, script: str, timeout: float = PATIENCE) -> list[str]:
         """Run *script*. Returns the lines of the console that came meanwhile."""
         first = len(self.responses)
-        self._connected().call("gcode/script", {"script": script}, timeout)
+        self._connected().call("gcode/script", timeout, script=script)
         return self.responses[first:]
 
     def console(self, script: str) -> str:
@@ -373,7 +366,7 @@ class Printer:
 
     def send(self, script: str) -> None:
         """Begin *script*, and do not wait for its end."""
-        self._connected().send("gcode/script", {"script": script})
+        self._connected().send("gcode/script", script=script)
 
     def print_file(self, text: str, name: str = "part.gcode") -> None:
         """Begin to print a file."""
@@ -396,8 +389,7 @@ class Printer:
     # What a screen sees
 
     def status(self, name: str) -> dict[str, Any]:
-        answer = self._connected().call("objects/query", {"objects": {name: None}})
-        status: dict[str, Any] = answer["status"].get(name) or {}
+        status: dict[str, Any] = self._connected().status(name).get(name) or {}
         return status
 
     def task(self, name: str) -> dict[str, Any]:
@@ -422,7 +414,8 @@ class Printer:
         return webhooks["state"], webhooks["state_message"]
 
     def request(self, method: str, **params: Any) -> dict[str, Any]:
-        return self._connected().call(method, params)
+        result: dict[str, Any] = self._connected().call(method, **params)
+        return result
 
     def log(self) -> str:
         """`klippy.log`, without Klippy's line for each second."""
@@ -469,12 +462,12 @@ class Printer:
         """Subscribe to objects; returns the list that every update is added to."""
         api = self._connected()
         objects = dict.fromkeys(names)
-        api.call("objects/subscribe", {"objects": objects, "response_template": {}})
+        api.call("objects/subscribe", objects=objects, response_template={})
         return api.updates
 
     # The socket
 
-    def _connected(self) -> Api:
+    def _connected(self) -> Listener:
         assert self._api is not None, "the printer is not running"
         return self._api
 
@@ -489,71 +482,32 @@ class Printer:
                 self._api.close()
             self._api = None
             try:
-                self._api = Api(path, self.responses)
+                self._api = Listener(path, self.responses)
                 return self.state()[0] != "startup"
             except OSError:
                 return False
 
         until(connect, "the printer's socket")
-        self._connected().call("gcode/subscribe_output", {"response_template": {}})
+        self._connected().call("gcode/subscribe_output", response_template={})
         return self.state()
 
 
-class Api:
-    """Klippy's API socket: one JSON object after the other, each ended by 0x03."""
+class Listener(Api):
+    """Also keeps what Klippy sends without a request: console lines and updates."""
 
     def __init__(self, path: Path, responses: list[str]) -> None:
+        super().__init__(path)
         self._responses = responses
-        self.updates: list[dict[str, Any]] = []  # of what was subscribed to
-        self._partial = b""
-        self._number = 0
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(PATIENCE)
-        try:
-            self._socket.connect(str(path))
-        except OSError:
-            self._socket.close()
-            raise
-
-    def close(self) -> None:
-        self._socket.close()
-
-    def send(self, method: str, params: dict[str, Any] | None = None) -> int:
-        self._number += 1
-        request = {"id": self._number, "method": method, "params": params or {}}
-        self._socket.sendall(json.dumps(request).encode() + END)
-        return self._number
-
-    def call(
-        self,
-        method: str,
-        params: dict[str, Any] | None = None,
-        timeout: float = PATIENCE,
-    ) -> dict[str, Any]:
-        number = self.send(method, params)
-        self._socket.settimeout(timeout)
-        while True:
-            message = self._receive()
-            if message.get("id") == number:
-                if "error" in message:
-                    raise GCodeError(message["error"]["message"])
-                result: dict[str, Any] = message["result"]
-                return result
+        self.updates: list[dict[str, Any]] = []  # of the subscribed objects
 
     def until_closed(self) -> None:
         with contextlib.suppress(ConnectionError):
             while True:
-                self._receive()
+                self.receive()
         self.close()
 
-    def _receive(self) -> dict[str, Any]:
-        while END not in self._partial:
-            data = self._socket.recv(65536)
-            if not data:
-                raise ConnectionResetError("Klippy closed the socket")
-            self._partial += data
-        head, self._partial = self._partial.split(END, 1)
-        message: dict[str, Any] = json.loads(head)
+    def receive(self) -> Any:
+        message = super().receive()
         params = message.get("params", {})
         if "response" in params:
             self._responses.append(params["response"])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from demo.klippy import GCodeError
 from tests.system import parts
-from tests.system.klippy import GCodeError, until
+from tests.system.klippy import until
 
 pytestmark = pytest.mark.system
 

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from tests.system.klippy import GCodeError, Printer, until
+from demo.klippy import GCodeError
+from tests.system.klippy import Printer, until
 from tests.system.machines import (
     EXTRUDER,
     LIMITS,
