@@ -1,7 +1,7 @@
-"""``python -m benchmarks [NAME...]``: ratios against a floor measured in the same run.
+"""``python -m benchmarks [NAME...]`` prints ratios to a floor of the same run.
 
-A module of this folder that has ``run() -> Iterable[Row]`` is a benchmark. A NAME is
-that of a module, or the beginning of several modules' names. ``--before CHECKOUT``
+Each module of this folder that has ``run() -> Iterable[Row]`` is a benchmark. A NAME is
+the name of a module, or the beginning of several modules' names. ``--before CHECKOUT``
 compares another checkout of this repository with this one.
 """
 

@@ -1,8 +1,8 @@
-"""Compares two trees in one run: measures a checkout, and this tree.
+"""Compares two trees in one run: a checkout, and this tree.
 
-Each benchmark runs in the checkout and in this tree by turns, so that what disturbs one
-disturbs the other, and in a process of its own. A ratio that is printed is this tree's
-ratio to its floor, divided by that of the checkout: 1.00 means that nothing changed.
+Each benchmark runs in a process of its own, in the checkout and in this tree by turns,
+so that a disturbance affects both. Each printed ratio is this tree's ratio to its
+floor, divided by the checkout's ratio. 1.00 means that nothing has changed.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from benchmarks.table import Row
 HERE = Path(__file__).resolve().parents[1]
 ROUNDS = 3
 
-# Older trees also have modules with `run`, and rows that begin with measure, value and
-# ratio, although the value had another name there.
+# Older trees also have modules with `run`. Their rows begin with the measure, the value
+# and the ratio, although the value has another name there.
 PROGRAM = """
 import importlib, json, sys
 rows = importlib.import_module("benchmarks." + sys.argv[1]).run()
@@ -53,7 +53,8 @@ def compare(name: str, before: Path, rounds: int = ROUNDS) -> Iterator[Row]:
 def measured(name: str, tree: Path) -> list[tuple[str, float]]:
     """Run a benchmark of *tree* in a process; return its measures.
 
-    The number of a measure is its ratio, or else the first number of its value.
+    The number of a measure is its ratio. Without a ratio, it is the first number in the
+    value.
     """
     environment = {**os.environ, "PYTHONPATH": str(tree)}
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The bridge against a bare paho subscriber: states mirrored a second, added delay."""
+"""The bridge against a bare paho subscriber: states in a second, and added delay."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from benchmarks.table import Row, at_least, at_most
 from mqtt_bridge import contract
 
 _PRINTERS, _TASKS, _ROUNDS = 200, 10, 15
-# Every twentieth message is timed, of these tasks in turn. If the machine is disturbed,
-# this spoils only one of several streams.
+# Every twentieth message is timed. It is of each of these tasks in turn. A disturbance
+# of the machine spoils only one of several streams.
 _STREAMS, _PINGS, _EVERY, _TIMED = 7, 400, 19, 100
 _LAST = f"{contract.BASE}/last/tasks/t"
-# The bare subscriber and the bridge read a flood in turn, and the best of each counts:
-# other work of the machine affects both.
+# The bare subscriber and the bridge read a flood by turns, and the best turn of each
+# counts, since other work of the machine affects both.
 _TURNS = 3
 
 
@@ -47,7 +47,7 @@ def run() -> Iterator[Row]:
             floor / ours,
             1.0,
         )
-        # On a busy machine throughput varies by chance; processor time varies less.
+        # On a busy machine the throughput varies by chance. Processor time varies less.
         yield Row(
             "processor time a state, beside a bare paho subscriber's",
             f"{1e6 * mine / count:.0f} us, {1e6 * theirs / count:.0f} us",
@@ -64,11 +64,11 @@ class _Turn(NamedTuple):
     ours: float
     theirs: float  # seconds of the bare subscriber's processor time
     mine: float
-    subscriber: zmq.Socket[bytes]  # of the bridge
+    subscriber: zmq.Socket[bytes]  # a bare SUB, connected to the bridge
 
 
 def _turn(rig: Rig, turn: int, *, keep: bool) -> _Turn:
-    """*keep*: the bridge goes on."""
+    """Let a bare subscriber and then a bridge read a flood; *keep* that bridge."""
     bare = rig.bare(_LAST)
     before = cpu(bare)
     _, floor = _flood(rig, bare, None, turn)
@@ -77,7 +77,7 @@ def _turn(rig: Rig, turn: int, *, keep: bool) -> _Turn:
     bridge = rig.bridge()
     timed = [f"upkeep.ping.t{number}.used." for number in range(_TIMED)]
     subscriber = rig.subscribe("upkeep.last.t.used.", *timed)
-    time.sleep(0.5)  # until the broker of subscriptions has them
+    time.sleep(0.5)  # for the subscriptions to arrive
     before = cpu(bridge)
     count, ours = _flood(rig, None, subscriber, turn)
     mine = cpu(bridge) - before
@@ -93,7 +93,7 @@ def _flood(
     subscriber: zmq.Socket[bytes] | None,
     turn: int,
 ) -> tuple[int, float]:
-    """Send every task's state some times; return how many, and how long it took."""
+    """Send each task's state some times; return the number, and the time taken (s)."""
     packets = [
         rig.publisher.packet(
             f"{contract.BASE}/p{printer}/tasks/t{task}",
@@ -120,14 +120,14 @@ def _flood(
 
 
 class _Delays(NamedTuple):
-    """Of one stream, in ms, sorted."""
+    """The delays in one stream, in ms and sorted."""
 
     added: list[float]  # from a bare subscriber's arrival to ours
     bare: list[float]  # from the sending to a bare subscriber's arrival
 
     @property
     def spread(self) -> float:
-        """By how much a bare subscriber itself is late at times: p99 less p50."""
+        """How much the bare subscriber's own delay varies: p99 less p50."""
         return _share(self.bare, 0.99) - _share(self.bare, 0.5)
 
 
@@ -136,12 +136,13 @@ def _share(delays: list[float], share: float) -> float:
 
 
 def _delays(rig: Rig, subscriber: zmq.Socket[bytes], rate: float) -> Iterator[Row]:
-    """How much later than at a bare MQTT subscriber a value is at an mKTL one.
+    """Measure how much later a value arrives over mKTL than at a bare MQTT subscriber.
 
-    Of a stream at *rate* messages a second one in some is timed. The bare one, in a
-    process of its own, has the timed ones alone: it tells when they left the broker,
-    and does not take the processor from what is measured. What is added is told beside
-    the bare one's own spread: a busy machine makes both larger.
+    The stream has *rate* messages a second, and some of them are timed. The bare
+    subscriber has a process of its own, and gets only the timed messages. So it reports
+    when they left the broker, and takes little of the processor. The added delay is
+    shown beside the bare subscriber's own spread, since a busy machine makes both
+    larger.
     """
     bare = rig.bare("", "ping/tasks/+")
     streams = [
@@ -171,7 +172,7 @@ def _timed(
     rate: float,
     first: int,
 ) -> _Delays:
-    """Return the delays of a stream that counts from *first*."""
+    """Return the delays in one stream. Its timed messages are numbered from *first*."""
     sent: dict[int, float] = {}
     sender = threading.Thread(target=_stream, args=(rig, rate, first, sent))
     sender.start()
@@ -194,17 +195,17 @@ def _timed(
 
 
 def _stream(rig: Rig, rate: float, first: int, sent: dict[int, float]) -> None:
-    # Made before, because this process must not be busy when it reads the clock.
+    # All packets are made first: this process must not be busy when it reads the clock.
     packets: list[bytes] = []
     for ping in range(first, first + _PINGS):
         for _ in range(_EVERY):
-            number = first * (_EVERY + 1) + len(packets)  # each its own
+            number = first * (_EVERY + 1) + len(packets)  # each message has its own
             topic = f"{contract.BASE}/p{number % _PRINTERS}/tasks/t{number % _TASKS}"
             message = state(f"t{number % _TASKS}", number + 100, 5.0 + number % 97)
             packets.append(rig.publisher.packet(topic, message.encode()))
-        # In turn: otherwise a newer state would replace one that waits long.
+        # The tasks are used in turn, since a newer state would replace a waiting one.
         task = f"t{ping % _TIMED}"
-        message = state(task, ping, ping + 0.5)  # never a retained message
+        message = state(task, ping, ping + 0.5)  # no retained message has this value
         topic = f"{contract.BASE}/ping/tasks/{task}"
         packets.append(rig.publisher.packet(topic, message.encode()))
     begin = time.monotonic()

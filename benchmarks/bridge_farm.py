@@ -1,7 +1,7 @@
 """One bridge for a farm: the time until it has all retained messages, and its size.
 
-The floor is a bare paho subscriber that is given the same retained messages, and after
-it a bare mKTL daemon that makes as many items with as many values.
+The floor is a bare paho subscriber that receives the same retained messages, and then a
+bare mKTL daemon that makes as many items with as many values.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from mqtt_bridge.fleet.items import LIMIT, PRINTER, TASK
 
 _PRINTERS, _TASKS = 10_000, 10
 
-# Keeps all retained messages, and ends when it has the given number of them.
+# This program keeps all retained messages. It ends when it has the given number of
+# them.
 _PAHO = """
 import sys
 import paho.mqtt.client as paho
@@ -32,8 +33,8 @@ client.connect('127.0.0.1', port)
 client.loop_forever()
 """
 
-# The items of one printer for as many printers as it was told, in portions as the
-# bridge has them, and with the same settings of the interpreter.
+# This daemon makes the items of one printer for the given number of printers. It makes
+# them in the same portions as the bridge, with the same settings of the interpreter.
 _DAEMON = """
 import sys
 from benchmarks.bridge_rig import printer

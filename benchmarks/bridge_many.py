@@ -11,10 +11,10 @@ from benchmarks.table import Row, at_most
 from mqtt_bridge.broker.presence import ABSENT
 
 _HALLS = tuple(f"farm/hall-{number}" for number in range(4))
-_PRINTERS, _TASKS, _ROUNDS = 50, 10, 10  # of each hall
-_PART = 1000  # printers of a part that a standby takes over
+_PRINTERS, _TASKS, _ROUNDS = 50, 10, 10  # in each hall
+_PART = 1000  # printers in a part that a standby takes over
 
-# A client that reads an item again and again, and prints the time of each answer.
+# This client reads an item again and again, and prints the time of each answer.
 _READER = """
 import contextlib, time, mktl_daemon
 item = mktl_daemon.get('upkeep.p0.t0.used')
@@ -47,7 +47,7 @@ def run() -> Iterator[Row]:
 
 
 def _cost(parts: list[tuple[str, ...]]) -> tuple[int, float]:
-    """Bytes and processor time of a broker that serves a bridge for each of *parts*."""
+    """Return a broker's sent bytes and processor time with a bridge for each part."""
     with Rig() as rig:
         rig.registry()
         rig.retain(_PRINTERS, _TASKS, *_HALLS)
@@ -72,7 +72,7 @@ def _cost(parts: list[tuple[str, ...]]) -> tuple[int, float]:
 
 
 def _standby() -> Iterator[Row]:
-    """The time in which a client has no answers, beside the start of a bridge."""
+    """Measure how long a client gets no answers, beside the start of a bridge."""
     with Rig() as rig:
         rig.registry()
         rig.retain(_PART, _TASKS)
@@ -102,10 +102,10 @@ def _standby() -> Iterator[Row]:
 
 
 def _without_answers(rig: Rig, since: float) -> float:
-    """The longest time between two answers, in seconds; *since* is monotonic."""
+    """Return the longest time between two answers (s); *since* is monotonic."""
     now, moments = time.monotonic(), [0.0]
     while moments[-1] < now:
-        time.sleep(0.1)  # between looks at another process
+        time.sleep(0.1)  # between two checks of another process's log
         lines = rig.log("reader").read_text().split("\n")[:-1]
         moments = [float(line) for line in lines]
     later = [since, *(each for each in moments if each > since)]

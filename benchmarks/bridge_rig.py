@@ -1,4 +1,4 @@
-"""A broker, a bridge, a bare subscriber and a flood, for the bridge's measures."""
+"""A broker, a bridge, a bare subscriber and a flood, for the bridge's benchmarks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mqtt_bridge.contract import Info, Limit, Meter, Meters, State, Summary
 ROOT = Path(__file__).resolve().parents[1]
 BROKER = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 
-# The floor: drops everything, and prints when the last message has arrived.
+# The floor: this program drops all messages, and prints when the last one has arrived.
 BARE = """
 import sys, time
 import paho.mqtt.client as paho
@@ -65,7 +65,7 @@ def state(task: str, seq: int, used: float, when: float | None = None) -> State:
 def printer(
     slug: str, tasks: int, below: str = contract.BASE
 ) -> Iterator[tuple[str, bytes]]:
-    """Return the messages that a printer retains."""
+    """Yield the retained messages of a printer."""
     names = tuple(f"t{number}" for number in range(tasks)) if tasks > 1 else ("t",)
     base = f"{below}/{slug}"
     meters = {"print_time": Meter("h", "Print time")}
@@ -79,7 +79,7 @@ def printer(
 
 
 class Publisher:
-    """Writes PUBLISH packets as fast as the broker reads them: paho would be slower."""
+    """Writes PUBLISH packets as fast as a broker reads them; paho would be slower."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port))
@@ -103,7 +103,7 @@ class Publisher:
         self._socket.sendall(b"".join(batch))
 
     def settle(self) -> None:
-        """Wait until the broker has everything."""
+        """Wait until the broker has acknowledged all packets."""
         while self._acknowledged < self._sent:
             time.sleep(0.01)
 
@@ -121,7 +121,7 @@ class Publisher:
 
 
 class Rig:
-    """A broker without limits, and processes beside it, all gone at the end."""
+    """A broker without limits, and other processes. All are ended with the context."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="upkeep-bench-"))
@@ -174,9 +174,10 @@ class Rig:
         page: bool = False,
         ready: bytes = b"on the air",
     ) -> subprocess.Popen[bytes]:
-        """A bridge, perhaps with its page at `web`, once *ready* is in its log.
+        """Start a bridge, and return it when *ready* is in its log.
 
-        Those of another *name* are as on another machine.
+        With *page* it serves its page at the port `web`. Bridges of different names
+        have different homes, as if they were on different machines.
         """
         env = {**self._env(name), "UPKEEP_BROKER_HOST": "127.0.0.1"}
         env["UPKEEP_BROKER_PORT"] = str(self.port)
@@ -194,13 +195,13 @@ class Rig:
         return process
 
     def registry(self) -> None:
-        """A registry for several bridges."""
+        """Start a registry, which several bridges need."""
         program = "from mktl_daemon.cli.mkregistryd import main; main()"
         process = self.program("registry", program)
         self.until_logged("registry", b"requests at", process)
 
     def program(self, name: str, text: str, *words: str) -> subprocess.Popen[bytes]:
-        """A Python program with a home and a log of its own."""
+        """Start a Python program with a home and a log of its own."""
         with self.log(name).open("wb") as out:
             command = [sys.executable, "-c", text, *words]
             return self._spawn(command, self._env(name), out)
@@ -219,7 +220,10 @@ class Rig:
     def until_logged(
         self, name: str, text: bytes, process: subprocess.Popen[bytes]
     ) -> None:
-        """Wait until *process*, which logs as *name*, says *text*. RuntimeError."""
+        """Wait until the log *name* of *process* has *text*.
+
+        RuntimeError if the process ends, or after ten minutes.
+        """
         until = time.monotonic() + 600
         while text not in (log := self.log(name).read_bytes()):
             if process.poll() is not None or time.monotonic() > until:
@@ -227,20 +231,20 @@ class Rig:
             time.sleep(0.02)
 
     def bytes_sent(self) -> int:
-        """Return the bytes that the broker sent, by its own count, once it is quiet."""
+        """Wait until the broker is quiet; return how many bytes it says it has sent."""
         counts = [-2, -1]
         client = paho.Client(paho.CallbackAPIVersion.VERSION2)
         client.on_message = lambda _c, _d, message: counts.append(int(message.payload))
         client.on_connect = lambda *_: client.subscribe("$SYS/broker/bytes/sent")
         client.connect("127.0.0.1", self.port)
-        # Its messages to us count, too: some tens of bytes each time.
+        # The broker also counts these messages to us, some tens of bytes each time.
         while counts[-1] - counts[-2] > 200 or counts[-2] < 0:
             client.loop(1.0)
         client.disconnect()
         return counts[-1]
 
     def subscribe(self, *topics: str) -> zmq.Socket[bytes]:
-        """A bare SUB on the bridge."""
+        """Return a bare SUB that is connected to the bridge."""
         [file] = (self.folder / "mktl" / "daemon" / "port" / "upkeep").glob("*.pub")
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         subscriber = context.socket(zmq.SUB)
@@ -253,7 +257,7 @@ class Rig:
         return subscriber
 
     def superseded(self) -> int:
-        """How many states the bridge replaced by newer ones before it read them."""
+        """Return how many states the bridge replaced by newer ones without a reading."""
         address = f"http://127.0.0.1:{self.metrics}/metrics"
         with urllib.request.urlopen(address) as answer:
             [line] = [
@@ -285,7 +289,7 @@ def megabytes(process: subprocess.Popen[bytes]) -> float:
 
 
 def cpu(process: subprocess.Popen[bytes]) -> float:
-    """The processor time that it has taken, in seconds."""
+    """Return the processor time that a process has used, in seconds."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

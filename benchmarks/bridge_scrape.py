@@ -1,4 +1,4 @@
-"""A scrape of a thousand printers of ten tasks, beside prometheus_client's objects."""
+"""A scrape of a thousand printers with ten tasks each, beside prometheus_client's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ _NUMBERS = ("used", "remaining", "threshold", "percent", "done_count")
 
 def run() -> Iterator[Row]:
     copies = _copies()
-    # In turn, and the best of some: other work of the machine affects both.
+    # Both run by turns, and the best turn counts: other work of the machine affects
+    # both.
     times = [(_timed(_ours, copies), _timed(_theirs, copies)) for _ in range(_TIMES)]
     ours, theirs = (min(column) for column in zip(*times, strict=True))
     yield at_most(
@@ -61,7 +62,10 @@ def _ours(copies: list[PrinterSnapshot]) -> bytes:
 
 
 def _theirs(copies: list[PrinterSnapshot]) -> bytes:
-    """The former way of the bridge: a family of labelled samples for each number."""
+    """Return the text that prometheus_client makes of labelled samples.
+
+    There is a family of samples for each number, as the bridge formerly had it.
+    """
 
     class Collector:
         def describe(self) -> list[object]:

@@ -1,13 +1,14 @@
 """How long the extra holds the reactor of a real Klippy, and its other costs.
 
-A hundred tasks with every meter of the printer and a broker that is there, while a real
-Klippy prints 500 moves a second on a virtual board. Klipper shuts down where homing
-waits 0.15 s or printing 0.7 s. The floor is the ancestor in the same Klippy and the
-same print: three tasks, a Moonraker at hand, and each look at a task a request that
-holds the reactor. `ANCESTOR` names its checkout; without it our own aims are measured.
+A real Klippy prints 500 moves a second on a virtual board. The extra has a broker, and
+a hundred tasks with all meters of the printer. Klipper shuts down if homing has to wait
+for 0.15 s, or printing for 0.7 s. The floor is the ancestor of this project, in the
+same Klippy and the same print. It has three tasks and a Moonraker nearby, and each
+check of a task is a request that holds the reactor. `ANCESTOR` names its checkout.
+Without it, the extra is only measured against its own goals.
 
-A turn is measured as held: what passed between its start and its end, less what the
-machine took for others. What restarts and a subscriber cost is in `extra_life`.
+A turn holds the reactor for the time between its start and its end, less the time that
+the machine gave to other programs. `extra_life` measures restarts and a subscriber.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from tests.system.klippy import EXTRAS, ROOT, Klippy, Printer
 from tests.system.moonraker import Moonraker
 
 TASKS = 100
-SECONDS = 180.0  # of printing
-MOVES = 500  # a second
+SECONDS = 180.0  # seconds of printing
+MOVES = 500  # moves a second
 SPEED = 100.0  # mm/s
 EVERY = 2  # seconds between two checks of the ancestor; its default is 60
 NEARLY = 99.9  # percent
@@ -49,7 +50,7 @@ CONDITION = "while: heater_bed>40\nfactor: CF=5\n"
 
 
 class Turns(NamedTuple):
-    """How long turns held the reactor, in ms; what it took, in percent of a core."""
+    """How long turns held the reactor (ms), and the time used (percent of a core)."""
 
     held: list[float]
     answers: list[float]
@@ -87,7 +88,7 @@ def measured(
     configured: Callable[[Printer, ExitStack], str],
     meanwhile: Callable[[Printer, float], None],
 ) -> Turns:
-    """Print the load at life's pace; *meanwhile* lasts until the end it is given."""
+    """Print in real time and measure the turns. *meanwhile* runs until its *end*."""
     klippy = Klippy(find(), speed=1.0, extras={**extras, "turns": TURNS})
     with ExitStack() as stack:
         printer = Printer(klippy, "[turns]\n")
@@ -112,14 +113,14 @@ def measured(
 
 
 def threads(printer: Printer, written: Path) -> float:
-    """Let the turns be written; the seconds that the extra's threads took."""
+    """Let the turns be written to a file; return the seconds of the extra's threads."""
     printer.gcode(f"WRITE_TURNS FILE={written}")
     seconds: float = json.loads(written.read_text())["threads"]
     return seconds
 
 
 def load() -> str:
-    """A file of short moves: a circle of many corners, again and again."""
+    """Return a file with short moves: a circle of many corners, again and again."""
     step = SPEED / MOVES
     lines = [f"G1 F{60 * SPEED:.0f}"]
     for number in range(int(SECONDS * 1.5 * MOVES)):
@@ -133,7 +134,7 @@ def load() -> str:
 
 
 def sections(printer: Printer, stack: ExitStack) -> str:
-    """A hundred tasks with every meter that this printer has, and a broker."""
+    """Return sections with a broker, and a hundred tasks with all meters."""
     printer.configure("[maintain]\n")
     printer.start()
     meters = list(printer.request("maintain/tasks")["meters"])
@@ -148,7 +149,7 @@ def sections(printer: Printer, stack: ExitStack) -> str:
 
 
 def tasks(meters: list[str]) -> str:
-    """Sections of tasks that go through *meters*; some have conditions."""
+    """Return sections of tasks that use *meters* in turn; some have conditions."""
     return "".join(
         f"[maintain task {number}]\nlabel: Task number {number}\n"
         f"trigger: {meters[number % len(meters)]}\nthreshold: 5000\n"
@@ -158,7 +159,7 @@ def tasks(meters: list[str]) -> str:
 
 
 def ask(printer: Printer, end: float) -> None:
-    """Ask for all tasks once a second, as a page that is open does."""
+    """Request all tasks once a second, as an open page does."""
     while time.monotonic() < end:
         assert len(printer.request("maintain/tasks")["tasks"]) == TASKS
         time.sleep(1.0)
@@ -174,13 +175,13 @@ def ancestors(checkout: Path) -> Turns:
         code = (checkout / "maintain.py").read_text()
 
         def configured(printer: Printer, stack: ExitStack) -> str:
-            """Three tasks that are not due, and the Moonraker that they ask."""
+            """Start a Moonraker, and return three tasks that are not due."""
             printer.start()
             moonraker = Moonraker(printer)
             moonraker.start()
             stack.callback(moonraker.stop)
             printer.kill()
-            # It knows only one address.
+            # The ancestor knows only this address of Moonraker.
             assert ADDRESS in code
             module.write_text(code.replace(ADDRESS, moonraker.url))
             return ANCESTORS_SECTIONS

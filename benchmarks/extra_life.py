@@ -1,7 +1,7 @@
 """The extra's memory after thirty restarts, and the updates of an idle printer.
 
-A real Klippy with a hundred tasks, faster than life. The floor is the same Klippy
-without the extra, in the same run: it may grow as well.
+A real Klippy runs with a hundred tasks, faster than real time. The floor is the same
+Klippy without the extra, in the same run, since that may grow too.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from benchmarks.table import Row, at_most
 from demo.klippy import find
 from tests.system.klippy import Klippy, Printer, until
 
-WARM = 5  # restarts that are not counted: caches are filled
+WARM = 5  # restarts that are not measured, since they fill caches
 RESTARTS = 30
 CHANCE = 2.0  # MB by which two runs may differ
-IDLE = 1800.0  # seconds of a printer that does nothing
-SETTLED = 60.0  # seconds after its start
+IDLE = 1800.0  # seconds in which the printer does nothing
+SETTLED = 60.0  # seconds from a start until the size does not change any more
 MOST = 20.0  # MB that a hundred tasks may take
-DECIMALS = {"used": 2, "remaining": 2, "percent": 1}  # as published; of hours
+DECIMALS = {"used": 2, "remaining": 2, "percent": 1}  # of a published task in hours
 
 
 class Size(NamedTuple):
@@ -60,7 +60,7 @@ def growth(of: str, ours: float, floor: float, chance: float) -> Row:
 
 
 def restarted(printer: Printer) -> tuple[Size, Size]:
-    """The size after some restarts, and by how much it grew with thirty more."""
+    """Return the size after some restarts, and how much it grew with thirty more."""
     for _ in range(WARM):
         printer.restart()
     first = size(printer)
@@ -75,7 +75,7 @@ def restarted(printer: Printer) -> tuple[Size, Size]:
 
 
 def size(printer: Printer) -> Size:
-    """Once it has settled."""
+    """Wait until the printer has settled, and return its process's size."""
     wait(printer, SETTLED)
     folder = Path(f"/proc/{printer.pid}")
     status = (folder / "status").read_text()
@@ -95,7 +95,7 @@ def is_pipe(descriptor: Path) -> bool:
 
 
 def idle(printer: Printer) -> tuple[int, int]:
-    """How many updates a subscriber of all tasks got, and how many were in vain."""
+    """Return how many updates a subscriber of all tasks got, and how many in vain."""
     wait(printer, SETTLED)
     objects = printer.request("objects/list")["objects"]
     updates = printer.subscribe(*(name for name in objects if "maintain" in name))
@@ -105,7 +105,7 @@ def idle(printer: Printer) -> tuple[int, int]:
 
 
 def is_step(status: dict[str, float]) -> bool:
-    """Whether what changed of a task is at the precision that is published."""
+    """Return whether all changed numbers of a task have the published precision."""
     return all(
         status[name] == round(status[name], decimals)
         for name, decimals in DECIMALS.items()
@@ -117,7 +117,7 @@ def wait(printer: Printer, seconds: float) -> None:
     end = printer.clock.elapsed() + seconds
 
     def is_over() -> bool:
-        printer.state()  # takes in what was pushed
+        printer.state()  # this also receives the updates
         return printer.clock.elapsed() > end
 
     until(is_over, "the printer's time", timeout=3600, pause=0.2)

@@ -1,8 +1,8 @@
 """How long fifty parts beside a hundred tasks hold the reactor of a real Klippy.
 
-The load of `extra`, with a nozzle and 24 more parts fitted, as many on the shelf,
-a swap every ten seconds, a file that is held against everything each minute, and
-intervals that learn. The limits are those of `extra`: its floor is the ancestor.
+The load is that of `extra`. In addition, 25 parts are fitted and 25 are on the shelf, a
+part is changed every ten seconds, a file is compared with all tasks each minute, and
+the intervals learn. The limits are those of `extra`, whose floor is the ancestor.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from benchmarks.table import Row, at_most
 from demo.klippy import EXTRAS
 from tests.system.klippy import Printer
 
-FITTED = 25  # and as many on the shelf
-SWAP, LOOK = 10.0, 60.0  # seconds between two
+FITTED = 25  # parts that are fitted; as many are on the shelf
+SWAP, CHECK = 10.0, 60.0  # seconds between two changes of a part, and two checks
 AHEAD = "; estimated printing time (normal mode) = 90d 0h\n; filament used [mm] = 9e8\n"
 
 
@@ -40,7 +40,8 @@ def run() -> Iterator[Row]:
         yield at_most(
             "50 parts: turn, the longest", f"{longest:.3f} ms", longest / floor, 1.0
         )
-    # The requests are those of the page, and swaps; `extra` limits those of the page.
+    # These are the requests of the page, and the changes of parts. `extra` has the
+    # limit for the page's requests.
     yield Row("50 parts: the longest request", f"{max(ours.answers):.3f} ms")
     yield at_most(
         "50 parts: of one core, in percent", f"{ours.core:.2f} %", ours.core, 1
@@ -48,7 +49,7 @@ def run() -> Iterator[Row]:
 
 
 def sections(printer: Printer, stack: ExitStack) -> str:
-    """The tasks of `extra`, which look ahead and learn, and the parts."""
+    """Return the tasks of `extra`, which look ahead and learn, and the parts."""
     text = extra.sections(printer, stack)
     options = "[maintain]\nlearn: True\nat_print_start: ahead=warn\n"
     (printer.folder / "gcodes" / "ahead.gcode").write_text(AHEAD)
@@ -56,7 +57,7 @@ def sections(printer: Printer, stack: ExitStack) -> str:
 
 
 def parts() -> str:
-    """Of each kind a part that is fitted to the extruder, and one on the shelf."""
+    """Return two parts of each kind: one is fitted to the extruder, one is not."""
     return "".join(
         f"[maintain_part {where}{number}]\nkind: kind{number}\n{place}"
         "trigger: filament, print_time\nthreshold: 5000, 5000\n"
@@ -66,17 +67,17 @@ def parts() -> str:
 
 
 def swap(printer: Printer, end: float) -> None:
-    """Ask for all tasks once a second; swap parts and look ahead meanwhile."""
+    """Request all tasks once a second; change parts and check a file meanwhile."""
     begun = time.monotonic()
-    swaps, looks = 0, 0
+    swaps, checks = 0, 0
     while time.monotonic() < end:
         passed = time.monotonic() - begun
         if passed > SWAP * (swaps + 1):
             swaps += 1
             name = "off0" if swaps % 2 else "on0"
             printer.send(f"FIT_PART PART={name} PLACE=extruder")
-        if passed > LOOK * (looks + 1):
-            looks += 1
+        if passed > CHECK * (checks + 1):
+            checks += 1
             printer.send("MAINTENANCE_CHECK FILE=ahead.gcode")
         tasks = printer.request("maintain/tasks")["tasks"]
         assert len(tasks) == extra.TASKS + 2 * FITTED

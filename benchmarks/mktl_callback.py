@@ -1,12 +1,12 @@
-"""A value that is published in one process and calls back in another, at 1 kHz.
+"""One process publishes a value, and another process calls a callback, at 1 kHz.
 
-The floor does the same with a PUB and a SUB. All these processes are there all the
-time and take short turns, so that what disturbs one disturbs the others; what a process
-happens to get when it starts, as its place in memory, is evened out by starting anew.
+The floor does the same with a PUB and a SUB. All processes run all the time and take
+short turns, so that a disturbance affects all of them. They are also started again some
+times, since a process may be faster by chance, for example by its place in memory.
 
-A meter that runs one process after the other finds ratios from 1.2 to 1.7 for the same
-code, because the machine has changed meanwhile; and a median alone tells nothing of the
-values that came late, so the 99th percentile of each turn is measured as well.
+A benchmark that runs one process after the other gets ratios from 1.2 to 1.7 for the
+same code, because the machine has changed meanwhile. A median says nothing about late
+values, so the 99th percentile of each turn is measured too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from benchmarks.table import Row, at_most
 
 _STARTS = 5
 _TURNS = 10
-_VALUES = 200  # in a turn
+_VALUES = 200  # values in a turn
 
 
 def run() -> Iterator[Row]:
@@ -57,7 +57,7 @@ def run() -> Iterator[Row]:
 
 @contextmanager
 def _subscribed(kind: str) -> Iterator[Callable[[], tuple[float, float]]]:
-    """Run both ends; what is given takes a turn, and returns its p50 and p99 (s)."""
+    """Run both ends; yield a function that takes a turn and returns p50 and p99 (s)."""
     with peer(kind) as publisher, _subscriber(kind, publisher) as subscriber:
         output = subscriber.stdout
         assert output is not None
@@ -91,13 +91,13 @@ def _subscriber(kind: str, publisher: Peer) -> Iterator[subprocess.Popen[str]]:
 
 
 def _subscribe(kind: str, rep: int, pub: int) -> None:
-    """Say for each turn how long its values took: the median, the 99th percentile."""
+    """Print for each turn how long its values took: the median, the 99th percentile."""
     delays: list[float] = []
 
     def called(_item: Any, value: float, _time: float) -> None:
         now = time.monotonic()
         if not 0 < now - value < 1:
-            return  # it is what the item had before the first turn
+            return  # this is the value from before the first turn
         delays.append(now - value)
         if len(delays) == _VALUES:
             late = sorted(delays)[_VALUES * 99 // 100]
@@ -110,7 +110,7 @@ def _subscribe(kind: str, rep: int, pub: int) -> None:
         socket.subscribe(f"{STORE}.number.".encode())
     else:
         _register(package(kind), rep, called)
-    time.sleep(1.5)  # nothing shows that a subscription has arrived
+    time.sleep(1.5)  # ZeroMQ does not report that a subscription has arrived
     print("ready", flush=True)
     while kind == "floor":
         text = socket.recv_multipart()[2]

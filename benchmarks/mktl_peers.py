@@ -1,8 +1,8 @@
-"""The other ends of the mKTL benchmarks, each a process: floor, ours, the reference.
+"""The peers of the mKTL benchmarks, each a process: the floor, ours, the reference.
 
-The floor is pyzmq with nothing behind it: a ROUTER that answers every request with an
-ACK and a REP that never change, and a PUB. With ``publishes`` it also publishes what a
-SET brings, as a daemon does.
+The floor is bare pyzmq: a ROUTER that answers each request with the same ACK and the
+same REP, and a PUB. With ``publishes`` it also publishes the value of each SET, as a
+daemon does.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ REFERENCE = os.environ.get("MKTL_REFERENCE")
 KINDS = ("floor", "ours", "reference") if REFERENCE else ("floor", "ours")
 
 
-_PATIENCE = 60.0  # seconds for anything that a peer is told to do
+_PATIENCE = 60.0  # seconds in which a peer must carry out a line
 
 
 class StuckError(RuntimeError):
-    """A peer does not end what it was told to do."""
+    """A peer does not finish what a line asked for."""
 
 
 class Peer(NamedTuple):
@@ -47,7 +47,7 @@ class Peer(NamedTuple):
     process: subprocess.Popen[str]
 
     def cpu(self) -> float:
-        """Return the seconds of processor that all its threads have used."""
+        """Return the seconds of processor time that all its threads have used."""
         total = 0
         for task in Path(f"/proc/{self.process.pid}/task").iterdir():
             total += int((task / "schedstat").read_text().split()[0])
@@ -61,9 +61,9 @@ class Peer(NamedTuple):
         return pages * os.sysconf("SC_PAGESIZE") / 1e6
 
     def tell(self, line: str) -> str:
-        """Have the peer do something, and return its report.
+        """Let the peer carry out *line*, and return its report.
 
-        StuckError: it does not say so within a minute.
+        StuckError: there is no report within a minute.
         """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -98,7 +98,7 @@ def peer(kind: str, *arguments: str) -> Iterator[Peer]:
 
 
 def environment(home: str) -> dict[str, str]:
-    """Return the environment in which a process calls no registry and finds none."""
+    """Return an environment in which a process neither calls nor finds a registry."""
     return {
         "MKTL_HOME": home,
         "MKTL_INTERFACE": "127.0.0.1",
@@ -173,7 +173,7 @@ def _publish(pub: zmq.Socket[bytes], line: list[str], bulk: dict[bytes, bytes]) 
 
 
 def _tick(count: int, put: Callable[[float], Any]) -> None:
-    """Put the time, *count* times, once a millisecond."""
+    """Publish the time *count* times, once in each millisecond."""
     due = time.monotonic()
     for _ in range(count):
         due += 0.001
@@ -206,7 +206,7 @@ def _daemon(kind: str, count: str = "0") -> None:
 
 
 def _act(store: Any, line: list[str]) -> None:
-    import numpy as np  # noqa: PLC0415 - the floor does without
+    import numpy as np  # noqa: PLC0415 - the floor does not need it
 
     act, key, count = line[0], line[1], int(line[2])
     item = store[key]
@@ -226,8 +226,8 @@ def _act(store: Any, line: list[str]) -> None:
 
 
 def _give(item: Any, count: int, size: int) -> None:
-    """Publish arrays that are given away; each is a new one, as those of a camera."""
-    import numpy as np  # noqa: PLC0415 - the floor does without
+    """Publish arrays that are given away. Each is a new one, like a camera's."""
+    import numpy as np  # noqa: PLC0415 - the floor does not need it
 
     images = [np.frombuffer(os.urandom(size), dtype="uint8") for _ in range(2)]
     own = {"copy": False} if type(item).__module__.startswith("mktl_daemon") else {}

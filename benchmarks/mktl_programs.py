@@ -1,10 +1,10 @@
 """``mk`` from its start to its end: a value, and the list of ten thousand items.
 
-For a list ours also asks registries for daemons that the cache does not know: where
-none answers it waits for 0.3 s. The reference lists what it has cached. It gives up
-after 0.1 s, which a busy machine may take; such a turn is left out.
-The floor is a script that imports pyzmq, asks for the same and prints it. The programs
-take turns, so that what disturbs one disturbs the others.
+For a list, our ``mk`` also asks registries for daemons that the cache does not have. If
+no registry answers, it waits for 0.3 s. The reference lists only what it has cached. It
+gives up after 0.1 s, which is too short on a busy machine; such a turn is left out.
+The floor is a script that imports pyzmq, requests the same and prints it. The programs
+take turns, so that a disturbance affects all of them.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def run() -> Iterator[Row]:
 
 @contextmanager
 def _registry(settings: dict[str, str]) -> Iterator[None]:
-    """Run a registry, which answers the calls of programs at once."""
+    """Run a registry, which answers the programs' calls at once."""
     with tempfile.TemporaryDirectory() as home:
         process = subprocess.Popen(
             [sys.executable, "-m", "mktl_daemon.cli.mkregistryd"],

@@ -1,4 +1,4 @@
-"""GET and SET: one at a time and many in flight, by a raw client and by our own."""
+"""GET and SET, one at a time and many in flight, by a raw client and by our client."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from benchmarks.table import Row, at_least, at_most
 
 _ROUNDS = 5
 _SEQUENTIAL = 2000
-_TURNS, _TURN = 60, 200  # of our client and its floors, and requests in one
+_TURNS, _TURN = 60, 200  # turns of our client and its floors, and requests in a turn
 _PIPELINED = 20_000
 
 _more = int(zmq.SNDMORE)
@@ -30,7 +30,7 @@ _receive: Callable[..., Any] = zmq.backend.Socket.recv
 
 class Pace(NamedTuple):
     rate: float  # requests per second
-    worst: float  # seconds, 99th percentile
+    worst: float  # the 99th percentile, in seconds
     lost: int = 0
 
 
@@ -58,10 +58,10 @@ def _one_at_a_time(peers: dict[str, Peer]) -> Iterator[Row]:
 
 
 def _own_client(peers: dict[str, Peer]) -> Iterator[Row]:
-    """Our client beside the floor's, by short turns of all in one process.
+    """Measure our client beside the floors. All take short turns in one process.
 
-    A SET of our client is followed by its publication, which a thread of this process
-    reads meanwhile: one of the floors does that as well, and the others do not.
+    A SET of our client causes a publication, which a thread of this process reads
+    meanwhile. One of the floors does that too, and the others do not.
     """
     with (
         tempfile.TemporaryDirectory() as home,
@@ -107,13 +107,13 @@ def _own_rows(
 def _undisturbed(paces: list[Pace]) -> float:
     """Return the 99th percentile that a quarter of the turns do not exceed.
 
-    In the other turns the machine may have had something else to do.
+    In the other turns, the machine may have had other work.
     """
     return statistics.quantiles((pace.worst for pace in paces), n=4)[0]
 
 
 def _item(home: str, port: int) -> Any:
-    """Return the item of our daemon at *port*, as a client that has just begun."""
+    """Return the item of our daemon at *port*, for a client that has just started."""
     os.environ.update(environment(home))
     import mktl_daemon as mktl  # noqa: PLC0415 - after the environment
     from mktl_daemon.net import dealer  # noqa: PLC0415
@@ -127,7 +127,7 @@ def _item(home: str, port: int) -> Any:
 
 @contextmanager
 def _heard(context: zmq.Context[zmq.Socket[bytes]], port: int) -> Iterator[None]:
-    """Have a thread read what is published, as plain pyzmq is used for it."""
+    """Let a thread read the publications, as a script with plain pyzmq does."""
     over = threading.Event()
 
     def read() -> None:
@@ -177,7 +177,7 @@ def _in_flight(peers: dict[str, Peer]) -> Iterator[Row]:
 
 
 def _compared(peers: dict[str, Peer], measure: Callable[..., Pace]) -> dict[str, Pace]:
-    """Measure all peers by turns, so that what disturbs one disturbs all."""
+    """Measure all peers by turns, so that a disturbance affects all of them."""
     paces: dict[str, list[Pace]] = {name: [] for name in peers}
     named = measure.__code__.co_argcount == 2
     for _ in range(_ROUNDS):
@@ -216,7 +216,7 @@ def _asking(
     kind: bytes,
     key: str = "number",
 ) -> Iterator[Callable[[], None]]:
-    """Ask one thing after the other, as pyzmq is used in a plain script."""
+    """Send one request after the other, as a script with plain pyzmq does."""
     target = f"{STORE}.{key}".encode()
     with context.socket(zmq.DEALER) as socket:
         socket.linger = 0
@@ -288,7 +288,7 @@ def _pipeline(
 
 
 def drain(socket: zmq.Socket[bytes], index: int, wanted: bytes | None) -> int:
-    """Read what has come; return how many have *wanted* at *index* (None: all)."""
+    """Read the waiting messages; count those with *wanted* at *index* (None: all)."""
     count = 0
     while True:
         try:

@@ -1,13 +1,14 @@
 """Published values: a burst, arrays, and a million values to ten subscribers.
 
-An array is measured against two floors. By default it is copied, because it stays its
-owner's: that floor copies once. One that is given away is sent from where it lies, and
-so does its floor (``copy=False``, and no tracker). Whoever compares the first with the
-second floor finds a quarter of the speed for 32 MB, and measures a copy.
+An array is measured against two floors. By default an array is copied, because its
+owner may change it later; that floor also makes one copy. An array that is given away
+is sent without a copy, and so does its floor (``copy=False``, and no tracker). With 32
+MB, a copied array has a quarter of the second floor's speed, which only measures the
+copy.
 
-The reference (head of August 2026) may hang in a burst: its threads share a socket that
-is no thread's to share, and one of them waits for ever. It is left out of that measure
-then, and the row says so.
+The reference (its head of August 2026) may hang in a burst: several threads use the
+same ZeroMQ socket, which is not allowed, and one of them waits for ever. It is then
+left out of that measure, and the row says so.
 """
 
 from __future__ import annotations
@@ -26,18 +27,19 @@ from benchmarks.mktl_peers import KINDS, STORE, Peer, StuckError, peer
 from benchmarks.mktl_requests import drain
 from benchmarks.table import Row, at_least, at_most
 
-# By turns, so that a disturbance of one peer disturbs all. A process keeps what it gets
-# by chance at its start, such as its place in memory, so all are started several times.
+# The peers take turns, so that a disturbance affects all of them. A process may be
+# faster by chance, for example by its place in memory, so all are started several
+# times.
 _STARTS = 5
 _ROUNDS = 3
 _BURST = 50_000
 _MILLION, _BURSTS = 1_000_000, 100
-_ARRAYS = ((1_000_000, 200), (32_000_000, 12))  # bytes, and how many
+_ARRAYS = ((1_000_000, 200), (32_000_000, 12))  # bytes of an array, and how many arrays
 
 
 def run() -> Iterator[Row]:
     every: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    hung: set[tuple[str, str]] = set()  # measures, and who did not end them
+    hung: set[tuple[str, str]] = set()  # each measure with a peer that did not end it
     for _ in range(_STARTS):
         with ExitStack() as stack:
             peers = {kind: stack.enter_context(peer(kind)) for kind in KINDS}
@@ -59,7 +61,7 @@ def _take_turns(
     rates: dict[str, list[float]],
     hung: set[tuple[str, str]],
 ) -> None:
-    """Add to the *rates* of all *peers*; one that hangs is started anew."""
+    """Add to the *rates* of all *peers*. A peer that hangs is started again."""
     for _ in range(_ROUNDS):
         for name, each in list(peers.items()):
             if (measure, name) in hung:
@@ -130,7 +132,7 @@ def _array(each: Peer, size: int, count: int, act: str) -> float:
 
 @contextmanager
 def _telling(each: Peer, line: str) -> Iterator[None]:
-    """Have the peer do something meanwhile; StuckError: it does not end it."""
+    """Let the peer carry out *line* meanwhile. StuckError: it does not finish it."""
     with ThreadPoolExecutor(1) as telling:
         done = telling.submit(each.tell, line)
         yield
@@ -144,7 +146,7 @@ def _million(each: Peer) -> Row:
         readers = [
             stack.enter_context(_subscribed(context, each, "number")) for _ in range(10)
         ]
-        for reader in readers:  # what brought the later ones their subscription
+        for reader in readers:  # earlier ones also got the trial values of later ones
             while reader.poll(200):
                 drain(reader, 1, None)
         for burst in range(_BURSTS):
@@ -188,7 +190,7 @@ def _subscribed(
     socket.linger = 0
     socket.connect(f"tcp://127.0.0.1:{each.pub}")
     socket.subscribe(f"{STORE}.{key}.".encode())
-    # Nothing shows that a subscription has arrived, so try until a value arrives.
+    # ZeroMQ does not report that a subscription has arrived, so try with values.
     while not socket.poll(20):
         each.tell(f"{'arrays' if key == 'small' else 'burst'} {key} 1 8")
     while socket.poll(200):

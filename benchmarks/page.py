@@ -1,7 +1,7 @@
-"""The page with a thousand printers: its first rows, and a change's way to the screen.
+"""The page with a thousand printers: its first rows, and a change until it is shown.
 
-The floors: a page of the same server that reads the same list and shows how long it
-is, and one that follows the same stream and waits for its next frame.
+There are two floors. One is a page of the same server that reads the same list and
+shows its length. The other follows the same stream and waits for the next frame.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from tests.fakes.chromium import Tab
 
 _PRINTERS, _TASKS = 1000, 10
 _STARTS, _CHANGES = 5, 20
-_PAUSE = 2.5  # seconds: longer than the server waits between two messages
+_PAUSE = 2.5  # seconds; this is longer than the server waits between two messages
 
-# Milliseconds from the start of the page to the first frame with a row.
+# The result is the milliseconds from the start of the page to the first frame with a
+# row.
 _PAINTED = """
 new Promise((done) => {
-  const look = () => document.querySelector(".task")
+  const check = () => document.querySelector(".task")
     ? requestAnimationFrame(() => done(performance.now()))
-    : setTimeout(look, 5);
-  look();
+    : setTimeout(check, 5);
+  check();
 })
 """
 _BARE = """
@@ -37,18 +38,18 @@ _BARE = """
   return performance.now() - begin;
 })()
 """
-# Notes when the screen shows another text at the top of the list.
+# This script notes when the screen shows another text at the top of the list.
 _WATCH = """
 (() => {
   globalThis.seen = [];
   let last = "";
-  const look = () => {
+  const check = () => {
     const text = document.querySelector(".task b")?.innerText ?? "";
     if (text !== last) seen.push([text, Date.now()]);
     last = text;
-    requestAnimationFrame(look);
+    requestAnimationFrame(check);
   };
-  look();
+  check();
   globalThis.bare = [];
   new EventSource("api/events").onmessage = () =>
     requestAnimationFrame(() => bare.push(Date.now()));
@@ -85,7 +86,7 @@ def _changes(rig: Rig, tab: Tab) -> Iterator[Row]:
     sent = {}
     topic = f"{contract.BASE}/p500/tasks/t5"
     for number in range(_CHANGES):
-        used = 150.0 + 1.5 * number  # a percent more each time, of 150 h
+        used = 150.0 + 1.5 * number  # one percent of 150 h more each time
         payload = state("t5", 100 + number, used)._replace(status="due").encode()
         percent = f"{round(used / 1.5)} %"
         sent[percent] = time.time()

@@ -1,8 +1,8 @@
-"""A large farm on several sites, a bridge for each, simulated on one machine.
+"""Simulates a large farm on one machine. It has several sites, and a bridge for each.
 
-``python -m benchmarks.sites --sites 10 --printers 10000 --tasks 1``. It takes as much
-memory as all bridges together and a broker; each site has its own base topic, as on a
-cluster, and no bridge hears what another one mirrors.
+``python -m benchmarks.sites --sites 10 --printers 10000 --tasks 1``. The simulation
+needs the memory of all bridges and a broker. Each site has its own base topic, as on a
+cluster, and no bridge receives the messages of another site.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def main() -> None:
 
 
 def simulate(sites: int, printers: int, tasks: int) -> list[Row]:
-    """Start a bridge for each site, one after the other, and keep all of them."""
+    """Start a bridge for each site, one after the other, and let all of them run."""
     bases = [f"farm/site-{number}" for number in range(sites)]
     with Rig() as rig:
         rig.retain(printers, tasks, *bases)

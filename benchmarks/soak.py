@@ -1,7 +1,8 @@
-"""``python -m benchmarks.soak --minutes 60``: a farm, a bridge, and faults all along.
+"""``python -m benchmarks.soak --minutes 60`` runs a farm and a bridge with many faults.
 
-In the end every counter that an mKTL client reads is the printers' own, what was
-answered as done is done, and the bridge is no larger than after its first quarter.
+At the end, each counter that an mKTL client reads must be the printer's own, each task
+that was confirmed as done must be done, and the bridge must not be larger than after
+the first quarter.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from tests.fakes.mosquitto import Mosquitto
 ROOT = Path(__file__).resolve().parents[1]
 PRINTERS, TASKS = 20, 5
 TICK = 0.05  # seconds
-ANSWERED = 180.0  # seconds after which a client hangs
+ANSWERED = 180.0  # seconds after which a client without an answer counts as hanging
 FAULT = (4.0, 12.0)  # seconds between two faults
 
 
 class Farm:
-    """Printers that count and carry out commands, through one client."""
+    """Printers that count and carry out commands. All use one MQTT client."""
 
     def __init__(self, port: int, chance: random.Random) -> None:
         self._chance = chance
@@ -57,7 +58,7 @@ class Farm:
         self._client.loop_stop()
 
     def work(self) -> None:
-        """One step: some tasks go on counting."""
+        """Let some tasks count one step."""
         for key in self._chance.sample(sorted(self.states), 5):
             with self._lock:
                 used = round(self.states[key].deciding.used + 0.01, 2)
@@ -205,12 +206,12 @@ class Soak:
         done = self._mk("set", f"upkeep.{slug}.{task}.done=1")
         if done.returncode == 0:
             assert self.farm.states[slug, task].done_count > before, (
-                "answered, not done"
+                "the client got a result, but the printer has not done it"
             )
         self.sets["done" if done.returncode == 0 else "refused"] += 1
 
     def compare(self) -> list[str]:
-        """The values of an mKTL client that differ from those of the printers."""
+        """Return a text for each task whose values differ in an mKTL client."""
         keys = sorted(self.farm.states)
         names = [f"upkeep.{p}.{t}.{f}" for p, t in keys for f in ("used", "done_count")]
         lines = self._mk("get", "--terse", "--unformatted", *names).stdout.split()
@@ -281,7 +282,7 @@ def _settled(soak: Soak) -> list[str]:
 
 
 def _halves(sizes: list[float]) -> tuple[float, float]:
-    """The bridge's size in the second quarter of the run, and in the last."""
+    """Return the bridge's size in the second quarter of the run, and in the last."""
     quarter = max(1, len(sizes) // 4)
     early = sizes[quarter : 2 * quarter] or sizes
     return max(early), max(sizes[-quarter:])

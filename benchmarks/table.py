@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """One measure: *ratio* is compared with the goal, *value* has units."""
+    """One measure. *ratio* is compared with the goal. *value* is a text with units."""
 
     measure: str
     value: str
@@ -25,7 +25,7 @@ def at_most(measure: str, value: str, ratio: float, goal: float) -> Row:
 
 
 def show(rows: Iterable[Row]) -> None:
-    lines = [("measure", "found", "ratio", "goal", "")]
+    lines = [("measure", "value", "ratio", "goal", "")]
     for row in rows:
         ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
         mark = {True: "ok", False: "MISSED", None: ""}[row.ok]
