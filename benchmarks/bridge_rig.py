@@ -257,7 +257,7 @@ class Rig:
         return subscriber
 
     def superseded(self) -> int:
-        """Return how many states the bridge replaced by newer ones without a reading."""
+        """Return how many states the bridge replaced by newer ones before reading."""
         address = f"http://127.0.0.1:{self.metrics}/metrics"
         with urllib.request.urlopen(address) as answer:
             [line] = [

@@ -1,4 +1,4 @@
-"""A bridge from Klipper Upkeep's MQTT topics to authoritative mKTL items."""
+"""A bridge that mirrors Klipper Upkeep's MQTT topics as authoritative mKTL items."""
 
 from __future__ import annotations
 

@@ -17,10 +17,10 @@ def make_bridge(
 ) -> Bridge:
     """Return a bridge of *settings* that has not been started.
 
-    *presence*: it is a main bridge or its standby, and says so at the broker.
+    With *presence* it is a main bridge or a standby, and publishes its state.
     """
     broker, store = settings.broker, settings.store
-    # This is decided twice for each message, and a long list makes it slow.
+    # A bridge decides this twice for each message, and a long list makes it slow.
     owns = _Decisions(store.owns).__getitem__
     inbox = Inbox()
     fleet = Fleet(broker.bases, owns, read_only=store.read_only)

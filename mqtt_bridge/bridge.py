@@ -1,6 +1,6 @@
-"""The bridge itself: the fleet and all open commands, one turn after the other.
+"""The bridge itself. It handles the fleet and all open commands, turn by turn.
 
-It hands changes to a `Sink`, and imports neither mKTL nor paho.
+It gives the changes to a `Sink`, and imports neither mKTL nor paho.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mqtt_bridge.settling import Settling
 
 logger = logging.getLogger(__name__)
 
-# Seconds that a printer may be missing after the broker has come back.
+# Seconds for which a printer may be missing after the broker has come back.
 FORGET = 7 * 86400.0
 TICK = 0.25  # seconds between two checks of the clock
 
@@ -96,15 +96,15 @@ class Bridge:
         self.events = Events(fleet)
         self.commands = Commands(settings.broker, fleet, link, inbox)
         self.settling = Settling(fleet, link, _sweep(settings), self._settled)
-        # All retained messages have been mirrored, or requested in vain.
+        # Set once all retained messages were mirrored, or were requested in vain.
         self.ready = threading.Event()
-        self.delay = 0.0  # seconds from arrival to publication, of the last batch
-        # Called in the bridge's turn with the printers of which something changed.
+        self.delay = 0.0  # seconds from the last batch's arrival to its publication
+        # These are called in the bridge's turn, with the printers that have changed.
         self.observers: list[Callable[[frozenset[str]], None]] = []
         self._sink = sink
-        # The turn: the thread that holds this lock may use all attributes below.
+        # The turn. Only the thread that holds this lock may use the attributes below.
         self._lock = threading.Lock()
-        self._closing = False  # `end` was called
+        self._closing = False  # whether `end` was called
         self._closed = False
         self._thread = threading.Thread(
             target=self._run, name="upkeep-bridge", daemon=True
@@ -117,12 +117,12 @@ class Bridge:
         self.link.start(self)
 
     def close(self) -> None:
-        """End all open commands with an error, disconnect, end the threads."""
+        """End all open commands with an error, disconnect, and end the threads."""
         self.end()
         self.link.close()
 
     def end(self) -> None:
-        """End all open commands with an error; publish nothing afterwards."""
+        """End all open commands with an error, and publish nothing afterwards."""
         self.inbox.call(self._close)
         if self._thread.is_alive():
             self._thread.join(2.0)
@@ -132,11 +132,11 @@ class Bridge:
     def ask(
         self, printer: str, task: str, make: Make, client: str = ""
     ) -> Future[Result | None]:
-        """As `Commands.ask`."""
+        """Send a command, as `Commands.ask` does."""
         return self.commands.ask(printer, task, make, client)
 
     def call(self, function: Callable[[], Any]) -> Future[Any]:
-        """Run *function* in the bridge's turn, in which the fleet may be read."""
+        """Run *function* in the bridge's turn, so that it may read the fleet."""
         future: Future[Any] = Future()
 
         def act() -> None:
@@ -150,10 +150,10 @@ class Bridge:
         return future
 
     def turn(self) -> None:
-        """Read a portion of the inbox. Also called by the link, after it has read.
+        """Read a portion of the inbox. The link calls this too after it has read.
 
-        With a thread of its own for this, each message would wait for Python to
-        switch, several times.
+        With another thread for this, each message would have to wait several times
+        until Python switches the thread.
         """
         with self._lock:
             batch = self.inbox.take()
@@ -230,7 +230,7 @@ class Bridge:
         self._sink.publish(rows)
 
     def _try(self, slug: str, part: Changes, changes: Changes) -> None:
-        """Hand the changes of one printer over, or drop the printer."""
+        """Give the changes of one printer to the sink, or drop the printer."""
         try:
             self._hand_over(part)
         except Exception:
@@ -245,7 +245,7 @@ class Bridge:
         try:
             _, where = self.fleet.parse(topic)
             if not payload:
-                return  # Somebody clears topics; these two levels are never retained.
+                return  # somebody clears topics, although these two retain nothing
             if where.kind == "results":
                 self.commands.receive(where.printer, Result.decode(payload))
             elif where.kind == "events":
@@ -277,15 +277,15 @@ class Bridge:
         self._apply(changes)
 
     def _settled(self) -> None:
-        """Everything retained has arrived, as far as the broker sends it."""
+        """Note that all retained messages that the broker sends have arrived."""
         self._forget()
         self.ready.set()
-        # Events first: a message about one is not sent again for what stands.
+        # Events come first, so that people get no second message about the same state.
         self.events.release()
         self.events.stand(self.fleet.printers)
 
     def _forget(self) -> None:
-        """Drop printers for which the broker has retained nothing for a week."""
+        """Drop printers of which the broker has retained nothing for a week."""
         changes, long_ago = Changes(), time.time() - FORGET
         for slug, printer in list(self.fleet.printers.items()):
             if printer.heard < long_ago:
@@ -297,10 +297,10 @@ class Bridge:
 
 
 def _sweep(settings: Settings) -> list[str]:
-    """Filters that match all topics of all printers, if all are mirrored.
+    """Return filters that match all topics of all printers, if all are mirrored.
 
-    None of them is a filter that the link subscribes to for good: these are requested
-    at QoS 0, and those must stay at QoS 1.
+    None of them equals a filter to which the link stays subscribed. These are requested
+    at QoS 0, and the others must stay at QoS 1.
     """
     if settings.store.printers:
         return []
@@ -309,7 +309,7 @@ def _sweep(settings: Settings) -> list[str]:
 
 
 def _guarded(act: Callable[[], object]) -> None:
-    """The thread must not end: every later message would be lost."""
+    """Call *act*, and log its error. If the thread ended, later messages were lost."""
     try:
         act()
     except Exception:

@@ -1,4 +1,4 @@
-"""Commands to printers: from the request to the state that carries the change."""
+"""Commands to printers, from the request to the state that has the change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mqtt_bridge.settings import Broker
 
 Make = Callable[[Record, str], Command]
 
-# How commands end, beside "ok" and "refused": what mKTL clients get as errors.
+# How commands end beside "ok" and "refused", each with the error for mKTL clients.
 OUTCOMES = (
     "ok",
     "refused",
@@ -39,7 +39,7 @@ class Connection(Protocol):
 
 
 class Commands:
-    """`ask` is for any thread; everything else is called in the bridge's turn."""
+    """Any thread may call `ask`. All else is called in the bridge's turn."""
 
     def __init__(
         self, broker: Broker, fleet: Fleet, link: Connection, inbox: Inbox
@@ -50,16 +50,16 @@ class Commands:
         self._inbox = inbox
         self._futures: dict[str, Future[Result | None]] = {}
         self.transactions = Transactions()
-        self.outcomes = dict.fromkeys(OUTCOMES, 0)  # commands by how they ended
+        self.outcomes = dict.fromkeys(OUTCOMES, 0)  # how many commands ended each way
 
     def ask(
         self, printer: str, task: str, make: Make, client: str = ""
     ) -> Future[Result | None]:
-        """Send a command; the Future ends when its change can be read, or was refused.
+        """Send a command. The Future ends when its change can be read, or was refused.
 
-        *make* gets the task's record and a transaction. What can be refused at once is
-        refused here, on the thread of whoever asks: a flood of wrong SETs does not
-        take the bridge's turn.
+        *make* gets the task's record and a transaction. Wrong commands are refused here
+        if possible, on the caller's thread, so that a flood of wrong SETs does not
+        occupy the bridge's turn.
         """
         future: Future[Result | None] = Future()
         ident = uuid.uuid4().hex
@@ -67,7 +67,7 @@ class Commands:
             self.transactions.check(printer, task, client)
             command = make(self._reachable(printer, task), ident)
             payload = command.encode()
-        except Exception as error:  # noqa: BLE001 - whoever asks gets it
+        except Exception as error:  # noqa: BLE001 - the caller gets it
             self._count("refused")
             future.set_exception(error)
             return future
@@ -78,7 +78,7 @@ class Commands:
             future.set_exception(stopped())
         return future
 
-    # In turn
+    # The bridge's turn
 
     def _open(
         self,
@@ -95,7 +95,7 @@ class Commands:
             self.transactions.open(
                 ident, printer, task, time.monotonic(), changes=changes, client=client
             )
-        except Exception as error:  # noqa: BLE001 - whoever asks gets it
+        except Exception as error:  # noqa: BLE001 - the caller gets it
             self._count("refused")
             future.set_exception(error)
             return
@@ -107,7 +107,7 @@ class Commands:
         )
 
     def receive(self, slug: str, result: Result) -> None:
-        """Take a printer's result."""
+        """Handle a printer's result."""
         printer = self._fleet.printers.get(slug)
         record = None if printer is None else printer.tasks.get(result.task)
         seq = -1 if record is None else record.seq
@@ -125,7 +125,7 @@ class Commands:
                 future.set_exception(error)
 
     def _reachable(self, slug: str, task: str) -> Record:
-        """Return the task's record. The errors are those of the contract's table."""
+        """Return the task's record. It raises the errors of the contract's table."""
         printer = self._fleet.printers.get(slug)
         record = None if printer is None else printer.tasks.get(task)
         if printer is None or record is None or not record.shown:

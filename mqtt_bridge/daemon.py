@@ -1,4 +1,4 @@
-"""`BridgeDaemon`: the fleet as the items of an mKTL daemon."""
+"""`BridgeDaemon`: an mKTL daemon whose items are the fleet."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _BROKER: Description = {
 }
 
 
-NOBODY = "mKTL"  # the origin of a client that names none
-HAND_OVER_WITHIN = 20.0  # seconds for a standby to make room
+NOBODY = "mKTL"  # the origin of a client that names no origin
+HAND_OVER_WITHIN = 20.0  # seconds in which a standby must let the main bridge take over
 
 
 class Mirrored(Item):
-    """An item that only the printer changes."""
+    """An item that only its printer changes."""
 
 
 class Settable(Item):
-    """An item whose SET becomes a command; the printer's next state is its change."""
+    """An item whose SET becomes a command. The printer's next state has the change."""
 
     bridge: ClassVar[Bridge]
     publish_on_set = False
@@ -57,7 +57,7 @@ class Settable(Item):
                 record.shape, record.values, field, value, by, transaction
             )
 
-        # Those who do not say who they are have the limits of one client together.
+        # All clients that give no name share the limits of one client.
         future = self.bridge.ask(printer, task, make, client=by)
         answer: Future[Payload] = Future()
 
@@ -73,16 +73,16 @@ class Settable(Item):
 
 
 class Standby(Protocol):
-    """Who runs a standby, through all the daemons that it has in turn."""
+    """The owner of a standby, which starts one daemon after the other."""
 
     presence: Presence
     registry: RegistryProcess
 
     def stand_by(self) -> None:
-        """Return once the main bridge is gone. SystemExit: it is told to end."""
+        """Wait until the main bridge is absent. SystemExit: this process must end."""
 
     def leave_if_told(self) -> None:
-        """SystemExit: it is told to end."""
+        """Raise SystemExit if this process must end."""
 
 
 class Server(Protocol):
@@ -94,16 +94,16 @@ class Server(Protocol):
 class BridgeDaemon(Daemon):
     """Mirrors the printers of a broker.
 
-    *options* has the settings as ``settings``, or their file as ``appconfig``. What
-    `mkd` gets as arguments for the network goes over them. A standby, which only
-    `upkeep-bridge` can be, has its `Standby` there as ``standby``.
+    *options* has the settings as ``settings``, or their file as ``appconfig``. Network
+    arguments of `mkd` replace the settings. For a standby, which only `upkeep-bridge`
+    can run, *options* has its `Standby` as ``standby``.
     """
 
     bridge: Bridge
     override_option = "store.override"
 
     def parse_options(self, options: Any) -> None:
-        """SettingsError: settings that cannot be used."""
+        """Read the settings. SettingsError: they cannot be used."""
         given = getattr(options, "settings", None) or _settings(options)
         unspoken = language.current.use(given.language)
         if unspoken:
@@ -121,8 +121,9 @@ class BridgeDaemon(Daemon):
                 "the main bridge has been served; mkd does not"
             )
         self._standby = standby
-        # A client that still asks where a standby answered is to find the main bridge,
-        # and would get an error from a standby that waits there.
+        # A waiting standby must not answer at its old address: a client that still
+        # knows this address would get an error, and would not search for the main
+        # bridge.
         self.keeps_ports = standby is None
         self._presence = standby.presence if standby else Presence.of(given)
         self.bridge = make_bridge(given, self, self._presence)
@@ -133,16 +134,16 @@ class BridgeDaemon(Daemon):
             if standby
             else RegistryProcess(here=store.role == settings.MAIN)
         )
-        self._is_accepted = False  # by every registry
+        self._is_accepted = False  # whether all registries have accepted it
         self._settable = type("Settable", (Settable,), {"bridge": self.bridge})
 
     @property
     def _broker(self) -> str:
-        # The underscore keeps it apart from a printer: no slug begins so.
+        # No printer's slug begins with an underscore, so no printer has this key.
         return f"_{self.alias}broker"
 
     def setup(self) -> None:
-        """Wait for what the broker retains: no client sees a half-filled store."""
+        """Wait for all retained messages: no client may see an incomplete store."""
         self.add_item(Mirrored, self._broker, description=_BROKER)
         interpreter.begin()
         if self._standby is None:
@@ -155,7 +156,7 @@ class BridgeDaemon(Daemon):
                 self._standby.leave_if_told()
 
     def setup_final(self) -> None:
-        """Let a standby stay here, with everything mirrored, until it is needed."""
+        """Let a standby wait here until it is needed. It has mirrored all printers."""
         if self._standby is not None:
             interpreter.settle()
             self._standby.stand_by()
@@ -164,18 +165,18 @@ class BridgeDaemon(Daemon):
             self._take_part(self._presence)
 
     def _begin_to_serve(self) -> None:
-        """Begin with all that serves or tells people and programs beside mKTL."""
+        """Start the page, the metrics and the messages to people."""
         given = self.bridge.settings
         if given.store.registry:
             self._registry.start(str(self.options.interface))
         if self._pusher is not None:
             self.bridge.events.event_listeners.append(self._pusher.take)
             self.bridge.events.standing_listeners.append(self._pusher.stand)
-        # Before all has arrived: whoever looks after the bridge sees that it starts.
+        # This runs before all messages have arrived, so that a monitor sees the start.
         self._serve(given)
 
     def _take_part(self, presence: Presence) -> None:
-        """Say that this bridge serves; its standby makes room for it."""
+        """Publish that this bridge serves, so that its standby lets it take over."""
         presence.become(words.SERVING)
         if self.bridge.settings.store.role != settings.MAIN:
             return
@@ -186,7 +187,7 @@ class BridgeDaemon(Daemon):
             self.shutdown.wait(0.1)
 
     def _serve(self, given: settings.Settings) -> None:
-        """Serve metrics and links where they are to be, and all beside the page."""
+        """Serve metrics and links at their addresses, and the page with all of them."""
         exporter = metrics.Exporter(
             self.bridge, self._pusher, lambda: self._is_accepted
         )
@@ -206,10 +207,10 @@ class BridgeDaemon(Daemon):
         super().announced(accepted, reason)
 
     def make_room(self) -> None:
-        """Let registries take another bridge's word for these printers.
+        """Let registries accept another bridge for these printers.
 
-        They ask whether this one still runs, and are told nothing; clients that have
-        this bridge are served until it ends.
+        They ask whether this one still runs, and it does not answer. Clients that are
+        connected to this bridge are served until it ends.
         """
         for suffix in ("uuid", "clk"):
             self.add_handler(f"_{self.alias}{suffix}", "get", lambda _request: None)
@@ -221,7 +222,8 @@ class BridgeDaemon(Daemon):
             self._presence.become(words.ANNOUNCED)
         self._is_accepted = True
         interpreter.settle()
-        # Not earlier: a refused bridge sends no messages; another bridge does.
+        # A refused bridge sends no messages, since another bridge sends them. So this
+        # begins only now.
         if self._pusher is not None:
             self._pusher.start()
         count = len(self.bridge.fleet.printers)
@@ -231,7 +233,7 @@ class BridgeDaemon(Daemon):
         interpreter.end()
         if self._presence is not None:
             self._presence.become(words.SILENT if self._standby else words.STARTING)
-        # All are asked to end before any is waited for.
+        # All are ended first, and only then waited for, so that they end together.
         self.bridge.end()
         if self._pusher is not None:
             self._pusher.end()
@@ -243,7 +245,7 @@ class BridgeDaemon(Daemon):
         if self._standby is None:
             self._registry.close()
 
-    # The bridge calls these in its turn
+    # The bridge calls these in its turn.
 
     def change(self, removed: Iterable[str], placed: dict[str, ItemSource]) -> None:
         known = self.catalog.authoritative_items
@@ -259,7 +261,8 @@ class BridgeDaemon(Daemon):
             if gone:
                 self.remove_items(gone)
             if anew:
-                # The items stay, with their values: a GET meanwhile is answered.
+                # The items and their values stay, so that a GET meanwhile gets an
+                # answer.
                 self.catalog.describe(anew)
             if plain:
                 self.add_items(plain, Mirrored)
@@ -271,7 +274,7 @@ class BridgeDaemon(Daemon):
 
 
 def _settings(options: Any) -> settings.Settings:
-    """The settings of `mkd`; its store and alias go over the file's, as flags do."""
+    """Return the settings for `mkd`. Its store and alias replace those of the file."""
     names = {"name": getattr(options, "store", None),
              "alias": getattr(options, "alias", None)}  # fmt: skip
     flags = [f"store.{name}={value}" for name, value in names.items() if value]
@@ -279,7 +282,7 @@ def _settings(options: Any) -> settings.Settings:
 
 
 def _origin(payload: Payload) -> str:
-    """Return the name of the client that sets, for the task's log."""
+    """Return the name of the client that sent a SET, for the task's log."""
     user = getattr(payload, "_user", None)
     host = getattr(payload, "_hostname", None)
     origin = "@".join(str(each) for each in (user, host) if each)

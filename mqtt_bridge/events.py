@@ -1,4 +1,4 @@
-"""Passes events of tasks from the broker to the listeners."""
+"""Passes the tasks' events from the broker to the listeners."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from mqtt_bridge.fleet.records import Printer, PrinterEvent
 
 logger = logging.getLogger(__name__)
 
-MOST_EARLY = 20_000  # events that wait for the states of their tasks
-BURST, RATE = 2000.0, 1.0  # events that a printer may have at once, and each second
+MOST_EARLY = 20_000  # events that may wait for the states of their tasks
+BURST, RATE = 2000.0, 1.0  # events that a printer may send at once, and each second
 
 
 class Events:
-    """Passes events on. Called in the bridge's turn.
+    """Passes events on. It is called in the bridge's turn.
 
     *event_listeners* get every event. *standing_listeners* get printers, and for each
-    of their tasks that is due or due soon the event that would tell so: for all
-    printers once per connection, for one when it comes online. Nobody heard what
-    happened before that.
+    of their tasks that is due or due soon an event for this status: for all printers
+    once on each connection, and for one printer when it comes online. They need this
+    since no event arrived before that.
     """
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        # Events that arrived before what the broker retains of their tasks did.
+        # Events that arrived before the retained states of their tasks.
         self._early: list[tuple[str, Event]] | None = []
         self._credit: dict[str, tuple[float, float]] = {}  # by printer: events, time
-        self._named: set[str] = set()  # printers of which the log tells a flood
+        self._named: set[str] = set()  # printers whose floods are in the log
         self.dropped = 0
         self.event_listeners: list[Callable[[PrinterEvent], None]] = []
         self.standing_listeners: list[
@@ -41,11 +41,11 @@ class Events:
 
     @property
     def waiting(self) -> bool:
-        """Whether events wait until what the broker retains has arrived."""
+        """Whether events wait until all retained messages have arrived."""
         return self._early is not None
 
     def wait(self) -> None:
-        """Keep events from now on: their tasks' states have not arrived."""
+        """Keep events from now on, since their tasks' states have not arrived."""
         self._early = self._early or []
 
     def release(self) -> None:
@@ -65,7 +65,7 @@ class Events:
             self.dropped += 1
 
     def stand(self, slugs: Iterable[str]) -> None:
-        """Call the standing listeners with the tasks of these printers."""
+        """Call the standing listeners with the statuses of these printers' tasks."""
         if not self.standing_listeners:
             return
         known = self._fleet.printers
@@ -78,7 +78,7 @@ class Events:
                 logger.exception("a listener did not take what stands")
 
     def _allowed(self, slug: str, now: float) -> bool:
-        """Whether *slug* may have one more event now: one that floods is cut."""
+        """Return whether *slug* may send one more event now. A flood is cut off."""
         credit, since = self._credit.get(slug, (BURST, now))
         credit = min(BURST, credit + (now - since) * RATE)
         if credit >= 1.0:
@@ -115,7 +115,7 @@ class Events:
         )
 
     def _standing(self, printer: Printer) -> Iterable[PrinterEvent]:
-        """Return the events that describe the present state of every task."""
+        """Return the events for the present statuses of all tasks."""
         for task, record in printer.tasks.items():
             status = contract.STATUSES[int(record.values[STATUS_AT] or 0)]
             if record.shown and status in (contract.SOON, contract.DUE):

@@ -1,6 +1,6 @@
-"""The fleet and the bridge in Prometheus' text format. Pure.
+"""Writes the fleet and the bridge in Prometheus' text format. Pure.
 
-A scrape of a farm has a hundred thousand samples: each is one formatted line.
+A scrape of a farm has a hundred thousand samples. Each of them is one formatted line.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mqtt_bridge.fleet.items import PrinterState, Shape, Value, Values
 
 COUNTER, GAUGE = "counter", "gauge"
 
-# Each metric's type and help. A counter's name ends in _total.
+# The type and the help text of each metric. A counter's name ends in _total.
 METRICS: dict[str, tuple[str, str]] = {
     "upkeep_task_used": (GAUGE, "Wear since the task was last done, in its unit."),
     "upkeep_task_remaining": (GAUGE, "Wear left until the task is due, in its unit."),
@@ -87,7 +87,7 @@ METRICS: dict[str, tuple[str, str]] = {
     "process_threads": (GAUGE, "Threads of the bridge."),
 }  # fmt: skip
 
-# The field of a task that each of these shows.
+# The field of a task that each of these metrics shows.
 _NUMBERS = (
     ("upkeep_task_used", "used"),
     ("upkeep_task_remaining", "remaining"),
@@ -115,14 +115,14 @@ class PrinterSnapshot(NamedTuple):
 
     @property
     def heard(self) -> float:
-        """When it last sent something: retained messages arrive again much later."""
+        """When the printer last sent a message, also if it arrived later."""
         times = [task.time for task in self.tasks]
         times += [each.time for each in (self.readings, self.state.summary) if each]
         return max(times, default=0.0)
 
 
 class Exposition:
-    """Collects samples; `text` puts each metric's samples together."""
+    """Collects samples. `text` puts the samples of each metric together."""
 
     def __init__(self) -> None:
         self._samples: dict[str, list[str]] = {name: [] for name in METRICS}
@@ -203,7 +203,7 @@ class Exposition:
 
 
 def number(value: Value | bool) -> str:
-    """A value as Prometheus reads it; nothing is 0. ValueError: it is no number."""
+    """Return a value as Prometheus reads it. None is 0. ValueError: it is no number."""
     if value is None:
         return "0"
     return repr(float(value))
@@ -218,7 +218,7 @@ def escape(text: str) -> str:
 def process(
     fields: Sequence[str], tick: int, boot: float
 ) -> Iterable[tuple[str, float]]:
-    """The metrics of a process from the fields of /proc/self/stat behind its name."""
+    """Return a process's metrics from the fields of /proc/self/stat after its name."""
     yield "process_cpu_seconds_total", (int(fields[11]) + int(fields[12])) / tick
     yield "process_threads", int(fields[17])
     yield "process_start_time_seconds", boot + int(fields[19]) / tick

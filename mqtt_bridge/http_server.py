@@ -1,6 +1,6 @@
-"""The bridge's two small web servers: links behind buttons, and metrics.
+"""The bridge's two small web servers, for the links behind buttons and for metrics.
 
-Each one runs only if the settings name its address.
+Each of them runs only if the settings have its address.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 
 logger = logging.getLogger(__name__)
 
-HttpReply = tuple[int, str, bytes]  # status, content type, body
+HttpReply = tuple[int, str, bytes]  # the status, the content type, the body
 PLAIN = "text/plain; charset=utf-8"
 NAME = "upkeep-bridge"
-WHOLE = 10.0  # seconds for a client to send a whole request, and to take its answer
-MOST = 20  # connections at once, each with a thread; the oldest makes way for one more
+WHOLE = 10.0  # seconds in which a client must send its request and read the answer
+MOST = 20  # connections at once, each with a thread; a new one ends the oldest
 
 
 class Routes(NamedTuple):
@@ -56,19 +56,19 @@ class HttpServer:
 
 
 def family(host: str) -> socket.AddressFamily:
-    """Of an address to listen at: IPv6 where it has a colon."""
+    """Return the family of an address to listen at. With a colon it is IPv6."""
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 class _Server(ThreadingHTTPServer):
-    """Gives each connection *WHOLE* seconds, however slowly its bytes arrive."""
+    """Ends each connection after *WHOLE* seconds, even if bytes still arrive."""
 
     daemon_threads = True
     block_on_close = False
 
     def __init__(self, *arguments: Any) -> None:
         self._lock = threading.Condition()
-        self._open: dict[socket.socket, float] = {}  # when each began, oldest first
+        self._open: dict[socket.socket, float] = {}  # with their starts, oldest first
         self._ended = False
         super().__init__(*arguments)
 
@@ -87,7 +87,7 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def watch(self) -> None:
-        """Cut off connections that take too long, until `end`."""
+        """Cut off connections that last too long, until `end` is called."""
         with self._lock:
             while not self._ended:
                 now = time.monotonic()
@@ -103,12 +103,12 @@ class _Server(ThreadingHTTPServer):
             self._lock.notify()
 
     def handle_error(self, *_: Any) -> None:
-        # The client has gone; the default would be a traceback on stderr.
+        # The client has left. By default, Python would write a traceback to stderr.
         logger.debug("http: a connection broke off: %r", sys.exception())
 
 
 def _cut(connections: dict[socket.socket, float], request: socket.socket) -> None:
-    """End a connection; its thread then closes it."""
+    """End a connection. Its thread then closes it."""
     del connections[request]
     try:
         request.shutdown(socket.SHUT_RDWR)
@@ -141,8 +141,8 @@ def _handler(routes: Routes) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
-            # The path has the signature: it goes to no log. Without a request there
-            # is no command.
+            # The path has the signature, so it must not be logged. An unreadable
+            # request has no command.
             logger.debug("http: %s", getattr(self, "command", None) or "no request")
 
     return Handler

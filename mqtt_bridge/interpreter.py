@@ -8,28 +8,29 @@ from __future__ import annotations
 import gc
 import sys
 
-# The link's thread reads while the bridge's works: with the usual 5 ms between switches
-# each would keep the other waiting.
+# The link's thread reads while the bridge's thread works. With the usual 5 ms between
+# two switches, each would wait for the other.
 SWITCH_INTERVAL = 0.0005  # seconds
 
 
 def begin() -> None:
-    """Prepare for reading a fleet."""
+    """Prepare the interpreter for a fleet that is about to arrive."""
     sys.setswitchinterval(SWITCH_INTERVAL)
-    gc.collect()  # a bridge that was refused, and its fleet
-    # Millions of objects arrive that stay: to look through them for garbage again and
-    # again would take longer than to make them.
+    gc.collect()  # this frees a refused bridge with its fleet
+    # Millions of objects arrive and stay. A search for garbage among them, again and
+    # again, would take longer than to make them.
     gc.disable()
 
 
 def settle() -> None:
-    """Keep the present objects out of garbage collection: the fleet is announced."""
-    # What is frozen is never garbage: not before a registry has accepted it all.
+    """Exclude the present objects from garbage collection. The fleet is announced."""
+    # Frozen objects are never freed, so this must wait until a registry has accepted
+    # the fleet.
     gc.freeze()
     gc.enable()
 
 
 def end() -> None:
-    """Undo `begin` and `settle`: the fleet was refused, or the bridge ends."""
-    gc.unfreeze()  # the fleet is garbage now, and a standby goes on
+    """Undo `begin` and `settle`, since the fleet was refused, or the bridge ends."""
+    gc.unfreeze()  # the fleet can be freed now; the process of a standby goes on
     gc.enable()

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus, and a health address. Read from the fleet at each scrape."""
+"""Metrics for Prometheus, read from the fleet at each scrape, and a health address."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mqtt_bridge.http_server import PLAIN, HttpReply, HttpServer, Routes
 
 logger = logging.getLogger(__name__)
 
-WITHIN = 5.0  # seconds for the bridge to copy a part of the fleet
+WITHIN = 5.0  # seconds in which the bridge must copy a part of the fleet
 PART = 50  # printers that are copied in one turn
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -46,7 +46,7 @@ class Exporter:
         push: Push | None,
         accepted: Callable[[], bool] = lambda: True,
     ) -> None:
-        """*accepted* tells whether every registry has accepted the bridge."""
+        """*accepted* returns whether all registries have accepted the bridge."""
         self._bridge = bridge
         self._push = push
         self._accepted = accepted
@@ -84,7 +84,7 @@ class Exporter:
         return made.text()
 
     def _add(self, made: Exposition, printer: PrinterSnapshot, now: float) -> None:
-        """Add a printer; one that cannot be shown costs no other its samples."""
+        """Add a printer. One that cannot be shown does not affect other printers."""
         part = Exposition()
         try:
             part.printer(printer, now)
@@ -96,7 +96,7 @@ class Exporter:
             made.extend(part)
 
     def _printers(self) -> list[PrinterSnapshot]:
-        """Copy the fleet, a part in each turn: nobody waits for all of it."""
+        """Copy the fleet, a part in each turn, so that no turn lasts long."""
         bridge, copies = self._bridge, list[PrinterSnapshot]()
         slugs = bridge.call(lambda: list(bridge.fleet.printers)).result(WITHIN)
         for first in range(0, len(slugs), PART):
@@ -105,7 +105,7 @@ class Exporter:
         return copies
 
     def part(self, slugs: Sequence[str]) -> list[PrinterSnapshot]:
-        """Copy these printers; the caller has the bridge's turn."""
+        """Copy these printers. The caller has the bridge's turn."""
         printers = self._bridge.fleet.printers
         return [_copy(printers[slug]) for slug in slugs if slug in printers]
 
@@ -139,11 +139,11 @@ class Exporter:
         return numbers
 
     def _health(self, *, must_be_ready: bool) -> HttpReply:
-        """Answer 200 while the bridge works; with *must_be_ready* once it is ready."""
+        """Answer 200 if the bridge works, or (*must_be_ready*) if it is ready."""
         bridge = self._bridge
         try:
             bridge.call(lambda: None).result(WITHIN)
-        except Exception as error:  # noqa: BLE001 - it is what is asked for
+        except Exception as error:  # noqa: BLE001 - the error is the answer
             return 503, PLAIN, f"the bridge does not answer: {error}\n".encode()
         if not bridge.ready.is_set():
             return (503 if must_be_ready else 200), PLAIN, b"starting\n"
@@ -170,7 +170,7 @@ def _copy(printer: Printer) -> PrinterSnapshot:
 
 
 def _process() -> list[tuple[str, float]]:
-    """The process's own metrics; none where there is no /proc."""
+    """Return the process's own metrics, or none without /proc."""
     try:
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
         lines = Path("/proc/stat").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""Runs a registry of mKTL beside the bridge, if `store.registry` asks for it."""
+"""Runs a registry of mKTL beside the bridge, if `store.registry` is true."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import mktl_daemon
 
 logger = logging.getLogger(__name__)
 
-WITHIN = 10.0  # seconds until it must answer
+WITHIN = 10.0  # seconds in which the registry must answer
 CLOSE_WITHIN = 1.0  # seconds
-# Linux ends it with a bridge that is killed: nobody else would.
+# With this, Linux also ends the registry when the bridge is killed.
 _PROGRAM = """
 import ctypes, signal, sys
 from mktl_daemon.cli.mkregistryd import main
@@ -26,9 +26,10 @@ sys.exit(main())
 
 
 class RegistryProcess:
-    """`mkregistryd` as a process of ours, unless one answers already.
+    """`mkregistryd` as a child process, unless a registry answers already.
 
-    *here*: one on another machine does not count, which may go with that machine.
+    With *here*, a registry on another machine does not count, since that machine may
+    fail.
     """
 
     def __init__(self, *, here: bool = False) -> None:
@@ -36,13 +37,13 @@ class RegistryProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, interface: str) -> None:
-        """Start it, and wait until it answers. OSError: it does not."""
+        """Start the registry, and wait until it answers. OSError: it does not."""
         if self._answers():
             if self._process is None:
                 logger.info("store.registry: one answers already, none is started")
             return
         self.close()
-        self._process = subprocess.Popen(  # noqa: S603 - a program of our own
+        self._process = subprocess.Popen(  # noqa: S603 - this project's own program
             [sys.executable, "-c", _PROGRAM, "--interface", interface]
         )
         until = time.monotonic() + WITHIN
@@ -50,7 +51,7 @@ class RegistryProcess:
             if self._process.poll() is not None or time.monotonic() > until:
                 self.close()
                 raise OSError("store.registry: the registry does not start; see above")
-            time.sleep(0.1)  # between looks at another process
+            time.sleep(0.1)  # between two checks of another process
 
     def close(self) -> None:
         if self._process is None:

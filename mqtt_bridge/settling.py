@@ -1,11 +1,11 @@
 """Decides when all retained messages have arrived, and requests missing ones.
 
-A mark that arrives is no proof: brokers drop parts of a large answer (mosquitto), send
-retained messages after later ones (aedes, EMQX), or send none for wildcards (RabbitMQ).
-So a printer is complete once every task that its `info` names has arrived. If anything
-is missing, everything is requested once more at QoS 0, for which mosquitto has no queue
-that it could fill. What is missing then is requested by its exact topics, in ever
-smaller portions, and later again.
+A mark that arrives is no proof. Some brokers drop parts of a large answer (mosquitto),
+send retained messages after later messages (aedes, EMQX), or send none for wildcards
+(RabbitMQ). So a printer is complete only when all tasks that its `info` names have
+arrived. If anything is missing, everything is requested once more at QoS 0, for which
+mosquitto has no queue that can be full. The messages that are still missing are
+requested by their exact topics, in smaller and smaller portions, and again later.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from mqtt_bridge.fleet.fleet import Fleet
 logger = logging.getLogger(__name__)
 
 QUIET = 0.5  # seconds without a retained message after a mark
-PORTIONS = (400, 100, 25, 5)  # topics that are requested at once
-AGAIN = (30.0, 120.0, 600.0, 1800.0)  # seconds until what is missing is requested anew
-NEW = 5.0  # seconds for a new printer to say everything by itself
+PORTIONS = (400, 100, 25, 5)  # how many topics are requested at once
+AGAIN = (30.0, 120.0, 600.0, 1800.0)  # seconds between requests for missing topics
+NEW = 5.0  # seconds in which a new printer publishes all its messages
 MOST_NAMED = 10  # printers that one log line names
 
 
@@ -46,10 +46,10 @@ class Connection(Protocol):
 
 
 class Settling:
-    """Knows the missing topics. Called in the bridge's turn; times are monotonic.
+    """Knows the missing topics. It is called in the bridge's turn. Times are monotonic.
 
-    *settled* is called on each connection once nothing is missing, or once what is
-    missing has been requested in vain. *sweep* has filters that match everything.
+    It calls *settled* once on each connection: when nothing is missing, or when the
+    missing topics were requested in vain. *sweep* has filters that match all topics.
     """
 
     def __init__(
@@ -61,21 +61,21 @@ class Settling:
     ) -> None:
         self._fleet = fleet
         self._sweep = list(sweep)
-        self._swept = False  # everything was requested, on this connection
+        self._swept = False  # whether everything was requested on this connection
         self._link = link
         self._settled = settled
-        self.missing: dict[str, list[str]] = {}  # topics, by printers that lack them
-        self._check_at: float | None = None  # None: nothing is to be done
-        self._first = False  # nothing was settled on this connection yet
+        self.missing: dict[str, list[str]] = {}  # the missing topics, by printer
+        self._check_at: float | None = None  # None: there is nothing to check
+        self._first = False  # whether `settled` must still be called on this connection
         self._portions: list[list[str]] = []
-        self._requested: list[str] = []  # topics that are being waited for
-        self._size = 0  # index in PORTIONS
-        self._count = 0  # topics that were missing at the last check
-        self._round = 0  # how often everything missing was requested in vain
-        self._infos = 0  # how many there had been at the last check
+        self._requested: list[str] = []  # the topics of the present request
+        self._size = 0  # the index in PORTIONS
+        self._count = 0  # how many topics were missing at the last check
+        self._round = 0  # how often all missing topics were requested in vain
+        self._infos = 0  # how many `info` had arrived at the last check
 
     def marked(self, now: float) -> None:
-        """The mark of a new connection has arrived."""
+        """Begin to check, since the mark of a new connection has arrived."""
         self._first, self._round, self._size = True, 0, 0
         self._swept = not (self._sweep and self._link.wildcards)
         self._portions, self._requested = [], []
@@ -83,11 +83,11 @@ class Settling:
         self._check_at = now
 
     def lost(self) -> None:
-        """The connection is gone: the next one settles anew."""
+        """Stop, since the connection is lost. The next connection begins again."""
         self._check_at = None
 
     def tick(self, now: float) -> None:
-        """Go on, if it is time. To be called while no state waits to be read."""
+        """Check and request, if it is time. It is called when no state waits."""
         if self._check_at is None or not self._link.connected:
             return
         if self._infos != self._fleet.infos and not self._busy and not self._first:
@@ -138,15 +138,15 @@ class Settling:
         self._request(topics, topics, qos=1)
 
     def _request(self, topics: list[str], filters: list[str], *, qos: int) -> None:
-        """Request *filters*, of which *topics* are waited for."""
-        self._check_at = None  # until the mark behind the answer has arrived
+        """Request *filters*, and wait for the messages of *topics*."""
+        self._check_at = None  # until the mark after the answer has arrived
 
         def arrived() -> None:
             if self._link.connected:
                 self._requested = topics
                 self._check_at = 0.0
 
-        # Without wildcards nothing else brings these topics later.
+        # Without wildcards, no other subscription has these topics.
         keep = not self._link.wildcards
         self._link.request(filters, arrived, qos=qos, keep=keep)
 

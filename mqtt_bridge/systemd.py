@@ -1,4 +1,4 @@
-"""Messages to systemd: sd_notify(3) and WatchdogSec."""
+"""Sends messages to systemd: sd_notify(3) and WatchdogSec."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Tables of the entities that the integration makes instead of MQTT discovery.
 
-Each row has an entity's key, its value and its command. The keys, the platforms, the
-units and the attributes are those of discovery, so that an entity stays the same when
-it is handed over.
+The keys, the platforms, the units and the attributes are those of discovery, so that an
+entity stays the same when it is handed over.
 """
 
 from __future__ import annotations
@@ -36,8 +35,7 @@ type Order = Callable[[Any], Command]
 
 SNOOZE_HOURS: Final = 24.0
 MOST: Final = 1e9  # the greatest threshold
-# From this threshold on, the contract rounds metres and calendar hours to whole ones.
-COARSE: Final = 100.0
+COARSE: Final = 100.0  # threshold from which on metres and calendar hours are whole
 WANTED_METERS: Final = frozenset(["print_time", "filament", "jobs_completed"])
 
 HIDDEN: Final = {"entity_registry_enabled_default": False}
@@ -345,10 +343,7 @@ def _fit(place: str) -> Command:
 
 
 def _threshold(state: State, limit: Limit) -> Row:
-    """Return the row of a limit's threshold.
-
-    The name of the meter is left out if the task has only one limit.
-    """
+    """Return a threshold's row. If it is the only one, the meter's name is left out."""
     several = len(state.limits) > 1
     hours = 24 if limit.meter == CALENDAR else 1
     middle = f"{slug(limit.meter)}." if several else ""

@@ -1,1 +1,1 @@
-"""The connection to the MQTT broker. Only this room and `cli.probe` know paho."""
+"""The connection to the MQTT broker. Only this package and `cli.probe` use paho."""

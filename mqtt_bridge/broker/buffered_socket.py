@@ -1,12 +1,12 @@
 """A socket for paho that receives and sends in bursts.
 
-paho asks the system four times for each packet and answers each packet by itself. Here
-one call to the system receives or sends many packets. The bridge takes publications
-out by `BufferedSocket.packets`; paho reads all other packets from the same object.
+paho makes four system calls for each packet, and answers each packet by itself. Here
+one system call receives or sends many packets. The bridge reads publications from
+`BufferedSocket.packets`, and paho reads all other packets from the same object.
 
-paho has no option for this: `BufferedContext` uses the one place where paho lets
-somebody else wrap its socket. `docs/decisions/0015-publications-go-past-paho.md` says
-why, and `check_paho` refuses a paho with which this was not tried.
+paho has no option for this. `BufferedContext` uses the one place where paho lets other
+code wrap its socket. `docs/decisions/0015-publications-go-past-paho.md` gives the
+reasons, and `check_paho` refuses a paho with which this was not tried.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from mqtt_bridge.broker.packets import PacketReader
 from mqtt_bridge.broker.websocket import WebSocket, WebSocketError
 from mqtt_bridge.settings import Broker
 
-READ = 64 * 1024  # bytes: more than a TLS record, so TLS holds none back
-CLOGGED = 256 * 1024  # bytes that the other side does not take
-TRIED = ("2.1", "2.2")  # versions of paho that the tests run with
+READ = 64 * 1024  # bytes; a TLS record has fewer, so TLS keeps none of them back
+CLOGGED = 256 * 1024  # bytes that wait because the other side does not read them
+TRIED = ("2.1", "2.2")  # the versions of paho with which the tests run
 
 
 class UntriedPahoError(RuntimeError):
-    """The installed paho is one with which the bridge was not tried."""
+    """The bridge was not tried with the installed paho."""
 
 
 def check_paho(version: str = paho.mqtt.__version__) -> None:
-    """Raise UntriedPahoError unless the tests run with this *version* of paho."""
+    """Raise UntriedPahoError if the tests do not run with this *version* of paho."""
     match = re.match(r"\d+\.\d+", version)
     if match is None or match[0] not in TRIED:
         raise UntriedPahoError(
@@ -43,9 +43,10 @@ def check_paho(version: str = paho.mqtt.__version__) -> None:
 
 
 class BufferedSocket:
-    """Takes the place of *connection*: has what paho and a selector use of a socket.
+    """Replaces *connection*. It has all that paho and selectors use of a socket.
 
-    *five*: the connection speaks MQTT 5. *websocket*: MQTT is inside of an open one.
+    *five* tells that the connection uses MQTT 5. With *websocket*, MQTT is inside of
+    that open WebSocket.
     """
 
     def __init__(
@@ -59,12 +60,12 @@ class BufferedSocket:
         self._websocket = websocket
         self._frames = bytearray()  # the packets as frames of a WebSocket
         self.packets = PacketReader(five=five)
-        self.ended = False  # the other side has closed the connection
+        self.ended = False  # whether the other side has closed the connection
         self.fileno = connection.fileno
         self.settimeout = connection.settimeout
         self.setblocking = connection.setblocking
         if websocket is not None:
-            self._arrived(b"")  # frames that came together with the handshake
+            self._arrived(b"")  # reads frames that arrived with the handshake
 
     # For the link
 
@@ -74,11 +75,11 @@ class BufferedSocket:
 
     @property
     def clogged(self) -> bool:
-        """Whether so much waits to be sent that nothing more is to be read."""
+        """Whether too many bytes wait to be sent, so that reading must stop."""
         return len(self.packets.unsent) + len(self._frames) > CLOGGED
 
     def fill(self) -> None:
-        """Receive what has arrived. OSError."""
+        """Receive the bytes that have arrived. OSError: the connection failed."""
         try:
             data = self._connection.recv(READ)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -90,7 +91,7 @@ class BufferedSocket:
             self._arrived(data)
 
     def flush(self) -> None:
-        """Send what waits, or as much of it as the system takes. OSError."""
+        """Send waiting bytes until the system takes no more. OSError: it failed."""
         unsent = self.packets.unsent
         if self._websocket is not None:
             if unsent:
@@ -114,9 +115,10 @@ class BufferedSocket:
     # For paho
 
     def recv(self, size: int) -> bytes:
-        """Return at most *size* bytes of a packet that has arrived as a whole.
+        """Return at most *size* bytes of a packet that has arrived completely.
 
-        As a socket does: b"" at the end, BlockingIOError where there is nothing yet.
+        Like a socket's method, it returns b"" at the end of the connection, and raises
+        BlockingIOError if no packet has arrived yet.
         """
         data = self.packets.read(size)
         if data is not None:
@@ -126,22 +128,22 @@ class BufferedSocket:
         raise BlockingIOError
 
     def send(self, data: bytes | bytearray) -> int:
-        """Take all of *data*; `flush` sends it."""
+        """Keep all of *data* until `flush` sends it."""
         self.packets.unsent += data
         return len(data)
 
     def close(self) -> None:
-        """Send what waits, as a DISCONNECT does, and close."""
+        """Send waiting bytes, for example a DISCONNECT, and close the socket."""
         with contextlib.suppress(OSError):
             self.flush()
         self._connection.close()
 
     def do_handshake(self) -> None:
-        """Do nothing: `BufferedContext.wrap_socket` has done the handshake."""
+        """Do nothing, since `BufferedContext.wrap_socket` has done the handshake."""
 
 
 class BufferedContext(ssl.SSLContext):
-    """Given to paho as its TLS context: makes a `BufferedSocket` for *broker*."""
+    """Makes a `BufferedSocket` for *broker*. paho gets it as its TLS context."""
 
     _broker: Broker
 
@@ -164,7 +166,7 @@ class BufferedContext(ssl.SSLContext):
             try:
                 websocket = _open(sock, broker)
             except OSError:
-                sock.close()  # paho does not have the socket yet
+                sock.close()  # paho would not close it, since it has no socket yet
                 raise
         return BufferedSocket(sock, five=broker.version == "5", websocket=websocket)
 

@@ -14,23 +14,23 @@ from mqtt_bridge.broker.buffered_socket import BufferedContext
 from mqtt_bridge.broker.packets import MAX_BODY
 from mqtt_bridge.settings import Broker
 
-IN_FLIGHT = 1000  # publications that have not been acknowledged
+IN_FLIGHT = 1000  # publications that may wait for an acknowledgement
 _VERSIONS = {"3.1.1": paho.MQTTv311, "5": paho.MQTTv5}
 
 
 class Allowance(NamedTuple):
-    """What the broker allows on a connection: the properties of its CONNACK."""
+    """What the broker allows on a connection, by the properties of its CONNACK."""
 
     receive_maximum: int = IN_FLIGHT
-    packet_size: int | None = None  # bytes of a packet that it takes
+    packet_size: int | None = None  # the largest packet that it accepts, in bytes
     qos: int = 2
     wildcards: bool = True
     retain: bool = True
-    keepalive: int | None = None  # seconds; it overrides ours
+    keepalive: int | None = None  # seconds; it replaces the client's keepalive
 
     @classmethod
     def of(cls, properties: Any) -> Allowance:
-        """Read paho's *properties*; with MQTT 3.1.1 there are none."""
+        """Read paho's *properties*. With MQTT 3.1.1 there are none."""
 
         def read(name: str, default: Any) -> Any:
             return getattr(properties, name, default)
@@ -61,7 +61,7 @@ class Allowance(NamedTuple):
 
 
 def new_client(broker: Broker, *, client_id: str) -> paho.Client:
-    """Return a client on a `BufferedSocket`, which the caller reads and flushes."""
+    """Return a client with a `BufferedSocket`. The caller reads and flushes that."""
     client = _client(broker, client_id, "tcp")
     client.max_inflight_messages_set(IN_FLIGHT)
     client.tls_set_context(BufferedContext(broker))
@@ -69,7 +69,7 @@ def new_client(broker: Broker, *, client_id: str) -> paho.Client:
 
 
 def connect(client: paho.Client, broker: Broker, keepalive: int) -> None:
-    """Open the connection and send CONNECT. OSError, ValueError: it fails."""
+    """Open the connection and send CONNECT. OSError or ValueError if that fails."""
     properties = None
     if broker.version == "5":
         properties = Properties(paho.CONNECT >> 4)  # type: ignore[no-untyped-call]
@@ -78,9 +78,9 @@ def connect(client: paho.Client, broker: Broker, keepalive: int) -> None:
 
 
 def plain_client(broker: Broker, client_id: str = "") -> paho.Client:
-    """Return a client of paho alone, with an id of its own.
+    """Return a client with paho's own socket, and with another id than the bridge's.
 
-    The bridge's id would end the connection of a bridge that runs.
+    A client with the bridge's id would end the connection of a running bridge.
     """
     client = _client(broker, client_id, broker.transport)
     if broker.transport == "websockets":
@@ -91,7 +91,7 @@ def plain_client(broker: Broker, client_id: str = "") -> paho.Client:
 
 
 class _NamedContext(ssl.SSLContext):
-    """A TLS context that expects the certificate's name of the settings."""
+    """A TLS context that expects the server name of the settings in the certificate."""
 
     _broker: Broker
 

@@ -1,30 +1,31 @@
 """Messages at which a broker ends the connection. Pure.
 
-A broker may do so with a message that it does not allow: MQTT 3.1.1 has no other way to
-refuse one. A single cut proves nothing, so after it every message waits until the one
-before it is acknowledged. If the connection ends again right after the same topic, that
-topic is left out for a while, and whoever wants to send to it is told at once.
+A broker may do so with a message that it does not allow, since MQTT 3.1.1 has no other
+way to refuse one. A single cut proves nothing. After it, each message waits for the
+acknowledgement of the message before it. If the connection ends again right after the
+same topic, that topic is left out for a while. A command to it then gets an error at
+once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-SOON = 5.0  # seconds: a connection that ends later has another reason
+SOON = 5.0  # seconds; a connection that ends later has ended for another reason
 LEFT_OUT = 600.0  # seconds until a topic is tried again
 SUSPECTED = 3600.0  # seconds until a single cut is forgotten
-MOST = 1000  # topics that are remembered
+MOST = 1000  # the greatest number of remembered topics
 
 
 class Cuts:
     """Remembers topics at which connections ended. Times are monotonic seconds."""
 
     def __init__(self) -> None:
-        self._suspects: dict[str, float] = {}  # topics, by when a connection ended
-        self._left_out: dict[str, float] = {}  # topics, by when they are tried again
+        self._suspects: dict[str, float] = {}  # topics, with the time of the cut
+        self._left_out: dict[str, float] = {}  # topics, with the time of the next try
 
     def careful(self, now: float) -> bool:
-        """Whether each message is to wait for the acknowledgement of the last."""
+        """Return whether each message must wait for the last one's acknowledgement."""
         while self._suspects:
             oldest = next(iter(self._suspects))
             if now - self._suspects[oldest] < SUSPECTED:
@@ -33,19 +34,19 @@ class Cuts:
         return False
 
     def leaves_out(self, topic: str, now: float) -> bool:
-        """Whether nothing is to be sent to *topic* now."""
+        """Return whether no message may be sent to *topic* now."""
         return now < self._left_out.get(topic, 0.0)
 
     def acknowledged(self, topic: str) -> None:
-        """The broker has taken a message to *topic*."""
+        """Note that the broker has accepted a message to *topic*."""
         self._suspects.pop(topic, None)
         self._left_out.pop(topic, None)
 
     def ended(self, waiting: Mapping[str, float], now: float) -> str:
-        """A connection ended, and messages had no acknowledgement.
+        """Note that a connection ended before some messages were acknowledged.
 
-        *waiting* has their topics, and when the newest was sent. Return the topic that
-        is left out from now on, or "".
+        *waiting* has their topics, each with the time at which its newest message was
+        sent. Return the topic that is left out from now on, or "".
         """
         topics = [topic for topic, sent in waiting.items() if now - sent < SOON]
         [first, *others] = topics or [""]

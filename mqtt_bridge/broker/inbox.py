@@ -1,7 +1,7 @@
-"""Messages that have arrived from the broker and have not been read yet.
+"""Keeps messages of the broker that have arrived and have not been read yet.
 
-Of a retained topic only the newest payload is kept, of events and results
-every one. The thread that reads it holds the bridge's turn.
+It keeps only the newest payload of a retained topic, and all events and results. The
+thread that reads it holds the bridge's turn.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-FULL = 64 << 20  # bytes; beyond it the link stops reading, and TCP tells the broker
-OVERHEAD = 250  # bytes of memory for a message beside its payload
-# States read at once, so that neither commands nor states wait for a flood.
+FULL = 64 << 20  # bytes; above this the link stops reading, so TCP slows the broker
+OVERHEAD = 250  # bytes of memory that a message needs beside its payload
+# This many states are read at once, so that a flood delays neither commands nor states.
 PORTION = 100
-CALLS = 200  # calls read at once, so that the broker does not wait for a flood of them
+CALLS = 200  # calls in one portion, so that a flood of them does not delay the broker
 
 
 class Batch(NamedTuple):
-    """Every message that waited, and a portion of the calls and of the states.
+    """All waiting messages, and a portion of the waiting calls and states.
 
-    *last* tells that no state is left, *since* (monotonic) when the first arrived.
+    *last* tells that no state is left. *since* (monotonic) is when the first arrived.
     """
 
     calls: list[Callable[[], None]]
@@ -33,31 +33,31 @@ class Batch(NamedTuple):
 
 
 class Inbox:
-    """Safe from any thread."""
+    """Any thread may use it."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._called = threading.Condition(self._lock)
         self._calls: deque[Callable[[], None]] = deque()
         self._states: OrderedDict[str, bytes] = OrderedDict()
-        # Late retained states, which are read after those that wait.
+        # Retained states that arrived late. They are read after the other states.
         self._late: dict[str, bytes] = {}
-        self._live: set[str] = set()  # topics of availability that were sent live
+        self._live: set[str] = set()  # availability topics of live messages
         self._messages: list[tuple[str, bytes]] = []
         self._bytes = 0
         self._closed = False
         self._since = 0.0  # when the oldest waiting message arrived
         self.received = 0
-        self.superseded = 0  # states that a newer one replaced before they were read
+        self.superseded = 0  # how many states were replaced before they were read
 
     @property
     def waiting(self) -> bool:
-        """Whether a message or a state has not been read."""
+        """Whether a message or a state waits to be read."""
         return bool(self._states or self._messages)
 
     @property
     def calls(self) -> int:
-        """How many calls wait."""
+        """The number of waiting calls."""
         return len(self._calls)
 
     @property
@@ -70,10 +70,11 @@ class Inbox:
         return self._bytes > FULL
 
     def state(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
-        """Keep *payload* in place of the topic's former payload.
+        """Replace the topic's waiting payload with *payload*.
 
-        What is *retained* may be older than what waits, since some brokers send it
-        late: both are read, the retained one behind, and the reader compares them.
+        A *retained* payload may be older than the waiting one, since some brokers send
+        it late. Then both are read, the retained one last, and the reader compares
+        them.
         """
         with self._lock:
             if retained and topic in self._states and self._keep_late(topic, payload):
@@ -82,8 +83,9 @@ class Inbox:
                 self._since = time.monotonic()
             before = self._states.get(topic)
             self._states[topic] = payload
-            # A newer state keeps its place in the queue, or a printer in a hurry
-            # would never be read. Only "online" stays behind what it promises.
+            # A newer state keeps its place in the queue, because otherwise a printer
+            # that often publishes would never be read. Only "online" goes to the end,
+            # after the states that the printer published before it.
             if topic.endswith("/availability"):
                 self._states.move_to_end(topic)
                 if not retained:
@@ -96,9 +98,9 @@ class Inbox:
                 self.superseded += 1
 
     def _keep_late(self, topic: str, payload: bytes) -> bool:
-        """Keep *payload* behind the one that waits; False: it is to take its place."""
+        """Keep *payload* after the waiting one. False: it must replace that one."""
         if topic.endswith("/availability"):
-            # Availability has no number, but a live message is never the older one.
+            # Availability has no sequence number. A live message is newer in any case.
             return topic in self._live
         self.received += 1
         if payload == self._states[topic]:
@@ -117,11 +119,11 @@ class Inbox:
             self.received += 1
 
     def call(self, function: Callable[[], None]) -> None:
-        """Have the reader run *function*."""
+        """Let the reader call *function*."""
         self.offer(function)
 
     def offer(self, function: Callable[[], None]) -> bool:
-        """Do as `call`; False if the reader has ended."""
+        """Do the same as `call`, or return False if the reader has ended."""
         with self._lock:
             if not self._closed:
                 self._calls.append(function)
@@ -129,18 +131,18 @@ class Inbox:
             return not self._closed
 
     def close(self) -> None:
-        """Take no more calls: what waits is read once more, and then nothing."""
+        """Accept no more calls. The waiting messages and calls are read once more."""
         with self._lock:
             self._closed = True
 
     def wait(self, timeout: float) -> None:
-        """Wait for a call, at most *timeout* seconds."""
+        """Wait for a call, but no longer than *timeout* seconds."""
         with self._lock:
             if not self._calls:
                 self._called.wait(timeout)
 
     def take(self) -> Batch:
-        """Return what waits; it may be empty."""
+        """Return a batch of what waits. It may be empty."""
         with self._lock:
             messages = self._messages
             calls = [self._calls.popleft() for _ in range(min(CALLS, len(self._calls)))]
@@ -160,7 +162,7 @@ class Inbox:
         return Batch(calls, states, messages, last, self._since)
 
     def forget(self, level: str) -> None:
-        """Drop the states whose topic ends in */level*: they are out of date."""
+        """Drop the states whose topics end in */level*, since they are out of date."""
         with self._lock:
             for topic in [each for each in self._states if each.endswith("/" + level)]:
                 self._live.discard(topic)

@@ -1,7 +1,7 @@
-"""The connection to the broker: one thread, which alone touches paho.
+"""The connection to the broker. Only its thread touches paho.
 
-What arrives goes into the inbox; what is to be sent is handed over, and a byte in a
-socket pair wakes the thread.
+The thread puts arriving messages into the inbox. Other threads put their messages into
+the outbox, and wake this thread with a byte in a socket pair.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from mqtt_bridge.settings import Broker
 logger = logging.getLogger(__name__)
 
 BACK_OFF = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds, each +- 30 %
-SHORT = 10.0  # seconds: a connection that lasted less counts as a failure
+SHORT = 10.0  # seconds; a shorter connection counts as a failure
 SHORT_ONES = 3  # short connections in a row; another program may use the same client id
 CONNECT_WITHIN = 10.0  # seconds for DNS, TCP, TLS and the broker's CONNACK
 CLOSE_WITHIN = 1.5  # seconds
-READS = 128  # packets between turns: in a flood reading comes first
+READS = 128  # packets between two turns: in a flood, reading is more urgent
 
 
 class Link:
     """Keeps a connection to the broker, and makes it again whenever it is lost.
 
-    *printers* are slugs, or "+" for all; *owns* tells for a slug whether the printer
-    is ours. By *presence* a main bridge and its standby hear each other.
+    *printers* are slugs, or "+" for all. *owns* returns for a slug whether this bridge
+    has the printer. A main bridge and its standby know each other by *presence*.
     UntriedPahoError: the installed paho is too old or too new.
     """
 
@@ -63,7 +63,7 @@ class Link:
             target=self._run, name="upkeep-link", daemon=True
         )
         self._session = Session(broker, inbox, self._outbox, printers, owns, presence)
-        self._short = 0  # connections in a row that ended soon
+        self._short = 0  # how many connections in a row ended soon
 
     @property
     def connected(self) -> bool:
@@ -71,32 +71,32 @@ class Link:
 
     @property
     def connects(self) -> int:
-        """How many connections there have been."""
+        """The number of connections until now."""
         return self._session.connects
 
     @property
     def lacks(self) -> tuple[str, ...]:
-        """A sentence for each feature that does not work on this broker."""
+        """A sentence for each feature that does not work with this broker."""
         return self._session.lacks
 
     @property
     def wildcards(self) -> bool:
-        """Whether the broker takes wildcards in subscriptions."""
+        """Whether the broker accepts wildcards in subscriptions."""
         return self._session.publisher.allowance.wildcards
 
     @property
     def lost_marks(self) -> bool:
-        """Whether the broker dropped a mark, on this connection: its queue was full."""
+        """Whether the broker's queue was full and lost a mark on this connection."""
         return self._session.marks.repeated
 
     @property
     def dropped(self) -> int:
-        """How many messages were too long to be kept."""
+        """The number of messages that were dropped because they were too long."""
         return self._session.receiver.dropped
 
     @property
     def left_out(self) -> list[str]:
-        """Subscriptions that the broker does not allow."""
+        """The subscriptions that the broker does not allow."""
         subscriptions = self._session.subscriptions
         return [*subscriptions.left_out, *subscriptions.refused]
 
@@ -105,16 +105,16 @@ class Link:
         """When the newest retained message arrived (monotonic)."""
         return self._session.marks.last_retained
 
-    # Any thread: none of these waits.
+    # Any thread may call these. None of them waits.
 
     def start(self, listener: Listener) -> None:
         self._session.listener = listener
         self._thread.start()
 
     def publish(self, topic: str, payload: bytes, refused: Refused) -> None:
-        """Send once, at QoS 1; dropped if there is no connection.
+        """Send a message once at QoS 1, or drop it if there is no connection.
 
-        *refused* is put into the inbox, with the reason, if the broker refuses it.
+        If the broker refuses it, a call of *refused* with the reason goes to the inbox.
         """
         self._hand_over(
             lambda client: self._session.publisher.send(client, topic, payload, refused)
@@ -123,9 +123,10 @@ class Link:
     def request(
         self, filters: Sequence[str], then: Callable[[], None], *, qos: int, keep: bool
     ) -> None:
-        """Have the broker send again what it retains for *filters*, then call *then*.
+        """Let the broker send the retained messages for *filters* again.
 
-        *then* is put into the inbox. *keep*: stay subscribed to these filters.
+        After them, a call of *then* goes to the inbox. With *keep*, the link stays
+        subscribed to these filters.
         """
         self._hand_over(
             lambda client: self._session.request(
@@ -134,7 +135,7 @@ class Link:
         )
 
     def close(self) -> None:
-        """Disconnect and end the thread; a name look-up that hangs is left alone."""
+        """Disconnect and end the thread, but do not wait for a name look-up."""
         self._closing.set()
         self._outbox.ring()
         if self._thread.is_alive():
@@ -146,7 +147,7 @@ class Link:
         if self.connected:
             self._outbox.append(act)
 
-    # The thread. An exception would end it for good: each attempt is guarded.
+    # The thread. An exception would end it for ever, so each attempt is guarded.
 
     def _run(self) -> None:
         failures = 0
@@ -169,13 +170,14 @@ class Link:
     def _attempt(self) -> None:
         self._outbox.clear()
         broker, session = self._broker, self._session
-        # A new client each time: what an old one has in flight must not be sent
-        # again, its sender has been answered that there was no result.
+        # Each connection has a new client. An old client would send its unacknowledged
+        # messages again, although their senders already have the answer "no result".
         client = clients.new_client(broker, client_id=broker.client_id)
         client.connect_timeout = CONNECT_WITHIN
         session.begin(client)
         try:
-            # The keepalive of the last CONNACK: not every paho keeps to it at once.
+            # This is the keepalive of the last CONNACK. Some versions of paho obey it
+            # only on the next connection.
             longest = session.publisher.allowance.keepalive or broker.keepalive
             keepalive = min(broker.keepalive, longest)
             clients.connect(client, broker, keepalive)
@@ -201,7 +203,7 @@ class Link:
             if not self.connected and now > answer_by:
                 raise TimeoutError("it accepts connections, but it does not answer")
             self._wait(client, connection, selector)
-            _flush(client, connection)  # acknowledged, so that the broker goes on
+            _flush(client, connection)  # the broker waits for acknowledgements
             self._session.listener.turn()
             self._session.send(client)
             _flush(client, connection)
@@ -216,7 +218,7 @@ class Link:
         connection: BufferedSocket,
         selector: selectors.BaseSelector,
     ) -> None:
-        # Where the inbox is full TCP tells the broker to wait.
+        # With a full inbox nothing is read, and so TCP makes the broker wait.
         reading = not (self._inbox.full or connection.clogged)
         events = selectors.EVENT_READ if reading else 0
         if connection.has_unsent:
@@ -253,7 +255,7 @@ class Link:
             receiver.drop(*packets.oversized.pop())
 
     def _lost(self) -> None:
-        """Tell the bridge, and log it once until the broker is back."""
+        """Tell the bridge, and log the loss once until the broker is back."""
         session = self._session
         was_connected, reason = session.connected, session.reason
         reason = reason or "the connection ended"
@@ -283,7 +285,7 @@ class Link:
             )  # fmt: skip
 
     def _pause(self, seconds: float) -> None:
-        # All bridges must not connect at the same moment when their broker comes back.
+        # Several bridges must not connect at the same moment when their broker is back.
         self._closing.wait(seconds * random.uniform(0.7, 1.3))  # noqa: S311
 
 

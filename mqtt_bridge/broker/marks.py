@@ -1,8 +1,8 @@
-"""Marks: messages to ourselves that arrive after what was sent before. Pure.
+"""Marks: messages to the bridge itself that arrive after earlier messages. Pure.
 
-MQTT promises no order between retained messages and a later publication (aedes and
-EMQX send what they retain whenever they have read it), so a mark tells only when most
-of a retained answer has probably arrived. `Settling` in the bridge checks the rest.
+MQTT does not promise that retained messages arrive before a later publication: aedes
+and EMQX send them when they have read them. So a mark only tells that most retained
+messages have probably arrived. `Settling` in the bridge checks the others.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 QUIET = 2.0  # seconds without a retained message after which a mark is sent again
-WAIT = 120.0  # seconds after which the link stops waiting for a mark in any case
-ATTEMPTS = 3  # marks that may be lost in a full queue of the broker
+WAIT = 120.0  # seconds after which the link waits no longer for a mark
+ATTEMPTS = 3  # how often a mark is sent, since a full queue of the broker may lose it
 
 Then = Callable[[], None]
 
 
-class Lapse(NamedTuple):
-    """Marks that did not arrive: *again* are sent once more, *given_up* are not."""
+class MissingMarks(NamedTuple):
+    """Marks that did not arrive. *again* are sent once more, *given_up* are not."""
 
     again: list[bytes]
     given_up: list[Then]
@@ -44,12 +44,12 @@ class Marks:
         return bool(self._marks)
 
     def clear(self) -> None:
-        """Forget all: the connection on which they were sent is lost."""
+        """Forget all marks, since the connection on which they were sent is lost."""
         self._marks.clear()
         self.repeated = False
 
     def open(self, then: Then, now: float) -> bytes:
-        """Return the payload of a new mark; *then* is to be called when it arrives."""
+        """Return the payload of a new mark. `arrived` returns *then* for it."""
         payload = uuid.uuid4().hex.encode()
         self._marks[payload] = _Mark(then, now, 1)
         self.last_retained = now
@@ -62,23 +62,23 @@ class Marks:
         self.arrivals += 1
         return mark.then
 
-    def lapsed(self, now: float) -> Lapse:
+    def missing(self, now: float) -> MissingMarks:
         """Return the marks that should have arrived by *now*.
 
-        A mark can be lost in a full queue, together with what it follows: it is sent
-        again once the broker is quiet. A broker that loses every one of them forbids
-        marks, or sends none back.
+        A full queue of the broker can lose a mark and the messages before it. Such a
+        mark is sent again once the broker is quiet. A broker that loses all of them
+        forbids marks, or sends none back.
         """
-        lapse = Lapse([], [])
+        missing = MissingMarks([], [])
         for payload, mark in list(self._marks.items()):
             quiet = now - max(mark.sent, self.last_retained) > QUIET
             if not quiet and now - mark.sent < WAIT:
                 continue
             if quiet and mark.attempts < ATTEMPTS:
                 self._marks[payload] = _Mark(mark.then, now, mark.attempts + 1)
-                lapse.again.append(payload)
+                missing.again.append(payload)
                 self.repeated = True
             else:
                 del self._marks[payload]
-                lapse.given_up.append(mark.then)
-        return lapse
+                missing.given_up.append(mark.then)
+        return missing

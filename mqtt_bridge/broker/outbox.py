@@ -1,4 +1,4 @@
-"""What is handed to the link's thread, and what it has sent and is not acknowledged."""
+"""Messages for the link's thread, and sent messages that are not acknowledged yet."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ from mqtt_bridge.broker.inbox import Inbox
 Act = Callable[[paho.Client], None]
 Refused = Callable[[str], None]
 
-# A PUBLISH has at most so many bytes beside its topic and its payload.
+# A PUBLISH has no more bytes than these beside its topic and its payload.
 _OVERHEAD = 15
 
 
 class Outbox:
-    """Acts for the link's thread, which waits for `door`. Safe from any thread."""
+    """Keeps actions for the link's thread, which waits for `door`.
+
+    Any thread may use it.
+    """
 
     def __init__(self) -> None:
         self._acts: deque[Act] = deque()
@@ -40,14 +43,14 @@ class Outbox:
 
     def ring(self) -> None:
         """Wake the link's thread."""
-        # A full socket already means "wake up"; a closed one, "too late".
+        # A full socket has already woken the thread. If it is closed, it is too late.
         with contextlib.suppress(OSError):
             self._bell.send(b"\0")
 
     # The link's thread
 
     def heard(self) -> None:
-        """Take note that `door` woke the thread."""
+        """Empty `door`, which woke the thread."""
         with contextlib.suppress(BlockingIOError):
             self.door.recv(4096)
 
@@ -64,12 +67,12 @@ class Outbox:
 
 class _Sent(NamedTuple):
     topic: str
-    when: float  # monotonic
+    when: float  # the time at which it was sent (monotonic)
     refused: Refused
 
 
 class Publisher:
-    """Publishes what the broker allows. The link's thread only."""
+    """Publishes messages, if the broker allows them. Only the link's thread uses it."""
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
@@ -79,17 +82,17 @@ class Publisher:
 
     @property
     def has_room(self) -> bool:
-        """Whether the broker takes one more that is not acknowledged."""
+        """Whether the broker accepts one more message before it acknowledges others."""
         waiting = len(self._unacknowledged)
         if waiting and self._cuts.careful(time.monotonic()):
             return False
         return waiting < self.allowance.receive_maximum
 
     def end(self, *, blamed: bool) -> str:
-        """The connection ended: nothing of it is acknowledged any more.
+        """Forget the sent messages, since their connection has ended.
 
-        *blamed*: a message may be the reason. Return the topic that is left out from
-        now on, or "".
+        *blamed* tells that a message may be the reason. Return the topic that is left
+        out from now on, or "".
         """
         sent, self._unacknowledged = self._unacknowledged, {}
         if not blamed:
@@ -100,7 +103,7 @@ class Publisher:
     def send(
         self, client: paho.Client, topic: str, payload: bytes, refused: Refused
     ) -> None:
-        """Send once; *refused* is put into the inbox if the broker does not take it."""
+        """Send a message once. If the broker refuses it, *refused* is called later."""
         now = time.monotonic()
         most = self.allowance.packet_size
         if most is not None and len(topic.encode()) + len(payload) + _OVERHEAD > most:
@@ -118,7 +121,7 @@ class Publisher:
             self._unacknowledged[sent.mid] = _Sent(topic, now, refused)
 
     def acknowledged(self, mid: int, reason: Any) -> None:
-        """Take a PUBACK; in MQTT 5 it may be a refusal."""
+        """Handle a PUBACK. In MQTT 5 it may be a refusal."""
         sent = self._unacknowledged.pop(mid, None)
         if sent is None:
             return

@@ -1,27 +1,27 @@
 """MQTT packets in a stream of bytes: reads publications and acknowledges them. Pure.
 
-The caller brings the bytes that a socket received, takes publications out, and sends
-what stands in `unsent`. paho takes as long for one publication as the bridge takes for
-everything that it does with it, so publications at QoS 1 do not pass through paho.
-Every other packet is left for paho, byte by byte, as from a socket.
+The caller feeds the bytes that a socket received, takes publications out, and sends the
+bytes in `unsent`. paho needs as much time for a publication as the bridge needs for all
+its own work with it, so publications at QoS 1 do not pass through paho. paho reads all
+other packets here byte by byte, as from a socket.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-# The largest body of a packet that is kept in memory. The body of a longer publication
-# is skipped while it arrives. The 64 KiB are for the topic and the properties.
+# A longer body is not kept in memory: the body of a longer publication is skipped while
+# it arrives. The 64 KiB are for the topic and the properties.
 MAX_PAYLOAD = 1 << 20
 MAX_BODY = MAX_PAYLOAD + (64 << 10)
 
-# The first byte of a PUBLISH at QoS 1 but for the bits that say "again" and "retained"
-# (MQTT 3.1.1 and 5, section 3.3.1), and the first two of its PUBACK (section 3.4).
+# The first byte of a PUBLISH at QoS 1 without the bits DUP and RETAIN (MQTT 3.1.1 and
+# 5, section 3.3.1), and the first two bytes of its PUBACK (section 3.4).
 _PUBLISH, _OPEN_BITS, _RETAINED = 0x32, 0x09, 0x01
 _PUBACK = b"\x40\x02"
 _KIND, _ANY_PUBLISH, _QOS = 0xF0, 0x30, 0x06
-# A header, a topic and a packet identifier are shorter than this: with so many bytes
-# it is known whether the publication that they begin is too long.
+# A header, a topic and a packet identifier are shorter than this. So this many bytes
+# suffice to find out whether a publication is too long.
 _ENOUGH = 128 << 10
 
 
@@ -37,40 +37,40 @@ class Oversized(NamedTuple):
     """A publication whose body was skipped because it has more than `MAX_BODY`."""
 
     topic: str
-    size: int  # bytes
+    size: int  # the size of its body, in bytes
 
 
 class PacketError(OSError):
-    """The stream holds something that cannot be MQTT; the connection is of no use."""
+    """The stream has bytes that are no MQTT, so the connection cannot be used."""
 
 
 class PacketReader:
-    """Cuts a stream of bytes into packets.
+    """Divides a stream of bytes into packets.
 
-    *five*: the stream is MQTT 5, whose publications have properties.
+    *five* tells that the stream is MQTT 5, whose publications have properties.
     """
 
     def __init__(self, *, five: bool) -> None:
         self._five = five
         self._read = bytearray()
-        self._at = 0  # the bytes before it were handed out
-        self._end = 0  # of the packet that is read byte by byte
-        self._skip = 0  # bytes of a long publication that are still to be skipped
-        self.oversized: list[Oversized] = []  # taken out by the caller
-        self.unsent = bytearray()  # acknowledgements, and whatever the caller adds
+        self._at = 0  # the index of the first byte that nobody has taken
+        self._end = 0  # the end of the packet that paho reads byte by byte
+        self._skip = 0  # how many bytes of a long publication must still be skipped
+        self.oversized: list[Oversized] = []  # the caller removes them from here
+        self.unsent = bytearray()  # acknowledgements, and the caller's own bytes
 
     @property
     def has_packet(self) -> bool:
-        """Whether there is a whole packet that nobody has taken."""
+        """Whether there is a complete packet that nobody has taken."""
         return self._at < self._end or self._next() is not None
 
     @property
     def size(self) -> int:
-        """How many received bytes are kept in memory."""
+        """The number of received bytes in memory."""
         return len(self._read)
 
     def feed(self, data: bytes) -> None:
-        """Add *data*, which a socket received. PacketError."""
+        """Add *data*, which a socket received. PacketError: it is no MQTT."""
         del self._read[: self._at]
         self._end -= self._at
         self._at = 0
@@ -83,9 +83,9 @@ class PacketReader:
             self._skip_long()
 
     def publication(self) -> Publication | None:
-        """Take the next packet, and acknowledge it, if it is a publication at QoS 1.
+        """Take and acknowledge the next packet, if it is a publication at QoS 1.
 
-        None: it has not arrived as a whole, or it is for paho.
+        None: it has not arrived completely, or it is for paho.
         """
         packet = None if self._at < self._end else self._next()
         if packet is None:
@@ -102,7 +102,7 @@ class PacketReader:
                 return None  # 128 bytes of properties or more: paho reads them
             start += 1 + data[start]
         if start > end:
-            return None  # paho has the words for what is wrong with it
+            return None  # paho reports the error in it
         try:
             topic = data[name:ident].decode()
         except UnicodeDecodeError:
@@ -113,7 +113,7 @@ class PacketReader:
         return Publication(topic, bytes(data[start:end]), bool(first & _RETAINED))
 
     def read(self, size: int) -> bytes | None:
-        """Return at most *size* bytes of a packet that has arrived as a whole.
+        """Return at most *size* bytes of a packet that has arrived completely.
 
         None: there is no such packet.
         """
@@ -129,7 +129,7 @@ class PacketReader:
     def _next(self) -> tuple[int, int] | None:
         """Return where the next packet's body begins and ends.
 
-        None: it has not arrived as a whole.
+        None: it has not arrived completely.
         """
         header = self._header(self._at)
         if header is None:
@@ -138,21 +138,22 @@ class PacketReader:
         return (body, end) if end <= len(self._read) else None
 
     def _header(self, at: int) -> tuple[int, int] | None:
-        """Return where the body of the packet at *at* begins, and where it will end."""
+        """Return where the body of the packet at *at* begins, and where it ends."""
         data, length = self._read, 0
         if at + 2 < len(data) and data[at + 1] > 127 >= data[at + 2]:
-            return at + 3, at + 3 + (data[at + 1] & 127 | data[at + 2] << 7)  # as most
+            # Most packets have a length of two bytes.
+            return at + 3, at + 3 + (data[at + 1] & 127 | data[at + 2] << 7)
         for index, byte in enumerate(data[at + 1 : at + 5]):
             length |= (byte & 127) << 7 * index
             body = at + 2 + index
             if byte < 128:
                 return body, body + length
             if index == 3:
-                return body, len(data)  # no MQTT at all: paho has the words for it
+                return body, len(data)  # this is no MQTT, and paho reports the error
         return None
 
     def _skip_long(self) -> None:
-        """Cut a long publication out of what was received, wherever it begins."""
+        """Remove a long publication from the received bytes, wherever it begins."""
         at = max(self._at, self._end)
         while (header := self._header(at)) is not None:
             body, end = header

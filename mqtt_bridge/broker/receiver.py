@@ -15,12 +15,12 @@ from mqtt_bridge.settings import Broker
 
 logger = logging.getLogger(__name__)
 
-MOST_NAMED = 1000  # topics whose long messages the log has named
-MOST_KNOWN = 1 << 20  # topics that are sorted at first sight
+MOST_NAMED = 1000  # topics with long messages that the log names
+MOST_KNOWN = 1 << 20  # topics that are remembered, so that they are not sorted again
 
 
 class Receiver:
-    """The link's thread only. *owns* tells for a slug whether the printer is ours."""
+    """Only the link's thread uses it. *owns* returns whether this bridge has a slug."""
 
     def __init__(
         self,
@@ -38,11 +38,12 @@ class Receiver:
         self._marks = marks
         self._mark = mark
         self._presence = presence
-        # Topics that have been sorted, since that never changes: states of ours, each
-        # beside itself, so that a topic is in memory once.
+        # The topics of this bridge's states. They are sorted only once, since their
+        # kind never changes. The value is the topic itself, so that it is in memory
+        # only once.
         self._states: dict[str, str] = {}
-        self._named: set[str] = set()  # topics with messages that are too long
-        self.dropped = 0  # messages that are too long
+        self._named: set[str] = set()  # topics with too long messages
+        self.dropped = 0  # the number of too long messages
 
     def receive(self, publication: Publication) -> None:
         topic, payload, retained = publication
@@ -58,7 +59,7 @@ class Receiver:
             logger.exception("a message was dropped")
 
     def drop(self, topic: str, size: int) -> None:
-        """Take note that a message of *size* bytes is not kept."""
+        """Count and log a message of *size* bytes that was too long to be kept."""
         self.dropped += 1
         if topic not in self._named and len(self._named) < MOST_NAMED:
             self._named.add(topic)
@@ -82,7 +83,7 @@ class Receiver:
         elif len(payload) > MAX_PAYLOAD:
             self.drop(topic, len(payload))
         elif not printer or not self._owns(printer):
-            # Some brokers send a new client what others have subscribed to (amqtt).
+            # Some brokers (amqtt) send a new client what other clients subscribe to.
             return
         elif rest not in MOMENTS:
             self._remember(topic)

@@ -1,6 +1,6 @@
 """The link's MQTT traffic with the broker, over all connections.
 
-Only the link's thread calls these methods.
+Only the link's thread calls its methods.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from mqtt_bridge.settings import Broker
 
 logger = logging.getLogger(__name__)
 
-UNKNOWN = "Unspecified error"  # what paho says where the broker has said nothing
+UNKNOWN = "Unspecified error"  # paho's text where the broker has given no reason
 
 
 class Listener(Protocol):
-    """The object that the link calls. No method may raise.
+    """The object that the link calls. None of its methods may raise.
 
-    `turn` is called on the link's thread; the others are put into the inbox.
+    The link's thread calls `turn`. Calls of the other methods go to the inbox.
     """
 
     def turn(self) -> None:
@@ -40,13 +40,13 @@ class Listener(Protocol):
     def on_connected(self) -> None: ...
 
     def on_settled(self) -> None:
-        """Most of what the broker retains has arrived."""
+        """Note that most of the retained messages have arrived."""
 
     def on_lost(self, reason: str) -> None: ...
 
 
 class Session:
-    """Subscribes, publishes, sends marks, and sorts what arrives."""
+    """Subscribes, publishes, sends marks, and sorts arriving messages."""
 
     def __init__(
         self,
@@ -62,22 +62,23 @@ class Session:
         self.connects = 0
         self.since = 0.0  # when the connection began (monotonic)
         self.reason = ""  # why there is no connection
-        self.complaint = ""  # the reason that the log tells
-        self.lacks: tuple[str, ...] = ()  # sentences: what cannot work on this broker
+        self.complaint = ""  # the reason that was logged last
+        # A sentence for each feature that does not work with this broker.
+        self.lacks: tuple[str, ...] = ()
         self.marks = Marks()
         self.publisher = Publisher(inbox)
         self._broker = broker
         self._inbox = inbox
         self._outbox = outbox
         self._mark = f"{broker.base}/_bridge/{uuid.uuid4().hex}"
-        self._unmarked = False  # the log tells that marks do not come back
+        self._unmarked = False  # whether the log says that no mark comes back
         self._presence = presence
         own = [self._mark] if presence is None else [self._mark, presence.other]
         self.subscriptions = Subscriptions(broker.bases, printers, own)
         self.receiver = Receiver(broker, inbox, owns, self.marks, self._mark, presence)
 
     def begin(self, client: paho.Client) -> None:
-        """A new connection is tried with *client*."""
+        """Begin a new connection with *client*."""
         self.reason = ""
         self.marks.clear()
         client.on_connect = self._on_connect
@@ -87,7 +88,7 @@ class Session:
         client.on_message = self._on_message
 
     def end(self) -> None:
-        """The connection is lost, or there was none."""
+        """Note that the connection is lost, or that there was none."""
         self.connected = False
         subscribing = self.subscriptions.unanswered
         filters = self.subscriptions.cut()
@@ -102,7 +103,7 @@ class Session:
             )  # fmt: skip
 
     def send(self, client: paho.Client) -> None:
-        """Send the waiting messages, as far as the broker allows, and subscribe."""
+        """Subscribe, and send the waiting messages that the broker allows now."""
         while self._outbox and self.publisher.has_room:
             self._outbox.pop()(client)
         while self.connected and (part := self.subscriptions.next()):
@@ -110,7 +111,7 @@ class Session:
             self.subscriptions.sent(mid or 0, part)
 
     def tick(self, now: float) -> None:
-        """Send lost marks again, and our presence. To be called now and then."""
+        """Send lost marks and the presence again. The link calls this regularly."""
         self._check_marks(now)
         payload = self._presence.say(now) if self._presence and self.connected else b""
         if payload:
@@ -132,7 +133,7 @@ class Session:
         qos: int,
         keep: bool,
     ) -> None:
-        """As `Link.request`."""
+        """Request retained messages again, as `Link.request` does."""
         for part in groups(self.subscriptions.requestable(filters)):
             _, mid = client.subscribe([(each, qos) for each in part])
             self.subscriptions.requested(mid or 0, part)
@@ -146,7 +147,7 @@ class Session:
 
         self._send_mark(finish)
 
-    # Paho's callbacks, on this thread: inside the guard of `Link._run`.
+    # paho calls these on this thread, inside the guard of `Link._run`.
 
     def _on_connect(
         self, client: paho.Client, _data: Any, _flags: Any, reason: Any, properties: Any
@@ -157,7 +158,7 @@ class Session:
             return
         self.since = time.monotonic()
         self._allowed(Allowance.of(properties))
-        # Of an earlier connection: whether somebody is online is sent anew.
+        # These are of an earlier connection. The broker sends the availability again.
         self._inbox.forget("availability")
         if self.complaint:
             logger.warning("connected to %s again", self._broker.address)
@@ -172,7 +173,7 @@ class Session:
             self._subscribed()
 
     def _allowed(self, allowance: Allowance) -> None:
-        """Obey the broker's limits, and log once what does not work then."""
+        """Obey the broker's limits, and log once which features do not work."""
         self.publisher.allowance = allowance
         before, self.lacks = self.lacks, tuple(allowance.lacks())
         for each in self.lacks:
@@ -209,7 +210,7 @@ class Session:
         try:
             topic = message.topic
         except UnicodeDecodeError:
-            return  # no program that keeps to the contract has such a topic
+            return  # the contract has no topic that is not UTF-8
         self.receiver.receive(
             Publication(topic, bytes(message.payload), message.retain)
         )
@@ -236,13 +237,13 @@ class Session:
         )
 
     def _check_marks(self, now: float) -> None:
-        """Send lost marks again; go on without where the broker sends none back."""
+        """Send lost marks again, or continue without if the broker sends none back."""
         if not self.marks or self._inbox.full:
             return
-        lapse = self.marks.lapsed(now)
-        for payload in lapse.again:
+        missing = self.marks.missing(now)
+        for payload in missing.again:
             self._publish_mark(payload)
-        if lapse.given_up and not self.marks.arrivals and not self._unmarked:
+        if missing.given_up and not self.marks.arrivals and not self._unmarked:
             self._unmarked = True
             logger.warning(
                 "%s does not send back messages to %s/_bridge/. Give this user the "
@@ -251,9 +252,9 @@ class Session:
                 self._broker.address,
                 self._broker.base,
             )
-        for then in lapse.given_up:
+        for then in missing.given_up:
             then()
 
 
 def _ignore(_reason: str) -> None:
-    """A mark that is refused does not arrive, and is given up."""
+    """Ignore the refusal of a mark. It does not arrive, and so it is given up later."""

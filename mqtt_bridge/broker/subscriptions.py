@@ -1,10 +1,11 @@
 """Which topic filters a connection subscribes to, and which the broker refuses. Pure.
 
-A SUBSCRIBE has at most eight filters, as AWS IoT Core allows. A filter that is refused
-costs only what it was for. Some brokers end the connection instead of refusing: after
-that has happened twice, filters are subscribed to one by one, and the one at which the
-connection ends again is left out from then on. Of what is requested once more later the
-whole SUBSCRIBE is left out, and after a few of them nothing is requested any more.
+A SUBSCRIBE has at most eight filters, since AWS IoT Core allows no more. A refused
+filter does no harm to the other filters. Some brokers end the connection instead of a
+refusal. After two such ends, filters are subscribed to one by one, and the filter at
+which the connection ends again is left out from then on. If the connection ends at a
+later request for missing messages, that whole SUBSCRIBE is left out. After a few of
+these, nothing is requested any more.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 STATES = ("availability", "info", "meters", "summary", "tasks/+")
-# Levels that are never retained, of which no message may be lost.
+# Messages of these levels are never retained, and none of them may be lost.
 MOMENTS = ("results", "events")
 MOST = 8  # filters in one SUBSCRIBE
-CUTS = 2  # connections that ended during a SUBSCRIBE until filters go one by one
-MOST_LEFT_OUT = 3  # requests at which connections ended, until none is sent
+CUTS = 2  # connections that ended at a SUBSCRIBE, until filters are sent one by one
+MOST_LEFT_OUT = 3  # requests at which connections ended, until none is sent any more
 
 PURPOSES = {
     "standby": "the state of its standby",
@@ -32,7 +33,7 @@ PURPOSES = {
 
 
 class Subscriptions:
-    """The filters of one link, over all its connections."""
+    """The topic filters of one link, for all its connections."""
 
     def __init__(
         self, bases: Sequence[str], printers: Sequence[str], own: Sequence[str]
@@ -46,11 +47,11 @@ class Subscriptions:
         self._requested: dict[int, tuple[str, ...]] = {}
         self._cuts = self._request_cuts = self._requests_left_out = 0
         self.left_out: list[str] = []  # filters at which the broker ends connections
-        self.refused: list[str] = []  # filters that it refuses, on this connection
+        self.refused: list[str] = []  # filters that it refuses on this connection
 
     @property
     def pending(self) -> bool:
-        """Whether a SUBSCRIBE of the beginning has no answer yet."""
+        """Whether one of the connection's first SUBSCRIBEs has no answer yet."""
         return bool(self._waiting or self._sent)
 
     @property
@@ -59,9 +60,9 @@ class Subscriptions:
         return bool(self._sent or self._requested)
 
     def begin(self, *, wildcards: bool = True) -> None:
-        """A connection is there: all filters are to be subscribed to.
+        """Begin to subscribe to all filters on a new connection.
 
-        Without *wildcards* the broker takes no filter with a "+".
+        Without *wildcards* the broker accepts no filter with a "+".
         """
         self._sent.clear()
         self.refused = []
@@ -74,8 +75,8 @@ class Subscriptions:
 
     @property
     def standing(self) -> list[str]:
-        """The filters that stay subscribed for as long as a connection lasts."""
-        # Events and results first: none may be lost between a state and its event.
+        """Return the filters that stay subscribed as long as a connection lasts."""
+        # Events and results come first, since none may be lost after its state.
         return [
             *self.filters(self._printers, MOMENTS),
             *self._own,
@@ -83,9 +84,9 @@ class Subscriptions:
         ]
 
     def next(self) -> tuple[str, ...]:
-        """Return the filters of the next SUBSCRIBE; empty: there is none now.
+        """Return the filters of the next SUBSCRIBE, or nothing if there is none now.
 
-        After connections that ended in between each waits for the one before it.
+        After connections that ended at a SUBSCRIBE, each one waits for the last one.
         """
         if not self._waiting or (self._sent and self._cuts >= CUTS):
             return ()
@@ -99,19 +100,19 @@ class Subscriptions:
         return [each for each in filters if each not in self.left_out]
 
     def requestable(self, filters: Sequence[str]) -> list[str]:
-        """Return those of *filters* for which the broker may be asked once more."""
+        """Return those of *filters* that may be requested once more."""
         given_up = self._requests_left_out >= MOST_LEFT_OUT
         return [] if given_up else self.allowed(filters)
 
     def requested(self, mid: int, filters: tuple[str, ...]) -> None:
-        """A SUBSCRIBE was sent that has the broker send again what it retains."""
+        """Note a SUBSCRIBE that was sent to get the retained messages again."""
         self._requested[mid] = filters
 
     def answered(self, mid: int, failures: Sequence[bool]) -> list[str]:
-        """Take a SUBACK; return the filters of it that are refused."""
+        """Handle a SUBACK, and return the filters that it refuses."""
         if self._requested.pop(mid, None):
             self._request_cuts = 0
-            return []  # what stays missing is named by whoever requested it
+            return []  # the one that requested them logs the messages that are missing
         filters = self._sent.pop(mid, ())
         refused = [
             each for each, failed in zip(filters, failures, strict=False) if failed
@@ -122,7 +123,7 @@ class Subscriptions:
         return refused
 
     def cut(self) -> list[str]:
-        """The connection ended. Return the filters that are left out from now on."""
+        """Note the end of a connection; return the filters that are now left out."""
         sent, self._sent = list(self._sent.values()), {}
         requested, self._requested = list(self._requested.values()), {}
         self._waiting.clear()
@@ -156,7 +157,7 @@ def groups(filters: Sequence[str], size: int = MOST) -> list[tuple[str, ...]]:
 
 
 def purpose(filter_: str) -> str:
-    """Return a text: what the bridge does not receive without *filter_*."""
+    """Return a text for the messages that the bridge gets only by *filter_*."""
     for kind, text in PURPOSES.items():
         if filter_.endswith(f"/{kind}"):
             return text

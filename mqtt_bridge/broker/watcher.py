@@ -1,4 +1,4 @@
-"""A standby's connection to the broker, for the main bridge's presence alone."""
+"""A standby's connection to the broker. It is only for the main bridge's presence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mqtt_bridge.settings import Broker
 
 logger = logging.getLogger(__name__)
 
-PAUSES = (1, 15)  # seconds between two attempts to connect, at least and at most
+PAUSES = (1, 15)  # the shortest and the longest pause between two attempts, in seconds
 
 
 class Watcher:
@@ -43,10 +43,10 @@ class Watcher:
         self._client.loop_stop()
 
     def say_left(self) -> None:
-        """Tell the main bridge that its part is free."""
+        """Tell the main bridge that its place is free."""
         self._client.publish(self._presence.own, LEAVING, 1)
 
-    # Paho's thread
+    # paho's thread calls these.
 
     def _connected(
         self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _more: Any

@@ -1,6 +1,7 @@
 """The client's half of a WebSocket (RFC 6455) that carries MQTT. Pure.
 
-paho has its own, which reads its socket byte by byte and cannot be given another one.
+paho has a WebSocket too, but that reads its socket byte by byte, and cannot use another
+socket.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ import os
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 _CONTINUATION, _BINARY, _CLOSE, _PING, _PONG = 0, 2, 8, 9, 10
 _MOST_HEAD = 16 << 10  # bytes of the server's answer to the handshake
-_MOST_FRAME = 1 << 31  # bytes of a frame; a frame's payload is handed on as it arrives
+_MOST_FRAME = 1 << 31  # bytes of a frame, whose payload is passed on while it arrives
 
 
 class WebSocketError(OSError):
-    """The other side does not follow the WebSocket protocol, or MQTT's rules for it."""
+    """The broker does not follow the WebSocket protocol, or MQTT's rules for it."""
 
 
 class WebSocket:
-    """Turns bytes of a socket into bytes of MQTT, and the other way round."""
+    """Converts bytes of a socket to bytes of MQTT, and the other way round."""
 
     def __init__(self, host: str, path: str) -> None:
         self._key = base64.b64encode(os.urandom(16))
@@ -28,12 +29,12 @@ class WebSocket:
         self._path = path
         self._head = bytearray()
         self._read = bytearray()
-        self._left = 0  # bytes of the frame that is being read
-        self._control = 0  # its opcode, if it is a control frame
-        self._body = bytearray()  # and its payload
+        self._left = 0  # the bytes of the present frame that have not arrived yet
+        self._control = 0  # the opcode of the frame, if it is a control frame
+        self._body = bytearray()  # the payload of that control frame
         self.open = False
         self.ended = False
-        self.answers = bytearray()  # frames that are to be sent: pongs, a close
+        self.answers = bytearray()  # frames that must be sent: pongs, and a close
 
     def request(self) -> bytes:
         """Return the HTTP request that opens the WebSocket."""
@@ -45,7 +46,7 @@ class WebSocket:
         return "\r\n".join(lines).encode()
 
     def handshake(self, data: bytes) -> bool:
-        """Take a part of the answer; True once it is open. WebSocketError."""
+        """Read a part of the answer; True once it is open. WebSocketError otherwise."""
         self._head += data
         end = self._head.find(b"\r\n\r\n")
         if end < 0:
@@ -69,7 +70,7 @@ class WebSocket:
         return True
 
     def feed(self, data: bytes) -> bytes:
-        """Return the MQTT bytes in *data*. WebSocketError."""
+        """Return the MQTT bytes in *data*. WebSocketError: the frames are bad."""
         self._read += data
         out = bytearray()
         while self._read and not self.ended:
@@ -91,7 +92,7 @@ class WebSocket:
         return _frame(_BINARY, data)
 
     def _begin(self) -> bool:
-        """Read a frame's head; False: it has not arrived as a whole."""
+        """Read a frame's head; False: it has not arrived completely."""
         data = self._read
         if len(data) < 2:
             return False

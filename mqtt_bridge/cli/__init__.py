@@ -1,1 +1,1 @@
-"""The commands that a user types. No other room imports this one."""
+"""The commands that a user types. No other package imports this one."""

@@ -1,4 +1,4 @@
-"""`upkeep-bridge check`: tries the settings, and says how to fix each failure."""
+"""`upkeep-bridge check` tries the settings, and tells how to fix each failure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mqtt_bridge.http_server import family
 from mqtt_bridge.settings import Broker, Settings, SettingsError
 
 WITHIN = 5.0  # seconds for each answer
-HEALTH = (b"starting\n", b"no broker\n", b"ok\n")  # of a bridge's page
+HEALTH = (b"starting\n", b"no broker\n", b"ok\n")  # a bridge's answers to /health
 
 
 class CheckResult(NamedTuple):
@@ -35,7 +35,7 @@ class CheckResult(NamedTuple):
 
 
 def main(settings: Settings, _options: Namespace) -> int:
-    """Print one line for each result; 1 if something has to be fixed."""
+    """Print one line for each result. Return 1 if something has to be fixed."""
     wrong = 0
     for result in results(settings):
         mark = "FAIL" if result.fix else "ok  "
@@ -133,7 +133,7 @@ def _connection(settings: Settings) -> Iterator[CheckResult]:
             "credentials", f"the broker accepts us {who}, with MQTT {broker.version}"
         )
         yield from _reading(settings, probe)
-        # No printer has such a name: no slug begins with an underscore.
+        # No printer has such a name, since no slug begins with an underscore.
         base = broker.base
         rights = {f"{base}/_bridge/#": f"{base}/_bridge/{uuid.uuid4().hex}"}
         if not settings.store.read_only:
@@ -149,7 +149,7 @@ def _connection(settings: Settings) -> Iterator[CheckResult]:
 
 
 def _refusal(broker: Broker, reason: str) -> CheckResult:
-    """Return the fix for the broker's reason, which is in the words of MQTT 5."""
+    """Return the fix for the broker's reason, which has the words of MQTT 5."""
     text = f"{broker.address}: {reason}"
     if reason in ("Bad user name or password", "Not authorized", "Banned"):
         if not broker.username:
@@ -189,7 +189,7 @@ def _reading(settings: Settings, probe: Probe) -> Iterator[CheckResult]:
         pass  # topics without wildcards
     elif not infos and not refused and not _retains_for_wildcards(base, probe):
         yield _NO_WILDCARDS
-        return  # there may be printers, and nobody can know
+        return  # the bridge cannot know whether there are printers
     if not infos and not refused:
         yield CheckResult(
             "printers", "no printer was found",
@@ -230,12 +230,12 @@ _NO_WILDCARDS = CheckResult(
 
 
 def _retains_for_wildcards(base: str, probe: Probe) -> bool:
-    """RabbitMQ sends retained messages for exact topics, and none for a "+"."""
+    """Return whether the broker sends retained messages for "+". RabbitMQ does not."""
     return probe.retains(f"{base}/_bridge/{uuid.uuid4().hex}", f"{base}/_bridge/+")
 
 
 def _compare(prefix: str, tasks: Sequence[str], probe: Probe) -> Iterator[CheckResult]:
-    """Compare what arrives for `tasks/+` with what arrives for each task."""
+    """Compare the messages that arrive for `tasks/+` with those for each task."""
     topics = [f"{prefix}/{task}" for task in tasks]
     late = [topic for topic in topics if topic not in probe.messages]
     if not late:
@@ -272,7 +272,7 @@ def _infos(base: str, messages: dict[str, bytes]) -> dict[str, Info]:
 
 
 def _missing(info: Info, prefix: str, messages: dict[str, bytes]) -> list[str]:
-    """The kinds of topics below *prefix* that a printer has and that did not arrive."""
+    """Return the kinds of a printer's topics below *prefix* that did not arrive."""
     expected = {"availability": True, "meters": info.meters, "summary": True,
                 "tasks/+": info.tasks}  # fmt: skip
     return [
@@ -284,7 +284,7 @@ def _missing(info: Info, prefix: str, messages: dict[str, bytes]) -> list[str]:
 
 
 def _words(error: OSError) -> str:
-    """The text of an error, without the number and the path."""
+    """Return the text of an error, without the number and the path."""
     return error.strerror or str(error)
 
 
@@ -325,7 +325,7 @@ def _port(name: str, address: tuple[str, int], *, tls: bool = False) -> CheckRes
 
 
 def _is_ours(address: tuple[str, int], *, tls: bool) -> bool:
-    """Whether a running bridge serves *address*."""
+    """Return whether a running bridge serves *address*."""
     connection = http.client.HTTPConnection(*address, timeout=2)
     if tls:
         # The request has no secrets, and the answer is only compared.

@@ -1,4 +1,4 @@
-"""`upkeep-bridge export`: the tasks, the meters or the log, as CSV or JSON."""
+"""`upkeep-bridge export` writes the tasks, the meters or the log, as CSV or JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mqtt_bridge.contract import Command, Entry, iso
 from mqtt_bridge.fleet.records import Record
 from mqtt_bridge.settings import Settings
 
-LOG = 10_000  # entries that a printer is asked for
+LOG = 10_000  # entries that are requested from a printer
 MOST = 100  # entries that a printer sends at most
 WITHIN = 7.0  # seconds
 
@@ -27,7 +27,7 @@ MOMENTS = ("last_done", "due_at", "snoozed_until")
 
 
 def main(settings: Settings, options: Namespace) -> int:
-    """Write the export; 1 if a part of what was requested is missing."""
+    """Write the export. Return 1 if a part of it is missing."""
     problems: list[str] = []
     try:
         with snapshot.fleet(settings) as bridge:
@@ -82,7 +82,7 @@ def _cell(value: Any) -> Any:
 
 
 def _limits(line: TaskRow) -> Iterable[dict[str, Any]]:
-    """A row for each limit of a task; one of them decides now."""
+    """Yield a row for each limit of a task. One of them decides now."""
     for limit in line.limits:
         yield {
             "printer": line.printer,
@@ -100,7 +100,7 @@ def _limits(line: TaskRow) -> Iterable[dict[str, Any]]:
 
 
 def _meters(bridge: Bridge) -> Iterable[dict[str, Any]]:
-    """A row for each meter of a printer. Called in the bridge's turn."""
+    """Yield a row for each meter of a printer. This is called in the bridge's turn."""
     for printer in bridge.fleet.printers.values():
         info, readings = printer.state.info, printer.readings
         if info is None or readings is None:
@@ -121,19 +121,19 @@ def _moment(value: Any) -> str | None:
     try:
         return iso(value)
     except (ValueError, OverflowError, OSError):
-        return None  # beyond the calendar: a clock that is wrong
+        return None  # a wrong clock gave a time that no calendar has
 
 
 def _log(
     bridge: Bridge, lines: Iterable[TaskRow], problems: list[str]
 ) -> list[dict[str, Any]]:
-    """The log of every task whose printer answers; the others are *problems*."""
+    """Yield the log of each task whose printer answers. The others are *problems*."""
     rows = []
     for line in lines:
         name = f"{line.printer}.{line.task}"
         try:
             result = bridge.ask(line.printer, line.task, _ask).result(WITHIN)
-        except Exception as error:  # noqa: BLE001 - the others' logs are wanted
+        except Exception as error:  # noqa: BLE001 - the other logs are still written
             problems.append(f"{name}: no log: {error}")
             continue
         entries = result.log if result else ()

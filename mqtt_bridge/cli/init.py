@@ -1,4 +1,4 @@
-"""`upkeep-bridge init`: writes a settings file that explains each line."""
+"""`upkeep-bridge init` writes a settings file that explains each line."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 TEXT = """\
-# Settings of upkeep-bridge. What is commented out shows the default.
-# Each but the rules may be set in the environment (UPKEEP_BROKER_HOST) or by a
-# flag (--set broker.host=10.0.0.5), too. "upkeep-bridge check" tries them.
+# The settings of upkeep-bridge. Lines that are commented out show the defaults.
+# All settings but the rules can also be set in the environment (UPKEEP_BROKER_HOST)
+# or by a flag (--set broker.host=10.0.0.5). "upkeep-bridge check" tries them.
 
-# language = "de"              # of messages to people; else English
+# language = "de"              # the language of messages to people; default: English
 
 [broker]
 host = "localhost"
@@ -19,32 +19,32 @@ host = "localhost"
 # base = "klipper_upkeep"      # base_topic of the printers
 # base = ["farm/hall-1", "farm/hall-2"]    # or several of them
 # keepalive = 30               # seconds
-# client_id = "upkeep-bridge"  # else the broker chooses one
+# client_id = "upkeep-bridge"  # default: the broker chooses one
 # transport = "tcp"            # or "websockets"
-# path = "/mqtt"               # of the websocket
-# server_name = "broker.lan"   # in the certificate, where it is not the host
+# path = "/mqtt"               # the path of the WebSocket
+# server_name = "broker.lan"   # the certificate's name, if it is not the host
 # A file with the lines "username: NAME" and "password: WORD".
 # credentials = "$CREDENTIALS_DIRECTORY/broker"
 # tls = true
-# ca = "/etc/upkeep-bridge/ca.pem"      # else the system's authorities
+# ca = "/etc/upkeep-bridge/ca.pem"      # default: the system's authorities
 # certificate = "/etc/upkeep-bridge/bridge.pem"
 # key = "/etc/upkeep-bridge/bridge.key"
 
 [store]
 # name = "upkeep"              # items are upkeep.<printer>.<task>.<field>
-# alias = "mqtt"               # another for each bridge of the store
-# read_only = false            # true: mKTL clients can set nothing
-# interface = "127.0.0.1"      # "0.0.0.0" lets other machines in
-# allow = ["192.168.1.0/24"]   # and only these
+# alias = "mqtt"               # each bridge of the store needs another alias
+# read_only = false            # true: mKTL clients cannot change anything
+# interface = "127.0.0.1"      # "0.0.0.0": other machines can connect too
+# allow = ["192.168.1.0/24"]   # only these networks can connect
 registry = true                # the bridge runs mKTL's registry, unless one answers
-# printers = ["voron"]         # only these, by their slugs
+# printers = ["voron"]         # only these printers, by their slugs
 # share = { of = 4, index = 0 }    # or the first quarter of all printers
 # role = "only"                # "main" has a standby; "standby" takes its place
 
 # [push]                       # pip install 'klipper-upkeep[push]'
-# quiet = "22:00-07:00"        # what happens then is told afterwards
-# digest = "08:00"             # once a day instead of at once
-# state = "/var/lib/upkeep-bridge/push.db"   # in place of the state directory
+# quiet = "22:00-07:00"        # messages of this time are sent afterwards
+# digest = "08:00"             # send messages once a day instead of at once
+# state = "/var/lib/upkeep-bridge/push.db"   # default: in the state directory
 
 # [[push.rule]]
 # to = ["ntfy://ntfy.sh/my-printers"]      # addresses of Apprise
@@ -53,21 +53,21 @@ registry = true                # the bridge runs mKTL's registry, unless one ans
 # events = ["due"]             # soon, due, done, skipped, snoozed, ...
 # title = "{printer}: {label}"
 # text = "{what}. {message}"
-# buttons = false              # Done and Later, where the service has buttons
+# buttons = false              # true: Done and Later, if the service has buttons
 
 # [http]                       # the links behind the buttons
 # listen = "127.0.0.1:8126"
-# url = "https://upkeep.example.org"       # what a phone reaches it by
+# url = "https://upkeep.example.org"       # the address that a phone uses for it
 # expire = 48                  # hours
 
 # [web]                        # pip install 'klipper-upkeep[web]'
 # listen = "127.0.0.1:8128"    # the page for people; "0.0.0.0:8128" for the network
-# token_file = "/etc/upkeep-bridge/web-token"  # the word that people enter
-# open = false                 # true: no token, everybody who reaches it is let in
+# token_file = "/etc/upkeep-bridge/web-token"  # has the word that people enter
+# open = false                 # true: nobody needs a token
 # read_only = false            # true: the page changes nothing
-# hosts = ["upkeep.local"]     # names that an open page is reached by
-# prefix = "/upkeep"           # where a proxy has it
-# certificate = "/etc/upkeep-bridge/web.pem"   # https, without a proxy
+# hosts = ["upkeep.local"]     # the names under which browsers use an open page
+# prefix = "/upkeep"           # the page's path behind a proxy
+# certificate = "/etc/upkeep-bridge/web.pem"   # for https without a proxy
 # key = "/etc/upkeep-bridge/web.key"
 
 # [metrics]
@@ -76,7 +76,7 @@ registry = true                # the bridge runs mKTL's registry, unless one ans
 
 
 def init(file: str) -> int:
-    """Write the template to *file*, which must not be there. Return the exit code."""
+    """Write the template to *file*, which must not exist. Return the exit code."""
     try:
         Path(file).parent.mkdir(parents=True, exist_ok=True)
         with Path(file).open("x", encoding="utf-8") as out:

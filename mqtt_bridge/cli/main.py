@@ -1,4 +1,4 @@
-"""`upkeep-bridge`: runs the bridge, helps to set it up, and shows its printers."""
+"""`upkeep-bridge` runs the bridge, helps to set it up, and shows its printers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from mqtt_bridge import settings
 
-# Each command's module, with `main(settings, options) -> int`, and its help.
+# Each command's module, which has `main(settings, options) -> int`, and its help.
 COMMANDS = {
     "check": ("check", "try all settings, and say how to fix each failure"),
     "watch": ("watch", "show the fleet in the terminal; keys mark tasks done"),
@@ -29,16 +29,17 @@ The first steps:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Return the exit code: 0 done, 1 something failed, 2 wrong settings."""
+    """Return the exit code: 0 for success, 1 for a failure, 2 for wrong settings."""
     options = parser().parse_args(arguments)
     logging.basicConfig(
-        # A command has an output of its own.
+        # A command writes its own output, so only warnings are logged beside it.
         level=logging.WARNING if options.command else logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
         stream=sys.stderr,
     )
     if options.verbose:
-        # Details of our own modules alone: others log addresses with tokens.
+        # Only our own modules log details. Other modules would log addresses with
+        # tokens.
         for name in ("mqtt_bridge", "mktl_daemon"):
             logging.getLogger(name).setLevel(logging.DEBUG)
     try:
@@ -82,7 +83,8 @@ def parser() -> argparse.ArgumentParser:
         help="print the version and exit",
     )
     parser.set_defaults(before=[], behind=[])
-    # The options may also stand behind the command, where they have no default.
+    # The options can also come after the command. There they have no default, so that
+    # they do not replace the options before it.
     unsaid = argparse.SUPPRESS
     behind = [_common(unsaid, "behind", verbose=unsaid)]
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
@@ -132,7 +134,7 @@ def _sentence(text: str) -> str:
 
 
 def _common(config: Any, flags: str, *, verbose: Any) -> argparse.ArgumentParser:
-    """The options of every command; `--set` adds to the list *flags*."""
+    """Return the options of all commands. `--set` adds to the list *flags*."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "-c",

@@ -1,4 +1,4 @@
-"""One MQTT connection that tries what the bridge will need. For `check`."""
+"""One MQTT connection that tries what the bridge will need. `check` uses it."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ from mqtt_bridge.settings import Broker
 
 QUIET = 0.5  # seconds without another retained message
 
-# Why there is no connection, where the broker itself does not say.
+# Why there is no connection, if the broker itself gives no reason.
 SILENT = "it accepts connections and does not answer"
 CLOSED = "it closes the connection without an answer"
 
 
 class Probe:
-    """Used in a `with`; *within* is in seconds. `refused` is "" if it is connected."""
+    """A context with a connection. *within* is in seconds.
+
+    `refused` is the reason why there is no connection, or "".
+    """
 
     def __init__(self, broker: Broker, within: float) -> None:
         self._broker = broker
         self._within = within
         self._news = threading.Condition()
         self._granted: dict[int, Sequence[Any]] = {}
-        self._count = 0  # messages that arrived
-        self.messages: dict[str, bytes] = {}  # the newest, by topic
+        self._count = 0  # the number of messages that arrived
+        self.messages: dict[str, bytes] = {}  # the newest payloads, by topic
         self._outcome: str | None = None
         self.refused = ""
         client = self._client = plain_client(broker)
@@ -60,17 +63,17 @@ class Probe:
         self._client.loop_stop()
 
     def subscribe(self, names: Sequence[str]) -> list[str]:
-        """Subscribe, and return those that the broker refuses.
+        """Subscribe to the topics *names*, and return those that the broker refuses.
 
-        That it refuses none says little: mosquitto's acl_file lets everybody
-        subscribe, and holds the messages back.
+        If it refuses none, that proves little: with mosquitto's acl_file everybody can
+        subscribe, but the broker sends no messages.
         """
         return [refused for part in groups(names) for refused in self._subscribe(part)]
 
     def _subscribe(self, names: Sequence[str]) -> list[str]:
         _, mid = self._client.subscribe([(name, 1) for name in names])
         self._until(lambda: mid in self._granted, self._within)
-        # Some brokers end the connection instead of an answer.
+        # Some brokers end the connection and send no answer.
         codes = self._granted.get(mid or 0)
         if codes is None:
             return list(names)
@@ -79,7 +82,7 @@ class Probe:
         ]
 
     def listen(self) -> dict[str, bytes]:
-        """Wait until nothing more arrives, and return what has arrived."""
+        """Wait until no more messages arrive, and return all that have arrived."""
         deadline = time.monotonic() + self._within
         before = -1
         while before != self._count and time.monotonic() < deadline:
@@ -89,15 +92,15 @@ class Probe:
             return dict(self.messages)
 
     def echo(self, topic: str) -> bool:
-        """Whether a message to *topic* arrives there."""
+        """Return whether the broker sends a message to *topic* back."""
         self.subscribe([topic])
         self._client.publish(topic, b"?", qos=1)
         return self._until(lambda: topic in self.messages, self._within)
 
     def retains(self, topic: str, wildcard: str) -> bool:
-        """Whether what is retained at *topic* comes for *wildcard*, too.
+        """Return whether a retained message of *topic* is also sent for *wildcard*.
 
-        True if nothing is retained at all: then wildcards are not the reason.
+        It returns True if nothing is retained, since wildcards are then not the reason.
         """
         self._client.publish(topic, b"?", qos=1, retain=True)
         self.subscribe([wildcard])
@@ -113,7 +116,7 @@ class Probe:
         with self._news:
             return self._news.wait_for(what, within)
 
-    # Paho's thread
+    # paho's thread calls these.
 
     def _greeted(self, _c: Any, _u: Any, _flags: Any, reason: Any, _more: Any) -> None:
         self._end(str(reason) if reason.is_failure else "")

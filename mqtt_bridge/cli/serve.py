@@ -1,4 +1,4 @@
-"""Runs the bridge until a signal; a standby runs while the main bridge is gone."""
+"""Runs the bridge until a signal. A standby serves while the main bridge is absent."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from mqtt_bridge.registry import RegistryProcess
 
 logger = logging.getLogger(__name__)
 
-AGAIN = 5.0  # seconds until a registry that refused is asked again
-# The same for a standby: the main bridge lives and has only lost its broker.
+AGAIN = 5.0  # seconds between two attempts after a registry has refused the bridge
+# The same for a standby. The main bridge then runs, and has only lost its broker.
 STANDBY_AGAIN = 15.0
 GLANCE = 0.5  # seconds between two checks of the main bridge's presence
-# Seconds that a standby goes on after it has made room: a registry may take a minute
-# for a large part.
+# Seconds for which a standby still serves after the main bridge took over, since a
+# registry may need a minute for many printers.
 GOES_ON = 60.0
 
 
 def serve(loaded: settings.Settings) -> int:
-    """Run the bridge until SIGINT, SIGTERM or SIGHUP; 0 if it was asked to end."""
+    """Run the bridge until SIGINT, SIGTERM or SIGHUP. Return the exit code, 0 then."""
     runner = Runner(loaded)
-    # SIGHUP, too: who starts the bridge starts it again, with the settings of then.
+    # SIGHUP ends it too. The service manager then starts it again with new settings.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, runner.leave)
     with runner.watching():
@@ -46,7 +46,7 @@ class Runner:
         self._settings = loaded
         self._stop = threading.Event()
         self._daemon: BridgeDaemon | None = None
-        self._is_waiting = False  # for a registry that refused
+        self._is_waiting = False  # whether it waits after a registry's refusal
         self._standby = (
             Standby(loaded, self._stop)
             if loaded.store.role == settings.STANDBY
@@ -54,14 +54,14 @@ class Runner:
         )
 
     def leave(self, _number: int, _frame: FrameType | None) -> None:
-        """End the bridge; called by signals."""
+        """End the bridge. This handles signals."""
         self._stop.set()
         if self._daemon is not None:
             self._daemon.stop()
         elif not self._is_waiting and self._standby is None:
-            raise SystemExit(0)  # still being set up: the constructor cleans up
-        # A standby is set up again and again, and collects garbage then: what is
-        # raised in a weak reference's callback is lost. It looks for itself.
+            raise SystemExit(0)  # the constructor still runs, and cleans up
+        # The constructor of a standby collects garbage, and Python would lose an
+        # exception in a callback of a weak reference. So a standby checks the flag.
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -83,7 +83,7 @@ class Runner:
                 if self._stop.is_set():
                     self._daemon.stop()
             except RefusedError as error:
-                # Another bridge still has some of these printers: it may be leaving.
+                # Another bridge still has some of these printers. It may be ending.
                 logger.error("%s; trying again", error)  # noqa: TRY400
                 self._pause(AGAIN if self._standby is None else STANDBY_AGAIN)
                 continue
@@ -112,7 +112,7 @@ class Runner:
         systemd.tell("READY=1")
         pause = systemd.pause() if self._standby is None else _glance()
         while not daemon.shutdown.wait(pause):
-            # Proof of life: the bridge's own thread has to answer.
+            # The bridge's own thread has to answer, as a proof that it still works.
             daemon.bridge.call(lambda: systemd.tell("WATCHDOG=1"))
             if self._standby is not None and self._standby.is_relieved(daemon):
                 logger.warning("the main bridge is back: this standby leaves")
@@ -120,12 +120,12 @@ class Runner:
 
 
 class Standby:
-    """Hears the main bridge, through all the bridges that this process has in turn."""
+    """Follows the main bridge's presence, for all bridges that this process starts."""
 
     def __init__(self, loaded: settings.Settings, stop: threading.Event) -> None:
         self._stop = stop
         presence = Presence.of(loaded)
-        assert presence is not None  # noqa: S101 - it has the role of a standby
+        assert presence is not None  # noqa: S101 - its role is that of a standby
         self.presence = presence
         self.registry = RegistryProcess(here=True)
         self._watcher = Watcher(loaded.broker, presence)
@@ -139,7 +139,7 @@ class Standby:
         self.registry.close()
 
     def stand_by(self) -> None:
-        """Return once the main bridge is gone. SystemExit: it is told to end."""
+        """Wait until the main bridge is absent. SystemExit: this process must end."""
         self._made_room_at = None
         systemd.tell("READY=1")
         logger.info("standing by for the main bridge")
@@ -150,14 +150,14 @@ class Standby:
         logger.warning("the main bridge is gone: this standby takes its place")
 
     def leave_if_told(self) -> None:
-        """SystemExit: a signal told this process to end. The constructor cleans up."""
+        """Raise SystemExit after a signal to end. The constructor then cleans up."""
         if self._stop.is_set():
             raise SystemExit(0)
 
     def is_relieved(self, daemon: BridgeDaemon) -> bool:
-        """Make room once the main bridge has everything; True once clients find it.
+        """Let the main bridge take over, and return whether clients find it now.
 
-        Until then this one answers: nobody is without the part.
+        It takes over once it has all messages. Until clients find it, this one serves.
         """
         now = time.monotonic()
         if self._made_room_at is None:
@@ -173,7 +173,7 @@ class Standby:
 
 
 def _glance() -> float:
-    """Seconds between two looks of a standby, which systemd hears as signs of life."""
+    """Return the seconds between two checks, with each of which systemd is informed."""
     return min(systemd.pause() or GLANCE, GLANCE)
 
 

@@ -1,4 +1,4 @@
-"""The fleet without a daemon, for the commands that show and export it."""
+"""Reads the fleet without a daemon, for the commands that show and export it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from mqtt_bridge.fleet.items import Value
 from mqtt_bridge.fleet.records import Record
 from mqtt_bridge.settings import Settings
 
-WITHIN = 60.0  # seconds for the broker to send what it retains
+WITHIN = 60.0  # seconds in which the broker must send its retained messages
 MOST_NAMED = 5  # topics that one sentence names
 
-# Overdue first: this is the order in which somebody has to act.
+# The order in which people have to act: what is due comes first.
 URGENCY = (
     contract.DUE,
     contract.SOON,
@@ -46,7 +46,7 @@ class TaskRow(NamedTuple):
         return float(self.values["percent"] or 0.0)
 
 
-class _Nowhere:
+class _NoItems:
     """A sink that discards all items."""
 
     def change(self, removed: Iterable[str], placed: Any) -> None:
@@ -61,14 +61,14 @@ class _Nowhere:
 
 @contextlib.contextmanager
 def fleet(settings: Settings) -> Iterator[Bridge]:
-    """A bridge without items that has received everything.
+    """Yield a bridge without items that has received all retained messages.
 
-    TimeoutError: the broker does not answer. What did not arrive is in
-    `Bridge.settling.missing`.
+    TimeoutError: the broker does not answer. `Bridge.settling.missing` has the topics
+    whose messages did not arrive.
     """
-    # Another client id than the daemon's, whose connection would end.
+    # With the daemon's client id, the broker would end the daemon's connection.
     broker = dataclasses.replace(settings.broker, client_id="")
-    bridge = make_bridge(dataclasses.replace(settings, broker=broker), _Nowhere())
+    bridge = make_bridge(dataclasses.replace(settings, broker=broker), _NoItems())
     bridge.start()
     try:
         if not bridge.ready.wait(WITHIN):
@@ -79,7 +79,7 @@ def fleet(settings: Settings) -> Iterator[Bridge]:
 
 
 def missing(bridge: Bridge) -> list[str]:
-    """Name the topics that printers retain and the broker did not send."""
+    """Return a sentence for the printers' retained topics that did not arrive."""
     topics = [each for several in bridge.settling.missing.values() for each in several]
     sentences = [f"the broker does not allow {each}" for each in bridge.link.left_out]
     if topics:
@@ -92,7 +92,7 @@ def missing(bridge: Bridge) -> list[str]:
 
 
 def lines(bridge: Bridge) -> list[TaskRow]:
-    """Every task, the most urgent first. Called in the bridge's turn."""
+    """Return all tasks, the most urgent first. This is called in the bridge's turn."""
     rows = []
     for printer in bridge.fleet.printers.values():
         info = printer.state.info
@@ -116,7 +116,7 @@ def lines(bridge: Bridge) -> list[TaskRow]:
 
 
 def _units(record: Record) -> dict[str, str]:
-    """The fields' units, in the contract's words."""
+    """Return the fields' units, in the contract's words."""
     units = {
         field.name: str(field.description.get("units", ""))
         for field in record.shape.fields
@@ -125,7 +125,7 @@ def _units(record: Record) -> dict[str, str]:
 
 
 def _limits(record: Record) -> Iterator[Limit]:
-    """All limits; a task with one alone has its numbers as its own."""
+    """Yield all limits. With only one limit, its numbers are the task's own fields."""
     values, units = record.named(), _units(record)
     below = {f"{slug}.": meter for slug, meter in record.shape.meters.items()}
     for prefix, meter in (below or {"": str(values["trigger"])}).items():

@@ -1,4 +1,4 @@
-"""`upkeep-bridge watch`: the fleet in the terminal, overdue first."""
+"""`upkeep-bridge watch` shows the fleet in the terminal, overdue tasks first."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ WITHIN = 7.0  # seconds
 LATER = 24.0  # hours
 SURE = 5.0  # seconds in which a second key confirms "done"
 COLOURS = {"due": "red", "soon": "yellow", "ok": "green"}
-# The columns, how they share the room that those without a number leave, and from how
-# many characters of the terminal on each is shown: printer, task and status always.
+# The columns. The first number is the share of the free width that a column gets. The
+# second is the width of the terminal from which on it is shown. Printer, task and
+# status are always shown.
 COLUMNS = {
     "printer": (2, 0), "task": (4, 0), "status": (None, 0), "": (2, 100),
     "remaining": (None, 60), "due": (None, 80), "last done": (None, 110),
@@ -48,7 +49,7 @@ UP, DOWN = ("\x1b[A", "k"), ("\x1b[B", "j")
 
 
 class Watch:
-    """The table of tasks, and the chosen one. No key waits for the broker."""
+    """The table of tasks, and the chosen task. No key waits for the broker."""
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
@@ -56,11 +57,11 @@ class Watch:
         self._chosen: tuple[str, str] | None = None
         self._text = ""
         self._takes_keys = False
-        self._sure_until = 0.0  # a second key confirms until then (monotonic)
+        self._sure_until = 0.0  # until when a second key confirms (monotonic)
         self._pending: deque[tuple[str, str, Future[Any]]] = deque()
 
     def refresh(self) -> None:
-        """Copy the fleet, and take the outcomes of commands."""
+        """Copy the fleet, and note the results of commands."""
         self._rows = self._bridge.call(lambda: snapshot.lines(self._bridge)).result(
             WITHIN
         )
@@ -70,7 +71,7 @@ class Watch:
             self._text = f"{name}: not {past}: {error}" if error else f"{name}: {past}"
 
     def table(self, rows: int, width: int = 120) -> Table:
-        """The rows around the chosen one that fit *rows*, in *width* characters."""
+        """Return a table of *width* characters, with *rows* around the chosen one."""
         chosen = self._number()
         first = max(0, min(chosen - rows // 2, len(self._rows) - rows))
         shown = self._rows[first : first + rows]
@@ -81,11 +82,11 @@ class Watch:
         return table(shown, text, chosen - first if self._chosen else None, width)
 
     def begin(self) -> None:
-        """Take keys from now on, and show them."""
+        """Accept keys from now on, and show which there are."""
         self._takes_keys = True
 
     def key(self, key: str) -> bool:
-        """Do what *key* means; False: leave."""
+        """Do what *key* means. False: the user wants to leave."""
         if key in ("q", "\x03", "\x04"):
             return False
         if key != "d":
@@ -106,7 +107,7 @@ class Watch:
         return True
 
     def _is_sure(self) -> bool:
-        """Whether "done" was asked for a moment ago; if not, it is now."""
+        """Return whether the key for "done" was also pressed a moment ago; note it."""
         now = time.monotonic()
         sure, self._sure_until = now < self._sure_until, now + SURE
         return sure
@@ -128,7 +129,7 @@ class Watch:
         self._pending.append((name, past, self._bridge.ask(*self._chosen, make)))
 
 
-# Of each key the command, its hours, and what is shown afterwards.
+# For each key: the command, its hours, and the word that is shown afterwards.
 _COMMANDS = {
     "d": ("done", None, "done"),
     "s": ("snooze", LATER, "snoozed"),
@@ -202,7 +203,7 @@ def _day(moment: Any) -> str:
     try:
         when = datetime.fromtimestamp(float(moment), UTC)
     except (ValueError, OverflowError, OSError):
-        return "?"  # beyond the calendar: a clock that is wrong
+        return "?"  # a wrong clock gave a time that no calendar has
     return when.astimezone().strftime("%Y-%m-%d")
 
 
@@ -221,14 +222,14 @@ def _live(watch: Watch, console: Any) -> None:
             live.update(picture, refresh=True)
             if select.select([sys.stdin], [], [], TICK)[0]:
                 typed = os.read(sys.stdin.fileno(), 64).decode("utf-8", "replace")
-                # An arrow is three bytes that come at once.
+                # An arrow key sends three bytes at once.
                 if not all(map(watch.key, re.findall(r"\x1b\[.|.", typed, re.DOTALL))):
                     return
 
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Log nothing: log lines would cover the table, which shows the connection."""
+    """Log nothing, since log lines would cover the table. It shows the connection."""
     logging.disable(logging.CRITICAL)
     try:
         yield

@@ -1,1 +1,1 @@
-"""The printers, their items and the open transactions. Nothing here does I/O."""
+"""The printers, their items and the open transactions. No module here does I/O."""

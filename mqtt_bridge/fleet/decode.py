@@ -1,7 +1,7 @@
-"""Reads a task's state many times as fast as the contract's own decoder. Pure.
+"""Decodes a task's state many times as fast as the contract's own decoder. Pure.
 
-It refuses more: a state that it refuses may still be right. The caller then uses the
-contract's decoder, whose error tells what is wrong.
+It also refuses some states that are valid. The caller then uses the contract's decoder,
+which accepts the state, or raises an error that names the fault.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _C1 = re.compile(rb"\xc2[\x80-\x9f]")  # control characters in UTF-8
 
 
 class _Limit(Struct, gc=False):
-    """In the order of contract.Limit."""
+    """A limit. Its fields have the same order as those of contract.Limit."""
 
     meter: str
     unit: str
@@ -56,7 +56,8 @@ class _State(Struct, gc=False):
     last_by: _Text = ""
     due_at: str | None = None
     problem: str | None = None
-    # Fields of the few tasks that learn, and of parts: the contract reads them.
+    # Only the few tasks that learn, and parts, have these fields. The contract's
+    # decoder reads them.
     due_from: Raw | UnsetType = UNSET
     due_to: Raw | UnsetType = UNSET
     habit: Raw | UnsetType = UNSET
@@ -76,7 +77,7 @@ _moment = functools.lru_cache(maxsize=65536)(contract.moment)
 
 
 def state(payload: bytes, task: str) -> State | None:
-    """Return *task*'s state, or None: ask the contract."""
+    """Return *task*'s state, or None if the contract's decoder must read it."""
     if len(payload) > contract.MAX_PAYLOAD or not _is_plain(payload):
         return None
     try:
@@ -95,7 +96,7 @@ def state(payload: bytes, task: str) -> State | None:
             None if due is None else _moment(due),
             fields.problem,
         )  # fmt: skip
-    # A deeply nested text is a RecursionError.
+    # Deeply nested JSON raises a RecursionError.
     except (ValueError, RecursionError):
         return None
     fits = (
@@ -108,9 +109,10 @@ def state(payload: bytes, task: str) -> State | None:
 
 
 def _is_plain(payload: bytes) -> bool:
-    """Whether it is UTF-8 without an escape, DEL or C1: the contract cleans texts.
+    """Return whether *payload* is UTF-8 without an escape, DEL or a C1 character.
 
-    msgspec does not read fields that it skips. To look for a byte costs little.
+    The contract removes such characters from texts. msgspec does not check fields that
+    it skips, and a search for a byte takes little time.
     """
     if _BACKSLASH in payload or _DEL in payload:
         return False
@@ -124,12 +126,12 @@ def _is_plain(payload: bytes) -> bool:
 
 
 def parse(payload: bytes) -> dict[str, Any]:
-    """Do as contract.parse, several times as fast. ContractError."""
+    """Do the same as contract.parse, several times as fast. ContractError."""
     if len(payload) > contract.MAX_PAYLOAD:
         raise ContractError(f"more than {contract.MAX_PAYLOAD} bytes")
     try:
         fields = msgspec.json.decode(payload)
-    # A deeply nested text is a RecursionError.
+    # Deeply nested JSON raises a RecursionError.
     except (ValueError, RecursionError) as error:
         raise ContractError(f"not JSON: {error}") from None
     if not isinstance(fields, dict):

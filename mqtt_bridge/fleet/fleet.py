@@ -1,6 +1,6 @@
-"""Every printer's newest messages as mKTL keys, values and descriptions.
+"""Converts all printers' newest messages to mKTL keys, values and descriptions.
 
-Pure: the caller passes messages and the time, and gets the changes back.
+Pure: the caller passes messages and the time, and gets the changes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mqtt_bridge.fleet.records import Changes, Printer, Record, hide, show, upda
 
 logger = logging.getLogger(__name__)
 
-# More than these means that somebody floods the broker.
+# If there are more than these, somebody floods the broker.
 MAX_PRINTERS, MAX_TASKS = 100_000, 1_000
 MAX_PRINTER_ITEMS, MAX_ITEMS = 25_000, 10_000_000  # of tasks
 MAX_COMPLAINTS = 1_000
@@ -35,10 +35,11 @@ class _Dated(Protocol):
 
 
 def _is_overtaken(message: _Dated, known: _Dated | None) -> bool:
-    """Whether *message* is older than what is *known*, by its number and its clock.
+    """Return whether *message* is older than the *known* one, by its number and time.
 
-    Brokers may deliver what they retained after what replaced it. By one of the two
-    alone it may be new: a store that was restored counts from an earlier number.
+    A broker may send a retained message after the live message that replaced it. If
+    only one of the two is older, the message may still be new: a printer whose store
+    was restored from a backup continues from an earlier number.
     """
     return known is not None and message.seq < known.seq and message.time <= known.time
 
@@ -60,9 +61,9 @@ def _state(payload: bytes, task: str) -> State:
 
 
 class Fleet:
-    """Every printer below *bases* that *owns* accepts. One thread's alone.
+    """All printers below *bases* that *owns* accepts. Only one thread may use it.
 
-    *read_only* describes every item as not settable.
+    With *read_only*, the descriptions say that no item is settable.
     """
 
     def __init__(
@@ -75,21 +76,21 @@ class Fleet:
         self.printers: dict[str, Printer] = {}
         self.connected = True
         self.refused = 0
-        self.infos = 0  # how many have arrived: there may be new topics
-        self.size = 0  # items of tasks
+        self.infos = 0  # how many `info` have arrived; each may name new topics
+        self.size = 0  # the number of all tasks' items
         self._bases = tuple(bases)
         self._owns = owns
         self.shapes = Shapes(read_only=read_only)
         self._complaints: set[tuple[str, str]] = set()
-        # The tasks of all printers by their topics: most of what arrives is of these.
+        # The tasks of all printers by their topics. Most messages are states of these.
         self._tasks: dict[str, tuple[Printer, str, Record]] = {}
 
     def parse(self, topic: str) -> tuple[str, Topic]:
-        """Return the base of *topic* and what it is about. ContractError."""
+        """Return the base of *topic*, and the parsed topic. ContractError."""
         return _parsed(self._bases, topic)
 
     def receive(self, topic: str, payload: bytes, now: float, changes: Changes) -> None:
-        """Take a retained topic's newest payload; a bad one changes nothing."""
+        """Handle a retained topic's newest payload. A bad payload changes nothing."""
         known = self._tasks.get(topic)
         try:
             if known is not None and payload:
@@ -104,7 +105,7 @@ class Fleet:
             self.complain(topic, str(error))
 
     def missing(self) -> dict[str, list[str]]:
-        """The topics that printers retain and that have not arrived, by printer."""
+        """Return the retained topics that have not arrived, by printer."""
         return {
             printer.slug: [f"{printer.base}/{printer.slug}/{rest}" for rest in missing]
             for printer in self.printers.values()
@@ -112,29 +113,29 @@ class Fleet:
         }
 
     def lacks(self, topic: str) -> bool:
-        """Whether *topic*, which was missing, still is."""
+        """Return whether *topic*, which was missing, is still missing."""
         base, where = self.parse(topic)
         printer = self.printers.get(where.printer)
         if printer is None:
-            return False  # it has gone
+            return False  # the printer does not exist any more
         return topic.removeprefix(f"{base}/{printer.slug}/") in printer.missing
 
     def complain(self, topic: str, reason: str) -> None:
-        """Log what was dropped, once for each topic and reason."""
+        """Log a dropped message, once for each topic and reason."""
         self.refused += 1
-        # Of a topic that is not ours, the reason names the topic; of a value, the
-        # value: neither makes it another reason.
+        # The reason may quote the topic or a value. Another quoted text does not make
+        # it another reason.
         known = (topic[:200], re.sub(r"b?(['\"]).*\1|\d+", "", reason)[:40])
         if known in self._complaints or len(self._complaints) > MAX_COMPLAINTS:
             return
         self._complaints.add(known)
-        # As a literal: whoever may publish may put a line feed into a topic.
+        # The topic is logged as a literal, since it may have a line feed in it.
         logger.warning("%.200r: message dropped: %s", topic, reason)
         if len(self._complaints) > MAX_COMPLAINTS:
             logger.warning("the log names no more dropped messages")
 
     def connection(self, *, up: bool, now: float, changes: Changes) -> None:
-        """The broker is gone or back; a printer is offline until it says "online"."""
+        """Note that the broker is lost or back. Printers are offline until "online"."""
         self.connected = up
         for printer in self.printers.values():
             printer.available = False
@@ -176,7 +177,7 @@ class Fleet:
         if payload not in (contract.ONLINE, contract.OFFLINE, b""):
             raise ContractError(f"{payload[:40]!r} is neither online nor offline")
         printer.available = bool(payload)
-        # Messages from before the broker was lost are out of date.
+        # Messages from before the loss of the broker are out of date.
         online = payload == contract.ONLINE and self.connected
         self._available(printer, online=online, now=now, changes=changes)
 
@@ -228,7 +229,7 @@ class Fleet:
     def _on_task(
         self, printer: Printer, task: str, payload: bytes, changes: Changes
     ) -> None:
-        """Take the first state of a task, or that it was cleared."""
+        """Handle the first state of a task, or the end of a task."""
         record = printer.tasks.get(task)
         if not payload:
             if record is not None:
@@ -259,7 +260,7 @@ class Fleet:
         changes.states.append((printer.slug, state.task, state.seq))
 
     def _resize(self, printer: Printer, items: int) -> None:
-        """Count *items* more of *printer*; ContractError if they are too many."""
+        """Count *items* more items of *printer*. ContractError: there are too many."""
         if items > 0:
             if printer.size + items > MAX_PRINTER_ITEMS:
                 raise ContractError(f"more than {MAX_PRINTER_ITEMS} items of tasks")

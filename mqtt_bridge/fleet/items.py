@@ -1,6 +1,6 @@
-"""The items of a task, a printer and its meters: one table, read both ways.
+"""The tables of the items of a task, a printer and its meters. Pure.
 
-The catalog, the values and the commands come from the same rows. Pure.
+The catalog, the values and the commands are all made from the rows of these tables.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Value = float | int | str | None
 Values = tuple[Value, ...]
 Description = dict[str, Any]
 
-# In pint's words.
+# The contract's units, and pint's names for them.
 UNITS = {"h": "hour", "m": "meter", "%": "percent", "s": "second"}
-# A part of a key: with a printer, a task and a field of its limit it makes at most the
-# 200 characters that mKTL allows.
+# The longest part of a key. A key has a printer, a task, a limit and a field, and mKTL
+# allows 200 characters for all of them.
 LONGEST = 60
 STATUS = {str(code): name for code, name in enumerate(contract.STATUSES)}
 
@@ -31,8 +31,9 @@ STATUS = {str(code): name for code, name in enumerate(contract.STATUSES)}
 class Facet(NamedTuple):
     """One item of a task or a printer.
 
-    *units* is "" or a unit of the contract; "?" takes that of the limit. Without *read*
-    it is the attribute of that name; in a table these come first.
+    *units* is "" or a unit of the contract, or "?" for the unit of the limit. Without
+    *read* the value is the attribute with the field's name. Rows without *read* come
+    first in a table.
     """
 
     field: str
@@ -44,9 +45,9 @@ class Facet(NamedTuple):
 
 
 def _reader(facets: Sequence[Facet]) -> Callable[[Any], Values]:
-    """Return a function that reads all *facets* of a table: attributes with one call.
+    """Return a function that reads all *facets* of a table.
 
-    There are none of these, or several.
+    It reads all attributes with one call. A table has no attributes, or several.
     """
     names = [facet.field for facet in facets if facet.read is None]
     others = [facet.read for facet in facets if facet.read is not None]
@@ -101,7 +102,7 @@ TASK = (
     Facet("unsnooze", "Set to 1 to end the snooze", "boolean", "", True, _nothing),
 )  # fmt: skip
 
-# Of a task whose interval learns, behind all others.
+# A task whose interval learns also has these items, after all others.
 LEARNT = (
     Facet("due_from", "Earliest time when the task will be due (UNIX time)", "numeric",
           "s"),
@@ -115,7 +116,7 @@ LEARNT = (
           _nothing),
 )  # fmt: skip
 
-# Of a part, behind all others.
+# A part also has these items, after all others.
 PART = (
     Facet("kind", "Kind of the part", "string"),
     Facet("place", "Where the part is fitted, empty on the shelf; set it to fit the"
@@ -124,13 +125,13 @@ PART = (
           read=lambda s: ", ".join(s.places)),
 )  # fmt: skip
 
-STATUS_AT = [facet.field for facet in TASK].index("status")  # in a task's values
+STATUS_AT = [facet.field for facet in TASK].index("status")  # its place in the values
 _TRIGGER = [facet.field for facet in TASK].index("trigger")
 _read_task, _read_learnt, _read_part = map(_reader, (TASK, LEARNT, PART))
 
 
 class PrinterState(NamedTuple):
-    """The source of a printer's own items."""
+    """The values from which a printer's own items are read."""
 
     online: bool = False
     info: Info | None = None
@@ -179,7 +180,7 @@ _TAKEN = frozenset(facet.field for facet in PRINTER)
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Field:
-    """An item below its record's prefix."""
+    """An item. Its key begins with the prefix of its record."""
 
     name: str
     description: Description
@@ -189,19 +190,19 @@ class Field:
 class Shape:
     """The items of a record, in the order of its values.
 
-    *meters* has the limits' own names, where there are several. Those of one *key* are
-    the same.
+    If there are several limits, *meters* has their own names. Shapes with the same
+    *key* are equal.
     """
 
     fields: tuple[Field, ...]
-    meters: dict[str, str] = field(default_factory=dict)  # never changed
+    meters: dict[str, str] = field(default_factory=dict)  # it is never changed
     key: tuple[Any, ...] = ()
 
 
 class Shapes:
-    """Descriptions and values of tasks, meters and printers, shared where equal.
+    """Makes shapes and values for tasks, meters and printers, and shares equal shapes.
 
-    Entries without a record are dropped, since units and names may be anything.
+    Shapes that no record uses are dropped, since there is no limit to units and names.
     """
 
     def __init__(self, *, read_only: bool) -> None:
@@ -215,9 +216,9 @@ class Shapes:
         return len(self._known) + len(self._fields)
 
     def task(self, state: State, known: Shape | None = None) -> tuple[Shape, Values]:
-        """A task with several limits has each one's numbers, too.
+        """Return a task's shape and values. Each of several limits has its own items.
 
-        *known* is the shape that the task had before, and probably has still.
+        *known* is the former shape of the task, which has probably not changed.
         """
         learns = state.habit is not None or state.due_from is not None
         values, limits = _read_task(state), state.limits
@@ -300,7 +301,7 @@ class Shapes:
         return made
 
 
-# A limit's amounts stand in the order of contract.Limit.
+# A limit's amounts have the same order as in contract.Limit.
 _LIMIT_ORDER = tuple(
     next(facet for facet in LIMIT if facet.field == field)
     for field in Limit._fields[2:]
@@ -308,7 +309,7 @@ _LIMIT_ORDER = tuple(
 
 
 def slugs(names: Iterable[str], taken: frozenset[str] = frozenset()) -> dict[str, str]:
-    """Each name as a part of a key, no two alike and none too long."""
+    """Return a part of a key for each name. All differ, and none is too long."""
     made: dict[str, str] = {}
     used = set(taken)
     for name in names:
@@ -355,7 +356,8 @@ def command(
         return Command(word, ident, by, hours=number or None)
     amount: Amount = number
     if shape.meters:
-        # The deciding limit may have changed on the way: say which one is meant.
+        # Another limit may decide when the command arrives, so the command names the
+        # meter.
         amount = {shape.meters.get(limit, str(values[_TRIGGER])): number}
     return _amount(last, amount, by, ident)
 

@@ -1,7 +1,7 @@
 """The bridge's records of each printer, and the changes of a batch. Pure.
 
-The values of all items of a task stand in one tuple, and tasks of one shape share their
-descriptions: a farm has a million items.
+One tuple has the values of all items of a task, and tasks with the same shape share
+their descriptions, since a farm has a million items.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mqtt_bridge import contract
 from mqtt_bridge.contract import Event
 from mqtt_bridge.fleet.items import Description, PrinterState, Shape, Value, Values
 
-Row = tuple[str, Value, float]  # key, value, UNIX seconds of the reading
+Row = tuple[str, Value, float]  # the key, the value, its time in UNIX seconds
 
 
 class PrinterEvent(NamedTuple):
@@ -26,7 +26,7 @@ class PrinterEvent(NamedTuple):
     name: str
     url: str
     event: Event
-    done_count: int = 0  # how often the task had been done then
+    done_count: int = 0  # how often the task had been done at that time
 
 
 class Record:
@@ -43,7 +43,7 @@ class Record:
         self.shown = False
 
     def __iter__(self) -> Iterator[str]:
-        """The keys of its items."""
+        """Yield the keys of the record's items."""
         return (self.prefix + field.name for field in self.shape.fields)
 
     def named(self) -> dict[str, Value]:
@@ -53,7 +53,7 @@ class Record:
 
 
 class ItemSource(NamedTuple):
-    """The place of an item's value, and its description (never to be changed)."""
+    """Where an item's value is, and the item's description, which never changes."""
 
     record: Record
     number: int
@@ -65,15 +65,15 @@ class ItemSource(NamedTuple):
 
 
 class Changes:
-    """The changes by a batch of messages; later entries replace earlier ones."""
+    """The changes by a batch of messages. Later entries replace earlier ones."""
 
     def __init__(self) -> None:
-        self.placed: dict[str, ItemSource] = {}  # new, or newly described
+        self.placed: dict[str, ItemSource] = {}  # items that are new, or described anew
         self.removed: set[str] = set()
         self.rows: list[Row] = []
         self.states: list[tuple[str, str, int]] = []  # printer, task, seq
-        self.come: set[str] = set()  # printers that came online
-        self.gone: set[str] = set()  # and that went offline
+        self.come: set[str] = set()  # printers that went online
+        self.gone: set[str] = set()  # printers that went offline
 
     def place(self, record: Record, index: int) -> None:
         field = record.shape.fields[index]
@@ -87,7 +87,7 @@ class Changes:
         self.placed.pop(key, None)
 
     def printers(self) -> frozenset[str]:
-        """The printers of which something changed."""
+        """The printers that have changed."""
         keys = {row[0] for row in self.rows} | self.removed | set(self.placed)
         return frozenset(key.partition(".")[0] for key in keys)
 
@@ -104,7 +104,7 @@ class Changes:
 
 
 class Printer:
-    """One printer: its messages, and its records that are shown."""
+    """One printer, with its messages and its mirrored records."""
 
     __slots__ = (
         "available", "base", "heard", "meters", "readings", "record", "size", "slug",
@@ -113,27 +113,27 @@ class Printer:
 
     def __init__(self, slug: str, base: str) -> None:
         self.slug = slug
-        self.base = base  # the base topic that it is below
+        self.base = base  # the base topic of its topics
         self.state = PrinterState()
         self.record = Record(f"{slug}.")
         self.meters = Record(f"{slug}.")
         self.readings: contract.Meters | None = None
         self.tasks: dict[str, Record] = {}
-        self.size = 0  # items of its tasks
+        self.size = 0  # the number of its tasks' items
         self.heard = 0.0  # when the last message arrived
-        self.available = False  # its availability arrived, on this connection
+        self.available = False  # whether its availability arrived on this connection
 
     @property
     def online(self) -> bool:
         return self.state.online
 
     def topic(self, task: str) -> str:
-        """The topic of a task's state."""
+        """Return the topic of a task's state."""
         return f"{self.base}/{self.slug}/tasks/{task}"
 
     @property
     def missing(self) -> list[str]:
-        """The levels that the printer says it retains and that have not arrived."""
+        """The levels of the printer's retained messages that have not arrived."""
         info = self.state.info
         missing = [] if info else ["info"]
         if not self.available:
@@ -146,7 +146,7 @@ class Printer:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing of it is retained any more."""
+        """Whether no message of the printer is retained any more."""
         parts = self.state.info, self.state.summary, self.readings, self.tasks
         return not (self.state.online or any(parts))
 

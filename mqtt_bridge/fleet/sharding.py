@@ -6,9 +6,10 @@ import hashlib
 
 
 def index(printer: str, of: int) -> int:
-    """Return which of *of* bridges has *printer*.
+    """Return which of *of* bridges mirrors *printer*.
 
-    The highest digest wins: with one bridge more only its own printers move.
+    It is the bridge with the highest digest. So if a bridge is added, no printer moves
+    between the other bridges.
     """
     if of == 1:
         return 0

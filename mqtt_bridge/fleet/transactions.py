@@ -13,8 +13,8 @@ from mqtt_bridge import contract
 from mqtt_bridge.contract import Result
 
 ANSWER_WITHIN = 5.0  # seconds
-# Open transactions of all, for one printer, for one task, and of one client. Whoever
-# has too many is refused at once, so that the others are served.
+# The most open transactions: of all clients, for a printer, for a task, and of a
+# client. A command above these is refused at once, so that other clients are served.
 MAX_OPEN, MAX_FOR_PRINTER, MAX_FOR_TASK, MAX_OF_CLIENT = 10_000, 1_000, 400, 500
 
 ERRORS: dict[str, type[Exception]] = {
@@ -27,7 +27,7 @@ ERRORS: dict[str, type[Exception]] = {
 
 
 class Outcome(NamedTuple):
-    """How a transaction ended: *error* is None where its change has arrived."""
+    """How a transaction ended. *error* is None if its change has arrived."""
 
     transaction: str
     error: Exception | None
@@ -45,20 +45,20 @@ class _Transaction:
         self.deadline = deadline
         self.client = client
         self.changes = changes
-        self.result: Result | None = None  # its seq is that of the state to wait for
+        self.result: Result | None = None  # its seq is the number of the awaited state
 
     def is_carried_by(self, seq: int) -> bool:
-        """Whether a state of *seq* carries the change."""
+        """Return whether a state with number *seq* has the change."""
         return self.result is not None and seq >= (self.result.seq or 0)
 
 
 class Transactions:
-    """Every transaction ends in exactly one outcome."""
+    """The open transactions. Each of them ends with exactly one outcome."""
 
     def __init__(self, answer_within: float = ANSWER_WITHIN) -> None:
         self.answer_within = answer_within  # seconds
         self._open: dict[str, _Transaction] = {}  # in the order of their deadlines
-        # The transactions of each task that have a result and wait for its state.
+        # By task: the transactions that have a result and wait for the task's state.
         self._results: dict[tuple[str, str], list[str]] = {}
         self._printers: Counter[str] = Counter()
         self._clients: Counter[str] = Counter()
@@ -69,11 +69,11 @@ class Transactions:
 
     @property
     def deadline(self) -> float | None:
-        """The earliest time at which `expired` returns something."""
+        """The earliest time at which `expired` has an outcome."""
         return next((each.deadline for each in self._open.values()), None)
 
     def check(self, printer: str, task: str, client: str = "") -> None:
-        """Raise RuntimeError if too many are open for one more. Safe in any thread."""
+        """Raise RuntimeError if too many are open. Any thread may call this."""
         if len(self._open) >= MAX_OPEN:
             raise RuntimeError(f"{MAX_OPEN} commands wait for an answer already")
         if self._printers[printer] >= MAX_FOR_PRINTER:
@@ -99,9 +99,9 @@ class Transactions:
         changes: bool = True,
         client: str = "",
     ) -> None:
-        """Wait for the result of *transaction*. RuntimeError: too many are open.
+        """Open *transaction*, and wait for its result. RuntimeError: too many are open.
 
-        What *changes* nothing has its answer in the result, and not in a state.
+        A command that *changes* nothing ends with its result, without a state.
         """
         self.check(printer, task, client)
         self._open[transaction] = _Transaction(
@@ -112,7 +112,7 @@ class Transactions:
         self._tasks[f"{printer}.{task}"] += 1
 
     def answered(self, printer: str, result: Result, seq: int) -> list[Outcome]:
-        """Take *printer*'s result; *seq* is that of the task's newest state.
+        """Handle *printer*'s result. *seq* is the number of the task's newest state.
 
         A result of another printer, or of no open transaction, changes nothing.
         """
@@ -132,7 +132,7 @@ class Transactions:
         return []
 
     def seen(self, states: Iterable[tuple[str, str, int]]) -> list[Outcome]:
-        """Take the (printer, task, seq) of states that can be read from now on."""
+        """Handle states (printer, task, seq) that clients can read from now on."""
         if not self._results:
             return []
         carried = [
@@ -144,7 +144,7 @@ class Transactions:
         return [self._end(ident, None) for ident in dict.fromkeys(carried)]
 
     def refused(self, transaction: str, reason: str) -> list[Outcome]:
-        """The broker did not take the command: nothing was done."""
+        """End a transaction whose command the broker refused, so nothing was done."""
         if transaction not in self._open:
             return []
         return [self._fail(transaction, contract.NOT_READY, reason)]
@@ -167,7 +167,7 @@ class Transactions:
         return [self._fail(each, contract.NO_ANSWER, text) for each in waiting]
 
     def lost(self, reason: str) -> list[Outcome]:
-        """End all transactions: the broker is gone, or the bridge stops."""
+        """End all transactions, since the broker is lost, or the bridge stops."""
         text = f"{reason} before the printer answered"
         return [self._fail(each, contract.NO_ANSWER, text) for each in [*self._open]]
 
@@ -193,5 +193,5 @@ class Transactions:
 
 
 def error(code: str, text: str) -> Exception:
-    """The exception of a code in a result, as the mKTL client will see it."""
+    """Return the exception for the code of a result, as the mKTL client will see it."""
     return ERRORS.get(code, RuntimeError)(text or code)

@@ -1,4 +1,4 @@
-"""The links behind buttons, served over HTTP: a signature is the only key."""
+"""Serves the links behind buttons over HTTP. Their signature is the only key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HTML = "text/html; charset=utf-8"
 PATH = "/do/"
 BY = "push"
 DONE_ALREADY = mark("This was done already.")
-WITHIN = 7.0  # seconds: the bridge itself gives up after 5
+WITHIN = 7.0  # seconds; the bridge itself gives up after 5 seconds
 
 
 class Bridge(Protocol):
@@ -34,7 +34,7 @@ class Bridge(Protocol):
 
 
 class Links(Protocol):
-    """The sender, which made the links."""
+    """The sender, which makes the links."""
 
     secret: bytes
 
@@ -48,15 +48,15 @@ class DoneBeforeError(Exception):
 
 
 class LinkServer:
-    """Answers ``/do/<signed>``: a GET asks, a POST does, and only once."""
+    """Answers ``/do/<signed>``. A GET asks the user, and a POST does it, only once."""
 
     def __init__(self, bridge: Bridge, links: Links) -> None:
         self._bridge = bridge
         self._links = links
 
     def get(self, path: str) -> HttpReply:
-        # Mail programs and messengers fetch links to show what is behind: a GET
-        # must not change anything.
+        # Mail programs and messengers read links to show a preview, so a GET must not
+        # change anything.
         return self._answer(path, _question)
 
     def post(self, path: str) -> HttpReply:
@@ -84,11 +84,11 @@ class LinkServer:
         except DoneBeforeError as error:
             return _page(409, html.escape(str(error)))
         except TimeoutError as error:
-            # It stays used: whoever pressed again might have it done twice.
+            # The link stays used, since with a second press it might be done twice.
             logger.info("a button was not answered: %s", error)
             text = tr("It is not known whether it was done: {error}", error=str(error))
             return _page(504, html.escape(text))
-        except Exception as error:  # noqa: BLE001 - whoever pressed gets it
+        except Exception as error:  # noqa: BLE001 - the user sees it
             self._links.free(press)
             logger.info("a button had no effect: %s", error)
             text = tr("It was not done: {error}", error=str(error))

@@ -1,6 +1,7 @@
-"""Keeps the push room's data over restarts, in SQLite. One thread at a time.
+"""Keeps the data for messages to people over restarts, in SQLite.
 
-Each change is appended; nothing is written anew. A disk that is full is named once.
+Only one thread at a time uses it. Each change is appended, and nothing else is written.
+A full disk is logged once.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _SQL = {
 
 
 class Memory:
-    """The file *path*, or nothing where it is empty."""
+    """The data in the file *path*. With an empty *path*, nothing is kept."""
 
     def __init__(self, path: str) -> None:
         self._path = Path(path).expanduser() if path else None
@@ -50,7 +51,7 @@ class Memory:
         self.secret = secrets.token_bytes(32)
 
     def load(self) -> dict[str, Any]:
-        """Return the kept entries; a file that cannot be read is set aside."""
+        """Return the kept entries. A file that cannot be read gets another name."""
         if self._path is None:
             return {}
         old = _old_file(self._path)
@@ -63,7 +64,7 @@ class Memory:
         return kept
 
     def append(self, entries: Iterable[Entry]) -> None:
-        """Keep *entries*; what a full disk refuses is kept with the next ones."""
+        """Keep *entries*. If the disk is full, they are written with later entries."""
         entries = [*self._unwritten, *entries]
         self._unwritten = []
         if self._database is None or not entries:
@@ -89,10 +90,10 @@ class Memory:
             self._database = None
 
     def _open(self) -> dict[str, Any]:
-        assert self._path is not None  # noqa: S101 - the callers looked
+        assert self._path is not None  # noqa: S101 - the callers have checked
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.touch(mode=0o600)  # it has the secret behind the buttons
-        # The push room's threads use it one after the other.
+        self._path.touch(mode=0o600)  # the file has the secret for the links
+        # Several threads use the connection, but one after the other.
         database = sqlite3.connect(self._path, timeout=5.0, check_same_thread=False)
         try:
             database.execute("PRAGMA journal_mode = WAL")
@@ -113,7 +114,7 @@ class Memory:
 
     def _begin_anew(self, error: Exception) -> dict[str, Any]:
         logger.warning("push.state: %s is begun anew: %s", self._path, error)
-        assert self._path is not None  # noqa: S101 - the caller looked
+        assert self._path is not None  # noqa: S101 - the caller has checked
         try:
             self._path.replace(f"{self._path}.damaged")
             return self._open()
@@ -122,7 +123,7 @@ class Memory:
             return {}
 
     def _import(self, old: dict[str, Any], kept: dict[str, Any]) -> None:
-        """Take over the JSON file of an older version."""
+        """Import the JSON file of an older version."""
         for name in ("told", "printers", "used"):
             if isinstance(old.get(name), list) and not kept.get(name):
                 kept[name] = old[name]
@@ -163,7 +164,10 @@ def _read(database: sqlite3.Connection) -> dict[str, Any]:
 
 
 def _old_file(path: Path) -> dict[str, Any]:
-    """What an older version kept as JSON, at *path* or beside it; it is moved aside."""
+    """Return what an older version kept as JSON, at *path* or beside it.
+
+    The file gets another name.
+    """
     for old in (path, path.with_suffix(".json")):
         try:
             text = old.read_bytes()
@@ -175,7 +179,7 @@ def _old_file(path: Path) -> dict[str, Any]:
             kept = json.loads(text)
             old.replace(f"{old}.imported")
         except (OSError, ValueError):
-            continue  # what is at *path* is begun anew
+            continue  # the file at *path* is made new later
         if isinstance(kept, dict):
             return kept
     return {}

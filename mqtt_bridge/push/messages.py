@@ -1,4 +1,4 @@
-"""Writes the messages to people, by their rules' templates. Pure."""
+"""Writes the messages to people by the templates of their rules. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from mqtt_bridge.fleet.records import PrinterEvent
 from mqtt_bridge.language import mark, tr
 from mqtt_bridge.settings import Rule
 
-MOST_TITLE, MOST_TEXT = 250, 3500  # characters; what is longer is cut
-MOST_LINES = 10  # messages that are put together line by line
+MOST_TITLE, MOST_TEXT = 250, 3500  # characters; longer texts are cut
+MOST_LINES = 10  # messages that become lines of a common message
 
 WHAT = {
     "soon": mark("It is due soon"),
@@ -23,11 +23,11 @@ WHAT = {
     "disabled": mark("It is not counted any more"),
     "changed": mark("It was changed"),
 }
-ASKS = ("soon", "due")  # for something to be done: these get buttons
+ASKS = ("soon", "due")  # events after which people have to act: these have buttons
 
 
 class PushMessage(NamedTuple):
-    """A message for one address, both by their numbers in the settings."""
+    """A message for one address of a rule. Both are numbers in the settings."""
 
     rule: int
     address: int
@@ -35,15 +35,15 @@ class PushMessage(NamedTuple):
     text: str
     guide: str = ""
     url: str = ""
-    printer: str = ""  # with the task only where buttons fit
+    printer: str = ""  # the printer and the task are given only with buttons
     task: str = ""
-    done_count: int = 0  # how often the task had been done then
+    done_count: int = 0  # how often the task had been done at that time
 
 
 def compose(
     number: int, address: int, rule: Rule, event_of_printer: PrinterEvent
 ) -> PushMessage:
-    """The message of an event for one address of a rule."""
+    """Return the message about an event for one address of a rule."""
     event = event_of_printer.event
     words = {
         "printer": event_of_printer.name,
@@ -73,7 +73,7 @@ def compose(
 
 
 def together(messages: Sequence[PushMessage], more: int = 0) -> PushMessage:
-    """One message in place of several, and of *more* that were only counted."""
+    """Return one message instead of several, and of *more* that were only counted."""
     first, count = messages[0], len(messages) + more
     if count == 1:
         return first
@@ -93,5 +93,5 @@ def cut(text: str, most: int) -> str:
 
 
 def address_of(text: str) -> str:
-    """*text* if it is a web address; a link to anything else is left out."""
+    """Return *text* if it is a web address, and "" otherwise."""
     return text if text.startswith(("http://", "https://")) else ""

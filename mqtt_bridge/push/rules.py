@@ -1,4 +1,4 @@
-"""Decides which events become messages to people, and when these are sent.
+"""Decides which events become messages to people, and when they are sent.
 
 Pure: the caller passes the time, stores the entries, and sends the messages.
 """
@@ -19,19 +19,19 @@ from mqtt_bridge.settings import Push, Rule
 
 REMEMBERED = 250_000  # events about which messages have been sent
 RETRY = (10.0, 30.0, 60.0, 300.0, 900.0)  # seconds
-GIVE_UP = 2 * 86400.0  # seconds: after these a message is out of date
-# Messages that an address gets at once of one printer, and the seconds until it gets
-# one more; what is above is put together.
+GIVE_UP = 2 * 86400.0  # seconds after which a message is out of date
+# How many messages about one printer an address gets at once, and the seconds until it
+# gets one more. Messages above that are put together.
 BURST, REFILL = 5.0, 60.0
-MOST_HELD = 50  # messages that are put together; those above are only counted
+MOST_HELD = 50  # messages that are put together; more of them are only counted
 
-# A change of what is to be remembered: its kind, and the values of `Memory`'s SQL.
+# A change of the remembered data: its kind, and the values for `Memory`'s SQL.
 Entry = tuple[Any, ...]
-Key = tuple[int, int, str]  # rule, address, printer
+Key = tuple[int, int, str]  # the rule, the address, the printer
 
 
 class QueuedMessage(NamedTuple):
-    """A message that is to be sent. *held*: it waits to be put together with others."""
+    """A message to be sent. If it is *held*, it is later put together with others."""
 
     note: PushMessage
     due: float  # UNIX seconds
@@ -39,18 +39,18 @@ class QueuedMessage(NamedTuple):
     held: bool
     failures: int = 0
     number: int = 0
-    more: int = 0  # messages like it that were only counted
+    more: int = 0  # how many similar messages were only counted
 
 
 class Rate:
-    """When an address may get a message of a printer."""
+    """Decides when an address may get a message about a printer."""
 
     def __init__(self) -> None:
-        self._credit: dict[Key, tuple[float, float]] = {}  # messages, and when
-        self._batches: dict[Key, float] = {}  # when messages are sent together
+        self._credit: dict[Key, tuple[float, float]] = {}  # messages, and the time
+        self._batches: dict[Key, float] = {}  # the times of common messages
 
     def due(self, key: Key, now: float) -> float:
-        """When one more message of *key* may be sent: *now*, or with a batch later."""
+        """Return when a message for *key* may be sent: *now*, or later with others."""
         batch = self._batches.get(key, 0.0)
         if batch > now:
             return batch
@@ -66,7 +66,7 @@ class Rate:
 class PushQueue:
     """The messages that have been sent, and those that wait.
 
-    *local* turns UNIX seconds to local time; its `timestamp` must turn it back.
+    *local* converts UNIX seconds to local time. `timestamp` of that must convert back.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class PushQueue:
         self._push = push
         self._local = local
         self._pushed: OrderedDict[str, None] = OrderedDict()
-        self._printers: set[str] = set()  # those that are known
+        self._printers: set[str] = set()  # the known printers
         self._waiting: list[QueuedMessage] = []
         self._sending: list[QueuedMessage] = []
         self._rate = Rate()
@@ -87,12 +87,12 @@ class PushQueue:
         return len(self._waiting) + len(self._sending)
 
     def entries(self) -> list[Entry]:
-        """Take what is to be remembered since the last call."""
+        """Return the changes since the last call, which the caller stores."""
         entries, self._entries = self._entries, []
         return entries
 
     def happened(self, event: PrinterEvent, now: float) -> bool:
-        """Take an event; True if something is to be sent that was not yet known."""
+        """Handle an event. True: it has caused a new message."""
         inner = event.event
         ident = f"{event.printer}/{inner.seq}/{inner.task}/{inner.event}"
         return self._take(event, ident, now)
@@ -100,11 +100,11 @@ class PushQueue:
     def stand(
         self, printers: Set[str], standing: Iterable[PrinterEvent], now: float
     ) -> bool:
-        """Take how the tasks of *printers* stand; True if something is to be kept.
+        """Handle the present statuses of *printers*' tasks. True: there are entries.
 
-        A task that became due in the meantime gets a message. The tasks of a new
-        printer are only noted: its owner knows them already, and if the printer
-        belonged to another bridge before, that one has sent the messages.
+        A task that became due in the meantime causes a message. The tasks of a new
+        printer are only noted: its owner knows them already, and if another bridge had
+        the printer before, that one has sent the messages.
         """
         changed = not printers <= self._printers
         for event in standing:
@@ -144,9 +144,9 @@ class PushQueue:
             self._pushed.popitem(last=False)
 
     def due(self, now: float) -> list[QueuedMessage]:
-        """Return what is to be sent now; each is then given to `sent` or `failed`.
+        """Return the messages to send now. The caller gives each to `sent` or `failed`.
 
-        What was held is put together into one for each address.
+        The held messages for an address are put together.
         """
         ready = [each for each in self._waiting if each.due <= now]
         self._waiting = [each for each in self._waiting if each.due > now]
@@ -172,7 +172,7 @@ class PushQueue:
         self._entries.append(("over", queued.number))
 
     def failed(self, queued: QueuedMessage, now: float) -> bool:
-        """Try it again later; False if that has gone on for too long."""
+        """Let a message be tried again later. False: it is too old, and is given up."""
         if now - queued.since > GIVE_UP:
             self.sent(queued)
             return False
@@ -185,16 +185,17 @@ class PushQueue:
         return True
 
     def next(self) -> float | None:
-        """When `due` has something to give, in UNIX seconds."""
+        """Return when `due` will have a message, in UNIX seconds."""
         return min((each.due for each in self._waiting), default=None)
 
-    # Over a restart
+    # After a restart
 
     def restore(self, kept: Any, owns: Callable[[str], bool] = lambda _: True) -> None:
-        """Take back what `Memory.load` gave; what cannot be read is left out.
+        """Restore what `Memory.load` returned. Unreadable entries are left out.
 
-        So is a message whose address is not where it was in the settings, and a printer
-        that is not ours any more: when it is again, another bridge has told of it.
+        A message is also left out if the settings have no such address any more. So is
+        a printer that this bridge does not have any more, since another bridge then
+        sends the messages about it.
         """
         if not isinstance(kept, dict):
             return
@@ -242,18 +243,18 @@ class PushQueue:
                     yield compose(number, address, rule, event)
 
     def _digest(self, note: PushMessage) -> str:
-        """A text that stands for the message's address and does not show it."""
+        """Return a digest of the message's address, which does not show the address."""
         address = self._push.rules[note.rule].to[note.address]
         return hashlib.sha256(address.encode()).hexdigest()[:16]
 
     def _when(self, now: float) -> float:
-        """When something that happens now may be told: UNIX seconds."""
+        """Return when people may get a message about an event at *now*."""
         if self._push.digest is not None:
             return self._next(now, self._push.digest)
         return self._loud(now)
 
     def _loud(self, now: float) -> float:
-        """*now*, or the end of the quiet hours that it is in."""
+        """Return *now*, or the end of the quiet hours if it is within them."""
         if self._push.quiet is None:
             return now
         begin, end = self._push.quiet
@@ -265,12 +266,12 @@ class PushQueue:
         return self._next(now, end) if inside else now
 
     def _next(self, now: float, minute: int) -> float:
-        """When the clock on the wall shows *minute* of a day next."""
+        """Return when the local time is next the *minute* of a day."""
         hour, minute = divmod(minute, 60)
         here = self._local(now).replace(
             hour=hour, minute=minute, second=0, microsecond=0, fold=0
         )
-        # Where clocks are put back the hour comes twice in one day.
+        # On the day on which clocks are put back, an hour occurs twice.
         again, tomorrow = here.replace(fold=1), here + timedelta(days=1)
         times = [each.timestamp() for each in (here, again, tomorrow)]
         return next((each for each in times if each > now), times[-1])
@@ -282,7 +283,7 @@ def _list(kept: dict[str, Any], name: str) -> list[Any]:
 
 
 def _is_with(queued: QueuedMessage, message: PushMessage, due: float) -> bool:
-    """Whether *queued* waits to be put together with *message*."""
+    """Return whether *queued* will be put together with *message*."""
     note = queued.note
     return (
         queued.held
@@ -292,7 +293,7 @@ def _is_with(queued: QueuedMessage, message: PushMessage, due: float) -> bool:
 
 
 def _standing(event: PrinterEvent) -> str:
-    # Until it is done the next time, it becomes due once.
+    # A task becomes due only once until it is done.
     inner = event.event
     return f"{event.printer}/{inner.task}/{inner.event} after {event.done_count}"
 

@@ -1,4 +1,4 @@
-"""Sends messages to people by Apprise, from threads of its own."""
+"""Sends messages to people with Apprise, in its own threads."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from mqtt_bridge.settings import Settings, SettingsError
 
 logger = logging.getLogger(__name__)
 
-Address = tuple[int, int]  # a rule's number, and the address's in it
+Address = tuple[int, int]  # the number of a rule, and of an address in it
 
 TICK = 5.0  # seconds between two checks of the clock
-CLOSE_WITHIN = 1.0  # seconds for what is being sent at the end
-SENDERS = 16  # addresses that are sent to at once
-NTFY = ("ntfy://", "ntfys://")  # the services that have buttons
+CLOSE_WITHIN = 1.0  # seconds in which messages can still be sent at the end
+SENDERS = 16  # addresses to which messages are sent at once
+NTFY = ("ntfy://", "ntfys://")  # only these services have buttons
 
 
 class PushSender:
-    """Takes events from any thread. SettingsError: addresses that cannot be used.
+    """Any thread gives it events. SettingsError: an address cannot be used.
 
-    One thread has the queue and the memory. Each address that there is something for
-    has another, until it is sent: one that is slow keeps no other waiting.
+    One thread uses the queue and the memory. Each address with a message gets a thread
+    until that is sent, so that a slow address does not delay the others.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -52,9 +52,9 @@ class PushSender:
         self._queue = PushQueue(settings.push)
         self._queue.restore(kept, settings.store.owns)
         self._bell = threading.Condition()
-        # Calls for the queue's thread; they return true if entries are to be kept.
+        # Calls for the queue's thread. They return true if there are entries to keep.
         self._acts: list[Callable[[float], bool]] = []
-        self._links: list[Entry] = []  # used links that are to be remembered
+        self._links: list[Entry] = []  # the used links that must be remembered
         self._closing = False
         self._end_by = 0.0  # monotonic
         self._ready: dict[Address, list[QueuedMessage]] = {}
@@ -67,23 +67,23 @@ class PushSender:
 
     @property
     def waiting(self) -> int:
-        """How many messages wait to be sent."""
+        """The number of messages that wait to be sent."""
         return self._queue.waiting
 
     def start(self) -> None:
-        """Begin to send: what is taken before waits until then."""
+        """Begin to send messages, also about earlier events."""
         self._thread.start()
 
     def take(self, event: PrinterEvent) -> None:
-        """Take an event, as `Events.event_listeners` get it."""
+        """Handle an event. This is one of `Events.event_listeners`."""
         self._ring(lambda now: self._queue.happened(event, now))
 
     def stand(self, printers: frozenset[str], standing: list[PrinterEvent]) -> None:
-        """Take how tasks stand, as `Events.standing_listeners` get it."""
+        """Handle the tasks' statuses. This is one of `Events.standing_listeners`."""
         self._ring(lambda now: self._queue.stand(printers, standing, now))
 
     def use(self, press: ButtonPress) -> bool:
-        """Take note that a link was used; False if it was before."""
+        """Note that a link is used. False: it was used before."""
         with self._bell:
             fresh = self._used.take(press, time.time())
             self._links.append(("used", json.dumps(press)))
@@ -91,7 +91,7 @@ class PushSender:
         return fresh
 
     def free(self, press: ButtonPress) -> None:
-        """Let a link be used again: it had no effect."""
+        """Let a link be used again, since it had no effect."""
         with self._bell:
             self._used.free(press)
             self._links.append(("free", json.dumps(press)))
@@ -106,7 +106,7 @@ class PushSender:
             self._bell.notify()
 
     def close(self) -> None:
-        """End; what has not been sent is kept for the next start."""
+        """End the threads. Unsent messages are kept for the next start."""
         self.end()
         if self._thread.is_alive():
             self._thread.join(max(0.0, self._end_by - time.monotonic()) + 0.2)
@@ -114,7 +114,7 @@ class PushSender:
             self._memory.close()
 
     def link(self, message: PushMessage, action: str) -> str:
-        """The address behind a button of *message*."""
+        """Return the address behind a button of *message*."""
         until = int(time.time() + self._settings.http.expire * 3600)
         press = ButtonPress(
             message.printer, message.task, action, until, secrets.randbits(32),
@@ -138,7 +138,7 @@ class PushSender:
                         "Apprise does not know; see its list of services"
                     )
 
-    # The thread
+    # The queue's thread
 
     def _run(self) -> None:
         over = False
@@ -151,7 +151,7 @@ class PushSender:
                 closing = self._closing
             try:
                 self._turn(acts, links, closing=closing)
-            # The thread must not end: every later message would be lost.
+            # The thread must not end, since later messages would then be lost.
             except Exception:
                 logger.exception("push: messages wait for the next one")
             over = closing and self._pause() <= 0
@@ -173,8 +173,8 @@ class PushSender:
         for act in acts:
             _guarded(act, now)
         ready = [] if closing else self._queue.due(now)
-        # Kept before it is sent: after a crash it is sent once more rather than
-        # never, and after a stop not twice.
+        # A message is stored before it is sent. So after a crash it is sent once more
+        # rather than never, and after a normal end it is not sent twice.
         self._memory.append([*self._queue.entries(), *links])
         for queued in ready:
             address = queued.note.rule, queued.note.address
@@ -215,10 +215,10 @@ class PushSender:
     def _deliver(self, address: Address, several: list[QueuedMessage]) -> None:
         for queued in several:
             if self._closing:
-                break  # it is kept
+                break  # the message is stored
             try:
                 taken = self._send(queued.note)
-            # The error's text may contain the address, and with it the token.
+            # The error's text may have the address, with a token in it.
             except Exception as error:  # noqa: BLE001
                 logger.error("push: a message was not sent: %s", type(error).__name__)  # noqa: TRY400
                 taken = False
@@ -226,12 +226,12 @@ class PushSender:
         self._ring(partial(self._free, address))
 
     def _send(self, message: PushMessage) -> bool:
-        # The service itself: Apprise's own notify() would take other threads, and
-        # Python waits for those at its end.
+        # The service's method is called, since Apprise's own notify() would start other
+        # threads, and Python waits for those at its end.
         service = self._apprise.Apprise.instantiate(self._address(message))
         if service is None:
             return False
-        # Apprise takes no message without a body.
+        # Apprise accepts no message without a body.
         title, body = message.title, _body(message) or message.title
         return bool(service.notify(**_converted(self._apprise, service, title, body)))
 
@@ -266,9 +266,9 @@ def _guarded(act: Callable[[float], bool], now: float) -> None:
 
 
 def _converted(apprise: Any, service: Any, title: str, body: str) -> dict[str, Any]:
-    """Title and body in the format of a service, as Apprise itself converts them.
+    """Return the title and the body in a service's format, as Apprise converts them.
 
-    What printers send is plain text: no "<rods>" in it may become a tag.
+    Printers send plain text, so "<rods>" in it must not become a tag.
     """
     plain, convert = apprise.NotifyFormat.TEXT, apprise.conversion.convert_between
     # Newer versions of Apprise have services with several formats.
@@ -292,8 +292,8 @@ def _apprise() -> Any:
         raise SettingsError(
             "push.rule needs Apprise: pip install 'klipper-upkeep[push]'"
         ) from None
-    # They log addresses, with the tokens in them, and headers, with our links: what
-    # fails is logged here.
+    # They would log addresses with tokens, and headers with our links. The sender logs
+    # failures itself.
     for name in ("apprise", "requests", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     return apprise

@@ -1,4 +1,4 @@
-"""Links that mark a task done, or put it off: signed, and good for a while. Pure."""
+"""Signed links that mark a task done, or snooze it. They expire. Pure."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from mqtt_bridge.language import mark, tr
 ACTIONS = {"done": mark("Done"), "later": mark("Later")}
 FOREIGN = mark("This link was not made by this bridge.")
 LATER = 24.0  # hours
-REMEMBERED = 10_000  # links that are known to have been used
+REMEMBERED = 10_000  # used links that are remembered
 
 
 class ButtonPress(NamedTuple):
     """The command of a link; *until* is in UNIX seconds.
 
-    *done_count* is how often the task had been done when the link was made: once it has
-    been done since, the link does nothing. Links of an older version have none.
+    *done_count* is how often the task had been done when the link was made. If it has
+    been done since then, the link does nothing. Links of an older version have none.
     """
 
     printer: str
@@ -33,11 +33,11 @@ class ButtonPress(NamedTuple):
 
 
 class LinkError(ValueError):
-    """A link that is not ours, or not good any more."""
+    """A link that this bridge has not made, or that has expired."""
 
 
 def sign(press: ButtonPress, secret: bytes) -> str:
-    """Return *press* as a text for the end of an address."""
+    """Return *press* as a signed text for the end of an address."""
     body = json.dumps(list(press), separators=(",", ":")).encode()
     return f"{_encode(body)}.{_encode(_mac(body, secret))}"
 
@@ -57,10 +57,10 @@ def verify(text: str, secret: bytes, now: float) -> ButtonPress:
 
 
 class UsedLinks:
-    """Links that were used and are still good: each works once."""
+    """The used links that have not expired. Each link works only once."""
 
     def __init__(self, kept: Any = None) -> None:
-        """*kept* is what `kept` gave; what cannot be read is left out."""
+        """*kept* is the former value of `kept`. Invalid entries are left out."""
         self._presses: OrderedDict[ButtonPress, None] = OrderedDict()
         for row in kept if isinstance(kept, list) else ():
             try:
@@ -73,7 +73,7 @@ class UsedLinks:
             self._presses[press] = None
 
     def take(self, press: ButtonPress, now: float) -> bool:
-        """Use *press*; False if that was done before."""
+        """Use *press*. False: it was used before."""
         if press in self._presses:
             return False
         for each in [each for each in self._presses if each.until < now]:

@@ -1,4 +1,4 @@
-"""The settings of the bridge: their types, what is allowed, and how they are read."""
+"""The settings of the bridge: their types, their checks, and how they are read."""
 
 from mqtt_bridge.settings.checks import TEMPLATE
 from mqtt_bridge.settings.loader import credentials, load

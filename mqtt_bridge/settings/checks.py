@@ -1,6 +1,6 @@
-"""Checks each setting, and returns the value as the model has it. Pure.
+"""Checks each setting, and returns its value for the model. Pure.
 
-A checker raises `vol.Invalid` with the words for what is allowed.
+A checker raises `vol.Invalid` with a text that names the allowed values.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def _one_of(*allowed: str) -> Callable[[Any], str]:
 
 def _texts(check: Callable[[Any], str] = _filled) -> Callable[[Any], tuple[str, ...]]:
     def checked(value: Any) -> tuple[str, ...]:
-        # The environment and flags have no lists: commas do.
+        # The environment and flags have no lists, so a text with commas is a list
+        # there.
         parts = value.split(",") if isinstance(value, str) else value
         if not isinstance(parts, list):
             raise vol.Invalid("a list of texts")
@@ -111,7 +112,7 @@ def _path(value: Any) -> str:
 
 def _host(value: Any) -> str:
     host = _filled(value).strip()
-    # An IPv6 address may stand in brackets, as in a URL.
+    # An IPv6 address may have brackets, as in a URL.
     return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
@@ -133,7 +134,7 @@ def _interface(value: Any) -> str:
     try:
         version = ipaddress.ip_address(address).version
     except ValueError:
-        return address  # a name, which is looked up when it is bound
+        return address  # this is a name, which is looked up later
     if version == 6:
         raise vol.Invalid(
             "an IPv4 address (mKTL's discovery uses IPv4 broadcasts, so clients would "

@@ -1,4 +1,4 @@
-"""The words for a wrong setting: its key, its value, its source, what is allowed."""
+"""The texts for wrong settings: the key, the value, its source, the allowed values."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def describe(
 def _shown(name: str, value: Any) -> str:
     if isinstance(value, dict):
         return "a table"
-    # Addresses of push services hold tokens, wherever below "push" they were put.
+    # Addresses of push services have tokens, and may be anywhere below "push".
     in_push = name == "push" or name.startswith("push.")
     if name in SECRETS or (in_push and name.removeprefix("push.") not in PUSH):
         return "hidden"
-    # As [[broker]] makes it: what is inside may be secret.
+    # [[broker]] makes such a list. Its values may be secret, so they are not shown.
     if isinstance(value, list) and any(isinstance(each, dict) for each in value):
         return "a list of tables"
     return f"{value!r:.80}"
@@ -58,7 +58,7 @@ def _known(path: list[str]) -> Iterable[str]:
 
 
 def error_text(error: OSError | ValueError) -> str:
-    """The text of an error, without the number and the path."""
+    """Return the text of an error, without the number and the path."""
     return getattr(error, "strerror", None) or str(error)
 
 
@@ -67,7 +67,7 @@ def refuse(where: Mapping[str, str], name: str, reason: str) -> NoReturn:
 
 
 def source_of(where: Mapping[str, str], name: str) -> str:
-    """Return where *name* or its section was set, to stand before an error."""
+    """Return where *name* or its section was set, as the beginning of an error."""
     while name and name not in where:
         name = name.rpartition(".")[0]
     return f"{where[name]}: " if name else ""

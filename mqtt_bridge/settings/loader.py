@@ -1,7 +1,8 @@
-"""The bridge's settings: a TOML file, the environment over it, flags over both.
+"""Loads the bridge's settings from a TOML file, the environment and flags.
 
-Checked once, here; a wrong one is a SettingsError that names the key, its
-value, what is allowed and where it was set.
+The environment replaces the file's settings, and flags replace both. All settings are
+checked here, once. A wrong setting raises a SettingsError that names the key, its
+value, the allowed values and where it was set.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from mqtt_bridge.settings.model import (
 )
 
 ENVIRONMENT = "UPKEEP_"  # UPKEEP_BROKER_HOST is broker.host
-# By transport, and whether there is TLS.
+# The default ports, by the transport and by whether there is TLS.
 _PORTS = {
     ("tcp", False): 1883,
     ("tcp", True): 8883,
@@ -78,7 +79,7 @@ def load(
 
 
 def credentials(path: str, environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
-    """Read ``username:`` and ``password:`` lines; SettingsError has the fix."""
+    """Read the ``username:`` and ``password:`` lines. A SettingsError names the fix."""
     file = Path(_expand(path, environ))
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
@@ -153,7 +154,7 @@ def _build(
             f"is {part.index}: with {part.of} bridges it is a number from 0 to "
             f"{part.of - 1}",
         )  # fmt: skip
-    # With override, registries accept one of the two when the other one is gone.
+    # With this override, registries accept one of the two when the other one has ended.
     if fields.get("role", ONLY) != ONLY:
         fields["override"] = True
     store = Store(share=part, **fields)
@@ -180,7 +181,7 @@ def _build(
 
 
 def _named(broker: Broker, store: Store) -> Broker:
-    """A standby has an id of its own: the same would end the main one's connection."""
+    """Give a standby its own client id. The same id would end the main connection."""
     if store.role != STANDBY or not broker.client_id:
         return broker
     return dataclasses.replace(broker, client_id=f"{broker.client_id}-standby")
@@ -192,7 +193,7 @@ def _web(
     where: Mapping[str, str],
     environ: Mapping[str, str],
 ) -> Web:
-    """The token is read here, once: a page that nobody can enter is no page."""
+    """Return the page's settings. It needs a readable token, unless it is open."""
     file, is_open = fields.pop("token_file", None), fields.pop("open", False)
     for name in ("certificate", "key"):
         if name in fields:
@@ -279,7 +280,7 @@ def _broker(
 
 
 def _tls(paths: Mapping[str, str | None], where: Mapping[str, str]) -> Tls:
-    """Read the files once, because the link would fail forever without their names."""
+    """Read the files once, since a later error would not name the wrong file."""
     ca, certificate, key = paths["ca"], paths["certificate"], paths["key"]
     if key and not certificate:
         refuse(where, "broker.key", "is set without broker.certificate")
@@ -306,8 +307,8 @@ def _tls(paths: Mapping[str, str | None], where: Mapping[str, str]) -> Tls:
 
 
 def _state(store: Store, environ: Mapping[str, str]) -> str:
-    """The default of push.state; "" where there is no folder for it."""
-    folder = environ.get("STATE_DIRECTORY", "").partition(":")[0]  # systemd's
+    """Return the default of push.state, or "" if there is no folder for it."""
+    folder = environ.get("STATE_DIRECTORY", "").partition(":")[0]  # systemd sets it
     if not folder:
         home = environ.get("HOME")
         above = environ.get("XDG_STATE_HOME") or (home and f"{home}/.local/state")
@@ -316,6 +317,6 @@ def _state(store: Store, environ: Mapping[str, str]) -> str:
 
 
 def _expand(path: str, environ: Mapping[str, str]) -> str:
-    """Put variables in: systemd names the folder of credentials in one."""
+    """Replace variables in a path. One of systemd's has the folder of credentials."""
     filled = re.sub(r"\$(\w+)", lambda m: environ.get(m[1], m[0]), path)
     return str(Path(filled).expanduser())

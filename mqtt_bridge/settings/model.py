@@ -10,19 +10,19 @@ from mqtt_bridge.fleet import sharding
 
 
 class SettingsError(ValueError):
-    """A setting that cannot be used, in words for whoever wrote it."""
+    """A setting that cannot be used. The text is for the person who wrote it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tls:
-    """Paths; without *ca* the system's authorities are trusted."""
+    """The paths of TLS files. Without *ca*, the system's authorities are trusted."""
 
     ca: str | None = None
     certificate: str | None = None
     key: str | None = None
 
     def context(self) -> ssl.SSLContext:
-        """Read the files. OSError: one is not what it should be."""
+        """Read the files. OSError: one of them is not valid."""
         context = ssl.create_default_context(cafile=self.ca)
         if self.certificate is not None:
             # Without a password OpenSSL would ask for one at the terminal.
@@ -34,8 +34,8 @@ class Tls:
 class Broker:
     """The broker's address, and the bridge's credentials and id there.
 
-    *bases* are the topics below which printers are; *server_name* is the name in the
-    certificate, where it is not *host*; *path* is that of a WebSocket.
+    *bases* are the topics below which the printers are. *server_name* is the name in
+    the certificate, if that is not *host*. *path* is the path of a WebSocket.
     """
 
     host: str = "localhost"
@@ -53,12 +53,12 @@ class Broker:
 
     @property
     def base(self) -> str:
-        """The base topic that the bridge's own topics are below."""
+        """The base topic of the bridge's own topics."""
         return self.bases[0]
 
     @property
     def authority(self) -> str:
-        """Host and port as an address has them."""
+        """The host and the port, as in a URL."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
@@ -74,7 +74,7 @@ ONLY, MAIN, STANDBY = "only", "main", "standby"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Share:
-    """This bridge is number *index*, from 0 up, *of* several."""
+    """This bridge is number *index* (the first is 0) *of* several."""
 
     of: int = 1
     index: int = 0
@@ -82,7 +82,7 @@ class Share:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Store:
-    """The mKTL side: the names of items, and the access to them."""
+    """The settings for mKTL: the names of items, and the access to them."""
 
     name: str = "upkeep"
     alias: str = "mqtt"
@@ -96,7 +96,7 @@ class Store:
     role: str = ONLY  # or MAIN, which has a standby, or STANDBY
 
     def owns(self, printer: str) -> bool:
-        """Tell whether this bridge mirrors *printer*."""
+        """Return whether this bridge mirrors *printer*."""
         if self.printers:
             return printer in self.printers
         return sharding.index(printer, self.share.of) == self.share.index
@@ -104,10 +104,10 @@ class Store:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rule:
-    """Which events go to which addresses, and in which words."""
+    """Which events cause messages to which addresses, and their templates."""
 
     to: tuple[str, ...] = dataclasses.field(repr=False)
-    printers: tuple[str, ...] = ("*",)  # patterns, as the tasks
+    printers: tuple[str, ...] = ("*",)  # patterns, like those of the tasks
     tasks: tuple[str, ...] = ("*",)
     events: tuple[str, ...] = ("due",)
     title: str = "{printer}: {label}"
@@ -117,7 +117,7 @@ class Rule:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Push:
-    """*quiet* and *digest* are local times, minutes since midnight."""
+    """Messages to people. *quiet* and *digest* are local times (minutes of the day)."""
 
     rules: tuple[Rule, ...] = ()
     quiet: tuple[int, int] | None = None
@@ -127,27 +127,27 @@ class Push:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Http:
-    """The links behind buttons; off without *listen*."""
+    """The links behind buttons. Without *listen* there are none."""
 
     listen: tuple[str, int] | None = None
-    url: str = ""  # the address at which phones reach it
+    url: str = ""  # the address that phones use for the links
     expire: float = 48.0  # hours
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Web:
-    """The page for people; off without *listen*. Without *token* it is open to all."""
+    """The page, if there is *listen*. Without *token* everybody may use it."""
 
     listen: tuple[str, int] | None = None
     token: str = dataclasses.field(default="", repr=False)
-    hosts: tuple[str, ...] = ()  # names at which browsers reach the page
+    hosts: tuple[str, ...] = ()  # the names that browsers use for the page
     prefix: str = ""
     read_only: bool = False
     certificate: str | None = None
     key: str | None = None
 
     def tls(self) -> ssl.SSLContext | None:
-        """Read the files. OSError: one is not what it should be."""
+        """Read the files. OSError: one of them is not valid."""
         if self.certificate is None:
             return None
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -163,4 +163,4 @@ class Settings:
     http: Http = dataclasses.field(default_factory=Http)
     web: Web = dataclasses.field(default_factory=Web)
     metrics: tuple[str, int] | None = None
-    language: str = language.ENGLISH  # of messages to people; maybe none that is known
+    language: str = language.ENGLISH  # for messages to people; it may be unknown

@@ -1,4 +1,4 @@
-"""The page for people: the fleet in a browser. It needs the extra `web`."""
+"""The page for people, which shows the fleet in a browser. It needs the extra `web`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def serve(source: Source, given: Web, plain: Mapping[str, Routes]) -> WebServer:
-    """Serve the page of *source* as the settings say, until it is closed.
+    """Serve the page of *source* as the settings say, until the server is closed.
 
-    *plain* are other addresses of the bridge, by their paths.
+    *plain* has other addresses of the bridge, by their paths.
 
     SettingsError: a package is missing. OSError: the address cannot be used.
     """

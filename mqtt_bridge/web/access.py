@@ -1,7 +1,7 @@
-"""Decides who may use the page: people with the token, or everybody if so chosen.
+"""Decides who may use the page: people with the token, or everybody if it is open.
 
-Pure. A browser that has shown the token gets a cookie; the token itself never goes
-back to it. The cookie ends with the token: another token makes another cookie.
+Pure. A browser that has sent the token gets a cookie, and never gets the token itself.
+The cookie is made from the token, so it is not valid any more with another token.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ import ipaddress
 from dataclasses import dataclass
 
 COOKIE = "upkeep"
-# Paths for monitoring, and links that have a signature of their own.
+# The paths for monitoring, and the links, which have their own signature.
 PUBLIC = ("/health", "/ready", "/do/")
 
 
 def is_public(path: str) -> bool:
-    """Whether everybody may ask for *path*, by any name of ours."""
+    """Return whether everybody may request *path*, under any name of this machine."""
     return path in PUBLIC or path.startswith("/do/")
 
 
 def needs_login(path: str) -> bool:
-    """Whether *path* is answered to those alone who have shown the token."""
+    """Return whether only a user who has sent the token may request *path*."""
     return path == "/metrics" or (path.startswith("/api/") and path != "/api/login")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """*token* "" lets everybody in; *hosts* are names that the page is reached by."""
+    """The rules of access. An empty *token* admits everybody. *hosts* are our names."""
 
     token: str = ""
     hosts: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class Access:
         return hmac.compare_digest(self.token.encode(), token.encode())
 
     def admits(self, cookie: str, authorization: str) -> bool:
-        """Whether a request with these headers may go on."""
+        """Return whether a request with these headers is admitted."""
         if not self.token:
             return True
         kind, _, token = authorization.partition(" ")
@@ -51,10 +51,10 @@ class Access:
         return hmac.compare_digest(self.cookie, cookie)
 
     def is_ours(self, host: str) -> bool:
-        """Whether *host*, of a request, is a name of ours.
+        """Return whether the *host* of a request is a name of this page.
 
-        Without a token a foreign page could reach us in the name of its own host,
-        which its name server moves to our address in mid-visit.
+        Without a token, a foreign page could otherwise send requests to this server.
+        Its name server can change the address of its own host to ours (DNS rebinding).
         """
         name = host.rpartition(":")[0] if _has_port(host) else host
         name = name.strip("[]").lower()

@@ -1,8 +1,8 @@
-"""The logs of tasks for the page: of one task, of a printer, or of all printers.
+"""Collects logs for the page: of one task, of a printer, or of all printers.
 
-A log is kept by its printer, so each one costs a command. For all printers the tasks
-that were done last are asked for theirs; a printer that is not online, or does not
-answer, costs no other its entries.
+The printers keep the logs, so each log needs a command. For all printers, only the logs
+of the tasks that were done last are requested. The entries of other printers are shown
+even if one printer is offline or does not answer.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from mqtt_bridge.fleet.fleet import Fleet
 from mqtt_bridge.fleet.records import Printer
 from mqtt_bridge.web import views
 
-MOST = 100  # entries of a task's log
-TOGETHER = 20  # tasks that are asked for their logs at once
-TASKS = 100  # of all printers, those that were done last
-OF_EACH = 10  # entries of each of these
+MOST = 100  # entries of one task's log
+TOGETHER = 20  # how many logs are requested at once
+TASKS = 100  # for all printers: how many tasks, those that were done last
+OF_EACH = 10  # for all printers: entries of each of these tasks
 
 Answer = Result | web.Response
 Ask = Callable[[str, str, Command], Awaitable[Answer]]
@@ -32,12 +32,12 @@ InTurn = Callable[[Callable[[], Any]], Awaitable[Any]]
 class _Task(NamedTuple):
     last_done: float
     slug: str
-    name: str  # of the printer
+    name: str  # the printer's name
     task: str
 
 
 class Logs:
-    """Asks printers of *fleet* by *ask*; reads the fleet by *in_turn*."""
+    """Requests logs from printers by *ask*. *in_turn* reads the *fleet*."""
 
     def __init__(self, fleet: Callable[[], Fleet], ask: Ask, in_turn: InTurn) -> None:
         self._fleet = fleet
@@ -45,7 +45,7 @@ class Logs:
         self._in_turn = in_turn
 
     async def answer(self, slug: str, task: str | None) -> web.Response:
-        """The log of *task* of printer *slug*, of all its tasks, or, for "", of all."""
+        """Return the log of *task*, of the whole printer *slug*, or of all ("")."""
         entries: list[views.Json] = []
         tasks = await self._in_turn(partial(self._tasks, slug, task))
         most = MOST if slug else OF_EACH
@@ -63,7 +63,7 @@ class Logs:
         return web.json_response({"log": entries})
 
     def _tasks(self, slug: str, task: str | None) -> list[_Task]:
-        """In the bridge's turn: whose logs are wanted."""
+        """Return the tasks whose logs are wanted. It runs in the bridge's turn."""
         printers = self._fleet().printers
         if slug:
             known = printers.get(slug)

@@ -1,4 +1,4 @@
-"""The bridge's other addresses in the page's server: metrics, health, signed links."""
+"""Serves other addresses of the bridge beside the page: metrics, health, links."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from aiohttp import web
 
 from mqtt_bridge.http_server import Routes
 
-THREADS = 8  # requests that are answered at once; others wait
+THREADS = 8  # how many requests are answered at once, while others wait
 
 
 def add_routes(
     application: web.Application, prefix: str, routes: Mapping[str, Routes]
 ) -> None:
-    """Add *routes* by their paths; one that ends in a slash is for all below it.
+    """Add *routes* by their paths. A path that ends in a slash has all paths below it.
 
     They may wait for the bridge, so threads answer them.
     """

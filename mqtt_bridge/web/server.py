@@ -1,4 +1,4 @@
-"""Serves the page and its data, in a thread with an event loop of its own."""
+"""Serves the page and its data, in its own thread with an event loop."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ from mqtt_bridge.web.plain_routes import add_routes
 
 logger = logging.getLogger(__name__)
 
-PAGE = Path(__file__).parent / "page"  # its files
+PAGE = Path(__file__).parent / "page"  # the page's files
 
 QUIET = 1.0  # seconds between two messages to a browser
-WITHIN = 7.0  # seconds: the bridge itself gives up after 5
+WITHIN = 7.0  # seconds; the bridge itself gives up after 5 seconds
 PART = 50  # printers that are read in one turn of the bridge
-BEHIND = 20  # messages that a slow browser may be behind
-STREAMS = 100  # browsers that follow at once
-MOST_BODY = 16 * 1024  # bytes of a command
-MOST_ADDRESS = 1000  # letters of an address in a QR code
-WRONG = 1.0  # seconds that a wrong token waits for its answer
+BEHIND = 20  # messages that may wait for a slow browser
+STREAMS = 100  # browsers that can follow the page at once
+MOST_BODY = 16 * 1024  # the greatest size of a command, in bytes
+MOST_ADDRESS = 1000  # characters of an address in a QR code
+WRONG = 1.0  # seconds until the answer to a wrong token
 
 NOTHING: Mapping[str, Routes] = MappingProxyType({})
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Make = Callable[[Record, str], Command]
 
-# Why a request is refused.
+# The reasons why a request is refused.
 FOREIGN = mark("This page is not served under the name {host}: see web.hosts.")
 LOG_IN = mark("Please log in.")
 FAILED = mark("It failed; the log of the bridge tells why.")
@@ -79,7 +79,7 @@ class WebServer:
     def __init__(
         self, source: Source, given: Web, plain: Mapping[str, Routes] = NOTHING
     ) -> None:
-        """*plain* are other addresses that are served here, by their paths."""
+        """*plain* has other addresses that are served here, by their paths."""
         self._source = source
         self._plain = plain
         self._logs = Logs(lambda: source.fleet, self._ask, self._in_turn)
@@ -111,7 +111,7 @@ class WebServer:
             self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5.0)
 
-    # The thread
+    # The server's thread
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -218,7 +218,7 @@ class WebServer:
         return answer
 
     async def _views(self, slugs: list[str]) -> list[views.Json]:
-        """Read the printers, a part in each turn: the bridge waits for nobody."""
+        """Read the printers, a part in each turn, so that no turn lasts long."""
         printers: list[views.Json] = []
         for first in range(0, len(slugs), PART):
             part = slugs[first : first + PART]
@@ -236,7 +236,7 @@ class WebServer:
     # Changes
 
     def _observe(self, printers: frozenset[str]) -> None:
-        """In the bridge's turn: note what changed, and ring once."""
+        """Note in the bridge's turn which printers changed, and wake the loop."""
         if not self._streams:
             return
         with suppress(RuntimeError):  # the loop has ended
@@ -360,7 +360,7 @@ class WebServer:
 
 
 async def _code(request: web.Request) -> web.Response:
-    """The QR code of an address, as a data URI."""
+    """Return the QR code of an address, as a data URI."""
     address = request.query.get("address", "")
     if not address.startswith(("http://", "https://")) or len(address) > MOST_ADDRESS:
         return _refused(400, NO_ADDRESS)
@@ -369,8 +369,10 @@ async def _code(request: web.Request) -> web.Response:
 
 
 async def _next(stream: asyncio.Queue[bytes | None]) -> bytes | None:
-    """The next message; a comment where there is none for long, so that a proxy and
-    the browser know that the stream lives."""
+    """Return the next message, or a comment if there is none for a long time.
+
+    The comment shows a proxy and the browser that the stream still works.
+    """
     try:
         async with asyncio.timeout(20.0):
             return await stream.get()
@@ -379,7 +381,7 @@ async def _next(stream: asyncio.Queue[bytes | None]) -> bytes | None:
 
 
 async def _fields(request: web.Request) -> dict[str, Any]:
-    """The JSON object of a request. A form of a foreign page has another type."""
+    """Return the JSON object of a request. A foreign page's form has another type."""
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text="Send application/json.")
     try:
@@ -392,5 +394,5 @@ async def _fields(request: web.Request) -> dict[str, Any]:
 
 
 def _refused(status: int, text: str, **fields: str) -> web.Response:
-    """*text* is one that is marked, or the words of an error."""
+    """Return a refusal. *text* is a marked text, or the text of an error."""
     return web.json_response({"error": tr(text, **fields)}, status=status)

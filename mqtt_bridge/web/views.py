@@ -1,4 +1,4 @@
-"""Printers and tasks as JSON for the page. Pure."""
+"""Converts printers and tasks to JSON for the page. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TASK = (
 
 
 def printer(one: Printer) -> Json:
-    """A printer with its tasks; moments are UNIX seconds, amounts in their units."""
+    """Return a printer with its tasks. Times are UNIX seconds."""
     info, summary = one.state.info, one.state.summary
     return {
         "slug": one.slug,
@@ -56,7 +56,7 @@ def task(slug: str, record: Record) -> Json:
 
 
 def _limits(record: Record, view: Json) -> Iterator[Json]:
-    """Each limit's numbers; a task with one limit has them as its own."""
+    """Yield each limit's numbers. With only one limit, they are the task's own."""
     meters, values = record.shape.meters, record.named()
     if not meters:
         yield {n: view[n] for n in (*_LIMIT, "unit")} | {"meter": view["trigger"]}
@@ -72,5 +72,5 @@ def _unit(record: Record, name: str) -> str:
 
 
 def entry(one: Entry, printer_name: str = "") -> Json:
-    """An entry of a log."""
+    """Return an entry of a log."""
     return {**one._asdict(), "printer": printer_name}

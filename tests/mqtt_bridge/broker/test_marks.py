@@ -18,8 +18,8 @@ def test_a_mark_that_was_lost_is_sent_again_once_the_broker_is_quiet():
     marks, calls = Marks(), []
     payload = marks.open(lambda: calls.append(1), now=0.0)
     marks.last_retained = 5.0
-    assert marks.lapsed(5.0 + QUIET - 0.1).again == []
-    assert marks.lapsed(5.0 + QUIET + 0.1).again == [payload]
+    assert marks.missing(5.0 + QUIET - 0.1).again == []
+    assert marks.missing(5.0 + QUIET + 0.1).again == [payload]
     marks.arrived(payload)()
     assert (calls, marks.arrivals) == ([1], 1)
 
@@ -30,8 +30,8 @@ def test_marks_that_never_arrive_are_given_up():
     now = 0.0
     for _ in range(ATTEMPTS - 1):
         now += QUIET + 0.1
-        assert len(marks.lapsed(now).again) == 1
-    [then] = marks.lapsed(now + QUIET + 0.1).given_up
+        assert len(marks.missing(now).again) == 1
+    [then] = marks.missing(now + QUIET + 0.1).given_up
     then()
     assert (calls, bool(marks), marks.arrivals) == ([1], False, 0)
 
@@ -40,4 +40,4 @@ def test_a_broker_that_never_is_quiet_is_not_waited_for():
     marks = Marks()
     marks.open(list, now=0.0)
     marks.last_retained = WAIT
-    assert len(marks.lapsed(WAIT).given_up) == 1
+    assert len(marks.missing(WAIT).given_up) == 1
