@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from .item import Item
 
 
-class Keeper(Protocol):
-    """A store's view of the daemon of this process that provides it."""
+class AuthoritativeDaemon(Protocol):
+    """A store's view of the daemon of this process that has its items."""
 
     pub: pub.Server
 
     def note_change(self, item: Item) -> None:
-        """Take note that an item which persists took a value."""
+        """Note that an item which persists has a new value."""
 
 
 class ItemStore(Protocol):
@@ -44,7 +44,7 @@ class ItemStore(Protocol):
         """Return the PUB of the daemon. RuntimeError: it is another process's."""
 
     def note_change(self, item: Any) -> None:
-        """Take note that an item which persists took a value."""
+        """Note that an item which persists has a new value."""
 
 
 class Followed(Protocol):

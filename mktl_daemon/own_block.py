@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mktl_daemon.core import catalog, wire
-from mktl_daemon.files import kept
+from mktl_daemon.files import persistent_values
 
 Description = dict[str, Any]
 
@@ -61,7 +61,7 @@ class OwnItems:
         if key in self.by_key:
             raise ValueError(f"item {key!r} is there twice")
         if kind.get("persist"):
-            kept.file_name(key)  # refused here, not when there is a value to be kept
+            persistent_values.file_name(key)  # raises for a key that is too long
         self.by_key[key] = kind
         self._count(key, kind)
 

@@ -10,7 +10,7 @@ from mktl_daemon.net import pub
 
 from . import config
 from .follow import Follower, Search
-from .interfaces import Keeper
+from .interfaces import AuthoritativeDaemon
 from .item import Item
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Store:
         self.name = name.lower()
         self.catalog: Configuration = config.known(self.name)
         self.follower = Follower(self.catalog, search)
-        self.daemon: Keeper | None = None
+        self.daemon: AuthoritativeDaemon | None = None
         self._items: dict[str, Item | None] = {}
         # Keys of items that were made for somebody who read them.
         self.provisional: set[str] = set()

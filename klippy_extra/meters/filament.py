@@ -1,7 +1,8 @@
 """Filament: the length that an extruder used, and the travel of its gears, in mm.
 
-Read from the extruder's motion queue, so it is what the motor was told: right under
-M221, in volumetric mode, and when extruding by hand.
+It is read from the extruder's motion queue, so it is the length that the motor really
+moves: it is also right with M221, in volumetric mode, and when somebody extrudes by
+hand.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from .base import Increments
 from .families import each, meters
 from .queue import MOVES, Piece
 
-# Drawn back further than any retraction, filament has left the printer: what is
-# pushed then is new filament, not the old one coming back.
+# Filament that is drawn back further than by any retraction has left the printer. What
+# is pushed afterwards is new filament.
 UNLOADED = 30.0
 
 
-class Strand:
-    """The filament in one extruder."""
+class FilamentUse:
+    """Computes how much filament the moves of one extruder use."""
 
     def __init__(self) -> None:
         self._behind = 0.0  # how far it is drawn back from its furthest position
@@ -28,7 +29,7 @@ class Strand:
     def advance(self, length: float) -> float:
         """Return the use of a move of *length*, which is negative for a retraction.
 
-        Pushing back what was retracted uses nothing: a slicer counts the same way.
+        A push of retracted filament uses nothing. Slicers count in the same way.
         """
         self._behind -= length
         used = max(0.0, -self._behind)
@@ -43,7 +44,7 @@ class Filament:
         self._extruders = extruders
         self.moves = MOVES
         self.meters = meters("filament", "extruded")
-        self._strands = {name: Strand() for name in self._extruders}
+        self._uses = {name: FilamentUse() for name in self._extruders}
         self._used = each("filament", self._extruders)
         self._extruded = each("extruded", self._extruders)
         self._several = len(self._extruders) > 1
@@ -55,7 +56,7 @@ class Filament:
         increments: Increments = {"filament": 0.0, "extruded": 0.0}
         worked = sum(abs(length) for _, _, _, length in pieces)
         for name in self._fed_by(queue):
-            advance = self._strands[name].advance
+            advance = self._uses[name].advance
             used = sum(advance(length) for _, _, _, length in pieces)
             increments["filament"] += used
             increments["extruded"] += worked

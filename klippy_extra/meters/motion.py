@@ -139,17 +139,17 @@ class Motion:
     def _homing_begins(self, move: HomingMove) -> None:
         queue = self._queues.get(self._queue_of(move.toolhead))
         if queue is not None:
-            queue.open_hole(move.toolhead.get_last_move_time())
+            queue.begin_skip(move.toolhead.get_last_move_time())
 
     def _homing_ends(self, move: HomingMove) -> None:
         name = self._queue_of(move.toolhead)
         queue = self._queues.get(name)
         if queue is not None:
-            queue.close_hole(move.toolhead.get_last_move_time())
+            queue.end_skip(move.toolhead.get_last_move_time())
             self._add(self._readers[name].homed(name, move))
 
     def _queue_of(self, toolhead: Toolhead) -> str:
-        """Return the name of what homes: a manual stepper does so by itself."""
+        """Return the name of the queue that homes. A manual stepper has its own."""
         return next((name for each, name in self._names if each is toolhead), "")
 
     def _add(self, lengths: Increments) -> None:

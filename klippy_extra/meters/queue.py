@@ -1,4 +1,4 @@
-"""A motion queue of Klipper, read so that every executed move counts once."""
+"""Reads a motion queue of Klipper, so that every executed move counts once."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ SLICE = 0.25  # seconds of motion read at once
 MOVES = 250  # moves read at once: about 1.5 µs each on a fast machine
 SHORTEST = 0.02  # seconds
 
-# Of a move: the seconds from its start between which it was read, and the distance
-# along it, in mm, negative for a retraction.
+# A part of a move: the move, the begin and the end of the part in seconds from the
+# move's start, and the distance along it in mm, which is negative for a retraction.
 Piece = Tuple[PlannedMove, float, float, float]
 
 
-class Hole(NamedTuple):
-    """A stretch of print time that is counted elsewhere; *end* is unknown at first."""
+class SkippedTime(NamedTuple):
+    """Print time whose moves are counted elsewhere. *end* is unknown at first."""
 
     begin: float
     end: float | None = None
@@ -26,8 +26,8 @@ class Hole(NamedTuple):
 class Queue:
     """Reads a ``motion_report`` queue from *start*, a print time, onwards.
 
-    Homing leaves moves in the history that were cut short, so that stretch is a hole.
-    *most* moves are about as many as one look should take.
+    Homing stops moves early, but the history has the whole moves. So this time is
+    skipped. One reading has about *most* moves.
     """
 
     def __init__(self, dumped: MotionQueue, start: float, most: int = MOVES) -> None:
@@ -35,47 +35,47 @@ class Queue:
         self._read = start
         self._most = most
         self._slice = SLICE
-        self._holes: deque[Hole] = deque()
+        self._skipped: deque[SkippedTime] = deque()
 
     def behind(self, now: float) -> bool:
-        """Whether there may be more to read."""
+        """Return whether there may be more to read."""
         return self._read < self._limit(now)
 
     def take(self, now: float) -> list[Piece]:
-        """Return the next pieces of moves, oldest first: at most a slice of them."""
+        """Return the next pieces of moves, oldest first. They are at most a slice."""
         start = self._read
         end = min(self._limit(now), start + self._slice)
         if end <= start:
             return []
         pieces = [_piece(move, start, end) for move in self._extract(start, end)[0]]
         self._read = end
-        self._pass_holes()
-        # The next look takes as many moves as it may, if they go on coming like this.
+        self._pass_skipped()
+        # The next slice has *most* moves, if the moves are as dense as in this one.
         fitting = (end - start) * self._most / max(1, len(pieces))
         self._slice = min(max(fitting, SHORTEST), 2.0 * self._slice, SLICE)
         return pieces
 
-    def open_hole(self, begin: float) -> None:
-        """Skip the moves after *begin*, until `close_hole` gives the end."""
-        self.close_hole(begin)  # of a homing that broke off
-        self._holes.append(Hole(max(begin, self._read)))
+    def begin_skip(self, begin: float) -> None:
+        """Skip the moves after *begin*, until `end_skip` gives the end."""
+        self.end_skip(begin)  # the last homing may have been aborted
+        self._skipped.append(SkippedTime(max(begin, self._read)))
 
-    def close_hole(self, end: float) -> None:
-        """Read on from *end*. Without an open hole nothing happens."""
-        if self._holes and self._holes[-1].end is None:
-            self._holes[-1] = self._holes[-1]._replace(end=end)
-            self._pass_holes()
+    def end_skip(self, end: float) -> None:
+        """Continue to read from *end*. Without `begin_skip`, nothing happens."""
+        if self._skipped and self._skipped[-1].end is None:
+            self._skipped[-1] = self._skipped[-1]._replace(end=end)
+            self._pass_skipped()
 
     def _limit(self, now: float) -> float:
-        return min(now, self._holes[0].begin) if self._holes else now
+        return min(now, self._skipped[0].begin) if self._skipped else now
 
-    def _pass_holes(self) -> None:
-        while self._holes and self._read >= self._holes[0].begin:
-            end = self._holes[0].end
+    def _pass_skipped(self) -> None:
+        while self._skipped and self._read >= self._skipped[0].begin:
+            end = self._skipped[0].end
             if end is None:
                 return
             self._read = max(self._read, end)
-            self._holes.popleft()
+            self._skipped.popleft()
 
 
 def distance(move: PlannedMove, begin: float, end: float) -> float:

@@ -14,7 +14,7 @@ from ..guard import guarded, unharmed
 from ..language import mark, tr
 from ..outlook import habits
 from . import parameters, prompts
-from .gate import Gate
+from .maintenance_check import MaintenanceCheck
 from .parameters import BY
 from .reminders import how_to_set
 
@@ -52,7 +52,7 @@ class Console:
     ) -> None:
         self._registry = registry
         self._reminders = reminders
-        self._gate = Gate(printer, registry, print_start)
+        self._check = MaintenanceCheck(printer, registry, print_start)
         self._export = export
         self._reactor = printer.get_reactor()
         self._command_error = printer.command_error
@@ -336,7 +336,7 @@ class Console:
             "MAINTENANCE_LEARN": self.learn,
             "MAINTENANCE_COUNT": self.count,
             "SET_MAINTENANCE_MATERIAL": self.material,
-            "MAINTENANCE_CHECK": self._gate.check,
+            "MAINTENANCE_CHECK": self._check.check,
             "MAINTENANCE_PROMPT": self.prompt,
         }
 

@@ -43,8 +43,8 @@ def is_allowed(address: str, allowed: list[Network]) -> bool:
     return any(host in network for network in allowed)
 
 
-class Gate:
-    """Answers for one context: sockets with a ZAP domain ask it."""
+class ZapHandler:
+    """Decides for one context who may connect. Sockets with a ZAP domain ask it."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
@@ -93,8 +93,8 @@ class Gate:
 
 
 def guard(loop: Loop, domain: str, allowed: list[Network]) -> None:
-    """Let only *allowed* connect to what has the ZAP domain *domain*."""
-    gate = loop.tenants.get(Gate)
-    if not isinstance(gate, Gate):
-        gate = loop.tenants[Gate] = Gate(loop)
-    gate.admit(domain, allowed)
+    """Let only *allowed* connect to sockets with the ZAP domain *domain*."""
+    handler = loop.tenants.get(ZapHandler)
+    if not isinstance(handler, ZapHandler):
+        handler = loop.tenants[ZapHandler] = ZapHandler(loop)
+    handler.admit(domain, allowed)

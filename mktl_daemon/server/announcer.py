@@ -26,14 +26,14 @@ _OVERRIDABLE = " disagrees with "
 _logger = logging.getLogger(__name__)
 
 
-class Whereabouts(NamedTuple):
-    """Where a daemon is, and whom it tells."""
+class DaemonAddress(NamedTuple):
+    """The address of a daemon and of its ports."""
 
     hostname: str
     rep: int
     pub: int
     is_local: bool  # this machine only
-    bound: str  # the address of the ports
+    bound: str  # the address to which the ports are bound
 
     def is_here(self, host: str, port: int) -> bool:
         """Tell whether the daemon itself is at an address."""
@@ -50,7 +50,7 @@ class Announcer:
     def __init__(
         self,
         catalog: Configuration,
-        where: Whereabouts,
+        address: DaemonAddress,
         publisher: pub.Server,
         loop: Loop,
         run: Callable[[str, Job], None],
@@ -63,7 +63,7 @@ class Announcer:
         *override_option* is what the program calls override, or empty if that is set.
         """
         self._catalog = catalog
-        self._where = where
+        self._address = address
         self._publisher = publisher
         self._loop = loop
         self._run = run
@@ -82,14 +82,14 @@ class Announcer:
         """Tell all registries; return why some of them have not accepted."""
         failures: list[Exception] = []
         try:
-            registries = discovery.registries(wait=True, local=self._where.is_local)
+            registries = discovery.registries(wait=True, local=self._address.is_local)
         except OSError as error:
             return [error]
         identity = self._catalog.authoritative_uuid or ""
         more = {} if self._override_option else {"override": True}
         block = self._catalog.encoded_block(identity, **more) if registries else b""
         for host, port in registries:
-            if self._where.is_here(host, port):
+            if self._address.is_here(host, port):
                 continue
             try:
                 announce_to(host, port, self._catalog.store, block, self._instance)

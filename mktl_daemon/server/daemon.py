@@ -13,14 +13,14 @@ from mktl_daemon import config, find, process
 from mktl_daemon.configuration import Configuration
 from mktl_daemon.core.errors import RefusedError
 from mktl_daemon.files import environment, places
-from mktl_daemon.files.kept import Kept
+from mktl_daemon.files.persistent_values import PersistentValues
 from mktl_daemon.item import Item
 from mktl_daemon.net import access, discovery, loop
 from mktl_daemon.net.addresses import ANYWHERE
 from mktl_daemon.net.router import Ticket
 from mktl_daemon.net.workers import Job, Pool
 
-from .announcer import Announcer, Whereabouts
+from .announcer import Announcer, DaemonAddress
 from .announcing import AGAIN
 from .daemon_items import DaemonItems
 from .item_factory import ItemFactory
@@ -82,9 +82,11 @@ class Daemon(DaemonItems):
             config.authoritative(store, alias, described)
         self.catalog = config.get(store, alias)
         self.uuid = self.catalog.uuids(authoritative=True)[0]
-        kept = Kept(self.uuid)
-        self._saver = Saver(kept, self._loop, lambda job: self._soon("persist", job))
-        self._values = Values(kept, self._saver)
+        persistent = PersistentValues(self.uuid)
+        self._saver = Saver(
+            persistent, self._loop, lambda job: self._soon("persist", job)
+        )
+        self._values = Values(persistent, self._saver)
         self._mine = self._take_lock()
         atexit.register(self.cleanup)
         _daemons.add(self)
@@ -205,7 +207,7 @@ class Daemon(DaemonItems):
         self.hostname = ports.hostname
         self.is_local = self.hostname.startswith("127.")
         self._mine.describe(f"{self.hostname}:{self.rep.port}")
-        self.where = Whereabouts(
+        self.address = DaemonAddress(
             self.hostname, self.rep.port, self.pub.port, self.is_local, self.rep.host
         )
 
@@ -218,7 +220,7 @@ class Daemon(DaemonItems):
         self.store.daemon = self
         self._factory = ItemFactory(self.catalog, self.store)
         self._announcer = Announcer(
-            self.catalog, self.where, self.pub, self._loop,
+            self.catalog, self.address, self.pub, self._loop,
             self._soon, self.announced, self.instance,
             "" if self.override else self.override_option,
         )  # fmt: skip

@@ -44,7 +44,7 @@ class Registry(Daemon):
         udp, _ = environment.discovery_ports()
         self.answer_calls(udp)
         for host, port in discovery.daemons(local=self.is_local):
-            if self.where.is_here(host, port):
+            if self.address.is_here(host, port):
                 continue
             try:
                 self.ask_daemon(host, port)

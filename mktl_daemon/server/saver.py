@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from mktl_daemon.files import environment
-from mktl_daemon.files.kept import Kept
+from mktl_daemon.files.persistent_values import PersistentValues
 from mktl_daemon.item import Item
 from mktl_daemon.net.loop import Loop
 from mktl_daemon.net.workers import Job
@@ -20,9 +20,11 @@ _logger = logging.getLogger(__name__)
 class Saver:
     """Has the items whose values are not on disk yet. All of it from any thread."""
 
-    def __init__(self, kept: Kept, loop: Loop, run: Callable[[Job], None]) -> None:
+    def __init__(
+        self, persistent: PersistentValues, loop: Loop, run: Callable[[Job], None]
+    ) -> None:
         """*run* has a thread do what may take its time."""
-        self._kept = kept
+        self._persistent = persistent
         self._loop = loop
         self._run = run
         self._delay = environment.persist_delay()  # in which changes are collected
@@ -80,7 +82,7 @@ class Saver:
         self._closed = True
         self.save()
         try:
-            self._kept.settle()
+            self._persistent.settle()
         except OSError as error:
             _logger.warning(
                 "the persistent values may be lost in a power cut: %s", error
@@ -98,7 +100,7 @@ class Saver:
         }
         try:
             if together:
-                self._kept.save_together(together)
+                self._persistent.save_together(together)
         except OSError:
             together = {}  # each by itself, so that it is known which ones cannot be
         self._failing.difference_update(together)
@@ -111,7 +113,7 @@ class Saver:
     def _write(self, item: Item) -> bool:
         """Return whether it worked: what one item cannot does not stop the others."""
         try:
-            self._kept.save(item.key, *item.cached_answer())
+            self._persistent.save(item.key, *item.cached_answer())
         except OSError as error:
             if item.key not in self._failing:
                 self._failing.add(item.key)

@@ -7,7 +7,7 @@ from typing import Any
 
 from mktl_daemon.core import wire
 from mktl_daemon.core.wire import Buffer
-from mktl_daemon.files.kept import Kept
+from mktl_daemon.files.persistent_values import PersistentValues
 from mktl_daemon.item import Item
 from mktl_daemon.store import Store
 
@@ -18,10 +18,10 @@ _logger = logging.getLogger(__name__)
 
 
 class Values:
-    """Gives items their initial values, and over these the kept ones."""
+    """Gives items their initial values, and then replaces these by persistent ones."""
 
-    def __init__(self, kept: Kept, saver: Saver) -> None:
-        self._kept = kept
+    def __init__(self, persistent: PersistentValues, saver: Saver) -> None:
+        self._persistent = persistent
         self._saver = saver
         self._restored = False
 
@@ -33,7 +33,7 @@ class Values:
             item = store.find(key)
             if item is not None:
                 self._give_initial_value(item)
-        for key, payload, bulk in self._kept.load():
+        for key, payload, bulk in self._persistent.load():
             item = store.find(key)
             if item is not None and item.is_persistent:
                 self._restore_value(item, payload, bulk)
@@ -46,8 +46,8 @@ class Values:
         if item.is_persistent:
             # What had this key before may have taken a value a moment ago.
             self._saver.save()
-            kept = self._kept.read(item.key)
-            if kept is not None and self._restore_value(item, *kept):
+            saved = self._persistent.read(item.key)
+            if saved is not None and self._restore_value(item, *saved):
                 return
         self._give_initial_value(item)
 

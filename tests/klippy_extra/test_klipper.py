@@ -128,8 +128,8 @@ def test_steps_that_are_still_to_be_made_do_not_count():
 def test_a_homing_counts_what_was_run_and_not_what_was_planned():
     """The history goes on after the trigger: it told 292 mm where 20 were made."""
     queue = feeder(run(0.0, 1.0, 100), run(2.0, 10.0, 29200), run(11.0, 12.0, 50))
-    queue.open_hole(2.0)
-    queue.close_hole(10.5)
+    queue.begin_skip(2.0)
+    queue.end_skip(10.5)
     homing = SimpleNamespace(
         stepper_positions=[
             SimpleNamespace(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from klippy_extra.guard import Handlers
 from klippy_extra.meters.carriages import DualCarriages, Towers, carriages
-from klippy_extra.meters.filament import UNLOADED, Filament, Strand
+from klippy_extra.meters.filament import UNLOADED, Filament, FilamentUse
 from klippy_extra.meters.queue import MOVES, SLICE, Queue
 from klippy_extra.meters.travel import ManualSteppers, Travel
 from tests.fakes import GEAR, VirtualPrinter
@@ -124,9 +124,9 @@ def test_a_crowded_queue_is_read_in_smaller_slices():
 def test_a_hole_is_read_by_nobody():
     """What a homing move had queued and did not carry out."""
     queue = Queue(Dumped([move(0.0, 10.0)]), 0.0)
-    queue.open_hole(2.0)
+    queue.begin_skip(2.0)
     assert length(drain(queue, 100.0)) == pytest.approx(20.0)
-    queue.close_hole(7.0)
+    queue.end_skip(7.0)
 
     assert length(drain(queue, 100.0)) == pytest.approx(30.0)
 
@@ -134,18 +134,18 @@ def test_a_hole_is_read_by_nobody():
 def test_a_hole_may_be_closed_before_it_is_reached():
     queue = Queue(Dumped([move(0.0, 10.0)]), 0.0)
     for begin, end in ((2.0, 3.0), (4.0, 6.0)):
-        queue.open_hole(begin)
-        queue.close_hole(end)
+        queue.begin_skip(begin)
+        queue.end_skip(end)
 
     assert length(drain(queue, 100.0)) == pytest.approx(70.0)
 
 
 def test_a_homing_that_broke_off_does_not_end_the_counting():
     queue = Queue(Dumped([move(0.0, 10.0)]), 0.0)
-    queue.open_hole(2.0)
-    queue.open_hole(5.0)
-    queue.close_hole(6.0)
-    queue.close_hole(9.0)
+    queue.begin_skip(2.0)
+    queue.begin_skip(5.0)
+    queue.end_skip(6.0)
+    queue.end_skip(9.0)
 
     assert length(drain(queue, 100.0)) == pytest.approx(60.0)
 
@@ -156,8 +156,8 @@ def test_a_homing_that_broke_off_does_not_end_the_counting():
 @given(st.lists(st.floats(-5.0, 5.0), max_size=60))
 def test_filament_used_is_the_furthest_it_was_pushed(moves):
     """Retracting and pushing back uses nothing, as a slicer counts."""
-    strand = Strand()
-    used = sum(strand.advance(length) for length in moves)
+    filament = FilamentUse()
+    used = sum(filament.advance(length) for length in moves)
     at = furthest = behind = 0.0
     for step in moves:
         at += step
@@ -170,10 +170,10 @@ def test_filament_used_is_the_furthest_it_was_pushed(moves):
 
 
 def test_what_is_pushed_after_unloading_is_new_filament():
-    strand = Strand()
-    strand.advance(-600.0)
+    filament = FilamentUse()
+    filament.advance(-600.0)
 
-    assert strand.advance(UNLOADED + 100.0) == pytest.approx(100.0)
+    assert filament.advance(UNLOADED + 100.0) == pytest.approx(100.0)
 
 
 class Gears:

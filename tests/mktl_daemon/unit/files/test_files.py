@@ -15,7 +15,7 @@ import pytest
 import mktl_daemon as mktl
 from mktl_daemon import config
 from mktl_daemon.files import atomic, cache, environment, places
-from mktl_daemon.files.kept import Kept
+from mktl_daemon.files.persistent_values import PersistentValues
 
 ARRAYS = [
     (b'{"time":1,"shape":[3],"dtype":"uint8"}', b"abc"),
@@ -42,7 +42,7 @@ def test_after_a_power_cut_the_old_value_or_the_new_one_is_there(
 ):
     """The cut comes before the n-th change of a name on disk."""
     for before, after in itertools.pairwise(ARRAYS):
-        kept = Kept("uuid")
+        kept = PersistentValues("uuid")
         kept.save("image", *before)
         left = [moment]
 
@@ -60,14 +60,14 @@ def test_after_a_power_cut_the_old_value_or_the_new_one_is_there(
             patch.setattr(Path, "unlink", cut(Path.unlink))
             with contextlib.suppress(PowerCutError):
                 kept.save("image", *after)
-        assert loaded(Kept("uuid")) in (before, after)
+        assert loaded(PersistentValues("uuid")) in (before, after)
         kept.save("image", *after)
-        assert loaded(Kept("uuid")) == after
+        assert loaded(PersistentValues("uuid")) == after
 
 
 def test_what_a_power_cut_left_over_is_removed(community):
     """Arrays that no payload names, and files that never got their names."""
-    kept = Kept("uuid")
+    kept = PersistentValues("uuid")
     for key in ("image", "image.0123456789abcdef"):
         kept.save(key, *ARRAYS[0])
     folder = community / "daemon" / "persist" / "uuid"
@@ -83,7 +83,7 @@ def test_what_a_power_cut_left_over_is_removed(community):
 
 def test_a_kept_payload_that_cannot_be_read_is_told_as_it_is(community):
     """Whoever takes it knows what to say."""
-    kept = Kept("uuid")
+    kept = PersistentValues("uuid")
     kept.save("number", b"{", None)
     assert list(kept.load()) == [("number", b"{", None)]
 
@@ -97,7 +97,7 @@ def test_a_file_is_replaced_whole(tmp_path):
 
 
 def test_keys_of_all_kinds_are_file_names(community):
-    kept = Kept("uuid")
+    kept = PersistentValues("uuid")
     keys = {"a.b", "percent%25", "_fruitdev", "ünïcode", "bulk:x", "a:b"}
     for key in keys:
         kept.save(key, b'{"value":1}', None)
@@ -106,7 +106,7 @@ def test_keys_of_all_kinds_are_file_names(community):
 
 
 def test_no_key_has_the_file_of_anothers_array(community):
-    kept = Kept("uuid")
+    kept = PersistentValues("uuid")
     kept.save("x", *ARRAYS[0])
     kept.save("bulk:x", b'{"value":1}', None)
     assert kept.read("x")[1] == b"abc"
@@ -118,7 +118,7 @@ def test_a_key_whose_file_could_have_no_name_is_refused(community):
     config.authoritative("pie", "fruit", {long: {}})
     with pytest.raises(ValueError, match="too long"):
         config.authoritative("pie", "fruit", {long: {"persist": True}})
-    Kept("uuid").save("x" * 200, *ARRAYS[0])
+    PersistentValues("uuid").save("x" * 200, *ARRAYS[0])
 
 
 def test_home_is_made_where_it_is_told(tmp_path, community):
@@ -177,14 +177,15 @@ def test_the_ports_of_discovery_can_be_moved(monkeypatch):
 
 def test_values_that_are_written_together_outlive_a_power_cut(community):
     """Whatever became of their own files, which were not synced."""
-    kept = Kept("uuid")
+    kept = PersistentValues("uuid")
     kept.save_together({"a": b'{"value":1,"time":1.0}', "b": b'{"value":2,"time":1.0}'})
     kept.save_together({"a": b'{"value":3,"time":2.0}'})
     folder = community / "daemon/persist/uuid"
     (folder / "a").write_bytes(b"")
     (folder / "b").unlink()
     found = {
-        key: json.loads(payload)["value"] for key, payload, _ in Kept("uuid").load()
+        key: json.loads(payload)["value"]
+        for key, payload, _ in PersistentValues("uuid").load()
     }
     assert found == {"a": 3, "b": 2}
     assert not (folder / ".journal").exists()
@@ -192,19 +193,21 @@ def test_values_that_are_written_together_outlive_a_power_cut(community):
 
 def test_what_was_written_after_the_journal_is_newer(community):
     """By another program of this home, say."""
-    Kept("uuid").save_together({"a": b'{"value":1,"time":1.0}'})
+    PersistentValues("uuid").save_together({"a": b'{"value":1,"time":1.0}'})
     (community / "daemon/persist/uuid/a").write_bytes(b'{"value":2,"time":2.0}')
-    assert [payload for _, payload, _ in Kept("uuid").load()] == [
+    assert [payload for _, payload, _ in PersistentValues("uuid").load()] == [
         b'{"value":2,"time":2.0}'
     ]
 
 
 def test_a_settled_value_needs_no_journal(community):
-    kept = Kept("uuid")
+    kept = PersistentValues("uuid")
     kept.save_together({"a": b'{"value":1,"time":1.0}'})
     kept.settle()
     assert not (community / "daemon/persist/uuid/.journal").exists()
-    assert list(Kept("uuid").load()) == [("a", b'{"value":1,"time":1.0}', None)]
+    assert list(PersistentValues("uuid").load()) == [
+        ("a", b'{"value":1,"time":1.0}', None)
+    ]
 
 
 def test_a_folder_that_cannot_be_written_is_named_with_the_user_and_the_remedy(

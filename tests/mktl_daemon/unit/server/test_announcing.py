@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mktl_daemon import RefusedError
-from mktl_daemon.server.announcer import Whereabouts
+from mktl_daemon.server.announcer import DaemonAddress
 from mktl_daemon.server.announcing import AGAIN, Outcome, Standing
 
 REFUSAL = RefusedError("the keys are another's")
@@ -51,5 +51,5 @@ def test_a_refusal_is_reported_when_it_begins_and_when_it_ends():
 )
 def test_a_daemon_knows_its_own_address(bound, host, port, is_here):
     """Another daemon of the machine may have the same port at another address."""
-    where = Whereabouts("127.0.0.1", 10079, 10139, True, bound)
-    assert where.is_here(host, port) is is_here
+    address = DaemonAddress("127.0.0.1", 10079, 10139, True, bound)
+    assert address.is_here(host, port) is is_here

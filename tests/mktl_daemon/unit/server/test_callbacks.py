@@ -9,7 +9,7 @@ import threading
 import pytest
 
 import mktl_daemon as mktl
-from mktl_daemon.files.kept import Kept
+from mktl_daemon.files.persistent_values import PersistentValues
 from tests.mktl_daemon.unit.conftest import ITEMS
 
 
@@ -131,7 +131,7 @@ def test_methods_that_block_do_not_stop_the_daemons_own_work(start, ask, until):
         peer.send(b"SET", f"pie.{key}", b'{"value":1}')
     assert daemon.uuid in peer.reply(peer.send(b"GET", "pie._catalog"))["value"]
     peer.set("pie.kept", 23)
-    kept = Kept(daemon.uuid)
+    kept = PersistentValues(daemon.uuid)
     until(lambda: kept.read("kept"), "the value is on disk")
     gate.set()
 

@@ -37,12 +37,12 @@ def file_name(key: str) -> str:
     return name
 
 
-class Kept:
+class PersistentValues:
     """The persistent values of one daemon: payload JSON and bulk, by key.
 
-    A payload that describes an array says which one, by its digest. An array is
-    written under that name before, and gets its own name after its payload: whenever
-    the power goes, a payload and its array are there.
+    A payload that describes an array names the array by its digest. The array is first
+    written to a file with that name. It gets its own name after its payload is written.
+    So after a power cut at any moment, a payload and its array are complete.
     """
 
     def __init__(self, identity: str) -> None:
@@ -50,7 +50,7 @@ class Kept:
         self._journal: dict[str, bytes] = {}  # payloads whose files are not synced yet
 
     def load(self) -> Iterator[tuple[str, bytes, bytes | None]]:
-        """Yield key, payload and bulk. What a power cut left over is removed."""
+        """Yield key, payload and bulk. Files that a power cut left over are removed."""
         sweep(self._folder)
         self._replay()
         self._sweep_arrays()
@@ -66,10 +66,10 @@ class Kept:
         return self._read(file_name(key))
 
     def save_together(self, payloads: Mapping[str, bytes]) -> None:
-        """Replace values that are no arrays: all of them for one wait for the disk.
+        """Replace values that are no arrays, with only one wait for the disk.
 
-        They are written to one file, which is synced, and then to their own, which are
-        not. After a power cut `load` finds them in the first.
+        They are written to one common file, which is synced, and then to their own
+        files, which are not. After a power cut, `load` finds them in the common file.
         """
         self._journal.update(payloads)
         write(self._folder / _JOURNAL, wire.dumps(_texts(self._journal)))
@@ -90,7 +90,7 @@ class Kept:
         (self._folder / _JOURNAL).unlink(missing_ok=True)
 
     def _replay(self) -> None:
-        """Write values again that a power cut may have kept from their own files."""
+        """Write values of the common file again. Their own files may not have them."""
         path = self._folder / _JOURNAL
         try:
             texts = wire.fields(path.read_bytes())

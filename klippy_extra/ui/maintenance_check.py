@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 PATIENCE = 5.0  # seconds for the two ends of a file
 
 
-class Gate:
-    """Reads what lies ahead, and lets `PrintStart` decide."""
+class MaintenanceCheck:
+    """Collects the due tasks, and the tasks that the print will make due.
+
+    `PrintStart` decides what follows from them.
+    """
 
     def __init__(
         self, printer: Printer, registry: TaskRegistry, print_start: PrintStart
@@ -34,7 +37,7 @@ class Gate:
         self._print_start = print_start
 
     def check(self, gcmd: GcodeCommand, running: Running) -> None:
-        """For PRINT_START: warn, ask, or refuse; with FILE= only tell."""
+        """Warn, ask or refuse, for PRINT_START. With FILE=, only show the tasks."""
         answer = parameters.optional(gcmd, "ANSWER")
         file = parameters.optional(gcmd, "FILE")
         if answer is not None and answer not in ANSWERS:
@@ -95,7 +98,7 @@ class Gate:
         return ahead
 
     def _foretell(self, gcmd: GcodeCommand, running: Running, file: str) -> None:
-        """Tell which tasks are due, and which of all tasks a file would make due."""
+        """Show which tasks are due, and which tasks a file would make due."""
         path = self._path(gcmd, file)
         reading = self._read(running, path)
         lines = [text for texts in self._due(gcmd, running).values() for text in texts]
@@ -131,7 +134,7 @@ class Gate:
         return path_of(f"{folder}/{inside}")
 
     def _read(self, running: Running, path: Path) -> Reading:
-        """Read in a thread; the reactor goes on, and other G-code waits."""
+        """Read *path* in a thread. The reactor continues, and other G-code waits."""
         read = self._reactor.completion()
         running.follower.read(path, read.complete)
         until = self._reactor.monotonic() + PATIENCE
