@@ -54,9 +54,10 @@ class DaemonEnd(ClientEnd):
     ) -> None:
         """Take *new_value* and publish it to the subscribers.
 
-        *timestamp* (UNIX seconds, now) says since when it holds. A value that the item
-        has already is not told again, unless *repeat* is set. Without *copy* an array
-        is sent from where it lies: the caller gives it away, and must not change it.
+        *timestamp* (UNIX seconds, by default now) is the time from which it holds. A
+        value that the item already has is not published again, unless *repeat* is set.
+        Without *copy*, an array is sent from its own memory: the caller gives it away,
+        and must not change it.
         """
         when = time.time() if timestamp is None else float(timestamp)
         server = self.store.publisher()
@@ -65,16 +66,17 @@ class DaemonEnd(ClientEnd):
     # For the daemon
 
     def take(self, state: State, send: Send, repeat: bool = False) -> bool:
-        """Take *state* and send it to the subscribers, unless the item has it already.
+        """Take *state* and send it to the subscribers, unless the item already has it.
 
-        The caller holds the publisher's lock. Return whether the change is to be noted.
+        The caller holds the publisher's lock. Return whether the value must be saved.
         """
         if is_same(self._state, state) and not repeat:
             return False
         self._state = state
+        # This is `wire.topic`. A call of that would take a third longer for each value.
         topic = f"{self.store.name}.{self.key}."
         send(topic.encode(), state.payload or b"", state.bulk)
-        # Under the lock, so that a callback gets the last value last.
+        # The lock is still held, so that a callback gets the last value last.
         if self._callbacks:
             self._propagate(state)
         return self.is_persistent
@@ -89,9 +91,9 @@ class DaemonEnd(ClientEnd):
     def set_directly(self, payload: bytes, bulk: Buffer | None) -> tuple[bytes, bool]:
         """Carry out a SET that involves no user code.
 
-        Return the reply, and whether it asks to be told what it brought. Who does is
-        told before the subscribers are: the caller answers, and then has the publisher
-        `release` what it holds.
+        Return the reply, and whether the request wants the new value in the reply. Then
+        the reply comes before the publication: the caller sends the reply, and lets the
+        publisher `release` what it holds.
         """
         self._log(payload)
         fields = wire.fields(payload)
@@ -138,14 +140,14 @@ class DaemonEnd(ClientEnd):
         return response if isinstance(response, Payload) else self.to_payload(response)
 
     def _short_payload(self) -> bytes | None:
-        """Return the payload with the value for the reply to a SET, if it is wanted."""
+        """Return the payload with the value for the reply to a SET, if it is short."""
         _, _, payload, bulk = self._state
         is_short = payload is not None and bulk is None and len(payload) <= _SHORT
         return payload if is_short else None
 
 
 def then(first: Future[Any], act: Callable[[Any], Any]) -> Future[Any]:
-    """Return a Future of what *act* makes of the result of *first*."""
+    """Return a Future with the result of *act*, which gets the result of *first*."""
     second: Future[Any] = Future()
 
     def settle(done: Future[Any]) -> None:
