@@ -1,4 +1,4 @@
-"""Klipper Upkeep: counts what wears a printer out, and tells when it needs care.
+"""Klipper Upkeep counts what wears a printer out, and tells when it needs care.
 
 Klipper loads this folder as `klippy/extras/maintain`.
 """
@@ -16,6 +16,6 @@ def load_config(config: Config) -> Manager:
 
 
 def load_config_prefix(config: Config) -> Task:
-    """Make a `[maintain NAME]`."""
+    """Make the task of a `[maintain NAME]` section."""
     manager: Manager = config.get_printer().load_object(config, "maintain")
     return manager.add(config)

@@ -17,13 +17,13 @@ class Broker(NamedTuple):
     username: str | None = None
     password: str | None = None
     tls: bool = False
-    ca: str | None = None  # paths; None: the system's authorities
+    ca: str | None = None  # a path; None: the system's authorities
     certificate: str | None = None
     key: str | None = None
     version: str = "3.1.1"
     keepalive: int = 30  # seconds
-    server_name: str | None = None  # in the certificate; None: the host
-    path: str | None = None  # of a websocket; None: no websocket
+    server_name: str | None = None  # the name in the certificate; None: the host
+    path: str | None = None  # the path of a websocket; None: no websocket
 
     def __repr__(self) -> str:
         # A traceback must not show the password.
@@ -31,7 +31,7 @@ class Broker(NamedTuple):
 
 
 def credentials(path: str) -> tuple[str, str | None]:
-    """Read ``username:`` and ``password:`` lines; ValueError tells the fix."""
+    """Read the ``username:`` and ``password:`` lines. ValueError names the fix."""
     where = path_of(path)
     try:
         # Editors on Windows write a byte order mark first.
@@ -55,7 +55,7 @@ class NoTlsError(OSError):
 
 
 class NamedContext:
-    """A TLS context that expects another name in the certificate than the host's."""
+    """A TLS context that expects a given name in the certificate, not the host's."""
 
     def __init__(self, context: Any, name: str) -> None:
         self._context, self._name = context, name
@@ -69,7 +69,7 @@ class NamedContext:
 def tls_context(broker: Broker) -> Any:
     """Return the TLS settings. NoTlsError: this Python has no TLS."""
     try:
-        # A Python for a small system may lack it, and only TLS needs it.
+        # A Python for a small system may have no `ssl`, and only TLS needs it.
         import ssl  # noqa: PLC0415
     except ImportError as error:
         raise NoTlsError(

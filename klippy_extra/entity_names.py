@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .language import Catalogue, mark
 
-# Behind these labels stands the name of a part: "Heater on heater_bed".
+# A label that begins with one of these goes on with a name: "Heater on heater_bed".
 PARTS = {
     "Filament": mark("Filament {part}"),
     "Extruded": mark("Extruded {part}"),
@@ -16,7 +16,7 @@ PARTS = {
     "Tool changes": mark("Tool changes {part}"),
     "Count": mark("Count {part}"),
 }
-# Elsewhere a label that follows another one begins with a small letter.
+# In all other languages, a label after another label begins with a small letter.
 CAPITAL_NOUNS = ("de", "lb")
 
 
@@ -29,11 +29,11 @@ def meter_name(label: str, language: Catalogue) -> str:
         return language.tr(label)
     name = language.tr(PARTS[start], part=part)
     if part.lower().endswith("fan"):
-        # "Part fan on time", and not "Fan part fan on time".
+        # The name is "Part fan on time", and not "Fan part fan on time".
         name = name.replace(f"Fan {part}", part)
     return name[:1].upper() + name[1:]
 
 
 def behind_label(name: str, language: Catalogue) -> str:
-    """Return a meter's name as it stands behind a task's label."""
+    """Return a meter's name for a place after a task's label."""
     return name if language.code in CAPITAL_NOUNS else name[:1].lower() + name[1:]

@@ -23,11 +23,11 @@ def guarded(
     default: Any = None,
     through: tuple[type[BaseException], ...] = (),
 ) -> Function:
-    """Wrap a function that the reactor calls: only errors of *through* escape.
+    """Wrap a function that the reactor calls. Only the errors *through* can escape.
 
-    The first fault is logged with its traceback, a repeated one is only counted
-    until the entry works again. *default* is what is returned then: a value, or a
-    callable of the same arguments (a timer must say when it wakes next).
+    The first fault is logged with its traceback. Repeated faults are only counted until
+    the function works again. After a fault, *default* is returned: it is a value, or a
+    function of the same arguments (a timer must return when it wakes next).
     """
     faults = 0
 
@@ -52,7 +52,7 @@ def guarded(
 
 
 class Handlers:
-    """Handlers of events. A fault in one is a problem until that one works again."""
+    """Handlers of events. One that fails is a problem until it works again."""
 
     def __init__(self, printer: Printer) -> None:
         self._printer = printer
@@ -85,5 +85,5 @@ def unharmed(wait: Callable[[], Result]) -> Result | None:
         return wait()
     except Exception:
         raise
-    except BaseException:  # noqa: BLE001 - greenlet's, which is no part of the extra
+    except BaseException:  # noqa: BLE001 - the extra does not import greenlet's classes
         return None

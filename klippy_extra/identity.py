@@ -23,7 +23,7 @@ class Machine(NamedTuple):
 
     serial: str = ""
     adapters: tuple[str, ...] = ()  # addresses of network adapters that are hardware
-    system: str = ""  # /etc/machine-id, which a copied card has as well
+    system: str = ""  # /etc/machine-id, which a copied card has too
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Machine:
@@ -34,7 +34,7 @@ class Machine(NamedTuple):
         )
 
     def is_other(self, known: Machine) -> bool:
-        """Whether this is surely not the machine that is *known*."""
+        """Return whether this is certainly another machine than the *known* one."""
         if self.serial and known.serial:
             return self.serial != known.serial
         if self.adapters and known.adapters:
@@ -55,7 +55,7 @@ def here(root: Path | None = None) -> Machine:
 
 def _adapters(folder: Path) -> set[str]:
     try:
-        # A bridge or a tunnel has no device behind it, and another address each time.
+        # A bridge or a tunnel has no device, and another address after each start.
         cards = [each for each in folder.iterdir() if (each / "device").exists()]
     except OSError:
         return set()

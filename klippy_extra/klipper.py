@@ -1,7 +1,7 @@
 """The one place that knows how a version of Klipper names its parts.
 
-The versions that people run are Klipper v0.11 to its head, and Kalico. Where two of
-them differ, both names stand here, and the rest of the extra asks this module.
+People run Klipper v0.11 to its head, and Kalico. If two versions differ, this module
+has both names, and all other modules of the extra call it.
 
 ==========================================  =========================================
 `motion_report.trapqs`                      v0.11 to v0.13.0, Kalico
@@ -21,8 +21,8 @@ from typing import Any, Mapping, NamedTuple, Sequence
 from .guard import Handlers
 from .klipper_objects import Carriage, HomingMove, MotionQueue, Printer, Stepper
 
-# Sections that put one of Klipper's own probes into `probe`. Others (Beacon,
-# Cartographer and the like) measure the bed without a move that anybody is told of.
+# Sections that make `probe` one of Klipper's own probes. Other probes (Beacon,
+# Cartographer and similar ones) measure the bed without an event for each touch.
 PROBES = (
     "probe",
     "bltouch",
@@ -32,7 +32,7 @@ PROBES = (
     "dockable_probe",
 )
 
-# The axes whose homing can be told apart, where these are not all of x, y and z.
+# The axes with a homing of their own, for kinematics where these are not x, y and z.
 HOMED_AXES = {
     "none": (),
     "delta": (),
@@ -43,18 +43,18 @@ HOMED_AXES = {
 }
 AXES = ("x", "y", "z")
 
-DRAWN = 1e-7  # mm of filament that begin the printing of a job, as in Klipper
+DRAWN = 1e-7  # mm of filament after which a job counts as printing, as in Klipper
 
 
 def motion_queues(printer: Printer) -> dict[str, MotionQueue]:
-    """The histories of the toolhead's and the extruders' queues, by Klipper's names."""
+    """Return the histories of the toolhead's and extruders' queues, by their names."""
     report = printer.lookup_object("motion_report", None)
     queues = getattr(report, "dtrapqs", None) or getattr(report, "trapqs", None) or {}
     return dict(queues)
 
 
 def extruders(printer: Printer) -> dict[str, Any]:
-    """The extruders by their names in the configuration, in Klipper's order."""
+    """Return the extruders by their names in the configuration, in Klipper's order."""
     named: dict[str, Any] = {}
     for number in range(99):
         name = f"extruder{number or ''}"
@@ -66,16 +66,17 @@ def extruders(printer: Printer) -> dict[str, Any]:
 
 
 def file_folder(printer: Printer) -> str | None:
-    """The folder of the files to print, where Klipper prints files."""
+    """Return the folder of the files to print, or None without [virtual_sdcard]."""
     card = printer.lookup_object("virtual_sdcard", None)
     folder = getattr(card, "sdcard_dirname", None)
     return None if folder is None else str(folder)
 
 
 def queue_moving(extruder: Any) -> object:
-    """Return the queue that moves an extruder: SYNC_EXTRUDER_MOTION changes it.
+    """Return the queue that moves an extruder. SYNC_EXTRUDER_MOTION changes it.
 
-    Its status does not tell: there None means its own queue, and later none at all.
+    The extruder's status does not suffice: None means its own queue there, and in later
+    versions no queue at all.
     """
     stepper = getattr(extruder, "extruder_stepper", None)
     return extruder.get_trapq() if stepper is None else stepper.stepper.get_trapq()
@@ -88,12 +89,12 @@ def kinematics(printer: Printer) -> str:
 
 
 def homed_axes(printer: Printer) -> tuple[str, ...]:
-    """The axes that a homing can be counted for."""
+    """Return the axes whose homings can be counted."""
     return HOMED_AXES.get(kinematics(printer), AXES)
 
 
 def has_axes(printer: Printer) -> bool:
-    """Whether the printer has axes: with `kinematics: none` it has none."""
+    """Return whether the printer has axes. With `kinematics: none` it has none."""
     return bool(printer.lookup_object("toolhead").get_kinematics().get_steppers())
 
 
@@ -108,7 +109,7 @@ def _settings(printer: Printer) -> Mapping[str, Mapping[str, Any]]:
 
 
 def steps_run(move: HomingMove) -> dict[str, float]:
-    """Return how far each stepper of a homing move turned, in mm, signed."""
+    """Return how far each stepper of a homing move turned, in mm and with a sign."""
     return {
         each.stepper_name: (each.halt_pos - each.start_pos)
         * each.stepper.get_step_dist()
@@ -117,7 +118,7 @@ def steps_run(move: HomingMove) -> dict[str, float]:
 
 
 def is_probing(move: HomingMove) -> bool:
-    """Whether a probe ends this move: of a homing, or of a touch for its own sake."""
+    """Return whether a probe ends this move, for a homing or only for a touch."""
     return any(
         name == "probe" or hasattr(endstop, "get_position_endstop")
         for endstop, name in move.endstops
@@ -125,25 +126,25 @@ def is_probing(move: HomingMove) -> bool:
 
 
 class Touches:
-    """How often the probe touched the bed, once for each touch on every version.
+    """Counts how often the probe touched the bed. Each touch counts once.
 
-    A touch is a homing move, and in newer versions an event as well; a scan of an
-    eddy current sensor is an event alone.
+    A touch is a homing move, and newer versions also send an event. A scan of an eddy
+    current sensor is only an event.
     """
 
     def __init__(self) -> None:
-        self._counted = False  # the touch that the next event may be about
+        self._counted = False  # whether the touch of the next event is already counted
 
     def moved(self, move: HomingMove) -> int:
-        """Return the touches that a finished homing move adds."""
+        """Return how many touches a finished homing move adds."""
         if not is_probing(move):
             return 0
         self._counted = any(name == "probe" for _, name in move.endstops)
         return 1
 
     def updated(self, results: Sequence[Any]) -> int:
-        """Return the touches that `probe:update_results` adds to those counted."""
-        # Up to v0.13.0 the argument is one position: three numbers.
+        """Return how many more touches `probe:update_results` adds."""
+        # Up to v0.13.0, the argument is one position of three numbers.
         single = bool(results) and isinstance(results[0], (int, float))
         touches = 1 if single else len(results)
         known, self._counted = self._counted, False
@@ -151,7 +152,7 @@ class Touches:
 
 
 def has_probe(printer: Printer) -> bool:
-    """Whether there is a probe whose every touch Klipper tells of."""
+    """Return whether there is a probe of which Klipper reports each touch."""
     if printer.lookup_object("probe", None) is None:
         return False
     return any(name.split()[0] in PROBES for name in _settings(printer))
@@ -161,7 +162,7 @@ def has_probe(printer: Printer) -> bool:
 
 
 class Turn(NamedTuple):
-    """A run of steps, as a move of a queue: see `PlannedMove`."""
+    """A sequence of steps, with the attributes of a move: see `PlannedMove`."""
 
     print_time: float
     move_t: float
@@ -176,10 +177,10 @@ class Turn(NamedTuple):
 
 
 class StepQueue:
-    """The steps that were sent to a motor, read like a motion queue.
+    """The steps that were sent to a motor, with the methods of a motion queue.
 
-    No version keeps the motion queue of a manual stepper for long enough, and that
-    queue is not cut where an endstop triggers; the history of its steps is kept.
+    No version keeps the motion queue of a manual stepper for long enough, and an
+    endstop does not shorten the moves in it. The history of its steps is kept.
     """
 
     def __init__(self, dumped: Any) -> None:
@@ -192,10 +193,10 @@ class StepQueue:
         mcu = self._stepper.get_mcu()
         time, clock = mcu.clock_to_print_time, mcu.print_time_to_clock
         distance = self._stepper.get_step_dist()
-        # A single step begins and ends at one moment: it must take some time.
+        # A single step begins and ends at the same moment, but a move needs some time.
         shortest = 1e-7
         turns = []
-        # One tick more at each end: Klipper leaves out what only touches them.
+        # Klipper leaves out steps exactly at the ends, so this adds a tick to each end.
         for run in self._steps(clock(start_time) - 1, clock(end_time) + 1)[0]:
             if not run.step_count:
                 continue
@@ -206,7 +207,7 @@ class StepQueue:
 
 
 def manual_steppers(printer: Printer) -> dict[str, tuple[Any, StepQueue]]:
-    """Return the step queues of all readable `manual_stepper`s, by Klipper's name."""
+    """Return the step queues of all readable `manual_stepper`s, by Klipper's names."""
     report = printer.lookup_object("motion_report", None)
     dumped = getattr(report, "steppers", None) or {}
     return {
@@ -228,7 +229,7 @@ class _OldRail:
 
 
 def carriages(printer: Printer) -> dict[str, Carriage]:
-    """The carriages that share an axis, by name; none on other printers."""
+    """Return the carriages that share an axis, by name. Other printers have none."""
     module = printer.lookup_object("dual_carriage", None)
     if module is None:
         return {}
@@ -242,11 +243,11 @@ def carriages(printer: Printer) -> dict[str, Carriage]:
 
 
 class Drawing:
-    """Whether filament was drawn in this job, by the positions that G-code has set.
+    """Decides whether filament was drawn in this job, by the positions of G-code.
 
-    Klipper's own `print_duration` begins with the first extrusion as well. Before May
-    2025, and in Kalico, it falls to 0 where another extruder takes over, since the
-    position of one is subtracted from that of the other.
+    Klipper's own `print_duration` also begins with the first extrusion. Before May
+    2025, and in Kalico, it falls to 0 when another extruder becomes active, since the
+    position of one extruder is subtracted from the position of the other.
     """
 
     def __init__(self, printer: Printer, handlers: Handlers) -> None:
@@ -256,22 +257,23 @@ class Drawing:
         self._needs_none = not extruders(printer)
         self._position = self._read()
         self._drawn = 0.0
-        # Klipper's own handler comes before: the position is the new extruder's then.
+        # Klipper's own handler runs first, so the position is already the new
+        # extruder's.
         handlers.add("extruder:activate_extruder", self._other_extruder)
 
     def begin(self) -> None:
-        """A job has begun since the last poll."""
+        """Note that a job has begun since the last poll."""
         self._drawn = 0.0
 
     def has_begun(self) -> bool:
-        """Whether filament was drawn; a printer without extruders needs none."""
+        """Return whether filament was drawn. Without extruders, none is needed."""
         before, self._position = self._position, self._read()
         if self._drawn < DRAWN:
             self._drawn += self._position - before
         return self._needs_none or self._drawn >= DRAWN
 
     def _read(self) -> float:
-        """Return where G-code has sent the active extruder, in mm."""
+        """Return the position of the active extruder by G-code, in mm."""
         if self._gcode_move is None:
             return 0.0
         position: float = self._gcode_move.get_status(0.0)["position"][3]
@@ -281,8 +283,8 @@ class Drawing:
         return None if self._toolhead is None else self._toolhead.get_extruder()
 
     def _other_extruder(self) -> None:
-        # What the other one drew since the last look, up to where it was left.
+        # This is what the other extruder drew from the last poll until its end.
         left = getattr(self._extruder, "last_position", self._position)
-        # What it was drawn back before it was parked is not owed by the next one.
+        # The retraction of the parked extruder does not count for the next one.
         self._drawn = max(0.0, self._drawn + left - self._position)
         self._extruder, self._position = self._active(), self._read()

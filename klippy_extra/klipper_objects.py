@@ -1,8 +1,8 @@
 """Protocols of Klipper's objects, as the extra uses them, for the type checker.
 
-Klipper has no types. These protocols name every method and attribute that is used, as
-Klipper v0.11 to its head and Kalico have them. What `lookup_object` returns is Any:
-who looks something up says which of these it is.
+Klipper has no types. These protocols name all methods and attributes that the extra
+uses, as they are in Klipper v0.11 to its head and in Kalico. `lookup_object` returns
+Any, and the caller declares which of these it is.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 else:  # Python 3.7 has no Protocol, and nothing needs one at run time
     Protocol = object
 
-Timed = Callable[[float], float]  # takes the time, returns when to be called next
-Called = Callable[[float], Any]  # takes the time
+Timed = Callable[[float], float]  # gets the time, returns when to call it next
+Called = Callable[[float], Any]  # gets the time
 
 
 class Completion(Protocol):
-    """A result that another greenlet waits for."""
+    """A result for which another greenlet waits."""
 
     def complete(self, result: Any) -> None: ...
     def wait(self, waketime: float = ..., waketime_result: Any = ...) -> Any: ...
@@ -27,7 +27,7 @@ class Completion(Protocol):
 
 
 class Reactor(Protocol):
-    """Klipper's event loop. Moments are seconds of its own monotonic clock."""
+    """Klipper's event loop. Times are seconds of its own monotonic clock."""
 
     NOW: float
     NEVER: float
@@ -42,7 +42,7 @@ class Reactor(Protocol):
 
 
 class Mutex(Protocol):
-    """The G-code mutex: its holder may run G-code."""
+    """The G-code mutex. The greenlet that has it may run G-code."""
 
     def test(self) -> bool: ...
     def lock(self) -> None: ...
@@ -75,7 +75,7 @@ class GcodeCommand(Protocol):
 
 
 class WebRequest(Protocol):
-    """A request of Moonraker's, or of a screen's."""
+    """A request from Moonraker, or from a screen."""
 
     def get(self, item: str, default: Any = ...) -> Any: ...
     def error(self, message: str) -> Exception: ...
@@ -88,7 +88,7 @@ class Webhooks(Protocol):
 
 
 class Printer(Protocol):
-    """Klippy's printer object: looks all objects up, by their configured names."""
+    """Klippy's printer object. It has all objects, by their configured names."""
 
     command_error: type[Exception]
 
@@ -164,7 +164,7 @@ class Toolhead(Protocol):
 
 
 class PlannedMove(Protocol):
-    """A move of a motion queue's history; seconds, mm/s and mm/s²."""
+    """A move in a motion queue's history. Units are seconds, mm/s and mm/s²."""
 
     @property
     def print_time(self) -> float: ...
@@ -197,7 +197,7 @@ class MotionQueue(Protocol):
 
 
 class StepperPosition(Protocol):
-    """Where a motor stood before and after a homing move, in its own steps."""
+    """A motor's positions before and after a homing move, in its own steps."""
 
     stepper_name: str
     stepper: Stepper
@@ -218,7 +218,7 @@ class Rail(Protocol):
 
 
 class Carriage(Protocol):
-    """One of two carriages that share an axis; *axis* is 0, 1 or 2."""
+    """One of two carriages that share an axis. *axis* is 0, 1 or 2."""
 
     axis: int
 

@@ -1,4 +1,4 @@
-"""The extra's life from "ready" until Klippy ends or restarts."""
+"""What the extra does from "ready" until Klippy ends or restarts."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 ALWAYS_DUE = mark("The task is always due, since a threshold is 0.")
 COUNT_EVERY = 0.25  # seconds; a printer makes a few hundred moves a second
 AGAIN = 1.0  # seconds until a timer that failed is tried again
-ASK_AFTER = 2.0  # seconds from a job's end until Moonraker has counted it
-UNSAVED = 4  # commands over MQTT that wait for the disk; more must wait for these
+ASK_AFTER = 2.0  # seconds after a job's end in which Moonraker counts it
+UNSAVED = 4  # commands over MQTT that may wait for the disk at the same time
 
 
 class Life:
-    """Makes the objects that need a printer that is ready, and ends them."""
+    """Makes the objects that need a ready printer, and ends them."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class Life:
         if self._memory.known:
             self._begin(self._memory.save)
         now = self._reactor.monotonic()
-        # A timer that fails is tried again: it returns when it wakes next.
+        # A timer that fails is tried again, since its function returns the next time.
         count = guarded(self._count, "counting", lambda now: now + AGAIN)
         turn = guarded(self._rounds.turn, "the rounds", lambda now: now + AGAIN)
         self._reactor.register_timer(count, now + COUNT_EVERY)
@@ -121,10 +121,10 @@ class Life:
         self.follower.start()
 
     def _begin(self, save: Callable[[dict[str, Any]], None]) -> None:
-        """Save, publish and import, which need the earlier documents."""
+        """Begin to save, to publish and to import. These need the earlier documents."""
         publishes = self._settings.broker is not None
         self._copied.compare(self._memory.documents, publishes)
-        # Without the broker, counting goes on all the same.
+        # Counting must go on even if the connection to the broker fails.
         made = guarded(self._connect_broker, "the way to the broker")()
         self.connection = made
         documents = {**self._everything(), **self._memory.identity()}
@@ -138,18 +138,18 @@ class Life:
         self.history.start(self.upkeep.counting, self._entries.post)
 
     def _join(self, documents: dict[str, Any]) -> None:
-        """Go on from what a store holds that could not be read at start."""
+        """Continue from the documents of a store that was not readable at the start."""
         self.upkeep.join(documents)
         self.history.learn(documents)
         self._begin(self._memory.adopt)
 
     def settle(self, new: bool) -> str:
-        """Go on as another printer, or as the same on another machine."""
+        """Continue as a new printer, or as the same printer on another machine."""
         memory = self._memory
         if self.connection is not None and not new:
             return tr("It is the same printer: nothing is changed.")
         if self.connection is not None:
-            # It ends in its own time: to wait for it would hold the reactor.
+            # The link ends by itself, since a wait for it would hold the reactor.
             self.connection.link.leave()
             self.connection = None
         if new:
@@ -183,19 +183,19 @@ class Life:
     # The end
 
     def shut_down(self) -> None:
-        """Klippy has shut down: count the moves that were really made, and publish."""
+        """After a shutdown of Klippy, count the moves that were made, and publish."""
         self.upkeep.stop()
         self.upkeep.save()
         self.upkeep.publisher.info()
 
     def restarting(self) -> None:
-        """A restart is about to come."""
+        """Prepare for a restart, which follows."""
         self.upkeep.flush()
         self.upkeep.save()
         self._reminders.leave()
 
     def end(self) -> dict[str, Any]:
-        """End everything, and return the documents for the last save."""
+        """End all objects, and return the documents for the last save."""
         self.upkeep.close()
         guarded(self.upkeep.flush, "the last counting")()
         documents = guarded(self._everything, "the last save", dict)()
@@ -277,7 +277,7 @@ class Life:
             command=self.commands.by_broker,
             say=self._reminders.say,
             clock=self._reactor.monotonic,
-            # Each answer comes from the store's thread, and takes a turn as well.
+            # Each answer comes from the store's thread, and also needs a turn.
             may_work=lambda: self.commands.unsaved < UNSAVED,
             taken=lambda text: self._problems.report(NAME, text),
         )
@@ -297,7 +297,7 @@ class Life:
         )
 
     def _broker_trouble(self, text: str) -> None:
-        """Report once that the broker does not work, and once that it works again."""
+        """Report once that the broker fails, and once that it works again."""
         self._problems.report(BROKER, text)
         self._reminders.say(text or tr("The MQTT broker works again."))
         self.upkeep.sum_up()

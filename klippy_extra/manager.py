@@ -1,7 +1,7 @@
 """The `[maintain]` section: its objects before "ready", and Klippy's events.
 
-All state belongs to the reactor. `life` makes the objects that count and publish, when
-the printer is ready.
+Only the reactor uses this state. When the printer is ready, `life` makes the objects
+that count and publish.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ NOT_READY = mark("The printer is not ready. Type the command again when it is.")
 
 
 class Manager:
-    """Follows Klippy's events; other objects count and publish."""
+    """Handles Klippy's events. Other objects count and publish."""
 
     def __init__(self, config: Config, wall: Callable[[], float] | None = None) -> None:
         self.settings = settings.read(config)
@@ -78,9 +78,9 @@ class Manager:
             self._settle,
         )
         self._export = Export(self.settings.export, self._entries.post)
-        self._is_loaded = False  # the store was read
+        self._is_loaded = False  # whether the store was read
         self.life: Life | None = None
-        # Sentences for the console, as soon as there is one.
+        # Sentences for the console, which are shown when there is one.
         self._notes = [unspoken] if unspoken else []
         self._status = guarded(self._tell_status, "the status of [maintain]", dict)
         console = Console(
@@ -108,7 +108,7 @@ class Manager:
         return task
 
     def _add_parts(self, config: Config) -> None:
-        """Make the `[maintain_part NAME]`: Klipper has no module of that name."""
+        """Make the parts, since Klipper finds no module for `[maintain_part NAME]`."""
         taken: dict[tuple[str, str], str] = {}
         for section in config.get_prefix_sections(PART):
             part = Task(section, policy=self.settings.at_print_start)
@@ -126,7 +126,7 @@ class Manager:
             self._printer.add_object(section.get_name(), part)
 
     def get_status(self, eventtime: float) -> dict[str, Any]:
-        """Return a new dict each time: a subscriber sees no change within one."""
+        """Return a new dict each time: subscribers see no change inside of a dict."""
         return self._status()
 
     def _tell_status(self) -> dict[str, Any]:
@@ -137,12 +137,12 @@ class Manager:
     # Klippy's events
 
     def _connect(self) -> None:
-        """Read the store. Before "ready" this may wait for the disk."""
+        """Read the store. Before "ready", the reactor may wait for the disk."""
         self.memory.load()
         self._is_loaded = True
 
     def _ready(self) -> None:
-        """Make and start the objects that need a printer that is ready."""
+        """Make and start the objects that need a ready printer."""
         if not self._is_loaded:
             self._not_started()
             return
@@ -176,7 +176,7 @@ class Manager:
             self.life.restarting()
 
     def _disconnect(self) -> None:
-        """End everything: this is the last event that an extra gets."""
+        """End all objects. This is the last event that an extra gets."""
         life, self.life = self.life, None
         self.registry.running = None
         documents: dict[str, Any] = {} if life is None else life.end()
@@ -188,7 +188,7 @@ class Manager:
         return tr(NOT_READY) if self.life is None else self.life.settle(new)
 
     def _note(self, text: str) -> None:
-        """Say *text*, as soon as there is a console to say it on."""
+        """Show *text* on the console as soon as there is one."""
         if self.life is not None:
             self.reminders.say(text)
         else:

@@ -1,1 +1,1 @@
-"""Imports counts from before this extra: KlipperMaintenance's and Moonraker's."""
+"""Imports earlier counts of KlipperMaintenance and of Moonraker."""

@@ -1,6 +1,6 @@
 """Imports the counts of KlipperMaintenance ("the ancestor") and of Moonraker.
 
-They are imported once. Both need Moonraker's totals, which may come late or never.
+They are imported once. Both need Moonraker's totals, which may arrive late or never.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Save = Callable[["dict[str, Any]", "list[Entry]"], None]
 
 
 class Past:
-    """Asks Moonraker for its totals, for the import and for `source: moonraker`."""
+    """Requests Moonraker's totals, for the import and for `source: moonraker`."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Past:
         self.learn(documents)
 
     def learn(self, documents: Mapping[str, Any]) -> None:
-        """Go on from what the store holds."""
+        """Continue from the store's documents."""
         last = documents.get("moonraker")
         self.last = Totals(*last) if last else None
         # Only the first start of a store imports earlier prints.
@@ -91,7 +91,7 @@ class Past:
     def start(
         self, counting: Counting, post: Callable[[Callable[[], None]], None]
     ) -> None:
-        """Begin to ask Moonraker, if anything needs its totals."""
+        """Begin to send requests to Moonraker, if anything needs its totals."""
         self._counting = counting
         self._take_over(None)
         if not (self._settings.moonraker or self._old or self._history == WANTED):
@@ -102,7 +102,7 @@ class Past:
         self._moonraker.start()
 
     def _no_answer(self, why: str) -> None:
-        """Report that nothing is counted meanwhile, if `source: moonraker` is set."""
+        """Report that nothing is counted now, if `source: moonraker` is set."""
         text = ""
         if why and self._settings.moonraker:
             text = tr(
@@ -113,7 +113,7 @@ class Past:
         self._problems.report(MOONRAKER, text)
 
     def ask(self) -> None:
-        """A job has ended: its totals are new."""
+        """Request the totals again, since a job has ended."""
         if self._moonraker is not None:
             self._moonraker.ask()
 
@@ -128,7 +128,7 @@ class Past:
         }
 
     def totals(self, totals: Totals) -> None:
-        """Moonraker has answered."""
+        """Handle Moonraker's totals."""
         if self._counting is None:
             return
         self._counting.add(grown(self.last, totals))
@@ -158,7 +158,7 @@ class Past:
         totals: Totals | None,
         before: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
-        """Take over the ancestor's counts, as far as they are known now."""
+        """Import those of the ancestor's counts that are known now."""
         for slug, old in list(self._old.items()):
             readings = _readings(totals, self._wall())
             names = [limit.name for limit in self._tasks[slug].plan.limits]
@@ -202,5 +202,5 @@ def _readings(totals: Totals | None, wall: float) -> dict[str, float]:
 
 
 def _unweighted(counter: Counter) -> float:
-    """The material and the heaters' states of that time are unknown."""
+    """Return the counter without its conditions, as those of that time are unknown."""
     return 0.0 if counter.condition or counter.factor else 1.0

@@ -1,4 +1,4 @@
-"""Reads the files of KlipperMaintenance, `~/maintain-db/NAME`, and changes none."""
+"""Reads the files of KlipperMaintenance, `~/maintain-db/NAME`. It changes none."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ..paths import path_of, shown
 
 FOLDER = Path("~/maintain-db")
 MOST = 1 << 16  # bytes
-METERS = ("print_time", "filament", "time")  # h, m, hours since 1970
+METERS = ("print_time", "filament", "time")  # in h, in m, in hours since 1970
 
 
 class Old(NamedTuple):
-    """By meter, the reading of Moonraker's totals or the clock at the last "done"."""
+    """The ancestor's data: the reading of each meter at the last "done"."""
 
     start: dict[str, float]
-    disabled_at: float | None = None  # the trigger's reading; None: enabled
+    disabled_at: float | None = None  # the trigger's reading then; None: it is enabled
 
     def used(self, meter: str, reading: float) -> float:
-        """Return the use of *meter*, whose reading is *reading* now. Never negative."""
+        """Return the use of *meter* at its present *reading*. It is never negative."""
         if self.disabled_at is not None:
             reading = self.disabled_at
         return max(0.0, reading - self.start[meter])
@@ -31,10 +31,10 @@ class Old(NamedTuple):
 def read(name: str, folder: Path = FOLDER) -> Old | None:
     """Return the ancestor's data for the task *name*; None if there is no file.
 
-    ValueError for a file that makes no sense.
+    ValueError for a file that is not valid.
     """
     word = name.split(maxsplit=1)[0] if name.split() else ""
-    # For a name with a slash the ancestor left its folder.
+    # With a slash in the name, the ancestor wrote outside of its folder.
     if not word or word in (".", "..") or "/" in word:
         return None
     path = path_of(f"{folder}/{word}")
@@ -54,7 +54,7 @@ def read(name: str, folder: Path = FOLDER) -> Old | None:
 
 
 def parse(content: bytes) -> Old:
-    """ValueError for anything but an object with numbers."""
+    """Read a file's content. ValueError if it is not an object with numbers."""
     try:
         fields = json.loads(content.decode("utf-8"))
     except RecursionError:

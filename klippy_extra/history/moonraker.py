@@ -1,7 +1,7 @@
-"""Reads the totals of Moonraker's History API in a thread. For `source: moonraker`.
+"""Reads the totals of Moonraker's History API in a thread, for `source: moonraker`.
 
-They move only when a job ends, miss a job that Klippy did not survive, and can be set
-back to zero: Klipper's own counting is the better one, and the default.
+These totals change only when a job ends, they lack a job during which Klippy ended, and
+people can reset them. So the extra's own counting is better, and is the default.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from ..web_address import parse_url
 
 PATH = "/server/history/totals"
 TIMEOUT = 5.0  # seconds for a whole answer
-INTERVAL = 60.0  # seconds between two answers
-MOST = 1 << 20  # bytes of an answer
+INTERVAL = 60.0  # seconds between two requests
+MOST = 1 << 20  # the greatest size of an answer, in bytes
 JOIN = 2.0  # seconds
 
 LET_IN = mark("let this machine in with [authorization] trusted_clients")
@@ -30,7 +30,7 @@ FIXES = {
     401: LET_IN,
     403: LET_IN,
     404: mark("it needs [history] in moonraker.conf"),
-}  # by the status of an answer
+}  # the fix, by the status of the answer
 METERS = ("print_time", "filament")
 HOUR, METRE = 3600.0, 1000.0
 
@@ -40,11 +40,11 @@ class Totals(NamedTuple):
 
     print_time: float  # h, without pauses and heating
     filament: float  # m
-    job_time: float = 0.0  # h, with pauses and heating: what the ancestor counted by
+    job_time: float = 0.0  # h, with pauses and heating; the ancestor counted these
 
     @classmethod
     def decode(cls, payload: bytes) -> Totals:
-        """ValueError for anything but an answer with both totals."""
+        """Read an answer. ValueError if it does not have both totals."""
         try:
             totals = json.loads(payload)["result"]["job_totals"]
             return cls(
@@ -60,8 +60,8 @@ class Totals(NamedTuple):
 def grown(last: Totals | None, totals: Totals) -> dict[str, float]:
     """Return how much the meters grew from *last* to *totals*.
 
-    Nothing at first: whatever was printed before is not used since. Totals that were
-    reset start again from zero, and the meters go on from where they were.
+    At first they do not grow, since earlier prints do not count. Totals that were reset
+    start again from zero, and the meters continue from their readings.
     """
     if last is None:
         return {}
@@ -73,10 +73,10 @@ def grown(last: Totals | None, totals: Totals) -> dict[str, float]:
 
 
 class Moonraker:
-    """Asks Moonraker every minute, and when told to, until closed.
+    """Sends a request to Moonraker every minute and on `ask`, until it is closed.
 
-    *on_totals* runs on the reactor: *post* brings it there. So does *on_problem*, with
-    why there is no answer, and with "" once there is one.
+    *on_totals* and *on_problem* are called on the reactor by *post*. *on_problem* gets
+    the reason why there is no answer, and "" once there is one.
     """
 
     def __init__(
@@ -106,18 +106,18 @@ class Moonraker:
         self._thread.start()
 
     def ask(self) -> None:
-        """Ask at once: a job has ended. Never waits."""
+        """Send a request at once, since a job has ended. This never waits."""
         self._wanted.set()
 
     def close(self) -> None:
-        """Return when the thread has ended: at once, even while it is waiting."""
+        """End the thread and wait for that. It ends at once, even if it is waiting."""
         self._closing = True
         self._wanted.set()
         _wake(self._socket)
         if self._thread.is_alive():
             self._thread.join(JOIN)
 
-    # The thread
+    # The thread runs these.
 
     def _run(self) -> None:
         while not self._closing:
@@ -148,7 +148,7 @@ class Moonraker:
             connection.close()
 
     def _answer(self, connection: http.client.HTTPConnection) -> bytes:
-        # A time-out of the socket's is for each byte; a server may drip for ever.
+        # The socket's time-out is for each byte. A slow server could need for ever.
         deadline = time.monotonic() + self._timeout
         timer = threading.Timer(self._timeout, _wake, [connection.sock])
         timer.daemon = True
@@ -178,7 +178,7 @@ class Moonraker:
         return body
 
     def _tell(self, problem: str) -> None:
-        """Log a fault once, and once that it is over."""
+        """Log a fault once, and log its end once."""
         if problem == self._problem or self._closing:
             return
         self._problem = problem

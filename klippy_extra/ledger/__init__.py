@@ -1,1 +1,1 @@
-"""Counters, limits and records: all that is counted, without any I/O. Pure."""
+"""Counters, limits and records: the counting itself, without any I/O. Pure."""

@@ -23,17 +23,17 @@ _CHECK = re.compile(r"\s*([\w ]+?)(?:\.(\w+))?\s*(>=|<=|!=|==|>|<|=)\s*([\w.+-]+
 _MATERIAL = re.compile(r"[^\s?*=,;#](?:[^?*=,;#]*[^\s?*=,;#])?\Z")
 _WORD = re.compile(r"[^\W_]+")
 
-# Klipper objects that a short name may mean, and the field that is compared.
+# The fields that are compared if a condition names only an object.
 FANS = ("fan_generic", "heater_fan", "controller_fan", "temperature_fan")
 SENSORS = ("heater_generic", "temperature_sensor", "temperature_fan")
 FIELDS = ("temperature", "speed", "value")
 
 
 class Check(NamedTuple):
-    """A field of a Klipper object, held against a number or a word."""
+    """A field of a Klipper object, which is compared with a number or a word."""
 
     name: str
-    field: str  # "": the first of FIELDS that the object has
+    field: str  # "": the first one of FIELDS that the object has
     sign: str
     value: float | str
 
@@ -51,14 +51,14 @@ class Check(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """All of *checks*, and one of *materials* where there are any."""
+    """It is true if all *checks* are true, and one of *materials* (if any) is used."""
 
     checks: tuple[Check, ...] = ()
     materials: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
-        """The same text for every way to write the same condition; "" for none."""
+        """A text that is the same for all ways to write the same condition, or ""."""
         parts = sorted(check.key for check in self.checks)
         if self.materials:
             parts.append("material=" + "|".join(sorted(self.materials)))
@@ -75,7 +75,7 @@ class Factor(NamedTuple):
         return ",".join(f"{name}={by:g}" for name, by in sorted(self.by_material))
 
     def of(self, material: str) -> float:
-        """Return the factor of the closest name; 1.0 where none fits."""
+        """Return the factor of the closest name, or 1.0 if no name fits."""
         fitting = [
             (len(_words(name)), by)
             for name, by in self.by_material
@@ -85,14 +85,14 @@ class Factor(NamedTuple):
 
 
 def parse(while_: str = "", material: str = "") -> Condition:
-    """Read the options ``while`` and ``material``. ValueError with the fix."""
+    """Read the options ``while`` and ``material``. ValueError names the fix."""
     checks = [_check(part) for part in re.split(r",|\band\b", while_)] if while_ else []
     materials = [_material(part) for part in material.split(",")] if material else []
     return Condition(tuple(checks), tuple(materials))
 
 
 def parse_factor(text: str = "") -> Factor:
-    """Read the option ``factor``: ``ABS=1.5, CF=5``. ValueError with the fix."""
+    """Read the option ``factor``: ``ABS=1.5, CF=5``. ValueError names the fix."""
     factors = {}
     for part in text.split(",") if text else ():
         name, _, by = part.partition("=")
@@ -101,16 +101,16 @@ def parse_factor(text: str = "") -> Factor:
 
 
 def is_kind_of(material: str, kind: str) -> bool:
-    """Whether *material* has all words of *kind*: PETG-CF is a PETG and a CF."""
+    """Return whether *material* has all words of *kind*. PETG-CF is a PETG and a CF."""
     words = _words(kind)
     return bool(words) and words <= _words(material)
 
 
 class Material:
-    """The material that is printed now, from the command or variable that changed last.
+    """The material that is printed now. The last change decides.
 
-    Either a command does, or a variable of Klipper's that is watched:
-    ``gcode_macro PRINT_START.material``, ``save_variables.filament_type``.
+    A command can change it, or a variable of Klipper that is watched, for example
+    ``gcode_macro PRINT_START.material`` or ``save_variables.filament_type``.
     """
 
     def __init__(self, printer: Printer, variable: str = "", name: str = "") -> None:
@@ -123,7 +123,7 @@ class Material:
         self.name = name.strip()
 
     def current(self, eventtime: float) -> str:
-        """Return the material's name, "" where nobody said."""
+        """Return the material's name, or "" if it is not known."""
         if self._source:
             seen = self._read(eventtime)
             if seen != self._seen:
@@ -135,7 +135,7 @@ class Material:
         if match is None:
             return ""
         status = match.get_status(eventtime)
-        # save_variables has its own one level deeper.
+        # The variables of save_variables are one level deeper.
         value = status.get("variables", status).get(self._variable)
         return "" if value is None else str(value).strip()
 
@@ -147,17 +147,17 @@ class Conditions:
         self._printer = printer
         self._material = material
         self._objects: dict[str, Any] = {}
-        self._true: dict[Check, bool] = {}  # many tasks have the same condition
+        self._true: dict[Check, bool] = {}  # cached, as many tasks share conditions
         self._true_at = -1.0
-        self._worth: dict[Any, float] = {}  # of the present material
+        self._worth: dict[Any, float] = {}  # the factors for the present material
         self._worth_of = ""
 
     def holds(self, condition: Condition, eventtime: float) -> bool:
-        """Whether the amounts of this moment count."""
+        """Return whether amounts count now."""
         return self.weight(condition, Factor(), eventtime) > 0.0
 
     def weight(self, condition: Condition, factor: Factor, eventtime: float) -> float:
-        """Return 0.0 where *condition* does not hold, else the material's factor."""
+        """Return the material's factor, or 0.0 if *condition* is not true."""
         if eventtime != self._true_at:
             self._true_at = eventtime
             self._true.clear()
@@ -169,7 +169,7 @@ class Conditions:
         return self._worth_now(condition.materials, factor, eventtime)
 
     def missing(self, condition: Condition) -> str:
-        """Return a sentence that names an object that the printer lacks, or ""."""
+        """Return a sentence about an object that the printer does not have, or ""."""
         for check in condition.checks:
             if self._find(check.name) is None:
                 return tr(
@@ -230,7 +230,7 @@ class Conditions:
 
 
 def parse_variable(text: str) -> tuple[str, str]:
-    """Read ``gcode_macro NAME.variable``; two empty texts for none."""
+    """Read ``gcode_macro NAME.variable``. An empty option gives two empty texts."""
     source, _, variable = text.strip().partition(".")
     if bool(source) != bool(variable):
         raise ValueError(

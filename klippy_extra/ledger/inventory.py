@@ -1,7 +1,7 @@
-"""Parts that are fitted and taken off: each one's place and its counters there. Pure.
+"""The places of parts that are fitted and taken off, and their counters there. Pure.
 
 A part is a task that counts while it is fitted. Its record has its place, and its plan
-counts what that place wears: the filament of its own extruder, the hours of its tool.
+has the counters of that place: the filament of that extruder, the hours of that tool.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Iterable, Iterator, Mapping, NamedTuple
 
 from .records import CALENDAR, SHELF, Amounts, Counter, Plan, Record
 
-# Hours that pass for every part that is fitted, whichever tool is at work.
+# These hours count for all fitted parts, whichever tool is in use.
 _PASSING = (CALENDAR, "power_on")
 _MACHINE = re.compile(r"(?:extruder\d*|(?:tool|gate|lane) ?\d+|T\d+)\Z")
 
@@ -20,31 +20,31 @@ class Place(NamedTuple):
     """A place where parts are fitted."""
 
     name: str
-    meters: Mapping[str, str] = {}  # by meter: this place's own one
-    takes_turns: bool = False  # its parts wear only while their tool is in use
+    meters: Mapping[str, str] = {}  # for each meter, the place's own meter
+    takes_turns: bool = False  # whether its parts wear only while their tool is in use
 
 
 class Inventory(NamedTuple):
-    """All parts as configured, and the places of this printer."""
+    """All configured parts, and the places of this printer."""
 
     plans: Mapping[str, Plan] = {}
     places: Mapping[str, Place] = {}
-    printer: str = ""  # this one's slug
+    printer: str = ""  # this printer's slug
 
     def of(self, place: str) -> Place:
         return self.places.get(place) or Place(place)
 
     def find(self, name: str) -> str:
-        """The place of that name, in whichever case it is written; or ""."""
+        """Return the place with this name in any case, or ""."""
         wanted = " ".join(name.lower().split())
         return next((each for each in self.places if each.lower() == wanted), "")
 
     def plan(self, task: str, place: str) -> Plan:
-        """The part's plan, with the counters of *place*."""
+        """Return the part's plan with the counters of *place*."""
         return placed(self.plans[task], self.of(place))
 
     def choices(self, task: str) -> tuple[str, ...]:
-        """The places that people may choose for a part: where its kind belongs."""
+        """Return the places that people may choose for a part, by its kind."""
         kind = self.plans[task].kind
         homes = {plan.home for plan in self.plans.values() if plan.kind == kind}
         of_tools = any(self.of(home).takes_turns for home in homes)
@@ -55,7 +55,7 @@ class Inventory(NamedTuple):
         )
 
     def missing(self, task: str) -> str:
-        """The part's own place, where this printer has no such place; or ""."""
+        """Return the part's own place if this printer has no such place, or ""."""
         home = self.plans[task].home
         return home if home and home not in self.places else ""
 
@@ -63,7 +63,7 @@ class Inventory(NamedTuple):
 def make(
     plans: Iterable[Plan], places: Iterable[Place], printer: str = ""
 ) -> Inventory:
-    """The inventory of a printer: a place exists also where a section says so."""
+    """Return a printer's inventory. A section can also define a place."""
     parts = {plan.task: plan for plan in plans if plan.kind}
     known = {place.name: place for place in places}
     for plan in parts.values():
@@ -88,10 +88,10 @@ def placed(plan: Plan, place: Place) -> Plan:
 def restored(
     inventory: Inventory, plans: Iterable[Plan], records: Mapping[str, Any]
 ) -> tuple[list[Plan], dict[str, Any]]:
-    """The plans with the counters of where each part is, and the records with that.
+    """Return the plans with the counters of the parts' places, and their records.
 
-    A part that was never seen is at its own place, if that is free. One whose place
-    is gone goes to the shelf with what it has.
+    A new part is at its own place, if that is free. A part whose place does not exist
+    any more goes to the shelf with its counts.
     """
     at_place, kept, taken = [], dict(records), set()
     for plan in plans:
@@ -110,7 +110,7 @@ def restored(
         if is_new:
             record["place"] = place
             kept[plan.task] = record
-        # Parts that do not count any more are taken off once their use is known.
+        # Parts that do not count any more are taken off when their use is known.
         at_place.append(
             inventory.plan(plan.task, place or record.get("place") or SHELF)
         )
@@ -120,13 +120,13 @@ def restored(
 def working(
     plans: Mapping[str, Plan], records: Mapping[str, Record]
 ) -> tuple[str, ...]:
-    """All tasks, and of the parts those that are not on the shelf."""
+    """Return all tasks, and the parts that are not on the shelf."""
     shelved = {task for task, record in records.items() if record.place == SHELF}
     return tuple(task for task in plans if task not in shelved)
 
 
 def derived(plans: Iterable[Plan]) -> dict[str, list[Counter]]:
-    """The counters that are more than a meter, by their meters."""
+    """Return the counters with a condition, a factor or a place, by their meters."""
     counters = {
         limit.counter.key: limit.counter for plan in plans for limit in plan.limits
     }
@@ -138,7 +138,7 @@ def derived(plans: Iterable[Plan]) -> dict[str, list[Counter]]:
 
 
 def gone(inventory: Inventory, records: Mapping[str, Record]) -> Iterator[str]:
-    """The parts that are fitted where nothing can be, or where another part is."""
+    """Yield the parts whose place does not exist, or has another part."""
     taken = set()
     for task, plan in inventory.plans.items():
         place = records[task].place
@@ -150,7 +150,7 @@ def gone(inventory: Inventory, records: Mapping[str, Record]) -> Iterator[str]:
 def moved(
     record: Record, plan: Plan, readings: Amounts, used: Amounts, place: str
 ) -> Record:
-    """Return the record at *place*, where *plan* counts, with *used* as it was."""
+    """Return the record for *place*, with the counters of *plan* and the use *used*."""
     start = {
         limit.name: readings.get(limit.counter.key, 0.0) - used[limit.name]
         for limit in plan.limits

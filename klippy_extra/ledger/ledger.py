@@ -1,8 +1,8 @@
 """Counters that only grow, and the tasks that compare their limits with them. Pure.
 
-A *counter* is a meter, perhaps only under a condition, perhaps weighted. A task
-remembers what each of its counters read when counting began, so that counting
-changes no task: the use is the counter's reading less the remembered one.
+A *counter* is a meter, perhaps with a condition or a factor. A task remembers the
+readings of its counters when counting began. So counting does not change the task: the
+use is the counter's reading less the remembered reading.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from .records import (
     warn_at,
 )
 
-HALF_LIFE = 14 * 24.0  # hours: the half-life of the recent rate of use
-RATE_AFTER = 1.0  # hours of counting before a rate gives a forecast
-RATE_OVER = 24.0  # hours over which a rate is taken at least: one print is no habit
-FORECAST = 10 * 365 * 24.0  # hours: a forecast further ahead is not shown
+HALF_LIFE = 14 * 24.0  # hours; the half-life of the recent rate of use
+RATE_AFTER = 1.0  # hours of counting after which a rate gives a forecast
+RATE_OVER = 24.0  # hours; a rate is over more than these, since one print is no habit
+FORECAST = 10 * 365 * 24.0  # hours; a forecast further ahead is not shown
 MARKS = 90  # days for which the readings for a back-dated "done" are kept
 DAY = 24.0  # hours
 
 
 class View(NamedTuple):
-    """A task as it stands now."""
+    """The present numbers of a task."""
 
     limits: tuple[contract.Limit, ...]
     trigger: str  # the limit that decides
@@ -49,9 +49,9 @@ class View(NamedTuple):
 
 
 class Ledger:
-    """Every counter's reading and recent rate, and every task's record.
+    """The readings and recent rates of all counters, and the records of all tasks.
 
-    Readings are in the meters' units; *calendar* is the reading of `time`.
+    Readings are in the meters' units. *calendar* is the reading of `time`.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Ledger:
         document = document or {}
         self.plans = {plan.task: plan for plan in plans}
         self.readings: Amounts = dict(document.get("readings", {}))
-        # By counter: use and hours, both fading with HALF_LIFE.
+        # By counter: the use and the hours. Both decrease with HALF_LIFE.
         self._rates: dict[str, tuple[float, float]] = {
             key: (used, hours)
             for key, (used, hours) in document.get("rates", {}).items()
@@ -73,7 +73,7 @@ class Ledger:
         self._marks = [(when, dict(readings)) for when, readings in marks]
         self._derived: dict[str, list[Counter]] = {}
         self.records: dict[str, Record] = {}
-        self.working: tuple[str, ...] = ()  # without parts on the shelf
+        self.working: tuple[str, ...] = ()  # the tasks, without parts on the shelf
         self.inventory = Inventory()
         self.readings.setdefault(CALENDAR, 0.0)
         old = dict(self.readings)
@@ -86,14 +86,14 @@ class Ledger:
         }
         self._began_with = dict(self.records)
         self.follow()
-        self._restarted: dict[str, set[str]] = {}  # limits, since this began
+        self._restarted: dict[str, set[str]] = {}  # limits that were restarted, by task
         kept = {*wanted, *counters_of(records or {}, self.plans)}
         for key in list(self.readings):
             if key not in kept and any(sign in key for sign in "?*@"):
                 del self.readings[key]
 
     def follow(self) -> set[str]:
-        """Count from now on what the plans say; return the keys of the counters."""
+        """Count from now on by the plans; return the keys of the counters."""
         wanted = {counter.key for counter in self.counters()}
         for key in wanted:
             self.readings.setdefault(key, 0.0)
@@ -102,9 +102,9 @@ class Ledger:
         return wanted
 
     def join(self, earlier: Ledger) -> None:
-        """Go on from *earlier*, as if all of this had been counted on top of it.
+        """Add the counts of this ledger to *earlier*, and continue from the sum.
 
-        For a store that could be read only later; this ledger began from nothing.
+        This is for a store that could be read only later. This ledger began from zero.
         """
         before = earlier.readings
         for task, record in self.records.items():
@@ -130,18 +130,18 @@ class Ledger:
         return {"readings": dict(self.readings), "rates": dict(self._rates)}
 
     def counters(self) -> list[Counter]:
-        """Return all counters that tasks have."""
+        """Return the counters of all tasks."""
         return [limit.counter for p in self.plans.values() for limit in p.limits]
 
     def add_meters(self, names: Iterable[str]) -> None:
-        """Count meters that no task has a limit on, from zero."""
+        """Also count these meters, which no task uses, from zero."""
         for name in names:
             self.readings.setdefault(name, 0.0)
 
     def forget(self, meter: str, into: str = "") -> None:
-        """Drop a meter that no task counts, or add its reading *into* another one.
+        """Remove a meter that no task counts, or add its reading *into* another one.
 
-        What tasks have used of the other one stays.
+        The tasks' use of the other meter does not change.
         """
         reading = self.readings.pop(meter, 0.0)
         self._rates.pop(meter, None)
@@ -159,13 +159,14 @@ class Ledger:
         weight: Callable[[Counter], float] = lambda counter: 1.0,
         recent: bool = True,
     ) -> None:
-        """Add what the meters counted; *weight* is what conditions make of it.
+        """Add the growth of the meters. *weight* applies conditions and factors.
 
-        Not *recent* is what was counted long ago: it tells nothing of the rate.
+        Growth that is not *recent* was counted long ago, and does not change the rate.
         """
         readings = self.readings
         for meter, increment in increments.items():
-            # Also false for NaN: a counter that once is NaN stays so for ever.
+            # This is also false for NaN. A counter that is NaN once would stay NaN for
+            # ever.
             if not 0.0 < increment < 1e12:
                 continue
             self._add(meter, increment, recent)
@@ -181,7 +182,7 @@ class Ledger:
             self._recent[key] = self._recent.get(key, 0.0) + amount
 
     def settle_rates(self, hours: float) -> None:
-        """Take what was counted in the last *hours* into the recent rates."""
+        """Add the counts of the last *hours* to the recent rates."""
         if hours <= 0.0:
             return
         fading = 0.5 ** (hours / HALF_LIFE)
@@ -201,11 +202,12 @@ class Ledger:
         return used / max(watched, RATE_OVER)
 
     def mark(self, now: float) -> bool:
-        """Note the readings once a day of the calendar; whether it was time to.
+        """Note the readings once a day of the calendar; return whether it was time.
 
-        *now* is for people: no jump of the clock costs or makes a mark.
+        *now* is only shown to people. A jump of the clock neither loses nor adds a
+        mark.
         """
-        # A reading from ahead is of a store that is gone: a meter only grows.
+        # A mark in the future is from a lost store, since a meter only grows.
         while self._marks and self._marks[-1][1].get(CALENDAR, 0.0) > self.calendar:
             self._marks.pop()
         if self._marks and self.calendar < self._marks[-1][1].get(CALENDAR, 0.0) + DAY:
@@ -214,12 +216,12 @@ class Ledger:
         return True
 
     def restamp(self, moved: Mapping[float, float]) -> None:
-        """Give marks another time: the clock was wrong."""
+        """Give marks other times, since the clock was wrong."""
         self._marks = [(moved.get(when, when), each) for when, each in self._marks]
 
     @property
     def mark_times(self) -> list[float]:
-        """When the marks were made, in UNIX seconds."""
+        """Return the times of the marks, in UNIX seconds."""
         return [when for when, _ in self._marks]
 
     @property
@@ -227,11 +229,11 @@ class Ledger:
         return [[when, readings] for when, readings in self._marks]
 
     def since(self, counter: Counter, at: float, now: float) -> float:
-        """What *counter* counted since *at*, as far as it is known."""
+        """Return what *counter* counted since *at*, if that is known."""
         reading = self.readings[counter.key]
         if counter.key == CALENDAR:
             return max(0.0, now - at) / 3600.0
-        # By the calendar: the clock may have jumped between two marks.
+        # The calendar is used, since the clock may have jumped between two marks.
         moment = self.calendar - (now - at) / 3600.0
         after, then = self.calendar, reading
         for _, readings in reversed(self._marks):
@@ -247,9 +249,9 @@ class Ledger:
         return max(0.0, reading - then)
 
     def history(self, task: str, now: float) -> dict[str, list[tuple[float, float]]]:
-        """Each limit's counter: pairs of UNIX seconds and reading, up to *now*.
+        """Return for each limit pairs of UNIX seconds and a reading, up to *now*.
 
-        The calendar passes by itself: it has no readings that would tell anything.
+        A limit on the calendar has none, since the calendar always grows evenly.
         """
         marks = [*self._marks, (now, self.readings)]
         return {
@@ -263,7 +265,7 @@ class Ledger:
         }
 
     def used(self, task: str, record: Record | None = None) -> Amounts:
-        """What was used of each limit, in its unit, or is by another *record*."""
+        """Return the use of each limit, in its unit; by *record*, if that is given."""
         record = record or self.records[task]
         if not record.counts:
             return dict(record.held)
@@ -274,7 +276,7 @@ class Ledger:
         }
 
     def restart(self, task: str, used: Amounts) -> Record:
-        """Return the task's record as if *used* had been used of these limits."""
+        """Return the task's record with *used* as the use of these limits."""
         plan, record = self.plans[task], self.records[task]
         self._restarted.setdefault(task, set()).update(used)
         if not record.counts:
@@ -287,11 +289,11 @@ class Ledger:
         return record._replace(start={**record.start, **start})
 
     def view(self, task: str, now: float) -> View:
-        """The task's limits, which of them decides, and what follows."""
+        """Return the task's present numbers, and which of its limits decides."""
         plan, record = self.plans[task], self.records[task]
         used = self.used(task)
         limits = tuple(_held(each, record, used[each.name]) for each in plan.limits)
-        # The nearest to its end decides, or the farthest where all must be there.
+        # The fullest limit decides. If all must be reached, the emptiest one decides.
         decide = max if plan.match == "any" else min
         deciding = decide(limits, key=_urgency)
         return View(
@@ -302,10 +304,10 @@ class Ledger:
         )
 
     def examine(self, task: str, view: View, now: float) -> tuple[Record, list[str]]:
-        """Return the record that follows from *view*, and the events to tell."""
+        """Return the new record by *view*, and the events that have happened."""
         record, events = self.records[task], []
         if record.snoozed_to is not None and self.calendar >= record.snoozed_to:
-            # The end of a snooze reminds at once, whatever the interval is.
+            # After a snooze, people are reminded at once, whatever the interval is.
             record = record._replace(
                 snoozed_until=None, snoozed_to=None, reminded=None, ran=None
             )
@@ -344,7 +346,7 @@ class Ledger:
         if not hours:
             return None
         when = now + 3600.0 * (min(hours) if plan.match == "any" else max(hours))
-        # Rounded to the hour: a forecast by the second would change all the time.
+        # It is rounded to an hour, since a forecast in seconds would always change.
         return round(when / 3600.0) * 3600
 
 

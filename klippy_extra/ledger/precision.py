@@ -1,8 +1,8 @@
 """The precision of published amounts, by their size. Pure.
 
-An hour more or less says nothing about a month, and every message about it is two
-rows in somebody's database. The size is the threshold's for an amount of a task, so
-that `used` and `remaining` move in the same steps, and the reading's own for a meter.
+An hour does not matter for a month, and each message makes two rows in a database. For
+an amount of a task, the threshold decides, so that `used` and `remaining` change in the
+same steps. For a meter, its own reading decides.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Mapping
 
 from ..contract import Meter
 
-CALENDAR = "time"  # the meter that always runs
+CALENDAR = "time"  # the meter that always grows
 
 # Sizes, the largest first, and the decimals of an amount from that size on.
 _HOURS = ((10.0, 1), (0.0, 2))
@@ -20,11 +20,11 @@ _CALENDAR = ((100.0, 0), *_HOURS)
 _METRES = ((100.0, 0), *_HOURS)
 _COUNT = ((0.0, 0),)
 _STEPS = {"h": _HOURS, "m": _METRES, "": _COUNT}
-_DIGITS = 4  # digits of a distance, at most: "158,126 m" says too much
+_DIGITS = 4  # the most digits of a distance; "158,126 m" would be too exact
 
 
 def places(size: float, unit: str, meter: str = "") -> int:
-    """Return how many decimals there are; below zero, tens and hundreds are left out.
+    """Return the number of decimals. Below zero, tens and hundreds are left out.
 
     *unit* is ``h``, ``m`` or ``""``.
     """
@@ -37,19 +37,19 @@ def places(size: float, unit: str, meter: str = "") -> int:
 
 
 def rounded(amount: float, decimals: int) -> float:
-    # Adding zero makes -0.0 a plain 0.0.
+    # The sum with zero makes 0.0 of -0.0.
     return round(amount, decimals) + 0.0
 
 
 def shown(amount: float, unit: str) -> float:
-    """Return an amount as `get_status` shows it: the hours of an idle printer rest."""
+    """Return an amount for `get_status`. On an idle printer it rarely changes."""
     return rounded(amount, 2 if unit == "h" else 5)
 
 
 def readings(
     exact: Mapping[str, float], meters: Mapping[str, Meter]
 ) -> dict[str, float]:
-    """Return every meter's reading, rounded for publication."""
+    """Return all meters' readings, rounded for publication."""
     return {
         name: rounded(value, places(value, meters[name].unit, name))
         for name, value in exact.items()

@@ -6,19 +6,19 @@ from typing import Any, Collection, Dict, Mapping, NamedTuple
 
 from ..contract import OK
 
-CALENDAR = "time"  # the counter of hours that pass by themselves
-SHELF = ""  # the place of a part that is fitted nowhere
+CALENDAR = "time"  # the counter of hours, which always grows
+SHELF = ""  # the place of a part that is not fitted
 
 Amounts = Dict[str, float]
 
 
 class Counter(NamedTuple):
-    """A meter with a condition and a factor, which are canonical texts."""
+    """A meter with a condition and a factor, as canonical texts."""
 
     meter: str
     condition: str = ""
     factor: str = ""
-    place: str = ""  # only while the tool of this place is the active one
+    place: str = ""  # it counts only while the tool of this place is active
 
     @property
     def key(self) -> str:
@@ -44,14 +44,14 @@ class Limit(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A task as it is configured."""
+    """The configuration of a task."""
 
     task: str
     limits: tuple[Limit, ...]
     match: str = "any"
     disabled: bool = False
-    kind: str = ""  # of a part; "": a task
-    home: str = SHELF  # where the part is at first
+    kind: str = ""  # the kind of a part; "": it is no part
+    home: str = SHELF  # the place of the part at first
 
 
 class Override(NamedTuple):
@@ -67,25 +67,25 @@ class Record(NamedTuple):
     start: Mapping[
         str, float
     ] = {}  # by limit: the counter's reading when counting began
-    counters: Mapping[str, str] = {}  # by limit: the counter of that reading
+    counters: Mapping[str, str] = {}  # by limit: the counter that had this reading
     held: Mapping[str, float] = {}  # by limit: the use when the task was disabled
     enabled: bool = True
     configured_disabled: bool = False  # the option `disabled` at the last start
     thresholds: Mapping[str, Override] = {}
     warns: Mapping[str, Override] = {}
-    snoozed_until: int | None = None  # for people
-    snoozed_to: float | None = None  # the calendar's reading: what counts
+    snoozed_until: int | None = None  # the time that people see
+    snoozed_to: float | None = None  # the calendar's reading, which decides
     last_done: int | None = None
     last_by: str = ""
     done_count: int = 0
     announced: str = OK  # ok, soon or due: the last status that was reported
     due_since: int | None = None
-    reminded: float | None = None  # the calendar's reading
-    ran: float | None = None  # the same, of `expired_gcode`
-    imported: bool = False  # the counts of an earlier extra are imported
+    reminded: float | None = None  # the calendar's reading at the last reminder
+    ran: float | None = None  # the calendar's reading when `expired_gcode` last ran
+    imported: bool = False  # whether an earlier extra's counts were imported
     place: str | None = None  # where a part is fitted; None: it is no part
-    export: Mapping[str, Any] = {}  # of a part that has left for another printer
-    imports: tuple[str, ...] = ()  # the exports that were taken in
+    export: Mapping[str, Any] = {}  # the export of a part that left for another printer
+    imports: tuple[str, ...] = ()  # the exports that were imported
 
     @property
     def counts(self) -> bool:
@@ -128,8 +128,8 @@ def warn_at(record: Record, limit: Limit) -> float:
 def reconciled(plan: Plan, record: Record, old: Amounts, new: Amounts) -> Record:
     """Return the record, adjusted to the present configuration.
 
-    The use stays, even if the limit's condition or factor changed;
-    a value that was set by command stays until the configured value changes.
+    The use stays, even if the limit's condition or factor has changed. A value that was
+    set by a command stays until the configured value changes.
     """
     start, held, counters = {}, {}, {}
     for limit in plan.limits:
@@ -165,12 +165,12 @@ def reconciled(plan: Plan, record: Record, old: Amounts, new: Amounts) -> Record
 
 
 def switch(record: Record, plan: Plan, readings: Amounts, enabled: bool) -> Record:
-    """Return the record enabled or disabled; its use stays."""
+    """Return the record, enabled or disabled. Its use stays."""
     return changed(record, plan, readings, record._replace(enabled=enabled))
 
 
 def changed(record: Record, plan: Plan, readings: Amounts, fresh: Record) -> Record:
-    """Return *fresh* with what *record* has used, whether it still counts or not."""
+    """Return *fresh* with the use of *record*, whether it still counts or not."""
     if fresh.counts == record.counts:
         return fresh
     if fresh.counts:
@@ -197,11 +197,11 @@ def joined(
     before: Amounts,
     counted: Amounts,
 ) -> Record:
-    """Return *stored* with what happened from *began* to *mine* on top of it.
+    """Return *stored* with the changes from *began* to *mine* added.
 
-    Of the limits in *restarted* it is known since then how much was used. The
-    readings of *mine* began from nothing: *counted* is what they are now, and
-    *before* is what they were when *stored* was saved.
+    The use of the limits in *restarted* is known since then. The readings of *mine*
+    began from zero: *counted* are the readings now, and *before* are the readings when
+    *stored* was saved.
     """
     changed = {
         name: value
@@ -210,7 +210,7 @@ def joined(
     }
     changed["done_count"] = stored.done_count + mine.done_count - began.done_count
     if restarted:
-        # Whoever did or skipped the task has ended the snooze as well.
+        # A task that was done or skipped is not snoozed any more.
         changed.update(snoozed_to=mine.snoozed_to, snoozed_until=mine.snoozed_until)
     for name in _ON_THE_CALENDAR:
         if changed.get(name) is not None:
@@ -234,7 +234,7 @@ def joined(
 def counters_of(
     records: Mapping[str, Mapping[str, Any]], plans: Collection[str]
 ) -> set[str]:
-    """The counters of tasks that are not configured now, but may come back."""
+    """Return the counters of tasks that are not configured now, but may return."""
     away = [record for task, record in records.items() if task not in plans]
     return {key for each in away for key in each.get("counters", {}).values()}
 

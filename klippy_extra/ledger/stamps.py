@@ -1,8 +1,8 @@
 """Corrects times that were taken from a clock before a time server set it.
 
-A Raspberry Pi starts in the past, and its clock jumps by months once a time server
-answers. What was stamped until then moves along with it: the wall clock by its step,
-and the calendar by the hours off that it learns of only then.
+A Raspberry Pi has a wrong clock at its start, and the clock jumps by months when a time
+server answers. The times that were noted before are then corrected: those of the wall
+clock by the jump, and those of the calendar by the hours for which the printer was off.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from ..contract import Entry
 from .ledger import Ledger
 from .records import CALENDAR, Record
 
-SLACK = 60.0  # seconds that two clocks may differ without one having been set
-NEAR = 5.0  # seconds within which a stamp is the clock's own, not a person's
-MOST = 500  # entries of the log
+SLACK = 60.0  # seconds that two clocks may differ although none was set
+NEAR = 5.0  # seconds; a time nearer to the clock was not typed by a person
+MOST = 500  # entries of the log that are remembered
 HOUR = 3600.0
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 BY_WALL = ("last_done", "snoozed_until", "due_since")
 BY_CALENDAR = ("snoozed_to", "reminded", "ran")
-START = "start "  # and the name of a limit on the calendar
+START = "start "  # the name of a limit on the calendar follows
 
-Row = Tuple[int, str, str]  # of the log: time, task, event
+Row = Tuple[int, str, str]  # a row of the log: its time, task and event
 Noted = Dict[str, float]
 
 
@@ -43,10 +43,10 @@ class Corrections(NamedTuple):
 
 
 class Stamps:
-    """Remembers times that were taken since the clock was last known to be right.
+    """Remembers the times that were noted since the clock was last known to be right.
 
-    *document* is what `document` was in an earlier life; it holds as long as the
-    machine has not been started again, which *boot* tells.
+    *document* is the `document` of an earlier Klippy. It is valid until the machine is
+    started again, and *boot* identifies the start of the machine.
     """
 
     def __init__(self, book: Ledger, document: Mapping[str, Any], boot: str) -> None:
@@ -54,9 +54,9 @@ class Stamps:
         self._boot = boot
         self._seen = dict(book.records)
         self._seen_marks = set(book.mark_times)
-        self._trusted = False  # at the last look
+        self._trusted = False  # whether the clock was right at the last call
         self._offset: float | None = None  # the wall clock less the monotonic clock
-        self._at: float | None = None  # the monotonic clock, at the last look
+        self._at: float | None = None  # the monotonic clock at the last call
         self._records: dict[str, Noted] = {}
         self._rows: list[Row] = []
         self._marks: list[float] = []
@@ -79,7 +79,7 @@ class Stamps:
         }
 
     def rebase(self) -> None:
-        """Take the records of the ledger as they are: they were joined with a store."""
+        """Begin again with the ledger's records, which were joined with a store."""
         self._seen = dict(self._book.records)
         self._seen_marks = set(self._book.mark_times)
 
@@ -92,13 +92,14 @@ class Stamps:
         *,
         trusted: bool,
     ) -> Corrections | None:
-        """Note new times since the last call, and correct the noted ones.
+        """Note the times since the last call, and correct the noted ones.
 
-        *missed* are hours that the calendar has just learnt of. None: all is right.
+        *missed* are hours that were just added to the calendar. It returns None if
+        nothing has to be corrected.
         """
         off = 0.0
         if self._at is not None:
-            # In this boot while Klippy did not run: that time has really passed.
+            # The machine ran, but Klippy did not. That time has really passed.
             off = max(0.0, monotonic - self._at) / HOUR
         self._at = monotonic
         offset, before = wall - monotonic, self._offset
@@ -113,7 +114,7 @@ class Stamps:
             missed = 0.0
         corrections = self._shift(step, missed) if step or missed else None
         if trusted and self._trusted:
-            # The calendar learns of it one look later, at the latest.
+            # The calendar gets these hours at the next call at the latest.
             self._records, self._rows, self._marks = {}, [], []
         self._trusted = trusted
         return corrections
@@ -142,7 +143,7 @@ class Stamps:
             if value == getattr(before, name):
                 continue
             noted.pop(name, None)
-            # A person may have said when it was done: that is no stamp.
+            # A person may have given the time of a completion. Such a time stays.
             stamped = name != "last_done" or abs((value or 0) - wall) <= NEAR
             if value is not None and stamped:
                 noted[name] = value
@@ -152,7 +153,7 @@ class Stamps:
             if changed and limit.counter.key == CALENDAR:
                 noted[START + limit.name] = begun or 0.0
 
-    # Putting right
+    # Corrections
 
     def _shift(self, step: float, missed: float) -> Corrections:
         tasks = [task for task in self._records if self._put_right(task, step, missed)]
@@ -198,5 +199,5 @@ def boot_id() -> str:
 
 
 def rows_of(moves: Iterable[Move]) -> list[tuple[int, int, str, str]]:
-    """The moves as SQL takes them: new time, old time, task, event."""
+    """Return the moves for SQL: the new time, the old time, the task, the event."""
     return [(move.time, *move.row) for move in moves]

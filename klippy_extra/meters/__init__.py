@@ -1,7 +1,7 @@
 """Meters: counts that only grow, one for each kind of wear of a printer.
 
-Each source is a small file beside this one. To count something new, write a class
-with ``meters`` and ``poll`` (`base.Source`) and add a line to `SOURCES`.
+Each source of meters is a small file beside this one. To count something new, write a
+class with ``meters`` and ``poll`` (`base.Source`) and add a line to `SOURCES`.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ SOURCES: dict[str, Callable[[Printer, Options], Source]] = {
 
 
 class Sources:
-    """All sources of a printer, made when Klippy is ready. Reactor only."""
+    """All sources of a printer, made when Klippy is ready. The reactor uses them."""
 
     def __init__(self, printer: Printer, options: Options) -> None:
         self._sources: dict[str, Source] = {}
         self._polls: dict[str, Callable[[float], Increments]] = {}
-        self._fails: dict[str, bool] = {}  # by source, when it was last read
+        self._fails: dict[str, bool] = {}  # by source: whether its last reading failed
         for name, make in SOURCES.items():
             made = guarded(make, f"the source of meters {name!r}")
             source: Source | None = made(printer, options)
@@ -70,19 +70,19 @@ class Sources:
     def poll(self, eventtime: float) -> Increments:
         """Return how much each meter grew since the last poll, in its unit.
 
-        Never negative, and only the meters that moved.
+        The amounts are never negative. Meters that did not grow are left out.
         """
         return _sum(poll(eventtime) for poll in self._polls.values())
 
     def flush(self, eventtime: float) -> Increments:
-        """Poll, and read all that is left: before a restart or the end."""
+        """Poll, and read all that is left, before a restart or the end."""
         self._call("flush", eventtime)
         return self.poll(eventtime)
 
     def stop(self, eventtime: float) -> Increments:
-        """Return the last amounts when Klippy has shut down.
+        """Return the last amounts after a shutdown of Klippy.
 
-        What was planned then is not carried out any more. Clocks go on.
+        Moves that were still planned are not made any more. Clocks go on.
         """
         self._call("flush", eventtime)
         parts = [self._polls[name](eventtime) for name in ("clock", "counts")]
@@ -95,7 +95,7 @@ class Sources:
 
     @property
     def counts(self) -> Counts:
-        """The meters that macros move; ValueError where they could not be started."""
+        """The meters that macros increase. ValueError: they could not be started."""
         counts = self._sources.get("counts")
         if not isinstance(counts, Counts):
             text = tr("Counts of macros do not work: klippy.log tells why.")
@@ -104,12 +104,12 @@ class Sources:
 
     @property
     def not_made(self) -> bool:
-        """Whether a source could not be made: then its meters are not known either."""
+        """Whether a source could not be made, so that its meters are not known."""
         return len(self._sources) < len(SOURCES)
 
     @property
     def failing(self) -> frozenset[str]:
-        """The meters of the sources that failed when they were last read."""
+        """The meters of the sources whose last reading failed."""
         failing = {name for name, fails in self._fails.items() if fails}
         failing |= {
             name
@@ -121,7 +121,7 @@ class Sources:
         )
 
     def resume(self, memory: Mapping[str, Any], counts: Sequence[str]) -> None:
-        """Go on from `Options.memory` and `Options.counts` that were read only now."""
+        """Continue from `Options.memory` and `Options.counts`, which came later."""
         for source in self._sources.values():
             if isinstance(source, Clock):
                 source.resume(memory)

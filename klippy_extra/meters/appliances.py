@@ -1,4 +1,4 @@
-"""Hours that heaters and fans are on."""
+"""Counts the hours for which heaters and fans are on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FANS = ("fan", "heater_fan", "controller_fan", "fan_generic", "temperature_fan")
 
 
 class Appliances:
-    """Hours with *field* of an object's status above zero."""
+    """Counts the hours while *field* in an object's status is above zero."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Appliances:
 
 
 def heaters(printer: Printer, options: Options) -> Appliances:
-    """``heater_on_<heater>``: hours with a target set, whatever power that takes."""
+    """``heater_on_<heater>``: hours with a target, whatever the power is."""
     heaters_object: Heaters | None = printer.lookup_object("heaters", None)
     objects: dict[str, HasStatus] = {}
     if heaters_object is not None:

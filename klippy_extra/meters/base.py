@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, NamedTuple, Sequence
 
-Increments = Dict[str, float]  # meter -> the growth, in its unit, never negative
+Increments = Dict[str, float]  # each meter's growth, in its unit, never negative
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
         meters: dict[str, Meter]
 
         def poll(self, eventtime: float) -> Increments:
-            """Return the growth since the last poll. It reads memory only."""
+            """Return the growth since the last poll. It only reads memory."""
 
     class Reader(Protocol):
-        """Counts what is read out of motion queues, in mm."""
+        """Counts the moves that are read from motion queues, in mm."""
 
         @property
         def meters(self) -> dict[str, Meter]: ...
 
         @property
         def moves(self) -> int:
-            """Return how many moves one poll should read at most."""
+            """The most moves that one poll should read."""
 
         def read(
             self, queue: str, pieces: Sequence[Piece], eventtime: float
@@ -48,4 +48,4 @@ class Options(NamedTuple):
     synchronized: Callable[[], bool] | None = None  # None: ask the kernel
     memory: Mapping[str, Any] = {}  # the stored value of `Sources.memory`
     counts: tuple[str, ...] = ()  # the `count_...` meters that tasks count
-    counts_left: tuple[str, ...] = ()  # those with a reading that no task counts
+    counts_left: tuple[str, ...] = ()  # `count_...` meters that no task counts any more

@@ -1,4 +1,4 @@
-"""Carriages that do not move as an axis does: two on one rail, or a delta's towers."""
+"""Carriages that move differently from an axis: two on one rail, or a delta's."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ TOWERS = {
     "deltesian": ("stepper_left", "stepper_right"),
 }
 EPSILON = 1e-6  # seconds
-Moving = List[Tuple[str, int]]  # meters of carriages that move, each with its axis
-CHORD = 5.0  # mm: a tower rises and falls along a straight move
+Moving = List[Tuple[str, int]]  # meters of moving carriages, each with its axis
+CHORD = 5.0  # mm; a tower's carriage goes up and down during a straight move
 
 
 def carriages(printer: Printer, handlers: Handlers) -> Carriages:
-    """Return what reads this printer's carriages; one without any has no meters."""
+    """Return the reader of this printer's carriages. It may have no meters."""
     rails = klipper.carriages(printer)
     return DualCarriages(printer, rails, handlers) if rails else Towers(printer)
 
 
 class DualCarriages:
-    """Carriages that share an axis: one moves, or both do, as their modes say."""
+    """Carriages that share an axis. By their modes, one of them moves, or both."""
 
     def __init__(
         self, printer: Printer, rails: Mapping[str, Carriage], handlers: Handlers
@@ -41,14 +41,14 @@ class DualCarriages:
         self._rails = [(named[name][0], rail) for name, rail in rails.items()]
         self._reactor = printer.get_reactor()
         self._toolhead: Toolhead = printer.lookup_object("toolhead")
-        # Until which print time which carriages moved, where that has changed since.
+        # Former sets of moving carriages, each with the print time of its end.
         self._before: deque[tuple[float, Moving]] = deque()
         self._moving = self._active()
-        self._planned = self._print_time()  # moves up to then are of `_moving`
-        # Klipper switches while the last moves of the old mode are still to be carried
-        # out. Newer versions send the first event just before each switch. Older ones
-        # and Kalico send the second one after most of them; a switch that they tell
-        # nothing of is noticed at the next look.
+        self._planned = self._print_time()  # until then, `_moving` is right
+        # Klipper switches while the last moves of the old mode are not made yet. Newer
+        # versions send the first event just before each switch. Older versions and
+        # Kalico send the second event after most switches. A switch without an event is
+        # noticed at the next poll.
         for event, handle in (
             ("dual_carriage:update_kinematics", self._about_to_switch),
             ("toolhead:set_position", self._has_switched),
@@ -73,7 +73,7 @@ class DualCarriages:
         return {meter: lengths[axis] for meter, axis in self._active()}
 
     def _active(self) -> Moving:
-        """Return each meter whose carriage moves from now on, with its axis."""
+        """Return the meters of the carriages that move from now on, with their axes."""
         return [(meter, rail.axis) for meter, rail in self._rails if rail.is_active()]
 
     def _print_time(self) -> float:
@@ -90,7 +90,7 @@ class DualCarriages:
         self._notice()
 
     def _notice(self) -> None:
-        """Note since when other carriages move, if they do."""
+        """Note the time since which other carriages move, if they have changed."""
         active = self._active()
         if active == self._moving:
             return
@@ -100,7 +100,7 @@ class DualCarriages:
 
 
 class Towers:
-    """Carriages of a delta: how far they go up and down follows from the kinematics."""
+    """The carriages of a delta. The kinematics give their ways up and down."""
 
     def __init__(self, printer: Printer) -> None:
         steppers = {
@@ -118,7 +118,7 @@ class Towers:
             (self._meters[n], steppers[n].calc_position_from_coord) for n in names
         ]
         self.meters: dict[str, Meter] = dict(named.values())
-        # To ask the kinematics for each tower takes five times as long.
+        # A call of the kinematics for each tower would take five times as long.
         self.moves = MOVES // 5 if self._height else MOVES
 
     def read(self, pieces: Sequence[Piece], lengths: Sequence[float]) -> Increments:

@@ -1,4 +1,4 @@
-"""Hours of the printer being on, and hours of the calendar."""
+"""Counts the hours for which the printer is on, and the hours of the calendar."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from .families import meters
 from .synchronized import synchronized
 
 HOUR = 3600.0
-SLACK = 60.0  # seconds that two clocks may differ without time having passed
+SLACK = 60.0  # seconds that two clocks may differ although no time has passed
 YEAR = 366 * 24 * HOUR
 
 
 class Calendar:
-    """True hours passed, also while nothing ran, from a clock that may be wrong.
+    """Counts the hours that have really passed, although the clock may be wrong.
 
-    A Raspberry Pi has no clock battery: it starts in the past and jumps by months
-    once a time server answers. So the time while on is the monotonic clock's, and
-    the time while off is told only by two readings of the wall clock of which both
-    were synchronized. Where no clock ever is, the first reading after a start must
-    do: such a clock is behind the truth at worst.
+    A Raspberry Pi has no battery for its clock. The clock starts in the past, and jumps
+    by months when a time server answers. So the time while the printer is on comes from
+    the monotonic clock. The time while it is off comes only from two readings of the
+    wall clock that were both synchronized. If no clock is ever synchronized, the first
+    reading after a start is used, since such a clock can only be behind.
     """
 
     def __init__(self, memory: dict[str, Any]) -> None:
-        self._anchor = _number(memory.get("anchor"))  # last synchronized reading
-        self._since = _number(memory.get("since")) or 0.0  # counted from there on
-        self._last = _number(memory.get("last"))  # last reading of any kind
+        self._anchor = _number(memory.get("anchor"))  # the last synchronized reading
+        self._since = _number(memory.get("since")) or 0.0  # seconds counted since then
+        self._last = _number(memory.get("last"))  # the last reading of any kind
         self._first = True
-        self._counted = 0.0  # seconds, in this life
+        self._counted = 0.0  # seconds that were counted since the start of Klippy
 
     def resume(self, memory: Mapping[str, Any]) -> None:
-        """Go on from what an earlier life remembered, which was read only now."""
+        """Continue from the memory of an earlier Klippy, which was read only now."""
         anchor = _number(memory.get("anchor"))
         if anchor is not None:
             self._anchor = anchor
@@ -46,13 +46,13 @@ class Calendar:
         return {"anchor": self._anchor, "since": self._since, "last": self._last}
 
     def advance(self, passed: float, wall: float, *, synchronized: bool) -> float:
-        """Return the seconds to count when *passed* went by up to reading *wall*."""
+        """Return the seconds to count after *passed* seconds, at the reading *wall*."""
         missed = 0.0
         if synchronized:
             missed = self._missed(wall - passed)
         elif self._first and self._last is not None:
             missed = wall - passed - self._last
-            if not 0.0 < missed < YEAR:  # a clock that nobody set may say 2099
+            if not 0.0 < missed < YEAR:  # a clock that nobody has set may show 2099
                 missed = 0.0
         self._since += passed + missed
         self._counted += passed + missed
@@ -60,11 +60,11 @@ class Calendar:
         return passed + missed
 
     def _missed(self, now: float) -> float:
-        """Return what true time *now* says was not counted since the anchor."""
+        """Return the seconds that were not counted between the anchor and *now*."""
         if self._anchor is None:
             self._anchor, self._since = now, 0.0
         missed = now - self._anchor - self._since
-        if missed < -SLACK:  # the clock was ahead when the anchor was dropped
+        if missed < -SLACK:  # the clock was ahead when the anchor was noted
             self._anchor, self._since = now, 0.0
         return missed if missed > SLACK else 0.0
 
@@ -84,7 +84,7 @@ class Clock:
         return {"calendar": self._calendar.memory}
 
     def resume(self, memory: Mapping[str, Any]) -> None:
-        """Go on from `memory` of an earlier life, which was read only now."""
+        """Continue from the `memory` of an earlier Klippy, which was read only now."""
         self._calendar.resume(dict(memory.get("calendar", {})))
 
     def poll(self, eventtime: float) -> Increments:

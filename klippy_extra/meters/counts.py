@@ -1,4 +1,4 @@
-"""Counts that a macro moves: cuts, servo moves, wipes."""
+"""Counts that macros increase, for example cuts, servo moves or wipes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .base import Increments, Options
 from .families import each, known, plain
 
 PREFIX = "count_"
-MOST = 1e9  # in one command
+MOST = 1e9  # the greatest increase by one command
 
 
 class Counts:
-    """``count_<name>``, moved by ``MAINTENANCE_COUNT NAME=<name> BY=1``.
+    """``count_<name>``, which ``MAINTENANCE_COUNT NAME=<name> BY=1`` increases.
 
-    A macro moves those that a task counts. Others were counted for a task that is gone:
-    their readings stay until somebody removes or renames them.
+    Only meters that a task counts are increased. Other meters were counted for a former
+    task. Their readings stay until somebody removes or renames them.
     """
 
     def __init__(self, printer: Printer, options: Options) -> None:
@@ -30,12 +30,12 @@ class Counts:
         self._pending: Increments = {}
 
     def resume(self, counts: Iterable[str]) -> None:
-        """Have these meters, which were counted before."""
+        """Add these meters, which were counted before."""
         for name in filter(known, counts):
             self.meters.update(each("count", [name[len(PREFIX) :]]).values())
 
     def count(self, name: str, by: float) -> str:
-        """Move a meter and return its name. ValueError says why it is not moved."""
+        """Increase a meter and return its name. ValueError tells why it is not."""
         if not 0.0 < by <= MOST:
             raise ValueError(
                 tr(
@@ -53,7 +53,7 @@ class Counts:
         return meter
 
     def find(self, name: str) -> str:
-        """Return the meter's whole name; ValueError for what can be no name."""
+        """Return the meter's whole name. ValueError: *name* cannot be one."""
         short = plain(name[len(PREFIX) :] if name.startswith(PREFIX) else name)
         if not short:
             raise ValueError(
@@ -62,7 +62,7 @@ class Counts:
         return PREFIX + short
 
     def take_away(self, name: str) -> str:
-        """Remove a meter that no task counts; return its whole name. Or ValueError."""
+        """Remove a meter and return its whole name. ValueError: a task counts it."""
         meter = self.find(name)
         if meter in self._wanted:
             raise ValueError(
@@ -78,7 +78,7 @@ class Counts:
         return meter
 
     def target(self, name: str) -> str:
-        """Return the meter that another one's reading can go to; or ValueError."""
+        """Return a meter that can get another one's reading. ValueError: it cannot."""
         meter = self.find(name)
         if meter not in self._wanted:
             text = tr("No task counts '{meter}'.", meter=meter)

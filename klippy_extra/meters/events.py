@@ -1,4 +1,4 @@
-"""Counts of events: homings, probes, tool changes."""
+"""Counts Klipper's events: homings, probes, tool changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .families import each, meters
 
 
 class Events:
-    """``homings`` (of one axis each), ``probes``, ``tool_changes``."""
+    """``homings`` (each of one axis), ``probes``, ``tool_changes``."""
 
     def __init__(self, printer: Printer, options: Options) -> None:
         self._toolhead: Toolhead = printer.lookup_object("toolhead")
@@ -54,17 +54,18 @@ class Events:
 
     def _homed(self, homing: object, rails: Sequence[Rail]) -> None:
         self._in_rails = False
-        # get_axes() would name all axes of the G28, each time.
+        # get_axes() cannot be used: it names all axes of the G28 each time.
         axis = rails[0].get_name().replace("_", " ").split()[-1]
         self._count("homings")
         if axis in self._axes:
             self._count(self._axes[axis][0])
 
     def _homing_begins(self, move: HomingMove) -> None:
-        # Newer Klippers home Z with a probe and tell of no rails. What tells such a
-        # move from a probing one: it starts far outside of the axis.
+        # Newer versions of Klipper send no event about rails when they home Z with a
+        # probe. Such a move differs from a probing move: it starts far outside of the
+        # axis.
         if self._in_rails or move.toolhead is not self._toolhead:
-            return  # a manual stepper homes by itself
+            return  # a manual stepper homes
         z = self._toolhead.get_position()[2]
         status = self._toolhead.get_status(self._reactor.monotonic())
         if not status["axis_minimum"][2] <= z <= status["axis_maximum"][2]:

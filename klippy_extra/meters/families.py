@@ -1,4 +1,4 @@
-"""Every meter's name, unit and label. Pure: usable before Klipper's objects exist."""
+"""The names, units and labels of all meters. It needs no object of Klipper."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _NAME = re.compile(r"[a-z0-9_]{1,63}\Z")
 
 
 class Family(NamedTuple):
-    """One meter, or (where *each*) one for each object: ``heater_on_<heater>``."""
+    """One meter, or with *each* a meter for each object: ``heater_on_<heater>``."""
 
     name: str
     unit: str
     label: str
-    each: str = ""  # the object in the name; "" if there is one meter only
+    each: str = ""  # the kind of object in the name; "" if there is only one meter
 
     def matches(self, name: str) -> bool:
         if self.each:
@@ -64,12 +64,12 @@ _EACH = {family.name: family for family in FAMILIES if family.each}
 
 
 def known(name: str) -> bool:
-    """Whether *name* can be a meter. Whether this printer has it shows when ready."""
+    """Return whether *name* can be a meter. A printer may still not have it."""
     return _family(name) is not None
 
 
 def unit(name: str) -> str:
-    """Return ``h``, ``m`` or ``""``. ValueError where no meter has such a name."""
+    """Return ``h``, ``m`` or ``""``. ValueError: no meter has such a name."""
     family = _family(name)
     if family is None:
         names = ", ".join(map(str, FAMILIES))
@@ -78,7 +78,7 @@ def unit(name: str) -> str:
 
 
 def meter(name: str) -> Meter:
-    """Return the name of a meter that exists once."""
+    """Return the description of a meter that exists only once."""
     return _EXACT[name].meter()
 
 
@@ -87,10 +87,10 @@ def meters(*names: str) -> dict[str, Meter]:
 
 
 def each(family: str, parts: Iterable[str]) -> dict[str, tuple[str, Meter]]:
-    """Return the meter's name and description for each of *parts*, Klipper's names.
+    """Return the name and description of a meter for each of *parts*, Klipper's names.
 
-    The last word names the meter (``heater_generic chamber`` gives
-    ``heater_on_chamber``) unless another object has it already.
+    The last word of a name names the meter (``heater_generic chamber`` gives
+    ``heater_on_chamber``), unless another object already has that word.
     """
     made: dict[str, tuple[str, Meter]] = {}
     taken = set()
@@ -106,7 +106,7 @@ def each(family: str, parts: Iterable[str]) -> dict[str, tuple[str, Meter]]:
 
 
 def plain(text: str) -> str:
-    """Return *text* in the letters of a meter's name."""
+    """Return *text* with only the letters that a meter's name may have."""
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
 
 
@@ -115,6 +115,6 @@ def _family(name: str) -> Family | None:
         return None
     if name in _EXACT:
         return _EXACT[name]
-    # Of `travel_on_x` and the like the longest family wins.
+    # If several families match the name, the longest one is right.
     behind = [family for family in _EACH.values() if family.matches(name)]
     return max(behind, key=lambda family: len(family.name), default=None)

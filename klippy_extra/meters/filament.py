@@ -38,7 +38,7 @@ class FilamentUse:
 
 
 class Filament:
-    """``filament`` and ``extruded``, and of each extruder where there are several."""
+    """``filament`` and ``extruded``, and both for each of several extruders."""
 
     def __init__(self, extruders: Mapping[str, Any]) -> None:
         self._extruders = extruders
@@ -69,7 +69,7 @@ class Filament:
         return {}
 
     def _fed_by(self, queue: str) -> list[str]:
-        """Return the extruders whose gears follow *queue*, as things stand."""
+        """Return the extruders whose gears follow *queue* now."""
         moved = self._extruders[queue].get_trapq()
         return [
             name

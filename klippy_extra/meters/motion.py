@@ -1,8 +1,8 @@
-"""Metres: travel of axes and carriages, and filament, from the executed moves.
+"""Counts metres from the executed moves: the travel of axes and carriages, filament.
 
-They are read out of the motion queues' history, which Klipper keeps for half a
-minute, and never by standing in the way of a move. What FORCE_MOVE and
-STEPPER_BUZZ move is in no queue and does not count.
+The moves are read from the motion queues' history, which Klipper keeps for half a
+minute. So the extra never delays a move. The moves of FORCE_MOVE and STEPPER_BUZZ are
+in no queue, and are not counted.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from .base import Reader
 
 LOOK = 0.25  # seconds between two polls
-SOON = 0.02  # if there is more to read than one poll may read
-MOST = 200  # polls, if nothing may be left for later
+SOON = 0.02  # seconds, if there is more to read than one poll may read
+MOST = 200  # polls when all must be read
 
 METRE = 1000.0  # mm
 
 
 class Motion:
-    """Reads every queue a slice at a time, on a timer of its own."""
+    """Reads all queues, a slice at a time, on its own timer."""
 
     def __init__(self, printer: Printer, options: Options) -> None:
         self.meters: dict[str, Meter] = {}
         self._printer = printer
-        self._failed = False  # whether the last look at the queues failed
+        self._failed = False  # whether the last poll of the queues failed
         self._handlers = Handlers(printer)
         self._pending: Increments = {}
         self._readers: dict[str, Reader] = {}  # by the queue's name
         self._queues: dict[str, Queue] = {}
-        self._names: list[tuple[Toolhead, str]] = []  # of what homes, its queue's name
+        self._names: list[tuple[Toolhead, str]] = []  # toolheads that home, and queues
         self._reactor = printer.get_reactor()
         self._mcu: Mcu = printer.lookup_object("mcu")
         self._timer: Any = None
@@ -72,7 +72,7 @@ class Motion:
         self._read(ManualSteppers(list(steps)), steps)
 
     def _read(self, reader: Reader, queues: Mapping[str, MotionQueue]) -> None:
-        """Let *reader* count what *queues* tell from now on."""
+        """Let *reader* count the moves of *queues* from now on."""
         now = self._mcu.estimated_print_time(self._reactor.monotonic())
         self.meters.update(reader.meters)
         for name, queue in queues.items():
@@ -133,8 +133,8 @@ class Motion:
             behind = behind or queue.behind(now)
         return behind
 
-    # The queue is not cut at the point where an endstop triggers. The steppers tell how
-    # many steps a homing or probing move really made.
+    # When an endstop triggers, the move in the queue is not shortened. The steppers
+    # have the number of steps that a homing or probing move really made.
 
     def _homing_begins(self, move: HomingMove) -> None:
         queue = self._queues.get(self._queue_of(move.toolhead))

@@ -1,4 +1,4 @@
-"""Hours and jobs of the virtual SD card, by the states of Klipper's ``print_stats``."""
+"""Counts hours and jobs of the virtual SD card, by Klipper's ``print_stats``."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ ENDS = {
 class Printing:
     """``print_time``, ``busy_time`` and the jobs, from a file or from a stream.
 
-    A second of a job is printing if filament was drawn in this job before, whichever
-    extruder did it, and if the job is not paused.
+    A second of a job counts as printing if any extruder has drawn filament before in
+    this job, and if the job is not paused.
     """
 
     def __init__(self, printer: Printer, options: Options) -> None:
@@ -32,14 +32,14 @@ class Printing:
         self.meters = meters(
             "print_time", "busy_time", "jobs_started", "jobs_completed", "jobs_failed"
         )
-        if self._stats is not None:  # that a stream was cancelled cannot be told
+        if self._stats is not None:  # nobody can see whether a stream was cancelled
             self.meters.update(meters("jobs_cancelled"))
         self._stream = Stream(printer)
         self._handlers = Handlers(printer)
         self._drawing = Drawing(printer, self._handlers)
         self._state = "standby"
-        self._total = 0.0  # seconds of this job that were counted
-        self._printed = False  # whether any of them was printing
+        self._total = 0.0  # the counted seconds of this job
+        self._printed = False  # whether any of these seconds was printing
         self._seen = printer.get_reactor().monotonic()
         self._pending: Increments = {}
         self._handlers.add("virtual_sdcard:reset_file", self._reset)
@@ -62,10 +62,10 @@ class Printing:
         return increments
 
     def stop(self, eventtime: float) -> Increments:
-        """Return what is left, once Klippy has shut down: a job then has failed.
+        """Return the rest after a shutdown of Klippy. The job has then failed.
 
-        Nothing is to be read any more: Klippy then says `paused`, and its total goes
-        on growing.
+        Klippy's status must not be read any more: it is then `paused`, although the
+        total grows.
         """
         increments = self.poll(eventtime)
         if self._state in UNDER_WAY or self._stream.under_way:
@@ -86,21 +86,21 @@ class Printing:
         if drawn:
             self._add("print_time", passed / HOUR)
         elif state == "complete" and before in UNDER_WAY and not self._printed:
-            # The job was so short that no poll saw it print; Klipper's status shows it.
+            # The job was so short that no poll was during it. Klipper's status has it.
             self._add("print_time", status["print_duration"] / HOUR)
         self._follow(before, state)
 
     def _follow(self, before: str, state: str) -> None:
         self._state = state
         if before in UNDER_WAY and state not in UNDER_WAY:
-            # Back to standby: the file was put away before it was printed to its end.
+            # The state is standby again: the file was closed before its end.
             self._add(ENDS.get(state, "jobs_cancelled"), 1.0)
 
     def _begin(self) -> None:
         self._add("jobs_started", 1.0)
         self._total, self._printed = 0.0, False
         self._drawing.begin()
-        # Its last moves are made after its end, also where it was shorter than a look.
+        # The last moves are made after the job's end, also if no poll was during it.
         self._stream.pass_over()
 
     def _reset(self) -> None:

@@ -7,9 +7,9 @@ from typing import NamedTuple, Tuple
 
 from ..klipper_objects import MotionQueue, PlannedMove
 
-SLICE = 0.25  # seconds of motion read at once
-MOVES = 250  # moves read at once: about 1.5 µs each on a fast machine
-SHORTEST = 0.02  # seconds
+SLICE = 0.25  # seconds of motion that are read at once
+MOVES = 250  # moves that are read at once; each takes 1.5 µs on a fast machine
+SHORTEST = 0.02  # seconds of the shortest slice
 
 # A part of a move: the move, the begin and the end of the part in seconds from the
 # move's start, and the distance along it in mm, which is negative for a retraction.

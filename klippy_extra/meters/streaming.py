@@ -1,8 +1,9 @@
-"""Prints that arrive line by line, for example from OctoPrint: not in ``print_stats``.
+"""Counts prints that arrive line by line, for example from OctoPrint.
 
-A stream prints if filament is drawn while the toolhead moves. From then on it
-counts as printing as long as Klippy has moves or commands to work on, the same
-stretch that ``print_duration`` covers of a file; a pause sends nothing.
+``print_stats`` does not have them. A stream prints if filament is drawn while the
+toolhead moves. From then on it counts as printing as long as Klippy has moves or
+commands. This is the same time as ``print_duration`` of a file. In a pause, nothing is
+sent.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ class Stream:
         self._motion: HasStatus | None = printer.lookup_object("motion_report", None)
         self._idle: HasStatus | None = printer.lookup_object("idle_timeout", None)
         self._heaters: Heaters | None = printer.lookup_object("heaters", None)
-        self._drawing = False  # since the toolhead last stood still
+        self._drawing = False  # whether filament was drawn since the last standstill
         self._of_a_file = False
-        self.under_way = False  # from the first drawn line until the hotends are off
+        self.under_way = False  # from the first drawn line until all hotends are off
 
     def pass_over(self) -> None:
-        """A file is being printed: its moves go on for a while after its end."""
+        """Count nothing, since a file is printed. Its moves go on after its end."""
         self._drawing, self._of_a_file = False, True
 
     def poll(self, eventtime: float, passed: float) -> Increments:
-        """Return what *passed* seconds added while no file was being printed."""
+        """Return the growth in *passed* seconds, in which no file was printed."""
         if self._motion is None or self._idle is None:
             return {}
         status = self._idle.get_status(eventtime)

@@ -6,7 +6,7 @@ import ctypes
 from typing import Callable
 
 TIME_ERROR = 5  # adjtimex(2): "the system clock is not synchronized"
-TIMEX_SIZE = 512  # more than any architecture's struct timex; all zero only reads
+TIMEX_SIZE = 512  # larger than any struct timex; if it is zero, the call only reads
 
 
 def synchronized() -> Callable[[], bool]:

@@ -1,4 +1,4 @@
-"""How far axes, carriages and manual steppers moved, in mm."""
+"""Counts how far axes, carriages and manual steppers moved, in mm."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .queue import MOVES, Piece
 
 
 class Travel:
-    """``travel_x``, ``travel_y``, ``travel_z``, and carriages where they differ."""
+    """``travel_x``, ``travel_y``, ``travel_z``, and carriages if they differ."""
 
     def __init__(self, printer: Printer, handlers: Handlers) -> None:
         named = each("travel", klipper.AXES)
@@ -49,7 +49,7 @@ class Travel:
 
 
 class ManualSteppers:
-    """``travel_<name>`` of each ``[manual_stepper name]``, by the steps it made."""
+    """``travel_<name>`` of each ``[manual_stepper name]``, by its steps."""
 
     moves = MOVES
 

@@ -1,1 +1,1 @@
-"""The connection to the MQTT broker, and the messages on it."""
+"""The connection to the MQTT broker, and its messages."""

@@ -6,15 +6,15 @@ from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 from ..language import tr
 
-IN_FLIGHT = 20  # messages that the broker has not acknowledged
-AT_ONCE = 8  # filters in one SUBSCRIBE: some clouds take no more
-HEAD = 16  # bytes of a PUBLISH beside topic and payload, at most
+IN_FLIGHT = 20  # messages that may wait for the broker's acknowledgement
+AT_ONCE = 8  # filters in one SUBSCRIBE; some brokers in clouds accept no more
+HEAD = 16  # the most bytes of a PUBLISH beside the topic and the payload
 
 
 class Allowed(NamedTuple):
-    """The limits that are kept to; None and True where the broker has none."""
+    """The limits of a broker. None and True stand for no limit."""
 
-    packet: int | None = None  # bytes
+    packet: int | None = None  # the largest packet, in bytes
     in_flight: int = IN_FLIGHT
     retain: bool = True
     qos: int = 1
@@ -22,7 +22,7 @@ class Allowed(NamedTuple):
 
     @classmethod
     def of(cls, properties: Any, known: Allowed) -> Allowed:
-        """Read the properties; *known* are limits that refused connections showed."""
+        """Read the properties. *known* are limits from refused connections."""
 
         def read(name: str, default: Any) -> Any:
             return getattr(properties, name, default)
@@ -68,7 +68,7 @@ def batches(
     allowed: Allowed,
     one_by_one: bool,
 ) -> list[tuple[str, ...]]:
-    """Spread *filters* over SUBSCRIBEs; *instead* are topics for a wildcard."""
+    """Divide *filters* among SUBSCRIBEs. *instead* has topics for a wildcard."""
     exact: list[str] = []
     for each in filters:
         exact += [each] if allowed.wildcards else instead.get(each, [each])

@@ -1,6 +1,6 @@
-"""Sends Home Assistant the discovery messages: when, and in which order.
+"""Decides when and in which order Home Assistant gets the discovery messages.
 
-They have their own queue, so that no state waits for them.
+They have their own queue, so that they do not delay any state.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import Callable, Collection, Sequence
 
 from .discovery import MIGRATE, Message
 
-BIRTH_DELAY = (1.0, 5.0)  # seconds: not all printers of a farm at once
+BIRTH_DELAY = (1.0, 5.0)  # seconds; not all printers of a farm must answer at once
 HANDOVER = 10.0  # seconds in which Home Assistant removes entities that are made again
 
 
 class Announcements:
-    """The messages of discovery, as they wait for their turn.
+    """The waiting messages of discovery.
 
-    *replaces* are topics whose entities are to stay: of an older version's one
-    message, and of all that leave the printer to the integration. With *waits* the
-    integration has the entities, and needs a moment to let go of them. *clock* is
+    *replaces* are topics whose entities must stay: the one message of an older version,
+    or all messages if the integration takes the entities over. With *waits*, the
+    integration still has the entities, and needs a moment to return them. *clock* is
     the reactor's, in seconds.
     """
 
@@ -34,14 +34,14 @@ class Announcements:
         self._messages = messages
         self.replaces = replaces
         self._clock = clock
-        # Topic, payload, and whether it is retained.
+        # The topic, the payload, and whether it is retained.
         self._queue: collections.deque[tuple[str, bytes, bool]] = collections.deque()
         self._born_at: float | None = None
         self._waits, self._waits_until = waits, 0.0
 
     @property
     def ready(self) -> int:
-        """How many messages may be taken now."""
+        """The number of messages that may be taken now."""
         if self._clock() < self._waits_until:
             return 0
         return 1 if self._hands_over else len(self._queue)
@@ -58,23 +58,23 @@ class Announcements:
         return [each.topic for each in self._messages]
 
     def born(self) -> None:
-        """Home Assistant has started."""
+        """Note that Home Assistant has started."""
         if self._born_at is None:
             delay = random.uniform(*BIRTH_DELAY)  # noqa: S311
             self._born_at = self._clock() + delay
 
     def is_time(self) -> bool:
-        """Whether a Home Assistant that has started waits; once for each start."""
+        """Return whether messages are due, once after each start of Home Assistant."""
         if self._born_at is None or self._clock() < self._born_at:
             return False
         self._born_at = None
         return True
 
     def prepare(self, again: bool, replaced: Sequence[str]) -> None:
-        """Queue the messages; *again* once Home Assistant was started.
+        """Queue the messages; *again* after a start of Home Assistant.
 
-        What is *replaced* is handed over: Home Assistant keeps the entities when it is
-        told so before and the message goes after.
+        The entities of *replaced* topics are handed over. Home Assistant keeps them if
+        it first gets a message about that, and the topic is cleared afterwards.
         """
         if self._waits:
             self._waits, self._waits_until = False, self._clock() + HANDOVER
@@ -95,7 +95,7 @@ class Announcements:
         self._queue.clear()
 
     def take(self) -> tuple[str, bytes, bool]:
-        """The topic and the payload of the next message, and whether it is retained."""
+        """Return the next message: its topic, its payload, whether it is retained."""
         message = self._queue.popleft()
         if message[1] == MIGRATE and not self._hands_over:
             self._waits_until = self._clock() + HANDOVER

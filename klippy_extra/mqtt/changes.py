@@ -1,6 +1,6 @@
 """Decides which changes are published, and when. Pure.
 
-Each message is work for a broker, and rows in the database of a Home Assistant.
+Each message is work for a broker, and makes rows in Home Assistant's database.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from typing import Any
 
 from ..contract import State, Summary
 
-LEAST_MOVE = 3600.0  # seconds by which a forecast moves before it is published again
-FORECAST_MOVE = 0.1  # the same, as a share of the time until then
+LEAST_MOVE = 3600.0  # seconds by which a forecast must change to be published again
+FORECAST_MOVE = 0.1  # the same, as a share of the time until the forecast
 
 
 def settled(state: State) -> tuple[Any, ...]:
@@ -23,7 +23,7 @@ def settled(state: State) -> tuple[Any, ...]:
 
 
 def same(summary: Summary, last: Summary) -> bool:
-    """Whether two summaries are equal but for their forecast."""
+    """Return whether two summaries are equal, apart from their forecasts."""
     undated = last._replace(seq=0, time=0.0, next_due_at=None)
     return summary._replace(seq=0, time=0.0, next_due_at=None) == undated
 
@@ -34,7 +34,7 @@ def numbers(state: State) -> list[float]:
 
 
 def moved(before: int | None, after: int | None, now: float) -> bool:
-    """Whether a forecast has changed enough to be published."""
+    """Return whether a forecast has changed enough to be published."""
     if before is None or after is None:
         return before is not after
     return abs(after - before) > max(LEAST_MOVE, FORECAST_MOVE * abs(after - now))

@@ -11,12 +11,12 @@ from ..broker import Broker, tls_context
 from .allowed import IN_FLIGHT, Allowed
 from .intake import LARGEST_INFO
 
-CONNECT_WITHIN = 10.0  # seconds for DNS, TCP, TLS and the broker's greeting
+CONNECT_WITHIN = 10.0  # seconds for DNS, TCP, TLS and the broker's CONNACK
 VERSIONS = {"3.1.1": paho.MQTTv311, "5": paho.MQTTv5}
 
 
 def make(broker: Broker, will_topic: str, allowed: Allowed) -> paho.Client:
-    """Make a client with its last will; nothing is connected yet."""
+    """Make a client with its last will. It is not connected yet."""
     five = broker.version == "5"
     client = paho.Client(
         CallbackAPIVersion.VERSION2,
@@ -38,7 +38,7 @@ def make(broker: Broker, will_topic: str, allowed: Allowed) -> paho.Client:
 
 
 def connect(client: paho.Client, broker: Broker) -> None:
-    """Open the connection, and tell an MQTT 5 broker our own limits."""
+    """Open the connection, and send an MQTT 5 broker the client's own limits."""
     properties = None
     if broker.version == "5":
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]

@@ -1,7 +1,7 @@
 """Makes the entities of a printer from the tables in `entities`. Pure.
 
-Each component has a key, which its unique id is made of. It never changes, nor does
-the platform behind it.
+The unique id of a component is made from its key. Neither the key nor the platform of a
+component ever changes.
 """
 
 from __future__ import annotations
@@ -44,10 +44,11 @@ from .entities import (
     order,
 )
 
-# A topic that is cleared is an empty message, which is no JSON.
+# A cleared topic sends an empty message, which is no JSON.
 IT = "(value_json|default({}))"
 
-# Letters that no accent makes, as Home Assistant writes them in an entity id.
+# Letters that are no letter with an accent, as Home Assistant writes them in entity
+# ids.
 _LETTERS = str.maketrans(
     {
         "ß": "ss",
@@ -65,20 +66,20 @@ _LETTERS = str.maketrans(
     }
 )
 
-LONGEST = 100  # letters of a label in an entity's name
+LONGEST = 100  # the most letters of a label in an entity's name
 
-Component = Tuple[str, Config]  # a component's key, and what it is
+Component = Tuple[str, Config]  # a component's key, and its configuration
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Names(NamedTuple):
     """Names of a printer and its tasks that the contract does not have.
 
-    ``labels`` are short ones and ``sections`` the names in the configuration, both
-    by the task's slug. ``learns`` is whether the printer suggests thresholds.
+    ``labels`` are short labels, and ``sections`` are the names in the configuration,
+    both by the task's slug. ``learns`` tells whether the printer suggests thresholds.
     """
 
-    printer: str = ""  # a short name
+    printer: str = ""  # the printer's short name
     labels: Mapping[str, str] = _NONE
     sections: Mapping[str, str] = _NONE
     learns: bool = False
@@ -87,7 +88,7 @@ class Names(NamedTuple):
 def object_id(text: str, otherwise: str = "") -> str:
     """Return *text* as a part of an entity id, as Home Assistant itself makes it.
 
-    *otherwise* is returned where that needs letters of another script.
+    *otherwise* is returned if *text* has letters of another script.
     """
     plain = unicodedata.normalize("NFKD", text.lower().translate(_LETTERS))
     kept = "".join(c for c in plain if not unicodedata.combining(c))
@@ -138,11 +139,11 @@ class _Subject(NamedTuple):
     key: str
     id: str  # the beginning of its entity ids
     name: str  # the beginning of its entities' names
-    reads: str  # a topic
-    commands: str  # a topic
-    online: str  # a topic
+    reads: str  # the topic of its values
+    commands: str  # the topic of its commands
+    online: str  # the topic of its availability
     language: Catalogue
-    it: str = IT  # the expression for the object that is read
+    it: str = IT  # the template's expression for the object that is read
 
     def template(self, expression: str) -> str:
         return "{% set it=" + self.it + " %}{{ " + expression + " }}"
@@ -155,13 +156,12 @@ class _Subject(NamedTuple):
         if row.value:
             config.update(stat_t=self.reads, val_tpl=self.template(row.value))
         if row.platform in ("button", "switch", "number", "select"):
-            # What is read is as true as it was while the printer is off. A command
-            # would be lost.
+            # Values stay valid while the printer is off, but a command would be lost.
             config.update(cmd_t=self.commands, avty=[{"t": self.online}])
         return key, dict(config, **more)
 
     def _registration(self, row: Entity, key: str) -> Config:
-        # An entity id knows no hyphen, and no two underscores in a row.
+        # An entity id has no hyphen, and no two underscores in a row.
         wish = object_id(f"{self.id}_{row.field}")
         name = self.language.tr(row.name)
         return {
@@ -193,7 +193,7 @@ def _task(
 
 
 def _place(part: _Subject, state: State) -> Component:
-    """Where a part is fitted: a choice of the places, or the shelf."""
+    """Return the select for a part's place: one of its places, or the shelf."""
     shelf = part.language.tr(SHELF)
     word = json.dumps(shelf, ensure_ascii=False)
     fit = order("fit", place="$").replace('"$"', "{{ value | to_json }}")
@@ -208,10 +208,10 @@ def _place(part: _Subject, state: State) -> Component:
 
 
 def _status(task: _Subject) -> Config:
-    """Home Assistant cannot translate what a sensor of MQTT says.
+    """Return the configuration of the status sensor.
 
-    So its state is in the printer's language; its attribute ``status`` has the
-    contract's word.
+    Home Assistant cannot translate the state of an MQTT sensor. So the state is in the
+    printer's language, and the attribute ``status`` has the contract's word.
     """
     words = {each: task.language.tr(text) for each, text in STATUS_WORDS.items()}
     config: Config = {"ops": list(words.values())}
@@ -222,7 +222,7 @@ def _status(task: _Subject) -> Config:
 
 
 def _amounts(task: _Subject, limits: Sequence[Limit]) -> Iterator[Component]:
-    """What the limit that decides says: numbers where all limits share a unit."""
+    """Yield the deciding limit's amounts. They are numbers if all units are equal."""
     units = {_unit(limit.meter, limit.unit) for limit in limits}
     if len(units) > 1:
         yield task.make(REMAINING._replace(value=ANY_UNIT))
@@ -237,7 +237,7 @@ def _amounts(task: _Subject, limits: Sequence[Limit]) -> Iterator[Component]:
 def _limits(
     task: _Subject, state: State, meters: Mapping[str, Meter]
 ) -> Iterator[Component]:
-    """Amounts of each limit where there are several, for whoever enables them."""
+    """Yield the amounts of each limit, if there are several. They are disabled."""
     for limit in state.limits if len(state.limits) > 1 else ():
         one = _limit(task, limit.meter, _label(limit.meter, meters, task.language))
         yield _amount(one, REMAINING, limit, **DIAGNOSTIC, **HIDDEN)
@@ -263,7 +263,7 @@ def _unit(meter: str, unit: str) -> str:
 
 
 def _read(field: str, unit: str) -> str:
-    """The expression for an amount, in *unit*."""
+    """Return the template's expression for an amount in *unit*."""
     if unit != DAYS:
         return f"it.get('{field}')"
     given = f"it.get('{field}')"
@@ -271,11 +271,11 @@ def _read(field: str, unit: str) -> str:
 
 
 def _threshold(subject: _Subject, amount: str, limit: Limit) -> Component:
-    """*amount* is an expression: what `set` is given for a *value*."""
+    """Return the number for a threshold. *amount* is an expression for `set`."""
     unit = _unit(limit.meter, limit.unit)
     if unit == DAYS:
         amount = amount.replace("| float", "| float * 24")
-    # The state may be any threshold: one out of bounds would be logged as an error.
+    # The bounds allow all thresholds, since one out of bounds is logged as an error.
     return subject.make(
         THRESHOLD._replace(value=_read("threshold", unit)),
         min=0,
@@ -314,15 +314,15 @@ def _meter(meters: _Subject, name: str, meter: Meter) -> Component:
     value = f"(it.get('meters') or {{}}).get('{name}')"
     label = _label(name, {name: meter}, meters.language)
     row = Entity(name, "sensor", label, icon, value, DIAGNOSTIC)
-    # Not of a kind that only grows: a meter that is corrected, or comes from a
-    # backup, would be added to the sum a second time.
+    # This is not `total_increasing`: after a correction or a restored backup, the whole
+    # reading would be added to the statistics' sum a second time.
     more = {"en": name in WANTED_METERS, "stat_cla": "total"}
     decimals = places(1000.0, meter.unit, name)
     return meters.make(row, **dict(_measured(meter.unit, decimals), **more))
 
 
 def _label(meter: str, meters: Mapping[str, Meter], language: Catalogue) -> str:
-    """A meter's label, or where it has none its name as words."""
+    """Return a meter's label, or its name as words if it has no label."""
     label = meters[meter].label if meter in meters else ""
     if not label:
         return meter.replace("_", " ").replace("-", " ").capitalize()

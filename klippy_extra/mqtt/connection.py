@@ -1,4 +1,4 @@
-"""Makes the publisher and the link of a printer that becomes ready."""
+"""Makes the publisher and the link when a printer becomes ready."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from ..task import Task
     from .link import Link
 
-CLIENT_ID = "upkeep-{}"  # with 16 of the uuid: 23 letters, all that 3.1.1 promises
+CLIENT_ID = "upkeep-{}"  # with 16 letters of the uuid; MQTT 3.1.1 promises 23 letters
 
 
 class Entries(NamedTuple):
-    """Calls on the reactor, for the link's thread and for calls that it starts."""
+    """Functions that call on the reactor, for the link and the publisher."""
 
-    post: Callable[[Callable[[], None]], None]  # safe from any thread
-    later: Callable[[Callable[[], None], float], None]  # in so many seconds
-    trouble: Callable[[str], None]  # what is wrong with the broker; "": nothing
+    post: Callable[[Callable[[], None]], None]  # any thread may use it
+    later: Callable[[Callable[[], None], float], None]  # after some seconds
+    trouble: Callable[[str], None]  # the problem with the broker, or ""
     taken_over: Callable[[], None]  # another client seems to have our identity
 
 
 class Connection(NamedTuple):
-    """A publisher with its link, and what the store must know of it from now on."""
+    """A publisher with its link, and the topics that the store must remember."""
 
     publisher: Publisher
     link: Link
@@ -47,7 +47,7 @@ class Connection(NamedTuple):
 
 
 def require_paho(config: Config, settings: Settings) -> None:
-    """Refuse a broker where paho is missing; without a broker nobody needs it."""
+    """Refuse a broker if paho is missing. Without a broker, paho is not needed."""
     if settings.broker is None:
         return
     try:
@@ -70,7 +70,7 @@ def connect(
     entries: Entries,
     tasks: Mapping[str, Task],
 ) -> Connection | None:
-    """Make the connection that `[maintain]` asks for; it is not started yet."""
+    """Make the connection by the options of `[maintain]`. It is not started yet."""
     if settings.broker is None:
         return None
     # This module imports paho, which a printer without a broker does not need.
@@ -127,15 +127,17 @@ def connect(
         ),
     )
     publisher.attach(link, inbox)
-    # On disk before anything is sent: else a crash leaves topics that nobody knows.
+    # This is on disk before anything is sent. After a crash, topics would otherwise
+    # stay that nobody remembers.
     memory = {"published": now._asdict(), "unpublish": sorted(clear)}
     return Connection(publisher, link, memory)
 
 
 def _left(uuid: str, topics: Iterable[str]) -> Iterator[str]:
-    """Those of *topics* by which Home Assistant knew the printer until now.
+    """Yield those of *topics* that have the printer's discovery messages.
 
-    They are handed over and not just cleared: its entities stay, for the integration.
+    They are handed over and not only cleared, so that the integration gets the
+    entities.
     """
     return (each for each in topics if f"/device/klipper_upkeep_{uuid}/" in each)
 
@@ -156,7 +158,7 @@ def _announcement(
     before: Published,
     names: Names,
 ) -> discovery.Announcement:
-    """Return the discovery messages, which are made once because they are long."""
+    """Return the discovery messages. They are long, so they are made only once."""
     if not settings.discovery or settings.integration:
         return discovery.Announcement((), {})
     return discovery.announce(

@@ -1,9 +1,9 @@
-"""The messages by which Home Assistant finds a printer: one for each task. Pure.
+"""The messages for Home Assistant's MQTT discovery: one for each task. Pure.
 
-Each is retained below 16 kB, and all are about one device. Both supported versions
-(2025.4 and 2026.11) take every key that is used here and in the tables without a
-word in their logs. Identity is the printer's uuid and the task's slug, never a name
-that people may change.
+Each is retained and shorter than 16 kB, and all are about one device. Both supported
+versions (2025.4 and 2026.11) accept all keys here and in the tables, without a line in
+their logs. The identity is the printer's uuid and the task's slug, never a name that
+people may change.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from .components import Names, components
 from .entities import LEAST, WANTED_METERS, Config
 
 PREFIX = "homeassistant"
-MOST = 16_000  # bytes of a message: brokers that allow little allow 16 KiB
+MOST = 16_000  # bytes of a message; the brokers with the lowest limit allow 16 KiB
 
-REMEMBERED = 2000  # components that are gone
-METER_GROUPS = 4  # messages for the meters that are not everybody's
+REMEMBERED = 2000  # removed components that are remembered
+METER_GROUPS = 4  # messages for the meters that not all printers have
 MIGRATE = b'{"migrate_discovery": true}'
 
 
 class Message(NamedTuple):
-    """A retained message; an empty payload clears its topic.
+    """A retained message. An empty payload clears its topic.
 
-    A component that is left out stays in Home Assistant: it is named with its
-    platform alone, which removes it in a Home Assistant that runs. One that was off
-    keeps such entities as orphans: after its birth send ``revival``, which makes
-    them again, and then ``removal``, which names them so. (An empty payload in its
-    place comes too early for what is being made.)
+    If a component is only left out, its entity stays in Home Assistant. So a removed
+    component is named with only its platform, and a running Home Assistant then removes
+    the entity. A Home Assistant that was off keeps such entities without an owner. So
+    after its birth message, ``revival`` is sent, which makes them again, and then
+    ``removal``, which names them with only their platforms. (An empty payload instead
+    would arrive too early, while Home Assistant still makes the entities.)
     """
 
     topic: str
@@ -43,7 +44,7 @@ class Message(NamedTuple):
 
 
 class Announcement(NamedTuple):
-    """All messages of a printer, and the components in them: platforms by key."""
+    """All messages of a printer, and their components: the platforms by their keys."""
 
     messages: tuple[Message, ...]
     components: dict[str, str]
@@ -59,7 +60,7 @@ def announce(
     before: Mapping[str, str] | None = None,
     names: Names | None = None,
 ) -> Announcement:
-    """Return *printer*'s messages; *before* is what ``remembered`` told last time."""
+    """Return *printer*'s messages. *before* is the last value of ``remembered``."""
     names = names or Names()
     root = {
         "dev": _device(info, names),
@@ -68,7 +69,7 @@ def announce(
     groups: dict[str, tuple[dict[str, Config], dict[str, str]]] = {}
     for key, config in components(info, states, printer, base, names):
         groups.setdefault(_group(key), ({}, {}))[0][key] = config
-    # The latest first: they are the likeliest to be there still.
+    # The latest come first, since Home Assistant most probably still has them.
     for key in reversed(list(before or ())):
         groups.setdefault(_group(key), ({}, {}))[1][key] = (before or {})[key]
     messages = []
@@ -92,32 +93,31 @@ def announce(
 
 
 def topic(uuid: str, group: str, prefix: str = PREFIX) -> str:
-    """Return the topic of a message of the printer with that uuid."""
+    """Return the topic of a message about the printer with this uuid."""
     return f"{prefix}/device/klipper_upkeep_{uuid}/{group}/config"
 
 
 def old_topic(uuid: str, prefix: str = PREFIX) -> str:
-    """Return the topic of older versions, which had one message for everything."""
+    """Return the topic of older versions, which had only one message."""
     return f"{prefix}/device/klipper_upkeep_{uuid}/config"
 
 
 def remembered(
     before: Mapping[str, str], components: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return what the next message is to know: what is gone, then what there is.
+    """Return the components for the next message: removed ones, then present ones.
 
-    A Home Assistant that is off may hear of it much later. So all stays, but for
-    the oldest where there are too many: each message names them.
+    A Home Assistant that is off may get the message much later. So all removed
+    components stay in the messages; only the oldest are dropped if there are too many.
     """
     gone = [each for each in before.items() if each[0] not in components]
     return dict(gone[-REMEMBERED:], **components)
 
 
 def _group(key: str) -> str:
-    """The message that a component stands in: always the same one.
+    """Return the name of a component's message, which is always the same.
 
-    A component that moved from one message to another would lose what its user has
-    made of it.
+    In another message, the component would lose the changes that the user has made.
     """
     kind, _, rest = key.partition(".")
     if kind == "task":
@@ -134,7 +134,7 @@ def _rank(group: str) -> tuple[bool, bool, str]:
 def _fitting(
     components: Mapping[str, Config], room: int
 ) -> tuple[dict[str, Config], int]:
-    """The first of *components* that have room, and the bytes that are left."""
+    """Return the first of *components* that fit, and the number of bytes left."""
     fitting = {}
     for key, config in components.items():
         size = len(_dump({key: config}))
@@ -148,7 +148,7 @@ def _fitting(
 def _message(
     root: Config, fitting: Config, more: Mapping[str, Config], room: int
 ) -> bytes:
-    """The message about *found*, and about as many of *more* as have room."""
+    """Return the message about the *fitting* components, and the first of *more*."""
     return _dump(dict(root, cmps=dict(fitting, **_fitting(more, room)[0])))
 
 
@@ -177,7 +177,7 @@ def _known(fields: Config) -> Config:
 
 
 def _is_web_page(url: str) -> bool:
-    """Home Assistant refuses the whole message over any other link."""
+    """Return whether *url* is a web page. Home Assistant refuses any other address."""
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -186,7 +186,7 @@ def _is_web_page(url: str) -> bool:
 
 
 def _least(uuid: str, key: str, platform: str) -> Config:
-    """Return the least that makes a component again, so that it can be removed."""
+    """Return the shortest configuration of a component, so that it can be removed."""
     least = LEAST.get(platform)
     made = {} if least is None else dict(least, uniq_id=f"{uuid}_{key}")
     return dict(made, p=platform)

@@ -1,4 +1,4 @@
-"""The entities that Home Assistant shows for a printer: tables, no code. Pure.
+"""Tables of the entities that Home Assistant shows for a printer. Pure.
 
 Keys of ``config`` are Home Assistant's abbreviations for MQTT discovery.
 """
@@ -28,27 +28,27 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Entity(NamedTuple):
-    """A row of the tables below: an entity, and all that no task changes.
+    """A row of the tables below: an entity, with all that is equal for all tasks.
 
-    ``value`` is a template's expression on ``it``, the object that is read.
-    A field that is absent or null becomes None, and *unknown* on the page.
+    ``value`` is a template's expression with ``it``, the object that is read. An absent
+    or null field becomes None, which is *unknown* on the page.
     """
 
     field: str
     platform: str
-    name: str  # follows the task's label
+    name: str  # it comes after the task's label
     icon: str = ""
     value: str = ""
     config: Mapping[str, Any] = _NOTHING
 
 
 def order(command: str, **arguments: Any) -> str:
-    """A command as a control sends it."""
+    """Return the template of the command that a control sends."""
     return json.dumps(dict(command=command, by="Home Assistant", **arguments))
 
 
-# A button's state is written before its press is sent, in the context of the user
-# who pressed it: so its template can name the person.
+# Before it sends a press, Home Assistant writes the button's state in the context of
+# the user. So the template can read who pressed the button.
 BY_WHOM = (
     "{{ dict(value|from_json, by=states.person"
     "|selectattr('attributes.user_id','defined')"
@@ -58,9 +58,9 @@ BY_WHOM = (
 
 
 CONFIG, DIAGNOSTIC = {"ent_cat": "config"}, {"ent_cat": "diagnostic"}
-HIDDEN = {"en": False}  # there for whoever enables it
+HIDDEN = {"en": False}  # the entity is disabled until a user enables it
 PROBLEM = {"dev_cla": "problem"}
-STATUS = {"dev_cla": "enum"}  # its options are in the printer's language
+STATUS = {"dev_cla": "enum"}  # the options are in the printer's language
 STATUS_WORDS = {
     OK: mark("ok"),
     SOON: mark("soon"),
@@ -72,8 +72,8 @@ PERCENT = {"unit_of_meas": "%", "stat_cla": "measurement", "sug_dsp_prc": 0, **H
 TIMESTAMP = {"dev_cla": "timestamp"}
 NUMBER = {"mode": "box", "max": 1e9, **CONFIG, **HIDDEN}
 
-# Of the printer as a whole. That anything is due is no problem of its own: the task
-# is one already, and one fact is to show once.
+# The printer's own entities. `maintenance_due` is no *problem* sensor, since the task
+# is one already, and a fact should be shown only once.
 ANYTHING = "maintenance_due"
 PRINTER = (
     Entity(
@@ -96,7 +96,7 @@ PRINTER = (
         "sensor",
         mark("Next task"),
         "mdi:wrench-clock",
-        "(it.get('next_label') | string)[:255]",  # no state is longer
+        "(it.get('next_label') | string)[:255]",  # the most letters of a state
     ),
     Entity(
         "next_due_at",
@@ -108,7 +108,7 @@ PRINTER = (
     ),
 )
 
-# The one entity that tells whether the printer is on. All others keep their state.
+# Only this entity shows whether the printer is online. All others keep their state.
 CONNECTED = Entity(
     "connected",
     "binary_sensor",
@@ -122,7 +122,7 @@ CONNECTED = Entity(
 )
 
 TASK = (
-    # "Clean the rods: Problem" is clear without a longer name.
+    # Home Assistant shows "Clean the rods: Problem", so no longer name is needed.
     Entity(
         "due",
         "binary_sensor",
@@ -164,8 +164,8 @@ TASK = (
     ),
 )
 
-# No state class: the unit follows the task's trigger, and a statistic of hours
-# that go on as metres fills Home Assistant's log.
+# There is no state class. The unit depends on the task's trigger, and a statistic
+# that changes from hours to metres fills Home Assistant's log.
 REMAINING = Entity(
     "remaining", "sensor", mark("remaining"), "mdi:timer-sand", "it.get('remaining')"
 )
@@ -178,8 +178,8 @@ USED = Entity(
     dict(DIAGNOSTIC, **HIDDEN),
 )
 
-# Where a task's limits have several units: of the one that decides, with its unit.
-# (The calendar counts hours, and people count days.)
+# For a task whose limits have several units: the deciding limit's amount with its unit.
+# (The calendar has hours, but people count in days.)
 ANY_UNIT = (
     "none if it.get('remaining') is none else"
     " '%.3g d' | format(it.get('remaining') / 24) if it.get('trigger') == 'time' else"
@@ -187,8 +187,8 @@ ANY_UNIT = (
 )
 
 CONTROLS = (
-    # Of this category, so that a device's page begins with what is due and not
-    # with a column of buttons.
+    # These have the category `config`, so that a device's page begins with what is due
+    # and not with a column of buttons.
     Entity(
         "done",
         "button",
@@ -234,7 +234,7 @@ THRESHOLD = Entity(
     NUMBER,
 )
 
-# Where intervals learn: sets the threshold that the log suggests.
+# If intervals learn: the button that sets the threshold suggested by the log.
 LEARN = Entity(
     "learn",
     "button",
@@ -243,7 +243,7 @@ LEARN = Entity(
     config={"pl_prs": order("learn"), "cmd_tpl": BY_WHOM, **CONFIG, **HIDDEN},
 )
 
-# Of a part: where it is fitted. Its options are the places and the shelf.
+# For a part: the select for its place. Its options are the places and the shelf.
 PLACE = Entity("place", "select", mark("place"), "mdi:swap-horizontal")
 SHELF = mark("Shelf")
 
@@ -257,9 +257,9 @@ EVENT = Entity(
     {"evt_typ": list(EVENTS), **HIDDEN},
 )
 
-# Attributes, by the entity that has them. A recorder takes 16 KiB of them, and each
-# change is a row: so `due`, the sensor to be reminded by, has what seldom changes,
-# and `status`, the one to list by, has all.
+# The attributes of each entity. The recorder accepts 16 KiB of them, and each change
+# makes a row in the database. So `due`, which is used for reminders, has the attributes
+# that seldom change, and `status`, which is used for lists, has all.
 _TEXTS = {"label": 255, "message": 1500, "guide": 500, "parts": 500, "last_by": 100}
 _FIELDS = ("task", "status", "snoozed_until", "last_done", "done_count")
 _NUMBERS = ("percent", "remaining", "unit", "threshold", "trigger", "due_at")
@@ -270,7 +270,7 @@ _SELDOM = (
     + ", command_topic=%s"
 )
 _OFTEN = "".join(f", {name}=it.get('{name}')" for name in _NUMBERS)
-# UNIX seconds, for whoever looks while the printer is off: the calendar goes on then.
+# UNIX seconds. They are needed while the printer is off, since time still passes then.
 _HOURS = (
     "(it.get('limits') or []) | selectattr('meter', 'eq', 'time')"
     " | map(attribute='remaining') | select('number')"
@@ -293,7 +293,7 @@ TASK_ATTRIBUTES = {
 SUMMARY_ATTRIBUTES = (
     "dict(due_tasks=(it.get('due_labels') or [])[:30] | map('truncate', 60, true)"
     " | list, problem=it.get('problem')[:500] if it.get('problem') else none"
-    # The print that runs, where tasks look ahead.
+    # The running print, if tasks look ahead.
     ", **(dict(print_file=it.job.file[:255], print_hours=it.job.hours,"
     " print_makes_due=(it.job.ahead or [])[:30] | map(attribute='label')"
     " | map('truncate', 60, true) | list,"
@@ -302,7 +302,7 @@ SUMMARY_ATTRIBUTES = (
     " | to_json"
 )
 
-# Worth an entity on every printer. The other meters are there too, disabled.
+# These meters have an enabled entity on each printer. The other meters' are disabled.
 WANTED_METERS = frozenset(["print_time", "filament", "jobs_completed"])
 
 METER_ICONS = (
@@ -318,7 +318,7 @@ METER_ICONS = (
     ("", "mdi:counter"),
 )
 
-DAYS = "d"  # the unit in which the calendar's hours are shown
+DAYS = "d"  # the unit that is shown for the calendar's hours
 UNITS: Mapping[str, Config] = {
     DAYS: {"dev_cla": "duration", "unit_of_meas": "d"},
     "h": {"dev_cla": "duration", "unit_of_meas": "h"},
@@ -326,7 +326,7 @@ UNITS: Mapping[str, Config] = {
     "": {},
 }
 
-# The least that Home Assistant takes for an entity of a platform.
+# The shortest configuration that Home Assistant accepts for an entity of a platform.
 LEAST: Mapping[str, Config] = {
     "binary_sensor": {"stat_t": "klipper_upkeep/-"},
     "button": {"cmd_t": "klipper_upkeep/-"},

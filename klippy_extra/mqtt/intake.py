@@ -1,8 +1,8 @@
 """Checks the broker's messages in the link's thread, and hands them over in portions.
 
-Anybody who may publish can send anything, in any amount. The thread looks at sizes and
-shapes and refuses what is wrong or too much. The reactor gets finished objects, of
-each retained topic the newest alone, and a few commands in a turn.
+Anybody who may publish can send anything, in any amount. The thread checks sizes and
+contents, and refuses wrong messages and floods. The reactor gets finished objects: only
+the newest one of each retained topic, and a few commands in each turn.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from ..contract import (
 from ..language import mark, tr
 
 BIRTH = b"online"
-WAITING = 256  # commands that wait for the reactor
+WAITING = 256  # commands that may wait for the reactor
 A_TURN = 2  # commands in one turn of the reactor
 TURN_EVERY = 0.02  # seconds
-LARGEST_INFO = 1 << 17  # bytes: of a thousand tasks
-COMPLAINTS = 200  # different refusals that are remembered as reported
-QUIET_AFTER = 600.0  # seconds without a refusal until the next flood is a new one
+LARGEST_INFO = 1 << 17  # bytes; an info of a thousand tasks fits
+COMPLAINTS = 200  # reported refusals that are remembered, so as not to repeat them
+QUIET_AFTER = 600.0  # seconds without a refusal after which a flood counts as ended
 TOO_MUCH = mark("Too many commands arrive at once. Send this one again in a moment.")
 
 
@@ -38,24 +38,24 @@ class Topics(NamedTuple):
     base: str
     info: str
     availability: str
-    birth: str  # "": none
-    others: frozenset[str]  # infos of names that this printer had before
+    birth: str  # "": there is none
+    others: frozenset[str]  # the infos of names that this printer had before
 
 
 class Handlers(NamedTuple):
-    """The reactor's side; none of these waits."""
+    """Functions that run on the reactor. None of them waits."""
 
     command: Callable[[str, Command], None]
-    seen: Callable[[Info], None]  # under our own name
-    taken: Callable[[str, Info], None]  # another printer has the topic's name
+    seen: Callable[[Info], None]  # an info has arrived under our own name
+    taken: Callable[[str, Info], None]  # another printer has the name in a topic
     availability: Callable[[bytes], None]
     birth: Callable[[], None]
     may_work: Callable[[], bool]  # whether the next command may be carried out
-    say: Callable[[str], None]  # to the console
+    say: Callable[[str], None]  # shows a sentence on the console
 
 
 class Intake:
-    """`receive` is the thread's; everything else runs on the reactor."""
+    """The link's thread calls `receive`. All other methods run on the reactor."""
 
     def __init__(
         self,
@@ -66,25 +66,25 @@ class Intake:
         answer: Callable[[Result], None],
         clock: Callable[[], float],
     ) -> None:
-        """*post* and *answer* are safe from any thread."""
+        """Any thread may call *post* and *answer*."""
         self._topics, self._handlers = topics, handlers
         self._post, self._later, self._answer = post, later, answer
         self._clock = clock
-        # Shared: deques, whose operations are atomic.
+        # Both threads use these deques, whose operations are atomic.
         self._commands: collections.deque[tuple[str, Command]] = collections.deque()
         self._pending: dict[str, Callable[[], None]] = {}
         self._rung = False
-        self.silent = False  # the name is another's: nothing is answered
-        # The thread's.
+        self.silent = False  # true if another printer has the name: nothing is answered
+        # Only the link's thread uses these.
         self._named: set[tuple[str, str]] = set()
         self._refused_at: float | None = None
-        # The reactor's.
+        # Only the reactor uses these.
         self._is_working = False
 
-    # The thread
+    # The link's thread
 
     def receive(self, topic: str, payload: bytes, retained: bool) -> None:
-        """Check a message, and hand it over or refuse it."""
+        """Check a message, and give it to the reactor or refuse it."""
         topics, handlers = self._topics, self._handlers
         if topic == topics.birth:
             if payload == BIRTH and not retained:
@@ -124,7 +124,7 @@ class Intake:
         if about.task is None or about.kind != "command":
             return
         if retained:
-            # A broker would send a retained command again at every connection.
+            # A broker would send a retained command again at each connection.
             self._complain(topic, "a command must not be retained")
             return
         try:
@@ -163,7 +163,7 @@ class Intake:
             logging.warning("maintain: refused a message to %s: %s", topic, why)
 
     def _hand_over(self, topic: str, call: Callable[[], None]) -> None:
-        """Of each topic only the newest message waits."""
+        """Let *call* wait for the reactor, instead of an earlier one for this topic."""
         self._pending[topic] = call
         self._ring()
 
@@ -175,7 +175,7 @@ class Intake:
     # The reactor
 
     def _work(self) -> None:
-        # First of all, so that messages that arrive from now on ring again.
+        # This is done first, so that messages from now on wake the reactor again.
         self._rung = False
         while self._pending:
             _, call = self._pending.popitem()

@@ -1,7 +1,7 @@
-"""The connection to the MQTT broker, for as long as the printer lives.
+"""The connection to the MQTT broker, from "ready" to the end of Klippy.
 
-The reactor hands over bytes and rings; what arrives goes to the intake in the link's
-thread.
+The reactor puts bytes into the outbox and wakes the link's thread. That thread gives
+arriving messages to the intake.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from .subscriptions import Subscriptions
 
 CLOSE_WITHIN = 2.0  # seconds
 BACK_OFF = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds, each +- 30 %
-SHORT = 30.0  # seconds: a connection that ends sooner was cut by somebody
-SHORT_BACK_OFF = (15.0, 60.0, 120.0)  # seconds: not to cut the other off for ever
-SUSPICIOUS = 3  # short connections in a row, if the broker gives no reason
+SHORT = 30.0  # seconds; the broker has cut a connection that ends sooner
+SHORT_BACK_OFF = (15.0, 60.0, 120.0)  # seconds, so that two clients do not fight
+SUSPICIOUS = 3  # short connections in a row without a reason from the broker
 NOTICES = 50  # different reasons that are reported
 
 
 class Handlers(NamedTuple):
-    """Callbacks. `receive` is called in the link's thread, the others are posted."""
+    """Callbacks. The link's thread calls `receive`, the others run on the reactor."""
 
     connected: Callable[[], None]
     lost: Callable[[str], None]
     receive: Callable[[str, bytes, bool], None]
-    trouble: Callable[[str], None]  # a sentence, or "" when it works again
-    notice: Callable[[str], None]  # what does not work with this broker
+    trouble: Callable[[str], None]  # gets a sentence, or "" when it works again
+    notice: Callable[[str], None]  # gets a sentence about a missing feature
     taken_over: Callable[[], None]  # another client seems to have our id
 
 
 class Link:
     """Keeps a connection to the broker, and makes it again whenever it is lost.
 
-    What the broker retains under the first subscriptions is received before
-    ``connected`` is posted. *post* runs a call on the reactor; it must be safe from
-    any thread and must not raise.
+    The retained messages for the first subscriptions are received before ``connected``
+    is called. *post* runs a call on the reactor. Any thread must be able to use it, and
+    it must not raise.
     """
 
     def __init__(
@@ -63,23 +63,23 @@ class Link:
         self._outbox = Outbox()
         self._closing = threading.Event()
         self._say_offline = True
-        self._is_left = False  # the thread tidies up itself
+        self._is_left = False  # true if the thread cleans up by itself
         self._thread = threading.Thread(
             target=self._run, name="maintain-link", daemon=True
         )
-        # The reactor's.
+        # Only the reactor uses these.
         self.connected = False
         self._connection = 0
-        # The thread's.
+        # Only the link's thread uses these.
         self._turn = 0
         self._pace = Pace(time.monotonic)
         self._knowledge = Knowledge()
-        self._missing = False  # and logged
-        self._troubles: set[str] = set()  # told since it worked
+        self._missing = False  # whether the loss of the connection is logged
+        self._troubles: set[str] = set()  # the reasons since the broker last worked
         self._noticed: set[str] = set()
         self._failures = self._shorts = 0
 
-    # Reactor: none of these waits.
+    # The reactor calls these. None of them waits.
 
     def start(self) -> None:
         self._thread.start()
@@ -87,24 +87,24 @@ class Link:
     def publish(
         self, topic: str, payload: bytes, retain: bool = False, keep: bool = False
     ) -> None:
-        """Send at QoS 1; while there is no connection only what is to *keep* stays.
+        """Send at QoS 1. Without a connection, only messages to *keep* stay.
 
-        What is kept is sent again on later connections, after `release`, until
-        the broker has it: events and results, which nobody could make anew.
-        Safe from any thread.
+        These are events and results, which cannot be made again. They are sent on later
+        connections, after `release`, until the broker has them. Any thread may call
+        this.
         """
         if self.connected or keep:
             message = Message(topic, payload, retain, keep, self._connection)
             self._outbox.put(message)
 
     def release(self) -> None:
-        """The snapshot has been sent: the kept messages may follow."""
+        """Let the kept messages follow, since the snapshot has been sent."""
         self._outbox.release(self._connection)
 
     def close(self, say_offline: bool = True) -> None:
         """Publish ``offline`` (if the name is ours), disconnect, and end the thread.
 
-        Waits at most 2 s; a thread that hangs in a name look-up ends by itself.
+        It waits for at most 2 s. A thread that hangs in a name look-up ends by itself.
         """
         self._say_offline = say_offline
         self._closing.set()
@@ -116,14 +116,14 @@ class Link:
             self._outbox.close()
 
     def leave(self) -> None:
-        """End without a message and without waiting: another link takes our place."""
+        """End without a message and without a wait, since another link follows."""
         self._say_offline, self._is_left = False, True
         self._closing.set()
         self._outbox.ring()
         self.connected = False
 
-    # The thread. An exception here would end it, and with it the link, for
-    # good: each attempt is guarded as a whole.
+    # The thread. An exception would end it, and the link with it, for ever. So each
+    # attempt is guarded.
 
     def _run(self) -> None:
         while not self._closing.is_set():
@@ -179,7 +179,7 @@ class Link:
         self._handlers.connected()
 
     def _tend(self, session: Session) -> None:
-        """Trust a connection that has lived for a while."""
+        """Treat a connection that has lasted for a while as good."""
         if session.ready_at is None or session.lived < SHORT:
             return
         session.hold()
@@ -235,7 +235,7 @@ class Link:
         )
 
     def _trouble(self, reason: str) -> None:
-        """Report a reason once until the broker works again."""
+        """Report a reason only once until the broker works again."""
         if reason not in self._troubles and len(self._troubles) < len(BACK_OFF):
             self._troubles.add(reason)
             text = tr(
@@ -261,7 +261,8 @@ class Link:
         self._handlers.lost(reason)
 
     def _pause(self, pause: float) -> None:
-        # A farm whose broker comes back must not arrive in one instant.
+        # The printers of a farm must not all connect at the moment their broker is
+        # back.
         until = time.monotonic() + pause * random.uniform(0.7, 1.3)  # noqa: S311
         while not self._closing.is_set():
             left = until - time.monotonic()

@@ -6,15 +6,15 @@ from typing import Callable
 
 from ..contract import ONLINE, Info
 
-DEFEND_EVERY = 10.0  # seconds between two snapshots against a namesake
+DEFEND_EVERY = 10.0  # seconds between two snapshots that replace another printer's
 INSIST_EVERY = 1.0  # seconds between two answers to a false `offline`
 
 
 class Namesake:
     """The retained messages of another printer with our name.
 
-    Of two that come at the same time the one with the lower uuid stays, so that both
-    decide alike. *clock* is the reactor's, in seconds.
+    If both connect at the same time, the printer with the lower uuid keeps the name. So
+    both decide in the same way. *clock* is the reactor's, in seconds.
     """
 
     def __init__(self, uuid: str, clock: Callable[[], float]) -> None:
@@ -25,7 +25,7 @@ class Namesake:
         self._defended_at = self._insisted_at = -DEFEND_EVERY
 
     def forget(self) -> None:
-        """The connection is lost: retained messages come again with the next one."""
+        """Forget the messages. The next connection gets the retained ones again."""
         self._info, self._availability = None, b""
 
     @property
@@ -37,7 +37,7 @@ class Namesake:
         self._availability = payload
 
     def take(self, info: Info) -> bool:
-        """Take note of an info under our name; return whether it is another's."""
+        """Note an info under our name; return whether it is another printer's."""
         self._info = info if self.is_other(info) else None
         return self._info is not None
 
@@ -45,11 +45,11 @@ class Namesake:
         return info.uuid != self._uuid
 
     def goes_first(self, info: Info) -> bool:
-        """Whether the other printer keeps the name."""
+        """Return whether the other printer keeps the name."""
         return info.uuid < self._uuid
 
     def may_defend(self) -> bool:
-        """Whether it is time to publish everything again, against the other."""
+        """Return whether it is time to publish everything again."""
         now = self._clock()
         if now - self._defended_at < DEFEND_EVERY:
             return False
@@ -57,7 +57,7 @@ class Namesake:
         return True
 
     def may_insist(self) -> bool:
-        """Whether it is time to say again that we are online."""
+        """Return whether it is time to publish again that this printer is online."""
         now = self._clock()
         if now - self._insisted_at < INSIST_EVERY:
             return False

@@ -1,4 +1,4 @@
-"""Messages on their way from the reactor to the link's thread, with a bell."""
+"""Keeps messages from the reactor for the link's thread, and wakes that thread."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import logging
 import socket
 from typing import Iterable, NamedTuple
 
-MOST = 20_000  # messages handed over and not yet taken: more is a runaway
-KEPT = 256  # events and results that wait for an absent broker
+MOST = 20_000  # messages that may wait for the thread; more would be a fault
+KEPT = 256  # events and results that may wait for an absent broker
 
 
 class Message(NamedTuple):
@@ -20,20 +20,20 @@ class Message(NamedTuple):
     connection: int
 
 
-_RELEASE = ""  # no topic is empty
+_RELEASE = ""  # stands for `release`, since no topic is empty
 
 
 class Outbox:
-    """Deques and a bell with atomic operations, and messages that wait for a broker."""
+    """Messages for the link's thread, and messages that wait for a broker."""
 
     def __init__(self) -> None:
         self._messages: collections.deque[Message] = collections.deque()
-        self._kept: collections.deque[Message] = collections.deque()  # the thread's
+        self._kept: collections.deque[Message] = collections.deque()  # thread only
         self._bell, self.door = socket.socketpair()
         self._bell.setblocking(False)
         self.door.setblocking(False)
 
-    # Any thread
+    # Any thread may call these.
 
     def put(self, message: Message) -> None:
         if len(self._messages) < MOST:
@@ -41,12 +41,12 @@ class Outbox:
             self.ring()
 
     def release(self, connection: int) -> None:
-        """The snapshot has been sent: the kept messages may follow."""
+        """Let the kept messages follow, since the snapshot has been sent."""
         self._messages.append(Message(_RELEASE, b"", False, False, connection))
         self.ring()
 
     def ring(self) -> None:
-        # A full doorbell already means "wake up"; a closed one, "too late".
+        # A full socket has already woken the thread. If it is closed, it is too late.
         with contextlib.suppress(OSError):
             self._bell.send(b"\0")
 
@@ -54,18 +54,18 @@ class Outbox:
         self._bell.close()
         self.door.close()
 
-    # The link's thread
+    # Only the link's thread calls these.
 
     def answer_bell(self) -> None:
         with contextlib.suppress(BlockingIOError):
             self.door.recv(4096)
 
     def take(self, connection: int, released: bool) -> tuple[Message | None, bool]:
-        """The next message for *connection*, and whether what was kept may go."""
+        """Return the next message for *connection*, and whether kept ones may go."""
         while self._messages:
             message = self._messages.popleft()
             if not message.keep and message.connection != connection:
-                continue  # it was for an earlier connection
+                continue  # the message was for an earlier connection
             if message.topic == _RELEASE:
                 released = True
                 self._messages.extendleft(reversed(self._kept))

@@ -1,4 +1,4 @@
-"""The topics of one printer, and what its link subscribes to. Pure."""
+"""The topics of one printer, and the subscriptions of its link. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .subscriptions import Subscriptions
 
 
 class OwnTopics:
-    """*birth* is where Home Assistant says that it has started, or ""."""
+    """A printer's topics. *birth* is the topic of Home Assistant's start, or ""."""
 
     def __init__(
         self, base: str, printer: str, tasks: Sequence[str], birth: str
@@ -21,13 +21,13 @@ class OwnTopics:
         self._birth = birth
 
     def of(self, kind: str, task: str | None = None) -> str:
-        """Return a topic of ours."""
+        """Return one of the printer's topics."""
         return Topic(self._printer, kind, task).format(self._base)
 
     def subscriptions(self, clear: Sequence[str]) -> Subscriptions:
-        """Return what the link subscribes to; *clear* are topics of an earlier name.
+        """Return the link's subscriptions. *clear* are topics of an earlier name.
 
-        Their infos tell whose they are: the name may have a new owner.
+        Their infos tell which printer has them, since the name may have a new owner.
         """
         left = [topic for topic in clear if topic.endswith("/info")]
         commands = f"{self._base}/{self._printer}/tasks/+/command"

@@ -1,17 +1,17 @@
 """Limits how fast the link's thread reads. Pure.
 
-A thread that works without a rest keeps Python from Klipper's reactor, whatever it
-works on. So what the broker sends is read at a bounded pace; the rest waits in the
-network and at the broker.
+A thread that works without a pause takes time from Klipper's reactor, since only one
+thread of Python runs at a time. So the broker's messages are read at a limited rate.
+The others wait in the network and at the broker.
 """
 
 from __future__ import annotations
 
 from typing import Callable
 
-A_SECOND = 500.0  # small messages
-AT_ONCE = 500.0  # after a pause
-SMALL = 4096  # bytes
+A_SECOND = 500.0  # small messages in a second
+AT_ONCE = 500.0  # small messages after a pause
+SMALL = 4096  # bytes of a small message
 
 
 class Pace:
@@ -23,12 +23,12 @@ class Pace:
         self._at = clock()
 
     def spend(self, size: int) -> None:
-        """Pay for a message of *size* bytes; the budget may go below zero."""
+        """Spend the budget for a message of *size* bytes. It may fall below zero."""
         self._fill()
         self._left -= 1.0 + size / SMALL
 
     def rest(self) -> float:
-        """Return the seconds for which nothing is to be read."""
+        """Return the seconds for which no message may be read."""
         self._fill()
         return max(0.0, -self._left / A_SECOND)
 

@@ -1,7 +1,7 @@
 """Decides which messages go to the broker, and in which order.
 
-It runs on the reactor; the link's thread waits for the broker. Messages of a snapshot
-are made one by one when their turn has come, so that no turn of the reactor is long.
+It runs on the reactor. Only the link's thread waits for the broker. Each message of a
+snapshot is made only when it is sent, so that no turn of the reactor is long.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Sending(Protocol):
-        """The link; nothing of it waits."""
+        """The link. None of its methods waits."""
 
         def publish(
             self, topic: str, payload: bytes, retain: bool = ..., keep: bool = ...
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 
 class PrinterView(NamedTuple):
-    """The printer, as the publisher reads it; messages come with their `seq`."""
+    """The printer, as the publisher reads it. Messages already have their `seq`."""
 
     info: Callable[[], Info]
     tasks: Sequence[str]
@@ -58,22 +58,22 @@ class PrinterView(NamedTuple):
     meters: Callable[[], Meters]
     summary: Callable[[], Summary]
     command: Callable[[str, Command], None]
-    say: Callable[[str], None]  # to the console
+    say: Callable[[str], None]  # shows a sentence on the console
     clock: Callable[[], float]  # the reactor's, in seconds
     may_work: Callable[[], bool] = lambda: True  # whether a command may be carried out
-    # Told that the name is another printer's, as a sentence; "" when it is free again.
+    # Gets a sentence if another printer has the name, and "" when it is free again.
     taken: Callable[[str], None] = lambda text: None
 
 
 class Published(NamedTuple):
-    """The topics that may be retained under a name, as the store remembers them."""
+    """The topics that may be retained under a name, for the store."""
 
     base: str = ""
     printer: str = ""
     tasks: tuple[str, ...] = ()
-    discovery: str = ""  # the one message of older versions
-    components: Mapping[str, str] = {}  # of Home Assistant's device, by key
-    announced: tuple[str, ...] = ()  # the topics of its messages
+    discovery: str = ""  # the topic of the one message of older versions
+    components: Mapping[str, str] = {}  # the platforms of discovery's components
+    announced: tuple[str, ...] = ()  # the topics of discovery's messages
     integration: bool = False  # whether Home Assistant's integration had the entities
 
     def topics(self) -> set[str]:
@@ -92,7 +92,7 @@ class Published(NamedTuple):
 
 
 class Publisher:
-    """Decides what is sent; `link` sends it."""
+    """Decides what is sent. `link` sends it."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class Publisher:
         self._printer = printer
         self._view = view
         self._interval = interval
-        self.clear = sorted(clear)  # topics of an earlier name, and of lost tasks
+        self.clear = sorted(clear)  # topics of an earlier name, and of former tasks
         self.topics = OwnTopics(base, printer, view.tasks, birth_topic)
         self._link: Sending | None = None
         self._intake: intake.Intake | None = None
@@ -120,16 +120,16 @@ class Publisher:
         self._readings: Mapping[str, float] = {}
         self._summed: tuple[float, Summary | None] = (0.0, None)
         self._namesake = Namesake(uuid, view.clock)
-        self._silent = False  # the name is somebody else's
-        self.live = False  # the snapshot is out
+        self._silent = False  # whether another printer has the name
+        self.live = False  # whether the snapshot was sent
 
     def attach(self, link: Sending, inbound: intake.Intake) -> None:
-        """Send by *link* from now on; *inbound* takes what arrives."""
+        """Send by *link* from now on. *inbound* handles arriving messages."""
         self._link, self._intake = link, inbound
 
     @property
     def silent(self) -> bool:
-        """Whether the name, and with it the topics, are another printer's."""
+        """Whether another printer has the name, and so the topics."""
         return self._silent
 
     @silent.setter
@@ -155,7 +155,7 @@ class Publisher:
     # The link's callbacks.
 
     def connected(self) -> None:
-        """Send the snapshot, unless somebody else is online under our name."""
+        """Send the snapshot, unless another printer is online under our name."""
         self._stop()
         other = self._namesake.online
         if other is not None:
@@ -193,7 +193,7 @@ class Publisher:
             self._send(*self._announcements.take())
 
     def offer(self, state: State) -> None:
-        """Publish a state if the contract wants it now; its `seq` comes then."""
+        """Publish a state if the contract demands it now. It then gets its `seq`."""
         if not self.live or self._queue:
             return
         at, last = self._states.get(state.task, (0.0, None))
@@ -206,7 +206,7 @@ class Publisher:
         self.state(state._replace(seq=self._view.seq()))
 
     def state(self, state: State) -> None:
-        """Publish a state; a snapshot that is still to come has it anyway."""
+        """Publish a state, unless the snapshot with it is still to be sent."""
         if self.live:
             self._state(state)
 
@@ -215,7 +215,7 @@ class Publisher:
         self._put("task", state.encode(), state.task)
 
     def meters(self, readings: Mapping[str, float]) -> None:
-        """Publish the readings, rounded as they are, if one differs."""
+        """Publish the rounded readings, if one of them has changed."""
         if self.live and readings != self._readings:
             self._meters()
 
@@ -225,7 +225,7 @@ class Publisher:
         self._put("meters", meters.encode())
 
     def summary(self, summary: Summary) -> None:
-        """Publish the summary, a forecast that moved only once in an interval."""
+        """Publish the summary. A changed forecast is published once in an interval."""
         at, last = self._summed
         if last is not None and changes.same(summary, last):
             moved = changes.moved(last.next_due_at, summary.next_due_at, summary.time)
@@ -254,7 +254,7 @@ class Publisher:
     # Sending.
 
     def _snapshot(self) -> None:
-        """The contract's order: whoever sees `online` has the values already."""
+        """Queue the snapshot. By the contract, `online` comes after all values."""
         view = self._view
         self._queue.append(lambda: self._put("info", view.info().encode()))
         self._queue.append(self._meters)
@@ -274,7 +274,7 @@ class Publisher:
         self._announce(again=False)
 
     def _announce(self, again: bool) -> None:
-        """Describe the printer to Home Assistant; *again* once that was started."""
+        """Send the discovery messages; *again* after a start of Home Assistant."""
         replaced = [each for each in self.clear if each in self._announcements.replaces]
         self._announcements.prepare(again, replaced)
 
@@ -291,14 +291,15 @@ class Publisher:
 
     def _told_available(self, payload: bytes) -> None:
         self._namesake.take_availability(payload)
-        # The last will of somebody who had the name before, or a stray tool.
+        # This is the last will of a printer that had the name before, or another
+        # tool's.
         if payload == ONLINE or not self.live or self.silent:
             return
         if self._namesake.may_insist():
             self._put("availability", ONLINE)
 
     def _seen(self, info: Info) -> None:
-        """Take an info under our name: it is ours, or another printer's."""
+        """Handle an info under our name. It is ours, or another printer's."""
         if not self._namesake.take(info) or not self.live or self.silent:
             return
         if self._namesake.goes_first(info):
@@ -308,13 +309,13 @@ class Publisher:
             self._snapshot()
 
     def _spare(self, topic: str, info: Info) -> None:
-        """Do not clear topics of a name that another printer has taken meanwhile."""
+        """Keep the topics of an earlier name that another printer now has."""
         if self._namesake.is_other(info):
             name = topic[: -len("info")]
             self.clear = [each for each in self.clear if not each.startswith(name)]
 
     def cleared(self) -> bool:
-        """Forget what was to be cleared, once it is; whether there was anything."""
+        """Forget the topics that have been cleared; return whether there were any."""
         if not (self.live and self.clear) or self._announcements:
             return False
         self.clear = []
@@ -324,7 +325,7 @@ class Publisher:
         self.silent = True
         self._queue.clear()
         self._announcements.stop()
-        # Topics that only we had must not stay under the other printer's name.
+        # Topics that only this printer had must not stay under the other one's name.
         if self.live:
             mine = set(self._view.tasks) - set(other.tasks)
             topics = [self.topics.of("task", task) for task in sorted(mine)]

@@ -10,7 +10,7 @@ from ..language import mark, tr
 
 OFF = "mqtt_tls: False"
 
-# MQTT 5, section 2.4: what CONNACK, SUBACK, PUBACK and DISCONNECT say.
+# MQTT 5, section 2.4: the reason codes of CONNACK, SUBACK, PUBACK and DISCONNECT.
 RETAIN_NOT_SUPPORTED, QOS_NOT_SUPPORTED = 0x9A, 0x9B
 TAKEN_OVER = 0x8E
 REASONS = {
@@ -62,7 +62,7 @@ def reason(code: int) -> str:
 
 
 def silent(broker: Broker) -> str:
-    """The connection is open, and no answer of a broker came."""
+    """Return the reason for an open connection on which no answer arrives."""
     return tr(
         "what listens there does not answer as an MQTT broker: look at 'mqtt_port'"
         " (a broker's port for TLS {without}, a web server, a broker for websockets)",
@@ -71,7 +71,7 @@ def silent(broker: Broker) -> str:
 
 
 def explain(error: BaseException, broker: Broker) -> str:
-    """Return why connecting failed, as the end of a sentence that names the broker."""
+    """Return why a connection failed, as the end of a sentence about the broker."""
     names = {each.__name__ for each in type(error).__mro__}
     text = str(getattr(error, "verify_message", "") or error)
     if "SSLCertVerificationError" in names:

@@ -1,6 +1,6 @@
-"""One connection to the broker, from its greeting to its end.
+"""One connection to the broker, from its begin to its end.
 
-Runs in the link's thread, which alone touches paho.
+It runs in the link's thread. Only that thread touches paho.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from .outbox import Message, Outbox
 from .pace import Pace
 from .subscriptions import Subscriptions
 
-TICK = 1.0  # seconds between looks at keepalive
-FAREWELL_WITHIN = 1.0  # seconds
+TICK = 1.0  # seconds between two checks of the keepalive
+FAREWELL_WITHIN = 1.0  # seconds for the last messages
 
 
 class Listener(NamedTuple):
@@ -28,7 +28,7 @@ class Listener(NamedTuple):
 
     welcome: Callable[[], None]
     receive: Callable[[str, bytes, bool], None]
-    notice: Callable[[str], None]  # what does not work with this broker
+    notice: Callable[[str], None]  # gets a sentence about a missing feature
 
 
 class Knowledge:
@@ -36,16 +36,16 @@ class Knowledge:
 
     def __init__(self) -> None:
         self.allowed = Allowed()
-        self.careful = False  # send one by one
-        self.left_out: set[str] = set()  # topics and filters
+        self.careful = False  # whether messages are sent one by one
+        self.left_out: set[str] = set()  # topics and filters that the broker refuses
 
     def cut(self, waiting: Sequence[Sequence[str]]) -> str:
-        """Learn from a connection that was cut; *waiting* are what had no answer.
+        """Learn from a connection that was cut. *waiting* had no answer.
 
-        MQTT 3.1.1 has no other way to refuse a message. After a connection was cut
-        with messages under way, the next one sends them one by one; if it is cut as
-        well, the message that was under way then is left out. Each of *waiting* is
-        the topics of one packet. Returns what is left out from now on, or "".
+        MQTT 3.1.1 has no other way to refuse a message. If a connection is cut while
+        messages wait for their acknowledgements, the next one sends them one by one. If
+        that is cut too, the waiting message is left out. Each of *waiting* has the
+        topics of one packet. Return what is left out from now on, or "".
         """
         opened = ""
         if self.careful and len(waiting) == 1 and len(waiting[0]) == 1:
@@ -74,7 +74,7 @@ class Session:
         self._subscriptions = subscriptions
         self._outbox, self._pace, self._knowledge = outbox, pace, knowledge
         self._listener = listener
-        self.reason = ""  # why it ended, as the end of a sentence
+        self.reason = ""  # why the session ended, as the end of a sentence
         self.ready_at: float | None = None
         self.is_greeted = False
         self.was_taken_over = False
@@ -86,7 +86,7 @@ class Session:
 
     @property
     def lived(self) -> float:
-        """Return the seconds since all filters were subscribed."""
+        """Return the seconds since the subscription to all filters."""
         return 0.0 if self.ready_at is None else time.monotonic() - self.ready_at
 
     def run(
@@ -95,7 +95,7 @@ class Session:
         say_offline: Callable[[], bool],
         tend: Callable[[], None],
     ) -> None:
-        """Stay until the connection ends or *is_closing*; *tend* is called often."""
+        """Run until the connection ends, or *is_closing*. *tend* is called often."""
         client = self._client = clients.make(
             self._broker, self._will_topic, self._knowledge.allowed
         )
@@ -121,25 +121,25 @@ class Session:
 
     def _finish(self) -> None:
         self._outbox.keep(self._unacknowledged.values())
-        # Without DISCONNECT, so that the broker publishes our last will.
+        # No DISCONNECT is sent, so that the broker publishes the last will.
         connection = self._client.socket()
         if connection is not None:
             connection.close()
 
     def cut(self) -> str:
-        """Learn from the end of this session; returns what is left out, or ""."""
+        """Learn from the end of this session; return what is left out, or ""."""
         waiting = [[each.topic] for each in self._unacknowledged.values()]
         if self._unanswered is not None:
             waiting.append(list(self._unanswered[1]))
         return self._knowledge.cut(waiting)
 
     def hold(self) -> None:
-        """Send as many at once as the broker allows: this connection holds."""
+        """Send as many messages at once as the broker allows, since all works."""
         self._knowledge.careful = False
         self._most = self._knowledge.allowed.in_flight
 
     def explain(self, error: BaseException) -> str:
-        """Return why it failed, as the end of a sentence."""
+        """Return why the session failed, as the end of a sentence."""
         if isinstance(error, TimeoutError) and not self.is_greeted:
             connected = self._client.socket() is not None
             return (
@@ -155,9 +155,9 @@ class Session:
         client = self._client
         connection: Any = client.socket()
         if connection is None:
-            return  # it ended as something was sent
+            return  # the connection ended while something was sent
         rest = self._pace.rest()
-        pending = getattr(connection, "pending", None)  # TLS may hold read bytes
+        pending = getattr(connection, "pending", None)  # TLS may have unread bytes
         is_pending = rest <= 0.0 and pending is not None and bool(pending())
         timeout = 0.0 if is_pending else min(most, rest) if rest > 0.0 else most
         reads = [self._outbox.door] + ([] if rest > 0.0 else [connection])
@@ -171,7 +171,7 @@ class Session:
             client.loop_write()
 
     def _flush(self) -> None:
-        """Hand paho the reactor's messages for this connection."""
+        """Give paho the reactor's messages for this connection."""
         while len(self._unacknowledged) < self._most:
             message, self._released = self._outbox.take(self._number, self._released)
             if message is None:
@@ -196,9 +196,9 @@ class Session:
             self._unacknowledged[info.mid] = message
 
     def _farewell(self, say_offline: bool) -> None:
-        """Send what is left and `offline`, see them acknowledged, and disconnect.
+        """Send the last messages and `offline`, wait for the answers, and disconnect.
 
-        Where the broker is too slow for that, its last will says the same.
+        If the broker is too slow for that, the last will also says `offline`.
         """
         client = self._client
         if self.ready_at is not None and say_offline:
@@ -215,7 +215,7 @@ class Session:
                 self._wait(left)
         client.disconnect()
 
-    # Paho's callbacks, in the same thread.
+    # paho calls these in the same thread.
 
     def _greeted(
         self,
@@ -238,7 +238,7 @@ class Session:
         allowed = knowledge.allowed = Allowed.of(properties, knowledge.allowed)
         for text in allowed.lacks():
             self._listener.notice(text)
-        # Paho does not look at the limit, and a strict broker would cut us off.
+        # paho does not check the limit, and a strict broker would end the connection.
         self._most = 1 if knowledge.careful else allowed.in_flight
         for filters in self._subscriptions[:2]:
             wanted = [each for each in filters if each not in knowledge.left_out]
@@ -248,7 +248,7 @@ class Session:
         self._subscribe()
 
     def _subscribe(self) -> None:
-        """Send the next SUBSCRIBE, or say that all is subscribed."""
+        """Send the next SUBSCRIBE, or note that none is left."""
         self._unanswered = None
         if self._batches:
             filters = self._batches.pop(0)
@@ -269,7 +269,7 @@ class Session:
         self._subscribe()
 
     def _refused(self, name: str, code: int) -> None:
-        """Go on without a subscription; only its own purpose is lost."""
+        """Continue without a subscription. Only its own messages are missing."""
         exact = self._subscriptions.instead.get(name)
         if exact:
             known = self._knowledge.allowed

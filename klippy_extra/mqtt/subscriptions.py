@@ -6,9 +6,9 @@ from typing import Mapping, NamedTuple, Sequence
 
 
 class Subscriptions(NamedTuple):
-    """The filters to subscribe to; *first* comes before *then*.
+    """The filters of the subscriptions. *first* comes before *then*.
 
-    *instead* has topics for a wildcard that a broker does not take.
+    *instead* has topics for a wildcard that a broker does not accept.
     """
 
     first: Sequence[str]
