@@ -1,4 +1,4 @@
-"""Paths of files, whatever the locale of the process is. Pure."""
+"""Paths of files, for any locale of the process. Pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 def path_of(text: str) -> Path:
     """Return the path that *text* names, with `~` expanded.
 
-    Klippy may run under an ASCII locale, in which Python cannot encode `düse`: the
-    letters are written as UTF-8 then, as everybody else on the machine does.
+    Klippy may run with an ASCII locale, in which Python cannot encode `düse`. The
+    letters are then written as UTF-8, as by the other programs on the machine.
     """
     try:
         os.fsencode(text)
@@ -22,5 +22,5 @@ def path_of(text: str) -> Path:
 
 
 def shown(path: Path | str) -> str:
-    """Return *path* as people write it: text that every encoder takes."""
+    """Return *path* as a text for people, which every encoder accepts."""
     return os.fsencode(str(path)).decode("utf-8", "replace")

@@ -1,7 +1,7 @@
 """Maintenance schedules by machine: ``preset: voron/ptfe``, and a starter file.
 
-Also a program, so that the installer needs nothing else: ``presets.py list`` and
-``presets.py starter <machine>``.
+It is also a program for the installer: ``presets.py list`` and ``presets.py starter
+<machine>``.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any, Dict
 
 FOLDER = Path(__file__).resolve().parent / "presets"
-# Fields about an entry; all others are options of a task.
+# These fields describe an entry. All other fields are options of a task.
 ABOUT = ("source", "confidence", "note", "last_checked")
 
 Entry = Dict[str, str]
 
 
 def names() -> list[str]:
-    """Every preset, as ``machine/task``."""
+    """Return all presets, as ``machine/task``."""
     return [
         f"{machine}/{task}"
         for machine in machines()
@@ -32,9 +32,9 @@ def machines() -> list[str]:
 
 
 def load(name: str) -> Entry:
-    """Return a preset's options, and the fields about it.
+    """Return a preset's options, and the fields that describe it.
 
-    ValueError, naming those that exist, for any other name.
+    ValueError for an unknown name. It names the known ones.
     """
     machine, _, task = name.strip().lower().partition("/")
     if machine not in machines():
@@ -49,7 +49,7 @@ def load(name: str) -> Entry:
 
 
 def starter(machine: str) -> str:
-    """Return a configuration file with every task of *machine*."""
+    """Return a configuration file with all tasks of *machine*."""
     document = _read(machine)
     lines = [
         f"# Maintenance of: {document['machine']}",
@@ -73,7 +73,7 @@ def starter(machine: str) -> str:
 
 
 def _read(machine: str) -> Any:
-    # An editor on Windows writes a byte order mark first.
+    # An editor on Windows writes a byte order mark at the begin.
     text = (FOLDER / f"{machine}.json").read_text(encoding="utf-8-sig")
     return json.loads(text)
 

@@ -1,4 +1,4 @@
-"""Reads and checks the `[maintain]` section; each error names the fix."""
+"""Reads and checks the `[maintain]` section. Each error names the fix."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .web_address import default_url, parse_url
 
 # klippy.log shows the whole configuration, and people post it in public.
 SECRETS = ("mqtt_password", "mqtt_username", "mqtt_user", "password", "username")
-PORTS = {  # by websocket and TLS
+PORTS = {  # the default ports, by websocket and TLS
     (False, False): 1883,
     (False, True): 8883,
     (True, False): 80,
@@ -50,16 +50,16 @@ class Settings(NamedTuple):
 
     name: str
     slug: str
-    short_name: str  # "": the name
+    short_name: str  # "": the same as the name
     language: str
     model: str
     web_page: str
-    page: str  # the address of Upkeep's page; "": unknown
-    broker: Broker | None  # None: no MQTT
+    page: str  # the address of Upkeep's page; "": it is unknown
+    broker: Broker | None  # None: there is no MQTT
     base: str
-    discovery: str  # "": none
-    area: str  # that Home Assistant is to put the printer in; "": none
-    integration: bool  # makes the entities in Home Assistant, instead of discovery
+    discovery: str  # the prefix of discovery's topics; "": there is no discovery
+    area: str  # the area that is suggested to Home Assistant; "": none
+    integration: bool  # whether the integration makes the entities, and not discovery
     allow_commands: bool
     publish_interval: float
     store: Path
@@ -67,24 +67,24 @@ class Settings(NamedTuple):
     remind: bool
     remind_interval: float
     remind_while_printing: bool
-    notify: str  # the name of Moonraker's notifier; "": none
+    notify: str  # the name of Moonraker's notifier; "": there is none
     confirm_timeout: float
-    moonraker: bool  # print_time and filament come from Moonraker's totals
+    moonraker: bool  # whether print_time and filament are Moonraker's totals
     moonraker_url: str
     import_history: bool
-    export: Path  # where the log goes as a table
+    export: Path  # the file to which the log is written as a table
     material_variable: str
-    learn: bool  # tell what the log suggests, and forecast by the weekdays
-    at_print_start: Policy  # of tasks that say nothing of it
+    learn: bool  # whether to suggest by the log, and to forecast by the weekdays
+    at_print_start: Policy  # for tasks that do not have this option
 
 
 def read(config: Config) -> Settings:
-    """Read the section; `config.error` tells section, option and fix."""
+    """Read the section. `config.error` names the section, the option and the fix."""
     start_args = config.get_printer().get_start_args()
     folder = path_of(start_args.get("config_file") or "printer.cfg")
     name = text(config, "printer_name", default_name(folder, socket.gethostname()))
-    # The ancestor's time between checks: ours counts live, and 0 or less still means
-    # that nothing is said unasked.
+    # This was the ancestor's time between checks. The extra counts all the time, but 0
+    # or less still means that there are no reminders.
     interval = number(config, "interval", 60.0, least=-1e9)
     return Settings(
         name=name,
@@ -124,7 +124,7 @@ def read(config: Config) -> Settings:
 
 
 def _page(config: Config) -> str:
-    """The address of the page, without what stands behind `#`."""
+    """Return the address of the page, without `#` and what follows."""
     page = text(config, "page", "").strip().partition("#")[0]
     if not page:
         return ""
@@ -136,7 +136,7 @@ def _page(config: Config) -> str:
 
 
 def default_name(config_file: Path, host: str) -> str:
-    """The host, and the instance where several printers share one."""
+    """Return the host's name, with the instance if several printers share the host."""
     folder = _data_folder(config_file)
     instance = "" if folder is None else folder.name
     if instance.endswith("_data"):
@@ -147,7 +147,7 @@ def default_name(config_file: Path, host: str) -> str:
 
 
 def default_store(config_file: Path) -> Path:
-    """Beside the configuration folder, where updates and editors do not look."""
+    """Return a file beside the configuration folder, which updates do not touch."""
     folder = _data_folder(config_file)
     if folder is not None:
         name = "upkeep" if config_file.stem == "printer" else config_file.stem
@@ -156,7 +156,7 @@ def default_store(config_file: Path) -> Path:
 
 
 def default_export(config_file: Path) -> Path:
-    """Where web interfaces let people download files, if there is such a place."""
+    """Return a file in a folder from which people can download, if there is one."""
     folder = _data_folder(config_file)
     if folder is not None and (folder / "logs").is_dir():
         return folder / "logs" / "maintenance-log.csv"
@@ -164,7 +164,7 @@ def default_export(config_file: Path) -> Path:
 
 
 def _data_folder(config_file: Path) -> Path | None:
-    """`~/printer_data` of `~/printer_data/config/printer.cfg`."""
+    """Return `~/printer_data` for `~/printer_data/config/printer.cfg`."""
     folder = config_file.absolute().parent
     return folder.parent if folder.name == "config" else None
 
@@ -239,7 +239,7 @@ def _broker(config: Config) -> Broker | None:
 
 
 def _path(config: Config) -> str | None:
-    """The path of a websocket; None where there is none."""
+    """Return the path of a websocket, or None."""
     transport = choice(config, "mqtt_transport", ("tcp", "websockets"))
     path = config.get("mqtt_path", None)
     if transport == "websockets":
@@ -252,7 +252,7 @@ def _path(config: Config) -> str | None:
 
 
 def _client_id(config: Config) -> str:
-    """ "" where it is made of the printer's uuid, which the store has."""
+    """Return the client id, or "" if it is made of the uuid in the store."""
     client_id = text(config, "mqtt_client_id", "")
     if len(client_id) > 128 or not client_id.isprintable():
         raise refusal(

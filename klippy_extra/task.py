@@ -15,12 +15,12 @@ from .meters import unit
 from .outlook.policy import Policy
 from .settings import amount, at_print_start, choice, refusal, text
 
-Read = Callable[..., Any]  # an option's value, with the preset's behind it
+Read = Callable[..., Any]  # reads an option, or the preset's value for it
 
-PART = "maintain_part "  # begins the section of a part
-LEAST = 0.001  # of a threshold; 0 means that the task is always due
+PART = "maintain_part "  # the begin of a part's section
+LEAST = 0.001  # the least threshold; 0 means that the task is always due
 WARN_BEFORE = "10%"
-# The meters that `source: moonraker` takes from Moonraker.
+# With `source: moonraker`, these meters are Moonraker's.
 OF_MOONRAKER = {
     "print_time": "moonraker_print_time",
     "filament": "moonraker_filament",
@@ -28,19 +28,19 @@ OF_MOONRAKER = {
 
 
 class Templates(NamedTuple):
-    """G-code of a part's section for when it is fitted, or taken off."""
+    """The G-code that runs when a part is fitted, or taken off."""
 
     on_fit: Template | None = None
     on_remove: Template | None = None
 
 
 class Task:
-    """The options of one section. `status` tells what `get_status` shows."""
+    """The options of one section. `status` returns the fields of `get_status`."""
 
     def __init__(
         self, config: Config, moonraker: bool = False, policy: Policy | None = None
     ) -> None:
-        """*policy* is what `[maintain]` says of every print start."""
+        """*policy* is the option of `[maintain]` for all print starts."""
         _, _, name = config.get_name().partition(" ")
         self.name = name.strip()
         self.slug = slug(self.name)
@@ -57,7 +57,7 @@ class Task:
         )
         self.weights: dict[
             str, tuple[Condition, Factor]
-        ] = {}  # by counter: condition, factor
+        ] = {}  # the condition and the factor of each counter
         self.plan = Plan(
             task=self.slug,
             limits=self._limits(config, read, moonraker),
@@ -75,7 +75,7 @@ class Task:
         self._get_status = guarded(self._status, f"the status of {self.name!r}", dict)
 
     def _read_part(self, config: Config) -> None:
-        """Read the options that a part has beside those of a task."""
+        """Read the options that only a part has."""
         kind = " ".join(text(config, "kind", "").lower().split())
         if not kind:
             raise refusal(config, "kind", "is missing: write 'kind: nozzle', or plate")
@@ -88,7 +88,7 @@ class Task:
         )
 
     def get_status(self, eventtime: float) -> dict[str, Any]:
-        """A new dict each time: a subscriber is told of no change within one."""
+        """Return a new dict each time: subscribers see no change inside of a dict."""
         status: dict[str, Any] = self._get_status()
         return status
 
@@ -157,7 +157,7 @@ class Task:
         moonraker: bool,
     ) -> Counter:
         if trigger == "time" and not only:
-            # Beside wear, the calendar is the longest that one should wait.
+            # With wear and the calendar, the calendar is the longest time to wait.
             return Counter("time")
         meter = OF_MOONRAKER.get(trigger, trigger) if moonraker else trigger
         counter = Counter(meter, condition.key, factor.key)
@@ -180,13 +180,13 @@ def _template(config: Config, option: str) -> Template | None:
         macros = printer.load_object(config, "gcode_macro")
         template: Template = macros.load_template(config, option)
     except (printer.command_error, config.error) as error:
-        # Klippy would take it for a fault of its own.
+        # Klippy would treat this error as its own fault.
         raise refusal(config, option, f"is no template: {error}") from None
     return template
 
 
 def _with_preset(config: Config) -> Read:
-    """Read an option, or where it is not written what the preset says."""
+    """Return a function that reads an option, or the preset's value for it."""
     preset: Mapping[str, Any] = {}
     name = config.get("preset", None)
     if name is not None:

@@ -1,7 +1,7 @@
 """Tells which tool or lane is in use, if several share an extruder.
 
-klipper-toolchanger (`toolchanger`), Happy Hare (`mmu`) and AFC (`AFC`) tell it in their
-status; of several extruders the toolhead has the active one.
+The status of klipper-toolchanger (`toolchanger`), Happy Hare (`mmu`) and AFC (`AFC`)
+has it. Of several extruders, the toolhead has the active one.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from .ledger.inventory import Place
 from .meters import families
 
 BED = "bed"
-# The meters that each of several extruders has for itself.
+# If there are several extruders, each has its own of these meters.
 OWN = ("filament", "extruded", "tool_changes")
 CHANGES = "tool_changes"
 
 
 class Tools:
-    """The places of a printer that is ready, and those that are in use."""
+    """The places of a ready printer, and which of them are in use."""
 
     def __init__(self, printer: Printer) -> None:
         self._changer = _status_of(printer, "toolchanger")
@@ -39,7 +39,7 @@ class Tools:
 
     @property
     def places(self) -> list[Place]:
-        """Everything that parts can be fitted to, and that a printer knows of."""
+        """Return the places for parts that the printer itself knows."""
         several = len(self._extruders) > 1
         own = {each: families.each(each, self._extruders) for each in OWN}
         extruders = [

@@ -15,24 +15,24 @@ METRES = ("filament", "moonraker_filament")
 # Meters that grow in proportion to the hours, at the rate of the last weeks.
 BY_HABIT = ("travel_", "extruded")
 _TOOL = re.compile(r"(?:tool |T)(\d+)\Z")
-LEAST_KNOWN = 20.0  # hours of printing that a proportion is taken from
+LEAST_KNOWN = 20.0  # hours of printing that are needed to compute a proportion
 
 
 class DueInPrint(NamedTuple):
-    """A task that comes due in a print, and after which share of it."""
+    """A task that becomes due in a print, and the share of the print at that time."""
 
     task: str
     meter: str  # the limit that decides then
-    share: float  # of the print, 0 to 1
-    remaining: float  # of that limit, in its unit
+    share: float  # the share of the print, 0 to 1
+    remaining: float  # the amount left of that limit, in its unit
     unit: str
     about: bool = False  # whether it is estimated from recent prints
 
 
 def amounts(prediction: Prediction, meters: Mapping[int, str]) -> dict[str, float]:
-    """What a print will add to the meters; *meters* has each tool's filament, if any.
+    """Return what a print will add to the meters. *meters* has each tool's filament.
 
-    Where filaments are more than extruders (an MMU), nobody can say which has which.
+    With more filaments than extruders (an MMU), nobody can know which tool has which.
     """
     added: dict[str, float] = {}
     if prediction.hours is not None:
@@ -55,9 +55,9 @@ def due_in_print(
     meters: Mapping[int, str],
     weight: Callable[[Counter], float | None],
 ) -> list[DueInPrint]:
-    """Those of *tasks* that are not due and will be.
+    """Return those of *tasks* that are not due, and will become due.
 
-    *weight* is what a meter's amount is worth to a counter; None: nobody can say.
+    *weight* returns the factor of a meter for a counter, or None if it is unknown.
     """
     added = amounts(prediction, meters)
     rates = book.document()["rates"]
@@ -82,9 +82,9 @@ def due_in_print(
 
 
 def _of_tool(prediction: Prediction, counter: Counter) -> float | None:
-    """The filament of one of several tools that share an extruder, where it is told.
+    """Return the filament of a tool that shares an extruder, if it is predicted.
 
-    How long each tool is at work nobody says, nor which lane or gate feeds it.
+    A slicer does not predict how long each tool works, nor which lane or gate feeds it.
     """
     tool = _TOOL.match(counter.place)
     if tool is None or counter.meter not in METRES or len(prediction.by_tool) < 2:
@@ -96,7 +96,7 @@ def _of_tool(prediction: Prediction, counter: Counter) -> float | None:
 def _by_hour(
     rates: Mapping[str, tuple[float, float]], counter: Counter
 ) -> float | None:
-    """What a counter moved lately for each hour of printing, where enough is known."""
+    """Return a counter's recent growth in an hour of printing, if enough is known."""
     used, watched = rates.get(counter.key, (0.0, 0.0))
     printed, printed_watched = rates.get("print_time", (0.0, 0.0))
     if printed < LEAST_KNOWN or used <= 0.0 or watched < 0.9 * printed_watched:
@@ -105,7 +105,7 @@ def _by_hour(
 
 
 def is_due(book: Ledger, task: str) -> bool:
-    """Whether so much was used that the task is due, snoozed or not."""
+    """Return whether the use makes the task due, even if it is snoozed."""
     plan, record = book.plans[task], book.records[task]
     used = book.used(task)
     over = [used[limit.name] >= threshold(record, limit) for limit in plan.limits]
@@ -141,6 +141,6 @@ def _due_in_print(
 
 
 def _is_snoozed(book: Ledger, due: DueInPrint, hours: float) -> bool:
-    """Whether its owner wants to hear nothing of it yet when it comes due."""
+    """Return whether the task is still snoozed when it becomes due."""
     until = book.records[due.task].snoozed_to
     return until is not None and until > book.calendar + due.share * hours

@@ -11,16 +11,16 @@ from ..contract import BROKEN, GOOD, Entry, Habit, Suggestion
 from ..language import mark, tr
 from ..ledger.records import Plan, Record, threshold
 
-KEPT = 10  # completions from which a habit is taken
-LAST = 3  # that must agree, or must all be good
-AGREE = 0.1  # by which share of their median the last ones may differ
-WORTH = 0.1  # by which share of the threshold a suggestion must differ
-MISTAKE = 0.01  # of the threshold: who presses Done twice has not done it twice
-LONGER, SHORTER = 1.2, 0.8  # after good ones, and after a broken one
+KEPT = 10  # completions from which a habit is computed
+LAST = 3  # completions that must agree, or must all be good
+AGREE = 0.1  # the share of their median by which the last completions may differ
+WORTH = 0.1  # the share of the threshold by which a suggestion must differ
+MISTAKE = 0.01  # the share of the threshold below which "done" was pressed twice
+LONGER, SHORTER = 1.2, 0.8  # the factor after good parts, and after a broken part
 
 
 class Completion(NamedTuple):
-    """The use of each limit between two completions, and the condition of the part."""
+    """The use of each limit between two completions, and the part's condition."""
 
     used: Mapping[str, float]
     condition: str
@@ -29,13 +29,13 @@ class Completion(NamedTuple):
 def completions(
     entries: Sequence[Entry], least: Mapping[str, float]
 ) -> list[Completion]:
-    """The use between completions, newest first; *entries* are newest first, too.
+    """Return the use between completions. They and *entries* have the newest first.
 
-    What was used until a skip belongs to the next completion, and so does what is
-    less than *least*. Before the first completion nobody knows what was used.
+    The use until a skip is added to the next completion, and so is a use of less than
+    *least*. The use before the first completion is not known.
     """
     made: list[Completion] = []
-    carried: dict[str, float] | None = None  # None: nothing was completed yet
+    carried: dict[str, float] | None = None  # None: there is no completion yet
     for entry in reversed(entries):
         if entry.event not in ("done", "skipped"):
             continue
@@ -54,7 +54,7 @@ def completions(
 def learnt(
     plan: Plan, record: Record, entries: Sequence[Entry]
 ) -> tuple[Habit | None, Suggestion | None]:
-    """The habit of a task, and what its threshold should be, if that is clear."""
+    """Return the habit of a task, and a better threshold if that is clear."""
     limits = {
         limit.name: (threshold(record, limit), limit.unit) for limit in plan.limits
     }
@@ -66,8 +66,8 @@ def learnt(
     known = [each for each in habits if each is not None]
     if not known:
         return None, None
-    # The limit that brings the task about: the fullest one, or where all must be
-    # there the emptiest.
+    # This limit makes the task due: the fullest one, or the emptiest if all must be
+    # reached.
     decide = max if plan.match == "any" else min
     decisive = decide(known, key=lambda each: each.late)
     most, unit = limits[decisive.meter]
@@ -75,7 +75,7 @@ def learnt(
 
 
 def habit(name: str, most: float, done: Sequence[Completion]) -> Habit | None:
-    """How much of one limit is used when the task is done."""
+    """Return how much of one limit is usually used when the task is done."""
     uses = [each.used[name] for each in done if name in each.used]
     if not uses:
         return None
@@ -120,7 +120,7 @@ def suggestion(
     middle = statistics.median(uses[:LAST])
     if conditions == [GOOD] * LAST:
         if middle < (1.0 - WORTH) * most:
-            return None  # it is good early: that says nothing of later
+            return None  # a part that is good early may still be worn later
         return made(max(LONGER * most, middle), "good", GOOD_THRICE)
     if habit.agree:
         return made(middle, "habit", YOU_DO)
@@ -133,7 +133,7 @@ BROKEN_AT = mark("It was broken at {used}. Set {amount} instead of {threshold}?"
 
 
 def rounded(amount: float, unit: str, digits: int = 2) -> float:
-    """An amount as people choose it: two digits, and no part of a count."""
+    """Return an amount as people choose it: two digits, and counts as whole numbers."""
     if amount <= 0.0:
         return 0.0
     value = round(amount, digits - 1 - math.floor(math.log10(amount)))
@@ -142,7 +142,7 @@ def rounded(amount: float, unit: str, digits: int = 2) -> float:
 
 def sentences(habit: Habit, unit: str) -> list[str]:
     """Return sentences about a habit, for people."""
-    # With two digits 105 h would be 100 h, and yet "5 % later" than 100 h.
+    # With two digits, 105 h would be "100 h", and still "5 % later" than 100 h.
     usual, shortest, longest = (
         wording.quantity(rounded(each, unit, digits=3), unit)
         for each in (habit.median, habit.shortest, habit.longest)

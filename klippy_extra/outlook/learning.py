@@ -1,4 +1,7 @@
-"""Habits and forecasts of tasks, from their log and the last weeks. Reactor only."""
+"""Habits and forecasts of tasks, from their log and the last weeks.
+
+Only the reactor uses this.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,15 @@ if TYPE_CHECKING:
     from ..ledger.records import Limit
 
 HOUR = 3600.0
-FRESH = 6.0  # hours of the calendar for which a weekday's profile is kept
-A_TURN = 0.1  # seconds from one profile that is read to the next
-READ = 500  # entries of the log
+FRESH = 6.0  # hours for which the profile of the weekdays is kept
+A_TURN = 0.1  # seconds between two readings of profiles
+READ = 500  # entries of the log that are read
 
 Log = Callable[["str | None", int], "list[Entry]"]
 
 
 class Forecast(NamedTuple):
-    """When a task is due, UNIX seconds; the span is None where it is not known."""
+    """When a task will be due (UNIX seconds). The span is None if it is not known."""
 
     due: int
     first: int | None = None
@@ -32,7 +35,7 @@ class Forecast(NamedTuple):
 class Learning:
     """Keeps its results until something new happens to the task.
 
-    *log* returns the newest entries of a task's log; *wall* is the clock of the house.
+    *log* returns the newest entries of a task's log. *wall* is the wall clock.
     """
 
     def __init__(self, book: Ledger, log: Log, wall: Callable[[], float]) -> None:
@@ -40,15 +43,16 @@ class Learning:
         self._log = log
         self._wall = wall
         self._learnt: dict[str, tuple[Habit | None, Suggestion | None]] = {}
-        # By counter: in which part of a day it was read, and what it is.
+        # By counter: the part of the day in which its profile was read, and the
+        # profile.
         self._profiles: dict[str, tuple[int, weekdays.Profile | None]] = {}
-        self._profiled_at = -A_TURN  # by the clock of the house
+        self._profiled_at = -A_TURN  # by the wall clock
 
     def forget(self) -> None:
         self._learnt.clear()
 
     def take(self, task: str, entry: Entry | None) -> None:
-        """Something happened to *task*; *entry* is not in the log yet."""
+        """Note that something happened to *task*. *entry* is not in the log yet."""
         self._learnt.pop(task, None)
         if entry is not None:
             self._learn(task, [entry, *self._log(task, READ)])
@@ -75,7 +79,7 @@ class Learning:
     # Forecasts
 
     def forecast(self, task: str, view: View) -> Forecast | None:
-        """Return when a task will be due, by the weekdays if they are known."""
+        """Return when a task will be due, by the weekdays if these are known."""
         plan = self._book.plans[task]
         pairs = zip(plan.limits, view.limits)
         spans = [self._span(limit, held) for limit, held in pairs]
@@ -91,7 +95,7 @@ class Learning:
         return Forecast(*map(_to_the_hour, (due, first, last)))
 
     def _span(self, limit: Limit, held: Held) -> tuple[weekdays.Span, bool] | None:
-        """Return when a limit is reached, with a span or without one."""
+        """Return when a limit will be reached, perhaps with a span."""
         now, key = self._wall(), limit.counter.key
         if held.remaining <= 0.0 or key == CALENDAR:
             at = now + max(0.0, held.remaining) * HOUR
@@ -107,9 +111,9 @@ class Learning:
         return weekdays.Span(at, at, at), False
 
     def _profile(self, key: str, now: float) -> weekdays.Profile | None:
-        """The weekdays of a counter, read anew some times a day, one in a turn.
+        """Return a counter's profile. One profile is read in each turn.
 
-        Until its turn comes, an old one serves, or none.
+        Each is read again some times a day. Until then, the old one is used, or none.
         """
         part = int(self._book.calendar / FRESH)
         known_part, known = self._profiles.get(key, (-1, None))

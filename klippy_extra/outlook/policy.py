@@ -1,4 +1,4 @@
-"""The option `at_print_start`: the action for due tasks, and for those ahead. Pure."""
+"""The option `at_print_start`: what to do for due tasks, and for tasks ahead. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _AHEAD = "ahead"
 class Policy(NamedTuple):
     """The option `at_print_start`: `confirm, ahead=warn`."""
 
-    now: str = "warn"  # while the task is due
-    ahead: str = "off"  # when the print will make it due
+    now: str = "warn"  # the action if the task is due
+    ahead: str = "off"  # the action if the print will make it due
 
 
 def parse(text: str, default: Policy) -> Policy:
-    """Read the option; parts that it leaves out are as in *default*.
+    """Read the option. Parts that it leaves out are taken from *default*.
 
-    Raises ValueError with what is wrong, and with the fix.
+    ValueError names the fault and the fix.
     """
     policy = default
     for part in filter(None, (each.strip().lower() for each in text.split(","))):

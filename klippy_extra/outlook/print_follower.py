@@ -1,4 +1,4 @@
-"""Follows the running print: its file's prediction, and the tasks that come due."""
+"""Follows the running print: its file's prediction, and the tasks that become due."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 UNDER_WAY = ("printing", "paused")
 EVERY = 1.0  # seconds between two polls of the print
-TOLD_AFTER = 5  # looks: until then MAINTENANCE_CHECK tells what lies ahead
-ENDS_AFTER = 10  # looks: by then each task was examined after the last moves
-TOGETHER = 8  # tasks that are held against a print in one turn of the reactor
-MOST = 32  # tasks that are published
+TOLD_AFTER = 5  # polls in which MAINTENANCE_CHECK may still report the tasks ahead
+ENDS_AFTER = 10  # polls in which all tasks are examined after the last moves
+TOGETHER = 8  # tasks that are compared with a print in one turn of the reactor
+MOST = 32  # the most tasks that are published
 HOUR = 3600.0
 
 
 class Outlook:
-    """Compares a file's prediction with the tasks. Changes nothing."""
+    """Compares a file's prediction with the tasks. It changes nothing."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Outlook:
         weight: Callable[[Counter], float | None],
         meters: Mapping[int, str],
     ) -> None:
-        """*meters*: by tool the meter of its filament; empty where there is one."""
+        """*meters*: each tool's meter of its filament; empty with only one extruder."""
         self.tasks = tasks
         self.book = book
         self._weight = weight
@@ -62,7 +62,7 @@ class Outlook:
     ) -> list[DueInPrint]:
         """Return tasks that a print makes due: *every* one, or those that look ahead.
 
-        *rest* is called between some tasks, and may let others have their turns.
+        *rest* is called after some tasks, so that other greenlets can run.
         """
         made = []
         tasks = [task for task in self.tasks if every or self.action(task) != "off"]
@@ -84,7 +84,7 @@ class Outlook:
         return sentences.makes_due(self.tasks[each.task].label, each, prediction)
 
     def due(self) -> set[str]:
-        """The tasks that look ahead and were due when they were last examined."""
+        """Return the tasks that look ahead and were due at their last examination."""
         return {
             task
             for task, record in self.book.records.items()
@@ -93,9 +93,9 @@ class Outlook:
 
 
 class PrintFollower:
-    """Follows the file that is printed. Reactor only.
+    """Follows the printed file. Only the reactor uses this.
 
-    *wall* is the clock of the house; *changed* follows when `job` is another one.
+    *wall* is the wall clock. *changed* is called when `job` has changed.
     """
 
     def __init__(
@@ -115,12 +115,12 @@ class PrintFollower:
         self._say = say
         self._changed = changed
         self.job: Job | None = None
-        self.has_told = False  # the tasks that the running print will make due
-        self._prediction: Prediction | None = None  # of the print that runs
+        self.has_told = False  # whether the running print's tasks ahead were reported
+        self._prediction: Prediction | None = None  # the running print's
         self._due_before: set[str] = set()
-        self._begun: Mapping[str, object] = {}  # by task: where its counting began
+        self._begun: Mapping[str, object] = {}  # by task: the readings at its begin
         self._looks = 0
-        self._ended_for = 0  # looks since the print ended; 0: it runs, or none did
+        self._ended_for = 0  # polls since the print ended; 0: it runs, or none did
 
     def start(self) -> None:
         """Follow prints, if any task looks ahead."""
@@ -136,16 +136,16 @@ class PrintFollower:
     # Files
 
     def read(self, path: Path, then: Callable[[Reading], None]) -> None:
-        """Read any file; *then* follows on the reactor."""
+        """Read any file. Afterwards, *then* is called on the reactor."""
         self._reader.read(path, then)
 
     def rest(self) -> None:
-        """Let others have their turns: a hundred tasks are no work for one."""
+        """Let other greenlets run, since a hundred tasks take too long for one turn."""
         now = self._reactor.monotonic()
         unharmed(lambda: self._reactor.pause(now))
 
     def file(self) -> Path | None:
-        """The path of the file that is being printed, if there is one."""
+        """Return the path of the printed file, if there is one."""
         card = self._printer.lookup_object("virtual_sdcard", None)
         if card is None:
             return None
@@ -173,7 +173,7 @@ class PrintFollower:
         if path is None:
             return
         if self._ended_for:
-            self._end()  # of the print before, which had no time for it
+            self._end()  # the end of the last print, which was not reported yet
         self._looks = 0
         self._prediction = None
         self._due_before = self.outlook.due()
@@ -181,9 +181,9 @@ class PrintFollower:
         self._reader.read(path, lambda reading: self._learn(job, reading))
 
     def _learn(self, job: Job, reading: Reading) -> None:
-        """Take in what the file of *job* says."""
+        """Use the prediction in the file of *job*."""
         if self.job is not job:
-            return  # it has ended meanwhile
+            return  # the print has ended meanwhile
         prediction = reading.prediction
         self._prediction = prediction
         made = self.outlook.due_in_print(prediction, self.rest) if prediction else []
@@ -239,7 +239,7 @@ class PrintFollower:
         self._settle(self.job._replace(ahead=(), due=due, ended=True))
 
     def _due(self) -> tuple[str, ...]:
-        """The labels of what became due since the print began."""
+        """Return the labels of the tasks that became due since the print began."""
         tasks = sorted(self.outlook.due() - self._due_before)
         return tuple(self.outlook.tasks[task].label for task in tasks)[:MOST]
 

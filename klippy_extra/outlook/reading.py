@@ -1,4 +1,4 @@
-"""Reads a slicer's comments from a file, in a thread because disks may be slow."""
+"""Reads a slicer's comments from a file. It uses a thread, since disks may be slow."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from ..language import tr
 from ..paths import shown
 from .slicers import Prediction, prediction
 
-# How files begin that are no text, and so have no comments to read.
+# The first bytes of files that are no text, and so have no comments.
 NO_TEXT = (b"GCDE", b"\x1f\x8b", b"PK\x03\x04")  # binary G-code, gzip, zip (UFP, 3MF)
-ENDS = 256 * 1024  # bytes at the beginning, and at the end: there slicers write
+ENDS = 256 * 1024  # bytes at the begin and at the end, where slicers write comments
 JOIN = 2.0  # seconds
 
 Post = Callable[[Callable[[], None]], None]
 
 
 class Reading(NamedTuple):
-    """A file's prediction, or a sentence why it could not be read."""
+    """A file's prediction, or a sentence that tells why it was not read."""
 
     prediction: Prediction = Prediction()
     problem: str = ""
 
 
 class Reader:
-    """Reads files; *post* brings the results to the reactor."""
+    """Reads files. *post* passes the results to the reactor."""
 
     def __init__(self, post: Post) -> None:
         self._post = post
         self._threads: list[threading.Thread] = []
 
     def read(self, path: Path, then: Callable[[Reading], None]) -> None:
-        """Read *path*; `then(reading)` follows on the reactor. Never waits."""
+        """Read *path*, and then call `then(reading)` on the reactor. It never waits."""
         self._threads = [each for each in self._threads if each.is_alive()]
         thread = threading.Thread(
             target=self._run, args=(path, then), name="maintain-outlook", daemon=True
@@ -65,7 +65,7 @@ class Reader:
 
 
 def read(path: Path) -> Reading:
-    """Read the two ends of a file. OSError where that fails."""
+    """Read the two ends of a file. OSError: it cannot be read."""
     with path.open("rb") as file:
         before = _version(os.fstat(file.fileno()))
         head = file.read(ENDS)
@@ -86,10 +86,10 @@ def read(path: Path) -> Reading:
             file=shown(path.name),
         )
         return Reading(problem=text)
-    # Line by line: a search through all of it would not let the reactor's thread run.
+    # It is read line by line, since one long search would not let the reactor run.
     return Reading(prediction([*head.split(b"\n"), *tail.split(b"\n")]))
 
 
 def _version(stat: os.stat_result) -> tuple[int, int, int]:
-    """Differs as soon as somebody writes to the file, or puts another in its place."""
+    """Return a value that changes when the file is written to or replaced."""
     return stat.st_ino, stat.st_size, stat.st_mtime_ns

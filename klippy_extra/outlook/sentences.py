@@ -13,14 +13,14 @@ MINUTE = 1.0 / 60.0  # hours
 
 
 def hours(amount: float) -> str:
-    """`35 min`, `9.5 h`, `14 h`: nobody foresees more exactly."""
+    """Return `35 min`, `9.5 h` or `14 h`. A prediction is not more exact."""
     if amount < 1.0:
         return wording.quantity(max(1, round(amount / MINUTE)), "min")
     return wording.quantity(round(amount, 1) if amount < 10.0 else round(amount), "h")
 
 
 def size(prediction: Prediction) -> str:
-    """`14 h, 120 m`."""
+    """Return the size of a print, for example `14 h, 120 m`."""
     metres = prediction.metres
     parts = [] if prediction.hours is None else [hours(prediction.hours)]
     if metres is not None:
@@ -29,7 +29,7 @@ def size(prediction: Prediction) -> str:
 
 
 def makes_due(label: str, due: DueInPrint, prediction: Prediction) -> str:
-    """This print (14 h, 120 m) makes "Grease the rails" due after 9 h."""
+    """Return a sentence: This print (14 h, 120 m) makes "Grease" due after 9 h."""
     if prediction.hours is not None:
         after = hours(due.share * prediction.hours)
     else:

@@ -12,7 +12,7 @@ Cura              `TIME:50400`, in seconds, at the beginning  `Filament used: 1.
                                                               0.4m`
 ================  ==========================================  =======================
 
-Of several numbers the first is of the tool T0, the second of T1.
+If there are several numbers, the first is for tool T0, the second for T1, and so on.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ import re
 from typing import Callable, Iterable, NamedTuple
 
 MM, M = 0.001, 1.0  # metres
-LONGEST = 10_000.0  # hours: what is more is no print
+LONGEST = 10_000.0  # hours; a longer time is no print
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d*)?)s)?\Z")
 _LENGTH = re.compile(r"(\d+(?:\.\d*)?)(mm|m)?\Z")
-# CuraEngine writes this if it runs without Cura: it knows no time yet.
+# CuraEngine writes this without Cura, since it does not know the time yet.
 _UNKNOWN_TO_CURA = ("6666", "0m")
 
 
 class Prediction(NamedTuple):
-    """A slicer's prediction of a print: hours of printing, and metres by tool."""
+    """A slicer's prediction of a print: the hours, and the metres of each tool."""
 
     hours: float | None = None
     by_tool: tuple[float, ...] = ()
@@ -43,7 +43,7 @@ class Prediction(NamedTuple):
 
 
 def prediction(lines: Iterable[bytes]) -> Prediction:
-    """Read what the comments among *lines* say; it is false where they say nothing."""
+    """Read the comments among *lines*. Without a prediction, the result is false."""
     comments: dict[str, str] = {}
     for line in lines:
         if line.startswith(b";"):
@@ -61,7 +61,7 @@ def prediction(lines: Iterable[bytes]) -> Prediction:
 
 
 def _pairs(line: bytes) -> Iterable[tuple[str, str]]:
-    """Return the names and values in a comment, where they are any of ours."""
+    """Return those names and values in a comment that this module knows."""
     for part in line[:1000].decode("utf-8", "replace").split(";"):
         name, sign, value = part.partition("=" if "=" in part else ":")
         name = name.strip().lower()
@@ -70,7 +70,7 @@ def _pairs(line: bytes) -> Iterable[tuple[str, str]]:
 
 
 def _duration(text: str) -> float | None:
-    """`1d 2h 3m 4s` in hours."""
+    """Return the hours of a text like `1d 2h 3m 4s`."""
     match = _DURATION.match(text.replace(" ", ""))
     if match is None:
         return None
@@ -88,7 +88,7 @@ def _plausible(hours: float) -> float | None:
 
 
 def _lengths(text: str, unit: float) -> tuple[float, ...]:
-    """Lengths with commas between them, in metres; none where one is no length."""
+    """Return lengths with commas between them, in metres; none if one is invalid."""
     matches = [_LENGTH.match(part.strip()) for part in text.split(",")]
     lengths = [
         float(match.group(1)) * {"mm": MM, "m": M}.get(match.group(2) or "", unit)
@@ -98,7 +98,7 @@ def _lengths(text: str, unit: float) -> tuple[float, ...]:
     return tuple(lengths) if len(lengths) == len(matches) and any(lengths) else ()
 
 
-# By the name of the comment, the best first.
+# The names of the comments, the best first.
 _TIMES: dict[str, Callable[[str], float | None]] = {
     "estimated printing time (normal mode)": _duration,
     "total estimated time": _duration,

@@ -8,12 +8,12 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple, Sequence, Tuple
 
 WEEK = 7  # days
-MOST, LEAST = 6, 3  # weeks that are taken into account, and that there must be
-FARTHEST = 520.0  # weeks: what lies further away is no forecast
+MOST, LEAST = 6, 3  # the most weeks that are used, and the least that are needed
+FARTHEST = 520.0  # weeks; a forecast further away is not shown
 DAY = 86400.0  # seconds
-ROUNDED = 1e-9  # share of a week's use that is lost to rounding
+ROUNDED = 1e-9  # the share of a week's use that rounding may lose
 
-Point = Tuple[float, float]  # UNIX seconds, and a counter's reading
+Point = Tuple[float, float]  # the UNIX seconds, and a counter's reading
 
 
 class Profile(NamedTuple):
@@ -28,7 +28,7 @@ class Profile(NamedTuple):
 
 
 class Span(NamedTuple):
-    """When something is due, and from when to when in two cases of three."""
+    """When a task will be due, and the span in which it is in two of three cases."""
 
     due: float
     first: float
@@ -36,7 +36,7 @@ class Span(NamedTuple):
 
 
 def profile(points: Sequence[Point]) -> Profile | None:
-    """Read *points*, oldest first and up to now; None where they tell too little."""
+    """Read *points*, the oldest first, up to now. None: there are too few."""
     if len(points) < 2:
         return None
     today = _local(points[-1][0]).date()
@@ -59,10 +59,10 @@ def profile(points: Sequence[Point]) -> Profile | None:
 
 
 def span(profile: Profile, now: float, remaining: float) -> Span | None:
-    """When *remaining* will be used up; None where that is very far away.
+    """Return when *remaining* will be used up, or None if that is very far away.
 
-    After t weeks t times the mean is used, give or take the spread times the square
-    root of t: weeks that differ even out.
+    After t weeks, t times the mean is used, plus or minus the spread times the square
+    root of t, since the differences of the weeks partly cancel.
     """
     mean, spread = profile.mean, profile.spread
     root = math.sqrt(spread * spread + 4.0 * mean * remaining)
@@ -76,7 +76,7 @@ def span(profile: Profile, now: float, remaining: float) -> Span | None:
 
 def _reached(profile: Profile, now: float, use: float) -> float:
     """Return the moment when *use* is used up, day by day."""
-    # What whole weeks use is used up on the last day of use, and not days later.
+    # The use of whole weeks ends on the last day with use, and not days later.
     least = ROUNDED * profile.mean
     weeks = max(0, math.ceil((use - least) / profile.mean) - 1)
     left = use - weeks * profile.mean
@@ -96,7 +96,7 @@ def _reached(profile: Profile, now: float, use: float) -> float:
 
 
 def _by_day(points: Sequence[Point], begin: date) -> dict[date, float]:
-    """What was used on each day since *begin*, evenly between two points."""
+    """Return the use on each day since *begin*. Between two points it is even."""
     used: dict[date, float] = {}
     for (start, before), (end, after) in zip(points, points[1:]):
         if end <= start or after <= before or _local(end).date() < begin:

@@ -1,6 +1,6 @@
-"""The SQLite file of a store: opening, checking, setting aside, copying, reading.
+"""The SQLite file of a store: how it is opened, checked, renamed, copied and read.
 
-Every function waits for the disk. They raise `Error` or OSError.
+All functions wait for the disk. They raise `Error` or OSError.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from ..paths import shown
 from . import documents
 
 FULL = mark("the disk of {file} is full")
-ROOM = 1 << 16  # bytes: a disk with less is full
+ROOM = 1 << 16  # bytes; a disk with less room counts as full
 FORMAT = 1  # PRAGMA user_version
 RECENT = 500  # entries of the log that are loaded at start
-ASIDE = "bad-"  # what the name of a document begins with that makes no sense
+ASIDE = "bad-"  # the begin of the names of documents that are not valid
 
 Connection = sqlite3.Connection
 Error = sqlite3.Error
@@ -47,10 +47,10 @@ _READ = (
     " WHERE ? IS NULL OR task = ? ORDER BY id DESC LIMIT ?"
 )
 _READ_OLD = _READ.replace("condition", "''")
-# Older versions go on writing to a log that has it.
+# An older version can still write to a log that has this column.
 _WIDEN = "ALTER TABLE log ADD COLUMN condition TEXT NOT NULL DEFAULT ''"
 _MOVE = "UPDATE log SET time = ? WHERE time = ? AND task = ? AND event = ?"
-# How it goes on behind the name of a file.
+# The ends of sentences that begin with the name of a file.
 _EMPTY, _GONE = mark("is empty"), mark("is gone")
 _DAMAGED = mark("is damaged ({error})")
 BACKUP_USED = mark("The last good backup is used.")
@@ -60,16 +60,16 @@ class Contents(NamedTuple):
     """The contents of a file. *bad* names the documents that are not valid."""
 
     documents: dict[str, Any]
-    log: list[Entry]  # newest first
+    log: list[Entry]  # the newest first
     bad: tuple[str, ...] = ()
 
 
 def open_file(path: Path) -> sqlite3.Connection:
-    """Open the file for writing, and make it where there is none."""
+    """Open the file for writing, and make it if there is none."""
     database = sqlite3.connect(str(path), timeout=1.0)
     try:
         database.execute("PRAGMA journal_mode=WAL")
-        # An answered command must survive a power cut, not only a crash.
+        # A confirmed command must survive a power cut, and not only a crash.
         database.execute("PRAGMA synchronous=FULL")
         database.executescript(_TABLES)
         if not _has_condition(database):
@@ -82,7 +82,7 @@ def open_file(path: Path) -> sqlite3.Connection:
 
 
 def prepare(path: Path) -> str:
-    """Put a whole file, or none, at *path*; return what was done about a bad one."""
+    """Leave a good file or none at *path*; return how a bad one was repaired."""
     path.parent.mkdir(parents=True, exist_ok=True)
     why = _fault(path) if path.exists() else tr(_GONE)
     if not why:
@@ -103,10 +103,10 @@ def prepare(path: Path) -> str:
 
 
 def read_only(path: Path) -> tuple[Contents, str]:
-    """Read a file that cannot be written, or else its backup, and say which one.
+    """Read a file that cannot be written, or its backup; return which one it was.
 
-    Nothing beside it is touched: it is copied to where there is room, with what its
-    journal holds.
+    No file beside it is changed. The file is copied with its journal to a folder that
+    has room.
     """
     faults: list[str] = []
     for candidate in filter(Path.exists, (path, backup_of(path))):
@@ -128,7 +128,7 @@ def _bad(path: Path, why: str) -> str:
 
 
 def explained(error: Exception, path: Path) -> str:
-    """Say why writing at *path* failed: SQLite calls a full disk an I/O error."""
+    """Return why writing at *path* failed. SQLite calls a full disk an I/O error."""
     try:
         disk = os.statvfs(str(path.parent))
     except OSError as missing:
@@ -136,7 +136,8 @@ def explained(error: Exception, path: Path) -> str:
     if disk.f_flag & os.ST_RDONLY:
         return tr("the disk of {file} is read-only", file=shown(path))
     if disk.f_bavail * disk.f_frsize < ROOM:
-        # To close the file now would free a little room, for one more save only.
+        # The file stays open. A close would free a little room, but only for one more
+        # save.
         return tr(FULL, file=shown(path))
     text = getattr(error, "strerror", None) or str(error)
     return f"{shown(path)}: {text}"
@@ -161,8 +162,8 @@ def _copied(path: Path) -> Iterator[Path]:
 
 
 def _fault(path: Path) -> str:
-    """Return what is wrong with the file at *path*, or nothing; change nothing."""
-    # To close a connection that may write puts the journal into the file.
+    """Return the fault of the file at *path*, or "". It changes nothing."""
+    # When a connection that may write is closed, the journal goes into the file.
     address = f"{path.absolute().as_uri()}?mode=ro"
     try:
         connection = sqlite3.connect(address, timeout=1.0, uri=True)
@@ -174,15 +175,15 @@ def _fault(path: Path) -> str:
                 )
             if (
                 version == 0
-            ):  # a power cut may leave this of a file that was not written yet
+            ):  # after a power cut, a file that was not written yet may be like this
                 return tr(_EMPTY)
             verdict = database.execute("PRAGMA quick_check").fetchone()[0]
             if verdict != "ok":
                 return tr(_DAMAGED, error=str(verdict))
             everything(database)
     except sqlite3.OperationalError as error:
-        # Not permitted, or locked: the file itself may be whole.
-        missing = "no such" in str(error)  # a table
+        # It is not permitted, or the file is locked. The file itself may be good.
+        missing = "no such" in str(error)  # a table is missing
         return tr(_DAMAGED, error=str(error)) if missing else ""
     except (sqlite3.DatabaseError, ValueError) as error:
         return tr(_DAMAGED, error=str(error))
@@ -190,7 +191,7 @@ def _fault(path: Path) -> str:
 
 
 def _set_aside(path: Path) -> Path | None:
-    """Rename the file and its journal; None where there was nothing."""
+    """Rename the file and its journal. None: there was no file."""
     number = 1
     while Path(f"{path}.bad-{number}").exists():
         number += 1
@@ -206,7 +207,7 @@ def backup_of(path: Path) -> Path:
 
 
 def back_up(database: sqlite3.Connection, path: Path) -> None:
-    """Make the backup under another name and put it in place whole."""
+    """Write the backup to another file, and then rename that."""
     fresh = Path(f"{path}.backup.new")
     try:
         with contextlib.suppress(FileNotFoundError):
@@ -221,12 +222,12 @@ def back_up(database: sqlite3.Connection, path: Path) -> None:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether the file can be read from its first page to its last."""
+    """Return whether all pages of the file can be read."""
     return not _fault(path)
 
 
 def everything(database: sqlite3.Connection) -> Contents:
-    """Read all documents that make sense, and the newest entries of the log."""
+    """Read all valid documents, and the newest entries of the log."""
     good, bad = {}, []
     for name, body in database.execute("SELECT name, body FROM documents").fetchall():
         if name.startswith(ASIDE):
@@ -239,7 +240,7 @@ def everything(database: sqlite3.Connection) -> Contents:
 
 
 def set_documents_aside(database: sqlite3.Connection, names: Sequence[str]) -> None:
-    """Keep these documents under another name, so that nothing overwrites them."""
+    """Keep these documents under other names, so that nothing overwrites them."""
     with database:
         for name in names:
             query = "SELECT count(*) FROM documents WHERE name LIKE ?"
@@ -251,7 +252,7 @@ def set_documents_aside(database: sqlite3.Connection, names: Sequence[str]) -> N
 
 
 def from_backup(path: Path, names: Sequence[str]) -> dict[str, Any]:
-    """Return these documents from the last good backup, as far as it has them."""
+    """Return those of these documents that the last good backup has."""
     backup = backup_of(path)
     if not (names and backup.exists() and is_whole(backup)):
         return {}
@@ -261,7 +262,7 @@ def from_backup(path: Path, names: Sequence[str]) -> dict[str, Any]:
 
 
 def entries(database: sqlite3.Connection, task: str | None, most: int) -> list[Entry]:
-    """Return the newest entries of a task's log, or of all; -1: every one."""
+    """Return the newest entries of a task's log, or of all tasks; -1: all entries."""
     query = _READ if _has_condition(database) else _READ_OLD
     rows = database.execute(query, (task, task, most))
     entries = map(documents.entry, rows.fetchall())
@@ -269,7 +270,7 @@ def entries(database: sqlite3.Connection, task: str | None, most: int) -> list[E
 
 
 def _has_condition(database: sqlite3.Connection) -> bool:
-    """Whether the log says how something was when its task was done."""
+    """Return whether the log has the column `condition`."""
     columns = database.execute("PRAGMA table_info(log)").fetchall()
     return any(column[1] == "condition" for column in columns)
 
@@ -296,7 +297,7 @@ def _put(database: sqlite3.Connection, name: str, value: Any) -> None:
     try:
         body = _json(value)
     except (TypeError, ValueError):
-        # A bug of ours in one document must not hold up the others.
+        # A bug of the extra in one document must not prevent the others.
         logging.exception("maintain: unable to store %r", name)
         return
     database.execute("INSERT OR REPLACE INTO documents VALUES (?, ?)", (name, body))

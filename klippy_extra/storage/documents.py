@@ -1,6 +1,6 @@
-"""Checks the documents of a store; one that is not valid is set aside. Pure.
+"""Checks the documents of a store. One that is not valid gets another name. Pure.
 
-A document that was written by a newer version and is not known here passes.
+An unknown document, which a newer version has written, is accepted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Check = Callable[[Any], bool]
 
 
 def checked(name: str, body: Any) -> Any:
-    """Return the value of a document. ValueError for one that makes no sense."""
+    """Return the value of a document. ValueError: it is not valid."""
     if not isinstance(body, str):
         raise ValueError(tr("the document '{name}' is no text", name=name))  # noqa: TRY004
     try:
@@ -32,7 +32,7 @@ def checked(name: str, body: Any) -> Any:
 
 
 def entry(row: Sequence[Any]) -> Entry | None:
-    """Return an entry of the log; None where the row makes no sense."""
+    """Return an entry of the log. None: the row is not valid."""
     try:
         used = json.loads(row[5])
     except (ValueError, RecursionError, TypeError):
@@ -87,7 +87,7 @@ def _row(*checks: Check) -> Check:
 
 
 def _fields(**checks: Check) -> Check:
-    """An object whose fields, those of these names that it has, pass."""
+    """Return a check of an object. Those of its fields that have a check must pass."""
     return lambda value: (
         isinstance(value, dict)
         and all(check(value[name]) for name, check in checks.items() if name in value)

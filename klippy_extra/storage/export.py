@@ -1,4 +1,4 @@
-"""Files for people, written in a thread: the log as a table, a link as a QR code."""
+"""Writes files for people in a thread: the log as a table, a link as a QR code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Tell = Callable[[str], None]
 
 
 class Export:
-    """Writes one file at a time; *post* brings the answer to the reactor."""
+    """Writes one file at a time. *post* passes the answer to the reactor."""
 
     def __init__(self, path: Path, post: Callable[[Callable[[], None]], None]) -> None:
         self._path = path
@@ -29,11 +29,11 @@ class Export:
         self._thread: threading.Thread | None = None
 
     def write(self, entries: list[Entry], tell: Tell) -> None:
-        """Write *entries*, newest first; *tell* says later what became of it."""
+        """Write *entries*, the newest first. *tell* gets the result later."""
         self._start(self._path, lambda: table(entries), tell)
 
     def write_code(self, link: str, part: str, tell: Tell) -> None:
-        """Write *link* as a QR code that is named after *part*, beside the log."""
+        """Write *link* as a QR code beside the log. The file has the name of *part*."""
         path = self._path.with_name(f"qr-{part}.svg")
         self._start(path, lambda: qr_code(link), tell)
 
@@ -79,7 +79,7 @@ class Export:
 
 def qr_code(link: str) -> str:
     """Return *link* as a QR code in SVG. ImportError without segno."""
-    import segno  # noqa: PLC0415 - few need it, and it is not among what Klipper has
+    import segno  # noqa: PLC0415 - few need it, and Klipper does not install it
 
     file = io.BytesIO()
     segno.make(link, micro=False).save(file, kind="svg", scale=8, light="#fff")
@@ -87,9 +87,9 @@ def qr_code(link: str) -> str:
 
 
 def table(entries: Sequence[Entry]) -> str:
-    """The log as CSV, with `meter=amount` pairs in a column.
+    """Return the log as CSV, with `meter=amount` pairs in a column.
 
-    Where somebody told in which condition something was, that is one more column.
+    If an entry has a condition, there is one more column.
     """
     text = io.StringIO()
     writer = csv.writer(text)
@@ -104,5 +104,5 @@ def table(entries: Sequence[Entry]) -> str:
 
 
 def _harmless(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
+    """Return a cell that no spreadsheet reads as a formula."""
     return "'" + cell if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell

@@ -1,4 +1,4 @@
-"""The values that are loaded from the store at start."""
+"""The values that are loaded from the store at the start."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Read = Callable[["list[Entry] | None"], None]
 
 
 class Loaded(NamedTuple):
-    """The contents of the disk, and its faults as sentences or ""."""
+    """The contents of the store, and its faults as sentences or ""."""
 
     documents: dict[str, Any]
-    log: list[Entry]  # newest first
-    problem: str = ""  # how a bad file or document was repaired; reported once
-    refusal: str = ""  # why nothing can be written at present
-    known: bool = True  # False: what the disk holds could not be read
+    log: list[Entry]  # the newest first
+    problem: str = ""  # how a bad file or document was repaired; it is reported once
+    refusal: str = ""  # why nothing can be written now
+    known: bool = True  # False: the store could not be read

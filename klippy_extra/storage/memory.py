@@ -1,4 +1,4 @@
-"""The store for the reactor: documents, the log, and `seq`, without waiting."""
+"""The store for the reactor, which never waits: documents, the log and `seq`."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ from .owner import OccupiedError
 if TYPE_CHECKING:
     from .store import Store
 
-SEQ_BLOCK = 1000  # numbers that are taken from the store at once
-SEQ_LEAP = 1_000_000  # after a loss, over whatever may have been published
-LOGGED = 500  # entries of the log that are kept at hand
+SEQ_BLOCK = 1000  # numbers that are reserved in the store at once
+SEQ_LEAP = 1_000_000  # after a loss, numbers that may have been published are skipped
+LOGGED = 500  # entries of the log in memory
 NAMESPACE = uuid.UUID(
     "5f1c5b0e-2c0c-5a3e-9c38-6f1d4e6a7b21"
-)  # of uuids without a store
+)  # for uuids without a store
 
 
 class Memory:
-    """The store, with a copy of the data that the reactor reads without waiting.
+    """The store, with a copy of the data that the reactor reads without a wait.
 
-    *who* tells another Klippy which one has the store. ``report`` is told the problem
-    with saving, as a sentence, and "" when there is none any more; ``say`` gets what
-    a person should read once. ``on_late`` follows when a store opens that could not
-    be read at start: until `adopt` nothing is written to it.
+    *who* names this Klippy to another one that wants the same store. ``report`` gets
+    the problem with saving as a sentence, and "" when there is none any more. ``say``
+    gets sentences that people should read once. ``on_late`` is called when a store
+    opens that was not readable at the start. Nothing is written to it until `adopt` is
+    called.
     """
 
     def __init__(
@@ -56,14 +57,14 @@ class Memory:
         self._store: Store | NullStore = self._make()
         self._log: collections.deque[Entry] = collections.deque(maxlen=LOGGED)
         self._fresh: collections.deque[Entry] = collections.deque(maxlen=LOGGED)
-        self.documents: dict[str, Any] = {}  # as they were at start
+        self.documents: dict[str, Any] = {}  # the documents at the start
         self.known = True  # whether the documents could be read
-        self._problem = ""  # with saving, as it was told
+        self._problem = ""  # the reported problem with saving
         self.uuid = ""
         self._seq = self._reserved = 0
 
     def load(self) -> None:
-        """Read everything; the only call that waits for the disk."""
+        """Read everything. Only this call waits for the disk."""
         try:
             loaded = self._store.load()
         except OccupiedError as error:
@@ -83,7 +84,7 @@ class Memory:
         if loaded.problem:
             self.lost(loaded.problem)
         if loaded.refusal:
-            # Numbers that the last life could not save may have been published, too.
+            # The last Klippy may also have published numbers that it could not save.
             self._leap()
             self._refused(loaded.refusal)
 
@@ -110,28 +111,29 @@ class Memory:
 
     def _new_uuid(self) -> str:
         if isinstance(self._store, NullStore):
-            # It cannot be kept: so it is the same one in each life.
+            # The uuid cannot be stored, so it is computed and the same each time.
             return uuid.uuid5(NAMESPACE, f"{_machine()} {self._who}").hex
         return uuid.uuid4().hex
 
     def renew(self) -> None:
-        """Become another printer, which has published nothing yet."""
+        """Become another printer, which has not published anything yet."""
         self.uuid = uuid.uuid4().hex
         for name in ("published", "unpublish"):
             self.documents.pop(name, None)
         self._leap()
 
     def lost(self, problem: str) -> None:
-        """Go on after a loss, beyond all that may have been published before."""
+        """Continue after a loss with numbers that were certainly never published."""
         self._say(problem)
         self._leap()
 
     def _leap(self) -> None:
-        # In milliseconds, so that two lives that save nothing do not leap alike.
+        # The clock in milliseconds is larger. So two starts without a store begin with
+        # different numbers.
         self._seq = max(self._seq + SEQ_LEAP, int(self._wall() * 1000.0))
 
     def _refused(self, why: str) -> None:
-        """Take a report: writing does not work, or works again."""
+        """Handle the store's report that writing fails, or works again."""
         text, moment = "", wording.moment(self._wall())
         if why and isinstance(self._store, NullStore):
             text = tr(
@@ -161,7 +163,7 @@ class Memory:
         self._problem = text
 
     def _late(self, loaded: Loaded) -> None:
-        """The store has opened late: join with its documents."""
+        """Join with the documents of a store that has opened late."""
         self._log.extend(loaded.log)
         mine = self._seq
         self._learn(loaded._replace(log=[]))
@@ -172,7 +174,7 @@ class Memory:
         self.on_late(loaded.documents)
 
     def adopt(self, documents: dict[str, Any]) -> None:
-        """Write to a store that opened late; *documents* join what it had with ours."""
+        """Begin to write to a late store. *documents* have all counts together."""
         self._store.release({**documents, **self.identity()})
 
     def start(self) -> None:
@@ -184,19 +186,19 @@ class Memory:
         entries: Sequence[Entry] = (),
         then: Then | None = None,
     ) -> None:
-        """Hand over to the store; ``then(problem)`` follows, "" once it is on disk."""
+        """Give values to the store. ``then(problem)`` follows, "" if all is on disk."""
         self._log.extendleft(entries)
         self._fresh.extend(entries)
         self._store.save(documents, entries, then)
 
     def fresh(self) -> list[Entry]:
-        """Return the entries of the log since this was called last."""
+        """Return the entries of the log since the last call."""
         fresh = list(self._fresh)
         self._fresh.clear()
         return fresh
 
     def correct(self, documents: dict[str, Any], moves: Sequence[Move]) -> None:
-        """Save the corrected records, and give these log entries another time."""
+        """Save the corrected records, and give these log entries their new times."""
         times = {move.row: move.time for move in moves}
         for number, entry in enumerate(self._log):
             row = (entry.time, entry.task, entry.event)
@@ -204,30 +206,30 @@ class Memory:
         self._store.save(documents, moves=moves)
 
     def close(self, documents: dict[str, Any]) -> None:
-        """Save for the last time, with no number left unused."""
+        """Save for the last time, and give unused numbers back."""
         if documents:
             documents["printer"] = {"uuid": self.uuid, "seq": self._seq}
         self._store.close(documents)
 
     def identity(self) -> dict[str, Any]:
-        """The document that makes the next block of numbers ours."""
+        """Return the document that reserves the next block of numbers."""
         self._reserved = self._seq + SEQ_BLOCK
         return {"printer": {"uuid": self.uuid, "seq": self._reserved}}
 
     def next_seq(self) -> int:
-        """A number that was never used; the next block is taken in good time."""
+        """Return a number that was never used. The next block is reserved in time."""
         self._seq += 1
         if self._reserved - self._seq == SEQ_BLOCK // 2:
             self._store.save(self.identity())
         return self._seq
 
     def log(self, task: str | None, limit: int) -> list[Entry]:
-        """The newest entries of a task's log, or of all, newest first."""
+        """Return the newest entries of a task's log, or of all, the newest first."""
         entries = (each for each in self._log if task in (None, each.task))
         return list(itertools.islice(entries, limit))
 
     def whole_log(self, task: str | None, then: Callable[[list[Entry]], None]) -> None:
-        """Read it from disk, and hand it over later; else as far as it is at hand."""
+        """Call *then* with the log from disk, or from memory if that fails."""
 
         def read(entries: list[Entry] | None) -> None:
             then(self.log(task, LOGGED) if entries is None else entries)

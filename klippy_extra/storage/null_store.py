@@ -1,4 +1,4 @@
-"""Takes the place of a store that cannot be used: keeps data in memory only."""
+"""Replaces a store that cannot be used. It keeps the data only in memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .loaded import Loaded, Post, Read, Then
 
 
 class NullStore:
-    """Has the methods of `Store`, and answers with *why* nothing is saved."""
+    """Has the methods of `Store`. It answers with *why* nothing is saved."""
 
     def __init__(self, post: Post, why: str) -> None:
         self._post = post
@@ -21,7 +21,7 @@ class NullStore:
         return Loaded({}, [], refusal=self._why)
 
     def start(self) -> None:
-        """There is no thread to start."""
+        """Do nothing, since there is no thread."""
 
     def save(
         self,
@@ -37,7 +37,7 @@ class NullStore:
         self._post(functools.partial(then, None))
 
     def release(self, documents: dict[str, Any]) -> None:
-        """There is nothing to go on from."""
+        """Do nothing, since there are no earlier documents."""
 
     def close(self, documents: dict[str, Any]) -> None:
-        """There is nothing to close."""
+        """Do nothing, since no file is open."""

@@ -1,4 +1,4 @@
-"""A lock of the Klippy that uses a store. The kernel frees it when the process ends."""
+"""The lock of the Klippy that uses a store. The kernel frees it when that ends."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 
 from ..language import tr
 
-MOST = 4096  # bytes of a holder's description
+MOST = 4096  # bytes of the owner's description
 _HELD = (errno.EWOULDBLOCK, errno.EACCES)
 
 
 class OccupiedError(Exception):
-    """Another process has the store; the text says which one."""
+    """Another process has the store. The text names it."""
 
 
 class Owner:
-    """A lock beside the store. *who* is what this process says of itself."""
+    """A lock beside the store. *who* is this process's description."""
 
     def __init__(self, store: Path, who: str) -> None:
         self._path = f"{store}.lock"
@@ -29,12 +29,12 @@ class Owner:
     def take(self) -> None:
         """Take the lock, or keep it.
 
-        Raises OccupiedError where another process has it, and OSError where it cannot
-        be taken at present: a read-only disk, or a thread of an earlier life.
+        OccupiedError: another process has it. OSError: it cannot be taken now, because
+        of a read-only disk, or a thread of the last Klippy that still saves.
         """
         if self._file is not None:
             return
-        # At the very first start there is no folder yet.
+        # At the first start of all, there is no folder yet.
         Path(self._path).parent.mkdir(parents=True, exist_ok=True)
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -43,7 +43,7 @@ class Owner:
             holder = os.read(file, MOST).decode("utf-8", "replace").strip()
             os.close(file)
             if error.errno not in _HELD:
-                return  # this file system has no locks
+                return  # this file system does not support locks
             if holder.split(",")[0] == _process():
                 raise OSError(
                     tr("the last save of this process is not done yet")
@@ -55,13 +55,13 @@ class Owner:
                 )
             ) from None
         self._file = file
-        # On a full disk the name may be missing; the lock holds all the same.
+        # On a full disk the description may be missing, but the lock still works.
         with contextlib.suppress(OSError):
             os.ftruncate(file, 0)
             os.write(file, f"{_process()}, {self._who}\n".encode("utf-8", "replace"))
 
     def leave(self) -> None:
-        """Give the lock back. The file stays: another process may wait for it."""
+        """Free the lock. The file stays, since another process may wait for it."""
         file, self._file = self._file, None
         if file is not None:
             os.close(file)

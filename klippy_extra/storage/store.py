@@ -1,6 +1,6 @@
-"""Keeps JSON documents and the log in SQLite, in a thread of its own.
+"""Keeps JSON documents and the log in SQLite, in its own thread.
 
-The reactor hands over values and is told when they are on disk; it never waits.
+The reactor gives it values, and gets a call when they are on disk. It never waits.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .database import Connection, Contents
 from .loaded import Loaded, Post, Read, Then
 from .owner import Owner
 
-RETRY = 5.0  # seconds between attempts while the disk refuses
+RETRY = 5.0  # seconds between two attempts while writing fails
 CLOSE_WITHIN = 2.0  # seconds
 BACKUP_EVERY = 6 * 3600.0  # seconds
 
@@ -46,10 +46,10 @@ class _Release(NamedTuple):
 class Store:
     """One SQLite file, with a backup beside it.
 
-    The thread calls ``post``, which runs a callable on the reactor; there follow
-    ``on_refusal(why)`` when writing stops working, and with "" when it works again,
-    and ``on_late(loaded)`` when a file opens that could not be read at start. *who*
-    is what another Klippy is told that wants the same file.
+    The thread calls ``post``, which runs a function on the reactor. These functions run
+    there: ``on_refusal(why)`` when writing fails, and with "" when it works again, and
+    ``on_late(loaded)`` when a file opens that was not readable at the start. *who*
+    names this Klippy to another one that wants the same file.
     """
 
     def __init__(
@@ -67,20 +67,20 @@ class Store:
         self._owner = Owner(self.path, who)
         self._jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        # From here on the thread's.
-        self._waiting: list[_Save] = []  # not on disk yet
-        self._refusal = ""  # why the disk refuses, as it was told
-        self._opened = False  # the file was opened for writing in this life
-        self._unread = False  # the file's contents have not been read in this life
-        self._held_since: float | None = None  # its contents are with the reactor
+        # Only the thread uses the attributes from here on.
+        self._waiting: list[_Save] = []  # values that are not on disk yet
+        self._refusal = ""  # the reported reason why writing fails
+        self._opened = False  # whether the file was opened for writing since the start
+        self._unread = False  # whether the file was not readable since the start
+        self._held_since: float | None = None  # when the reactor got its contents
         self._copied = time.monotonic()
 
     def load(self) -> Loaded:
-        """Read everything, before the printer runs: here the disk may take its time.
+        """Read everything before the printer runs. This may wait for the disk.
 
-        A file that cannot be read is set aside, never deleted, and the backup
-        takes its place. A disk that cannot be written is still read. Raises
-        OccupiedError where another process has the store.
+        A file that cannot be read is renamed and never deleted, and the backup replaces
+        it. A disk that cannot be written is still read. OccupiedError: another process
+        has the store.
         """
         try:
             self._owner.take()
@@ -112,30 +112,30 @@ class Store:
     ) -> None:
         """Write *documents* (None deletes one) and append *log*, all or nothing.
 
-        *moves* give entries of the log another time.
+        *moves* give entries of the log other times.
 
-        The values must not change afterwards: another thread reads them.
-        ``then("")`` follows on the reactor once they are on disk, ``then(why)``
-        where they could not be written; they are kept and tried again.
+        The values must not change afterwards, since another thread reads them. On the
+        reactor, ``then("")`` follows when they are on disk, or ``then(why)`` if they
+        could not be written. They are then kept and tried again.
         """
         self._jobs.put(_Save(documents, tuple(log), then, tuple(moves)))
 
     def entries(self, task: str | None, then: Read) -> None:
-        """Hand the whole log of *task* (None: of all), newest first, to *then*.
+        """Give *then* the whole log of *task* (None: of all), the newest first.
 
-        ``then(None)`` follows where the disk cannot be read.
+        ``then(None)`` follows if the disk cannot be read.
         """
         self._jobs.put(_Read(task, then))
 
     def release(self, documents: dict[str, Any]) -> None:
-        """Go on after ``on_late``: *documents* have what was counted before and since.
+        """Continue after ``on_late``. *documents* have the earlier and the new counts.
 
-        Documents that were handed over before this are not written any more.
+        Documents that were given before this call are not written any more.
         """
         self._jobs.put(_Release(documents))
 
     def close(self, documents: dict[str, Any]) -> None:
-        """Write *documents* and all that is queued, then end the thread."""
+        """Write *documents* and all queued values, then end the thread."""
         if self._thread is None:
             self._owner.leave()
             return
@@ -144,7 +144,7 @@ class Store:
         self._thread.join(CLOSE_WITHIN)
         self._thread = None
 
-    # Reading at start
+    # Reading at the start
 
     def _read_only(self) -> Loaded:
         """Read the file although it cannot be written."""
@@ -154,12 +154,12 @@ class Store:
             self._unread = True
             why = f"{self._refusal}; {error}"
             return Loaded({}, [], refusal=why, known=False)
-        # After a very first start, a disk that comes later may hold a store.
+        # If there is no file, a disk that is mounted later may still have a store.
         self._unread = not contents.documents
         return Loaded(contents.documents, contents.log, problem, self._refusal)
 
     def _settled(self, database: Connection) -> Contents:
-        """Read the file, and set aside what makes no sense in it."""
+        """Read the file, and rename documents that are not valid."""
         contents = files.everything(database)
         if contents.bad:
             older = files.from_backup(self.path, contents.bad)
@@ -202,7 +202,7 @@ class Store:
         self._owner.leave()
 
     def _next(self) -> list[Any]:
-        """Wait for work, or for the time to try again, and take all there is."""
+        """Wait for work or for the next attempt, and return all waiting work."""
         jobs: list[Any] = []
         with contextlib.suppress(queue.Empty):
             jobs.append(self._jobs.get(timeout=RETRY if self._waiting else None))
@@ -254,7 +254,7 @@ class Store:
         self._waiting = []
 
     def _refused(self, why: str) -> None:
-        """Report the reason once; the values wait until they are on disk."""
+        """Report the reason once. The values wait until they are on disk."""
         if why != self._refusal:
             self._post(functools.partial(self._on_refusal, why))
         self._refusal = why
@@ -294,7 +294,7 @@ class Store:
 
 
 def _about(contents: Contents) -> str:
-    """Say which documents were set aside, and what takes their place."""
+    """Return a text about the renamed documents, and what replaces them."""
     if not contents.bad:
         return ""
     names = ", ".join(contents.bad)

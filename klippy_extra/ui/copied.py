@@ -1,4 +1,4 @@
-"""Asks whether this printer is a copy of another, most often by a copied card."""
+"""Asks whether this printer is a copy of another one, most often by a copied card."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .dialogs import Dialogs
 
 COMMAND = "MAINTENANCE_IDENTITY"
 KEY = "identity"
-SHOWN_AFTER = 4.0  # seconds, when screens have connected again
+SHOWN_AFTER = 4.0  # seconds, after which screens have connected again
 TEXT = mark(
     "The maintenance store was written on another machine. If its card was copied, this"
     " is another printer: press Copy, and it gets an identity of its own with all its"
@@ -29,7 +29,7 @@ HOW = mark("Type {command} NEW=1 for a copy, or {command} SAME=1 for the same pr
 
 
 class Copied:
-    """Compares the machine with the store's, asks once, and takes the answer."""
+    """Compares the machine with the store's, asks once, and handles the answer."""
 
     def __init__(
         self,
@@ -39,14 +39,14 @@ class Copied:
         report: Callable[[str], None],
         settle: Callable[[bool], str],
     ) -> None:
-        """*settle* gives a new identity, or leaves it, and returns a sentence."""
+        """*settle* gives a new identity or keeps the old, and returns a sentence."""
         self._reactor = printer.get_reactor()
         self._dialogs, self._say = dialogs, say
         self._report, self._settle = report, settle
         self._here: Machine | None = None
-        self.is_open = False  # nobody has answered yet, and nothing is published
+        self.is_open = False  # true until somebody answers; nothing is published
         self._text = TEXT  # the text of the open question
-        self._is_taken = False  # it is about a connection that is taken over
+        self._is_taken = False  # whether the question is about a taken connection
         self._is_answered = False
         gcode: Gcode = printer.lookup_object("gcode")
         through = (printer.command_error,)
@@ -57,7 +57,7 @@ class Copied:
         )
 
     def compare(self, documents: Mapping[str, Any], publishes: bool) -> None:
-        """Compare the machine with the store's. Without a broker a copy is harmless."""
+        """Compare the machine with the store's. A copy without a broker is harmless."""
         self._here = here()
         known = Machine.of(documents.get("machine") or {})
         self.is_open = publishes and self._here.is_other(known)
@@ -70,7 +70,8 @@ class Copied:
     def taken_over(self) -> None:
         """Ask once, when another client takes our connection over at the broker.
 
-        Which of the two is the copy nobody can know: both go on until somebody answers.
+        The printers cannot know which one is the copy. Both go on until somebody
+        answers.
         """
         if self.is_open or self._is_taken or self._is_answered:
             return
@@ -78,7 +79,7 @@ class Copied:
         guarded(self._show, "the question of a copy")()
 
     def documents(self, publishes: bool) -> dict[str, Any]:
-        """Return the document of this machine for the store."""
+        """Return the store's document about this machine."""
         if self._here is None or self.is_open or not publishes:
             return {}
         return {"machine": self._here._asdict()}

@@ -1,7 +1,7 @@
-"""The one dialog that screens show at a time.
+"""The dialog of the screens, which show one dialog at a time.
 
-Web interfaces keep a dialog over reloads and restarts until somebody says that it has
-ended. Whoever closes it by its X says so on the console, as we do.
+Web interfaces keep a dialog over reloads and restarts until a line on the console ends
+it. The extra writes such a line, and a web interface does if a user presses the X.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .prompts import END
 
 # Seconds after which a dialog counts as closed, since some screens close silently.
 OPEN = 600.0
-STALE_AFTER = 2.0  # seconds from the start until what an earlier life left is closed
+STALE_AFTER = 2.0  # seconds after the start when an earlier Klippy's dialog is closed
 
 
 class Dialogs:
@@ -31,7 +31,7 @@ class Dialogs:
         self._gcode.register_output_handler(guarded(self._heard, "the console"))
 
     def tidy(self) -> None:
-        """Close soon what was left open before this start, if nothing is shown then."""
+        """Soon close a dialog from before this start, if no dialog is shown then."""
 
         def close(eventtime: float) -> None:
             if not self._has_spoken:
@@ -53,7 +53,7 @@ class Dialogs:
         lines: Sequence[str],
         closed: Callable[[], None] | None = None,
     ) -> None:
-        """Show a dialog; *closed* is called when somebody closes it by its X."""
+        """Show a dialog. *closed* is called when somebody closes it by its X."""
         self._key, self._closed = key, closed
         self._since = self._reactor.monotonic()
         self._say(lines)

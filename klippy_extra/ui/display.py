@@ -1,4 +1,4 @@
-"""The display's one line (M117), which is cleared only if it still has our text."""
+"""The display's line (M117). It is cleared only if it still has the extra's text."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Display:
         self._failed = False
 
     def show(self, text: str) -> None:
-        """Show *text* when G-code has its turn; without a display, do nothing."""
+        """Show *text* when G-code can run. Without a display, do nothing."""
         self._ours = plain(text)
         self._later(lambda: f"M117 {self._ours}" if self._ours else "")
 
     def clear(self) -> None:
-        """Clear the line, unless another text has replaced ours meanwhile."""
+        """Clear the line, unless another text has replaced the extra's meanwhile."""
         ours, self._ours = self._ours, ""
         if ours:
             self._later(lambda: "M117" if self._shown() == ours else "")
@@ -46,12 +46,12 @@ class Display:
             try:
                 self._gcode.run_script(text)
             except self._printer.command_error as error:
-                self._failed = True  # a macro of that name; once is enough
+                self._failed = True  # M117 may be a macro; the error is logged once
                 logging.warning("maintain: M117 failed: %s", error)
 
         self._reactor.register_callback(guarded(run, "the display"))
 
 
 def plain(text: str) -> str:
-    """Text that ends no G-code line early."""
+    """Return *text* without characters that would end a G-code line."""
     return " ".join(text.replace(";", ",").replace("#", " ").split())

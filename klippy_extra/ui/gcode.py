@@ -1,7 +1,6 @@
-"""The G-code commands: they read parameters and answer in full sentences.
+"""The G-code commands: they read parameters, and answer with complete sentences.
 
-A wrong parameter is an error that names it; nothing is ever taken silently for
-something else.
+A wrong parameter is an error that names it. No wrong value is silently replaced.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ PATIENCE, PATIENCE_IN_PRINT = 5.0, 0.25  # seconds
 
 
 class Console:
-    """Registers the commands, and answers them."""
+    """Registers the commands, and carries them out."""
 
     def __init__(
         self,
@@ -56,7 +55,7 @@ class Console:
         self._export = export
         self._reactor = printer.get_reactor()
         self._command_error = printer.command_error
-        self._refused: set[str] = set()  # counts that a print was told of
+        self._refused: set[str] = set()  # counts whose refusal was already shown
         gcode: Gcode = printer.lookup_object("gcode")
         for name, handler in self._handlers().items():
             gcode.register_command(
@@ -64,11 +63,11 @@ class Console:
             )
 
     def say(self, text: str) -> None:
-        """Say *text* on the console, later than the command that it belongs to."""
+        """Show *text* on the console, perhaps later than its command."""
         self._reminders.say(text)
 
     def entry(self, name: str, handler: Handler) -> Callable[[GcodeCommand], None]:
-        """Wrap *handler* for Klipper: only an error for the user escapes."""
+        """Wrap *handler* for Klipper. Only errors for the user escape."""
         return guarded(
             self._with_upkeep(handler),
             name,
@@ -77,12 +76,12 @@ class Console:
         )
 
     def _with_upkeep(self, handler: Handler) -> Callable[[GcodeCommand], None]:
-        """Call *handler* while the upkeep is running, and say so while it is not."""
+        """Call *handler* if the upkeep is running; otherwise answer that it is not."""
 
         def entry(gcmd: GcodeCommand) -> None:
             running = self._registry.running
             if running is None:
-                # Not an error: that would end the print whose macro calls it.
+                # This is no error: an error would end a print whose macro calls this.
                 gcmd.respond_info(self._registry.problems.summary or tr(NOT_RUNNING))
             else:
                 handler(gcmd, running)
@@ -135,7 +134,7 @@ class Console:
         gcmd.respond_info("\n".join(lines + wording.details(state)))
 
     def learn(self, gcmd: GcodeCommand, running: Running) -> None:
-        """Tell the habits of a task from its log, or set the suggested threshold."""
+        """Show the habits of a task from its log, or set the suggested threshold."""
         if parameters.flag(gcmd, "SET"):
             self.order(gcmd, running, Command("learn"))
             return
@@ -168,8 +167,8 @@ class Console:
         gcmd.respond_info("\n".join(lines) or tr("Nothing has been logged yet."))
 
     def _line(self, entry: Entry) -> str:
-        """An entry of the log, on one line."""
-        # A task may be configured no more.
+        """Return a line for an entry of the log."""
+        # The task may have been removed from the configuration.
         task = self._registry.tasks.get(entry.task)
         limits = () if task is None else task.plan.limits
         units = {limit.name: limit.unit for limit in limits}
@@ -200,7 +199,7 @@ class Console:
             condition=parameters.condition(gcmd, "CONDITION"),
         )
         self.order(gcmd, running, command)
-        # With HOURS=, KlipperMaintenance enabled a disabled task again.
+        # KlipperMaintenance enabled a disabled task with HOURS=, so this does too.
         task = self._task(gcmd).slug
         if hours is not None and not running.upkeep.is_enabled(task):
             self.order(gcmd, running, Command("enable"))
@@ -248,7 +247,7 @@ class Console:
                 meter = upkeep.counting.move(name, by)
                 text = tr("{meter} counts {amount} more.", meter=meter, amount=by)
         except ValueError as error:
-            # An error would end a print because of a macro whose count no task uses.
+            # An error would end a print only because no task uses a macro's count.
             if not self._reminders.busy(self._reactor.monotonic()):
                 raise gcmd.error(str(error)) from None
             text = str(error)
@@ -291,12 +290,12 @@ class Console:
         task: Task | None = None,
         saved: Callable[[], None] | None = None,
     ) -> None:
-        """Give a command, and answer when what it changed is on disk.
+        """Give a command, and answer when its changes are on disk.
 
-        *saved* follows only if it is, which may be after this returns.
+        *saved* is called only if they are, perhaps after this has returned.
 
-        Waiting holds up other G-code, nothing else; in a print only as long as the
-        moves that are planned already last.
+        The wait delays only other G-code. In a print, it ends before the planned moves
+        do.
         """
         task = task or self._task(gcmd)
         command = command._replace(by=parameters.text(gcmd, "BY", BY))

@@ -1,4 +1,4 @@
-"""Reminders that reach a phone by Moonraker's `[notifier]`: no broker is needed."""
+"""Sends reminders to a phone by Moonraker's `[notifier]`, without a broker."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from ..guard import guarded
 from ..klipper_objects import Printer, Webhooks
 from ..language import tr
 
-TOGETHER = 5.0  # seconds: what is reminded of together is one note
+TOGETHER = 5.0  # seconds; reminders within this time are one note
 METHOD = "notify"  # the method that Moonraker's notifier registers in Klippy
 
 
 class Notes:
-    """Sends what is due to the notifier *name*; with "" nothing is sent."""
+    """Sends the labels of due tasks to the notifier *name*; with "" nothing."""
 
     def __init__(self, printer: Printer, name: str, say: Callable[[str], None]) -> None:
         self._printer = printer
         self._reactor = printer.get_reactor()
         self._name = name
         self._say = say
-        self._labels: list[str] = []  # of tasks, for the next note
-        self._failed = False  # and said so
+        self._labels: list[str] = []  # the labels of tasks for the next note
+        self._failed = False  # whether a failure was reported
 
     def add(self, label: str) -> None:
-        """Put a task that is due into the next note, which goes out soon."""
+        """Add a due task to the next note, which is sent soon."""
         if not self._name:
             return
         if not self._labels:
@@ -41,7 +41,7 @@ class Notes:
         try:
             webhooks.call_remote_method(METHOD, name=self._name, message=text)
         except self._printer.command_error as error:
-            # Nobody has registered the method: Moonraker is away, or has no notifier.
+            # The method is not registered: Moonraker is absent, or has no notifier.
             logging.info("maintain: the note was not sent: %s", error)
             if not self._failed:
                 self._say(

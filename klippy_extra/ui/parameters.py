@@ -1,4 +1,4 @@
-"""Reads the parameters of a G-code command; an error names the wrong one."""
+"""Reads the parameters of a G-code command. An error names the wrong one."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ NO_SUCH_TASK_NOR_ANY = mark(
 
 
 def text(gcmd: GcodeCommand, name: str, default: str = "") -> str:
-    """A text, cut where the contract has no room for more."""
+    """Return a text, cut to the longest that the contract allows."""
     value: str = gcmd.get(name, default)
     return value[:MAX_TEXT]
 
 
 def optional(gcmd: GcodeCommand, name: str) -> str | None:
-    """A text as it is, or None where there is none."""
+    """Return a text as it is, or None if there is none."""
     value: str | None = gcmd.get(name, None)
     return value
 
 
 def required(gcmd: GcodeCommand, name: str) -> str:
-    """A text that must be there."""
+    """Return a text that must not be missing."""
     value: str = gcmd.get(name)
     return value
 
 
 def flag(gcmd: GcodeCommand, name: str) -> bool:
-    """Whether `NAME=1`, or anything but 0, is there."""
+    """Return whether the command has `NAME=1`, or any value other than 0."""
     return gcmd.get(name, "0") not in ("0", "")
 
 
@@ -51,7 +51,7 @@ def number(gcmd: GcodeCommand, name: str, default: float, least: float = 0.0) ->
 
 
 def amounts(gcmd: GcodeCommand, name: str) -> Amount | None:
-    """A number, or `print_time=10,time=200` for a task with several limits."""
+    """Return a number, or several as in `print_time=10,time=200`."""
     value = optional(gcmd, name)
     if value is None:
         return None
@@ -65,7 +65,7 @@ def amounts(gcmd: GcodeCommand, name: str) -> Amount | None:
 
 
 def condition(gcmd: GcodeCommand, name: str) -> str:
-    """One of the contract's conditions, or ""."""
+    """Return one of the contract's conditions, or ""."""
     value = text(gcmd, name).strip().lower()
     if value and value not in CONDITIONS:
         raise gcmd.error(
@@ -80,7 +80,7 @@ def condition(gcmd: GcodeCommand, name: str) -> str:
 
 
 def moment(gcmd: GcodeCommand, name: str) -> int | None:
-    """`AT=2026-11-20T18:00`, by the printer's own clock unless it has an offset."""
+    """Return the moment of `AT=2026-11-20T18:00`, in its own or the printer's zone."""
     value = optional(gcmd, name)
     if value is None:
         return None
@@ -98,7 +98,7 @@ def moment(gcmd: GcodeCommand, name: str) -> int | None:
 
 
 def task(gcmd: GcodeCommand, registry: TaskRegistry) -> Task:
-    """The task that `NAME=` names."""
+    """Return the task that `NAME=` names."""
     name = required(gcmd, "NAME")
     task = registry.find(name)
     if task is None:
