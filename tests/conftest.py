@@ -1,4 +1,4 @@
-"""What every test lives under: no thread stays, no error and no skip goes unnoticed."""
+"""Rules for every test: no thread stays, and no error and no skip goes unnoticed."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ settings.register_profile(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-# On a further Python, where what is computed is the same.
+# On an additional Python, on which the results are the same.
 settings.register_profile("few", settings.get_profile("ci"), max_examples=10)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
-# A client's one loop lives as long as its process, by design.
+# The only loop of a client lives as long as its process, by design.
 LASTING = ("mktl-client",)
-# pyzmq's, which frees what was sent without a copy; the runner's own.
+# pyzmq's thread, which frees what was sent without a copy, and the runner's own.
 LASTING_KINDS = ("GarbageCollectorThread",)
 
 HOME_ASSISTANT = importlib.util.find_spec("homeassistant") is not None
@@ -60,19 +60,19 @@ def pytest_report_header(config):
 
 
 def pytest_configure(config):
-    """Give each of the processes that share the tests a loopback of its own.
+    """Give each of the processes that share the tests its own loopback.
 
     Daemons take the first free port of the protocol's range, so two processes on one
-    loopback would trade ports.
+    loopback would exchange their ports.
     """
     if hasattr(config, "workerinput"):
         own_loopback()
 
 
 def own_loopback():
-    """Move to a new network namespace in which nothing but loopback is up.
+    """Move to a new network namespace that has only loopback.
 
-    OSError: this user may not.
+    Raises OSError if this user may not do so.
     """
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "unable to make a network namespace")
@@ -81,11 +81,11 @@ def own_loopback():
 
 
 def pytest_xdist_auto_num_workers(config):
-    """Three for each processor: most of a test's time is waiting.
+    """Use three processes for each processor, because tests mostly wait.
 
-    With ``-n logical`` one for each, for tests that mostly compute: each process takes
-    seconds to begin. None, so that this process alone runs the tests, where no loopback
-    can be made.
+    With ``-n logical`` there is one for each, for tests that mostly compute: each
+    process takes seconds to start. If no loopback can be made, this process runs the
+    tests alone.
     """
     each = 1 if config.option.numprocesses == "logical" else 3
     with contextlib.suppress(OSError):
@@ -95,10 +95,10 @@ def pytest_xdist_auto_num_workers(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Give what is repeated time enough, and begin each share with what waits.
+    """Give repeated tests enough time, and start each share with tests that wait.
 
-    A process's share is a run of neighbours in this list. What ends last would keep
-    one process busy while the others have nothing left.
+    The share of a process is a run of neighbours in this list. Tests that end last
+    would keep one process busy while the others have nothing left.
     """
     for item in items:
         if item.get_closest_marker("soak"):
@@ -115,10 +115,11 @@ def pytest_collection_modifyitems(config, items):
 def pytest_collection_finish(session):
     """Keep thousands of tests out of each collection of garbage.
 
-    A virtual printer begins with one, as Klippy does; it took longer than most tests.
+    A virtual printer starts with a collection, as Klippy does. It took longer than most
+    tests.
     """
-    # Hypothesis looks who refers to a generator of random numbers, and does not see
-    # what is kept out.
+    # Hypothesis checks the references to a generator of random numbers, and does not
+    # see objects that are kept out.
     unseen = "ignore:It looks like `register_random` was passed an object"
     session.config.addinivalue_line("filterwarnings", unseen)
     gc.collect()
@@ -126,7 +127,7 @@ def pytest_collection_finish(session):
 
 
 def _haste(item):
-    """0 for what takes long, 1 for what waits for other programs, 2 for the rest."""
+    """Return 0 for slow tests, 1 for tests that wait for programs, 2 for others."""
     if item.get_closest_marker("soak") or item.get_closest_marker("pace"):
         return 0
     return 1 if item.get_closest_marker("system") else 2
@@ -143,7 +144,7 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Name once what is missing, with the number of tests that want it."""
+    """Name each missing program once, with the number of tests that need it."""
     reasons = {}
     for report in terminalreporter.stats.get("skipped", []):
         reason = str(report.longrepr[2]) if report.longrepr else ""
@@ -154,7 +155,7 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture
 def rounds(request):
-    """``rounds(few, many)``: how often to repeat, *many* with ``--soak``."""
+    """``rounds(few, many)``: how often to repeat. It is *many* with ``--soak``."""
     soak = request.config.getoption("--soak")
     return lambda few, many: many if soak else few
 
@@ -172,12 +173,12 @@ def no_thread_stays_behind():
         and type(thread).__name__ not in LASTING_KINDS
     ]
     for thread in left:
-        thread.join(10)  # a busy machine may let it wait
+        thread.join(10)  # A busy machine may let it wait.
     assert [thread.name for thread in left if thread.is_alive()] == []
 
 
 class ErrorLog(logging.Handler):
-    """Keeps what is logged as an error or worse."""
+    """Keeps records of errors and worse."""
 
     def __init__(self):
         super().__init__(logging.ERROR)
@@ -185,7 +186,7 @@ class ErrorLog(logging.Handler):
 
     def emit(self, record):
         if "/fakes/klippy/" in record.pathname:
-            return  # what a Klippy writes of a bad configuration, or of a shutdown
+            return  # Klippy logs this for a bad configuration, or for a shutdown.
         self.lines.append(f"{record.name}: {record.getMessage()}")
 
 
@@ -193,8 +194,8 @@ class ErrorLog(logging.Handler):
 def no_error_is_logged_unasked(request):
     """Fail a test in which an error is logged, unless it reads the log (``caplog``).
 
-    A test that only makes the error happen on the way says so: ``logs_errors``. So
-    does one in which a program that it started logs an error.
+    A test that makes the error happen only on the way has the mark ``logs_errors``. So
+    has a test in which a program that it started logs an error.
     """
     handler = ErrorLog()
     logging.getLogger().addHandler(handler)
@@ -210,7 +211,7 @@ def no_error_is_logged_unasked(request):
 
 @pytest.fixture(autouse=True)
 def english():
-    """Let each test begin in English: the language is one of the whole process."""
+    """Let each test start in English: the language belongs to the whole process."""
     yield
     extra.current.use(extra.ENGLISH)
     bridge.current.use(bridge.ENGLISH)

@@ -1,8 +1,8 @@
-"""`make pictures`: all pictures of the docs that show the program, made anew.
+"""`make pictures` makes all pictures of the docs that show the program.
 
-The terminal is the demo's, the page is the bridge's in Chromium with a printer from a
-script, and Home Assistant's pages are those that tests/ha looks at. What cannot be made
-on this machine keeps its picture, and the reason is printed.
+The terminal is the demo's, the page is the bridge's in Chromium with a scripted
+printer, and Home Assistant's pages are those of tests/ha. A picture that cannot be made
+on this machine stays the same, and the reason is printed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FONT = re.compile(r"\n *@font-face \{\{.*?\}\}", re.DOTALL)
 HOUR, DAY = 3600, 86400
 PHONE = 390  # pixels
 
-# The pictures of each kind, by their paths here.
+# The pictures of each kind, by their paths.
 TERMINALS = ["docs/images/demo.svg"]
 PAGES = [
     f"docs/images/page{name}.png" for name in ("", "-phone", "-task-phone", "-parts")
@@ -56,19 +56,19 @@ HOMES = {
         )
     },
 }
-# Those that are drawn by hand.
+# These are drawn by hand.
 DRAWN = ["docs/images/idea.svg"]
 
 
 class UnavailableError(Exception):
-    """What is missing on this machine."""
+    """Something is missing on this machine."""
 
 
 # The terminal
 
 
 def terminal(into: Path) -> None:
-    """The demo, once one of its tasks has been seen through."""
+    """Make the picture of the demo after one of its tasks was done."""
     options = argparse.Namespace(once=True, patience=1.0, minutes=0.0)
     try:
         klippy = find(None, None)
@@ -83,7 +83,7 @@ def terminal(into: Path) -> None:
             width=TERMINAL.width, height=TERMINAL.height,
         )  # fmt: skip
         console.print(demo.picture(TERMINAL))
-    # The fonts that the reader has: an index shows no picture that loads others.
+    # These are the reader's fonts: an index shows no picture that loads others.
     style = FONT.sub("", CONSOLE_SVG_FORMAT).replace("Fira Code, ", "")
     console.save_svg(str(into / TERMINALS[0]), title="make demo", code_format=style)
 
@@ -92,7 +92,7 @@ def terminal(into: Path) -> None:
 
 
 def page(into: Path) -> None:
-    """The page of a printer that is worn, and prints something that wears it more."""
+    """Make the picture of a worn printer's page, during a print that wears it more."""
     with serve() as address, Tab() as tab:
         files = [into / each for each in PAGES]
         sizes = ((1400, 860), (PHONE, 844), (PHONE, 700), (1400, 470))
@@ -107,7 +107,7 @@ def page(into: Path) -> None:
 
 @contextlib.contextmanager
 def serve() -> Iterator[str]:
-    """The address of a bridge's page that shows one printer."""
+    """Yield the address of a bridge's page that shows one printer."""
     for program in ("mosquitto", "chromium"):
         if programs.find(program) is None:
             raise UnavailableError(programs.missing(program))
@@ -139,7 +139,7 @@ def serve() -> Iterator[str]:
 
 
 def worn(now: int) -> list[State]:
-    """The tasks and parts of a printer in the middle of its life."""
+    """Return the tasks and parts of a printer after some months."""
 
     def task(name: str, label: str, *limits: Limit, **fields: object) -> State:
         worst = max(limits, key=lambda limit: limit.percent)
@@ -191,7 +191,7 @@ ONLY = "test_pages or the_list_is or a_dashboard_makes_itself or a_device_of_its
 
 
 def home_assistant(into: Path) -> None:
-    """The newest Home Assistant, as `make test-ha-latest` looks at it."""
+    """Make the pictures of the newest Home Assistant, as `make test-ha-latest` does."""
     home = os.environ.get("HA_LATEST", "")
     if not (Path(home) / "ready").exists():
         raise UnavailableError("no Home Assistant here: make test-ha-latest brings one")

@@ -1,6 +1,6 @@
-"""The programs that tests start, and the one place that skips where one is missing.
+"""The programs that tests start. This is the only place that skips if one is missing.
 
-What they log is read after each test: an error that no test asked for fails it.
+Their logs are read after each test: an error that no test expects fails it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-# What Debian calls the package that has the program.
+# The Debian package that has the program.
 PACKAGES = {
     "busybox": "busybox",
     "chromium": "chromium",
@@ -41,12 +41,12 @@ PACKAGES = {
 
 
 def find(name: str) -> str | None:
-    """The path of a program; also of one that only an administrator has on the path."""
+    """Return the path of a program. Only administrators may have it on their path."""
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
 
 
 def require(name: str) -> str:
-    """The path of a program; where it is missing, the test is skipped."""
+    """Return the path of a program. If it is missing, the test is skipped."""
     path = find(name)
     if path is None:
         pytest.skip(missing(name))
@@ -54,7 +54,7 @@ def require(name: str) -> str:
 
 
 def require_node_package(name: str, folder: Path) -> Path:
-    """The node_modules of *folder* that have a package, or the test is skipped."""
+    """Return the node_modules of *folder* that have a package, or skip the test."""
     modules = folder / "node_modules"
     if not (modules / name).is_dir():
         pytest.skip(f"no {name} here (npm install --prefix {folder})")
@@ -66,25 +66,25 @@ def missing(name: str) -> str:
 
 
 class _Log(NamedTuple):
-    errors_in: Callable[[str], list[str]]  # the errors in a piece of it
-    begin: int  # the bytes that have been read
+    errors_in: Callable[[str], list[str]]  # returns the errors in a piece of the log
+    begin: int  # the number of bytes that have been read
 
 
-_logs: dict[Path, _Log] = {}  # of the programs that run
-_errors: list[str] = []  # of the logs that are closed
+_logs: dict[Path, _Log] = {}  # the logs of programs that run
+_errors: list[str] = []  # the errors in logs that are closed
 
 _ERROR = re.compile(r"^[-\d]+ [\d:,]+ (ERROR|CRITICAL) ")
 _TRACE = "Traceback (most recent call last)"
 _OF_THE_EXTRA = re.compile(r'^  File ".*/(maintain|klippy_extra)/')
-# What brokers write of a client that breaks the protocol, or of themselves. A client
-# that was killed, refused or too slow is none of it.
+# What brokers log about themselves or about a client that breaks the protocol. A client
+# that was killed, refused or too slow does not count.
 _OF_BROKERS = {
     "mosquitto": re.compile(
         "protocol error|[Mm]alformed|unknown packet identifier|Invalid subscription"
         "|multiple CONNECT|too large|oversize|QoS too high"
     ),
     "nats": re.compile(r"^\[\d+\] \S+ \S+ \[(ERR|FTL)\]"),
-    # Indented are the reports of its supervisors, also of channels whose client left.
+    # The reports of its supervisors are indented, also for channels whose client left.
     "rabbitmq": re.compile(r"^\S+ \S+ \[(error|critical)\] <[\d.]+> \S"),
     "aedes": re.compile("Error:"),
     "amqtt": re.compile("^(ERROR|CRITICAL|Traceback)"),
@@ -92,7 +92,10 @@ _OF_BROKERS = {
 
 
 def watch_log(path: Path, reader: Callable[[str], list[str]] | None = None) -> None:
-    """Read this log after each test, from where it ends now; by *reader*, if given."""
+    """Read this log after each test, from its present end on.
+
+    *reader* finds the errors in it.
+    """
     size = path.stat().st_size if path.exists() else 0
     _logs.setdefault(path, _Log(reader or errors_in, size))
 
@@ -105,7 +108,7 @@ def close_log(path: Path) -> None:
 
 
 def errors_logged() -> list[str]:
-    """The errors that programs have logged since the last call."""
+    """Return the errors that programs have logged since the last call."""
     errors = [*_errors]
     _errors.clear()
     for path in list(_logs):
@@ -114,7 +117,7 @@ def errors_logged() -> list[str]:
 
 
 def _read(path: Path) -> list[str]:
-    """The errors in what a log has more than at the last call."""
+    """Return the errors in the part of a log that is new since the last call."""
     log = _logs[path]
     if not path.exists():
         del _logs[path]
@@ -128,9 +131,9 @@ def _read(path: Path) -> list[str]:
 
 
 def errors_in(log: str) -> list[str]:
-    """The lines of a log that tell of an error.
+    """Return the lines of a log that report an error.
 
-    A traceback below a line of the level DEBUG tells of a request that was refused.
+    A traceback below a line with the level DEBUG belongs to a refused request.
     """
     errors = []
     before = ""
@@ -143,10 +146,11 @@ def errors_in(log: str) -> list[str]:
 
 
 def errors_of_the_extra(log: str) -> list[str]:
-    """The tracebacks in a `klippy.log` that lead through the extra.
+    """Return the tracebacks in a `klippy.log` that lead through the extra.
 
-    Klippy has no levels there, and the extra logs each error with its traceback. One
-    that ends in an error of the configuration is how Klippy tells a user what to mend.
+    Klippy has no levels there, and the extra logs each error with its traceback. A
+    traceback that ends in an error of the configuration is Klippy's way to tell a user
+    what to correct.
     """
     errors = []
     before, is_ours, within = "", False, False
@@ -165,6 +169,6 @@ def errors_of_the_extra(log: str) -> list[str]:
 
 
 def errors_of_broker(name: str) -> Callable[[str], list[str]]:
-    """Finds what the broker *name* has to complain of in its log."""
+    """Return a function that finds the broker's complaints in its log."""
     pattern = _OF_BROKERS[name]
     return lambda log: [line for line in log.splitlines() if pattern.search(line)]

@@ -1,4 +1,4 @@
-"""The table for `make mutants`, which nobody runs each day."""
+"""The table for `make mutants`, which is seldom run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("name", CORES)
-def test_a_core_names_files_and_tests_that_there_are(name):
+def test_a_core_names_files_and_tests_that_exist(name):
     files, tests = CORES[name]
     wanted = [each.removeprefix("--deselect=").partition("::")[0] for each in tests]
     assert [each for each in (*files, *wanted) if not (ROOT / each).exists()] == []

@@ -1,4 +1,4 @@
-"""The fences that no linter has: circles, sizes, and what calls itself pure."""
+"""Rules that no linter has: circles, sizes, and modules that call themselves pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# The rooms that have Python files.
+# The rooms with Python files.
 ROOMS = (
     "klippy_extra",
     "mktl_daemon",
@@ -22,25 +22,25 @@ ROOMS = (
     "benchmarks",
 )
 
-# Words of everyday speech that say nothing of what a value is.
+# Words of everyday speech, which do not tell what a value is.
 VAGUE = {"look", "told", "asked", "said", "came", "found"}
 
 MOST_LINES = 400
 MOST_CLASS_LINES = 300
 MOST_METHODS = 30
 MOST_DEMO_LINES = 2000
-# It is copied whole; and the face of an item is what users subclass.
+# contract.py is copied as a whole, and users subclass Item.
 LARGE = {"contract.py"}
 LARGE_CLASSES = {"Item"}
 
 
 def modules(room):
     """Return the files of a room by the names of their modules."""
-    found = {}
+    by_name = {}
     for path in sorted((ROOT / room).rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
+        by_name[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return by_name
 
 
 def is_for_checkers(node):
@@ -68,7 +68,7 @@ def imports_of(name, path, known):
 
 
 def circle(edges):
-    """Return the modules of a circle of imports; none if there is none."""
+    """Return the modules of a circle of imports, or none if there is no circle."""
     done, path = set(), []
 
     def walk(name):
@@ -78,20 +78,20 @@ def circle(edges):
             return []
         path.append(name)
         for other in edges.get(name, ()):
-            if found := walk(other):
-                return found
+            if members := walk(other):
+                return members
         done.add(path.pop())
         return []
 
     for name in edges:
-        if found := walk(name):
-            return found
+        if members := walk(name):
+            return members
     return []
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_no_modules_import_each_other_in_a_circle(room):
-    """An import inside a function, or for a type checker alone, is none."""
+    """An import inside a function, or only for a type checker, makes no circle."""
     known = modules(room)
     edges = {
         name: {
@@ -99,7 +99,7 @@ def test_no_modules_import_each_other_in_a_circle(room):
             for other in imports_of(name, path, known)
             if other in known
             and other != name
-            # A package's own names: it is imported before its parts.
+            # A package's own names: the package is imported before its parts.
             and not name.startswith(other + ".")
         }
         for name, path in known.items()
@@ -113,7 +113,7 @@ def test_the_walk_finds_a_circle():
 
 
 def test_what_calls_itself_pure_is_held_to_it():
-    """Its module, or the package that it is in, is under the contract of the pure."""
+    """Its module or package is under the contract of pure modules."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     [pure] = [
         contract["source_modules"]
@@ -151,7 +151,7 @@ def test_the_demo_can_be_read_in_an_afternoon():
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_process_has_its_state_and_its_fork_handler_in_one_place(room):
-    """Nothing is rebound globally, and nobody else registers what a child does."""
+    """No name is rebound globally, and only one module registers fork handlers."""
     for name, path in modules(room).items():
         text = readable(path)
         assert not any(
@@ -161,7 +161,7 @@ def test_a_process_has_its_state_and_its_fork_handler_in_one_place(room):
 
 
 def names_given(tree):
-    """The names that a module gives to values, parameters, attributes and functions."""
+    """Yield the names of values, parameters, attributes and functions of a module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
@@ -185,7 +185,7 @@ def test_a_name_says_what_the_value_is(room):
 
 
 def readable(path):
-    """A module's text. Python 3.11 does not read a `type` statement of 3.12."""
+    """Return a module's text. Python 3.11 cannot read a `type` statement of 3.12."""
     return re.sub(r"^( *)type (\w+) =", r"\1\2 =", path.read_text(), flags=re.MULTILINE)
 
 

@@ -19,7 +19,7 @@ TRACE = "Traceback (most recent call last):\n  File\nValueError: no\n"
         (TRACE, 1),
     ],
 )
-def test_a_log_tells_of_errors_and_of_refusals(log, errors):
+def test_errors_and_tracebacks_count_and_refused_requests_do_not(log, errors):
     assert len(programs.errors_in(log)) == errors
 
 
@@ -46,9 +46,9 @@ def trace(file, error="ValueError: no"):
         ("maintain: unable to reach the broker; trying again\n", []),
     ],
 )
-def test_a_klippys_log_tells_of_the_errors_of_the_extra(log, errors):
-    found = programs.errors_of_the_extra(log)
-    assert (len(found) if isinstance(errors, int) else found) == errors
+def test_a_klippys_log_shows_the_errors_of_the_extra(log, errors):
+    errors_read = programs.errors_of_the_extra(log)
+    assert (len(errors_read) if isinstance(errors, int) else errors_read) == errors
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_klippys_log_tells_of_the_errors_of_the_extra(log, errors):
         ("amqtt", "ERROR:amqtt.broker:invalid packet", "INFO:amqtt.broker:started"),
     ],
 )
-def test_a_brokers_log_tells_who_breaks_the_protocol(broker, complaint, usual):
+def test_a_brokers_log_shows_who_breaks_the_protocol(broker, complaint, usual):
     errors_in = programs.errors_of_broker(broker)
     assert errors_in(f"{usual}\n{complaint}\n") == [complaint]
 
@@ -94,7 +94,7 @@ def test_the_end_of_a_log_that_is_deleted_is_read(tmp_path):
     assert programs.errors_logged() == []
 
 
-def test_each_error_is_told_once(tmp_path):
+def test_each_error_is_reported_once(tmp_path):
     log = tmp_path / "log"
     log.write_text("from before\n" + TRACE)
     programs.watch_log(log)

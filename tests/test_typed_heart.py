@@ -1,4 +1,4 @@
-"""The extra's heart is typed: a misspelt attribute fails the check, not a printer."""
+"""The types of the extra: a misspelt attribute fails the check, not a printer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# Where somebody misspells what, on the ways that are walked every day.
+# Where an attribute is misspelt, in code that runs every day.
 PLANTS = {
     "upkeep/commands.py": ("upkeep.memory.save(", "upkeep.memroy.save("),
     "ui/gcode.py": ("running.upkeep.board", "running.upkeep.baord"),
@@ -23,7 +23,7 @@ PLANTS = {
 
 @pytest.mark.timeout(240)
 def test_a_misspelt_attribute_anywhere_fails_the_type_check(tmp_path):
-    """On the path of a command, in console, endpoints, publisher and a meter."""
+    """It is on the path of a command, in console, endpoints, publisher and a meter."""
     ignored = shutil.ignore_patterns("__pycache__", "presets")
     shutil.copytree(ROOT / "klippy_extra", tmp_path / "klippy_extra", ignore=ignored)
     for name, (right, misspelt) in PLANTS.items():
@@ -40,10 +40,10 @@ def test_a_misspelt_attribute_anywhere_fails_the_type_check(tmp_path):
         check=False,
     )
 
-    found = {
+    reported = {
         name
         for name in PLANTS
         for line in checked.stdout.splitlines()
         if line.startswith(f"klippy_extra/{name}:") and "[attr-defined]" in line
     }
-    assert found == set(PLANTS), checked.stdout + checked.stderr
+    assert reported == set(PLANTS), checked.stdout + checked.stderr

@@ -1,4 +1,4 @@
-"""Six MQTT brokers for tests: five real ones, and one that does what it is told."""
+"""Six MQTT brokers for tests: five real ones, and one that follows a test's rules."""
 
 from tests.brokers.real import BROKERS, Broker, start
 from tests.brokers.scripted import Rules, ScriptedBroker

@@ -18,14 +18,14 @@ from tests.brokers.scripted import ScriptedBroker
 
 HERE = Path(__file__).resolve().parent
 _RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
-PATIENCE = 60.0  # seconds until it must listen
+PATIENCE = 60.0  # seconds in which it must listen
 
 
 BROKERS = ("mosquitto", "nats", "rabbitmq", "aedes", "amqtt", "scripted")
 
 
 class Broker:
-    """A broker that runs at `port`. What it printed is in `log`."""
+    """A broker that listens on `port`. Its output is in `log`."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
@@ -47,24 +47,30 @@ class Broker:
 
     def kill(self) -> None:
         if self._process is not None:
-            # RabbitMQ is a shell that runs Erlang: both are of one group.
+            # RabbitMQ is a shell that runs Erlang, and both are in one process group.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
 
     def await_port(self) -> None:
-        """Wait until MQTT is spoken there: RabbitMQ listens before it is ready."""
+        """Wait until MQTT is answered on the port.
+
+        RabbitMQ listens before it is ready.
+        """
         until = time.monotonic() + PATIENCE
         while not _answers(self.port):
             assert self._process is not None
             assert self._process.poll() is None, self.log
             assert time.monotonic() < until, self.log
-            time.sleep(0.05)  # between looks at a port that will open
+            time.sleep(0.05)  # the pause between two attempts to connect
 
 
 def start(name: str, folder: Path, *lines: str) -> Broker | ScriptedBroker:
-    """Start *name*; *lines* are for the configuration of mosquitto alone."""
+    """Start *name*.
+
+    *lines* are added to the configuration, which only mosquitto has.
+    """
     if name == "scripted":
         return ScriptedBroker()
     broker = Broker(name, folder)
@@ -104,13 +110,13 @@ def _rabbitmq(broker: Broker, _lines: tuple[str, ...]) -> None:
         f"listeners.tcp = none\nmqtt.listeners.tcp.1 = 127.0.0.1:{broker.port}\n"
         "mqtt.allow_anonymous = true\n"
     )
-    # Debian's own script becomes another user, who may not read the test's files.
+    # Debian's own script changes to another user, who may not read the test's files.
     outer, inner = programs.require("rabbitmq-server"), Path(_RABBITMQ)
     broker.run(
         [str(inner) if inner.exists() else outer],
         HOME=str(broker.folder),
         RABBITMQ_NODENAME=f"upkeep{broker.port}@localhost",
-        # Erlang still knows of the one before for a moment, and that it had this port.
+        # For a moment Erlang still remembers the last broker and its port.
         RABBITMQ_DIST_PORT=str(_free_port()),
         RABBITMQ_BASE=str(broker.folder),
         RABBITMQ_MNESIA_BASE=str(broker.folder / "mnesia"),
@@ -129,7 +135,7 @@ def _aedes_broker(broker: Broker, _lines: tuple[str, ...]) -> None:
     until = time.monotonic() + PATIENCE
     while not broker.log.strip().isdigit():
         assert time.monotonic() < until, broker.log
-        time.sleep(0.05)  # between looks at what another process prints
+        time.sleep(0.05)  # the pause between two readings of the output
     broker.port = int(broker.log)
 
 

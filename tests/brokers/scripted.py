@@ -1,4 +1,4 @@
-"""A broker of our own that does what only cloud brokers do: it follows `Rules`."""
+"""A broker of our own that follows `Rules`, and does what only cloud brokers do."""
 
 from __future__ import annotations
 
@@ -15,31 +15,35 @@ UNSUBSCRIBE, PING, DISCONNECT = 0xA0, 0xC0, 0xE0
 
 @dataclasses.dataclass
 class Rules:
-    """What the broker allows. Properties are those of MQTT 5's CONNACK."""
+    """What the broker allows. *properties* are those of MQTT 5's CONNACK."""
 
     properties: bytes = b""
-    refuses: Callable[[str], int] = lambda _: 0  # a filter's SUBACK code from 0x80 up
-    cuts: Callable[[str], bool] = lambda _: False  # ends the connection at a filter
-    denies: Callable[[str], int] = lambda _: 0  # a topic's PUBACK code from 0x80 up
-    ends_at: Callable[[str], bool] = lambda _: False  # the connection, at a PUBLISH
-    most_packet: int | None = None  # bytes; a longer PUBLISH ends the connection
-    most_filters: int | None = None  # in one SUBSCRIBE; more end the connection
+    # a filter's SUBACK code, refused from 0x80 on
+    refuses: Callable[[str], int] = lambda _: 0
+    cuts: Callable[[str], bool] = lambda _: False  # ends the connection at this filter
+    # a topic's PUBACK code, refused from 0x80 on
+    denies: Callable[[str], int] = lambda _: 0
+    # ends the connection at a PUBLISH to this topic
+    ends_at: Callable[[str], bool] = lambda _: False
+    most_packet: int | None = None  # bytes: a longer PUBLISH ends the connection
+    most_filters: int | None = None  # filters in one SUBSCRIBE: more end the connection
     retains: bool = True
     retained_for_wildcards: bool = True
-    late: bool = False  # what is retained follows the next publication
-    drops: Callable[[str, int], bool] = lambda *_: False  # a topic, how often before
-    kick: int | None = None  # a DISCONNECT with this reason after each SUBSCRIBE
+    late: bool = False  # retained messages are sent after the next publication
+    # a topic, and how often it was published before
+    drops: Callable[[str, int], bool] = lambda *_: False
+    kick: int | None = None  # sends a DISCONNECT with this reason after each SUBSCRIBE
 
 
 class ScriptedBroker:
-    """Speaks as much of MQTT 3.1.1 and 5 as the bridge and the extra need."""
+    """A broker with those parts of MQTT 3.1.1 and 5 that bridge and extra need."""
 
     name = "scripted"
 
     def __init__(self, rules: Rules | None = None) -> None:
         self.rules = rules or Rules()
         self.retained: dict[str, bytes] = {}
-        self.connects: list[dict[str, object]] = []  # what each CONNECT asked for
+        self.connects: list[dict[str, object]] = []  # what each CONNECT contained
         self.subscribes: list[list[str]] = []  # the filters of each SUBSCRIBE
         self.published: list[tuple[str, bytes]] = []
         self.pings = 0
@@ -68,13 +72,15 @@ class ScriptedBroker:
 
     def wait_for(self, what: Callable[[], bool], seconds: float = 20.0) -> None:
         with self.news:
-            assert self.news.wait_for(what, seconds), "the broker waited in vain"
+            assert self.news.wait_for(what, seconds), (
+                "the broker did not see it in time"
+            )
 
     def retain(self, messages: dict[str, bytes]) -> None:
         self.retained |= messages
 
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
-        """Take a publication, of a client or of the test."""
+        """Accept a publication, from a client or from the test."""
         if retain and self.rules.retains:
             if payload:
                 self.retained[topic] = payload
@@ -149,7 +155,7 @@ class _Client:
         for each in held:
             self._publish(*each[:3], retained=each[3])
 
-    # What a client sends
+    # The packets of a client
 
     def _on_connect(self, _first: int, body: bytes) -> None:
         name = 2 + int.from_bytes(body[:2], "big")
@@ -242,7 +248,7 @@ class _Client:
         self._broker.pings += 1
         self._send(0xD0, b"")
 
-    # Bytes
+    # Encoding and decoding
 
     def _publish(self, topic: str, payload: bytes, qos: int, *, retained: bool) -> None:
         name = topic.encode()

@@ -1,4 +1,4 @@
-"""The contract: each message means what the golden files say, in all three copies."""
+"""The contract: each message means what its golden file says, in all three copies."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ MESSAGES = {
 }
 
 
-def test_what_an_older_printer_leaves_out_has_its_default():
+def test_a_field_that_an_older_printer_leaves_out_has_its_default():
     summary = json.loads((GOLDEN / "summary_job.json").read_text(encoding="utf-8"))
     summary["job"] = {"file": "gear.gcode", "ahead": [
         {"task": "rods", "label": "Rods", "meter": "print_time"}]}  # fmt: skip
@@ -178,8 +178,8 @@ def test_what_an_older_printer_leaves_out_has_its_default():
 
 
 @pytest.mark.parametrize("name", sorted(MESSAGES))
-def test_letters_travel_as_they_are(name):
-    """A message is as short as it can be, and readable where it is watched."""
+def test_letters_are_sent_as_they_are(name):
+    """A message is as short as possible, and people can read it in a log."""
     assert b"\\u" not in MESSAGES[name].encode()
 
 
@@ -203,14 +203,14 @@ def test_letters_travel_as_they_are(name):
         ({"command": "fit", "place": "e", "used": 1}, "'fit' takes no 'used'"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_command_is_told_in_its_fields_words(fields, text):
+def test_an_error_in_a_command_names_the_field(fields, text):
     with pytest.raises(ContractError) as caught:
         Command.decode(json.dumps({"command": "done", **fields}).encode())
     assert str(caught.value) == text
 
 
 @pytest.mark.parametrize("name", sorted(MESSAGES))
-def test_a_message_is_its_golden_file(name):
+def test_a_message_equals_its_golden_file(name):
     message = MESSAGES[name]
     golden = json.loads((GOLDEN / name).read_text(encoding="utf-8"))
     assert json.loads(message.encode()) == golden
@@ -227,7 +227,7 @@ def test_the_copies_are_the_same_bytes(copy):
     assert (folder / "contract.py").read_bytes() == original
 
 
-# What is sent may have control characters; what is read has none.
+# Messages that are sent may have control characters. Messages that are read never do.
 texts = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=40)
 slugs = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,20}", fullmatch=True)
 numbers = st.floats(allow_nan=False, allow_infinity=False, width=32)
@@ -242,7 +242,7 @@ limits = st.tuples(slugs, st.sampled_from(["h", "m", ""]), *[numbers] * 5).map(
 
 
 def made(kind, *fields):
-    """Like st.builds, which would also make up the fields that have a default."""
+    """Do as st.builds, without making up the fields that have a default."""
     return st.tuples(*fields).map(lambda values: kind(*values))
 
 
@@ -372,7 +372,7 @@ messages = st.one_of(
 
 
 @given(messages)
-def test_every_message_round_trips(message):
+def test_every_message_is_the_same_after_encoding_and_decoding(message):
     assert type(message).decode(message.encode()) == message
 
 
@@ -399,8 +399,8 @@ def test_arbitrary_bytes_raise_only_the_contracts_error(kind, payload):
 
 
 @given(messages, st.data())
-def test_a_message_with_one_field_spoiled_is_read_or_refused(message, data):
-    """Nothing but ContractError escapes, whatever one field holds or lacks."""
+def test_a_message_with_one_wrong_field_is_read_or_refused(message, data):
+    """Only ContractError is raised, whatever one field has or lacks."""
     fields = json.loads(message.encode())
     name = data.draw(st.sampled_from(sorted(fields)))
     if data.draw(st.booleans()):
@@ -429,12 +429,12 @@ def test_a_message_with_one_field_spoiled_is_read_or_refused(message, data):
         b"\xff\xfe",
     ],
 )
-def test_what_is_no_finite_number_or_no_object_is_refused(payload):
+def test_a_number_that_is_not_finite_and_a_text_that_is_no_object_are_refused(payload):
     with pytest.raises(ContractError):
         Meters.decode(payload)
 
 
-def test_a_history_comes_back_as_it_was_sent():
+def test_a_history_is_the_same_after_encoding_and_decoding():
     points = {"print_time": ((1785600000.0, 10.5), (1785686400.0, 12.0))}
     result = Result("t1", "rods", seq=5, history=points)
     assert Result.decode(result.encode()) == result
@@ -458,7 +458,7 @@ def test_a_log_that_is_no_list_of_entries_is_refused(log):
         Result.of({**fields, "log": log})
 
 
-def test_a_newer_schema_is_refused_and_unknown_fields_are_not():
+def test_a_newer_schema_is_refused_and_an_unknown_field_is_not():
     fields = json.loads(RODS.encode())
     assert State.of({**fields, "colour": "blue"}) == RODS
     with pytest.raises(ContractError, match="schema 2 is newer than 1"):
@@ -469,14 +469,14 @@ def test_a_bare_word_is_a_command():
     assert Command.decode(b" done\n") == Command("done")
 
 
-def test_a_command_that_is_refused_still_tells_whom_to_answer():
+def test_a_refused_command_still_has_its_transaction():
     with pytest.raises(ContractError, match="at least 0") as caught:
         Command.decode(b'{"command": "adjust", "used": -1, "transaction": "t"}')
     assert caught.value.transaction == "t"
 
 
 @pytest.mark.parametrize(
-    ("payload", "said"),
+    ("payload", "wording"),
     [
         (b'{"command": "explode"}', "one of done, skip"),
         (b'{"command": "adjust"}', "needs 'used'"),
@@ -491,13 +491,13 @@ def test_a_command_that_is_refused_still_tells_whom_to_answer():
         (b'{"command": "done", "note": "' + b"x" * 5000 + b'"}', "at most 4096 bytes"),
     ],
 )
-def test_a_bad_command_is_told_what_is_wrong(payload, said):
-    with pytest.raises(ContractError, match=said):
+def test_a_wrong_command_is_refused_with_its_fault(payload, wording):
+    with pytest.raises(ContractError, match=wording):
         Command.decode(payload)
 
 
 @given(slugs, slugs, st.sampled_from(sorted(contract.KINDS)))
-def test_a_topic_round_trips(printer, task, kind):
+def test_a_topic_is_the_same_after_formatting_and_parsing(printer, task, kind):
     for topic in (
         Topic(printer, kind),
         Topic(printer, "task", task),
@@ -516,20 +516,20 @@ def test_any_other_topic_is_refused(text):
 
 
 @given(texts)
-def test_any_name_becomes_a_slug_and_a_slug_stays(text):
+def test_any_name_becomes_a_slug_and_a_slug_stays_the_same(text):
     slug = contract.slug(text)
     assert contract.is_slug(slug)
     assert contract.slug(slug) == slug
 
 
-def test_names_in_other_scripts_stay_apart():
+def test_names_in_other_scripts_have_different_slugs():
     assert contract.slug("Сопло 1") != contract.slug("Ремень 1")
     assert contract.slug("Clean & oil") == "clean_oil"
     assert contract.slug("Überzug") == "uberzug"
 
 
 @given(st.integers(min_value=0, max_value=253402300799))
-def test_a_moment_round_trips(moment):
+def test_a_time_is_the_same_after_encoding_and_decoding(moment):
     assert contract.moment(contract.iso(moment)) == moment
 
 
@@ -542,8 +542,8 @@ def test_a_number_too_large_for_a_date_is_refused():
 @pytest.mark.parametrize(
     "control", ["\n", "\x1b[2J", "\x00", "\x9b31m", "\x7f", "\r\n"]
 )
-def test_no_control_character_gets_past_a_decoder(control):
-    """They steer terminals, and a line feed forges a line of a log."""
+def test_no_control_character_passes_a_decoder(control):
+    """Control characters change terminals, and a line feed forges a line of a log."""
     wild = f"a{control}b"
     limit = Limit(wild, wild, 1.0, 0.0, 1.0, 0.0)
     state = State(1, 0.0, "t", wild, (limit,), wild, "ok", wild, wild, last_by=wild)
@@ -560,13 +560,13 @@ def test_no_control_character_gets_past_a_decoder(control):
         assert not re.search(r"\\(n|r|x[0189][0-9a-f]|x7f)", read), read
 
 
-def test_a_transaction_comes_back_as_it_was_sent():
+def test_a_transaction_is_the_same_after_decoding():
     command = Command.decode(b'{"command": "done", "transaction": "a\\nb"}')
     assert command.transaction == "a\nb"
 
 
-def test_integers_texts_and_limits_end_somewhere():
-    """`done_count: 10**400` made the bridge's metrics fail for the whole farm."""
+def test_integers_texts_and_limits_have_a_maximum():
+    """`done_count: 10**400` once made the bridge's metrics fail for the whole farm."""
     limits = [Limit(f"m{n}", "h", 1.0, 0.0, 1.0, 0.0) for n in range(33)]
     state = State(1, 0.0, "t", "x" * 9000, tuple(limits[:32]), "m0", "ok")
     assert len(State.decode(state.encode()).label) == contract.MAX_LONG

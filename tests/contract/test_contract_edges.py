@@ -82,8 +82,8 @@ def test_every_message_without_a_schema_is_told_so(message):
 )
 def test_a_field_that_is_wrong_is_named_with_what_is_wanted(message, name, wanted):
     wrong = {"no": "such"}
-    told = refusal(type(message), fields_of(message, **{name: wrong}))
-    assert told == f"'{name}' is {wrong!r}, not {wanted}"
+    error = refusal(type(message), fields_of(message, **{name: wrong}))
+    assert error == f"'{name}' is {wrong!r}, not {wanted}"
 
 
 @pytest.mark.parametrize(
@@ -146,8 +146,8 @@ def test_an_entry_of_the_log_without_its_use_is_refused():
     (read,) = Result.decode(json.dumps(fields).encode()).log
     assert read == Entry(1795737600, "rods", "done", "", "", {"a ": 1.0}, "worn")
     fields["log"] = [dict(entry, used={}, condition="wild")]
-    told = refusal(Result, fields)
-    assert told == "'condition' is 'wild', not one of good, worn, broken"
+    error = refusal(Result, fields)
+    assert error == "'condition' is 'wild', not one of good, worn, broken"
 
 
 def test_what_an_older_printer_leaves_out_of_a_refusal_or_an_event_is_empty():
@@ -184,9 +184,9 @@ def test_a_message_may_have_a_mebibyte_and_no_more():
 def test_a_transaction_has_1_to_64_letters():
     longest = json.dumps({"command": "done", "transaction": "t" * 64}).encode()
     assert Command.decode(longest).transaction == "t" * 64
-    told = refusal(Command, {"command": "done", "transaction": "t" * 65})
-    assert told.endswith("not 1 to 64 characters")
-    assert told.startswith("'transaction' is 'ttt")
+    error = refusal(Command, {"command": "done", "transaction": "t" * 65})
+    assert error.endswith("not 1 to 64 characters")
+    assert error.startswith("'transaction' is 'ttt")
     assert refusal(Command, {"command": "done", "transaction": 5}) == (
         "'transaction' is 5, not text"
     )
@@ -202,8 +202,8 @@ def test_a_note_and_a_name_are_cut_at_a_thousand_letters():
 
 def test_a_whole_number_ends_where_a_double_skips_some():
     assert Meters.of(fields_of(MESSAGES[2], seq=2**53)).seq == 2**53
-    told = refusal(Meters, fields_of(MESSAGES[2], seq=2**53 + 1))
-    assert told == "'seq' is 'huge', not a whole number from 0 to 2^53"
+    error = refusal(Meters, fields_of(MESSAGES[2], seq=2**53 + 1))
+    assert error == "'seq' is 'huge', not a whole number from 0 to 2^53"
     assert refusal(Meters, fields_of(MESSAGES[2], seq=-1)).startswith("'seq' is -1")
     assert refusal(Meters, fields_of(MESSAGES[2], seq=1.0)).startswith("'seq' is 1.0")
 
@@ -213,8 +213,8 @@ def test_a_state_has_at_most_32_limits():
     limits = [dict(limit, meter=f"m{number}") for number in range(33)]
     fields = fields_of(RODS, limits=limits[:32], trigger="m31")
     assert len(State.of(fields).limits) == 32
-    told = refusal(State, dict(fields, limits=limits))
-    assert told == "more than 32 limits"
+    error = refusal(State, dict(fields, limits=limits))
+    assert error == "more than 32 limits"
 
 
 def test_what_is_cleaned_keeps_its_words_apart():
@@ -226,16 +226,16 @@ def test_what_is_cleaned_keeps_its_words_apart():
 
 
 def test_a_command_of_hours_by_meter_makes_no_sense():
-    told = refusal(Command, {"command": "snooze", "for": {"a": 1}})
-    assert told == "'for' is a number of hours"
+    error = refusal(Command, {"command": "snooze", "for": {"a": 1}})
+    assert error == "'for' is a number of hours"
 
 
 def test_what_a_command_does_not_know_is_left_alone_and_what_others_take_is_not():
     fields = {"command": "enable", "colour": "blue"}
     assert Command.decode(json.dumps(fields).encode()) == Command("enable")
     for name in ("note", "at", "used", "for", "threshold", "limit", "place", "part"):
-        told = refusal(Command, {"command": "enable", name: 1})
-        assert told == f"'enable' takes no {name!r}"
+        error = refusal(Command, {"command": "enable", name: 1})
+        assert error == f"'enable' takes no {name!r}"
 
 
 @pytest.mark.parametrize("word", sorted(contract.ARGUMENTS))

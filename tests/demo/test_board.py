@@ -1,4 +1,4 @@
-"""The virtual board, by bytes and steps that were computed by hand."""
+"""The virtual board, with bytes and steps that were calculated by hand."""
 
 import inspect
 import json
@@ -59,7 +59,7 @@ PRINTER = {
         (b"123456789", 0x6F91),  # the check value of CRC-16/MCRF4XX
     ],
 )
-def test_the_checksum_is_the_reflected_ccitt_one(data, crc):
+def test_the_checksum_is_the_reflected_ccitt_checksum(data, crc):
     assert crc16(data) == crc
 
 
@@ -68,7 +68,7 @@ def test_the_checksum_is_the_reflected_ccitt_one(data, crc):
     [
         (0, b"\x00"),
         (95, b"\x5f"),
-        (96, b"\x80\x60"),  # 0x5f is the last of a single byte
+        (96, b"\x80\x60"),  # 0x5f is the last value that takes one byte
         (-1, b"\x7f"),
         (-32, b"\x60"),
         (-33, b"\xff\x5f"),
@@ -78,19 +78,19 @@ def test_the_checksum_is_the_reflected_ccitt_one(data, crc):
         (0xFFFFFFFF, b"\x8f\xff\xff\xff\x7f"),
     ],
 )
-def test_integers_take_as_many_bytes_as_the_protocol_says(value, data):
+def test_integers_take_the_number_of_bytes_of_the_protocol(value, data):
     assert encode_integer(value) == data
     assert decode_integer(data, 0) == (value, len(data))
 
 
 @given(st.integers(-(2**31), 2**32 - 1))
-def test_an_integer_comes_back_as_it_was(value):
+def test_an_integer_is_the_same_after_encoding_and_decoding(value):
     data = encode_integer(value)
     assert decode_integer(b"x" + data + b"y", 1) == (value, 1 + len(data))
 
 
 def test_an_acknowledgement_is_five_bytes():
-    # Length, sequence, the CRC of these two, the sync byte.
+    # length, sequence, the CRC of these two, and the sync byte
     assert encode_frame(1) == b"\x05\x11\x8f\x08\x7e"
     assert encode_frame(17) == encode_frame(1)
 
@@ -98,8 +98,8 @@ def test_an_acknowledgement_is_five_bytes():
 def test_frames_are_found_in_pieces_and_after_noise():
     frames, data = Frames(), encode_frame(3, b"\x02") + encode_frame(4)
 
-    found = [frame for byte in data for frame in frames.feed(bytes([byte]))]
-    assert found == [Frame(3, b"\x02"), Frame(4, b"")]
+    received = [frame for byte in data for frame in frames.feed(bytes([byte]))]
+    assert received == [Frame(3, b"\x02"), Frame(4, b"")]
 
     assert list(frames.feed(b"\x00\xff\x7e" + encode_frame(5))) == [None, Frame(5, b"")]
 
@@ -108,13 +108,13 @@ def test_a_frame_with_a_wrong_checksum_is_left_out():
     broken = bytearray(encode_frame(3, b"\x02\x03"))
     broken[3] ^= 1
 
-    found = list(Frames().feed(bytes(broken) + encode_frame(4)))
+    received = list(Frames().feed(bytes(broken) + encode_frame(4)))
 
-    assert found == [None, Frame(4, b"")]
+    assert received == [None, Frame(4, b"")]
 
 
 @given(st.binary())
-def test_whatever_bytes_arrive_the_reader_goes_on(noise):
+def test_the_reader_goes_on_after_any_bytes(noise):
     frames = Frames()
     list(frames.feed(noise))
     list(frames.feed(b"\x7e" * 64))
@@ -141,7 +141,7 @@ def test_a_pin_that_the_board_does_not_have_is_refused():
         pin_number("PZ9")
 
 
-def test_several_commands_stand_in_one_frame():
+def test_several_commands_can_be_in_one_frame():
     content = bytes([NUMBERS["queue_step"], 3]) + encode_integer(200_000)
     content += encode_integer(5) + encode_integer(-7) + bytes([NUMBERS["get_clock"]])
 
@@ -156,12 +156,13 @@ def test_a_command_that_the_board_has_not_offered_is_refused():
         list(DICTIONARY.decode(b"\x5f"))
 
 
-def test_every_command_of_the_board_is_carried_out_by_a_part_or_the_board():
-    """Its parameters are those of the function that the table names."""
+def test_every_command_of_the_board_has_a_function_with_its_parameters():
+    """A part of the board or the board itself carries the command out."""
     for text, function in FullBoard(Machine()).commands.items():
         values = len(text.split()) - 1
         is_of_a_part = " oid=" in text and not text.startswith("config_")
-        # Self, or the board that a part is made for; the number finds the part.
+        # The first parameter is self, or the board for which a part is made. The next
+        # is the number that finds the part.
         before = 0 if is_of_a_part else 1
         inspect.signature(function).bind(*range(before + values))
 
@@ -169,8 +170,11 @@ def test_every_command_of_the_board_is_carried_out_by_a_part_or_the_board():
 # Steps
 
 
-def test_a_segments_steps_are_due_as_the_protocol_says():
-    """The first *interval* after the last step, each next one *add* later still."""
+def test_the_steps_of_a_segment_are_made_at_the_times_of_the_protocol():
+    """The first step comes *interval* after the last one.
+
+    Each next one comes *add* later.
+    """
     segment = Segment(first=100, interval=100, count=4, add=10, direction=1)
 
     assert [segment.clock(number) for number in (1, 2, 3, 4)] == [100, 210, 330, 460]
@@ -183,7 +187,7 @@ def test_a_segments_steps_are_due_as_the_protocol_says():
     ]
 
 
-def test_steps_are_counted_either_way():
+def test_steps_are_counted_in_both_directions():
     stepper = Stepper(Board(Machine()), 0, Motor("stepper_x", 0.1))
     stepper.reset_clock(0)
     stepper.queue(100, 10, 0)
@@ -196,7 +200,7 @@ def test_steps_are_counted_either_way():
     assert stepper.position(1300) == 7
 
 
-def test_a_stopped_stepper_takes_nothing_before_its_clock_is_set_again():
+def test_a_stopped_stepper_accepts_nothing_before_its_clock_is_set_again():
     stepper = Stepper(Board(Machine()), 0, Motor("stepper_x", 0.1))
     stepper.reset_clock(0)
     stepper.queue(100, 10, 0)
@@ -212,7 +216,7 @@ def test_a_stopped_stepper_takes_nothing_before_its_clock_is_set_again():
     assert stepper.motor.position == 4
 
 
-def test_clocks_of_32_bits_are_taken_for_the_nearest():
+def test_a_clock_of_32_bits_means_the_nearest_time():
     now = (7 << 32) + 50
 
     assert near(40, now) == (7 << 32) + 40
@@ -223,7 +227,7 @@ def test_clocks_of_32_bits_are_taken_for_the_nearest():
 
 
 class Klippy:
-    """What a test sends to a board, as Klippy would."""
+    """Sends commands to a board as Klippy does."""
 
     def __init__(self, board: Board) -> None:
         self.board = board
@@ -232,7 +236,7 @@ class Klippy:
     def send(
         self, name: str, *values: int, clock: int = 0, sent: int | None = None
     ) -> list[bytes]:
-        """Send a command at *clock*; returns the contents of what comes back."""
+        """Send a command at *clock*, and return the contents of the replies."""
         content = bytes([self.board.dictionary.numbers[name]]) + b"".join(
             map(encode_integer, values)
         )
@@ -248,7 +252,7 @@ def klippy(request):
     return Klippy(Board(request.param(PRINTER)))
 
 
-def test_each_frame_is_acknowledged_and_one_out_of_order_is_asked_for(klippy):
+def test_each_frame_is_acknowledged_and_a_frame_out_of_order_is_requested_again(klippy):
     board = klippy.board
     board.receive(encode_frame(1, bytes([NUMBERS["reset"]])), 0)
     assert board.take() == encode_frame(2)
@@ -257,18 +261,23 @@ def test_each_frame_is_acknowledged_and_one_out_of_order_is_asked_for(klippy):
     assert board.take() == encode_frame(2)
 
 
-def test_klippy_is_told_the_clock_of_the_time_at_which_it_asked(klippy):
+def test_klippy_gets_the_clock_of_the_time_at_which_it_asked(klippy):
     late = klippy.send("get_clock", clock=5000, sent=3000)
     assert late == [DICTIONARY.encode("clock", (3000,))]
 
     back = klippy.send("get_clock", clock=5000, sent=2000)
-    assert back == late  # 2000 would have gone round
+    assert back == late  # A clock of 32 bits would have started again from 0.
     early = klippy.send("get_uptime", clock=7000, sent=9000)
     assert early == [DICTIONARY.encode("uptime", (0, 7000))]
 
 
-def test_an_endstop_stops_its_stepper_at_the_step_however_late_it_is_read(klippy):
-    """The carriage begins 30 mm away: 2400 steps. The board sleeps through all."""
+def test_an_endstop_stops_its_stepper_at_the_right_step_also_when_it_is_read_late(
+    klippy,
+):
+    """The carriage starts 30 mm away, which are 2400 steps.
+
+    The board sleeps all the time.
+    """
     klippy.send("config_stepper", 0, pin_number("gpio1"), pin_number("gpio2"), 0, 0)
     klippy.send("config_endstop", 1, pin_number("gpio3"), 1)
     klippy.send("config_trsync", 2)
@@ -285,12 +294,15 @@ def test_an_endstop_stops_its_stepper_at_the_step_however_late_it_is_read(klippy
     assert (motor.position, motor.forward, motor.back) == (-2400, 0, 2400)
 
 
-def test_an_endstop_tells_when_it_was_read_last_after_homing(klippy):
-    """Klippy ends the homing first, and computes the trigger's time from the answer."""
+def test_an_endstop_reports_after_homing_when_it_was_read_last(klippy):
+    """Klippy ends the homing first.
+
+    It computes the time of the trigger from the report.
+    """
     klippy.send("config_endstop", 1, pin_number("gpio3"), 1)
     klippy.send("config_trsync", 2)
     klippy.send("trsync_start", 2, 0, 0, 4)
-    klippy.send("endstop_home", 1, 1000, 0, 4, 50, 0, 2, 1)  # it is open
+    klippy.send("endstop_home", 1, 1000, 0, 4, 50, 0, 2, 1)  # the endstop is open
 
     klippy.send("endstop_home", 1, 0, 0, 0, 0, 0, 0, 0, clock=5000)
     (answer,) = klippy.send("endstop_query_state", 1, clock=6000)
@@ -299,7 +311,7 @@ def test_an_endstop_tells_when_it_was_read_last_after_homing(klippy):
     assert answer == bytes(state)
 
 
-def test_steps_that_come_late_are_stopped_as_if_they_had_come_in_time(klippy):
+def test_late_steps_stop_at_the_same_place_as_steps_in_time(klippy):
     klippy.send("config_stepper", 0, pin_number("gpio1"), pin_number("gpio2"), 0, 0)
     klippy.send("config_endstop", 1, pin_number("gpio3"), 1)
     klippy.send("config_trsync", 2)
@@ -325,11 +337,12 @@ def test_a_heater_warms_its_thermistor(klippy):
     klippy.board.run(10 * CLOCK_FREQUENCY)
 
     assert heater.on_time == pytest.approx(10)
-    assert 50 < heater.temperature < 56  # 3 °C a second, less what the room takes
+    # 3 °C a second, less the heat that the room takes
+    assert 50 < heater.temperature < 56
     assert heater.reading < cold
 
 
-def test_a_shutdown_stops_the_steppers_and_switches_the_heaters_off(klippy):
+def test_a_shutdown_stops_the_steppers_and_turns_the_heaters_off(klippy):
     klippy.send("config_digital_out", 0, pin_number("gpio6"), 0, 0, 0)
     klippy.send("queue_digital_out", 0, 0, 1)
     klippy.send("emergency_stop", clock=100)
@@ -340,7 +353,7 @@ def test_a_shutdown_stops_the_steppers_and_switches_the_heaters_off(klippy):
     assert answer[0] == NUMBERS["is_shutdown"]
 
 
-def test_a_reset_keeps_what_was_turned_and_heated():
+def test_a_reset_keeps_positions_and_temperatures():
     machine = wire(PRINTER)
     machine.motors[pin_number("gpio1")].turn(5)
     machine.heaters[0].heat(1, 10)
@@ -363,13 +376,13 @@ def test_a_reset_keeps_what_was_turned_and_heated():
         ("hybrid_corexy", {"stepper_x": -13.0, "stepper_y": 3.0}, 20),
     ],
 )
-def test_a_carriage_goes_as_its_kinematics_say(kinematics, moved, x):
+def test_a_carriage_moves_as_its_kinematics_say(kinematics, moved, x):
     machine = wire(PRINTER | {"printer": {"kinematics": kinematics}})
 
     assert machine.axes["x"].coordinate(moved) == pytest.approx(x)
 
 
-def test_a_button_is_told_when_it_changes():
+def test_a_change_of_a_button_is_reported():
     board = FullBoard(wire(PRINTER))
     klippy = Klippy(board)
     klippy.send("config_buttons", 0, 1)

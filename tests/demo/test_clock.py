@@ -1,4 +1,4 @@
-"""The clock of the demo and of the system tests: whom it waits for, and how exactly."""
+"""The clock of the demo and of the system tests: for whom it waits, and how exactly."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ DEADLINE = 30.0  # s
 
 
 class Time:
-    """The monotonic clock, in ns."""
+    """The machine's monotonic clock, in ns."""
 
     now = 5_000_000_000_000
 
@@ -33,11 +33,11 @@ def moved(monkeypatch):
 
 @pytest.fixture
 def board(moved, tmp_path):
-    """The clock as the board has it, 30 times faster than life."""
+    """The board's side of the clock, 30 times faster than real time."""
     return Clock(30.0, tmp_path / "clock")
 
 
-def test_it_runs_so_many_times_faster(moved, board, tmp_path):
+def test_the_clock_runs_30_times_faster(moved, board, tmp_path):
     other = Clock(None, tmp_path / "clock")
     moved.now += 1_000_000_000
 
@@ -45,8 +45,8 @@ def test_it_runs_so_many_times_faster(moved, board, tmp_path):
     assert other.speed == 30.0
 
 
-def test_it_stands_still_while_the_board_is_kept_waiting(moved, board):
-    """And what was lost is not caught up."""
+def test_the_clock_stands_still_while_the_board_has_to_wait(moved, board):
+    """The lost time is not caught up afterwards."""
     board.beat()
     moved.now += SLACK + 100_000_000
     assert board.elapsed() == pytest.approx(SLACK * 30 / 1e9)
@@ -57,8 +57,8 @@ def test_it_stands_still_while_the_board_is_kept_waiting(moved, board):
     assert board.elapsed() == pytest.approx(2 * SLACK * 30 / 1e9)
 
 
-def test_it_stands_still_for_as_long_as_the_board_wants(moved, board):
-    """However long that is, nobody takes the board for gone."""
+def test_the_clock_stands_still_as_long_as_the_board_wants(moved, board):
+    """However long this is, the board does not count as gone."""
     board.beat()
     for _ in range(5):
         moved.now += GONE // 2
@@ -70,16 +70,14 @@ def test_it_stands_still_for_as_long_as_the_board_wants(moved, board):
     assert board.elapsed() == pytest.approx((SLACK + 1_000_000) * 30 / 1e9)
 
 
-def test_between_the_two_words_of_a_beat_it_shows_the_limit_of_before(
-    moved, board, tmp_path
-):
-    """Whoever reads it at that moment sees no jump."""
+def test_a_reader_between_the_two_words_of_a_beat_sees_no_jump(moved, board, tmp_path):
+    """The clock then shows the limit of the beat before."""
     board.beat()
     moved.now += SLACK + 100_000_000
     before, page = board.elapsed(), board.page
 
     class Torn:
-        """The page, whose limit is not written yet."""
+        """The page whose limit is not written yet."""
 
         def __getitem__(self, place):
             return page[place]
@@ -94,7 +92,7 @@ def test_between_the_two_words_of_a_beat_it_shows_the_limit_of_before(
 
 
 @pytest.mark.parametrize("leaves", [True, False])
-def test_nobody_waits_for_a_board_that_is_gone(moved, board, leaves):
+def test_the_clock_does_not_wait_for_a_board_that_is_gone(moved, board, leaves):
     board.beat()
     if leaves:
         board.stop_beating()
@@ -103,7 +101,7 @@ def test_nobody_waits_for_a_board_that_is_gone(moved, board, leaves):
     assert board.elapsed() == pytest.approx(0.03 if leaves else (SLACK + GONE) * 3e-8)
 
 
-def test_the_wall_clock_alone_may_be_wrong(moved, tmp_path):
+def test_only_the_wall_clock_can_be_wrong(moved, tmp_path):
     wrong = WrongClock(1.0, tmp_path / "clock")
     right, elapsed = wrong.time(), wrong.elapsed()
 
@@ -123,7 +121,7 @@ def clock(tmp_path):
 
 @pytest.fixture
 def klippy():
-    """A process that waits for its input, as Klippy does for its board."""
+    """A process that waits for its input, as Klippy waits for its board."""
     with subprocess.Popen(
         [sys.executable, "-c", "input()"], stdin=subprocess.PIPE
     ) as process:
@@ -149,7 +147,7 @@ def let_time_pass():
         time.sleep(LATE / 1e9)
 
 
-def test_time_goes_on_while_klippy_waits_of_its_own_accord(clock, klippy):
+def test_time_goes_on_while_klippy_waits_by_itself(clock, klippy):
     clock.wait_for(klippy.pid)
     let_time_pass()
 
@@ -167,7 +165,7 @@ def test_klippy_is_late_while_the_machine_does_not_run_it(clock, klippy):
     assert clock.is_late()
 
 
-def test_nobody_waits_for_a_klippy_that_is_gone(clock, klippy):
+def test_the_clock_does_not_wait_for_a_klippy_that_is_gone(clock, klippy):
     clock.wait_for(klippy.pid)
     klippy.kill()
     wait_for_state(klippy, "Z")
@@ -178,5 +176,5 @@ def test_nobody_waits_for_a_klippy_that_is_gone(clock, klippy):
     assert not clock.is_late()
 
 
-def test_nobody_waits_for_a_klippy_that_was_not_started(clock):
+def test_the_clock_does_not_wait_for_a_klippy_that_was_not_started(clock):
     assert not clock.is_late()

@@ -1,4 +1,4 @@
-"""The demo itself: its processes, its broker, and what it leaves behind: nothing."""
+"""The demo itself: its processes and its broker. It leaves nothing behind."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ from tests.fakes.virtual_printer import ROOT
 
 @pytest.fixture
 def tmp_path():
-    """A folder with a short path: that of a Unix socket has 107 bytes at most."""
+    """A folder with a short path: the path of a Unix socket has at most 107 bytes."""
     with tempfile.TemporaryDirectory(prefix="upkeep-") as folder:
         yield Path(folder)
 
@@ -41,19 +41,19 @@ SLEEPER = "import time; print('up', flush=True); time.sleep(99)"
     ],
 )
 def test_a_broker_is_named_by_its_address(url, address):
-    """Scheme and port may be left out; a password is quoted as in any URL."""
+    """Scheme and port may be left out. A password is quoted as in any URL."""
     assert Address.parse(url) == address
 
 
 @pytest.mark.parametrize("url", ["http://there", "mqtt://", ""])
-def test_what_is_no_address_is_refused(url):
-    """By a ValueError with an example."""
+def test_a_text_that_is_no_address_is_refused(url):
+    """The ValueError has an example."""
     with pytest.raises(ValueError, match="mqtt://host:port"):
         Address.parse(url)
 
 
-def test_children_do_not_outlive_a_demo_that_was_killed(tmp_path):
-    """The kernel sees that the demo is gone, and ends what it has started."""
+def test_child_processes_end_with_a_demo_that_is_killed(tmp_path):
+    """The kernel notices that the demo has gone, and ends its child processes."""
     code = (
         "import pathlib, sys, time\n"
         "from demo.children import Child\n"
@@ -73,16 +73,16 @@ def test_children_do_not_outlive_a_demo_that_was_killed(tmp_path):
     until(lambda: is_gone(pid), 20)
 
 
-def test_a_child_that_is_gone_tells_why(tmp_path):
-    """With its status and its last words."""
+def test_a_child_process_that_ended_tells_why(tmp_path):
+    """The error has its status and its last lines."""
     child = Child("c", [sys.executable, "-c", "print('oh no'); exit(3)"], tmp_path)
     with pytest.raises(ChildError, match="c ended with status 3:\noh no"):
         child.wait_until(lambda: False)
     child.end()
 
 
-def test_the_broker_is_open_to_this_machine(tmp_path):
-    """amqtt in a process of its own: it retains, and warns of nothing."""
+def test_the_broker_accepts_clients_of_this_machine(tmp_path):
+    """It is amqtt in its own process. It retains messages, and warns of nothing."""
     port, settings = free_port(), tmp_path / "broker.yaml"
     settings.write_text(BROKER.format(port=port))
     broker = [sys.executable, "-m", "amqtt.scripts.broker_script", "-c", str(settings)]
@@ -98,8 +98,8 @@ def test_the_broker_is_open_to_this_machine(tmp_path):
     assert "WARNING" not in child.last_lines()
 
 
-def test_a_printer_is_cleared_from_a_broker(tmp_path):
-    """Its topics and its discovery are gone; those of others stay."""
+def test_the_topics_of_a_printer_are_cleared_at_a_broker(tmp_path):
+    """Its topics and its discovery are cleared, and those of other printers stay."""
     broker = Mosquitto(tmp_path).start()
     address = Address("127.0.0.1", broker.port)
     others = {
@@ -127,8 +127,8 @@ def test_a_printer_is_cleared_from_a_broker(tmp_path):
 @pytest.mark.system
 @pytest.mark.klipper
 @pytest.mark.timeout(240)
-def test_the_demo_sees_a_task_through(tmp_path):
-    """`--once` ends by itself with a summary, status 0, and nothing left behind."""
+def test_the_demo_shows_a_task_from_due_to_done(tmp_path):
+    """`--once` ends with a summary and status 0, and leaves nothing behind."""
     result = demo(tmp_path, "--once")
 
     assert result.returncode == 0, result.stdout + result.stderr
@@ -144,10 +144,10 @@ def test_the_demo_sees_a_task_through(tmp_path):
 @pytest.mark.klipper
 @pytest.mark.timeout(240)
 def test_ctrl_c_leaves_nothing_on_a_user_s_broker(tmp_path):
-    """No retained message, no process, no file.
+    """No retained message, no process and no file stays.
 
-    Also where SIGINT was ignored at the start, as a shell has it for what it puts
-    into the background.
+    This is so also if SIGINT is ignored at the start, as a shell does for programs in
+    the background.
     """
     broker = Mosquitto(tmp_path).start()
     address = Address("127.0.0.1", broker.port)
@@ -185,7 +185,7 @@ def test_ctrl_c_leaves_nothing_on_a_user_s_broker(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "wording"),
     [
         (
             ["--klipper", "/nobody/here"],
@@ -195,12 +195,12 @@ def test_ctrl_c_leaves_nothing_on_a_user_s_broker(tmp_path):
         (["--broker", "mqtt://127.0.0.1:1"], "refused"),
     ],
 )
-def test_what_cannot_be_shown_is_said(tmp_path, arguments, told):
-    """In one line, with status 1, and nothing left behind."""
+def test_the_demo_reports_what_it_cannot_show(tmp_path, arguments, wording):
+    """It prints one line, ends with status 1, and leaves nothing behind."""
     result = demo(tmp_path, *arguments)
 
     assert result.returncode == 1
-    assert told in result.stderr
+    assert wording in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -227,14 +227,14 @@ def is_gone(pid):
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
         return True
-    return state == "Z"  # where nobody reaps an orphan
+    return state == "Z"  # where nobody waits for the ended child
 
 
 def until(condition, seconds):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.02)  # between looks at what another process does
+        time.sleep(0.02)  # the pause between two looks at another process
 
 
 def reachable(address):
@@ -259,14 +259,14 @@ def publish(address, topic, payload):
 
 
 def retained(address, pattern):
-    """What a new subscriber is handed of *pattern*."""
-    found, complete = {}, threading.Event()
+    """Return the retained messages that a new subscriber of *pattern* gets."""
+    payloads, complete = {}, threading.Event()
 
     def received(client, data, message):
         if message.topic == "end/of/it":
             complete.set()
         elif message.retain:
-            found[message.topic] = message.payload
+            payloads[message.topic] = message.payload
 
     client = mqtt.Client(CallbackAPIVersion.VERSION2)
     client.on_message = received
@@ -277,4 +277,4 @@ def retained(address, pattern):
     complete.wait(20)
     client.disconnect()
     client.loop_stop()
-    return {topic: payload for topic, payload in found.items() if payload}
+    return {topic: payload for topic, payload in payloads.items() if payload}

@@ -1,4 +1,4 @@
-"""What the table shows of mKTL."""
+"""What the demo's table shows of mKTL."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from demo.mirror import shown
 
 @dataclasses.dataclass
 class Zero:
-    """An item that is 0, and false as such items are."""
+    """An item whose value is 0. Such an item is false."""
 
     value: int = 0
     formatted: str = "ok"
@@ -18,7 +18,7 @@ class Zero:
         return False
 
 
-def test_a_status_is_its_word_also_where_its_number_is_zero():
+def test_a_status_is_shown_as_a_word_also_if_its_number_is_zero():
     assert shown(Zero(), "status") == "ok"
     assert shown(Zero(), "used") == 0
     assert shown(None, "remaining") is None

@@ -1,4 +1,4 @@
-"""The demo's story, told from what is seen alone."""
+"""The demo's story follows from the values and events alone."""
 
 import pytest
 
@@ -25,16 +25,19 @@ def due(now, done_count=0):
     return Observation(state(1.6, DUE, done_count), DUE, 1.6, True, True, now)
 
 
-def told(patience):
-    """A story that waits for its first sight."""
+def make_story(patience):
+    """A story that waits for its first values."""
     story = begin(patience)
     assert next(story) is False
     return story
 
 
-def test_the_story_is_told_once():
-    """Due on both sides and announced; done after the patience; back to less."""
-    story = told(patience=10.0)
+def test_the_story_runs_once():
+    """Both sides show the task due, and an event tells it.
+
+    After some seconds it is done, and the use is less.
+    """
+    story = make_story(patience=10.0)
     counting = Observation(state(1.0, OK), OK, 1.0, False, True, now=0.0)
     assert story.send(counting) is False
 
@@ -55,9 +58,9 @@ def test_the_story_is_told_once():
         due(0.0)._replace(state=state(1.6, OK)),
     ],
 )
-def test_a_task_is_due_when_everybody_says_so(sight):
-    """MQTT, mKTL and the event: one that lags is waited for."""
-    assert told(patience=0.0).send(sight) is False
+def test_a_task_is_due_when_all_sources_agree(sight):
+    """The sources are MQTT, mKTL and the event. The story waits for the slowest."""
+    assert make_story(patience=0.0).send(sight) is False
 
 
 @pytest.mark.parametrize(
@@ -69,24 +72,24 @@ def test_a_task_is_due_when_everybody_says_so(sight):
         Observation(state(0.0, OK, 1), OK, None, True, True, 1.0),
     ],
 )
-def test_a_task_is_done_when_everybody_says_so(sight):
-    """The SET's answer, MQTT and mKTL."""
-    story = told(patience=0.0)
+def test_a_task_is_done_when_all_sources_agree(sight):
+    """The sources are the SET's reply, MQTT and mKTL."""
+    story = make_story(patience=0.0)
     assert story.send(due(0.0)) is True
 
     assert story.send(sight) is False
 
 
-def test_somebody_else_may_be_faster():
-    """A task that is done in a second terminal is not done twice."""
-    story = told(patience=10.0)
+def test_a_task_that_somebody_else_has_done_is_not_done_again():
+    """A user may do it in a second terminal."""
+    story = make_story(patience=10.0)
     assert story.send(due(0.0)) is False
     assert story.send(due(5.0, done_count=1)) is False
     assert story.send(due(50.0, done_count=1)) is False
 
 
 def test_amounts_are_short():
-    """Hours and metres to the hundredth, counts whole, nothing as a dash."""
+    """Hours and metres have two decimals, counts have none, and no value is a dash."""
     assert amount(1.234, "m") == "1.23 m"
     assert amount(7.0, "") == "7"
     assert amount(None, "h") == "-"

@@ -1,4 +1,4 @@
-"""Mainsail's own maintenance entries become sections, with what was used already."""
+"""Maintenance entries of Mainsail become sections, with what was used already."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_an_entry_becomes_a_section_with_a_limit_for_each_reminder(take_over):
     ]
 
 
-def test_what_is_over_or_reminds_of_nothing_is_left_out(take_over):
+def test_an_entry_that_is_over_or_has_no_reminder_is_left_out(take_over):
     entries = {
         "done": entry("Done", end_time=5.0, printtime=1),
         "note": entry("Only a note", kind=None),
@@ -56,20 +56,20 @@ def test_what_is_over_or_reminds_of_nothing_is_left_out(take_over):
     assert take_over.adjustments(entries, {}, 2000.0) == {}
 
 
-def test_equal_and_empty_names_become_sections_of_their_own(take_over):
+def test_entries_with_equal_or_empty_names_become_different_sections(take_over):
     entries = {n: entry(n, printtime=1) for n in ("Rails", "rails", "???")}
     names = take_over.names_of(take_over.wanted(entries))
     assert sorted(names) == ["rails", "rails_2", "task"]
 
 
-def test_no_text_of_an_entry_can_begin_a_section_or_a_comment(take_over):
+def test_no_text_of_an_entry_can_start_a_section_or_a_comment(take_over):
     entries = {"a": entry("Rails #2\n[printer]", "a;b\nc: d", printtime=1)}
     lines = take_over.sections(entries).splitlines()
     assert "label: Rails 2 [printer]" in lines
     assert "message: a,b c: d" in lines
 
 
-def test_what_passed_since_the_start_counts_as_used(take_over):
+def test_the_growth_since_the_start_of_an_entry_counts_as_used(take_over):
     entries = {"a": entry("Rails", printtime=150, filament=500, date=30)}
     totals = {"total_print_time": 3600.0 * 60, "total_filament_used": 105000.0}
     now = 1000.0 + 86400.0
@@ -78,7 +78,7 @@ def test_what_passed_since_the_start_counts_as_used(take_over):
     }
 
 
-def test_totals_that_were_set_to_zero_meanwhile_count_as_nothing_used(take_over):
+def test_totals_that_were_reset_since_count_as_nothing_used(take_over):
     entries = {"a": entry("Rails", printtime=150)}
     assert take_over.adjustments(entries, {"total_print_time": 0}, 2000.0) == {
         "rails": {"print_time": 0.0}

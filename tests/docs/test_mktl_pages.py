@@ -1,4 +1,4 @@
-"""What the pages about mKTL's items and programs show is true."""
+"""The pages about mKTL's items and programs are true."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def block(text, kind):
 
 
 def first_column(text, heading):
-    """Return the names in code of the table whose first column has a heading."""
+    """Return the names in code of the first column of the table with this heading."""
     _, _, table = text.partition(f"| {heading} |")
     rows = table.partition("\n\n")[0].splitlines()[2:]
     return re.findall(r"`([^`]+)`", " ".join(row.split(" | ")[0] for row in rows))
 
 
-def test_the_items_file_of_the_page_is_one():
+def test_the_items_file_on_the_page_is_valid():
     assert catalog.check_items(json.loads(block(ITEMS, "json"))).keys() == {
         "angle", "taste", "leds", "serial"
     }  # fmt: skip
@@ -53,7 +53,7 @@ def test_the_methods_on_the_page_are_the_daemons():
     ] == []
 
 
-def test_verbs_and_options_of_mk_are_on_the_page():
+def test_commands_and_options_of_mk_are_on_the_page():
     options = set(first_column(PROGRAMS, "option of `mk`"))
     given = re.findall(r"--[\w-]+", arguments.parser(mk.VERBS).format_help())
     missing = {
@@ -73,8 +73,8 @@ def test_verbs_and_options_of_mk_are_on_the_page():
         (["mk", "get", "pie.t"], ["pie.taste", "pie.tin"]),
     ],
 )
-def test_bash_completes_verbs_stores_and_keys(words, completed):
-    """With the function of the page; mk prints a store and its items here."""
+def test_bash_completes_commands_stores_and_keys(words, completed):
+    """It uses the function of the page. Here mk prints a store and its items."""
     script = (
         "mk() { if [ $# = 1 ]; then echo pie; echo cake; "
         "else printf 'pie.taste  string rw\\npie.tin  numeric r\\npie.lid\\n'; fi; }\n"

@@ -1,4 +1,4 @@
-"""A user's program and the examples of docs/mktl.md, before a type checker."""
+"""A type checker reads a user's program and the examples of docs/mktl.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(240)
 
 
 def checked(path, *options):
-    """Return what mypy prints of a program that uses the installed package."""
+    """Return the output of mypy for a program that uses the installed package."""
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--config-file=", *options, str(path)],
         cwd=ROOT,
@@ -29,12 +29,12 @@ def checked(path, *options):
 
 
 def test_a_users_program_is_strictly_typed():
-    """Operators, overloads of get and set, items of a known type, async functions."""
+    """It has operators, all forms of get and set, typed items and async functions."""
     assert "Success" in checked(PROGRAM, "--strict")
 
 
 def test_a_wrong_type_is_found(tmp_path):
-    """So the strict check is one."""
+    """This shows that the check is strict."""
     program = PROGRAM.read_text()
     wrong = program.replace("formatted, str)", "formatted, int)")
     wrong = wrong.replace("setpoint.set(180, wait=False)", "setpoint.set(180)")
@@ -43,7 +43,7 @@ def test_a_wrong_type_is_found(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["python", "python client"])
-def test_the_examples_of_the_page_are_typed(tmp_path, kind):
+def test_the_examples_of_the_page_are_correctly_typed(tmp_path, kind):
     block = re.compile(rf"^```{kind}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
     examples = block.findall(PAGE.read_text())
     assert examples

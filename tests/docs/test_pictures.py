@@ -20,7 +20,7 @@ def test_every_picture_of_the_docs_is_made_by_one_command():
 
 @pytest.mark.system
 @pytest.mark.timeout(180)
-def test_the_pictures_of_the_page_are_made(tmp_path):
+def test_the_pictures_of_the_page_can_be_made(tmp_path):
     (tmp_path / "docs" / "images").mkdir(parents=True)
     try:
         pictures.page(tmp_path)

@@ -1,6 +1,7 @@
-"""Every sample in the documents is taken by the program that it is for.
+"""The program for which a sample in the documents is written accepts it.
 
-A block of a kind that is not known here fails: nobody adds a sample that nobody runs.
+A block of an unknown kind fails the tests, so that nobody adds a sample that is never
+run.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ PAGES = sorted(
     ]
 )
 BLOCK = re.compile(r"^ *```([^\n]*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
-# What a block without a language looks like.
+# The first characters of a block without a language.
 LOOKS = {
     "ini": re.compile(r".*^\[(maintain|gcode_macro)\b", re.MULTILINE | re.DOTALL),
     "shell": re.compile(
@@ -46,7 +47,7 @@ LOOKS = {
 
 
 def samples(*kinds):
-    """The blocks of these kinds, each with a name for the test's report."""
+    """Return the blocks of these kinds, each with a name for the report."""
     blocks = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
@@ -58,9 +59,9 @@ def samples(*kinds):
 
 
 def kind(language, text):
-    """What a block holds: its language, or what a block without one looks like."""
-    seen = (name for name, looks in LOOKS.items() if looks.match(text))
-    return language.strip() or next(seen, "unknown")
+    """Return the kind of a block: its language, or what its text shows."""
+    fitting = (name for name, pattern in LOOKS.items() if pattern.match(text))
+    return language.strip() or next(fitting, "unknown")
 
 
 ELSEWHERE = {
@@ -90,16 +91,18 @@ def test_every_sample_is_of_a_kind_that_is_run():
         for match in BLOCK.finditer(page.read_text(encoding="utf-8"))
     }
     assert {each for each in kinds if each[1] not in {*HERE, *ELSEWHERE}} == set()
-    assert {each for _, each in kinds} >= HERE, "a kind has no sample any more"
+    assert {each for _, each in kinds} >= HERE, (
+        "one kind has no sample in the documents"
+    )
 
 
 @pytest.mark.parametrize("text", samples("ini"))
-def test_klipper_starts_with_a_printers_sections(text, tmp_path, monkeypatch):
+def test_klipper_starts_with_the_sections_of_a_printer(text, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     secrets = tmp_path / "printer_data" / "config" / "upkeep.secrets"
     secrets.parent.mkdir(parents=True)
     secrets.write_text("username: voron\npassword: correct horse\n")
-    # A broker that refuses at once, so that nobody asks a name server.
+    # This broker refuses at once, and no name server is asked.
     text = re.sub("mqtt_host: .*", "mqtt_host: 127.0.0.1\nmqtt_port: 9", text)
     text = text.replace("…", "G4 P1")
     if "[maintain]" not in text:
@@ -113,7 +116,7 @@ def test_klipper_starts_with_a_printers_sections(text, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("text", samples("toml"))
-def test_the_bridge_takes_the_settings(text, tmp_path):
+def test_the_bridge_accepts_the_settings(text, tmp_path):
     file = tmp_path / "bridge.toml"
     for name in re.findall(r'_file = "(.*)"', text):
         token = tmp_path / Path(name).name
@@ -152,10 +155,10 @@ def test_the_extra_reads_the_credentials(text, tmp_path):
 
 
 @pytest.mark.parametrize("text", samples("shell"))
-def test_every_command_is_one_that_its_program_takes(text):
+def test_every_command_is_accepted_by_its_program(text):
     for line in re.sub(r"\\\n\s*", "", text).splitlines():
         if "$ " in text and not line.startswith("$ "):
-            continue  # what the command answers
+            continue  # This is a line of the command's output.
         for command in line.removeprefix("$ ").split(" && "):
             words = shlex.split(command, comments=True)
             if words:
@@ -163,20 +166,20 @@ def test_every_command_is_one_that_its_program_takes(text):
 
 
 def run(words):
-    """Ask the program whether it takes these words, without doing what they say."""
+    """Let the program check these words without carrying them out."""
     program, *rest = words
     if program == "make":
-        asked = ["make", "--dry-run", "--directory", str(ROOT), *rest]
+        command = ["make", "--dry-run", "--directory", str(ROOT), *rest]
     elif program in ("mk", "upkeep-bridge"):
-        asked = [str(Path(sys.executable).parent / program), *rest, "--help"]
+        command = [str(Path(sys.executable).parent / program), *rest, "--help"]
     elif program.endswith("install.sh"):
         usage = subprocess.check_output(["sh", str(ROOT / "install.sh"), "--help"])
         assert all(each.encode() in usage for each in rest)
         return
     elif program == "python3":
         script = rest[0].replace("~/klipper-upkeep", str(ROOT))
-        asked = [sys.executable, script, "--help"]
-        assert rest[1] in subprocess.check_output(asked, text=True), words
+        command = [sys.executable, script, "--help"]
+        assert rest[1] in subprocess.check_output(command, text=True), words
     elif program == "mosquitto_pub":
         assert Command.decode(rest[rest.index("-m") + 1].encode()).command == "done"
         return
@@ -188,8 +191,8 @@ def run(words):
             (ROOT / each[len("~/klipper-upkeep/") :]).exists() for each in linked
         )
         return
-    assert shutil.which(asked[0]), asked
+    assert shutil.which(command[0]), command
     done = subprocess.run(
-        asked, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
     )
     assert done.returncode == 0, done.stdout.decode()

@@ -1,4 +1,4 @@
-"""A virtual printer for a test, and extras that a test writes down."""
+"""A virtual printer for a test, and extras that a test writes."""
 
 import sys
 import tempfile
@@ -12,7 +12,7 @@ from tests.fakes import VirtualPrinter
 
 @pytest.fixture
 def start(tmp_path):
-    """Start virtual printers that exit with the test."""
+    """Return a function that starts virtual printers. They end with the test."""
     printers = []
 
     def start(config="", source=None, **options):
@@ -34,6 +34,6 @@ def start(tmp_path):
 
 @pytest.fixture
 def tmp_path():
-    """A folder with a short path: that of a Unix socket has 107 bytes at most."""
+    """A folder with a short path: the path of a Unix socket has at most 107 bytes."""
     with tempfile.TemporaryDirectory(prefix="upkeep-") as folder:
         yield Path(folder)

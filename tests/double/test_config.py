@@ -1,4 +1,4 @@
-"""printer.cfg: what an extra reads in it, and what Klippy refuses."""
+"""printer.cfg: what an extra reads from it, and what Klippy refuses."""
 
 import math
 
@@ -18,7 +18,7 @@ SUBJECT = """
 
 
 def read(start, expression, text):
-    """What *expression* reads in a section with *text*."""
+    """Return what *expression* reads in a section with *text*."""
     printer = start(f"[subject]\n{text}\n", SUBJECT % expression)
     assert printer.state == "ready", printer.state_message
     return printer.lookup("subject").value
@@ -52,15 +52,15 @@ def read(start, expression, text):
     ],
 )
 def test_an_option_is_read(start, expression, text, value):
-    """Each reader gives the type of its name, without comments and blanks."""
+    """Each method returns the type in its name, without comments and blanks."""
     if "prefix_sections" in expression:
         value = ["stepper_x", "stepper_y", "stepper_z"]
 
     assert read(start, expression, text) == value
 
 
-def test_a_number_that_is_none_gets_through_the_bounds(start):
-    """Klipper's getfloat does not stop NaN: whoever reads it must."""
+def test_nan_passes_the_bounds_of_a_number(start):
+    """Klipper's getfloat does not refuse NaN, so an extra has to do it."""
     value = read(start, 'config.getfloat("a", above=0.0)', "a: nan")
 
     assert math.isnan(value)
@@ -82,8 +82,8 @@ def test_a_number_that_is_none_gets_through_the_bounds(start):
         ('config.getlist("a", count=2)', "a: x", "2 elements"),
     ],
 )
-def test_a_wrong_option_is_refused_by_name(start, expression, text, named):
-    """The error names the section and the option, and the printer is not ready."""
+def test_a_wrong_option_is_refused_with_its_name(start, expression, text, named):
+    """The error names section and option, and the printer does not become ready."""
     printer = start(f"[subject]\n{text}\n", SUBJECT % expression)
 
     assert printer.state == "error"
@@ -92,15 +92,15 @@ def test_a_wrong_option_is_refused_by_name(start, expression, text, named):
     assert any(line.startswith("!! ") for line in printer.console)
 
 
-def test_a_section_that_nobody_makes_is_refused(start):
-    """A misspelt section is an error, and not silence."""
+def test_an_unknown_section_is_refused(start):
+    """A misspelt section is an error, and is not ignored."""
     printer = start("[mantain]\n")
 
     assert printer.state == "error"
     assert "'mantain'" in printer.state_message
 
 
-def test_a_refused_configuration_is_mended_by_restart(start):
+def test_a_corrected_configuration_works_after_a_restart(start):
     """RESTART reads the file again."""
     printer = start("[subject]\n", SUBJECT % 'config.get("a")')
     assert printer.state == "error"
@@ -112,8 +112,8 @@ def test_a_refused_configuration_is_mended_by_restart(start):
     assert printer.lookup("subject").value == "1"
 
 
-def test_sections_are_made_in_the_file_s_order(start):
-    """And a prefix section gets its whole name."""
+def test_the_objects_of_sections_are_made_in_the_order_of_the_file(start):
+    """The object of a section with a prefix gets the whole name."""
     printer = start(
         "[subject b]\n[subject a]\n[subject]\n",
         SUBJECT % 'config.get("a", None)',
@@ -126,8 +126,8 @@ def test_sections_are_made_in_the_file_s_order(start):
     ]
 
 
-def test_a_file_includes_others(start, tmp_path):
-    """By a path beside it, or by a pattern that may match nothing."""
+def test_a_file_can_include_others(start, tmp_path):
+    """It names them by a path, or by a pattern that may match nothing."""
     (tmp_path / "more.cfg").write_text("[subject]\na: from elsewhere\n")
     printer = start(
         "[include more.cfg]\n[include nothing-*.cfg]\n", SUBJECT % 'config.get("a")'
@@ -137,8 +137,8 @@ def test_a_file_includes_others(start, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["nobody.cfg", "printer.cfg"])
-def test_an_include_that_cannot_be_is_refused(start, name):
-    """A file that is not there, and a file that includes itself."""
+def test_an_include_that_is_impossible_is_refused(start, name):
+    """The file does not exist, or includes itself."""
     printer = start(f"[include {name}]\n")
 
     assert printer.state == "error"
@@ -146,8 +146,8 @@ def test_an_include_that_cannot_be_is_refused(start, name):
 
 
 @pytest.mark.parametrize("name", ["ender3", "voron"])
-def test_a_real_printer_s_file_is_read(start, name):
-    """Drivers, meshes and lights are accepted, and do nothing."""
+def test_the_file_of_a_real_printer_is_read(start, name):
+    """Sections of drivers, meshes and lights are accepted, and do nothing."""
     extra = {
         "ender3": "[tmc2209 stepper_x]\nuart_pin: PC11\nrun_current: 0.58\n[bed_mesh]\n"
         "speed: 120\nmesh_min: 10, 10\n[bltouch]\nsensor_pin: P1\nz_offset: 2\n",

@@ -1,4 +1,4 @@
-"""G-code: how a line is taken apart, and who answers for its errors."""
+"""G-code: how a line is split, and what its errors do."""
 
 import pytest
 
@@ -19,7 +19,7 @@ SUBJECT = """
 
 @pytest.fixture
 def tried(start):
-    """Start a printer whose command TRY does *body*."""
+    """Return a function that starts a printer whose command TRY runs *body*."""
 
     def tried(body):
         printer = start("[subject]\n", SUBJECT % body)
@@ -40,16 +40,16 @@ def tried(start):
         ("TRY", "{}"),
     ],
 )
-def test_extended_arguments_are_split_like_a_shell_s(tried, line, answer):
-    """Quotes hold words together, names are upper case, values are as typed."""
+def test_extended_arguments_are_split_as_a_shell_splits_them(tried, line, answer):
+    """Quotes hold words together, names are in upper case, values are as typed."""
     printer = tried("gcmd.respond_info(str(gcmd.get_command_parameters()))")
 
     assert printer.gcode(line) == [f"// {answer}"]
 
 
 @pytest.mark.parametrize("line", ["TRY A=don't", "TRY no-equals"])
-def test_a_line_that_cannot_be_split_is_malformed(tried, line):
-    """An apostrophe opens a quotation that nothing closes."""
+def test_a_line_with_an_open_quotation_is_malformed(tried, line):
+    """An apostrophe opens a quotation, which nothing closes."""
     printer = tried("gcmd.respond_info('reached')")
 
     assert printer.gcode(line) == [f"!! Malformed command '{line}'"]
@@ -72,15 +72,15 @@ def test_a_line_that_cannot_be_split_is_malformed(tried, line):
     ],
 )
 def test_an_argument_is_read(tried, reader, line, answer):
-    """Its value, or an error that names the line and the argument."""
+    """The command gets its value, or an error that names the line and the argument."""
     printer = tried(f"gcmd.respond_info(repr({reader}))")
 
     assert printer.gcode(line)[0].endswith(answer)
     assert printer.state == "ready"
 
 
-def test_a_command_s_own_error_is_an_answer(tried):
-    """gcmd.error harms nothing; a second line of it is told too."""
+def test_an_error_that_a_command_raises_is_an_answer(tried):
+    """gcmd.error does not stop the printer. Its second line is shown too."""
     printer = tried('raise gcmd.error("not today\\nbut tomorrow")')
 
     assert printer.gcode("TRY") == ["// not today", "// but tomorrow", "!! not today"]
@@ -88,40 +88,40 @@ def test_a_command_s_own_error_is_an_answer(tried):
 
 
 def test_any_other_exception_shuts_the_printer_down(tried):
-    """Even a ValueError that nobody thought of."""
+    """This is so even for a ValueError that nobody expected."""
     printer = tried("raise ValueError")
 
     assert any("Internal error" in line for line in printer.gcode("TRY"))
     assert printer.state == "shutdown"
 
 
-def test_a_script_inside_a_command_would_wait_for_itself(tried):
-    """Klippy hangs there for ever; here it is an error, and so a shutdown."""
+def test_a_script_inside_a_command_is_an_error(tried):
+    """Klippy would wait for itself for ever. Here it is an error, and so a shutdown."""
     printer = tried('self.gcode.run_script("M114")')
     printer.gcode("TRY")
 
     assert printer.state == "shutdown"
 
 
-def test_a_script_from_a_command_runs_inside_it(tried):
-    """run_script_from_command is what Klippy has for that."""
+def test_run_script_from_command_runs_inside_a_command(tried):
     printer = tried('self.gcode.run_script_from_command("ECHO\\nECHO")')
 
     assert printer.gcode("TRY") == ["// ECHO", "// ECHO"]
 
 
-def test_an_error_inside_a_script_reaches_who_ran_it(tried):
-    """It is told on the console, and raised."""
+def test_an_error_inside_a_script_reaches_its_caller(tried):
+    """The console shows it, and the caller gets the exception."""
     printer = tried('self.gcode.run_script_from_command("TRY_NOBODY\\nG1 X1")')
-    said = printer.gcode("TRY")
+    lines = printer.gcode("TRY")
 
-    assert said[0] == '// Unknown command:"TRY_NOBODY"'
-    assert said[1].startswith("!! Axis x was not homed")
-    assert said[2:] == said[1:2]  # once inside, once for the command itself
+    assert lines[0] == '// Unknown command:"TRY_NOBODY"'
+    assert lines[1].startswith("!! Axis x was not homed")
+    # The second time is for the command itself.
+    assert lines[2:] == lines[1:2]
 
 
-def test_lines_wait_for_the_line_before(start):
-    """A line that is typed while another takes its time is carried out after it."""
+def test_a_line_waits_for_the_line_before_it(start):
+    """A line that is typed during a long command is carried out after it."""
     printer = start()
     printer.gcode("G4 P5000\nM400")
     assert printer.gcode("ECHO") == []
@@ -131,7 +131,7 @@ def test_lines_wait_for_the_line_before(start):
 
 
 def test_an_emergency_stop_does_not_wait(start):
-    """M112 comes before the line that is being carried out."""
+    """M112 is carried out before the current line ends."""
     printer = start()
     printer.gcode("M109 S200")
     printer.gcode("M112")
@@ -140,8 +140,8 @@ def test_an_emergency_stop_does_not_wait(start):
     assert "// Klipper state: Shutdown" in printer.console
 
 
-def test_a_shut_down_printer_takes_few_commands(start):
-    """The rest is refused with the reason of the shutdown."""
+def test_a_printer_in_shutdown_accepts_few_commands(start):
+    """All others are refused with the reason of the shutdown."""
     printer = start()
     printer.emergency_stop()
 
@@ -150,8 +150,8 @@ def test_a_shut_down_printer_takes_few_commands(start):
     assert any("RESTART" in line for line in printer.gcode("HELP"))
 
 
-def test_mux_commands_are_chosen_by_an_argument(start):
-    """The value decides; one that is not known is refused with those that are."""
+def test_an_argument_selects_the_handler_of_a_mux_command(start):
+    """An unknown value is refused with the known ones."""
     printer = start("[fan_generic one]\npin: P1\n[fan_generic two]\npin: P2\n")
     printer.gcode("SET_FAN_SPEED FAN=two SPEED=0.5", 1)
 
@@ -168,24 +168,26 @@ def test_mux_commands_are_chosen_by_an_argument(start):
         ("g92 e0", {"G": "92", "E": "0"}),
     ],
 )
-def test_a_classic_line_is_letters_and_numbers(start, line, words):
-    """With or without blanks, line number and comment."""
+def test_a_classic_line_has_letters_and_numbers(start, line, words):
+    """It may have blanks, a line number and a comment."""
     gcode = start().lookup("gcode")
 
     assert gcode.parse(line, needs_ok=False).get_command_parameters() == words
 
 
 @pytest.mark.parametrize("text", ["hello world", "5 apples", "it's ready"])
-def test_a_message_may_be_any_text(start, text):
-    """M117's text is not taken apart."""
+def test_the_text_of_m117_is_not_split(start, text):
     printer = start()
 
     assert printer.gcode(f"M117 {text}") == []
     assert printer.status("display_status")["message"] == text
 
 
-def test_a_template_knows_the_printer(start):
-    """gcode_macro: parameters, status of objects, and G-code that it becomes."""
+def test_a_template_can_use_the_printer(start):
+    """A gcode_macro knows its parameters and the status of objects.
+
+    It becomes G-code.
+    """
     printer = start(
         """
 [gcode_macro HELLO]

@@ -1,4 +1,4 @@
-"""The life of a printer: what an extra is told, and when."""
+"""The life of a printer: which events an extra gets, and when."""
 
 import pytest
 
@@ -42,8 +42,8 @@ READY = """
 """
 
 
-def test_a_start_is_connect_and_ready(start):
-    """In this order, and the state is ready then."""
+def test_a_start_sends_connect_and_then_ready(start):
+    """The state is ready at the second event."""
     printer = start("[subject]\n", WITNESS)
 
     assert printer.lookup("subject").events == ["connect", "ready"]
@@ -58,8 +58,10 @@ def test_a_start_is_connect_and_ready(start):
         ("FIRMWARE_RESTART", ["request_restart", "firmware_restart", "disconnect"]),
     ],
 )
-def test_a_restart_makes_objects_anew_and_imports_nothing(start, command, events):
-    """What a module remembers outlives a restart; its objects do not."""
+def test_a_restart_makes_the_objects_again_and_imports_no_module_again(
+    start, command, events
+):
+    """The values of a module survive a restart, and the objects do not."""
     printer = start("[subject]\n", WITNESS)
     before = printer.lookup("subject")
     del before.events[:]
@@ -72,8 +74,8 @@ def test_a_restart_makes_objects_anew_and_imports_nothing(start, command, events
     assert printer.printer.get_start_args()["start_reason"] == command.lower()
 
 
-def test_an_exit_disconnects(start):
-    """klippy:disconnect comes, and the process would end with status 0."""
+def test_an_exit_sends_disconnect(start):
+    """The process would then end with status 0."""
     printer = start("[subject]\n", WITNESS)
     events = printer.lookup("subject").events
     printer.close()
@@ -83,8 +85,8 @@ def test_an_exit_disconnects(start):
     assert printer.state == "gone"
 
 
-def test_an_emergency_stop_disconnects_at_the_restart_only(start):
-    """Until then there is a shutdown, and nothing else."""
+def test_an_emergency_stop_sends_disconnect_only_at_the_restart(start):
+    """Until then it has only sent the event of the shutdown."""
     printer = start("[subject]\n", WITNESS)
     events = printer.lookup("subject").events
     printer.emergency_stop()
@@ -95,8 +97,8 @@ def test_an_emergency_stop_disconnects_at_the_restart_only(start):
     assert printer.state == "ready"
 
 
-def test_a_killed_printer_tells_nobody(start):
-    """No event comes, and its reactor takes no calls any more."""
+def test_a_killed_printer_sends_no_event(start):
+    """Its reactor accepts no calls any more."""
     printer = start("[subject]\n", WITNESS)
     events = printer.lookup("subject").events
     reactor = printer.reactor
@@ -108,8 +110,8 @@ def test_a_killed_printer_tells_nobody(start):
 
 
 @pytest.mark.parametrize("fault", ["1 / 0", "self.printer.get_reactor().pause(1e9)"])
-def test_a_fault_when_ready_shuts_down(start, fault):
-    """An exception, and a pause too: nothing may pause there."""
+def test_a_fault_in_the_ready_event_shuts_the_printer_down(start, fault):
+    """A fault is an exception or a pause. Nothing may pause there."""
     printer = start("[subject]\n", READY % (fault, "{}"))
 
     assert printer.state == "shutdown"
@@ -119,8 +121,8 @@ def test_a_fault_when_ready_shuts_down(start, fault):
     "status",
     ["1 / 0", "None", "{'a': {1, 2}}", "self.printer.get_reactor().pause(1e9)"],
 )
-def test_a_status_that_cannot_be_told_shuts_down(start, status):
-    """One that raises, is None, pauses, or holds what JSON does not."""
+def test_an_invalid_status_shuts_the_printer_down(start, status):
+    """It raises, is None, pauses, or has a value that JSON cannot hold."""
     printer = start("[subject]\n", READY % ("pass", status))
     assert printer.state == "ready"
     with pytest.raises(printer.printer.command_error):
@@ -130,11 +132,13 @@ def test_a_status_that_cannot_be_told_shuts_down(start, status):
 
 
 def test_an_exception_in_one_disconnect_handler_skips_the_rest(start):
-    """As in Klippy: nobody can count on being told."""
+    """Klippy does the same, so no extra can rely on this event."""
     printer = start("[subject]\n", READY % ("pass", "{}"))
-    told = []
+    events = []
     printer.printer.register_event_handler("klippy:disconnect", lambda: 1 / 0)
-    printer.printer.register_event_handler("klippy:disconnect", lambda: told.append(1))
+    printer.printer.register_event_handler(
+        "klippy:disconnect", lambda: events.append(1)
+    )
     printer.close()
 
-    assert told == []
+    assert events == []

@@ -1,6 +1,6 @@
-"""The machine: what tests of the extra take for granted, and would pass without.
+"""Facts about the machine on which the tests of the extra rely.
 
-What Klipper does is held against a real one, in tests/system.
+tests/system compares Klipper itself with them.
 """
 
 import pytest
@@ -9,7 +9,9 @@ from tests.fakes.virtual_printer import VirtualPrinter
 
 
 @pytest.mark.parametrize("old", [False, True])
-def test_it_has_the_names_of_old_klippers_or_of_new_ones(tmp_path, monkeypatch, old):
+def test_the_objects_have_the_names_of_old_or_of_new_klippers(
+    tmp_path, monkeypatch, old
+):
     monkeypatch.setattr(VirtualPrinter, "old_names", old)
     events = []
     with VirtualPrinter("[probe]\npin: PG3\nz_offset: 1\n", tmp_path) as printer:
@@ -23,8 +25,8 @@ def test_it_has_the_names_of_old_klippers_or_of_new_ones(tmp_path, monkeypatch, 
     assert len(events) == (0 if old else 1)
 
 
-def test_motion_is_printing_and_rest_is_idle(start):
-    """After the timeout the heaters are turned off: unless something keeps it away."""
+def test_the_printer_is_printing_in_motion_and_idle_at_rest(start):
+    """After the timeout the heaters are turned off, unless something prevents it."""
     printer = start("[idle_timeout]\ntimeout: 100\n")
     events = []
     for name in ("printing", "ready", "idle"):
@@ -43,7 +45,10 @@ def test_motion_is_printing_and_rest_is_idle(start):
 
 
 def test_homing_leaves_moves_in_the_history_that_were_never_made(start):
-    """What was queued behind the switch: a meter that reads the history must know."""
+    """They were queued behind the endstop.
+
+    A meter that reads the history must leave them out.
+    """
     printer = start()
     moves, made = [], []
 

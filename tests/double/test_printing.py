@@ -1,4 +1,4 @@
-"""Printing: what a file makes of filament, way and time."""
+"""Printing: the filament, the ways and the time of a file."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ SLICER_FILAMENT = 2053.05  # mm, at the end of gear.gcode
 
 
 class Odometer:
-    """Adds up what the queues of motion say, once a second."""
+    """Adds up the queues of motion, once a second."""
 
     def __init__(self, printer):
         self._printer = printer
@@ -39,7 +39,7 @@ class Odometer:
 
 
 def clipped(move, begin, end):
-    """How far *move* goes between two print times."""
+    """Return how far *move* goes between two print times."""
     until = min(max(end - move.print_time, 0.0), move.move_t)
     since = min(max(begin - move.print_time, 0.0), move.move_t)
     return sum(
@@ -50,7 +50,7 @@ def clipped(move, begin, end):
 
 @pytest.fixture
 def printing(start, tmp_path):
-    """Home a printer, heat it, and give it a file of its own to print."""
+    """Home a printer, heat it, and give it its own file to print."""
 
     def printing(text, config=""):
         printer = start(config + f"[virtual_sdcard]\npath: {tmp_path}\n")
@@ -61,8 +61,11 @@ def printing(start, tmp_path):
     return printing
 
 
-def test_a_shutdown_in_mid_print_looks_like_a_pause(printing):
-    """The state says paused, and the total goes on growing: nobody should trust it."""
+def test_a_shutdown_during_a_print_looks_like_a_pause(printing):
+    """The state is `paused`, and the total goes on growing.
+
+    No extra should trust it.
+    """
     printer = printing("M83\n" + "G1 X100 E1 F3000\nG1 X0 E1\n" * 50)
     odometer = Odometer(printer)
     printer.print_file("file.gcode")
@@ -76,11 +79,11 @@ def test_a_shutdown_in_mid_print_looks_like_a_pause(printing):
 
     assert stats["state"] == later["state"] == "paused"
     assert later["total_duration"] == pytest.approx(stats["total_duration"] + 60.0)
-    assert odometer.filament == filament  # what was queued never moved
+    assert odometer.filament == filament  # the queued moves were never made
 
 
-def test_half_a_minute_of_motion_is_kept(printing):
-    """Older moves are gone: whoever reads too seldom, reads too little."""
+def test_the_history_has_half_a_minute_of_motion(printing):
+    """Older moves are dropped, so an extra that reads too seldom misses some."""
     printer = printing("M83\n" + "G1 X100 F3000\nG1 X0\n" * 40)
     printer.print_file("file.gcode")
     printer.advance(60)
@@ -91,8 +94,8 @@ def test_half_a_minute_of_motion_is_kept(printing):
     assert now - 40.0 < oldest.print_time < now - 29.0
 
 
-def test_the_gear_of_the_demo_is_a_slicer_s_file():
-    """It carries the figures that no program of this project made."""
+def test_the_gear_of_the_demo_is_a_file_of_a_slicer():
+    """Its figures were made by PrusaSlicer, not by a program of this project."""
     text = Path(GEAR).read_text()
 
     assert f"; filament used [mm] = {SLICER_FILAMENT}" in text

@@ -1,4 +1,4 @@
-"""The reactor: when callbacks are called, and what ends it."""
+"""The reactor: when it calls callbacks, and what ends it."""
 
 import threading
 
@@ -14,8 +14,8 @@ def reactor():
     reactor.finalize()
 
 
-def test_a_timer_is_called_again_when_it_asked_to_be(start):
-    """A timer's return value is its next wake time; NEVER is none."""
+def test_a_timer_is_called_again_at_the_time_it_returned(start):
+    """The return value of a timer is its next wake time. NEVER means no next time."""
     printer = start()
     begin = printer.clock.monotonic()
     calls = []
@@ -30,8 +30,8 @@ def test_a_timer_is_called_again_when_it_asked_to_be(start):
     assert calls == pytest.approx([1.0, 3.0, 5.0])
 
 
-def test_timers_fire_in_the_order_in_which_they_are_due(start):
-    """Not in the order of their registration, even when time goes by at once."""
+def test_timers_are_called_in_the_order_of_their_times(start):
+    """The order of registration does not matter, even if all are due at once."""
     printer = start()
     now = printer.clock.monotonic()
     calls = []
@@ -44,8 +44,8 @@ def test_timers_fire_in_the_order_in_which_they_are_due(start):
     assert calls == [(delay, pytest.approx(now + delay)) for delay in (1, 2, 3)]
 
 
-def test_others_run_while_one_pauses(start):
-    """A callback that pauses goes on later; those behind it need not wait."""
+def test_other_callbacks_run_while_one_pauses(start):
+    """A callback that pauses goes on later, and the callbacks after it do not wait."""
     printer = start()
     reactor = printer.reactor
     seen = []
@@ -64,8 +64,8 @@ def test_others_run_while_one_pauses(start):
     assert seen[-1] == "wakes up"
 
 
-def test_a_completion_hands_over_its_result(start):
-    """wait() returns what complete() was given, or the other result when it is late."""
+def test_a_completion_returns_its_result(start):
+    """wait() returns the value of complete(), or another value after a timeout."""
     printer = start()
     reactor = printer.reactor
     results = []
@@ -84,8 +84,8 @@ def test_a_completion_hands_over_its_result(start):
     assert results == ["here", "nobody came"]
 
 
-def test_a_mutex_serves_in_the_order_of_asking(start):
-    """Who came first is served first, one at a time."""
+def test_a_mutex_serves_in_the_order_of_the_requests(start):
+    """The first caller gets it first, and only one has it at a time."""
     printer = start()
     reactor = printer.reactor
     mutex = reactor.mutex()
@@ -108,22 +108,25 @@ def test_a_mutex_serves_in_the_order_of_asking(start):
     assert not mutex.test()
 
 
-def test_a_thread_cannot_ring_before_the_reactor_runs_or_after_it_is_gone(reactor):
-    """register_async_callback raises TypeError then, as Klippy's does."""
+def test_a_thread_cannot_use_a_reactor_that_does_not_run(reactor):
+    """register_async_callback raises TypeError then, as Klippy's does.
+
+    This is before the start and after the end.
+    """
     with pytest.raises(TypeError):
         reactor.register_async_callback(lambda eventtime: None)
 
     reactor.register_callback(lambda eventtime: reactor.end())
     reactor.run()
-    reactor.register_async_callback(lambda eventtime: None)  # still possible
+    reactor.register_async_callback(lambda eventtime: None)  # it is still possible here
 
     reactor.finalize()
     with pytest.raises(TypeError):
         reactor.register_async_callback(lambda eventtime: None)
 
 
-def test_a_thread_wakes_the_reactor(reactor):
-    """What a thread rings for is called in the reactor's own thread."""
+def test_a_thread_can_wake_the_reactor(reactor):
+    """The reactor calls the callback in its own thread."""
     callers = []
 
     def ring():
@@ -143,8 +146,8 @@ def test_a_thread_wakes_the_reactor(reactor):
 
 
 @pytest.mark.parametrize("register", ["register_callback", "register_async_callback"])
-def test_what_escapes_a_callback_ends_the_run(start, register):
-    """The printer is shut down then: an exception is never only logged."""
+def test_an_exception_in_a_callback_ends_the_reactor(start, register):
+    """The printer is shut down then. An exception is never only logged."""
     printer = start()
     getattr(printer.reactor, register)(lambda eventtime: 1 / 0)
     printer.advance(1)
@@ -152,8 +155,8 @@ def test_what_escapes_a_callback_ends_the_run(start, register):
     assert printer.state == "shutdown"
 
 
-def test_what_escapes_a_timer_kills_it(start):
-    """It is never called again, though the reactor goes on in the shutdown state."""
+def test_an_exception_in_a_timer_ends_this_timer(start):
+    """It is never called again, though the reactor goes on in the shutdown."""
     printer = start()
     calls = []
 
@@ -168,15 +171,18 @@ def test_what_escapes_a_timer_kills_it(start):
     assert printer.state == "shutdown"
 
 
-def test_a_fast_clock_never_runs_past_what_is_due():
-    """A busy machine makes the printer slower; no timer fires late by its own clock."""
+def test_a_fast_clock_never_passes_a_timer_that_is_due():
+    """A busy machine makes the printer slower.
+
+    No timer is late by the printer's clock.
+    """
     clock = FastClock(1000.0)
     reactor = Reactor(clock)
     lateness = []
 
     def callback(eventtime):
         lateness.append(eventtime - due[0])
-        busy = sum(range(20_000))  # some 100 ms of this clock
+        busy = sum(range(20_000))  # about 100 ms of this clock
         due[0] = eventtime + 0.010
         if len(lateness) == 50:
             reactor.end()
@@ -190,8 +196,8 @@ def test_a_fast_clock_never_runs_past_what_is_due():
     assert max(lateness) == pytest.approx(0.0, abs=1e-9)
 
 
-def test_a_test_s_clock_stands_still_while_real_time_passes(start):
-    """Threads are waited for without a second going by for the printer."""
+def test_the_clock_of_a_test_stands_still_while_real_time_passes(start):
+    """The test waits for threads, and no second passes for the printer."""
     printer = start()
     rung = threading.Event()
     before = printer.clock.monotonic()

@@ -1,4 +1,4 @@
-"""The API, inside the process; tests/system has it over a unix socket."""
+"""The API inside the process. tests/system uses it over a unix socket."""
 
 import pytest
 
@@ -18,7 +18,7 @@ SUBJECT = """
 
 
 def test_an_endpoint_answers(start):
-    """With what the extra sends, by its own defaults."""
+    """The reply has what the extra sends, with default values."""
     printer = start("[subject]\n", SUBJECT)
 
     assert printer.request("subject/add", {"a": 2}) == {"total": 3}
@@ -33,8 +33,7 @@ def test_an_endpoint_answers(start):
         ("gcode/script", {"script": "G1 X10"}),
     ],
 )
-def test_a_wrong_request_is_refused(start, method, params):
-    """And harms nobody."""
+def test_a_wrong_request_is_refused_and_harms_nothing(start, method, params):
     printer = start("[subject]\n", SUBJECT)
     with pytest.raises(printer.printer.command_error):
         printer.request(method, params)
@@ -42,8 +41,8 @@ def test_a_wrong_request_is_refused(start, method, params):
     assert printer.state == "ready"
 
 
-def test_an_endpoint_with_a_bug_shuts_down(start):
-    """Only command_error is an answer."""
+def test_an_endpoint_that_raises_shuts_the_printer_down(start):
+    """Only command_error is a reply."""
     printer = start("[subject]\n", SUBJECT.replace("+ web", "/ 0 + web"))
     with pytest.raises(printer.printer.command_error):
         printer.request("subject/add", {"a": 2})
@@ -51,8 +50,8 @@ def test_an_endpoint_with_a_bug_shuts_down(start):
     assert printer.state == "shutdown"
 
 
-def test_objects_are_listed_and_asked(start):
-    """What has a status, and fields of it by name."""
+def test_objects_can_be_listed_and_queried(start):
+    """The list has all objects with a status. A query names their fields."""
     printer = start()
 
     assert "print_stats" in printer.request("objects/list")["objects"]

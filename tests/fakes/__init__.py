@@ -1,4 +1,4 @@
-"""Stand-ins for what the tests have not: a printer, a board, a broker, a browser."""
+"""What the tests use in the place of a printer, a board, a broker and a browser."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["EXTRA", "GEAR", "MACHINE", "VirtualPrinter"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the printer, and pytest with it, only for a test.
+    """Import the printer, and pytest with it, only when a test needs it.
 
-    A printer or board that is a process of its own would begin twice as slowly.
+    A printer or board in its own process would start twice as slowly.
     """
     if name not in __all__:
         raise AttributeError(name)

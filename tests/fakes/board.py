@@ -1,4 +1,4 @@
-"""`python -m tests.fakes.board printer.cfg TTY`: the demo's board, and what it knows.
+"""`python -m tests.fakes.board printer.cfg TTY`: the demo's board, with its state.
 
 It answers each line of its standard input with a line of JSON: `state`, `press PIN`,
 `release PIN`, `unplug` and `plug`.
@@ -21,20 +21,20 @@ from tests.fakes.board_parts import FullBoard
 
 
 class WrongClock(Clock):
-    """A clock whose wall clock may be wrong."""
+    """The clock of the processes of a printer. Its wall clock may be wrong."""
 
     def time(self) -> float:
-        """The wall clock (UNIX seconds), as the processes see it."""
+        """The wall clock that the processes see, in UNIX seconds."""
         real = (time.monotonic_ns() - self.begin) / 1e9
         return time.time() + self.elapsed() - real + self.page[WALL] / 1e9
 
     def set_wall(self, seconds: float) -> None:
-        """Let the wall clock be wrong by *seconds*, from now on."""
+        """Make the wall clock wrong by *seconds* from now on."""
         self.page[WALL] = round(seconds * 1e9)
 
 
 class Bench(Shell):
-    """A board whose pins and motors a test can see, and which it may unplug."""
+    """A board whose pins and motors a test can read, and which it may unplug."""
 
     kind = FullBoard
     board: FullBoard
@@ -53,7 +53,7 @@ class Bench(Shell):
         return bool(data)
 
     def renew(self) -> None:
-        """Read the configuration again, which a test may have changed."""
+        """Read the configuration again, because a test may have changed it."""
         board_machine.rewire(self.board.machine, self.machine())
 
         super().renew()

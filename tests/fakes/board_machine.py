@@ -16,10 +16,11 @@ from typing import NamedTuple
 from demo.board import machine as demo
 from demo.board.machine import AWAY, ROUNDING, Machine, Pin, Sections
 
-ABOVE = 20.0  # mm that a nozzle stands above its switch or the bed at first
+ABOVE = 20.0  # mm from a nozzle to its endstop or the bed at first
 THIRD = 1 / 3
 
-# How far an axis goes when its motors do. What is not named goes as far as its motor.
+# How far an axis goes per mm of its motors. Axes without an entry go as far as their
+# motor.
 AXES: Mapping[tuple[str, str], Mapping[str, float]] = {
     ("corexy", "x"): {"stepper_x": 0.5, "stepper_y": 0.5},
     ("corexy", "y"): {"stepper_x": 0.5, "stepper_y": -0.5},
@@ -29,7 +30,7 @@ AXES: Mapping[tuple[str, str], Mapping[str, float]] = {
     ("hybrid_corexy", "dual_carriage"): {"dual_carriage": 1, "stepper_y": -1},
     ("hybrid_corexz", "x"): {"stepper_x": 1, "stepper_z": 1},
     ("hybrid_corexz", "dual_carriage"): {"dual_carriage": 1, "stepper_z": -1},
-    # Exact on the middle line alone; elsewhere the bed is a bowl.
+    # This is exact only on the middle line. Elsewhere the bed is a bowl.
     ("delta", "z"): {"stepper_a": THIRD, "stepper_b": THIRD, "stepper_c": THIRD},
 }
 
@@ -38,17 +39,17 @@ class Axis(NamedTuple):
     """A coordinate that motors change."""
 
     begin: float  # mm
-    weights: Mapping[str, float]  # of each motor
+    weights: Mapping[str, float]  # for each motor
 
     def coordinate(self, moved: Mapping[str, float]) -> float:
-        """Return it when the motors have *moved* (mm)."""
+        """Return the coordinate after the motors have *moved* (mm)."""
         return self.begin + sum(
             weight * moved.get(motor, 0.0) for motor, weight in self.weights.items()
         )
 
 
 class End(NamedTuple):
-    """An endstop or a probe: it is closed below *low* and above *high* (mm)."""
+    """An endstop or a probe. It is closed below *low* and above *high* (mm)."""
 
     is_inverted: bool
     axis: str
@@ -73,7 +74,7 @@ class FullMachine(Machine):
         return is_open == end.is_inverted
 
     def moved(self, steps: Mapping[str, int] | None = None) -> dict[str, float]:
-        """How far each motor has gone, or has with so many *steps* (mm)."""
+        """Return how far each motor has gone, or would have gone after *steps* (mm)."""
         made = {motor.name: motor.position for motor in self.motors.values()}
         made |= steps or {}
         motors = self.motors.values()
@@ -81,12 +82,12 @@ class FullMachine(Machine):
 
 
 def wire(sections: Sections) -> FullMachine:
-    """The machine that *sections* describe."""
-    found = demo.wire(sections)
-    machine = FullMachine(found.motors, found.switches, found.heaters)
+    """Return the machine that *sections* describe."""
+    wired = demo.wire(sections)
+    machine = FullMachine(wired.motors, wired.switches, wired.heaters)
     kinematics = sections.get("printer", {}).get("kinematics", "none")
     height = float(sections.get("probe", {}).get("z_offset", "0").split()[0])
-    limits = {}  # of each motor: below and above what its switch is closed
+    limits = {}  # for each motor: below and above which position its endstop is closed
     for name in (motor.name for motor in machine.motors.values()):
         axis = name.removeprefix("stepper_")
         begin, *limits[name] = _travel(
@@ -108,7 +109,10 @@ def wire(sections: Sections) -> FullMachine:
 def _travel(
     name: str, options: Mapping[str, str], height: float, is_tower: bool
 ) -> tuple[float, float, float]:
-    """Where a motor's axis begins, below and above what its switch is closed (mm)."""
+    """Return where a motor's axis starts, and the range of its open endstop (mm).
+
+    The endstop is closed below the first and above the second limit.
+    """
     if name.startswith("manual_stepper"):
         return 0.0, -ABOVE, ABOVE
     endstop = float(options.get("position_endstop", height))
@@ -122,7 +126,10 @@ def _travel(
 
 
 def read(path: Path) -> Sections:
-    """The sections of a configuration and of what it includes, however wrong it is."""
+    """Return the sections of a configuration and its includes.
+
+    Errors in the file are left to Klippy.
+    """
     sections: dict[str, dict[str, str]] = {}
     section: dict[str, str] = {}
     for line in _lines(path):
@@ -145,7 +152,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def rewire(machine: FullMachine, new: FullMachine) -> None:
-    """Make of *machine* the *new* one; positions and temperatures stay."""
+    """Turn *machine* into the *new* one, with the same positions and temperatures."""
     motors = {motor.name: motor for motor in machine.motors.values()}
     for motor in new.motors.values():
         old = motors.get(motor.name, motor)

@@ -1,4 +1,4 @@
-"""What the demo's printer does without: buttons, hardware PWM, and static pins."""
+"""Parts that the demo's printer does not need: buttons, hardware PWM, static pins."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from demo.board.firmware import Board
 from demo.board.parts import Output, Part, near
 from tests.fakes.board_machine import FullMachine
 
-INTERVAL = CLOCK_FREQUENCY // 50  # ticks between two looks at a button
+INTERVAL = CLOCK_FREQUENCY // 50  # ticks between two readings of a button
 
 
 @dataclass(eq=False)
 class Buttons(Part):
-    """Up to eight inputs that are told of when they change."""
+    """Up to eight inputs whose changes are reported."""
 
     board: FullBoard
     count: int
     _pins: dict[int, int] = field(default_factory=dict)  # by position
     _invert: int = 0
-    _next: int | None = None  # clock; None: it is not asked
+    _next: int | None = None  # clock, or None if nobody reads it
     _state: int = 0
     _reports: int = 0
 
@@ -33,7 +33,7 @@ class Buttons(Part):
         self._state = self._invert = invert
 
     def acknowledge(self, count: int) -> None:
-        """A pseudo-terminal loses nothing."""
+        """Do nothing, because a pseudo-terminal loses nothing."""
 
     def report(self) -> None:
         if self._next is None or self._next > self.board.now:
@@ -63,11 +63,11 @@ def pwm(
 
 
 def static(board: Board, pin: int, *_: int) -> None:
-    """A pin that never changes: nothing looks at it."""
+    """A pin that never changes, so nothing reads it."""
 
 
 class FullBoard(Board):
-    """The demo's board with all of them."""
+    """The demo's board with all these parts."""
 
     machine: FullMachine
     more_commands: ClassVar = {

@@ -1,4 +1,4 @@
-"""A certificate that vouches for itself, made by openssl."""
+"""A self-signed certificate, made by openssl."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 
 def write_certificate(folder: Path, name: str, alternative: str) -> None:
-    """Write the files `crt` and `key`: for *name*, and *alternative* as IP: or DNS:.
+    """Write the files `crt` and `key` for *name* and *alternative* (IP: or DNS:).
 
-    It is good for 900 days, since the clocks of some tests are ahead.
+    The certificate is valid for 900 days, because the clocks of some tests are ahead.
     """
     if shutil.which("openssl") is None:
         pytest.skip("no openssl binary (Debian: apt-get install openssl)")

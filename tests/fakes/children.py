@@ -1,4 +1,4 @@
-"""Children of a test's process: for what is killed, and what a crash leaves behind."""
+"""Child processes for tests that kill a process and read what it leaves."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import BinaryIO
 def begin(
     act: Callable[[int], None], silent: Sequence[int] = (2,)
 ) -> tuple[int, BinaryIO]:
-    """Do *act* in a child; return its process id, and what it writes.
+    """Run *act* in a child. Return its process id, and a file with what it writes.
 
-    *act* gets the descriptor to write to. What the child prints to the descriptors
-    *silent* is dropped. It ends with 0, or with 1 after an exception.
+    *act* gets the descriptor to write to. Output of the child to the descriptors
+    *silent* is dropped. It ends with status 0, or with 1 after an exception.
     """
     listen, tell = os.pipe()
     child = os.fork()

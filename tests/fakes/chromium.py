@@ -1,4 +1,4 @@
-"""A headless Chromium with one tab, spoken to by the DevTools protocol."""
+"""A headless Chromium with one tab, controlled by the DevTools protocol."""
 
 from __future__ import annotations
 
@@ -21,18 +21,21 @@ Found = TypeVar("Found")
 
 
 def until(what: Callable[[], Found], text: str, seconds: float = PATIENCE) -> Found:
-    """Ask until *what* is true, and return it; fail with *text* after *seconds*."""
+    """Repeat *what* until it is true, and return its value.
+
+    Fails with *text* after *seconds*.
+    """
     deadline = time.monotonic() + seconds
     while True:
-        found = what()
-        if found:
-            return found
+        value = what()
+        if value:
+            return value
         assert time.monotonic() < deadline, f"not within {seconds} s: {text}"
-        time.sleep(0.05)  # between two questions to another process
+        time.sleep(0.05)  # the pause between two questions to another process
 
 
 class Tab:
-    """One tab. Used in a `with`."""
+    """One tab. Use it in a `with` statement."""
 
     def __init__(self, language: str = "en") -> None:
         self._number = 0
@@ -86,12 +89,12 @@ class Tab:
         )
 
     def prefer(self, scheme: str) -> None:
-        """Be the browser of somebody who likes pages "light" or "dark"."""
+        """Behave as the browser of a user who prefers "light" or "dark" pages."""
         wish = {"name": "prefers-color-scheme", "value": scheme}
         self.call("Emulation.setEmulatedMedia", features=[wish])
 
     def text(self) -> str:
-        """What the page shows."""
+        """The text that the page shows."""
         return self.run("document.body.innerText") or ""
 
     def wait_for(self, *texts: str) -> None:
@@ -101,7 +104,7 @@ class Tab:
             raise AssertionError(f"{error} on this page:\n{self.text()}") from None
 
     def click(self, text: str, selector: str = "button, a, summary") -> None:
-        """Click what shows *text*."""
+        """Click the element that shows *text*."""
         search = f"""
             [...document.querySelectorAll({json.dumps(selector)})]
                 .find((each) => each.innerText.includes({json.dumps(text)}))
@@ -121,7 +124,7 @@ class Tab:
         self.run(script)
 
     def picture(self, file: Path) -> None:
-        """What is seen now, once it has stopped moving."""
+        """Write a picture of the page, once it has stopped moving."""
         last = b""
 
         def still() -> bool:
@@ -133,13 +136,13 @@ class Tab:
         file.write_bytes(last)
 
     def _shoot(self) -> bytes:
-        time.sleep(0.5)  # an animation may move for so long
+        time.sleep(0.5)  # An animation may take this long.
         return base64.b64decode(
             self.call("Page.captureScreenshot", format="png")["data"]
         )
 
     def run(self, script: str) -> Any:
-        """The value of an expression; of a promise, what it becomes."""
+        """Return the value of an expression, or the result of a promise."""
         answer = self.call(
             "Runtime.evaluate",
             expression=script,
@@ -149,7 +152,7 @@ class Tab:
         return answer["result"].get("value")
 
     def call(self, method: str, **arguments: Any) -> Any:
-        """A command of the DevTools protocol."""
+        """Send a command of the DevTools protocol, and return its result."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": arguments}
         self._socket.send(message)

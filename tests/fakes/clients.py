@@ -1,4 +1,4 @@
-"""How tests end the MQTT clients of their own."""
+"""How tests end their own MQTT clients."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import paho.mqtt.client as paho
 
 
 def end(client: paho.Client) -> None:
-    """End *client*'s thread, and close what it has open.
+    """End the thread of *client*, and close its sockets.
 
-    paho would leave two sockets to the garbage collector, which complains.
+    paho would leave two sockets to the garbage collector, which warns of them.
     """
     client.loop_stop()
-    client._reset_sockets()  # noqa: SLF001 - paho's has no other way
+    client._reset_sockets()  # noqa: SLF001 - paho has no public way

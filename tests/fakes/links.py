@@ -1,4 +1,4 @@
-"""The extra's link in a test: what it posts runs in the test's thread."""
+"""The extra's link in a test. What it posts runs in the test's thread."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from klippy_extra.mqtt.subscriptions import Subscriptions
 
 
 class Reactor:
-    """Runs what the link posts, in the test's thread, until something is heard."""
+    """Runs what the link posts in the test's thread, until an expected event comes."""
 
     def __init__(self):
         self.posted = queue.SimpleQueue()
-        self.heard = []
+        self.events = []
 
     def until(self, what, within=15):
-        """Return the first thing heard whose first word is *what*."""
+        """Return the first event whose first word is *what*."""
         deadline = time.monotonic() + within
         while True:
-            for thing in self.heard:
+            for thing in self.events:
                 if thing[0] == what:
-                    self.heard.remove(thing)
+                    self.events.remove(thing)
                     return thing
             self.posted.get(timeout=deadline - time.monotonic())()
 
@@ -34,10 +34,10 @@ def make_link(
     then=("p/+/command",),
     instead=None,
 ):
-    """Start a link whose handlers note what they hear at *reactor*."""
+    """Start a link whose handlers report their events to *reactor*."""
 
-    def hear(*thing):
-        reactor.posted.put(lambda: reactor.heard.append(thing))
+    def report(*thing):
+        reactor.posted.put(lambda: reactor.events.append(thing))
 
     link = Link(
         broker,
@@ -45,12 +45,12 @@ def make_link(
         Subscriptions(first, then, instead or {}),
         reactor.posted.put,
         Handlers(
-            lambda: reactor.heard.append(("connected",)),
-            lambda reason: reactor.heard.append(("lost", reason)),
-            lambda *message: hear("message", *message),
-            lambda text: reactor.heard.append(("trouble", text)),
-            lambda text: reactor.heard.append(("notice", text)),
-            lambda: reactor.heard.append(("taken over",)),
+            lambda: reactor.events.append(("connected",)),
+            lambda reason: reactor.events.append(("lost", reason)),
+            lambda *message: report("message", *message),
+            lambda text: reactor.events.append(("trouble", text)),
+            lambda text: reactor.events.append(("notice", text)),
+            lambda: reactor.events.append(("taken over",)),
         ),
     )
     link.start()

@@ -1,4 +1,4 @@
-"""The meters of a virtual printer, polled as the extra polls them."""
+"""The meters of a virtual printer, polled in the same way as by the extra."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from klippy_extra.meters import Options, Sources
 
 
 class Counted:
-    """Every meter's reading since this was made. A poll each *period* seconds."""
+    """The readings of all meters since the start.
+
+    They are polled every *period* seconds.
+    """
 
     def __init__(self, printer, period=1.0, **options):
         self._printer = printer

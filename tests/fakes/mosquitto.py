@@ -12,7 +12,7 @@ from tests import programs
 
 
 class Mosquitto:
-    """``start`` returns when it listens; ``lines`` are added to its configuration."""
+    """``start`` returns when it listens. ``lines`` are added to its configuration."""
 
     def __init__(self, folder: Path, *lines: str, port: int | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(dir=folder))
@@ -23,7 +23,7 @@ class Mosquitto:
     def start(self) -> Mosquitto:
         binary = programs.require("mosquitto")
         config = self.folder / "mosquitto.conf"
-        # As root it would drop to a user who may not read the test's files.
+        # As root it would change to a user who may not read the test's files.
         lines = ["user root", f"listener {self.port} 127.0.0.1", *self.lines]
         if not any(line.startswith("allow_anonymous") for line in lines):
             lines.append("allow_anonymous true")
@@ -54,7 +54,7 @@ class Mosquitto:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
-            time.sleep(0.01)  # between looks at a port that will open
+            time.sleep(0.01)  # the pause between two attempts to connect
         raise TimeoutError(self.log)
 
 

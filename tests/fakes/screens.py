@@ -1,33 +1,34 @@
 """What front-ends make of the lines of Klipper's console, by their own rules.
 
-As seen of Mainsail 2.18, Fluidd 1.37, KlipperScreen of 2026 and OctoPrint 1.11.
+The rules are those of Mainsail 2.18, Fluidd 1.37, KlipperScreen of 2026 and OctoPrint
+1.11.
 """
 
 from __future__ import annotations
 
 ACTION = "// action:"
-LETTERS = 28  # of a title that Mainsail shows
+LETTERS = 28  # letters of a title that Mainsail shows
 
 
 class Screen:
-    """Mainsail and Fluidd: a dialog stands until somebody says that it has ended."""
+    """Mainsail and Fluidd: a dialog stays open until a line closes it."""
 
     keeps_every_text = True
 
     def __init__(self):
-        self.title = ""  # of the dialog that stands
+        self.title = ""  # of the open dialog
         self.texts = []
         self.buttons = {}  # G-code by label
         self._next = None
 
-    def hear(self, line):
+    def receive(self, line):
         if not line.startswith(ACTION + "prompt_"):
             return
         word, _, rest = line[len(ACTION + "prompt_") :].partition(" ")
         getattr(self, f"_{word}", lambda rest: None)(rest)
 
     def press(self, label):
-        """The G-code that the button sends."""
+        """Return the G-code that the button sends."""
         return self.buttons[label]
 
     def _begin(self, title):
@@ -52,26 +53,26 @@ class Screen:
 
 
 class KlipperScreen(Screen):
-    """Keeps the last text alone, and drops a dialog as a print begins."""
+    """Keeps only the last text, and drops a dialog when a print begins."""
 
     keeps_every_text = False
 
     def _show(self, rest):
-        if not self.title:  # a dialog that stands is not replaced: it has to end
+        if not self.title:  # An open dialog is not replaced: it has to be closed first.
             super()._show(rest)
 
     def prints(self):
-        """The printer's state became `printing`."""
+        """The state of the printer has become `printing`."""
         self._end("")
 
 
 class OctoPrint:
-    """Cancels its job at a word, and stops the printer at an alarm."""
+    """Cancels its job at a certain line, and stops the printer at an alarm."""
 
     def __init__(self):
         self.cancelled = False
         self.stopped = False
 
-    def hear(self, line):
+    def receive(self, line):
         self.cancelled |= line.startswith(ACTION + "cancel")
         self.stopped |= line.startswith("!!")

@@ -11,7 +11,7 @@ LATE = 0.1  # seconds of silence after which it acknowledges
 
 
 class Strict(threading.Thread):
-    """Takes *most* publications at once, says so, and notes how many there were."""
+    """Accepts *most* publications at once, tells this to clients, and counts them."""
 
     def __init__(self, most):
         super().__init__(daemon=True)
@@ -28,11 +28,12 @@ class Strict(threading.Thread):
         with connection, self.server, contextlib.suppress(OSError):
             waiting = []
             while True:
-                # Acknowledged late: by then all has come that would come too soon.
+                # It acknowledges late: everything that comes too early has arrived by
+                # then.
                 connection.settimeout(LATE if waiting else None)
                 try:
                     kind, body = self.packet(connection)
-                except socket.timeout:  # noqa: UP041 - not yet TimeoutError on 3.7
+                except socket.timeout:  # noqa: UP041 - no TimeoutError on 3.7
                     for ident in waiting:
                         connection.sendall(b"\x40\2" + ident)
                     waiting.clear()
@@ -65,7 +66,7 @@ class Strict(threading.Thread):
 
 
 def filters(body):
-    """How many a SUBSCRIBE without properties has."""
+    """Return the number of filters in a SUBSCRIBE without properties."""
     at, count = 3, 0
     while at < len(body):
         at += 2 + int.from_bytes(body[at : at + 2], "big") + 1

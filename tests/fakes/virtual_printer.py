@@ -34,9 +34,9 @@ path: {ROOT}/demo
 
 
 class VirtualPrinter:
-    """A printer whose time is the test's. It runs in the test's own thread."""
+    """A printer whose clock a test moves. It runs in the test's own thread."""
 
-    old_names = False  # the fixture `dialect` sets it
+    old_names = False  # The fixture `dialect` sets it.
 
     def __init__(
         self,
@@ -45,10 +45,10 @@ class VirtualPrinter:
         extras: Mapping[str, Path] | None = None,
         start: bool = True,
     ) -> None:
-        """*folder* gets the printer.cfg; without one *config* is the file's path.
+        """*folder* gets the printer.cfg. Without one *config* is the path of the file.
 
-        *start* False: `advance` or `gcode` begins its life. The first thing that
-        happens then is that it reads its configuration and becomes ready, or not.
+        If *start* is False, the first `advance` or `gcode` starts it. It then reads its
+        configuration and becomes ready or not.
         """
         self.console: list[str] = []
         self.clock: TestClock[list[int]] = TestClock()
@@ -77,7 +77,7 @@ class VirtualPrinter:
 
     @property
     def printer(self) -> Printer:
-        """The printer object of now: a restart makes a new one."""
+        """The present printer object. A restart makes a new one."""
         assert self.host.printer is not None
         return self.host.printer
 
@@ -99,7 +99,7 @@ class VirtualPrinter:
         return self.printer.lookup_object(name)
 
     def status(self, name: str) -> Any:
-        """What `get_status` of an object says now, asked as Moonraker asks.
+        """Return the status of an object, queried over the API as Moonraker does.
 
         Raises what the API answers with an error.
         """
@@ -122,7 +122,10 @@ class VirtualPrinter:
     # Time
 
     def advance(self, seconds: float, step: float | None = None) -> None:
-        """Let *seconds* of the printer's time go by: what is due happens, in order."""
+        """Let *seconds* of the printer's time pass.
+
+        Everything that is due happens in order.
+        """
         assert not self._life.dead, "the printer has exited"
         end = self.clock.target + seconds
         while step is not None and self.clock.target + step < end:
@@ -135,9 +138,11 @@ class VirtualPrinter:
     def wait_for(
         self, condition: Callable[[], Any], what: str = "", seconds: float = 10.0
     ) -> Any:
-        """Let threads ring, in real time, until *condition*; the clock stands still.
+        """Wait in real time for threads, until *condition*.
 
-        Returns what *condition* returned. Fails after *seconds* of real time.
+        The printer's clock stands still.
+
+        Returns the value of *condition*. Fails after *seconds* of real time.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -153,9 +158,9 @@ class VirtualPrinter:
     def advance_until(
         self, condition: Callable[[], Any], seconds: float, step: float = 1.0
     ) -> float:
-        """Advance in steps until *condition*; returns the seconds that it took.
+        """Advance in steps until *condition*, and return the seconds that passed.
 
-        Fails when *seconds* of the printer's time were not enough.
+        Fails if *seconds* of the printer's time are not enough.
         """
         begin = self.clock.target
         while not condition():
@@ -167,10 +172,10 @@ class VirtualPrinter:
     # G-code
 
     def gcode(self, script: str, seconds: float = 0.0) -> list[str]:
-        """Type *script* at the console; returns what the console said meanwhile.
+        """Type *script* at the console, and return the lines of the console during it.
 
-        The clock stands still, or goes on by *seconds*: a command that takes time, like
-        G28, has then begun and its answers are in `console` when it ends.
+        The clock stands still, or passes *seconds*: a command that takes time, like
+        G28, has then begun, and its answers are in `console` when it ends.
         """
         begin = len(self.console)
         for line in script.strip().split("\n"):
@@ -183,12 +188,12 @@ class VirtualPrinter:
         return [line for line in self.console[begin:] if line != "ok"]
 
     def print_file(self, name: str = "gear.gcode") -> None:
-        """Begin to print a file of the card."""
+        """Start to print a file of the virtual SD card."""
         answer = self.gcode(f'SDCARD_PRINT_FILE FILENAME="{name}"')
         assert "File selected" in answer, answer
 
     def print_to_end(self, name: str = "gear.gcode", step: float = 1.0) -> float:
-        """Print a whole file; returns how long it took (s)."""
+        """Print a whole file, and return how many seconds it took."""
         begin = self.clock.target
         self.print_file(name)
         stats = self.lookup("print_stats")
@@ -196,15 +201,15 @@ class VirtualPrinter:
             self.advance(step)
         return self.clock.target - begin
 
-    # Life
+    # Start and end
 
     def restart(self, command: str = "RESTART") -> list[str]:
-        """RESTART or FIRMWARE_RESTART; returns what the console said."""
+        """Send RESTART or FIRMWARE_RESTART, and return the lines of the console."""
         before = self.printer
         begin = len(self.console)
         self.gcode(command)
         if self.printer is before:
-            self.advance(60)  # the moves are waited for
+            self.advance(60)  # the end of the moves is waited for
         assert self.printer is not before
         return self.console[begin:]
 
@@ -212,7 +217,7 @@ class VirtualPrinter:
         self.gcode("M112")
 
     def close(self) -> None:
-        """Exit as Klippy exits when it is asked to: `klippy:disconnect` is sent."""
+        """Exit as Klippy does on request: it sends `klippy:disconnect`."""
         if not self._life.dead:
             if self.host.printer is not None:
                 self.host.printer.request_exit("exit")
@@ -220,17 +225,18 @@ class VirtualPrinter:
                 self.advance(60)
 
     def kill(self) -> None:
-        """Stop at once, and tell nobody (SIGTERM, a power cut).
+        """Stop at once and without events, as after SIGTERM or a power cut.
 
-        The reactor is gone. Threads of the extra cannot be killed in a test's own
-        process: tests/system has real ones.
+        The reactor is gone. Threads of the extra cannot be killed in the test's own
+        process: tests/system kills real processes.
         """
         with contextlib.suppress(greenlet.GreenletExit):
             self._life.throw()
         self.reactor.finalize()
         card = self.printer.lookup_object("virtual_sdcard", None)
         if card is not None:
-            card.close()  # as the system closes a dead process's files
+            # The system closes the files of a dead process in the same way.
+            card.close()
 
     def _live(self) -> None:
         self.exit_status = self.host.main()

@@ -1,4 +1,4 @@
-"""A headless Chromium that is signed in to a Home Assistant, for pictures of pages."""
+"""A headless Chromium that is logged in to a Home Assistant, for pictures of pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from tests.fakes.chromium import Tab
 from tests.ha.home_assistant import HomeAssistant, until
 
-# The page is a tree of shadow roots: its text is gathered through all of them.
+# The page is a tree of shadow roots, and its text is collected from all of them.
 TEXT = """
 (() => {
   const lines = [], skipped = new Set(['STYLE', 'SCRIPT', 'NOSCRIPT']);
@@ -39,7 +39,7 @@ WAITING = """
 
 
 class Browser(Tab):
-    """One tab. Used in a `with`."""
+    """One tab. Use it in a `with` statement."""
 
     def __init__(self, home: HomeAssistant) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Browser(Tab):
         self.open(self._home.url + path)
 
     def see(self, path: str, texts: Sequence[str], size: tuple[int, int]) -> None:
-        """Open a page and wait for all *texts* on it."""
+        """Open a page and wait until all *texts* are on it."""
         self.resize(*size)
         self.go(path)
 
@@ -75,5 +75,5 @@ class Browser(Tab):
         until(are_there, f"{', '.join(texts)} on {path}")
 
     def text(self) -> str:
-        """All that the page says now, through its shadow roots."""
+        """All the text of the page, from its shadow roots too."""
         return self.run(TEXT) or ""

@@ -1,7 +1,7 @@
 """A broker, a virtual printer with the real extra, and both Home Assistants.
 
-`HA_STABLE` and `HA_LATEST` name what `tests/ha/install` made. Where one run has both,
-both watch the same printer.
+`HA_STABLE` and `HA_LATEST` name the folders that `tests/ha/install` has made. If a run
+has both, both use the same printer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ BACKUP = "sensor.backup_print_time"
 RESTORED = (1500.0, 1300.0, 1310.0)  # hours
 ENVIRONMENTS = {"stable": "HA_STABLE", "latest": "HA_LATEST"}
 HERE = Path(__file__).parent
-# Each needs a checkout of that integration, and the newest Home Assistant.
+# Each of these tests needs a checkout of that integration, and the newest Home
+# Assistant.
 COMPANIONS = {
     "HOME_KEEPER": "test_home_keeper.py",
     "MAINTENANCE_SUPPORTER": "test_maintenance_supporter.py",
@@ -40,8 +41,14 @@ collect_ignore = list(MISSING.values())
 
 
 def named(channel: str) -> str:
-    """The folder of a Home Assistant, where the environment names one."""
+    """The folder of a Home Assistant, if the environment names it."""
     return os.environ.get(ENVIRONMENTS[channel], "")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "newest: needs what the stable Home Assistant does not have"
+    )
 
 
 def pytest_report_header() -> list[str]:
@@ -51,11 +58,22 @@ def pytest_report_header() -> list[str]:
     ]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Mark these tests, and deselect on the stable version what it does not have."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.ha)
             item.add_marker(pytest.mark.timeout(420))
+    absent = [
+        item
+        for item in items
+        if item.get_closest_marker("newest") and "[stable]" in item.name
+    ]
+    if absent:
+        config.hook.pytest_deselected(items=absent)
+        items[:] = [item for item in items if item not in absent]
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +97,7 @@ def voron(broker: mosquitto.Mosquitto) -> Iterator[Voron]:
 
 
 @pytest.fixture
-def hears(broker: mosquitto.Mosquitto) -> Iterator[Listener]:
+def listener(broker: mosquitto.Mosquitto) -> Iterator[Listener]:
     with Listener(broker.port) as listener:
         yield listener
 
@@ -88,7 +106,7 @@ def hears(broker: mosquitto.Mosquitto) -> Iterator[Listener]:
 def homes(
     folder: Path, broker: mosquitto.Mosquitto, voron: Voron
 ) -> Iterator[dict[str, HomeAssistant]]:
-    """Those that are here, by channel."""
+    """The Home Assistants of this run, by channel."""
     homes = {
         channel: HomeAssistant(Path(named(channel)), folder / channel, broker.port)
         for channel in ENVIRONMENTS
@@ -119,11 +137,14 @@ def channel(request: pytest.FixtureRequest) -> str:
 def restored(
     homes: dict[str, HomeAssistant], broker: mosquitto.Mosquitto
 ) -> Iterator[None]:
-    """A printer whose store came from a backup while all looked: it had 1500 hours."""
+    """A printer whose store is replaced by a backup while all run.
+
+    It had 1500 hours.
+    """
     meters = {"print_time": contract.Meter("h", "Print time")}
     info = contract.Info("ba0c0000000000000000000000000000", "Backup", (), meters)
-    with Listener(broker.port) as hears:
-        paper = Paper(hears, info)
+    with Listener(broker.port) as listener:
+        paper = Paper(listener, info)
         for hours in RESTORED:
             paper.read(print_time=hours)
             for home in homes.values():
@@ -134,9 +155,9 @@ def restored(
 
 @pytest.fixture(scope="session")
 def printed(homes: dict[str, HomeAssistant], voron: Voron) -> float:
-    """A file is printed while all look. Tells what the meter says.
+    """Print a file while all run, and return the filament meter's value.
 
-    At the beginning, since Home Assistant takes five minutes to make statistics of it.
+    It comes first, because Home Assistant makes statistics every five minutes.
     """
     for home in homes.values():
         home.wait(FILAMENT, is_number)
@@ -152,7 +173,7 @@ def printed(homes: dict[str, HomeAssistant], voron: Voron) -> float:
 
 
 def resting(home: HomeAssistant) -> str | None:
-    """The meter's state, if it has not changed in the last two seconds."""
+    """Return the meter's state, if it has not changed in the last two seconds."""
     state = home.states()[FILAMENT]
     changed = datetime.fromisoformat(state["last_changed"])
     old = datetime.now(UTC) - changed > timedelta(seconds=2)
@@ -169,7 +190,7 @@ def there(state: str | None) -> bool:
 
 @pytest.fixture
 def everything(home: HomeAssistant) -> None:
-    """Somebody has enabled all that a printer has."""
+    """A user has enabled all entities of a printer."""
     waiting = until(home.disabled, "entities that wait") if not home.woken else []
     if waiting:
         home.show(waiting)
@@ -180,7 +201,7 @@ def everything(home: HomeAssistant) -> None:
 
 @pytest.fixture
 def plain(home: HomeAssistant) -> None:
-    """As it is when nobody has enabled anything."""
+    """No user has enabled any entity."""
     home.show(home.woken, shown=False)
     home.woken = []
     home.wait(DUE, there)
@@ -190,7 +211,7 @@ def plain(home: HomeAssistant) -> None:
 def home(
     channel: str, homes: dict[str, HomeAssistant], printed: float, restored: None
 ) -> Iterator[HomeAssistant]:
-    """A Home Assistant that knows the printer, and whose log stays empty."""
+    """A Home Assistant that has the printer, and whose log has to stay empty."""
     home = homes[channel]
     home.wait(DUE, there)
     yield home
@@ -201,24 +222,25 @@ def home(
 
 @pytest.fixture
 def upkeep(home: HomeAssistant) -> HomeAssistant:
-    """With the integration, which knows the printer."""
+    """A Home Assistant whose integration has the printer."""
     set_up(home)
     return home
 
 
 @pytest.fixture
 def due(upkeep: HomeAssistant, voron: Voron) -> Iterator[HomeAssistant]:
-    """A filter that is due, in the integration's list."""
+    """A Home Assistant with a due filter in the integration's list."""
     voron.wear_out("filter", 51.5)
     upkeep.wait(TODO, "1")
     yield upkeep
     voron.done("filter")
-    upkeep.wait(TODO, lambda state: state in ("0", None))  # None: it was deleted
+    # None means that it was deleted.
+    upkeep.wait(TODO, lambda state: state in ("0", None))
 
 
 @pytest.fixture
 def wear_out(home, voron):
-    """Make the carbon filter due, and done in the end."""
+    """Make the carbon filter due, and at the end mark it done."""
 
     def wear_out() -> None:
         voron.wear_out("filter", 60)
@@ -231,12 +253,13 @@ def wear_out(home, voron):
 
 @pytest.fixture
 def automate(home):
-    """Automations that go when the test is over."""
+    """Return a function that makes automations. They end with the test."""
     names = set()
 
     def automate(name, blueprint, /, **inputs):
         if name in names:
-            home.forget_automation(name)  # what was reloaded reads "on" all the time
+            # After a reload this sensor is "on" all the time.
+            home.forget_automation(name)
         names.add(name)
         home.automate(name, blueprint, **inputs)
 

@@ -1,4 +1,4 @@
-"""A real Home Assistant as a process, and what its API tells and takes."""
+"""A real Home Assistant as a process, and the requests to its API."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ BLUEPRINTS = ROOT / "integration" / "blueprints" / "automation"
 PATIENCE = 30.0
 START = 240.0
 
-# The default configuration without what looks for hardware or the internet.
+# The default configuration, without the parts that search for hardware or use the
+# internet.
 CONFIGURATION = """\
 homeassistant:
   name: Home
@@ -61,16 +62,19 @@ input_boolean:
 
 
 def until(what: Callable[[], Any], about: str = "", timeout: float = PATIENCE) -> Any:
-    """What *what* gives once it is true; AssertionError when time is up."""
+    """Return the value of *what* once it is true.
+
+    Raises AssertionError with *about* at the timeout.
+    """
     deadline = time.monotonic() + timeout
     while not (value := what()):
         assert time.monotonic() < deadline, f"not within {timeout:.0f} s: {about}"
-        time.sleep(0.05)  # between looks at another process
+        time.sleep(0.05)  # the pause between two looks at another process
     return value
 
 
 def amount(wanted: float) -> Callable[[str | None], bool]:
-    """Whether a state is that number."""
+    """Return a function that compares a state with this number."""
 
     def right(state: str | None) -> bool:
         return state not in (None, "unknown", "unavailable") and float(state) == wanted
@@ -79,24 +83,24 @@ def amount(wanted: float) -> Callable[[str | None], bool]:
 
 
 def shown(schema: list[dict[str, Any]]) -> dict[str, Any]:
-    """What a form has in it before anybody types."""
-    found: dict[str, Any] = {}
+    """Return the values of a form before a user types anything."""
+    values: dict[str, Any] = {}
     for field in schema:
         name, selector = field["name"], field.get("selector", {})
         if field.get("type") == "expandable":
-            found[name] = shown(field["schema"])
+            values[name] = shown(field["schema"])
         elif "default" in field:
-            found[name] = field["default"]
+            values[name] = field["default"]
         elif field.get("required") and "boolean" in selector:
-            found[name] = False
+            values[name] = False
         elif field.get("required") and "select" in selector:
             first = selector["select"]["options"][0]
-            found[name] = first["value"] if isinstance(first, dict) else first
-    return found
+            values[name] = first["value"] if isinstance(first, dict) else first
+    return values
 
 
 class HomeAssistant:
-    """One version, in a folder of its own."""
+    """One version, with a folder of its own."""
 
     def __init__(self, environment: Path, folder: Path, broker: int) -> None:
         self.environment, self.folder, self._broker = environment, folder, broker
@@ -107,11 +111,11 @@ class HomeAssistant:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: WebSocket | None = None
         self._number = 0
-        self._asked = 0.0
+        self._last_request = 0.0
         self.woken: list[str] = []  # entities that a test has enabled
         self._configure()
 
-    # Life
+    # Start and end
 
     def start(self) -> None:
         self.launch()
@@ -119,7 +123,7 @@ class HomeAssistant:
 
     def launch(self) -> None:
         variables = dict(os.environ, SHARED=str(self.folder))
-        # It would start twice as slowly.
+        # With this, it would start twice as slowly.
         variables.pop("PYTHONDONTWRITEBYTECODE", None)
         with (self.folder / "output").open("ab") as output:
             self._process = subprocess.Popen(
@@ -144,7 +148,7 @@ class HomeAssistant:
             self.flow("mqtt", {"broker": "127.0.0.1", "port": self._broker})
 
     def speak(self, protocol: str) -> None:
-        """Reconfigure MQTT to that protocol, as a user does: "3.1.1" or "5"."""
+        """Reconfigure MQTT to this protocol as a user does: "3.1.1" or "5"."""
         (entry,) = [e for e in self.ask("config_entries/get") if e["domain"] == "mqtt"]
         path = "/api/config/config_entries/flow"
         begin = {"handler": "mqtt", "entry_id": entry["entry_id"]}
@@ -162,7 +166,10 @@ class HomeAssistant:
         assert step["reason"] == "reconfigure_successful", step
 
     def remove_device(self, device: dict[str, Any]) -> None:
-        """As a user deletes it on its page; AssertionError where that is refused."""
+        """Delete a device as a user does on its page.
+
+        Raises AssertionError if this is refused.
+        """
         if self.version >= "2026":
             self.ask("config/device_registry/remove", device_id=device["id"])
             return
@@ -187,13 +194,13 @@ class HomeAssistant:
         self.start()
 
     def _await(self, ready: Callable[[], Any]) -> None:
-        def look() -> Any:
+        def is_loaded() -> Any:
             assert self._process is not None
             assert self._process.poll() is None, self.output()
             with contextlib.suppress(OSError):
                 return ready()
 
-        until(look, f"Home Assistant {self.version}", START)
+        until(is_loaded, f"Home Assistant {self.version}", START)
 
     def output(self) -> str:
         return (self.folder / "output").read_text()[-4000:]
@@ -208,7 +215,7 @@ class HomeAssistant:
             listen = {"server_host": ["127.0.0.1"], "server_port": self.port}
             kept["data"]["stable"].update(listen)
             (storage / "http").write_text(json.dumps(kept))
-        # The other steps of a first start set up what asks the internet.
+        # The other steps of a first start set up integrations that use the internet.
         shutil.copytree(ROOT / "custom_components", self.folder / "custom_components")
         done = {"done": ["core_config", "analytics", "integration"]}
         first = {"version": 4, "minor_version": 1, "key": "onboarding", "data": done}
@@ -218,7 +225,7 @@ class HomeAssistant:
         (self.folder / "configuration.yaml").write_text(CONFIGURATION.format(http=http))
 
     def _onboard(self) -> str:
-        """Make the owner; returns a token that lasts."""
+        """Create the owner, and return a permanent token."""
         client = self.url + "/"
         owner = {"name": "Anna", "username": "anna", "password": "only for a test"}
         owner.update(client_id=client, language="en")
@@ -233,10 +240,10 @@ class HomeAssistant:
         )
         return token
 
-    # Asking
+    # Requests
 
     def http(self, method: str, path: str, body: Any = None) -> Any:
-        """REST: JSON in, JSON out."""
+        """Send a REST request, with JSON in both directions."""
         data = None if body is None else json.dumps(body).encode()
         text = self._request(method, path, data, "application/json")
         return json.loads(text) if text[:1] in b'{["' else text.decode()
@@ -257,14 +264,14 @@ class HomeAssistant:
         return body
 
     def ask(self, kind: str, **arguments: Any) -> Any:
-        """A command over the WebSocket; AssertionError where it fails."""
-        # An idle client that answers no ping is thrown out after a minute.
-        if self._socket is not None and time.monotonic() - self._asked > 20:
+        """Send a command over the WebSocket. Raises AssertionError if it fails."""
+        # A client that does not answer a ping is disconnected after a minute.
+        if self._socket is not None and time.monotonic() - self._last_request > 20:
             self._socket.close()
             self._socket = None
         if self._socket is None:
             self._socket = self.connect()
-        self._asked = time.monotonic()
+        self._last_request = time.monotonic()
         self._number += 1
         self._socket.send({"id": self._number, "type": kind, **arguments})
         while True:
@@ -274,7 +281,7 @@ class HomeAssistant:
                 return answer["result"]
 
     def connect(self) -> WebSocket:
-        """A connection of one's own, signed in."""
+        """Return a new connection that is logged in."""
         socket = WebSocket(self.url.replace("http", "ws", 1) + "/api/websocket")
         socket.receive()
         socket.send({"type": "auth", "access_token": self.token})
@@ -296,27 +303,27 @@ class HomeAssistant:
         return {each["entity_id"]: each for each in self.ask("get_states")}
 
     def state(self, entity: str) -> str | None:
-        found = self.states().get(entity)
-        return None if found is None else found["state"]
+        state = self.states().get(entity)
+        return None if state is None else state["state"]
 
     def attributes(self, entity: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.states()[entity]["attributes"]
-        return found
+        attributes: dict[str, Any] = self.states()[entity]["attributes"]
+        return attributes
 
     def entities(self, platform: str = "mqtt") -> dict[str, dict[str, Any]]:
-        """What the registry keeps of each entity, by unique id."""
+        """The entities in the registry, by unique id."""
         listed = self.ask("config/entity_registry/list")
         return {e["unique_id"]: e for e in listed if e["platform"] == platform}
 
     def entities_of(self, printer: str) -> dict[str, dict[str, Any]]:
-        """Those of MQTT that are a printer's, by unique id."""
+        """The MQTT entities of a printer, by unique id."""
         device = self.device(printer)
         assert device is not None
         listed = self.entities().items()
         return {unique: e for unique, e in listed if e["device_id"] == device["id"]}
 
     def disabled(self) -> list[str]:
-        """The entities of MQTT that are there and not shown."""
+        """The MQTT entities that exist and are disabled."""
         known = self.entities().values()
         return sorted(each["entity_id"] for each in known if each["disabled_by"])
 
@@ -336,28 +343,28 @@ class HomeAssistant:
     def device(self, name: str) -> dict[str, Any] | None:
         for each in self.ask("config/device_registry/list"):
             if each["name"] == name:
-                found: dict[str, Any] = each
-                return found
+                entity: dict[str, Any] = each
+                return entity
         return None
 
     def wait(self, entity: str, wanted: Any, timeout: float = PATIENCE) -> None:
-        """Until an entity's state is *wanted*, or *wanted(state)* is true."""
+        """Wait until the state of *entity* is *wanted*, or *wanted(state)* is true."""
         right = wanted if callable(wanted) else lambda state: state == wanted
         seen: list[Any] = []
 
-        def look() -> bool:
+        def is_wanted() -> bool:
             seen[:] = [self.state(entity)]
             return bool(right(seen[0]))
 
         try:
-            until(look, timeout=timeout)
+            until(is_wanted, timeout=timeout)
         except AssertionError:
             raise AssertionError(
                 f"{entity} is {seen[0]!r} on {self.version}, not {wanted!r}"
             ) from None
 
     def flow(self, domain: str, answers: dict[str, Any]) -> None:
-        """Set an integration up as a user does who fills in *answers* alone."""
+        """Set up an integration as a user does who only types *answers*."""
         path = "/api/config/config_entries/flow"
         step = self.http("POST", path, {"handler": domain})
         if step["type"] == "menu":
@@ -371,13 +378,13 @@ class HomeAssistant:
         return any(e["domain"] == domain for e in self.ask("config_entries/get"))
 
     def logged(self) -> list[Any]:
-        """Warnings and errors about MQTT, templates, our blueprints, or ourselves."""
+        """Return warnings and errors of MQTT, templates, blueprints or ourselves."""
         about = ("mqtt", "template", "automation", "blueprint", "script", "sensor")
         about += ("klipper_upkeep", "dispatcher")
         expected = (
-            # 2025.4 empties a topic that was emptied already, and all complain.
+            # 2025.4 clears a topic that was cleared already, and every client warns.
             "No device components to cleanup",
-            # All have one broker, and a test with one of them kills it.
+            # All share one broker, and a test of one of them kills it.
             "Error returned from MQTT server: The connection was lost.",
         )
         return [
@@ -391,8 +398,8 @@ class HomeAssistant:
         self.call("system_log.clear")
 
     def statistics(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.ask("recorder/list_statistic_ids")
-        return found
+        statistics: list[dict[str, Any]] = self.ask("recorder/list_statistic_ids")
+        return statistics
 
     # Automations
 
@@ -407,12 +414,12 @@ class HomeAssistant:
         self.call("persistent_notification.dismiss_all")
 
     def notifications(self) -> dict[str, dict[str, Any]]:
-        """Those of Home Assistant itself, by id."""
+        """The notifications of Home Assistant itself, by id."""
         listed = self.ask("persistent_notification/get")
         return {each["notification_id"]: each for each in listed}
 
     def trigger(self, name: str) -> None:
-        """Run an automation once, to its end."""
+        """Run an automation once to its end."""
         entity = f"automation.{name}"
         before = self.attributes(entity)["last_triggered"]
         self.call("automation.trigger", entity)
@@ -424,14 +431,14 @@ class HomeAssistant:
         until(ended, f"the end of {entity}")
 
     def converse(self, text: str) -> str:
-        """Ask Assist; returns what it says."""
-        asked = {"text": text, "language": "en"}
-        answer = self.http("POST", "/api/conversation/process", asked)
-        said: str = answer["response"]["speech"]["plain"]["speech"]
-        return said
+        """Send a text to Assist, and return its answer."""
+        request = {"text": text, "language": "en"}
+        answer = self.http("POST", "/api/conversation/process", request)
+        speech: str = answer["response"]["speech"]["plain"]["speech"]
+        return speech
 
     def automate(self, name: str, blueprint: str, /, **inputs: Any) -> None:
-        """Import a blueprint of ours, as its link does it, and use it."""
+        """Import a blueprint of ours as its link does, and make an automation of it."""
         path = f"klipper_upkeep/{blueprint}.yaml"
         text = (BLUEPRINTS / path).read_text()
         known = self.ask("blueprint/list", domain="automation")
@@ -442,11 +449,11 @@ class HomeAssistant:
 
 
 class Phone:
-    """A companion app: registers like one, is notified, and taps."""
+    """A companion app: it registers, gets notifications, and answers them."""
 
     def __init__(self, home: HomeAssistant, name: str) -> None:
         self.home, self.name = home, name
-        told = {
+        registration = {
             "device_id": name,
             "app_id": "upkeep",
             "app_name": "Upkeep",
@@ -459,12 +466,12 @@ class Phone:
             "supports_encryption": False,
             "app_data": self._push(),
         }
-        registered = home.http("POST", "/api/mobile_app/registrations", told)
+        registered = home.http("POST", "/api/mobile_app/registrations", registration)
         self._hook = f"/api/webhook/{registered['webhook_id']}"
         self._listen(registered)
 
     def _push(self) -> dict[str, Any]:
-        """How it is reached: over the connection that it holds."""
+        """The way to reach this phone: the connection that it holds."""
         return {"push_websocket_channel": True}
 
     def _listen(self, registered: dict[str, Any]) -> None:
@@ -479,12 +486,12 @@ class Phone:
         assert self._socket.receive()["success"]
 
     def notified(self, timeout: float = PATIENCE) -> dict[str, Any]:
-        """The next notification."""
+        """Return the next notification."""
         while True:
             message = self._socket.receive(timeout)
             if message["type"] == "event":
-                found: dict[str, Any] = message["event"]
-                return found
+                notification: dict[str, Any] = message["event"]
+                return notification
 
     def tap(self, action: str) -> None:
         event = "mobile_app_notification_action"
@@ -503,26 +510,29 @@ class Phone:
 
 
 class DistantPhone(Phone):
-    """One that is away, and is told by a push service whatever is restarted."""
+    """A phone that is away.
+
+    It gets notifications from a push service, over any restart.
+    """
 
     def _push(self) -> dict[str, Any]:
-        told: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        notifications: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         limits = {"successful": 1, "maximum": 500, "errors": 0, "total": 1}
         answer = {"rateLimits": {**limits, "resetsAt": "2099-01-01T00:00:00.000Z"}}
 
         class Service(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 size = int(self.headers["Content-Length"])
-                told.put(json.loads(self.rfile.read(size)))
+                notifications.put(json.loads(self.rfile.read(size)))
                 self.send_response(201)
                 self.send_header("Content-Type", "application/json")
                 self.end_headers()
                 self.wfile.write(json.dumps(answer).encode())
 
             def log_message(self, *_: Any) -> None:
-                """Nobody reads it."""
+                """Write no log."""
 
-        self._told = told
+        self._notifications = notifications
         self._service = ThreadingHTTPServer(("127.0.0.1", 0), Service)
         self._thread = threading.Thread(target=self._service.serve_forever)
         self._thread.start()
@@ -530,11 +540,11 @@ class DistantPhone(Phone):
         return {"push_url": url, "push_token": self.name}
 
     def _listen(self, registered: dict[str, Any]) -> None:
-        """The service listens."""
+        """Start the push service."""
 
     def notified(self, timeout: float = PATIENCE) -> dict[str, Any]:
-        """The next notification."""
-        return self._told.get(timeout=timeout)
+        """Return the next notification."""
+        return self._notifications.get(timeout=timeout)
 
     def close(self) -> None:
         self._service.shutdown()

@@ -1,4 +1,4 @@
-"""The printer that Home Assistant sees in these tests, and what is to do on it."""
+"""The printer of these tests, and what a test can do with it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ base_topic: {base}
 MACHINE = PRINTER_CFG.replace("[extruder]\n", "[extruder]\nmin_extrude_temp: 0\n")
 COLD = "G28\nG1 X0 Y0 Z0 F3000\n"
 
-# Two limits of one unit, single limits of each unit, and two of different units.
+# Two limits of one unit, single limits of each unit, and two limits of different units.
 TASKS = {
     "rods": """
 [maintain rods]
@@ -69,7 +69,7 @@ threshold: 200000, 700
 
 
 class Voron:
-    """The virtual printer, with the tasks above unless told otherwise."""
+    """The virtual printer, with the tasks above or with others."""
 
     def __init__(
         self,
@@ -81,8 +81,8 @@ class Voron:
     ) -> None:
         self._port, self._name, self._base = port, name, base
         self._more = ""
-        # The broker is killed twice within a minute here. A printer would take that for
-        # another client of its name, and stay away for as long.
+        # The tests kill the broker twice within a minute. A printer could take this for
+        # another client with its name, and would wait a minute before it reconnects.
         back_end = back_end or Virtual(1.0, "--trusting")
         self._printer = Printer(back_end, self._sections(tasks, name), MACHINE)
 
@@ -90,7 +90,7 @@ class Voron:
         assert self._printer.start()[0] == "ready"
 
     def kill(self) -> None:
-        """As a power cut does it."""
+        """Stop as suddenly as in a power cut."""
         self._printer.kill()
 
     def close(self) -> None:
@@ -99,7 +99,7 @@ class Voron:
     def reconfigure(
         self, tasks: dict[str, str], name: str = "", more: str = ""
     ) -> None:
-        """*more* are lines of `[maintain]`."""
+        """Change the configuration. *more* are lines of `[maintain]`."""
         self._more = more
         self._printer.configure(self._sections(tasks, name or self._name))
         assert self._printer.restart()[0] == "ready"
@@ -108,14 +108,14 @@ class Voron:
         return self._printer.console(f"MAINTENANCE_LOG NAME={task}")
 
     def wear_out(self, task: str, used: float) -> None:
-        """As if so much had been used since it was done."""
+        """Set what was used since the task was done."""
         self._printer.gcode(f"ADJUST_MAINTENANCE NAME={task} USED={used}")
 
     def done(self, task: str) -> None:
         self._printer.gcode(f"UPDATE_MAINTENANCE NAME={task}")
 
     def print_something(self) -> None:
-        """A file with a tenth of a metre of filament in it."""
+        """Print a file with a tenth of a metre of filament."""
         self._printer.print_file(COLD + parts.rings(layers=12))
         self._printer.finish_printing()
 
@@ -125,58 +125,68 @@ class Voron:
         return section + "".join(tasks.values())
 
 
-def forget(hears: Listener, about: str) -> None:
-    """Clear all that a printer that was closed has retained; *about* is in it."""
-    hears.wait(lambda told: told.topic.endswith("/availability") and told.retained)
-    for topic in {told.topic for told in hears.heard if told.payload}:
-        said = [told.payload for told in hears.heard if told.topic == topic]
-        if about in topic or any(about.encode() in each for each in said):
-            hears.publish(topic, "", retain=True)
+def forget(listener: Listener, about: str) -> None:
+    """Clear all retained topics of a closed printer.
+
+    They have *about* in their names.
+    """
+    listener.wait(
+        lambda message: message.topic.endswith("/availability") and message.retained
+    )
+    for topic in {message.topic for message in listener.messages if message.payload}:
+        payloads = [
+            message.payload for message in listener.messages if message.topic == topic
+        ]
+        if about in topic or any(about.encode() in each for each in payloads):
+            listener.publish(topic, "", retain=True)
 
 
-def retained(hears: Listener, kind: str) -> dict[str, Any]:
-    """What the broker keeps of the Voron: by task for `tasks`, else the one message."""
+def retained(listener: Listener, kind: str) -> dict[str, Any]:
+    """Return what the broker retains of the Voron.
+
+    For `tasks` it is a dict by task, otherwise one message.
+    """
     wanted = [f"tasks/{task}" for task in TASKS] if kind == "tasks" else [kind]
-    found = {}
+    messages = {}
     for each in wanted:
-        told = hears.wait(
-            lambda told, each=each: (
-                told.retained and told.topic.endswith(f"/voron/{each}")
+        message = listener.wait(
+            lambda message, each=each: (
+                message.retained and message.topic.endswith(f"/voron/{each}")
             )  # type: ignore[misc]
         )
-        found[each.rsplit("/", 1)[-1]] = json.loads(told.payload)
-    return found if kind == "tasks" else found[kind]
+        messages[each.rsplit("/", 1)[-1]] = json.loads(message.payload)
+    return messages if kind == "tasks" else messages[kind]
 
 
 class Paper:
-    """A printer of which nothing is there but what it has retained."""
+    """A printer that only exists as retained messages."""
 
     def __init__(
         self,
-        hears: Listener,
+        listener: Listener,
         info: contract.Info,
         states: Sequence[contract.State] = (),
         availability: bytes = contract.OFFLINE,
     ) -> None:
-        self._hears = hears
+        self._listener = listener
         self._name = contract.slug(info.name)
         made = discovery.announce(info, states, self._name)
-        self._told = {each.topic: each.payload for each in made.messages}
+        self._retained = {each.topic: each.payload for each in made.messages}
         for state in states:
-            self._told[self._topic("task", state.task)] = state.encode()
-        self._told[self._topic("availability")] = availability
-        for topic, payload in self._told.items():
-            hears.publish(topic, payload, retain=True)
+            self._retained[self._topic("task", state.task)] = state.encode()
+        self._retained[self._topic("availability")] = availability
+        for topic, payload in self._retained.items():
+            listener.publish(topic, payload, retain=True)
 
     def read(self, **meters: float) -> None:
-        """Say what its meters read."""
+        """Publish the readings of its meters."""
         topic = self._topic("meters")
-        self._told[topic] = contract.Meters(1, time.time(), meters).encode()
-        self._hears.publish(topic, self._told[topic], retain=True)
+        self._retained[topic] = contract.Meters(1, time.time(), meters).encode()
+        self._listener.publish(topic, self._retained[topic], retain=True)
 
     def clear(self) -> None:
-        for topic in self._told:
-            self._hears.publish(topic, "", retain=True)
+        for topic in self._retained:
+            self._listener.publish(topic, "", retain=True)
 
     def _topic(self, kind: str, task: str | None = None) -> str:
         return contract.Topic(self._name, kind, task).format(contract.BASE)

@@ -1,4 +1,4 @@
-"""What only an installed Home Assistant can tell; run by its own Python."""
+"""Facts that only an installed Home Assistant knows. Its own Python runs this file."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ COMPONENTS = Path(homeassistant.__file__).parent / "components"
 
 
 def requirements(domains: list[str]) -> list[str]:
-    """What pip must install for these integrations and all they depend on."""
-    found: set[str] = set()
+    """Return what pip has to install for these integrations and their dependencies."""
+    packages: set[str] = set()
     seen: set[str] = set()
     while domains:
         domain = domains.pop()
@@ -23,21 +23,21 @@ def requirements(domains: list[str]) -> list[str]:
         if domain in seen or not manifest.exists():
             continue
         seen.add(domain)
-        told = json.loads(manifest.read_text())
-        found.update(told.get("requirements", ()))
-        domains += told.get("dependencies", ())
-    return sorted(found)
+        description = json.loads(manifest.read_text())
+        packages.update(description.get("requirements", ()))
+        domains += description.get("dependencies", ())
+    return sorted(packages)
 
 
 def http() -> dict[str, object] | None:
-    """What the http integration keeps, where it keeps its settings in storage.
+    """Return what the http integration stores, if it has its settings in storage.
 
-    Settings from YAML are on trial there, and undone by a restart of its own.
+    Settings from YAML are on trial there, and a restart undoes them.
     """
     if not (COMPONENTS / "http" / "config.py").exists():
         return None
     config = importlib.import_module("homeassistant.components.http.config")
-    default = config._DEFAULT_CONFIG  # noqa: SLF001 - the schema tells it nowhere
+    default = config._DEFAULT_CONFIG  # noqa: SLF001 - it has no public name
     data = {"stable": default, "pending": None}
     return {
         "version": config.STORAGE_VERSION,

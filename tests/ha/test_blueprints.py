@@ -1,4 +1,4 @@
-"""Each blueprint is imported, made into an automation, and does what it says."""
+"""Each blueprint is imported, made into an automation, and does what it promises."""
 
 from __future__ import annotations
 
@@ -44,85 +44,85 @@ def notify(home, automate, *phones, **inputs) -> None:
     automate("reminder", "notify", **inputs)
 
 
-def remembers(told) -> bool:
-    """Whether the automation writes down that it told something."""
-    return told.topic == MEMORY and bool(told.payload) and not told.retained
+def remembers(message) -> bool:
+    """Whether the automation remembers what it has sent."""
+    return message.topic == MEMORY and bool(message.payload) and not message.retained
 
 
 MEMORY = f"klipper_upkeep_told/automation.reminder/{FILTER}"
 
 
-def test_a_phone_is_told_what_is_due_and_how_it_is_done(home, automate, phone, due):
+def test_a_phone_gets_due_tasks_and_how_they_are_done(home, automate, phone, due):
     notify(home, automate, phone)
 
     due()
 
-    told = phone.notified()
-    assert told["title"] == "Voron"
-    assert told["message"] == "Carbon filter: Replace the carbon."
-    assert told["data"]["actions"] == [
+    notification = phone.notified()
+    assert notification["title"] == "Voron"
+    assert notification["message"] == "Carbon filter: Replace the carbon."
+    assert notification["data"]["actions"] == [
         {"action": f"KLIPPER_UPKEEP_DONE:{FILTER}:{count(home)}", "title": "Done"},
         {"action": f"KLIPPER_UPKEEP_LATER:{FILTER}:{count(home)}", "title": "Later"},
         {"action": "URI", "title": "Guide", "uri": "https://example.org/filter"},
     ]
 
 
-def test_a_tap_on_done_reaches_the_printer_in_the_name_of_who_tapped(
+def test_a_tap_on_done_reaches_the_printer_with_the_users_name(
     home, automate, phone, due, voron
 ):
     notify(home, automate, phone)
     due()
-    told = phone.notified()
+    notification = phone.notified()
 
-    phone.tap(told["data"]["actions"][0]["action"])
+    phone.tap(notification["data"]["actions"][0]["action"])
 
     home.wait(FILTER, "off")
     assert last_by(home) == "Anna"
     assert "Anna" in voron.log_of("filter")
     gone = phone.notified()
     assert gone["message"] == "clear_notification"
-    assert gone["data"]["tag"] == told["data"]["tag"]
+    assert gone["data"]["tag"] == notification["data"]["tag"]
 
 
-def test_a_tap_on_later_lets_the_printer_snooze(home, automate, phone, due):
+def test_a_tap_on_later_snoozes_the_task(home, automate, phone, due):
     notify(home, automate, phone)
     due()
-    told = phone.notified()
+    notification = phone.notified()
 
-    phone.tap(told["data"]["actions"][1]["action"])
+    phone.tap(notification["data"]["actions"][1]["action"])
 
     home.wait("sensor.voron_filter_status", "snoozed")
     assert phone.notified()["message"] == "clear_notification"
 
 
-def test_a_task_is_told_once_whatever_is_reloaded_meanwhile(home, automate, phone, due):
-    """Home Assistant takes the sensor for a new one after a reload of MQTT."""
+def test_a_task_is_notified_once_over_any_reload(home, automate, phone, due):
+    """After a reload of MQTT, Home Assistant takes the sensor for a new one."""
     notify(home, automate, phone)
     due()
-    told = phone.notified()
+    notification = phone.notified()
 
     home.reload("mqtt")
     home.wait(FILTER, "on")
     home.call("automation.reload")
     home.call("button.press", "button.voron_filter_done")
 
-    # The next that the phone hears of is that it is over.
+    # The next notification that the phone gets clears the first.
     gone = phone.notified()
     assert gone["message"] == "clear_notification"
-    assert gone["data"]["tag"] == told["data"]["tag"]
+    assert gone["data"]["tag"] == notification["data"]["tag"]
 
 
-def test_a_tap_on_an_old_notification_says_so_and_changes_nothing(
+def test_a_tap_on_an_old_notification_is_answered_and_changes_nothing(
     home, automate, phone, due, voron
 ):
     notify(home, automate, phone)
     due()
-    told = phone.notified()
+    notification = phone.notified()
     voron.done("filter")
     assert phone.notified()["message"] == "clear_notification"
     before = count(home)
 
-    phone.tap(told["data"]["actions"][0]["action"])
+    phone.tap(notification["data"]["actions"][0]["action"])
 
     assert "this was done before" in phone.notified()["message"]
     assert count(home) == before
@@ -131,11 +131,11 @@ def test_a_tap_on_an_old_notification_says_so_and_changes_nothing(
 def test_a_tap_while_the_printer_is_off_is_answered(home, automate, phone, due, voron):
     notify(home, automate, phone)
     due()
-    told = phone.notified()
+    notification = phone.notified()
     voron.kill()
     home.wait("binary_sensor.voron_connected", "off")
 
-    phone.tap(told["data"]["actions"][0]["action"])
+    phone.tap(notification["data"]["actions"][0]["action"])
 
     assert "the printer is off" in phone.notified()["message"]
     voron.start()
@@ -143,9 +143,7 @@ def test_a_tap_while_the_printer_is_off_is_answered(home, automate, phone, due, 
     home.wait(FILTER, "on")
 
 
-def test_a_phone_that_is_lost_keeps_no_other_from_being_told(
-    home, automate, phone, due
-):
+def test_a_lost_phone_does_not_delay_the_others(home, automate, phone, due):
     lost = Phone(home, f"lost {phone.name}"[:40])
     phones = [home.device(each.name)["id"] for each in (lost, phone)]
     (entry,) = [
@@ -172,7 +170,7 @@ def distant(home, request):
     phone.close()
 
 
-def test_what_became_due_while_home_assistant_was_off_is_told_once_it_is_on(
+def test_a_task_that_became_due_without_home_assistant_is_notified_at_its_start(
     home, automate, distant, due, voron
 ):
     notify(home, automate, distant)
@@ -181,24 +179,24 @@ def test_what_became_due_while_home_assistant_was_off_is_told_once_it_is_on(
 
     home.start()
 
-    told = distant.notified(timeout=60)
-    assert told["message"] == "Carbon filter: Replace the carbon."
+    notification = distant.notified(timeout=60)
+    assert notification["message"] == "Carbon filter: Replace the carbon."
     home.wait(FILTER, "on")
     home.restart()
     home.wait(FILTER, "on")
     voron.done("filter")
-    # It was told once: what comes next is that it is over.
+    # It was notified once: the next notification clears it.
     assert distant.notified()["message"] == "clear_notification"
 
 
 @pytest.fixture
-def silent(home, hears):
-    """A printer that is off, and a limit in days that has passed meanwhile."""
+def silent(home, listener):
+    """A printer that is off, and whose limit in days has passed since."""
     limit = contract.Limit("time", "h", 720.0, 719.0, 1.0, 99.9)
     long_ago = time.time() - 7200.0
     belts = contract.State(1, long_ago, "belts", "Belts", (limit,), "time", contract.OK)
     info = contract.Info("511e470000000000000000000000000", "Silent", ("belts",), {})
-    paper = Paper(hears, info, [belts])
+    paper = Paper(listener, info, [belts])
     home.wait("sensor.silent_belts_status", "ok")
     home.wait("binary_sensor.silent_connected", "off")
     yield "binary_sensor.silent_belts_due"
@@ -206,7 +204,7 @@ def silent(home, hears):
     until(lambda: home.device("Silent") is None, "the printer to go")
 
 
-def test_a_limit_in_days_that_passes_while_the_printer_is_off_is_told(
+def test_a_limit_in_days_that_passes_while_the_printer_is_off_is_notified(
     home, automate, phone, silent
 ):
     notify(home, automate, phone, tasks=[silent])
@@ -220,13 +218,13 @@ def clock(hours: int) -> str:
     return (datetime.now(UTC) + timedelta(hours=hours)).strftime("%H:%M:%S")
 
 
-def test_what_comes_due_in_quiet_hours_is_told_when_they_end(
-    home, automate, phone, due, hears
+def test_a_task_that_becomes_due_in_quiet_hours_is_notified_when_they_end(
+    home, automate, phone, due, listener
 ):
     notify(home, automate, phone, quiet_from=clock(-1), quiet_to=clock(1))
     due()
     home.trigger("reminder")
-    assert not [told for told in hears.heard if remembers(told)]
+    assert not [message for message in listener.messages if remembers(message)]
 
     notify(home, automate, phone, quiet_from=clock(1), quiet_to=clock(2))
     home.trigger("reminder")
@@ -234,19 +232,19 @@ def test_what_comes_due_in_quiet_hours_is_told_when_they_end(
     assert phone.notified()["message"].startswith("Carbon filter")
 
 
-def test_what_is_still_due_after_a_while_is_told_again_and_to_others(
-    home, automate, phone, distant, due, hears
+def test_a_task_that_is_still_due_later_is_notified_again_and_to_others(
+    home, automate, phone, distant, due, listener
 ):
     other = home.device(distant.name)["id"]
     notify(home, automate, phone, again=24, others=[other])
     due()
     assert phone.notified()["message"] == "Carbon filter: Replace the carbon."
-    told = hears.wait(remembers)
-    word, occasion, moment = told.payload.decode().split()
+    message = listener.wait(remembers)
+    word, occasion, moment = message.payload.decode().split()
     assert word == "told"
     day_before = f"told {occasion} {int(moment) - 24 * 3600}"
 
-    hears.publish(MEMORY, day_before, retain=True)
+    listener.publish(MEMORY, day_before, retain=True)
     home.trigger("reminder")
     home.trigger("reminder")
 
@@ -259,8 +257,8 @@ def test_what_is_still_due_after_a_while_is_told_again_and_to_others(
 
 
 @pytest.fixture
-def speaker(home, hears):
-    """A notify entity, which says what it is told on a topic."""
+def speaker(home, listener):
+    """A notify entity that publishes its messages on a topic."""
     topic = "homeassistant/notify/upkeep_speaker/config"
     config = {
         "name": "Speaker",
@@ -269,22 +267,22 @@ def speaker(home, hears):
         "def_ent_id": "notify.speaker",
         "cmd_t": "speaker/say",
     }
-    hears.publish(topic, config, retain=True)
+    listener.publish(topic, config, retain=True)
     until(lambda: "notify.speaker" in home.states(), "the speaker")
     yield "notify.speaker"
-    hears.publish(topic, "", retain=True)
+    listener.publish(topic, "", retain=True)
     until(lambda: "notify.speaker" not in home.states(), "the speaker to go")
 
 
-def test_notify_entities_are_told_in_words(home, automate, due, hears, speaker):
+def test_notify_entities_get_a_text(home, automate, due, listener, speaker):
     notify(home, automate, entities=[speaker])
 
     due()
 
-    hears.wait_for("speaker/say", b"Carbon filter: Replace the carbon.")
+    listener.wait_for("speaker/say", b"Carbon filter: Replace the carbon.")
 
 
-def test_assist_tells_what_is_due_of_all_printers_and_of_one(home, automate, due):
+def test_assist_tells_the_due_tasks_of_all_printers_or_of_one(home, automate, due):
     automate("assist", "ask")
     assert home.converse("What is due?").startswith("Nothing is due. Next: ")
 
@@ -298,7 +296,7 @@ def test_assist_tells_what_is_due_of_all_printers_and_of_one(home, automate, due
 
 
 def german(first: str) -> dict[str, Any]:
-    """The inputs of the docs that have *first* among them."""
+    """Return the inputs in the docs that have *first* among them."""
     page = (ROOT / "docs" / "home-assistant.md").read_text()
     blocks = [each.split("```")[0] for each in page.split("```yaml\n")[1:]]
     inputs: list[dict[str, Any]] = [yaml.safe_load(each) for each in blocks]
@@ -306,25 +304,25 @@ def german(first: str) -> dict[str, Any]:
     return wanted
 
 
-def test_a_phone_is_told_and_answered_in_german_with_what_the_docs_give(
+def test_a_phone_gets_german_texts_with_the_inputs_of_the_docs(
     home, automate, phone, due, voron
 ):
     notify(home, automate, phone, **german("word_done"))
     due()
-    told = phone.notified()
-    actions = [each["title"] for each in told["data"]["actions"]]
+    notification = phone.notified()
+    actions = [each["title"] for each in notification["data"]["actions"]]
     assert actions == ["Erledigt", "Später", "Anleitung"]
     voron.done("filter")
     assert phone.notified()["message"] == "clear_notification"
 
-    phone.tap(told["data"]["actions"][0]["action"])
+    phone.tap(notification["data"]["actions"][0]["action"])
 
     assert phone.notified()["message"].startswith(
         "Carbon filter: Das wurde schon erledigt, von "
     )
 
 
-def test_assist_answers_in_german_with_what_the_docs_give(home, automate):
+def test_assist_answers_in_german_with_the_inputs_of_the_docs(home, automate):
     automate("assist", "ask", **german("sentences"))
 
     assert home.converse("Was ist fällig?").startswith(
@@ -335,7 +333,7 @@ def test_assist_answers_in_german_with_what_the_docs_give(home, automate):
     )
 
 
-def test_the_weekly_summary_lists_what_is_due(home, automate, due):
+def test_the_weekly_summary_lists_due_tasks(home, automate, due):
     automate("weekly", "weekly_summary", weekday="sun", at="10:00:00")
     home.call("automation.trigger", "automation.weekly")
     home.call("automation.trigger", "automation.weekly")
@@ -344,15 +342,15 @@ def test_the_weekly_summary_lists_what_is_due(home, automate, due):
     due()
     home.call("automation.trigger", "automation.weekly")
 
-    told = until(lambda: home.notifications().get("klipper_upkeep_weekly"))
-    assert told["message"] == "- Voron: Carbon filter"
+    notification = until(lambda: home.notifications().get("klipper_upkeep_weekly"))
+    assert notification["message"] == "- Voron: Carbon filter"
 
 
-def test_a_print_is_stopped_while_something_is_due_and_goes_on_otherwise(
+def test_a_print_is_stopped_while_a_task_is_due_and_otherwise_goes_on(
     home, automate, silent, due
 ):
-    """Of two printers, the one that has to be maintained is named."""
-    printing = "input_boolean.maintained"  # stands for a printer's state
+    """There are two printers, and the one with the due task is named."""
+    printing = "input_boolean.maintained"  # It takes the place of a printer's state.
     stop = {"action": "input_boolean.turn_off", "target": {"entity_id": printing}}
     automate(
         "start",
@@ -372,10 +370,12 @@ def test_a_print_is_stopped_while_something_is_due_and_goes_on_otherwise(
     home.wait("binary_sensor.voron_maintenance_due", "on")
     home.call("input_boolean.turn_on", printing)
 
-    told = until(lambda: home.notifications().get("klipper_upkeep_print_start_voron"))
+    notification = until(
+        lambda: home.notifications().get("klipper_upkeep_print_start_voron")
+    )
     home.wait(printing, "off")
-    assert told["title"] == "Voron: maintenance is due"
-    assert "Carbon filter" in told["message"]
+    assert notification["title"] == "Voron: maintenance is due"
+    assert "Carbon filter" in notification["message"]
 
 
 def test_a_scanned_tag_marks_the_task_done(home, automate, phone, due):
@@ -395,7 +395,7 @@ def test_a_scanned_tag_marks_the_task_done(home, automate, phone, due):
     assert count(home) == before + 1
 
 
-def test_what_home_keeper_completes_by_itself_is_not_done_at_the_printer(
+def test_a_task_that_home_keeper_completes_by_itself_is_not_done_at_the_printer(
     home, automate, due, voron
 ):
     """Its task follows our sensor, which recovers when ours is snoozed."""
@@ -403,11 +403,11 @@ def test_what_home_keeper_completes_by_itself_is_not_done_at_the_printer(
     due()
     before = count(home)
     event = "/api/events/home_keeper_task_completed"
-    told = {"name": "Replace carbon", "origin": "home_keeper_sensor_recover"}
+    completion = {"name": "Replace carbon", "origin": "home_keeper_sensor_recover"}
 
-    home.http("POST", event, told)
-    told.update(origin="home_keeper_tag_scan", who="person.anna")
-    home.http("POST", event, told)
+    home.http("POST", event, completion)
+    completion.update(origin="home_keeper_tag_scan", who="person.anna")
+    home.http("POST", event, completion)
 
     home.wait(FILTER, "off")
     assert count(home) == before + 1
@@ -415,7 +415,7 @@ def test_what_home_keeper_completes_by_itself_is_not_done_at_the_printer(
 
 
 @pytest.mark.parametrize(
-    ("blueprint", "inputs", "told", "by"),
+    ("blueprint", "inputs", "completion", "by"),
     [
         (
             "home_keeper",
@@ -431,8 +431,8 @@ def test_what_home_keeper_completes_by_itself_is_not_done_at_the_printer(
         ),
     ],
 )
-def test_what_is_completed_in_a_companion_is_done_at_the_printer(
-    home, automate, due, blueprint, inputs, told, by
+def test_a_task_completed_in_a_companion_is_done_at_the_printer(
+    home, automate, due, blueprint, inputs, completion, by
 ):
     automate("companion", blueprint, task=FILTER, **inputs)
     due()
@@ -440,8 +440,8 @@ def test_what_is_completed_in_a_companion_is_done_at_the_printer(
 
     before = home.attributes(FILTER)["done_count"]
 
-    home.http("POST", event, dict.fromkeys(told, "something else"))
-    home.http("POST", event, told)
+    home.http("POST", event, dict.fromkeys(completion, "something else"))
+    home.http("POST", event, completion)
 
     home.wait(FILTER, "off")
     assert last_by(home) == by

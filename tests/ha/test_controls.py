@@ -1,4 +1,4 @@
-"""Every control reaches the printer, and what it did is read back."""
+"""Every control reaches the printer, and its effect can be read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.ha.home_assistant import amount, until
 pytestmark = pytest.mark.usefixtures("everything")
 
 
-def test_done_starts_the_task_again_and_stands_in_the_log(home, voron):
+def test_done_starts_the_count_again_and_is_in_the_log(home, voron):
     voron.wear_out("filter", 20)
     home.wait("sensor.voron_filter_used", "20.0")
 
@@ -17,24 +17,24 @@ def test_done_starts_the_task_again_and_stands_in_the_log(home, voron):
 
     home.wait("sensor.voron_filter_used", "0.0")
     assert home.state("sensor.voron_filter_last_done") != "unknown"
-    # The owner's token pressed it.
+    # The owner's token pressed the button.
     assert home.attributes("binary_sensor.voron_filter_due")["last_by"] == "Anna"
     assert "Anna" in voron.log_of("filter")
 
 
-def test_the_event_entity_tells_what_happened_and_who_did_it(home, voron):
+def test_the_event_entity_shows_what_happened_and_who_did_it(home, voron):
     cutter = home.state("event.voron_cutter_event")
     home.call("button.press", "button.voron_nozzle_done")
 
-    def told():
+    def user():
         attributes = home.attributes("event.voron_nozzle_event")
         return attributes["event_type"] == "done" and attributes["by"]
 
-    assert until(told) == "Anna"
+    assert until(user) == "Anna"
     assert home.state("event.voron_cutter_event") == cutter
 
 
-def test_snooze_waits_a_day_and_done_ends_it(home, voron):
+def test_snooze_lasts_a_day_and_done_ends_it(home, voron):
     voron.wear_out("filter", 60)
     home.wait("binary_sensor.voron_filter_due", "on")
 
@@ -57,7 +57,7 @@ def test_the_switch_disables_and_enables_the_task(home):
     home.wait("sensor.voron_cutter_status", "ok")
 
 
-def test_a_threshold_is_set_and_the_remaining_follows(home):
+def test_a_threshold_can_be_set_and_the_remaining_amount_follows(home):
     number, remaining = "number.voron_nozzle_threshold", "sensor.voron_nozzle_remaining"
 
     for wanted in (2500.0, 3000.0):
@@ -66,7 +66,7 @@ def test_a_threshold_is_set_and_the_remaining_follows(home):
         home.wait(remaining, amount(wanted))
 
 
-def test_one_of_several_thresholds_is_set_and_the_other_stays(home):
+def test_one_of_several_thresholds_can_be_set_and_the_other_stays(home):
     changed, other = "number.voron_rods_time_threshold", "sensor.voron_rods_print_time"
 
     for wanted in (20.0, 30.0):  # days

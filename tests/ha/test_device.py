@@ -1,4 +1,4 @@
-"""What Home Assistant shows of a printer, with nothing installed but MQTT."""
+"""What Home Assistant shows of a printer with MQTT alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FIELDS = {
     "switch": ("enabled",),
     "event": ("event",),
 }
-# Beside those: of which meter, and how the sensors are called behind it.
+# Entities besides these: the meter, and the end of the sensors' names.
 LIMITS = {
     "rods": ("print_time_", "time_"),
     "nozzle": ("",),
@@ -26,7 +26,7 @@ LIMITS = {
     "cutter": ("",),
     "belts": ("travel_x_", "print_time_"),
 }
-# What a task and a printer show before anybody enables more.
+# The entities of a task and of a printer that are enabled by default.
 SHOWN = {"binary_sensor": ("due",), "sensor": ("status", "remaining")}
 OF_THE_PRINTER = {
     "binary_sensor.voron_maintenance_due",
@@ -61,7 +61,7 @@ def promised() -> set[str]:
     return names
 
 
-def test_the_printer_is_one_device_with_its_name_model_version_and_page(home):
+def test_the_printer_is_one_device_with_its_name_model_version_and_web_page(home):
     device = until(lambda: home.device("Voron"), "the device")
 
     assert device["model"] == "Voron 2.4"
@@ -69,8 +69,8 @@ def test_the_printer_is_one_device_with_its_name_model_version_and_page(home):
     assert device["configuration_url"] == "http://127.0.0.1/"
 
 
-def test_every_promised_entity_is_there_under_its_name(home):
-    """And no other, but for the meters."""
+def test_every_promised_entity_exists_under_its_name(home):
+    """There are no others but the meters."""
     known = home.entities_of("Voron")
     entities = {each["entity_id"] for each in known.values()}
     meters = {
@@ -82,7 +82,7 @@ def test_every_promised_entity_is_there_under_its_name(home):
 
 
 @pytest.mark.usefixtures("plain")
-def test_a_task_shows_four_things_and_the_rest_waits_disabled(home):
+def test_a_task_shows_four_entities_and_the_others_are_disabled(home):
     disabled = {
         each["entity_id"]: each["disabled_by"]
         for each in home.entities_of("Voron").values()
@@ -92,7 +92,7 @@ def test_a_task_shows_four_things_and_the_rest_waits_disabled(home):
     assert set(disabled.values()) <= {None, "integration", "user"}
 
 
-def test_one_fact_is_one_problem(home):
+def test_each_due_task_is_one_problem(home):
     problems = {
         entity
         for entity, state in home.states().items()
@@ -101,11 +101,14 @@ def test_one_fact_is_one_problem(home):
     assert problems == {f"binary_sensor.voron_{task}_due" for task in TASKS}
 
 
-def apart(home: HomeAssistant, told: dict[str, Any]) -> list[Any]:
-    """Where a state is not what the printer says; each is there and none is idle."""
+def apart(home: HomeAssistant, published: dict[str, Any]) -> list[Any]:
+    """Return where states differ from what the printer published.
+
+    Every entity exists and has a state.
+    """
     states = home.states()
-    found = []
-    for task, state in told.items():
+    differences = []
+    for task, state in published.items():
         status = states[f"sensor.voron_{task}_status"]
         pairs = [("status", status["state"], state["status"])]
         pairs += [
@@ -119,12 +122,12 @@ def apart(home: HomeAssistant, told: dict[str, Any]) -> list[Any]:
         pairs.append(("due", due, "on" if state["status"] == "due" else "off"))
         remaining = states[f"sensor.voron_{task}_remaining"]["state"]
         pairs.append(("remaining", remaining, as_read(state)))
-        found += [(task, *each) for each in pairs if each[1] != each[2]]
-    return found
+        differences += [(task, *each) for each in pairs if each[1] != each[2]]
+    return differences
 
 
 def as_read(state: dict[str, Any]) -> str:
-    """What the sensor of what remains says: with its unit where units differ."""
+    """Return the state of the remaining amount, with its unit if units differ."""
     if len(state["limits"]) == 1:
         return str(state["remaining"])
     if state["trigger"] == "time":
@@ -132,16 +135,16 @@ def as_read(state: dict[str, Any]) -> str:
     return f"{state['remaining']:.10g} {state['unit']}".strip()
 
 
-def test_every_state_is_what_the_printer_says(home, hears):
-    """Read by another subscriber of the same broker."""
-    told = retained(hears, "tasks")
-    assert set(told) == set(TASKS)
+def test_every_state_is_what_the_printer_published(home, listener):
+    """Another subscriber of the same broker reads the messages."""
+    published = retained(listener, "tasks")
+    assert set(published) == set(TASKS)
 
     def latest() -> dict[str, Any]:
-        for message in hears.heard:
+        for message in listener.messages:
             if "/tasks/" in message.topic and message.topic.count("/") == 3:
-                told[message.topic.rsplit("/", 1)[-1]] = message.json
-        return told
+                published[message.topic.rsplit("/", 1)[-1]] = message.json
+        return published
 
     def agree() -> bool:
         return not apart(home, latest())
@@ -150,7 +153,7 @@ def test_every_state_is_what_the_printer_says(home, hears):
 
 
 def test_a_name_is_spelt_as_home_assistant_spells_it(home):
-    """Of names with letters that no accent makes."""
+    """The names have letters that are no accented Latin ones."""
     for text in ("Großer Würfel", "Øyvinds Ærlige", "Łódź", "Þór Ðe Œuvre", "ıŋħŧđ"):
         shown = home.http(
             "POST", "/api/template", {"template": "{{ '" + text + "' | slugify }}"}
@@ -162,9 +165,9 @@ def is_number(state):
     return state is not None and state.replace(".", "", 1).isdigit()
 
 
-def test_meters_read_what_the_printer_counts(home, hears):
+def test_meters_show_the_printers_readings(home, listener):
     home.wait("sensor.voron_print_time", is_number)
-    readings = retained(hears, "meters")["meters"]
+    readings = retained(listener, "meters")["meters"]
     states = home.states()
 
     assert float(states["sensor.voron_print_time"]["state"]) == readings["print_time"]
@@ -174,7 +177,7 @@ def test_meters_read_what_the_printer_counts(home, hears):
     assert attributes["state_class"] == "total"
 
 
-def test_a_due_task_shows_as_a_problem_and_on_the_printer(home, voron):
+def test_a_due_task_is_shown_as_a_problem_and_on_the_printer(home, voron):
     voron.wear_out("filter", 50)
 
     home.wait("binary_sensor.voron_filter_due", "on")
@@ -191,7 +194,7 @@ def test_a_due_task_shows_as_a_problem_and_on_the_printer(home, voron):
     home.wait(PRINTER, "off")
 
 
-def test_an_automation_starts_by_a_trigger_that_the_device_offers(home, voron):
+def test_an_automation_can_use_a_trigger_that_the_device_offers(home, voron):
     """Home Assistant makes them for the due sensors, which are of class problem."""
     device = home.device("Voron")["id"]
     (cutter,) = [

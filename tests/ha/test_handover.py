@@ -1,4 +1,4 @@
-"""One large message becomes many small ones, and nothing of a user's is lost."""
+"""One large discovery message becomes many small ones, and users lose nothing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def state(task: str = "rods") -> contract.State:
 
 
 def old_message() -> bytes:
-    """What the version before described: all in one, available while it is on."""
+    """Return the older version's message: all in one, available while online."""
     parts = [
         json.loads(each.payload)
         for each in discovery.announce(
@@ -49,23 +49,23 @@ def old_message() -> bytes:
 
 
 @pytest.fixture
-def relic(home, hears) -> Iterator[Listener]:
+def relic(home, listener) -> Iterator[Listener]:
     """A printer that the version before has described and left."""
-    hears.publish(OLD, old_message(), retain=True)
-    hears.publish(f"{BASE}/availability", "online", retain=True)
+    listener.publish(OLD, old_message(), retain=True)
+    listener.publish(f"{BASE}/availability", "online", retain=True)
     for task in ("rods", "belts"):
         topic = f"{BASE}/tasks/{task}"
-        hears.publish(topic, state(task).encode(), retain=True)
+        listener.publish(topic, state(task).encode(), retain=True)
     home.wait("sensor.relic_rods_status", "ok")
-    yield hears
-    for topic in {told.topic for told in hears.heard if told.payload}:
+    yield listener
+    for topic in {message.topic for message in listener.messages if message.payload}:
         if UUID in topic or topic.startswith(BASE):
-            hears.publish(topic, "", retain=True)
+            listener.publish(topic, "", retain=True)
     until(lambda: home.device("Relic") is None, "the printer to go")
 
 
-def take_over(hears: Listener) -> None:
-    """What the extra does when it is started for the first time after an update."""
+def take_over(listener: Listener) -> None:
+    """Do what the extra does at its first start after an update."""
     before = discovery.announce(INFO, [state(), state("belts")], "relic").components
     now = discovery.announce(INFO, [state()], "relic", before=before)
     view = PrinterView(
@@ -97,7 +97,7 @@ def take_over(hears: Listener) -> None:
         answer=publisher.result,
         clock=time.monotonic,
     )
-    publisher.attach(Link(hears), inbound)
+    publisher.attach(Link(listener), inbound)
     publisher.connected()
 
     def done() -> bool:
@@ -108,14 +108,14 @@ def take_over(hears: Listener) -> None:
 
 
 class Link:
-    def __init__(self, hears: Listener) -> None:
-        self._hears = hears
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
 
     def publish(self, topic: str, payload: bytes, retain: bool, **_: Any) -> None:
-        self._hears.publish(topic, payload, retain=retain)
+        self._listener.publish(topic, payload, retain=retain)
 
     def release(self) -> None:
-        """Nobody waits."""
+        """Do nothing."""
 
 
 def test_entities_keep_their_ids_and_names_and_none_is_doubled(home, relic):
@@ -159,7 +159,7 @@ def of_the_relic(home) -> dict[str, str]:
 
 
 def idle(home, entities) -> list[str]:
-    """Those that have no state, or lost it."""
+    """Return the entities without a state."""
     states = home.states()
     return [
         each

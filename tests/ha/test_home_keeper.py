@@ -1,6 +1,6 @@
-"""Our blueprint with Home Keeper itself, where HOME_KEEPER names a checkout of it.
+"""Our blueprint with Home Keeper itself, if HOME_KEEPER names a checkout of it.
 
-Without one this file is not collected: see conftest.py.
+Without a checkout this file is not collected: see conftest.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from tests.ha.test_blueprints import FILTER, count, last_by
 
 @pytest.fixture(scope="module")
 def keeper(homes) -> HomeAssistant:
-    """Home Keeper itself, in the newest Home Assistant: the folder of its checkout."""
+    """Home Keeper itself in the newest Home Assistant.
+
+    Returns the folder of its checkout.
+    """
     home = homes["latest"]
     name = "custom_components/home_keeper"
     shutil.copytree(Path(os.environ["HOME_KEEPER"]) / name, home.folder / name)
@@ -28,10 +31,10 @@ def keeper(homes) -> HomeAssistant:
 
 
 @pytest.mark.parametrize("channel", ["latest"], indirect=True)
-def test_home_keeper_itself_and_the_printer_agree(
+def test_home_keeper_and_the_printer_have_the_same_state(
     keeper, home, automate, wear_out, voron
 ):
-    """Its task follows our sensor: what is snoozed here is not done there."""
+    """Its task follows our sensor. A task that is snoozed here is not done there."""
     automate("companion", "home_keeper", task=FILTER, name="Replace carbon")
     sensor = {"entity_id": FILTER, "mode": "state", "state": "on"}
     sensor["clear_on_recover"] = True
@@ -70,7 +73,7 @@ def test_home_keeper_itself_and_the_printer_agree(
 
 
 def keeps(home, action, **data) -> Any:
-    """What one of Home Keeper's actions answers."""
+    """Return the response of one of Home Keeper's actions."""
     answer = home.ask(
         "call_service",
         domain="home_keeper",
@@ -82,8 +85,8 @@ def keeps(home, action, **data) -> Any:
 
 
 def kept(home, task) -> dict[str, Any]:
-    """A task as Home Keeper has it."""
-    (found,) = [
+    """Return a task as Home Keeper has it."""
+    (kept_task,) = [
         each for each in keeps(home, "list_tasks")["tasks"] if each["id"] == task
     ]
-    return dict(found)
+    return dict(kept_task)

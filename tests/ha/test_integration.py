@@ -1,4 +1,4 @@
-"""The integration in a real Home Assistant: found, confirmed, used, taken away."""
+"""The integration in a real Home Assistant: discovered, confirmed, used, removed."""
 
 from __future__ import annotations
 
@@ -29,18 +29,21 @@ STRATEGY = "custom:klipper-upkeep"
 FIXES = "/api/repairs/issues/fix"
 
 
-def test_a_printer_that_is_found_is_offered_and_confirmed(home):
-    if entries(home):
-        return  # by a test before; it was offered or typed in then
-    offers = until(lambda: offered(home), "the offer of the integration")
-    done = home.http("POST", f"{FLOWS}/{offers[0]['flow_id']}", {})
-    assert done["type"] == "create_entry"
+def test_a_discovered_printer_is_offered_and_confirmed(home):
+    if not entries(home):
+        offers = until(lambda: offered(home), "the offer of the integration")
+        done = home.http("POST", f"{FLOWS}/{offers[0]['flow_id']}", {})
+        assert done["type"] == "create_entry"
+    # An earlier test may have confirmed the offer already.
+    until(lambda: entries(home)[0]["state"] == "loaded", "the entry")
 
 
-def test_it_is_a_device_of_its_own_below_discoverys_and_doubles_no_entity(upkeep):
+def test_the_integration_has_its_own_device_below_discoverys_and_doubles_no_entity(
+    upkeep,
+):
     ours, theirs = upkeep.device("Voron maintenance"), upkeep.device("Voron")
     assert ours["entry_type"] == "service"
-    # Discovery follows the tasks, so that its device may come later.
+    # Discovery is sent after the tasks, so its device may come later.
     until(
         lambda: upkeep.device("Voron maintenance")["via_device_id"] == theirs["id"],
         "the link to MQTT's device",
@@ -48,10 +51,12 @@ def test_it_is_a_device_of_its_own_below_discoverys_and_doubles_no_entity(upkeep
     made = upkeep.entities(DOMAIN).values()
     shown = sorted(each["entity_id"] for each in made if not each["disabled_by"])
     assert shown == [CALENDAR, TODO, UPDATE]
-    assert upkeep.state(UPDATE) == "off"  # both are of one release
+    assert upkeep.state(UPDATE) == "off"  # both have the same version
 
 
-def test_a_tick_in_the_list_marks_done_in_the_users_name_and_can_be_undone(due, voron):
+def test_a_tick_in_the_list_marks_done_with_the_users_name_and_can_be_undone(
+    due, voron
+):
     due.call("todo.update_item", TODO, item="filter", status="completed")
 
     due.wait(TODO, "0")
@@ -66,16 +71,14 @@ def test_a_tick_in_the_list_marks_done_in_the_users_name_and_can_be_undone(due, 
 
 @pytest.fixture
 def repaired(due):
-    """Repairs for what is overdue by a percent, as an option."""
+    """Repairs for tasks that are overdue by one percent, which is an option."""
     assert issues(due) == set()
     set_options(due, repairs=True, repairs_margin=1)
     yield due
     set_options(due, repairs=False)
 
 
-def test_an_overdue_task_is_a_repair_whose_note_reaches_the_printers_log(
-    repaired, voron
-):
+def test_an_overdue_task_is_a_repair_whose_note_is_in_the_printers_log(repaired, voron):
     due = repaired
     (issue,) = until(lambda: issues(due))
 
@@ -89,7 +92,7 @@ def test_an_overdue_task_is_a_repair_whose_note_reaches_the_printers_log(
     assert "Anna" in log
 
 
-def test_actions_reach_the_printer_and_the_log_comes_back(due):
+def test_actions_reach_the_printer_and_return_its_log(due):
     act(due, "snooze", task="filter", hours=5, by="Berta")
     due.wait("sensor.voron_filter_status", "snoozed")
     due.wait(TODO, "0")
@@ -107,9 +110,8 @@ def test_actions_reach_the_printer_and_the_log_comes_back(due):
     assert (done["by"], done["note"]) == ("Berta", "new carbon")
 
 
-def test_a_trigger_and_a_condition_of_its_own(upkeep, channel, voron):
-    if channel == "stable":
-        return  # it knows neither
+@pytest.mark.newest
+def test_an_automation_can_use_its_own_trigger_and_condition(upkeep, voron):
     notify = {
         "action": "persistent_notification.create",
         "data": {"notification_id": "own", "message": "due"},
@@ -132,12 +134,12 @@ def test_a_trigger_and_a_condition_of_its_own(upkeep, channel, voron):
     upkeep.wait(STATUS, "ok")
 
 
-def test_what_the_printer_refuses_is_told(upkeep):
+def test_a_refusal_of_the_printer_is_shown(upkeep):
     with pytest.raises(AssertionError, match="has no task"):
         act(upkeep, "done", task="flux capacitor")
 
 
-def test_what_was_done_stands_in_the_calendar(due, voron):
+def test_a_completion_is_in_the_calendar(due, voron):
     act(due, "done", task="filter", note="in the calendar")
 
     def events():
@@ -145,7 +147,7 @@ def test_what_was_done_stands_in_the_calendar(due, voron):
         window = "start=2020-01-01T00:00:00Z&end=2099-01-01T00:00:00Z"
         return due.http("GET", f"{path}?{window}")
 
-    def told():
+    def sentence():
         return [
             each
             for each in events()
@@ -153,10 +155,10 @@ def test_what_was_done_stands_in_the_calendar(due, voron):
             and "in the calendar" in (each["description"] or "")
         ]
 
-    assert until(told)
+    assert until(sentence)
 
 
-def test_the_logbook_tells_it_in_a_sentence(due, voron):
+def test_the_logbook_has_a_sentence_for_it(due, voron):
     act(due, "skip", task="filter", note="not today", by="Berta")
 
     def sentences():
@@ -167,14 +169,16 @@ def test_the_logbook_tells_it_in_a_sentence(due, voron):
     assert until(lambda: wanted in sentences())
 
 
-def test_diagnostics_name_no_person(upkeep, voron):
+def test_diagnostics_contain_no_names_of_people(upkeep, voron):
     (entry,) = entries(upkeep)
-    told = upkeep.http("GET", f"/api/diagnostics/config_entry/{entry['entry_id']}")
-    assert set(told["data"]["printers"]["voron"]["tasks"]) >= {"rods", "filter"}
-    assert "Anna" not in str(told["data"])
+    diagnostics = upkeep.http(
+        "GET", f"/api/diagnostics/config_entry/{entry['entry_id']}"
+    )
+    assert set(diagnostics["data"]["printers"]["voron"]["tasks"]) >= {"rods", "filter"}
+    assert "Anna" not in str(diagnostics["data"])
 
 
-def test_a_printer_that_is_off_keeps_its_list_and_refuses_in_words(due, voron):
+def test_a_printer_that_is_off_keeps_its_list_and_refuses_with_a_text(due, voron):
     voron.kill()
     due.wait("binary_sensor.voron_connected", "off")
     assert due.state(TODO) == "1"
@@ -187,12 +191,12 @@ def test_a_printer_that_is_off_keeps_its_list_and_refuses_in_words(due, voron):
     due.wait(TODO, "1")
 
 
-def test_what_failed_while_the_broker_was_away_is_not_done_later(
-    due, voron, broker, hears
+def test_an_action_that_failed_without_the_broker_is_not_done_later(
+    due, voron, broker, listener
 ):
     before = due.attributes(STATUS)["done_count"]
-    hears.wait_for("/availability", b"online")
-    heard = len(hears.heard)
+    listener.wait_for("/availability", b"online")
+    since = len(listener.messages)
     broker.kill()
     due.wait(TODO, "unavailable")
     with pytest.raises(AssertionError, match="nothing will be sent later"):
@@ -200,7 +204,7 @@ def test_what_failed_while_the_broker_was_away_is_not_done_later(
 
     broker.start()
 
-    hears.wait_for("/availability", b"online", heard)
+    listener.wait_for("/availability", b"online", since)
     due.wait(TODO, "1", timeout=60)
 
     def is_snoozed():
@@ -209,24 +213,24 @@ def test_what_failed_while_the_broker_was_away_is_not_done_later(
         except AssertionError as error:
             if "is off" not in str(error):
                 raise
-            return False  # it has not heard of the printer yet
+            return False  # It has not received the printer's messages yet.
         return True
 
-    # A command that was on its way would be there before this one.
+    # A command that was on its way would have arrived before this one.
     until(is_snoozed, "the printer's return")
     due.wait(STATUS, "snoozed")
     assert due.attributes(STATUS)["done_count"] == before
-    due.forget_log()  # the broker was away
+    due.forget_log()  # The broker was away.
 
 
-def test_it_reloads(upkeep):
+def test_the_integration_can_be_reloaded(upkeep):
     reload(upkeep)
     upkeep.wait(TODO, "0")
 
 
 @pytest.fixture
 def dated(upkeep):
-    """The date of the filter, enabled."""
+    """The date of the filter, which is enabled."""
 
     def enable(by):
         upkeep.ask("config/entity_registry/update", entity_id=DATE, disabled_by=by)
@@ -239,8 +243,8 @@ def dated(upkeep):
     upkeep.wait(DATE, None)
 
 
-def test_a_day_that_is_set_is_when_it_was_done(dated, voron):
-    """The filter was done today already, which no earlier day can undo."""
+def test_a_date_that_is_set_is_the_day_of_the_completion(dated, voron):
+    """The filter was done today already, and no earlier day can undo this."""
     today = datetime.now(UTC).date()
     before = dated.attributes(STATUS)["done_count"]
     earlier = str(today - timedelta(days=3))
@@ -254,7 +258,7 @@ def test_a_day_that_is_set_is_when_it_was_done(dated, voron):
     assert "Anna" in voron.log_of("filter").splitlines()[0]
 
 
-def test_the_list_is_a_page_that_reads_well(due, channel):
+def test_the_list_is_a_page_that_can_be_read(due, channel):
     with Browser(due) as page:
         words = ("Carbon filter", "Voron maintenance")
         page.see(f"/todo?entity_id={TODO}", words, (1100, 520))
@@ -307,7 +311,7 @@ def test_a_dashboard_makes_itself_and_done_reaches_the_printer_with_its_note(
     voron.done("nozzle")
 
 
-def test_deleting_it_takes_its_entities_and_repairs_along(due):
+def test_deleting_the_entry_removes_its_entities_and_repairs(due):
     (entry,) = entries(due)
     due.http("DELETE", f"/api/config/config_entries/entry/{entry['entry_id']}")
 

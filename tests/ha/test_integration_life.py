@@ -1,4 +1,4 @@
-"""The integration lives on: other topics, a second Home Assistant, names, deletion."""
+"""The integration over time: other topics, a second Home Assistant, names, deletion."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ FARM = "farm"
 
 
 @pytest.fixture
-def farm(home, broker, hears) -> Iterator[Voron]:
-    """A printer of the same name below another base topic."""
+def farm(home, broker, listener) -> Iterator[Voron]:
+    """A printer with the same name under another base topic."""
     printer = Voron(broker.port, "Voron", {"filter": TASKS["filter"]}, base=FARM)
     printer.start()
-    told = hears.wait_for(f"{FARM}/voron/info")
+    info = listener.wait_for(f"{FARM}/voron/info")
     yield printer
     printer.close()
-    hears.wait_for(f"{FARM}/voron/availability", b"offline")
-    forget(hears, FARM)
-    forget(hears, told.json["uuid"])
+    listener.wait_for(f"{FARM}/voron/availability", b"offline")
+    forget(listener, FARM)
+    forget(listener, info.json["uuid"])
     until(lambda: len(devices(home, "Voron")) == 1, "the printer to go")
 
 
@@ -47,12 +47,12 @@ def devices(home, name):
 
 
 def device_of_entry(home, entry):
-    (found,) = [
+    (entry,) = [
         each
         for each in devices(home, OURS)
         if entry["entry_id"] in each["config_entries"]
     ]
-    return found
+    return entry
 
 
 @pytest.fixture
@@ -66,10 +66,12 @@ def farm_entry(upkeep, farm):
     upkeep.http("DELETE", path)
 
 
-def test_printers_of_one_name_below_two_topics_are_two(upkeep, voron, farm, farm_entry):
+def test_printers_with_one_name_under_two_topics_are_two(
+    upkeep, voron, farm, farm_entry
+):
     def theirs():
-        found = devices(upkeep, OURS)
-        return len(found) == 2 and device_of_entry(upkeep, farm_entry)
+        ours = devices(upkeep, OURS)
+        return len(ours) == 2 and device_of_entry(upkeep, farm_entry)
 
     device = until(theirs, "the device of the other printer")
     before = upkeep.attributes(STATUS)["done_count"]
@@ -87,7 +89,7 @@ def test_printers_of_one_name_below_two_topics_are_two(upkeep, voron, farm, farm
 
 
 @pytest.mark.usefixtures("farm")
-def test_a_new_topic_keeps_the_title_that_a_user_gave(upkeep, hears):
+def test_a_new_topic_keeps_the_users_title(upkeep, listener):
     (entry,) = entries(upkeep)
     entry_id = entry["entry_id"]
     upkeep.ask("config_entries/update", entry_id=entry_id, title="My printers")
@@ -97,7 +99,7 @@ def test_a_new_topic_keeps_the_title_that_a_user_gave(upkeep, hears):
         done = upkeep.http("POST", f"{FLOWS}/{step['flow_id']}", {"base_topic": base})
         assert done["reason"] == "reconfigure_successful"
 
-    theirs = hears.wait_for(f"{FARM}/voron/info").json["uuid"]
+    theirs = listener.wait_for(f"{FARM}/voron/info").json["uuid"]
     move(FARM)
 
     until(lambda: uuids(upkeep) >= {theirs}, "the printers of the other topic")
@@ -131,7 +133,7 @@ def second(home, broker, folder, channel) -> Iterator[HomeAssistant]:
     other.stop()
 
 
-def test_two_home_assistants_see_the_same_and_each_hears_its_own_answers(
+def test_two_home_assistants_see_the_same_and_each_gets_its_own_results(
     due, voron, second
 ):
     second.wait(TODO, "1")
@@ -148,7 +150,10 @@ def test_two_home_assistants_see_the_same_and_each_hears_its_own_answers(
 
 
 def kept(channel: str, own: str, otherwise: str) -> str:
-    """A user's own entity id after a deletion: 2025.4 forgets whatever is deleted."""
+    """Return a user's own entity id after a deletion.
+
+    2025.4 forgets deleted entities.
+    """
     return otherwise if channel == "stable" else own
 
 
@@ -185,7 +190,7 @@ def test_a_printer_that_is_off_can_be_deleted_and_returns_with_its_names(
 
 
 def refuses(home, printer: str = OURS) -> bool:
-    """Whether it says that the printer is off."""
+    """Return whether the action reports that the printer is off."""
     try:
         act(home, "unsnooze", task="filter", printer=printer)
     except AssertionError as error:
@@ -210,11 +215,11 @@ def test_a_device_of_mqtt_can_be_deleted_after_a_reload_and_returns_with_its_lin
         lambda: upkeep.device(OURS)["via_device_id"] == upkeep.device("Voron")["id"],
         "the link to MQTT's device",
     )
-    said = [each["message"] for each in upkeep.ask("system_log/list")]
-    assert not [each for each in said if "dispatcher" in str(each)]
+    messages = [each["message"] for each in upkeep.ask("system_log/list")]
+    assert not [each for each in messages if "dispatcher" in str(each)]
 
 
-def test_a_repair_that_is_ignored_stays_ignored_over_a_reload_and_a_restart(due):
+def test_an_ignored_repair_stays_ignored_over_a_reload_and_a_restart(due):
     set_options(due, repairs=True, repairs_margin=1)
     (issue,) = until(lambda: issues(due), "the repair")
     due.ask("repairs/ignore_issue", domain=DOMAIN, issue_id=issue, ignore=True)
@@ -233,7 +238,7 @@ def test_a_repair_that_is_ignored_stays_ignored_over_a_reload_and_a_restart(due)
     due.wait(TODO, "1")
 
 
-def test_a_printer_with_another_name_stays_the_same_device_and_entities(upkeep, voron):
+def test_a_renamed_printer_keeps_its_device_and_entities(upkeep, voron):
     before = upkeep.device(OURS)["id"]
     unique = set(upkeep.entities(DOMAIN))
 

@@ -14,8 +14,11 @@ FILTER = "binary_sensor.kalico_filter_due"
 
 
 @pytest.fixture
-def kalico(home, broker, hears) -> Iterator[Voron]:
-    """It lives at the pace of life, as Home Assistant does, and goes in the end."""
+def kalico(home, broker, listener) -> Iterator[Voron]:
+    """A Klippy that runs in real time, as Home Assistant does.
+
+    It ends with the test.
+    """
     sources = klippys_from_environment()
     if isinstance(sources, str):
         pytest.skip(sources)
@@ -24,14 +27,14 @@ def kalico(home, broker, hears) -> Iterator[Voron]:
     printer.start()
     yield printer
     printer.close()
-    hears.wait_for("/kalico/availability", b"offline")
-    for told in list(hears.heard):
-        if "/kalico/" in told.topic or b'"Kalico"' in told.payload:
-            hears.publish(told.topic, "", retain=True)
+    listener.wait_for("/kalico/availability", b"offline")
+    for message in list(listener.messages):
+        if "/kalico/" in message.topic or b'"Kalico"' in message.payload:
+            listener.publish(message.topic, "", retain=True)
     until(lambda: home.device("Kalico") is None, "the printer to go")
 
 
-def test_a_real_klippy_is_a_device_whose_button_reaches_it(home, kalico):
+def test_a_real_klippy_is_a_device_and_its_button_works(home, kalico):
     home.wait("sensor.kalico_filter_status", "ok", timeout=60)
     assert home.device("Kalico")["sw_version"].startswith("Klipper ")
 

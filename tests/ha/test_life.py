@@ -1,4 +1,4 @@
-"""Everything may stop and start: the broker, the printer, Home Assistant, a task."""
+"""The broker, the printer, Home Assistant and a task may stop and start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ DONE = "button.voron_filter_done"
 
 
 def fresh(remaining: str | None) -> bool:
-    """Which of two limits decides that nobody has used is anybody's guess."""
+    """Return *remaining* of an unused task.
+
+    Which of two unused limits decides is arbitrary.
+    """
     return remaining in ("150 h", "30 d")
 
 
@@ -27,8 +30,11 @@ def there(home) -> None:
     home.wait(RODS, fresh)
 
 
-def test_a_printer_that_dies_keeps_its_tasks_and_shows_that_it_is_off(home, voron):
-    """The broker speaks its last will; a button that nobody hears is none."""
+def test_a_printer_that_dies_keeps_its_tasks_and_is_shown_as_off(home, voron):
+    """The broker publishes its last will.
+
+    Buttons without a receiver are unavailable.
+    """
     voron.kill()
     home.wait(ONLINE, "off")
     home.wait(DONE, "unavailable")
@@ -41,13 +47,13 @@ def test_a_printer_that_dies_keeps_its_tasks_and_shows_that_it_is_off(home, voro
     home.wait(DONE, lambda state: state != "unavailable")
 
 
-def test_a_broker_that_lost_everything_is_told_again(home, broker):
+def test_a_broker_that_lost_everything_gets_it_again(home, broker):
     broker.kill()
     home.wait(DUE, "unavailable")
 
     broker.start()
     there(home)
-    # The lost connection is worth Home Assistant's warning, and nothing else is.
+    # Home Assistant may warn about the lost connection, and about nothing else.
     assert all("connect" in str(line).lower() for line in home.logged())
     home.forget_log()
 
@@ -55,8 +61,8 @@ def test_a_broker_that_lost_everything_is_told_again(home, broker):
 PROTOCOLS = {"3.1.1": "p2", "5": "p5"}  # as mosquitto logs them
 
 
-def test_home_assistant_speaks_both_protocols(home, broker, voron):
-    """What a new installation of either version speaks, and then the other one."""
+def test_home_assistant_works_with_both_protocols(home, broker, voron):
+    """The first is the default of this version, the second is the other one."""
     usual = "3.1.1" if home.version < "2026" else "5"
     (other,) = set(PROTOCOLS) - {usual}
     assert spoken(broker) == PROTOCOLS[usual]
@@ -75,25 +81,28 @@ def test_home_assistant_speaks_both_protocols(home, broker, voron):
 
 
 def spoken(broker, since: int = 0) -> str:
-    """The protocol of the last connection of Home Assistant, whose id is random."""
-    found = re.findall(
+    """Return the protocol of Home Assistant's last connection.
+
+    Its client id is random.
+    """
+    protocols = re.findall(
         r"connected from \S+ as (?!upkeep-|auto-)\w{15,} \((p\d),", broker.log[since:]
     )
-    return found[-1] if found else ""
+    return protocols[-1] if protocols else ""
 
 
-def test_home_assistant_has_all_again_after_a_restart(home, hears):
-    """It is born with a message that makes the printer announce itself."""
+def test_home_assistant_has_everything_again_after_a_restart(home, listener):
+    """Its birth message makes the printer publish its discovery again."""
     until(lambda: all(of_task(home, each) for each in TASKS), "every task")
     before = home.entities_of("Voron")
-    hears.wait_for("/availability")
-    heard = len(hears.heard)
+    listener.wait_for("/availability")
+    since = len(listener.messages)
 
     home.restart()
 
     there(home)
-    hears.wait_for("/status", b"online", heard)
-    hears.wait_for("/config", since=heard)
+    listener.wait_for("/status", b"online", since)
+    listener.wait_for("/config", since=since)
     assert home.entities_of("Voron").keys() == before.keys()
     states = home.states()
     idle = [
@@ -104,7 +113,7 @@ def test_home_assistant_has_all_again_after_a_restart(home, hears):
     assert idle == []
 
 
-def test_a_name_that_a_user_gave_survives_a_restart_of_the_printer(home, voron):
+def test_a_users_name_survives_a_restart_of_the_printer(home, voron):
     entity = {"entity_id": "sensor.voron_rods_status"}
     home.ask(
         "config/entity_registry/update",
@@ -128,10 +137,10 @@ def test_a_name_that_a_user_gave_survives_a_restart_of_the_printer(home, voron):
     )
     voron.reconfigure(TASKS)
     home.wait("sensor.voron_rods_status", "ok")
-    home.forget_log()  # the history of both names cannot be one
+    home.forget_log()  # The histories of both names cannot be joined.
 
 
-def test_a_printer_that_is_renamed_stays_the_same_device(home, voron, hears):
+def test_a_renamed_printer_keeps_its_device(home, voron, listener):
     before = {unique: each["entity_id"] for unique, each in home.entities().items()}
 
     voron.reconfigure(TASKS, name="Trident")
@@ -141,7 +150,7 @@ def test_a_printer_that_is_renamed_stays_the_same_device(home, voron, hears):
     after = {unique: each["entity_id"] for unique, each in home.entities().items()}
     assert after == before
     assert home.device("Voron") is None
-    hears.wait_for("klipper_upkeep/voron/tasks/rods", b"")
+    listener.wait_for("klipper_upkeep/voron/tasks/rods", b"")
 
     voron.reconfigure(TASKS)
     until(lambda: home.device("Voron"), "the old name")
@@ -149,7 +158,10 @@ def test_a_printer_that_is_renamed_stays_the_same_device(home, voron, hears):
 
 
 def of_task(home, task: str) -> set[str]:
-    """2025.4 keeps what is disabled until its user deletes it."""
+    """Return the entities of a task.
+
+    2025.4 keeps disabled ones until the user deletes them.
+    """
     return {
         unique
         for unique, each in home.entities().items()
@@ -165,7 +177,7 @@ def all_tasks(voron):
 
 
 @pytest.mark.usefixtures("all_tasks")
-def test_a_task_that_is_removed_leaves_nothing(home, voron):
+def test_a_removed_task_leaves_nothing(home, voron):
     voron.reconfigure({name: TASKS[name] for name in TASKS if name != "cutter"})
 
     until(lambda: not of_task(home, "cutter"), "the entities of cutter to go")
@@ -173,7 +185,7 @@ def test_a_task_that_is_removed_leaves_nothing(home, voron):
 
 
 @pytest.mark.usefixtures("all_tasks")
-def test_a_task_that_is_removed_while_home_assistant_is_off_leaves_nothing(home, voron):
+def test_a_task_removed_without_home_assistant_leaves_nothing(home, voron):
     until(lambda: of_task(home, "cutter"), "the entities of cutter")
     home.stop()
     voron.reconfigure({name: TASKS[name] for name in TASKS if name != "cutter"})
@@ -185,7 +197,7 @@ def test_a_task_that_is_removed_while_home_assistant_is_off_leaves_nothing(home,
 
 
 @pytest.mark.usefixtures("all_tasks")
-def test_a_task_with_another_trigger_keeps_its_entities_in_the_new_unit(home, voron):
+def test_a_task_with_another_trigger_keeps_its_entities_with_the_new_unit(home, voron):
     before = until(lambda: of_task(home, "nozzle"), "the entities of nozzle")
     changed = TASKS["nozzle"].replace("filament", "print_time").replace("3000", "300")
 

@@ -1,6 +1,6 @@
 """Our advice and our blueprint with Maintenance Supporter itself.
 
-MAINTENANCE_SUPPORTER names a checkout of it; without one this file is not collected:
+MAINTENANCE_SUPPORTER names a checkout of it. Without one this file is not collected:
 see conftest.py.
 """
 
@@ -38,11 +38,11 @@ def supporter(homes) -> HomeAssistant:
 
 
 @pytest.fixture
-def counted(home, hears) -> Iterator[Paper]:
-    """A printer whose hours are at hand."""
+def counted(home, listener) -> Iterator[Paper]:
+    """A printer whose hours a test can set."""
     meters = {"print_time": contract.Meter("h", "Print time")}
     info = contract.Info("c0117ed0000000000000000000000000", "Counted", (), meters)
-    paper = Paper(hears, info)
+    paper = Paper(listener, info)
     paper.read(print_time=100.0)
     home.wait(METER, "100.0")
     yield paper
@@ -52,7 +52,7 @@ def counted(home, hears) -> Iterator[Paper]:
 
 @pytest.fixture
 def task(supporter, home, counted) -> Iterator[str]:
-    """What our page advises: a counter of hours printed, in delta mode."""
+    """The advice of our page: a counter of hours printed, in delta mode."""
     made = home.ask("maintenance_supporter/object/create", name=OBJECT)
     counter = {
         "type": "counter",
@@ -73,7 +73,7 @@ def task(supporter, home, counted) -> Iterator[str]:
     home.wait(TASK, None)
 
 
-def test_it_counts_hours_printed_and_starts_again_when_completed(
+def test_it_counts_printed_hours_and_starts_again_when_completed(
     home, counted, task, automate
 ):
     counted.read(print_time=109.0)
@@ -82,7 +82,7 @@ def test_it_counts_hours_printed_and_starts_again_when_completed(
     counted.read(print_time=111.0)
     home.wait(task, "triggered")
     home.restart()
-    home.wait(task, "triggered")  # it knows where it began to count
+    home.wait(task, "triggered")  # It has the value at which it started to count.
 
     complete(home, task)
 
@@ -94,7 +94,7 @@ def test_it_counts_hours_printed_and_starts_again_when_completed(
     home.wait(task, "triggered")
 
 
-def test_what_it_completes_is_done_at_the_printer_and_what_it_skips_is_not(
+def test_a_completion_there_is_done_at_the_printer_and_a_skip_is_not(
     home, counted, task, automate, wear_out, voron
 ):
     automate(

@@ -1,4 +1,4 @@
-"""The entities of a printer go from discovery to the integration, and back."""
+"""The entities of a printer move from discovery to the integration, and back."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ DUE = "binary_sensor.mover_filter_due"
 
 
 @pytest.fixture
-def mover(home, broker, hears) -> Iterator[Voron]:
-    """A printer that Home Assistant knows by discovery, with a name of its user's."""
+def mover(home, broker, listener) -> Iterator[Voron]:
+    """A printer that Home Assistant has from discovery. Its user has renamed it."""
     set_up(home)
     printer = Voron(broker.port, "Mover", FEW)
     printer.start()
@@ -33,21 +33,21 @@ def mover(home, broker, hears) -> Iterator[Voron]:
         new_entity_id=RENAMED,
     )
     home.wait(RENAMED, "ok")
-    info = hears.wait_for("/mover/info").json
+    info = listener.wait_for("/mover/info").json
     meters = {f"{info['uuid']}_meter.{each}" for each in info["meters"]}
-    hears.wait(lambda told: meters <= described(hears))  # they come last
-    until(lambda: of(home, "mqtt").keys() == described(hears), "all of its entities")
+    listener.wait(lambda message: meters <= described(listener))  # They come last.
+    until(lambda: of(home, "mqtt").keys() == described(listener), "all of its entities")
     yield printer
     printer.close()
-    hears.wait_for("/mover/availability", b"offline")
-    forget(hears, "Mover")
-    forget(hears, "/mover/")
+    listener.wait_for("/mover/availability", b"offline")
+    forget(listener, "Mover")
+    forget(listener, "/mover/")
     until(lambda: home.device("Mover") is None, "the printer to go")
     until(lambda: of(home, DOMAIN) == {} == of(home, "mqtt"), "its entities to go")
 
 
 def of(home: Any, platform: str) -> dict[str, str]:
-    """The entities that discovery makes of the printer, by unique id."""
+    """Return the printer's entities of a platform, by unique id."""
     ours = ("last_done_on", "_due_tasks", "_maintenance", "_extra")
     return {
         unique: each["entity_id"]
@@ -57,23 +57,23 @@ def of(home: Any, platform: str) -> dict[str, str]:
     }
 
 
-def described(hears: Any) -> set[str]:
-    """The unique ids in what the printer has told of itself."""
+def described(listener: Any) -> set[str]:
+    """Return the unique ids in the printer's discovery messages."""
     return {
         component["uniq_id"]
-        for told in hears.heard
-        if told.topic.endswith("/config") and b'"name":"Mover"' in told.payload
-        for component in told.json["cmps"].values()
+        for message in listener.messages
+        if message.topic.endswith("/config") and b'"name":"Mover"' in message.payload
+        for component in message.json["cmps"].values()
         if "uniq_id" in component
     }
 
 
-def is_description(told: Any) -> bool:
-    return bool(told.topic.endswith("/printer/config"))
+def is_description(message: Any) -> bool:
+    return bool(message.topic.endswith("/printer/config"))
 
 
 def settled(home: Any, platform: str, wanted: dict[str, str]) -> None:
-    """All entities are *platform*'s, with their ids, and say something."""
+    """Wait until all entities belong to *platform*, with their ids and a state."""
     until(lambda: of(home, platform) == wanted, f"these alone to be of {platform}", 60)
     home.wait(RENAMED, "ok")
     assert home.attributes(RENAMED)["friendly_name"].endswith("My filter")
@@ -82,7 +82,7 @@ def settled(home: Any, platform: str, wanted: dict[str, str]) -> None:
     assert [of(home, each) for each in others] == [{}]
 
 
-def test_entities_keep_ids_and_names_on_their_way_there_and_back(home, mover):
+def test_entities_keep_ids_and_names_in_both_directions(home, mover):
     before = of(home, "mqtt")
 
     mover.reconfigure(FEW, more=INTEGRATION)
@@ -117,32 +117,32 @@ def test_entities_keep_ids_and_names_on_their_way_there_and_back(home, mover):
     settled(home, "mqtt", filters)
 
 
-def test_entities_move_while_home_assistant_is_off(home, mover, hears):
+def test_entities_move_while_home_assistant_is_off(home, mover, listener):
     before = of(home, "mqtt")
     home.stop()
-    since = len(hears.heard)
+    since = len(listener.messages)
     mover.reconfigure(FEW, more=INTEGRATION)
-    hears.wait(lambda told: is_description(told) and not told.payload, since)
+    listener.wait(
+        lambda message: is_description(message) and not message.payload, since
+    )
     home.start()
     settled(home, DOMAIN, before)
 
     home.stop()
-    since = len(hears.heard)
+    since = len(listener.messages)
     mover.reconfigure(FEW)
-    hears.wait(lambda told: is_description(told) and told.payload, since)
+    listener.wait(lambda message: is_description(message) and message.payload, since)
     home.start()
     settled(home, "mqtt", before)
 
 
-def test_each_task_is_a_device_of_its_own_where_that_is_wanted(
-    home, channel, mover, automate
-):
+def test_each_task_is_a_device_if_the_option_is_set(home, channel, mover, automate):
     before = of(home, "mqtt")
     mover.reconfigure(FEW, more=INTEGRATION)
     settled(home, DOMAIN, before)
     assert ("task_devices" in offers(home)) == (channel != "stable")
     if channel == "stable":
-        return  # it has no child devices
+        return  # This version has no child devices.
 
     set_options(home, task_devices=True)
     settled(home, DOMAIN, before)
@@ -160,8 +160,8 @@ def test_each_task_is_a_device_of_its_own_where_that_is_wanted(
             page.picture(PICTURES / f"children{name}-{channel}.png")
     automate("weekly", "weekly_summary", weekday="sun", at="10:00:00")
     home.call("automation.trigger", "automation.weekly")
-    told = until(lambda: home.notifications().get("klipper_upkeep_weekly"))
-    assert told["message"] == "- Mover: Carbon filter"
+    notification = until(lambda: home.notifications().get("klipper_upkeep_weekly"))
+    assert notification["message"] == "- Mover: Carbon filter"
     act(home, "done", printer="Carbon filter")
     home.wait(DUE, "off")
 
@@ -171,7 +171,7 @@ def test_each_task_is_a_device_of_its_own_where_that_is_wanted(
 
 
 def children(home: Any) -> set[str]:
-    """The devices below the printer's."""
+    """Return the names of the devices below the printer's."""
     printer = home.device("Mover")["id"]
     return {
         each["name"]

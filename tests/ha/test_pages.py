@@ -1,6 +1,6 @@
-"""What a person sees. Pictures of each page are kept in `artifacts/`, or in `PICTURES`.
+"""What a person sees. Pictures of each page go to `artifacts/` or to `PICTURES`.
 
-Those in `docs/images/` were made by these tests.
+These tests have made the pictures in `docs/images/`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 DASHBOARDS = ROOT / "integration" / "dashboards"
 PICTURES = Path(os.environ.get("PICTURES", ROOT / "artifacts" / "home-assistant"))
 
-# What Home Assistant writes in the place of a card that it cannot show.
+# Home Assistant writes this in the place of a card that it cannot show.
 BROKEN = ("Configuration error", "Unknown type", "Entity not found", "not available")
 
 
@@ -41,7 +41,7 @@ def picture(page, home, channel):
 
 @pytest.fixture
 def worn(home, voron):
-    """A printer in the middle of its life: one task is due, and one nearly so."""
+    """A printer after some months: one task is due, and one is almost due."""
     voron.wear_out("filter", 51.5)
     voron.wear_out("nozzle", 2800)
     voron.wear_out("cutter", 1234)
@@ -54,7 +54,7 @@ def worn(home, voron):
 
 
 def history(home) -> None:
-    """Two weeks of printing, as statistics that were kept before."""
+    """Two weeks of printing, as statistics from the past."""
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     meter = {
         "source": "recorder",
@@ -76,7 +76,7 @@ def history(home) -> None:
 
 
 def dashboard(home, name: str) -> None:
-    """Import one of ours as a user does who pastes it."""
+    """Import one of our dashboards as a user does who pastes it."""
     put(home, name, yaml.safe_load((DASHBOARDS / f"{name}.yaml").read_text()))
 
 
@@ -94,7 +94,7 @@ PHONE = 390  # pixels
 
 
 def both(page, picture, path, words, size, name):
-    """At a desk's width, and at a phone's."""
+    """Show the page as wide as on a desk, and as wide as on a phone."""
     _, height = size
     page.see(path, words, (PHONE, max(height, 1400)))
     picture(f"{name}-phone")
@@ -105,7 +105,7 @@ def both(page, picture, path, words, size, name):
 
 
 @pytest.mark.usefixtures("plain", "worn")
-def test_the_device_page_begins_with_what_is_due(home, page, picture):
+def test_the_device_page_starts_with_the_due_tasks(home, page, picture):
     device = home.device("Voron")["id"]
     words = ("Firmware: Klipper v", "Carbon filter remaining", "Maintenance due")
 
@@ -118,8 +118,8 @@ def test_the_device_page_begins_with_what_is_due(home, page, picture):
 
 
 @pytest.fixture
-def second(home, broker, hears):
-    """Another printer, which is gone for good in the end."""
+def second(home, broker, listener):
+    """Another printer, which is removed at the end."""
     two = {name: TASKS[name] for name in ("nozzle", "cutter")}
     printer = Voron(broker.port, "Prusa MK3S", two)
     printer.start()
@@ -127,16 +127,16 @@ def second(home, broker, hears):
     home.wait("sensor.prusa_mk3s_nozzle_remaining", "1100.0")
     yield printer
     printer.close()
-    hears.wait_for("/prusa_mk3s/availability", b"offline")
-    for topic in {t.topic for t in hears.heard if "Prusa MK3S" in str(t.payload)} | {
-        t.topic for t in hears.heard if "/prusa_mk3s/" in t.topic
-    }:
-        hears.publish(topic, "", retain=True)
+    listener.wait_for("/prusa_mk3s/availability", b"offline")
+    for topic in {
+        t.topic for t in listener.messages if "Prusa MK3S" in str(t.payload)
+    } | {t.topic for t in listener.messages if "/prusa_mk3s/" in t.topic}:
+        listener.publish(topic, "", retain=True)
     until(lambda: home.device("Prusa MK3S") is None, "the printer to go")
 
 
 @pytest.mark.usefixtures("plain", "worn", "second")
-def test_the_fleet_finds_every_printer_and_task(home, page, picture):
+def test_the_fleet_dashboard_finds_every_printer_and_task(home, page, picture):
     dashboard(home, "fleet")
 
     words = ["Check the belts", "103 %\noverdue"]

@@ -1,4 +1,4 @@
-"""Long-term statistics: what a meter counted last month is there next year."""
+"""Long-term statistics still have next year what a meter counted last month."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import pytest
 from tests.ha.conftest import BACKUP, FILAMENT, RESTORED
 from tests.ha.home_assistant import until
 
-PERIOD = 310.0  # seconds: Home Assistant compiles statistics each five minutes
+PERIOD = 310.0  # Home Assistant makes statistics every five minutes (seconds).
 
 
 def rows(home, meter: str = FILAMENT) -> list[dict[str, float]]:
     start = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
-    found: dict[str, list[dict[str, float]]] = home.ask(
+    rows: dict[str, list[dict[str, float]]] = home.ask(
         "recorder/statistics_during_period",
         start_time=start,
         statistic_ids=[meter],
         period="5minute",
     )
-    return found.get(meter, [])
+    return rows.get(meter, [])
 
 
-def test_what_is_printed_is_in_the_sum_that_statistics_keep(home, printed):
+def test_printed_filament_is_in_the_sum_of_the_statistics(home, printed):
     def compiled():
         kept = rows(home)
         return kept and kept[-1]["state"] == printed and kept
@@ -35,8 +35,8 @@ def test_what_is_printed_is_in_the_sum_that_statistics_keep(home, printed):
     assert [row["sum"] for row in kept] == sorted(row["sum"] for row in kept)
 
 
-def test_a_meter_that_comes_from_a_backup_bends_no_sum(home):
-    """1500 hours that become 1300 and 1310: what fell is taken off, and not added."""
+def test_a_meter_from_a_backup_does_not_increase_the_sum(home):
+    """1500 hours become 1300 and then 1310: the loss is subtracted and not added."""
     first, *_, last = RESTORED
 
     def compiled():
@@ -48,8 +48,8 @@ def test_a_meter_that_comes_from_a_backup_bends_no_sum(home):
     assert kept[-1]["sum"] == pytest.approx(last - first)
 
 
-def test_nothing_is_wrong_with_any_statistic_of_the_printer(home, printed):
-    """What other printers left when they were deleted is Home Assistant's to tell."""
+def test_no_statistic_of_the_printer_has_a_fault(home, printed):
+    """Faults of other printers that were deleted do not count."""
     known = {each["statistic_id"]: each for each in home.statistics()}
 
     assert known["sensor.voron_print_time"]["statistics_unit_of_measurement"] == "h"

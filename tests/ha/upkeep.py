@@ -1,4 +1,4 @@
-"""What tests of the integration in a real Home Assistant ask it for."""
+"""What tests of the integration need from a real Home Assistant."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def known(state: str | None) -> bool:
 
 
 def set_up(home: HomeAssistant) -> None:
-    """Have the integration, offered by MQTT or typed in."""
+    """Set up the integration, which MQTT offers, or type its topic in."""
     if not entries(home):
         offers = offered(home)
         if offers:
@@ -40,10 +40,10 @@ def set_up(home: HomeAssistant) -> None:
 
 
 def hears_printer(home: HomeAssistant) -> bool:
-    """Whether the integration knows that the Voron is on."""
+    """Return whether the integration has the Voron as online."""
     entry = entries(home)[0]["entry_id"]
-    told = home.http("GET", f"/api/diagnostics/config_entry/{entry}")
-    printer = told["data"]["printers"].get("voron")
+    diagnostics = home.http("GET", f"/api/diagnostics/config_entry/{entry}")
+    printer = diagnostics["data"]["printers"].get("voron")
     return printer is not None and bool(printer["online"])
 
 
@@ -75,7 +75,7 @@ def act(
 
 
 def offers(home: HomeAssistant) -> set[str]:
-    """The options that the integration's form has."""
+    """Return the options in the integration's form."""
     (entry,) = entries(home)
     path = "/api/config/config_entries/options/flow"
     flow = home.http("POST", path, {"handler": entry["entry_id"]})

@@ -1,4 +1,4 @@
-"""A WebSocket client for JSON on the loopback: what these tests need of RFC 6455."""
+"""A WebSocket client for JSON on the loopback, with the needed parts of RFC 6455."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class WebSocket:
         self._frame(_TEXT, json.dumps(message).encode())
 
     def receive(self, timeout: float | None = None) -> Any:
-        """The next message; TimeoutError where none comes."""
+        """Return the next message. Raises TimeoutError if none comes."""
         if timeout is not None:
             self._socket.settimeout(timeout)
         text = b""

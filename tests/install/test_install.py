@@ -1,4 +1,4 @@
-"""The installer, run for real in a home of its own with Klippers laid out as found."""
+"""The real installer, in a home of its own, with Klippers laid out as on real hosts."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SECTION = "update_manager klipper_upkeep"
 MOONRAKER = "[server]\nhost: 0.0.0.0\n\n[update_manager mainsail]\ntype: web\n"
 
-# Whoever may mount may write past all rights as well.
+# A user who may mount can also write everywhere.
 MAY_MOUNT = subprocess.run(["unshare", "--mount", "true"], check=False).returncode == 0
 
-# A Python that answers as Klippy's would and writes down what pip was asked for.
+# A Python that answers as Klippy's does, and writes down what pip should install.
 PYTHON = """\
 #!/bin/sh
 case "$*" in
@@ -37,7 +37,7 @@ exec {python} "$@"
 
 
 class Home:
-    """A user's home, and a copy of the project in it."""
+    """A user's home with a copy of the project."""
 
     def __init__(self, folder, shell="sh"):
         self.path = folder / "home"
@@ -55,8 +55,8 @@ class Home:
 
     @property
     def backups(self):
-        found = (self.path / "klipper-upkeep-backup").glob("**/*")
-        return sorted(p for p in found if p.is_file() or p.is_symlink())
+        files = (self.path / "klipper-upkeep-backup").glob("**/*")
+        return sorted(p for p in files if p.is_file() or p.is_symlink())
 
     def klipper(self, name="klipper"):
         extras = self.path / name / "klippy" / "extras"
@@ -80,7 +80,7 @@ class Home:
         return config
 
     def git(self):
-        """Make the project a checkout that has been cloned from somewhere."""
+        """Make the project a checkout that was cloned from somewhere."""
         git = ["git", "-C", str(self.project)]
         subprocess.run([*git, "init", "-q", "-b", "main"], check=True)
         url = "https://example.com/klipper-upkeep.git"
@@ -88,7 +88,7 @@ class Home:
         return url
 
     def kalico(self):
-        """A Klipper that has a folder for what is not its own."""
+        """A Klipper with a folder for plugins."""
         klipper = self.klipper()
         (klipper / "klippy" / "plugins").mkdir()
         return klipper
@@ -117,7 +117,7 @@ class Home:
         return done
 
     def snapshot(self):
-        """Everything in the home but the backups."""
+        """Return all files of the home but the backups."""
         return {
             str(path.relative_to(self.path)): (
                 str(path.readlink()) if path.is_symlink() else path.read_bytes()
@@ -155,9 +155,9 @@ def asked_pip(env):
     return path.read_text() if path.exists() else ""
 
 
-def test_a_usual_host_gets_all_of_it(usual):
+def test_a_usual_host_gets_everything(usual):
     url = usual.git()
-    said = usual.install("--preset", "voron").stdout
+    output = usual.install("--preset", "voron").stdout
     config = usual.path / "printer_data" / "config"
 
     assert linked(usual)
@@ -175,11 +175,11 @@ def test_a_usual_host_gets_all_of_it(usual):
     }
     assert parser["update_manager mainsail"]["type"] == "web"
     assert "preset: voron/ptfe" in (config / "maintain.cfg").read_text()
-    assert "[include maintain.cfg]" in said
-    assert "Restart Klipper as a service" in said
+    assert "[include maintain.cfg]" in output
+    assert "Restart Klipper as a service" in output
 
 
-def test_every_file_that_is_changed_was_copied_away_first(usual):
+def test_every_file_is_copied_before_it_is_changed(usual):
     usual.git()
     before = usual.snapshot()
     usual.install("--preset", "voron")
@@ -193,8 +193,8 @@ def test_every_file_that_is_changed_was_copied_away_first(usual):
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
-def test_every_shell_that_a_printer_may_have_runs_it(tmp_path, shell):
-    """Debian's, the usual one, and a small one; to and fro, with several printers."""
+def test_every_shell_of_a_printer_can_run_it(tmp_path, shell):
+    """Debian's shell, bash and BusyBox install and uninstall, with several printers."""
     programs.require(shell)
     home = Home(tmp_path, shell)
     home.klipper()
@@ -213,26 +213,26 @@ def test_every_shell_that_a_printer_may_have_runs_it(tmp_path, shell):
     assert home.snapshot() == before
 
 
-def test_a_second_run_changes_nothing_and_says_so(usual):
+def test_a_second_run_changes_nothing_and_reports_it(usual):
     usual.git()
     usual.install("--preset", "voron")
     before = usual.snapshot(), usual.backups
-    said = usual.install("--preset", "prusa").stdout
+    output = usual.install("--preset", "prusa").stdout
 
     assert (usual.snapshot(), usual.backups) == before
-    assert "Everything was installed already." in said
+    assert "Everything was installed already." in output
 
 
-def test_uninstalling_leaves_what_there_was(usual):
+def test_uninstalling_restores_the_former_files(usual):
     usual.git()
     before = usual.snapshot()
     usual.install()
     assert usual.snapshot() != before
-    said = usual.install("--uninstall").stdout
+    output = usual.install("--uninstall").stdout
 
     assert usual.snapshot() == before
     assert not link(usual.path / "klipper").exists()
-    assert "the counts" in said
+    assert "the counts" in output
 
 
 def test_uninstalling_where_nothing_was_installed_harms_nothing(usual):
@@ -242,18 +242,18 @@ def test_uninstalling_where_nothing_was_installed_harms_nothing(usual):
     assert usual.snapshot() == before
 
 
-def test_uninstalling_keeps_the_users_own_maintain_cfg_and_warns_of_it(usual):
+def test_uninstalling_keeps_the_users_own_maintain_cfg_and_warns(usual):
     usual.install("--preset", "voron")
     config = usual.path / "printer_data" / "config"
     (config / "printer.cfg").write_text("[include maintain.cfg]\n")
-    said = usual.install("--uninstall").stdout
+    output = usual.install("--uninstall").stdout
 
     assert (config / "maintain.cfg").exists()
-    assert "will not start" in said
+    assert "will not start" in output
 
 
 @pytest.mark.parametrize("how", ["copy", "hard link", "symbolic link"])
-def test_the_ancestors_file_gives_way_and_comes_back(usual, how):
+def test_the_file_of_klippermaintenance_is_replaced_and_comes_back(usual, how):
     old = usual.path / "KlipperMaintenance" / "maintain.py"
     old.parent.mkdir()
     old.write_text("# the ancestor\n")
@@ -275,7 +275,7 @@ def test_the_ancestors_file_gives_way_and_comes_back(usual, how):
     assert usual.snapshot() == before
 
 
-def test_a_link_of_somebody_else_is_kept_as_a_backup(usual):
+def test_a_foreign_link_is_kept_as_a_backup(usual):
     other = usual.path / "other"
     other.mkdir()
     link(usual.path / "klipper").symlink_to(other)
@@ -286,7 +286,7 @@ def test_a_link_of_somebody_else_is_kept_as_a_backup(usual):
     assert saved.readlink() == other
 
 
-def test_a_folder_in_the_way_is_moved_and_comes_back(usual):
+def test_a_folder_with_the_name_of_the_link_is_moved_and_comes_back(usual):
     place = link(usual.path / "klipper")
     place.mkdir()
     (place / "mine.py").write_text("mine\n")
@@ -314,7 +314,7 @@ def test_on_kalico_the_link_goes_into_plugins(home):
 
 
 def test_a_link_in_kalicos_extras_moves_to_plugins(home):
-    """Kalico does not start when a module is in both."""
+    """Kalico does not start if a module is in both folders."""
     klipper = home.kalico()
     home.env()
     link(klipper).symlink_to(home.extra)
@@ -324,7 +324,7 @@ def test_a_link_in_kalicos_extras_moves_to_plugins(home):
     assert (klipper / "klippy" / "plugins" / "maintain").resolve() == home.extra
 
 
-def test_the_ancestor_in_plugins_gives_way_and_comes_back(home):
+def test_klippermaintenance_in_plugins_is_replaced_and_comes_back(home):
     klipper = home.kalico()
     home.env()
     old = klipper / "klippy" / "plugins" / "maintain.py"
@@ -345,17 +345,17 @@ def test_several_printers_share_one_klipper(home):
     home.env()
     configs = [home.data(name) for name in ("printer_data", "printer_1_data")]
     home.git()
-    said = home.install("--preset", "voron").stdout
+    output = home.install("--preset", "voron").stdout
 
     assert linked(home)
     for config in configs:
         assert SECTION in (config / "moonraker.conf").read_text()
         assert (config / "maintain.cfg").exists()
-        assert str(config) in said
+        assert str(config) in output
 
 
 def unit(home, name, python, klipper, config, arguments_in_a_file=True):
-    """A service file, as KIAUH writes it and as older installers did."""
+    """Write a service file as KIAUH writes it, or as older installers did."""
     arguments = f"{klipper}/klippy/klippy.py {config}/printer.cfg -l /tmp/klippy.log"
     if arguments_in_a_file:
         env_file = config.parent / "systemd" / "klipper.env"
@@ -368,8 +368,8 @@ def unit(home, name, python, klipper, config, arguments_in_a_file=True):
 
 
 @pytest.mark.parametrize("arguments_in_a_file", [True, False])
-def test_services_tell_of_environments_elsewhere(home, arguments_in_a_file):
-    """Two Klippers, each with an environment and a name that no guess would find."""
+def test_services_tell_where_environments_are(home, arguments_in_a_file):
+    """There are two Klippers, whose environments and names cannot be guessed."""
     home.git()
     places = []
     for number in ("left", "right"):
@@ -387,7 +387,7 @@ def test_services_tell_of_environments_elsewhere(home, arguments_in_a_file):
         assert f"virtualenv: {env}" in (config / "moonraker.conf").read_text()
 
 
-def test_the_service_of_the_linux_firmware_is_no_klipper(usual):
+def test_the_service_of_the_linux_firmware_is_not_taken_for_klipper(usual):
     (usual.units / "klipper-mcu.service").write_text(
         "[Service]\nExecStart=/usr/local/bin/klipper_mcu -r\n"
     )
@@ -396,7 +396,7 @@ def test_the_service_of_the_linux_firmware_is_no_klipper(usual):
     assert linked(usual)
 
 
-def test_a_service_of_a_klipper_that_is_gone_is_passed_over(usual):
+def test_a_service_of_a_klipper_that_no_longer_exists_is_ignored(usual):
     gone = usual.path / "gone"
     unit(usual, "klipper-1.service", "/x/bin/python", gone, gone, False)
     usual.install()
@@ -404,7 +404,7 @@ def test_a_service_of_a_klipper_that_is_gone_is_passed_over(usual):
     assert linked(usual)
 
 
-def test_places_can_be_told(home):
+def test_folders_can_be_given_as_options(home):
     klipper, env, config = home.klipper("a b"), home.env("e f"), home.data("c d")
     home.git()
     home.install(
@@ -418,7 +418,7 @@ def test_places_can_be_told(home):
     assert SECTION in (config / "moonraker.conf").read_text()
 
 
-def test_without_a_klipper_it_says_how_to_name_one(home):
+def test_without_a_klipper_it_tells_how_to_name_one(home):
     done = home.install(check=False)
 
     assert done.returncode == 1
@@ -438,12 +438,12 @@ def test_without_an_environment_nothing_is_changed_and_the_option_is_named(home)
     assert linked(home)
 
 
-# Vendors' printers: BusyBox, root, no systemd, no git, folders of their own
+# Vendors' printers: BusyBox, root, no systemd, no git, special folders
 
 
 @pytest.fixture
 def tools(tmp_path):
-    """A folder with the programs of BusyBox and nothing else."""
+    """A folder with only the programs of BusyBox."""
     busybox = programs.require("busybox")
     folder = tmp_path / "busybox"
     folder.mkdir()
@@ -456,8 +456,8 @@ def tools(tmp_path):
 
 
 @pytest.mark.parametrize("data", ["usr/data", "userdata"])
-def test_a_vendors_printer_gets_all_of_it(tmp_path, tools, data):
-    """Found by its script of init; nothing but BusyBox and Klipper's own Python."""
+def test_a_vendors_printer_gets_everything(tmp_path, tools, data):
+    """Its init script is found, with nothing but BusyBox and Klipper's own Python."""
     home = Home(tmp_path, "busybox")
     system = home.path / "system"
     klipper = home.klipper("system/usr/share/klipper")
@@ -525,23 +525,23 @@ def test_without_pip_nothing_is_changed_and_the_option_is_named(usual):
     assert linked(usual)
 
 
-# What it leaves alone
+# What it does not change
 
 
 def test_a_dry_run_changes_nothing(usual):
     usual.git()
     (link(usual.path / "klipper").with_suffix(".py")).write_text("# the ancestor\n")
     before = usual.snapshot()
-    said = usual.install("--dry-run", "--preset", "voron").stdout
+    output = usual.install("--dry-run", "--preset", "voron").stdout
 
     assert usual.snapshot() == before
     assert usual.backups == []
     assert asked_pip(usual.path / "klippy-env") == ""
-    assert "linked" in said
-    assert "Nothing is changed" in said
+    assert "linked" in output
+    assert "Nothing is changed" in output
 
 
-def test_a_maintain_cfg_that_is_there_stays(usual):
+def test_an_existing_maintain_cfg_is_not_changed(usual):
     mine = usual.path / "printer_data" / "config" / "maintain.cfg"
     mine.write_text("[maintain]\n")
     usual.install("--preset", "voron")
@@ -549,7 +549,7 @@ def test_a_maintain_cfg_that_is_there_stays(usual):
     assert mine.read_text() == "[maintain]\n"
 
 
-def test_an_update_section_that_is_there_stays(usual):
+def test_an_existing_update_section_is_not_changed(usual):
     usual.git()
     conf = usual.path / "printer_data" / "config" / "moonraker.conf"
     conf.write_text(f"[{SECTION}]\ntype: git_repo\npath: ~/mine\n")
@@ -559,7 +559,7 @@ def test_an_update_section_that_is_there_stays(usual):
     assert conf.read_text().count(SECTION) == 1
 
 
-def test_a_last_line_without_an_end_swallows_no_section(usual):
+def test_a_last_line_without_a_line_end_does_not_join_a_section(usual):
     usual.git()
     conf = usual.path / "printer_data" / "config" / "moonraker.conf"
     conf.write_text(MOONRAKER.rstrip())
@@ -574,7 +574,7 @@ def test_a_last_line_without_an_end_swallows_no_section(usual):
 
 
 @pytest.mark.parametrize("text", [MOONRAKER, MOONRAKER + "\n\n", "[server]", "", "\n"])
-def test_uninstalling_leaves_each_byte_of_moonrakers_file(usual, text):
+def test_uninstalling_leaves_moonrakers_file_byte_for_byte(usual, text):
     usual.git()
     conf = usual.path / "printer_data" / "config" / "moonraker.conf"
     conf.write_text(text)
@@ -586,7 +586,7 @@ def test_uninstalling_leaves_each_byte_of_moonrakers_file(usual, text):
 
 
 def test_a_linked_moonraker_conf_stays_a_link(usual):
-    """The file behind it gets the section, and its backup is a file."""
+    """The target of the link gets the section, and its backup is a file."""
     usual.git()
     conf = usual.path / "printer_data" / "config" / "moonraker.conf"
     real = usual.path / "dotfiles" / "moonraker.conf"
@@ -602,7 +602,7 @@ def test_a_linked_moonraker_conf_stays_a_link(usual):
     assert (conf.readlink(), real.read_text()) == (real, MOONRAKER)
 
 
-def test_the_systems_python_is_no_virtualenv_of_moonrakers(home):
+def test_the_systems_python_is_not_taken_for_moonrakers_environment(home):
     klipper, config = home.klipper(), home.data()
     home.git()
     unit(home, "klipper.service", "/usr/bin/python3", klipper, config)
@@ -621,7 +621,7 @@ def test_a_comment_above_the_next_section_stays(usual):
     assert conf.read_text() == f"{MOONRAKER}\n# history\n[history]\n"
 
 
-def test_a_section_in_the_middle_is_taken_out_and_no_other(usual):
+def test_a_section_in_the_middle_is_removed_and_no_other(usual):
     conf = usual.path / "printer_data" / "config" / "moonraker.conf"
     ours = f"[{SECTION}]\ntype: git_repo\n\n# a comment of mine\npath: x\n"
     conf.write_text(f"{MOONRAKER}\n{ours}\n[history]\n")
@@ -631,16 +631,16 @@ def test_a_section_in_the_middle_is_taken_out_and_no_other(usual):
 
 
 def test_a_folder_that_is_no_checkout_gets_no_update_section(usual):
-    said = usual.install().stdout
+    output = usual.install().stdout
 
     assert (
         SECTION
         not in (usual.path / "printer_data" / "config" / "moonraker.conf").read_text()
     )
-    assert "no git checkout" in said
+    assert "no git checkout" in output
 
 
-def test_a_host_without_moonraker_is_fine(home):
+def test_a_host_without_moonraker_is_accepted(home):
     home.klipper()
     home.env()
     home.data(moonraker=None)
@@ -650,7 +650,7 @@ def test_a_host_without_moonraker_is_fine(home):
     assert linked(home)
 
 
-def test_what_is_not_wanted_is_left_out(usual):
+def test_unwanted_parts_are_left_out(usual):
     usual.git()
     before = (usual.path / "printer_data" / "config" / "moonraker.conf").read_text()
     usual.install("--no-pip", "--no-moonraker")
@@ -661,14 +661,14 @@ def test_what_is_not_wanted_is_left_out(usual):
     assert conf.read_text() == before
 
 
-def test_paho_that_is_there_is_not_installed_again(usual):
+def test_an_installed_paho_is_not_installed_again(usual):
     (usual.path / "klippy-env" / "bin" / "python.has_paho").touch()
     usual.install()
 
     assert asked_pip(usual.path / "klippy-env") == ""
 
 
-def test_where_pip_fails_nothing_else_is_changed(usual):
+def test_if_pip_fails_nothing_else_is_changed(usual):
     (usual.path / "klippy-env" / "bin" / "python.pip").write_text("1")
     done = usual.install(check=False)
 
@@ -699,13 +699,13 @@ def test_wrong_options_are_refused_before_anything_is_changed(usual, arguments):
     assert usual.snapshot() == before
 
 
-def test_it_explains_itself(home):
+def test_help_explains_the_options(home):
     assert "--uninstall" in home.install("--help").stdout
     assert "voron\t" in home.install("--list-presets").stdout
 
 
-def test_the_menu_writes_the_machine_that_is_chosen(tmp_path):
-    """Asked at a terminal, as a person would be."""
+def test_the_menu_writes_the_sections_of_the_chosen_machine(tmp_path):
+    """It asks at a terminal, as a person uses it."""
     home = Home(tmp_path)
     home.klipper()
     home.env()
@@ -730,7 +730,7 @@ def test_the_menu_writes_the_machine_that_is_chosen(tmp_path):
 
 @pytest.fixture
 def wheels(tmp_path):
-    """A folder with a package that calls itself paho-mqtt 2.1.0."""
+    """A folder with a package that is called paho-mqtt 2.1.0."""
     folder = tmp_path / "wheels"
     folder.mkdir()
     info = "paho_mqtt-2.1.0.dist-info"
@@ -773,7 +773,7 @@ def test_a_real_environment_gets_the_package(tmp_path, wheels):
     assert "as it was" in home.install(**offline).stdout
 
 
-def test_shellcheck_has_nothing_to_say():
+def test_shellcheck_finds_no_fault():
     programs.require("shellcheck")
     done = subprocess.run(
         ["shellcheck", "-x", "install.sh", *map(str, ROOT.glob("deploy/install/*.sh"))],

@@ -1,4 +1,4 @@
-"""The page, the sidebar and the screen: links and entries, put in and taken out."""
+"""The page, the sidebar and the screen: links and entries are added and removed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def with_screens(home):
     (home.config / "KlipperScreen.conf").write_text(SCREEN)
 
 
-def test_the_page_is_linked_into_moonraker_which_calls_that_no_change(home):
+def test_the_page_is_linked_into_moonraker_which_sees_no_local_change(home):
     home.install("--page")
 
     link = home.moonraker / "moonraker" / "components" / "upkeep.py"
@@ -46,7 +46,7 @@ def test_the_page_is_linked_into_moonraker_which_calls_that_no_change(home):
     assert done.stdout == ""
 
 
-def test_the_library_of_qr_codes_goes_into_moonrakers_environment(home):
+def test_the_library_for_qr_codes_is_installed_in_moonrakers_environment(home):
     env = home.env("moonraker-env")
     home.install("--page")
     assert "segno" in asked_pip(env)
@@ -54,7 +54,7 @@ def test_the_library_of_qr_codes_goes_into_moonrakers_environment(home):
     assert asked_pip(env).count("segno") == 1
 
 
-def test_a_page_without_qr_codes_is_installed_where_pip_fails(home):
+def test_if_pip_fails_the_page_is_installed_without_qr_codes(home):
     env = home.env("moonraker-env")
     (env / "bin" / "python.pip").write_text("1")
     assert "no QR codes" in home.install("--page").stdout
@@ -65,18 +65,18 @@ def test_a_second_run_changes_nothing(home):
     with_screens(home)
     home.install("--page")
     before = home.snapshot()
-    said = home.install("--page").stdout
+    output = home.install("--page").stdout
     assert home.snapshot() == before
-    assert "Everything was installed already." in said
+    assert "Everything was installed already." in output
 
 
-def test_without_the_option_and_nobody_to_ask_there_is_no_page(home):
+def test_without_the_option_and_a_terminal_there_is_no_page(home):
     home.install()
     assert not (home.moonraker / "moonraker" / "components" / "upkeep.py").exists()
     assert "[upkeep]" not in (home.config / "moonraker.conf").read_text()
 
 
-def test_the_entries_stand_beside_what_people_have_and_go_alone(home):
+def test_the_entries_are_added_beside_the_users_own_and_only_they_are_removed(home):
     with_screens(home)
     home.install("--page")
 
@@ -95,12 +95,12 @@ def test_the_entries_stand_beside_what_people_have_and_go_alone(home):
     assert not (home.moonraker / "moonraker" / "components" / "upkeep.py").exists()
 
 
-def test_a_sidebar_that_cannot_be_read_is_left_alone_and_said(home):
+def test_an_invalid_sidebar_file_is_not_changed_and_is_reported(home):
     with_screens(home)
     (home.config / ".theme" / "navi.json").write_text("{broken")
-    said = home.install("--page").stdout
+    output = home.install("--page").stdout
     assert (home.config / ".theme" / "navi.json").read_text() == "{broken"
-    assert "navi.json is not changed" in said
+    assert "navi.json is not changed" in output
 
 
 @pytest.fixture(scope="module")
@@ -116,12 +116,12 @@ def page():
     "text",
     ["", "[server]\nport: 7125\n", "[server]\nport: 7125", "[a]\nb: 1\n\n[c]\nd: 2\n"],
 )
-def test_a_section_that_was_added_can_be_taken_out(page, text):
+def test_an_added_section_can_be_removed(page, text):
     added = page.add_section(text)
     assert page.add_section(added) == added
     assert page.remove_section(added).rstrip("\n") == text.rstrip("\n")
 
 
-def test_a_section_with_options_between_others_is_taken_out_whole(page):
+def test_a_section_between_others_is_removed_as_a_whole(page):
     text = "[a]\nb: 1\n\n[upkeep]\nname: Voron\nannouncements: False\n\n[c]\nd: 2\n"
     assert page.remove_section(text) == "[a]\nb: 1\n[c]\nd: 2\n"

@@ -1,4 +1,4 @@
-"""The extension for KIAUH, by KIAUH's own menu where KIAUH=<checkout> names one."""
+"""The extension for KIAUH, with KIAUH's own menu if KIAUH=<checkout> names one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.install.test_install import ROOT, Home
 EXTENSION = ROOT / "deploy" / "kiauh" / "klipper_upkeep"
 KIAUH = os.environ.get("KIAUH", "")
 
-# What the extension uses of KIAUH, as KIAUH lays it out.
+# The parts of KIAUH that the extension uses, in KIAUH's layout.
 LOGGER = """
 class Logger:
     @staticmethod
@@ -46,7 +46,7 @@ getattr(ExtensionsMenu().extensions["15"], sys.argv[1])()
 
 @pytest.fixture(params=["double", *(["checkout"] if KIAUH else [])])
 def menu(request, tmp_path):
-    """A folder with KIAUH in it and our extension among its own."""
+    """A folder with KIAUH and our extension among its extensions."""
     folder = tmp_path / "kiauh"
     if request.param == "checkout":
         shutil.copytree(KIAUH, folder, ignore=shutil.ignore_patterns(".git"))
@@ -65,7 +65,7 @@ def menu(request, tmp_path):
 
 @pytest.fixture
 def call(menu, tmp_path):
-    """Choose an entry of the extension's menu, in a home with a Klipper."""
+    """Return a function that chooses an entry of the menu, in a home with a Klipper."""
     programs.require("git")
     home = Home(tmp_path)
     home.klipper()
@@ -107,7 +107,7 @@ def call(menu, tmp_path):
 
 
 def wanted(folder, names):
-    """What a checkout needs to be installed from."""
+    """Return the files of a checkout that the installation needs."""
     if Path(folder) == ROOT:
         return {"install.sh", "klippy_extra", "deploy"}
     return {name for name in names if name != "__pycache__"}
@@ -130,7 +130,7 @@ def test_the_menu_installs_updates_and_removes_it(call):
     assert conf.read_text() == before
 
 
-def test_a_failure_is_said(call):
+def test_a_failure_is_reported(call):
     shutil.rmtree(call.home.path / "klipper")
 
     text = call("install_extension")

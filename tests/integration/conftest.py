@@ -1,4 +1,4 @@
-"""Home Assistant's test harness with a printer that answers on its MQTT mock."""
+"""Home Assistant's test harness, with a printer that answers on its MQTT mock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_homeassistant_custom_component.common import (
     async_fire_mqtt_message,
 )
 
-# Imported first, so that "custom_components" is ours.
+# This is imported first, so that "custom_components" is ours.
 from custom_components.klipper_upkeep.children import possible
 from custom_components.klipper_upkeep.const import DOMAIN
 from custom_components.klipper_upkeep.contract import (
@@ -85,15 +85,15 @@ LOG = (
 
 
 class Printer:
-    """A printer on the other side of the broker, as the contract has it."""
+    """A printer on the other side of the broker, as the contract describes it."""
 
     def __init__(self, hass, mqtt_mock, slug="voron", base=BASE):
         self.hass = hass
         self.slug = slug
         self.base = base
         self.commands = []
-        self.qualities = []  # what else each was published with
-        self.refuse = None  # (code, text): what becomes of the next commands
+        self.qualities = []  # the options of each publication
+        self.refuse = None  # (code, text): the results of the next commands
         self.mute = False
         self.tasks = {"rods": RODS, "belts": BELTS}
         self.seq = 100
@@ -167,7 +167,7 @@ def entry(hass):
 
 @pytest.fixture
 async def loaded(hass, printer, entry):
-    """The entry, set up, with the printer online."""
+    """The entry after its setup, with the printer online."""
     assert await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done()
     printer.introduce()
@@ -176,7 +176,7 @@ async def loaded(hass, printer, entry):
 
 
 def as_message(topic, payload):
-    """What Home Assistant hands to a config flow for a message."""
+    """Return what Home Assistant passes to a config flow for a message."""
     return MqttServiceInfo(
         topic=topic,
         payload=payload if isinstance(payload, str) else json.dumps(payload),

@@ -1,6 +1,6 @@
-"""Devices of tasks below the printer's, where this Home Assistant has child devices.
+"""Devices of tasks below the printer's, if this Home Assistant has child devices.
 
-Elsewhere this file is not collected: see conftest.py.
+Otherwise this file is not collected: see conftest.py.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TASKS = {"belts", "nozzle", "rods"}
 
 
 def children(hass, entry):
-    """The devices of tasks, by task."""
+    """Return the devices of tasks, by task."""
     known = dr.async_child_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
     return {task_of(each)[1]: each for each in known}
 
@@ -36,7 +36,7 @@ def ids(hass):
 
 
 async def choose(hass, entry, wanted):
-    """As the user does it in the entry's options."""
+    """Choose them as a user does in the entry's options."""
     flow = await hass.config_entries.options.async_init(entry.entry_id)
     offered = {str(each): each.default() for each in flow["data_schema"].schema}
     answers = {**offered, "task_devices": wanted}
@@ -54,7 +54,7 @@ async def owned(hass, printer, entry):
 
 
 async def reload(hass, printer):
-    """The broker sends again what is retained."""
+    """Let the broker send its retained messages again."""
     tell(printer, OWNED)
     await settle(hass)
 
@@ -66,21 +66,21 @@ async def chosen(hass, printer, owned):
     return owned
 
 
-async def test_nobody_gets_them_who_has_not_chosen_them(hass, owned):
+async def test_they_exist_only_with_the_option(hass, owned):
     assert children(hass, owned) == {}
 
 
 async def test_each_task_and_part_is_a_device_below_the_printer(hass, chosen):
     printer = with_identifier(hass, (DOMAIN, INFO.uuid))
-    found = children(hass, chosen)
-    assert {each.parent_device_id for each in found.values()} == {printer.id}
-    assert {task: each.name for task, each in found.items()} == {
+    devices = children(hass, chosen)
+    assert {each.parent_device_id for each in devices.values()} == {printer.id}
+    assert {task: each.name for task, each in devices.items()} == {
         "belts": "Check the belts",
         "nozzle": "Nozzle 0.4",
         "rods": "Oil the rods",
     }
     registry = er.async_get(hass)
-    for task, device in found.items():
+    for task, device in devices.items():
         entities = er.async_entries_for_device(registry, device.id, True)
         assert len(entities) > 8
         assert {each.unique_id.split(".")[1] for each in entities} == {task}
@@ -95,7 +95,9 @@ async def test_each_task_and_part_is_a_device_below_the_printer(hass, chosen):
         ("de", (None, "Status", "Verbleibend", "Erledigt", "Druckzeit verbleibend")),
     ],
 )
-async def test_names_do_not_say_the_task_twice(hass, printer, entry, language, names):
+async def test_names_do_not_contain_the_task_twice(
+    hass, printer, entry, language, names
+):
     hass.config.language = language
     hass.config_entries.async_update_entry(entry, options={"task_devices": True})
     assert await hass.config_entries.async_setup(entry.entry_id)
@@ -110,15 +112,15 @@ async def test_names_do_not_say_the_task_twice(hass, printer, entry, language, n
         "button.voron_nozzle_done",
         "sensor.voron_nozzle_print_time_remaining",
     )
-    found = tuple(registry.async_get(each).original_name for each in wanted)
-    assert found == names
+    original_names = tuple(registry.async_get(each).original_name for each in wanted)
+    assert original_names == names
     date = registry.async_get_entity_id(
         "date", DOMAIN, f"{INFO.uuid}_task.rods.last_done_on"
     )
     assert "Oil" not in registry.async_get(date).original_name
 
 
-async def test_ids_names_and_settings_stay_there_and_back(hass, printer, owned):
+async def test_ids_names_and_settings_are_kept_in_both_directions(hass, printer, owned):
     registry = er.async_get(hass)
     registry.async_update_entity(
         STATUS, name="My rods", new_entity_id="sensor.my_rods", icon="mdi:broom"
@@ -146,7 +148,9 @@ async def test_ids_names_and_settings_stay_there_and_back(hass, printer, owned):
     )
 
 
-async def test_they_follow_labels_and_go_with_their_tasks(hass, printer, chosen):
+async def test_they_follow_labels_and_are_removed_with_their_tasks(
+    hass, printer, chosen
+):
     printer.tell(RODS._replace(label="Grease the rods"))
     await settle(hass)
     assert children(hass, chosen)["rods"].name == "Grease the rods"
@@ -158,7 +162,9 @@ async def test_they_follow_labels_and_go_with_their_tasks(hass, printer, chosen)
     assert set(children(hass, chosen)) == {"belts", "nozzle"}
 
 
-async def test_they_go_when_discovery_makes_the_entities_again(hass, printer, chosen):
+async def test_they_are_removed_when_discovery_makes_the_entities_again(
+    hass, printer, chosen
+):
     tell(printer, DISCOVERED)
     await settle(hass)
     assert children(hass, chosen) == {}
@@ -177,7 +183,7 @@ async def test_they_go_when_discovery_makes_the_entities_again(hass, printer, ch
     )
 
 
-async def test_a_printer_that_leaves_takes_them_along(hass, printer, chosen):
+async def test_a_printer_that_leaves_removes_them(hass, printer, chosen):
     printer.send(printer.topic("info"), "")
     await settle(hass)
     assert children(hass, chosen) == {}
@@ -187,7 +193,7 @@ async def test_a_printer_that_leaves_takes_them_along(hass, printer, chosen):
     assert set(children(hass, chosen)) == TASKS
 
 
-async def test_they_cannot_be_deleted_by_hand_while_the_task_is_there(
+async def test_they_cannot_be_deleted_by_hand_while_the_task_exists(
     hass, printer, chosen
 ):
     printer.send(printer.topic("availability"), "offline")
@@ -198,7 +204,7 @@ async def test_they_cannot_be_deleted_by_hand_while_the_task_is_there(
     assert await async_remove_config_entry_device(hass, chosen, printers)
 
 
-async def test_one_names_its_task_to_actions(hass, printer, chosen):
+async def test_actions_accept_a_child_device_for_its_task(hass, printer, chosen):
     device = children(hass, chosen)["belts"].id
     await hass.services.async_call(DOMAIN, "done", {"device_id": device}, blocking=True)
     (sent,) = printer.commands

@@ -1,4 +1,4 @@
-"""Setting up: by MQTT's word, by hand, anew; and the options."""
+"""Setup: from an MQTT message, by hand, again; and the options."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .conftest import BASE, BELTS, INFO, as_message
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    """What is not there is not there in no time either."""
+    """Make a search for an absent printer end at once."""
     monkeypatch.setattr(config_flow, "LOOK_FOR", 0.05)
 
 
@@ -26,7 +26,7 @@ async def discover(hass, payload, topic="klipper_upkeep/voron/info"):
     )
 
 
-async def test_a_printer_that_tells_of_itself_is_offered_and_confirmed(hass, printer):
+async def test_a_discovered_printer_is_offered_and_confirmed(hass, printer):
     result = await discover(hass, INFO.encode().decode())
     assert result["step_id"] == "confirm"
     assert result["description_placeholders"] == {"name": "Voron"}
@@ -37,18 +37,18 @@ async def test_a_printer_that_tells_of_itself_is_offered_and_confirmed(hass, pri
     await hass.async_block_till_done()
 
 
-async def test_a_second_printer_below_the_same_topic_asks_nothing(hass, printer, entry):
+async def test_a_second_printer_under_the_same_topic_asks_nothing(hass, printer, entry):
     result = await discover(hass, INFO.encode().decode(), "klipper_upkeep/ender/info")
     assert result["reason"] == "already_configured"
 
 
 @pytest.mark.parametrize("payload", ["", "{}", "online"])
-async def test_what_is_no_printer_is_left_alone(hass, printer, payload):
+async def test_a_message_of_something_else_is_ignored(hass, printer, payload):
     assert (await discover(hass, payload))["reason"] == "not_a_printer"
 
 
 async def ask(hass, printer, flow, base, there=True):
-    """Submit the form; the broker's retained message follows the subscription."""
+    """Submit the form. The broker's retained message follows the subscription."""
     configure = hass.config_entries.flow.async_configure
     task = hass.async_create_task(configure(flow["flow_id"], {"base_topic": base}))
     for _ in range(20):
@@ -67,7 +67,7 @@ async def start(hass):
     )
 
 
-async def test_a_typed_base_topic_is_looked_at_first(hass, printer, monkeypatch):
+async def test_a_typed_base_topic_is_checked_first(hass, printer, monkeypatch):
     monkeypatch.setattr(config_flow, "LOOK_FOR", 5)
     flow = await start(hass)
     assert flow["step_id"] == "user"
@@ -78,7 +78,7 @@ async def test_a_typed_base_topic_is_looked_at_first(hass, printer, monkeypatch)
     await hass.async_block_till_done()
 
 
-async def test_a_typing_error_is_told_and_can_be_mended(hass, printer, monkeypatch):
+async def test_a_typing_error_is_shown_and_can_be_corrected(hass, printer, monkeypatch):
     flow = await start(hass)
     wrong = await ask(hass, printer, flow, "klipper/#")
     assert wrong["errors"] == {"base_topic": "bad_topic"}
@@ -90,7 +90,7 @@ async def test_a_typing_error_is_told_and_can_be_mended(hass, printer, monkeypat
     await hass.async_block_till_done()
 
 
-async def test_without_mqtt_it_says_so(hass):
+async def test_without_mqtt_the_flow_tells_it(hass):
     flow = await start(hass)
     result = await hass.config_entries.flow.async_configure(
         flow["flow_id"], {"base_topic": BASE}
@@ -110,7 +110,7 @@ async def test_the_base_topic_can_be_changed(hass, printer, loaded, monkeypatch)
     assert loaded.title == "Klipper Upkeep (home/upkeep)"
 
 
-async def test_a_title_of_the_users_own_survives_another_base_topic(
+async def test_a_users_title_survives_another_base_topic(
     hass, printer, loaded, monkeypatch
 ):
     monkeypatch.setattr(config_flow, "LOOK_FOR", 5)

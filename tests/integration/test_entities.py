@@ -69,7 +69,7 @@ async def pass_time(hass, seconds=3.0):
 
 
 def discovered():
-    """The messages of discovery, made by the extra's own code."""
+    """Return the discovery messages, made by the extra's own code."""
     info = theirs.Info.decode(DISCOVERED.encode())
     states = [theirs.State.decode(each.encode()) for each in (BELTS, NOZZLE, RODS)]
     made = announce(info, states, "voron", names=Names(learns=True))
@@ -77,7 +77,7 @@ def discovered():
 
 
 def tell(printer, info):
-    """Say all, in the contract's order."""
+    """Publish everything in the contract's order."""
     printer.tasks["nozzle"] = NOZZLE
     printer.send(printer.topic("info"), info.encode())
     readings = {"print_time": 812.3, "filament": 1500.0, "cuts": 3.0}
@@ -89,7 +89,7 @@ def tell(printer, info):
 
 
 async def by_discovery(hass, printer):
-    """MQTT finds the printer, and hears what the broker has retained of it."""
+    """Let MQTT discover the printer and read its retained messages."""
     for each in discovered():
         async_fire_mqtt_message(hass, each.topic, each.payload.decode())
     await settle(hass)
@@ -98,14 +98,14 @@ async def by_discovery(hass, printer):
 
 
 def let_go(hass):
-    """What the printer publishes when it leaves its entities to the integration."""
+    """Publish what a printer does when it leaves its entities to the integration."""
     for payload in (MIGRATE.decode(), ""):
         for each in discovered():
             async_fire_mqtt_message(hass, each.topic, payload)
 
 
 def registered(hass, platform):
-    """What is registered of the tables, by unique id."""
+    """Return the registered entities, by unique id."""
     return {
         each.unique_id: each
         for each in er.async_get(hass).entities.values()
@@ -119,7 +119,7 @@ def registered(hass, platform):
 
 @pytest.fixture
 async def listens(hass, printer, entry):
-    """The integration, before any printer has told of itself."""
+    """The integration before any printer has published anything."""
     assert await hass.config_entries.async_setup(entry.entry_id)
     await settle(hass)
     return entry
@@ -127,7 +127,7 @@ async def listens(hass, printer, entry):
 
 @pytest.fixture
 async def owned(hass, printer, listens):
-    """A printer that has had no discovery."""
+    """A printer that never had discovery."""
     tell(printer, OWNED)
     await settle(hass)
     return listens
@@ -135,7 +135,7 @@ async def owned(hass, printer, listens):
 
 @pytest.fixture
 async def moved(hass, printer, listens):
-    """A printer that had discovery, an entity of which has its user's own name."""
+    """A printer that had discovery. The user has renamed one of its entities."""
     tell(printer, DISCOVERED)
     await by_discovery(hass, printer)
     er.async_get(hass).async_update_entity(
@@ -150,11 +150,11 @@ async def moved(hass, printer, listens):
     return before
 
 
-# What they are
+# What the entities are
 
 
-async def test_they_are_those_of_discovery(hass, printer, listens):
-    """The same keys, platforms, units, kinds, attributes: an entity stays the same."""
+async def test_they_are_the_same_as_those_of_discovery(hass, printer, listens):
+    """An entity keeps its key, platform, unit, classes and attributes."""
     tell(printer, DISCOVERED)
     await by_discovery(hass, printer)
     states = states_of(hass, "mqtt")
@@ -173,7 +173,7 @@ async def test_they_are_those_of_discovery(hass, printer, listens):
 
 
 def differences(now, before):
-    """What is not the same, by unique id."""
+    """Return what differs, by unique id."""
     return {
         unique: (now.get(unique), before.get(unique))
         for unique in now.keys() | before.keys()
@@ -198,7 +198,7 @@ def facts(each):
 
 
 def states_of(hass, platform):
-    found = {}
+    states = {}
     for unique, each in registered(hass, platform).items():
         state = hass.states.get(each.entity_id)
         if state is not None:
@@ -207,8 +207,8 @@ def states_of(hass, platform):
                 for name, value in state.attributes.items()
                 if name not in ("friendly_name", "restored")
             }
-            found[unique] = (state.state, kept)
-    return found
+            states[unique] = (state.state, kept)
+    return states
 
 
 async def test_a_printer_is_one_device(hass, owned):
@@ -242,7 +242,7 @@ async def test_names_and_states_are_translated(hass, printer, entry):
     assert hass.states.get("sensor.voron_print_time").name == "Voron Druckzeit"
 
 
-async def test_a_printer_shows_what_it_says(hass, printer, owned):
+async def test_a_printer_shows_what_it_published(hass, printer, owned):
     assert hass.states.get("binary_sensor.voron_rods_due").state == "on"
     assert hass.states.get("binary_sensor.voron_maintenance_due").state == "on"
     assert hass.states.get("sensor.voron_tasks_due").state == "1"
@@ -254,7 +254,9 @@ async def test_a_printer_shows_what_it_says(hass, printer, owned):
     assert hass.states.get("binary_sensor.voron_maintenance_due").state == "off"
 
 
-async def test_what_does_not_concern_an_entity_is_not_written(hass, printer, owned):
+async def test_an_entity_is_written_only_when_its_own_value_changes(
+    hass, printer, owned
+):
     def written():
         return {
             each.entity_id: each.last_reported
@@ -269,7 +271,7 @@ async def test_what_does_not_concern_an_entity_is_not_written(hass, printer, own
     assert written() == before
 
 
-async def test_a_printer_that_is_off_keeps_what_it_said(hass, printer, owned):
+async def test_a_printer_that_is_off_keeps_its_last_values(hass, printer, owned):
     printer.send(printer.topic("availability"), "offline")
     await settle(hass)
 
@@ -278,7 +280,7 @@ async def test_a_printer_that_is_off_keeps_what_it_said(hass, printer, owned):
     assert hass.states.get("button.voron_rods_done").state == "unavailable"
 
 
-# What they do
+# What the controls do
 
 
 async def call(hass, domain, action, entity, **data):
@@ -336,13 +338,13 @@ async def test_controls_send_their_commands(hass, printer, owned):
     ]
 
 
-async def test_what_the_printer_refuses_is_said(hass, printer, owned):
+async def test_a_refusal_of_the_printer_is_shown(hass, printer, owned):
     printer.refuse = ("not_ready", "it starts")
     with pytest.raises(HomeAssistantError, match="it starts"):
         await call(hass, "button", "press", "button.voron_rods_done")
 
 
-async def test_an_event_is_of_its_task(hass, printer, owned):
+async def test_an_event_belongs_to_its_task(hass, printer, owned):
     events = ("event.voron_rods_event", "event.voron_belts_event")
     await enable(hass, owned, *events)
     tell(printer, OWNED)
@@ -354,7 +356,9 @@ async def test_an_event_is_of_its_task(hass, printer, owned):
     assert belts.state == "unknown"
 
 
-async def test_a_printer_that_takes_no_commands_has_no_controls(hass, printer, listens):
+async def test_a_printer_that_accepts_no_commands_has_no_controls(
+    hass, printer, listens
+):
     tell(printer, OWNED._replace(commands=False))
     await settle(hass)
     kinds = {each.domain for each in registered(hass, DOMAIN).values()}
@@ -372,7 +376,7 @@ async def test_entities_follow_the_tasks(hass, printer, owned):
     assert hass.states.get("sensor.voron_belts_status").state == "ok"
 
 
-async def test_a_printer_that_leaves_takes_its_entities_along(hass, printer, owned):
+async def test_a_printer_that_leaves_removes_its_entities(hass, printer, owned):
     printer.send(printer.topic("info"), "")
     await settle(hass)
     assert registered(hass, DOMAIN) == {}
@@ -396,7 +400,7 @@ async def test_they_keep_ids_names_and_settings_when_they_move(hass, moved):
     assert with_identifier(hass, ("mqtt", f"klipper_upkeep_{INFO.uuid}")) is None
 
 
-async def test_nothing_is_made_before_mqtt_has_let_go(hass, printer, listens):
+async def test_no_entity_is_made_before_mqtt_has_released_it(hass, printer, listens):
     tell(printer, DISCOVERED)
     await by_discovery(hass, printer)
     tell(printer, OWNED)
@@ -413,7 +417,7 @@ async def test_nothing_is_made_before_mqtt_has_let_go(hass, printer, listens):
 
 
 @pytest.mark.parametrize("owner", ["integration", ""])
-async def test_a_printers_area_is_suggested_and_no_more(
+async def test_a_printers_area_is_only_a_suggestion(
     hass, printer, listens, area_registry, owner
 ):
     def device():
@@ -432,7 +436,7 @@ async def test_a_printers_area_is_suggested_and_no_more(
     assert (device().model, device().area_id) == ("Trident", garage.id)
 
 
-async def test_the_area_moves_along(hass, printer, listens, area_registry):
+async def test_the_area_moves_with_the_entities(hass, printer, listens, area_registry):
     tell(printer, DISCOVERED)
     await by_discovery(hass, printer)
     area = area_registry.async_create("Workshop")
@@ -448,7 +452,7 @@ async def test_the_area_moves_along(hass, printer, listens, area_registry):
 
 @pytest.mark.parametrize("first", ["the integration", "discovery"])
 async def test_they_keep_ids_and_names_when_they_move_back(hass, printer, moved, first):
-    """Whoever comes first: after a restart that is MQTT."""
+    """The order does not matter: after a restart MQTT comes first."""
     if first == "discovery":
         await by_discovery(hass, printer)
     tell(printer, DISCOVERED)

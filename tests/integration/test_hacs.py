@@ -1,7 +1,8 @@
-"""What HACS and hassfest look for stands where they look.
+"""Everything that HACS and hassfest check is where they expect it.
 
-Their rules, as far as files alone tell: one integration below ``custom_components`` at
-the repository's root, ``hacs.json`` and a README beside it, a complete manifest.
+These are their rules as far as files show them: one integration below
+``custom_components`` at the repository's root, ``hacs.json`` and a README beside it, a
+complete manifest.
 """
 
 from __future__ import annotations
@@ -28,21 +29,21 @@ def test_there_is_one_integration_at_the_root_of_the_repository():
     assert (INTEGRATION / "brand" / "icon.png").is_file()
 
 
-def test_hacs_json_has_a_name_and_only_what_hacs_knows():
-    told = json.loads((ROOT / "hacs.json").read_text())
+def test_hacs_json_has_a_name_and_only_keys_that_hacs_knows():
+    manifest = json.loads((ROOT / "hacs.json").read_text())
     known = {"name", "homeassistant", "hacs", "render_readme", "country", "filename"}
-    assert told["name"]
-    assert set(told) <= known
-    assert re.fullmatch(r"\d{4}\.\d+\.\d+", told["homeassistant"])
+    assert manifest["name"]
+    assert set(manifest) <= known
+    assert re.fullmatch(r"\d{4}\.\d+\.\d+", manifest["homeassistant"])
 
 
-def test_the_manifest_has_every_key_that_hacs_wants_and_in_hassfests_order():
+def test_the_manifest_has_every_key_of_hacs_in_the_order_of_hassfest():
     for key in ("documentation", "issue_tracker", "codeowners", "name", "version"):
         assert MANIFEST[key]
     assert list(MANIFEST) == ["domain", "name", *sorted(list(MANIFEST)[2:])]
 
 
-def test_every_action_has_its_name_its_fields_and_its_icon():
+def test_every_action_has_a_name_fields_and_an_icon():
     services = yaml.safe_load((INTEGRATION / "services.yaml").read_text())
     texts = json.loads((INTEGRATION / "translations" / "en.json").read_text())
     icons = json.loads((INTEGRATION / "icons.json").read_text())
@@ -65,9 +66,11 @@ def texts(tree, path=()):
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
-def test_every_text_is_one_that_hassfest_takes(language):
-    told = json.loads((INTEGRATION / "translations" / f"{language}.json").read_text())
-    for path, text in texts(told):
+def test_every_text_is_accepted_by_hassfest(language):
+    translations = json.loads(
+        (INTEGRATION / "translations" / f"{language}.json").read_text()
+    )
+    for path, text in texts(translations):
         assert all(KEY.fullmatch(name) for name in path), path
         assert text == text.strip(), path
         assert not HTML.search(text), path
@@ -75,14 +78,18 @@ def test_every_text_is_one_that_hassfest_takes(language):
         assert not re.search(r"'{\w+}'", text), path
         fields = [field for _, field, *_ in Formatter().parse(text) if field]
         assert all(field.isidentifier() for field in fields), path
-    flows = [told["config"], told["options"], told["issues"]["due"]["fix_flow"]]
+    flows = [
+        translations["config"],
+        translations["options"],
+        translations["issues"]["due"]["fix_flow"],
+    ]
     for step in (step for flow in flows for step in flow["step"].values()):
         assert set(step.get("data_description", {})) <= set(step.get("data", {}))
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
-def test_the_card_calls_a_status_what_its_sensor_calls_it(language):
-    """The card has words of its own: a browser has no translations of ours."""
+def test_the_card_has_the_same_words_for_a_status_as_its_sensor(language):
+    """The card has its own words, because a browser does not get our translations."""
     texts = json.loads((INTEGRATION / "translations" / f"{language}.json").read_text())
     states = texts["entity"]["sensor"]["status"]["state"]
     card = (INTEGRATION / "frontend" / "klipper-upkeep.js").read_text()
@@ -95,18 +102,20 @@ def test_the_card_calls_a_status_what_its_sensor_calls_it(language):
 
 
 @pytest.mark.parametrize("kind", ["triggers", "conditions"])
-def test_every_trigger_and_condition_has_its_name_its_fields_and_its_icon(kind):
+def test_every_trigger_and_condition_has_a_name_fields_and_an_icon(kind):
     described = yaml.safe_load((INTEGRATION / f"{kind}.yaml").read_text())
-    told = json.loads((INTEGRATION / "translations" / "en.json").read_text())[kind]
+    translations = json.loads((INTEGRATION / "translations" / "en.json").read_text())[
+        kind
+    ]
     icons = json.loads((INTEGRATION / "icons.json").read_text())[kind]
-    assert set(described) == set(told) == set(icons)
+    assert set(described) == set(translations) == set(icons)
     for name, each in described.items():
-        assert told[name]["name"]
-        assert told[name]["description"]
-        assert set(each["fields"]) == set(told[name]["fields"])
+        assert translations[name]["name"]
+        assert translations[name]["description"]
+        assert set(each["fields"]) == set(translations[name]["fields"])
 
 
-def test_every_platform_has_entities_with_names_and_icons_alone():
+def test_only_platforms_with_entities_have_names_and_icons():
     icons = json.loads((INTEGRATION / "icons.json").read_text())["entity"]
     for platform, each in icons.items():
         assert (INTEGRATION / f"{platform}.py").is_file()
@@ -114,14 +123,14 @@ def test_every_platform_has_entities_with_names_and_icons_alone():
             assert icon["default"].startswith("mdi:")
 
 
-def test_every_rule_of_the_quality_scale_is_done_or_has_its_reason():
+def test_every_rule_of_the_quality_scale_is_done_or_has_a_reason():
     rules = yaml.safe_load((INTEGRATION / "quality_scale.yaml").read_text())["rules"]
     assert {"docs-triggers", "docs-conditions", "test-coverage"} <= set(rules)
     for rule in rules.values():
         assert rule == "done" or (rule["status"] == "exempt" and rule["comment"])
 
 
-def test_the_readme_tells_what_to_click():
+def test_the_readme_tells_where_to_click():
     readme = (ROOT / "integration" / "README.md").read_text()
     for words in ("⋮", "Custom repositories", "Integration", "Download", "restart"):
         assert words in readme

@@ -1,4 +1,4 @@
-"""To-do list, calendar, repairs, actions, against a printer that answers."""
+"""To-do list, calendar, repairs and actions, with a printer that answers."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def tick(hass, status="completed", context=None, **more):
     )
 
 
-# Printers come, go and are told apart.
+# Printers are added, removed and recognised.
 
 
 async def test_a_printer_is_one_device_with_a_list_and_a_calendar(hass, loaded):
@@ -84,8 +84,8 @@ async def test_a_printer_is_one_device_with_a_list_and_a_calendar(hass, loaded):
     assert sorted(shown) == [CALENDAR, TODO, UPDATE]
 
 
-async def test_a_device_of_mqtt_that_comes_later_is_found(hass, printer, loaded):
-    """Discovery follows the tasks, and Home Assistant takes its time."""
+async def test_a_device_of_mqtt_that_comes_later_is_used(hass, printer, loaded):
+    """Discovery is sent after the tasks, and Home Assistant needs time for it."""
     assert device_of(hass).via_device_id is None
     theirs = mqtt_device(hass)
     await settle(hass)
@@ -105,7 +105,7 @@ def mqtt_device(hass, uuid=INFO.uuid):
     )
 
 
-async def test_the_device_follows_a_new_name_and_version(hass, printer, loaded):
+async def test_the_device_gets_a_new_name_and_version(hass, printer, loaded):
     printer.send(
         printer.topic("info"),
         INFO._replace(name="Trident", model="Trident", version="9").encode(),
@@ -116,7 +116,7 @@ async def test_the_device_follows_a_new_name_and_version(hass, printer, loaded):
     assert device.sw_version == "9"
 
 
-async def test_the_device_hangs_below_the_one_that_discovery_made(hass, printer, entry):
+async def test_the_device_is_below_the_one_that_discovery_made(hass, printer, entry):
     (mqtt,) = hass.config_entries.async_entries("mqtt")
     theirs = dr.async_get(hass).async_get_or_create(
         config_entry_id=mqtt.entry_id,
@@ -143,7 +143,7 @@ async def test_a_printer_that_comes_later_is_added_and_one_that_leaves_removed(
     assert hass.states.get(TODO) is not None
 
 
-async def test_a_printer_that_leaves_and_returns_is_there_again(hass, printer, loaded):
+async def test_a_printer_that_leaves_and_returns_is_added_again(hass, printer, loaded):
     printer.send(printer.topic("info"), "")
     await settle(hass)
     assert hass.states.get(TODO) is None
@@ -155,7 +155,7 @@ async def test_a_printer_that_leaves_and_returns_is_there_again(hass, printer, l
     assert device_of(hass) is not None
 
 
-async def test_another_machine_under_the_same_name_is_another_device(
+async def test_another_machine_with_the_same_name_is_another_device(
     hass, printer, loaded
 ):
     printer.introduce(INFO._replace(uuid="beef"))
@@ -164,10 +164,10 @@ async def test_another_machine_under_the_same_name_is_another_device(
     assert device_of(hass, "beef") is not None
 
 
-async def test_a_printer_with_another_name_stays_the_same_device_and_entities(
+async def test_a_renamed_printer_keeps_its_device_and_entities(
     hass, printer, loaded, mqtt_mock
 ):
-    """It says all under its new name, and takes back what it had under the old one."""
+    """It publishes everything under its new name, and clears its old topics."""
     before = device_of(hass)
     removed = async_capture_events(hass, er.EVENT_ENTITY_REGISTRY_UPDATED)
     trident = Printer(hass, mqtt_mock, "trident")
@@ -202,7 +202,7 @@ async def test_a_printer_that_is_off_still_has_its_tasks(hass, printer, loaded, 
 
 @pytest.fixture
 def broker(hass, mqtt_mock):
-    """Take the broker away, and bring it back."""
+    """Return functions that take the broker away and bring it back."""
 
     async def switch(there):
         mqtt_mock.connected = there
@@ -226,7 +226,7 @@ async def test_without_a_broker_everything_is_unavailable_and_nothing_is_sent(
     assert printer.commands == []
     assert hass.states.get(TODO).state == "1"
     with pytest.raises(HomeAssistantError, match="is off"):
-        await act(hass, "done")  # whether it is there has to be heard again
+        await act(hass, "done")  # The availability has to arrive again.
     printer.send(printer.topic("availability"), "online")
     await act(hass, "done")
     assert len(printer.commands) == 1
@@ -239,7 +239,7 @@ async def test_a_calendar_limit_that_passes_while_the_printer_is_off_is_due(
     long_ago = dt_util.utcnow().timestamp() - 7200.0
     printer.tell(BELTS._replace(limits=(hour,), trigger="time", time=long_ago))
     await settle(hass)
-    assert hass.states.get(TODO).state == "1"  # the printer itself will tell
+    assert hass.states.get(TODO).state == "1"  # The printer itself will publish it.
 
     printer.send(printer.topic("availability"), "offline")
     await settle(hass)
@@ -247,7 +247,7 @@ async def test_a_calendar_limit_that_passes_while_the_printer_is_off_is_due(
     assert hass.states.get(TODO).state == "2"
 
 
-async def test_nothing_is_shown_before_all_tasks_are_known(hass, printer, entry):
+async def test_nothing_is_shown_before_all_tasks_have_arrived(hass, printer, entry):
     await hass.config_entries.async_setup(entry.entry_id)
     printer.send(printer.topic("info"), INFO.encode())
     printer.tell(RODS)
@@ -258,9 +258,7 @@ async def test_nothing_is_shown_before_all_tasks_are_known(hass, printer, entry)
     assert hass.states.get(TODO) is not None
 
 
-async def test_only_a_printer_that_is_away_may_be_deleted_by_hand(
-    hass, printer, loaded
-):
+async def test_only_a_printer_that_is_off_can_be_deleted_by_hand(hass, printer, loaded):
     device = device_of(hass)
     assert not await async_remove_config_entry_device(hass, loaded, device)
     printer.send(printer.topic("availability"), "offline")
@@ -275,7 +273,9 @@ async def test_only_a_printer_that_is_away_may_be_deleted_by_hand(
     assert hass.states.get(TODO).state == "1"
 
 
-async def test_garbage_is_said_once_and_changes_nothing(hass, printer, loaded, caplog):
+async def test_an_invalid_message_is_logged_once_and_changes_nothing(
+    hass, printer, loaded, caplog
+):
     for _ in range(3):
         printer.send(printer.topic("task", "rods"), '{"schema": 1}')
         printer.send(printer.topic("availability"), "perhaps")
@@ -284,7 +284,7 @@ async def test_garbage_is_said_once_and_changes_nothing(hass, printer, loaded, c
     assert caplog.text.count("Ignored a message on") == 3
 
 
-async def test_a_cleared_event_or_result_is_no_message(hass, printer, loaded, caplog):
+async def test_an_empty_event_or_result_is_ignored(hass, printer, loaded, caplog):
     printer.send(printer.topic("events"), "")
     printer.send(printer.topic("results"), "")
     await settle(hass)
@@ -292,14 +292,16 @@ async def test_a_cleared_event_or_result_is_no_message(hass, printer, loaded, ca
     assert hass.states.get(TODO).state == "1"
 
 
-async def test_a_task_that_is_gone_leaves_the_list(hass, printer, loaded):
+async def test_a_removed_task_leaves_the_list(hass, printer, loaded):
     printer.send(printer.topic("info"), INFO._replace(tasks=("belts",)).encode())
     printer.send(printer.topic("task", "rods"), "")
     await settle(hass)
     assert hass.states.get(TODO).state == "0"
 
 
-async def test_a_task_that_info_names_no_more_is_gone_at_once(hass, printer, loaded):
+async def test_a_task_that_info_no_longer_lists_is_removed_at_once(
+    hass, printer, loaded
+):
     printer.send(printer.topic("info"), INFO._replace(tasks=("belts",)).encode())
     await settle(hass)
     assert hass.states.get(TODO).state == "0"
@@ -307,14 +309,14 @@ async def test_a_task_that_info_names_no_more_is_gone_at_once(hass, printer, loa
         await act(hass, "done")
 
 
-async def test_without_mqtt_the_entry_is_tried_again(hass, entry):
+async def test_without_mqtt_the_setup_is_tried_again(hass, entry):
     assert await async_setup_component(hass, DOMAIN, {})
     await settle(hass)
     assert entry.state is ConfigEntryState.SETUP_RETRY
     assert "not connected to an MQTT broker" in entry.reason
 
 
-async def test_the_entry_unloads_to_its_end_and_loads_again(hass, printer, entry):
+async def test_the_entry_unloads_completely_and_loads_again(hass, printer, entry):
     hass.config_entries.async_update_entry(entry, options=REPAIRS)
     await hass.config_entries.async_setup(entry.entry_id)
     printer.introduce()
@@ -325,17 +327,17 @@ async def test_the_entry_unloads_to_its_end_and_loads_again(hass, printer, entry
     assert ir.async_get(hass).async_get_issue(DOMAIN, REPAIR) is None
     printer.happen("done")
     await settle(hass)
-    assert fired == []  # nobody listens any more
+    assert fired == []  # no subscription is left
 
     assert await hass.config_entries.async_setup(entry.entry_id)
     printer.introduce()
     printer.happen("done")
     await settle(hass)
     assert hass.states.get(TODO).state == "1"
-    assert len(fired) == 1  # and now one does
+    assert len(fired) == 1  # now there is one again
 
 
-async def test_nothing_is_heard_after_the_entry_was_unloaded(
+async def test_no_message_is_read_after_the_entry_was_unloaded(
     hass, printer, loaded, caplog
 ):
     assert await hass.config_entries.async_unload(loaded.entry_id)
@@ -344,7 +346,7 @@ async def test_nothing_is_heard_after_the_entry_was_unloaded(
     assert "Ignored a message" not in caplog.text
 
 
-async def test_a_calendar_limit_is_looked_at_while_nobody_says_anything(
+async def test_a_calendar_limit_is_checked_while_no_message_comes(
     hass, printer, loaded, freezer
 ):
     hour = Limit("time", "h", 720.0, 719.0, 1.0, 99.9, 72.0)
@@ -354,7 +356,7 @@ async def test_a_calendar_limit_is_looked_at_while_nobody_says_anything(
     )
     printer.send(printer.topic("availability"), "offline")
     await settle(hass)
-    assert hass.states.get(TODO).state == "1"  # a minute is left
+    assert hass.states.get(TODO).state == "1"  # one minute is left
 
     freezer.tick(15 * 60)
     async_fire_time_changed(hass)
@@ -363,7 +365,7 @@ async def test_a_calendar_limit_is_looked_at_while_nobody_says_anything(
     assert hass.states.get(TODO).state == "2"
 
 
-async def test_everything_is_subscribed_so_that_nothing_is_lost(
+async def test_every_topic_is_subscribed_with_a_quality_that_loses_nothing(
     hass, mqtt_mock, loaded
 ):
     ours = {
@@ -375,7 +377,7 @@ async def test_everything_is_subscribed_so_that_nothing_is_lost(
     assert set(ours.values()) == {1}
 
 
-async def test_a_repair_that_is_ignored_stays_so_over_a_reload(hass, printer, entry):
+async def test_an_ignored_repair_stays_ignored_over_a_reload(hass, printer, entry):
     hass.config_entries.async_update_entry(entry, options=REPAIRS)
     await hass.config_entries.async_setup(entry.entry_id)
     printer.introduce()
@@ -391,7 +393,7 @@ async def test_a_repair_that_is_ignored_stays_so_over_a_reload(hass, printer, en
 
 
 async def test_two_base_topics_are_two_fleets(hass, printer, loaded, mqtt_mock):
-    """Even where both have a printer of the same name."""
+    """This is so even if both have a printer with the same name."""
     other = MockConfigEntry(
         domain=DOMAIN, data={"base_topic": "farm"}, unique_id="farm"
     )
@@ -411,10 +413,10 @@ async def test_two_base_topics_are_two_fleets(hass, printer, loaded, mqtt_mock):
     assert printer.commands == []
 
 
-# To-do.
+# The to-do list
 
 
-async def test_the_list_has_what_is_due_with_message_parts_and_guide(hass, loaded):
+async def test_the_list_has_due_tasks_with_message_parts_and_guide(hass, loaded):
     (item,) = await items(hass)
     assert item["summary"] == "Oil the rods"
     assert item["description"] == (
@@ -429,7 +431,7 @@ async def test_the_list_has_what_is_due_with_message_parts_and_guide(hass, loade
         (101.0, ["Oil the rods", "Check the belts"]),
     ],
 )
-async def test_the_most_overdue_comes_first(hass, printer, loaded, percent, order):
+async def test_the_most_overdue_task_comes_first(hass, printer, loaded, percent, order):
     """The rods are at 102 percent."""
     used = BELTS.limits[0]._replace(remaining=-2.0, percent=percent)
     printer.tell(BELTS._replace(limits=(used,), status="due"))
@@ -437,7 +439,7 @@ async def test_the_most_overdue_comes_first(hass, printer, loaded, percent, orde
     assert [each["summary"] for each in await items(hass)] == order
 
 
-async def test_a_tick_marks_done_in_the_users_name_and_can_be_undone(
+async def test_a_tick_marks_done_with_the_users_name_and_can_be_undone(
     hass, printer, loaded, hass_admin_user
 ):
     hass_admin_user.name = "Anna"
@@ -459,9 +461,7 @@ async def test_a_tick_marks_done_in_the_users_name_and_can_be_undone(
     assert item["status"] == "needs_action"
 
 
-async def test_what_was_done_lately_follows_what_was_done_last_first(
-    hass, printer, loaded
-):
+async def test_completed_items_come_last_and_the_newest_first(hass, printer, loaded):
     now = int(dt_util.utcnow().timestamp())
     printer.tell(RODS._replace(status="ok", last_done=now - 3600))
     printer.tell(BELTS._replace(last_done=now - 60))
@@ -472,7 +472,7 @@ async def test_what_was_done_lately_follows_what_was_done_last_first(
     ]
 
 
-async def test_a_completed_item_goes_after_a_day(hass, printer, loaded, freezer):
+async def test_a_completed_item_is_removed_after_a_day(hass, printer, loaded, freezer):
     await tick(hass)
     await settle(hass)
     freezer.tick(23 * 3600)
@@ -487,7 +487,9 @@ async def test_an_item_can_only_be_ticked_off(hass, printer, loaded):
     assert printer.commands == []
 
 
-async def test_what_is_due_soon_is_listed_where_that_is_wanted(hass, printer, entry):
+async def test_tasks_that_are_due_soon_are_listed_if_the_option_says_so(
+    hass, printer, entry
+):
     hass.config_entries.async_update_entry(entry, options={"list_soon": True})
     await hass.config_entries.async_setup(entry.entry_id)
     printer.introduce()
@@ -534,7 +536,7 @@ async def test_one_list_can_have_the_tasks_of_all_printers(
         ("internal", HomeAssistantError),
     ],
 )
-async def test_what_the_printer_refuses_reaches_the_user(
+async def test_a_refusal_of_the_printer_reaches_the_user(
     hass, printer, loaded, code, error
 ):
     printer.refuse = (code, "since the test says so")
@@ -556,7 +558,7 @@ async def test_a_printer_that_does_not_answer_is_an_error(
         await tick(hass)
 
 
-async def test_an_answer_to_somebody_else_settles_nothing(hass, printer, loaded):
+async def test_a_result_for_somebody_else_ends_no_request(hass, printer, loaded):
     printer.send(
         printer.topic("results"),
         '{"schema":1,"transaction":"x","task":"rods","ok":true,"seq":1}',
@@ -565,7 +567,7 @@ async def test_an_answer_to_somebody_else_settles_nothing(hass, printer, loaded)
     assert len(await items(hass)) == 1
 
 
-# Calendar.
+# The calendar
 
 
 async def events_between(hass, start, end):
@@ -595,7 +597,7 @@ async def test_the_calendar_has_the_forecast_and_the_log_of_all_tasks_in_order(
         ("Voron: ✓ Check the belts", "anna, tight"),
     ]
     assert [day for day, *_ in first] == sorted(day for day, *_ in first)
-    # Asked once for all tasks, and kept until something happens.
+    # The log is requested once for all tasks, and kept until the next event.
     assert [command.every for _, command in printer.commands] == [True]
     assert await events_between(hass, *window) == first
     assert len(printer.commands) == 1
@@ -603,7 +605,7 @@ async def test_the_calendar_has_the_forecast_and_the_log_of_all_tasks_in_order(
     await settle(hass)
     await events_between(hass, *window)
     assert len(printer.commands) == 2
-    # Whatever happened without a broker is not known either.
+    # Events that came while the broker was away are not known.
     await broker(False)
     await broker(True)
     printer.send(printer.topic("availability"), "online")
@@ -611,20 +613,20 @@ async def test_the_calendar_has_the_forecast_and_the_log_of_all_tasks_in_order(
     assert len(printer.commands) == 3
 
 
-async def test_the_calendar_begins_with_its_start_and_excludes_its_end(
+async def test_the_calendar_includes_its_start_and_excludes_its_end(
     hass, printer, loaded
 ):
-    """The belts were done on the 20th in UTC, which is where the test lives."""
+    """The belts were done on the 20th in UTC, which is the time zone of the test."""
     day = dt_util.as_local(dt_util.utc_from_timestamp(LOG[0].time)).date()
     after = day + timedelta(days=1)
 
-    async def found(start, end):
-        found = await events_between(hass, f"{start} 00:00:00", f"{end} 00:00:00")
-        return [text for _, text, _ in found if "belts" in text and "✓" in text]
+    async def completions(start, end):
+        completions = await events_between(hass, f"{start} 00:00:00", f"{end} 00:00:00")
+        return [text for _, text, _ in completions if "belts" in text and "✓" in text]
 
-    assert await found(day, after) == ["Voron: ✓ Check the belts"]
-    assert await found(day - timedelta(days=1), day) == []
-    assert await found(after, after + timedelta(days=1)) == []
+    assert await completions(day, after) == ["Voron: ✓ Check the belts"]
+    assert await completions(day - timedelta(days=1), day) == []
+    assert await completions(after, after + timedelta(days=1)) == []
 
 
 @pytest.mark.parametrize(("rods", "belts"), [(3, 10), (10, 3)])
@@ -643,10 +645,10 @@ async def test_of_two_forecasts_the_next_is_the_state_and_both_are_in_order(
     window = (now + timedelta(days=each) for each in (1, 30))
     listed = await events_between(hass, *(f"{day.date()} 00:00:00" for day in window))
     assert [text for _, text, _ in listed] == order
-    assert printer.commands == []  # what is ahead stands in no log
+    assert printer.commands == []  # The log has no future events.
 
 
-async def test_what_should_have_been_done_before_is_due_today(hass, printer, loaded):
+async def test_a_forecast_in_the_past_is_shown_today(hass, printer, loaded):
     days_ago = dt_util.utcnow() - timedelta(days=5)
     printer.tell(BELTS._replace(due_at=int(days_ago.timestamp())))
     await settle(hass)
@@ -654,7 +656,7 @@ async def test_what_should_have_been_done_before_is_due_today(hass, printer, loa
     assert start[:10] == str(dt_util.now().date())
 
 
-async def test_the_forecast_is_there_while_the_log_is_not(hass, printer, loaded):
+async def test_the_forecast_is_shown_without_the_log(hass, printer, loaded):
     printer.refuse = ("internal", "no log")
     entity = hass.data["entity_components"]["calendar"].get_entity(CALENDAR)
     start, end = map(
@@ -665,12 +667,12 @@ async def test_the_forecast_is_there_while_the_log_is_not(hass, printer, loaded)
     assert len(printer.commands) == 1
 
 
-# The date of last done, and the printer's software.
+# The date of the last completion, and the printer's software
 
 
 @pytest.fixture
 async def dated(hass, printer, loaded):
-    """A printer of whose rods the date is enabled."""
+    """A printer with a task whose date is enabled."""
     er.async_get(hass).async_update_entity(DATE, disabled_by=None)
     await hass.config_entries.async_reload(loaded.entry_id)
     printer.introduce()
@@ -684,9 +686,10 @@ async def set_date(hass, day):
     )
 
 
-async def test_a_date_that_is_set_is_when_the_task_was_done(hass, printer, dated):
+async def test_a_date_that_is_set_is_the_day_of_the_completion(hass, printer, dated):
     today = dt_util.now()
-    late = today.replace(hour=23, minute=30) - timedelta(days=9)  # another day in UTC
+    # this is another day in UTC
+    late = today.replace(hour=23, minute=30) - timedelta(days=9)
     printer.tell(RODS._replace(last_done=int(late.timestamp())))
     await settle(hass)
     assert hass.states.get(DATE).state == str(late.date())
@@ -701,13 +704,15 @@ async def test_a_date_that_is_set_is_when_the_task_was_done(hass, printer, dated
     assert int(today.timestamp()) <= now <= int(dt_util.utcnow().timestamp())
 
 
-async def test_a_day_that_is_yet_to_come_is_refused(hass, printer, dated):
+async def test_a_future_date_is_refused(hass, printer, dated):
     with pytest.raises(ServiceValidationError, match="in the future"):
         await set_date(hass, "2999-01-01")
     assert printer.commands == []
 
 
-async def test_a_date_names_its_task_to_actions_and_goes_with_it(hass, printer, dated):
+async def test_actions_accept_a_date_for_its_task_and_it_is_removed_with_it(
+    hass, printer, dated
+):
     await hass.services.async_call(DOMAIN, "skip", {"entity_id": DATE}, blocking=True)
     assert [task for task, _ in printer.commands] == ["rods"]
 
@@ -720,7 +725,7 @@ async def test_a_date_names_its_task_to_actions_and_goes_with_it(hass, printer, 
     assert er.async_get(hass).async_get(DATE) is not None
 
 
-async def test_a_task_that_goes_while_home_assistant_is_off_takes_its_date_along(
+async def test_the_date_of_a_task_removed_without_home_assistant_is_removed(
     hass, printer, dated
 ):
     await hass.config_entries.async_unload(dated.entry_id)
@@ -739,25 +744,25 @@ async def test_a_task_that_goes_while_home_assistant_is_off_takes_its_date_along
         ("", "unknown", None),
     ],
 )
-async def test_an_extra_that_is_older_than_the_integration_is_an_update(
+async def test_an_extra_that_is_older_than_the_integration_is_shown_as_an_update(
     hass, printer, loaded, version, state, latest
 ):
     ours = json.loads((Path(words.__file__).parent / "manifest.json").read_text())
     ours = ours["version"]
-    told = ours if version is None else version
-    printer.send(printer.topic("info"), INFO._replace(version=told).encode())
+    extra_version = ours if version is None else version
+    printer.send(printer.topic("info"), INFO._replace(version=extra_version).encode())
     await settle(hass)
     shown = hass.states.get(UPDATE)
     assert shown.state == state
     assert shown.attributes["latest_version"] == (latest or ours)
 
 
-# Repairs.
+# Repairs
 
 
 @pytest.fixture
 async def repaired(hass, printer, entry):
-    """The entry with repairs for what is overdue by a percent."""
+    """The entry with repairs for tasks that are overdue by one percent."""
     hass.config_entries.async_update_entry(entry, options=REPAIRS)
     await hass.config_entries.async_setup(entry.entry_id)
     printer.introduce()
@@ -777,14 +782,14 @@ async def test_an_overdue_task_is_a_repair_until_it_is_done(hass, printer, repai
     assert issues.async_get_issue(DOMAIN, REPAIR) is None
 
 
-async def test_a_printer_that_leaves_takes_its_repairs_along(hass, printer, repaired):
+async def test_a_printer_that_leaves_removes_its_repairs(hass, printer, repaired):
     printer.send(printer.topic("info"), "")
     await settle(hass)
     assert ir.async_get(hass).async_get_issue(DOMAIN, REPAIR) is None
 
 
 @pytest.mark.parametrize("options", [{}, {"repairs": True}])
-async def test_repairs_are_for_who_asks_and_for_what_is_overdue_by_a_margin(
+async def test_repairs_need_the_option_and_a_task_that_is_overdue_enough(
     hass, printer, entry, options
 ):
     hass.config_entries.async_update_entry(entry, options=options)
@@ -811,7 +816,7 @@ async def open_flow(hass, hass_client):
     return client, flow
 
 
-async def test_the_repair_asks_for_a_note_and_marks_done_in_the_users_name(
+async def test_a_repair_asks_for_a_note_and_marks_done_with_the_users_name(
     hass, printer, repaired, hass_client, hass_admin_user
 ):
     hass_admin_user.name = "Anna"
@@ -824,7 +829,7 @@ async def test_the_repair_asks_for_a_note_and_marks_done_in_the_users_name(
     assert (command.by, command.note) == ("Anna", "dry")
 
 
-async def test_the_repair_shows_what_the_printer_refuses(
+async def test_a_repair_shows_the_printers_refusal(
     hass, printer, repaired, hass_client
 ):
     client, flow = await open_flow(hass, hass_client)
@@ -833,9 +838,7 @@ async def test_the_repair_shows_what_the_printer_refuses(
     assert again["errors"] == {"base": "not_ready"}
 
 
-async def test_the_repair_of_a_task_that_is_gone_ends(
-    hass, printer, repaired, hass_client
-):
+async def test_the_repair_of_a_removed_task_ends(hass, printer, repaired, hass_client):
     client, flow = await open_flow(hass, hass_client)
     repaired.runtime_data.printers["voron"].tasks.clear()
     gone = await post(client, f"{FLOWS}/{flow['flow_id']}", {})
@@ -849,7 +852,7 @@ async def test_a_repair_from_before_a_restart_without_its_entry_ends(hass):
     assert (await flow.async_step_init())["reason"] == "gone"
 
 
-# Actions.
+# Actions
 
 
 async def act(hass, action, task="rods", context=None, **fields):
@@ -905,14 +908,16 @@ async def act(hass, action, task="rods", context=None, **fields):
         ("disable", {}, Command("disable")),
     ],
 )
-async def test_an_action_is_one_command(hass, printer, loaded, action, fields, command):
+async def test_an_action_sends_one_command(
+    hass, printer, loaded, action, fields, command
+):
     await act(hass, action, **fields)
     ((task, sent),) = printer.commands
     assert task == "rods"
     assert sent._replace(transaction=None) == command
 
 
-async def test_an_action_is_done_by_whoever_runs_it(
+async def test_an_action_has_the_name_of_the_user_who_runs_it(
     hass, printer, loaded, hass_admin_user
 ):
     hass_admin_user.name = "Anna"
@@ -920,7 +925,7 @@ async def test_an_action_is_done_by_whoever_runs_it(
     assert printer.commands[0][1].by == "Anna"
 
 
-async def test_get_log_answers_with_the_log(hass, printer, loaded):
+async def test_get_log_returns_the_log(hass, printer, loaded):
     response = await act(hass, "get_log", "Belts", limit=2)
     assert response["log"][0] == {
         "time": "2026-11-20T23:58:20Z",
@@ -938,7 +943,7 @@ async def call(hass, action, **data):
     await hass.services.async_call(DOMAIN, action, data, blocking=True)
 
 
-async def test_a_task_is_known_by_label_slug_and_entity_of_either_device(
+async def test_a_task_can_be_given_by_label_slug_and_entity_of_both_devices(
     hass, printer, loaded
 ):
     theirs, ours = mqtt_device(hass), device_of(hass)
@@ -960,7 +965,7 @@ async def test_a_task_is_known_by_label_slug_and_entity_of_either_device(
     assert [task for task, _ in printer.commands] == ["rods"] * 4
 
 
-async def test_several_tasks_are_one_action(hass, printer, loaded):
+async def test_one_action_can_have_several_tasks(hass, printer, loaded):
     device = device_of(hass).id
     await call(hass, "snooze", hours=5, device_id=[device], task=["rods", "belts"])
     assert sorted(task for task, _ in printer.commands) == ["belts", "rods"]
@@ -969,7 +974,7 @@ async def test_several_tasks_are_one_action(hass, printer, loaded):
 TWO = (*BELTS.limits, Limit("time", "h", 720.0, 0.0, 720.0, 0.0, 72.0))
 
 
-async def test_an_amount_of_a_task_with_several_limits_needs_its_meter(
+async def test_an_amount_for_a_task_with_several_limits_needs_the_meter(
     hass, printer, loaded
 ):
     printer.tell(BELTS._replace(limits=TWO))
@@ -994,7 +999,7 @@ async def test_an_amount_of_a_task_with_several_limits_needs_its_meter(
         ("snooze", {"task": "rods", "hours": 1e300}),
     ],
 )
-async def test_what_cannot_be_carried_out_is_refused_before_it_is_sent(
+async def test_an_impossible_action_is_refused_before_it_is_sent(
     hass, printer, loaded, action, data
 ):
     with pytest.raises((ServiceValidationError, vol.Invalid)):
@@ -1027,10 +1032,10 @@ async def test_an_action_on_a_printer_that_is_off_changes_nothing(
     assert printer.commands == []
 
 
-# Events, logbook, diagnostics.
+# Events, logbook, diagnostics
 
 
-async def test_what_happens_is_fired_on_the_bus_and_reads_well_in_the_logbook(
+async def test_an_event_is_fired_on_the_bus_and_is_a_sentence_in_the_logbook(
     hass, printer, loaded
 ):
     described = {}
@@ -1048,7 +1053,7 @@ async def test_what_happens_is_fired_on_the_bus_and_reads_well_in_the_logbook(
     ]
 
 
-async def test_an_event_that_somebody_else_fires_harms_no_logbook(hass, loaded):
+async def test_a_foreign_event_does_not_harm_the_logbook(hass, loaded):
     described = {}
     async_describe_events(
         hass, lambda domain, event, how: described.update({event: how})
@@ -1057,7 +1062,7 @@ async def test_an_event_that_somebody_else_fires_harms_no_logbook(hass, loaded):
     assert described[EVENT](Event(EVENT, {"type": "x", "label": None}))["message"]
 
 
-async def test_every_text_is_there_in_german_as_well(hass):
+async def test_every_text_exists_in_german(hass):
     folder = Path(words.__file__).parent / "translations"
     english, german = (
         json.loads((folder / f"{language}.json").read_text())
@@ -1074,14 +1079,14 @@ async def test_every_text_is_there_in_german_as_well(hass):
     assert sorted(keys(english)) == sorted(keys(german))
 
 
-async def test_diagnostics_tell_no_secrets(hass, printer, loaded, hass_client):
-    told = await async_get_config_entry_diagnostics(hass, loaded)
-    assert told["printers"]["voron"]["tasks"]["rods"]["status"] == "due"
+async def test_diagnostics_contain_no_secrets(hass, printer, loaded, hass_client):
+    diagnostics = await async_get_config_entry_diagnostics(hass, loaded)
+    assert diagnostics["printers"]["voron"]["tasks"]["rods"]["status"] == "due"
     for secret in (INFO.uuid, INFO.host, INFO.url, "anna"):
-        assert secret not in str(told)
+        assert secret not in str(diagnostics)
 
 
-# What is fitted at a place.
+# The parts at a place
 
 BED = "select.voron_maintenance_fitted_at_bed"
 PLATES = {
@@ -1109,20 +1114,20 @@ async def choose(hass, option):
     )
 
 
-async def test_a_place_tells_what_is_fitted_and_has_a_choice_of_its_parts(hass, plates):
+async def test_a_place_shows_its_part_and_has_a_select_for_its_parts(hass, plates):
     place = hass.states.get(BED)
     assert place.state == "PEI"
     assert place.attributes["options"] == ["Nothing", "PEI", "Glass"]
 
 
-async def test_a_part_that_is_chosen_is_fitted_there(hass, printer, plates):
+async def test_a_selected_part_is_fitted_at_the_place(hass, printer, plates):
     await choose(hass, "Glass")
 
     ((task, command),) = printer.commands
     assert (task, command.command, command.place) == ("glass", "fit", "bed")
 
 
-async def test_nothing_takes_off_what_is_there(hass, printer, plates):
+async def test_the_option_nothing_removes_the_part(hass, printer, plates):
     await choose(hass, "Nothing")
     printer.tell(PLATES["pei"]._replace(place=""))
     await settle(hass)
@@ -1134,7 +1139,7 @@ async def test_nothing_takes_off_what_is_there(hass, printer, plates):
     assert hass.states.get(BED).state == "Nothing"
 
 
-async def test_parts_of_one_label_are_told_apart(hass, printer, plates):
+async def test_parts_with_the_same_label_can_be_told_apart(hass, printer, plates):
     printer.tell(PLATES["glass"]._replace(label="PEI"))
     await settle(hass)
 
@@ -1143,7 +1148,7 @@ async def test_parts_of_one_label_are_told_apart(hass, printer, plates):
     assert place.attributes["options"] == ["Nothing", "PEI (pei)", "PEI (glass)"]
 
 
-async def test_a_place_has_a_choice_for_each_kind_of_part(hass, printer, plates):
+async def test_a_place_has_one_select_for_each_kind_of_part(hass, printer, plates):
     """A nozzle and a toolhead are both at the extruder."""
     parts = {
         task: PLATES["pei"]._replace(
@@ -1166,7 +1171,7 @@ async def test_a_place_has_a_choice_for_each_kind_of_part(hass, printer, plates)
     assert states[0].name == "Voron maintenance Fitted at extruder (nozzle)"
 
 
-async def test_a_place_is_there_as_long_as_a_part_can_be_fitted_there(
+async def test_a_place_exists_as_long_as_a_part_can_be_fitted_there(
     hass, printer, plates
 ):
     printer.tell(PLATES["glass"]._replace(places=("bed", "shelf_b")))

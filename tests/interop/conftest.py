@@ -1,7 +1,7 @@
 """Our programs and the reference's, on a network of their own.
 
-The reference has fixed UDP ports and calls the whole network. Here both run in a
-network namespace that has nothing but loopback.
+The reference has fixed UDP ports and calls the whole network, so both run in a network
+namespace that has only loopback.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ exec sleep infinity
 
 
 class Side:
-    """One implementation: how its programs are called."""
+    """One implementation, and how its programs are called."""
 
     def __init__(self, name, python, programs, path, is_early=False):
         self.name = name
         self.python = python
         self.programs = programs
         self.path = path
-        self.is_early = is_early  # before 8 June 2026: messages without flags
+        self.is_early = is_early  # from before 8 June 2026: its messages have no flags
 
     def command(self, program, *arguments):
         return [self.python, *self.programs[program], *arguments]
@@ -127,7 +127,7 @@ def sides(reference):
 
 @pytest.fixture(scope="session")
 def arrays(reference):
-    """Skip where the reference's Python has a numpy that is too new for it."""
+    """Skip if the reference's Python has a numpy that is too new for it."""
     script = "import numpy; numpy.reshape([1], newshape=[1])"
     done = subprocess.run(
         [reference.python, "-W", "ignore", "-c", script],
@@ -136,8 +136,8 @@ def arrays(reference):
         check=False,
     )
     if done.returncode:
-        told = done.stderr.splitlines()[-1]
-        pytest.skip(f"the reference's arrays need an older numpy: {told}")
+        error = done.stderr.splitlines()[-1]
+        pytest.skip(f"the reference's arrays need an older numpy: {error}")
 
 
 class Network:
@@ -184,7 +184,7 @@ class Network:
         return self.run(side, "mk", *arguments, home=home)
 
     def until(self, side, *arguments, home, says):
-        """Run mk until it prints *says*; fail the test if it never does."""
+        """Run mk until it prints *says*. Fail the test if it never does."""
         end = time.monotonic() + DEADLINE
         while time.monotonic() < end:
             done = self.mk(side, *arguments, home=home)
@@ -204,12 +204,15 @@ class Network:
         if side.name == "reference":
             self.give_ports(home)
         process = self.start(side, "mkd", "-c", str(path), "cake", "batter", home=home)
-        # With an asker of its own each time: what one has cached is not asked again.
+        # It uses a new client each time, because a client caches what it has read.
         self.until(side, "get", "cake.fixed", home=f"{home}-asker", says="fixed: 7")
         return process
 
     def give_ports(self, home):
-        """Let a daemon believe that it ran before: that of June 2026 needs it."""
+        """Write port files for a daemon, as if it had run before.
+
+        That of June 2026 needs them.
+        """
         identity = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
         files = {
             "store/cake/batter.uuid": identity,
@@ -244,7 +247,7 @@ class Network:
 
 @pytest.fixture(scope="session")
 def namespace():
-    """The command that starts a program in the namespace."""
+    """Return the command that starts a program in the namespace."""
     for tool in ("unshare", "nsenter", "ip"):
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is missing: no network namespace for the reference")
@@ -259,8 +262,8 @@ def namespace():
         ready, _, _ = select.select([holder.stdout], [], [], DEADLINE)
         if not ready or holder.stdout.readline() != "ready\n":
             holder.kill()
-            told = holder.stderr.read().strip()
-            pytest.skip(f"no network namespace for the reference: {told}")
+            error = holder.stderr.read().strip()
+            pytest.skip(f"no network namespace for the reference: {error}")
         entry = ["nsenter", f"--target={holder.pid}", "--net"]
         if user:
             entry += ["--user", "--preserve-credentials"]

@@ -1,6 +1,6 @@
-"""A client's day, for either implementation: they have one interface.
+"""All uses of a client, with either implementation: they have one interface.
 
-``python probe.py mktl_daemon`` prints what happened as one JSON object.
+``python probe.py mktl_daemon`` prints the results as one JSON object.
 """
 
 import importlib
@@ -26,7 +26,7 @@ def change(key, value, formatted=False):
 def refusal(attempt):
     try:
         attempt()
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is looked at
+    except Exception as error:  # noqa: BLE001 - every error is a result
         return isinstance(error, (RuntimeError, KeyError))
     return "nothing was raised"
 
@@ -51,24 +51,25 @@ seen["a bad value is refused"] = refusal(lambda: mktl.get("cake.taste").set(99))
 seen["an unknown key is refused"] = refusal(lambda: mktl.get("cake.nothing"))
 seen["fixed stays"] = mktl.get("cake.fixed").get(refresh=True)
 
-heard = queue.Queue()
+values_seen = queue.Queue()
 
 
-def hear(item, value, timestamp):
-    heard.put(value)
+def keep_value(item, value, timestamp):
+    values_seen.put(value)
 
 
 count = mktl.get("cake.count")
-count.register(hear)
+count.register(keep_value)
 count.set(100)
 for value in range(101, 121):
-    count.set(value)  # one after the other: the reference keeps no order in a burst
+    # one after the other, because the reference keeps no order in a burst
+    count.set(value)
 values = []
 while not values or values[-1] != 120:
-    values.append(heard.get(timeout=10))
+    values.append(values_seen.get(timeout=10))
 seen["heard"] = values[-21:]
 seen["pending"] = count.set(7, wait=False).wait(10) is not None
-while heard.get(timeout=10) != 7:
+while values_seen.get(timeout=10) != 7:
     continue
 
 count += 3
@@ -76,4 +77,4 @@ seen["in place"] = count.get(refresh=True)
 seen["keys"] = sorted(filter(lambda key: key[0] != "_", mktl.get("cake").keys()))
 seen["uptime"] = mktl.get("cake._batterclk").get(refresh=True) > 0
 
-print(json.dumps(seen))  # noqa: T201 - its answer
+print(json.dumps(seen))  # noqa: T201 - this is its result

@@ -1,6 +1,6 @@
-"""The reference's examples run on our package, with nothing but the import changed.
+"""The reference's examples run with our package, and only their import is changed.
 
-What an example gets wrong for the reference as well is mended first, and listed here.
+What an example has wrong for the reference as well is corrected first, and listed here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
 HERE = Path(__file__).parent
 MKTL = "import sys, mktl_daemon\nsys.modules['mktl'] = mktl_daemon\n"
 
-# A name that is not bound, a class that is called otherwise, and a bracket.
+# A name that is not bound, a class with another name, and a bracket.
 CHO = "= False\n        items[cho]['initial'] = channel\n\n        out"
 HEATER = (
     ("= False\n        items[chi]['initial'] = channel\n\n        out", CHO),
@@ -50,7 +50,7 @@ output = B
 
 
 class Examples:
-    """The files of a checkout, and a daemon of one of them that runs."""
+    """The files of a checkout, and a running daemon of one of them."""
 
     def __init__(self, checkout, network, folder):
         self.checkout = checkout
@@ -93,7 +93,7 @@ class Examples:
         self.network.until(OURS, *arguments, home="client", says=text)
 
     def run(self, program):
-        """Run the lines of a page as a program of its own."""
+        """Run the lines of a page as a program."""
         return subprocess.run(
             [*self.network.entry, sys.executable, "-c", program],
             env=self.network.environment(self.side, "client"),
@@ -105,7 +105,7 @@ class Examples:
 
     @contextlib.contextmanager
     def printing(self, program):
-        """Run *program*; yield a function that returns all that it has printed."""
+        """Run *program*, and yield a function that returns all its output."""
         log = self.folder / "program.log"
         with log.open("w") as out:
             running = subprocess.Popen(
@@ -127,14 +127,14 @@ def examples(reference, network, tmp_path):
 
 
 def blocks(page):
-    """Return the literal blocks of a page that are whole programs."""
-    found = re.findall(r"::\n\n((?:    .*\n|\n)+)", page)
-    programs = [textwrap.dedent(each).strip() + "\n\n" for each in found]
+    """Return the literal blocks of a page that are complete programs."""
+    literal = re.findall(r"::\n\n((?:    .*\n|\n)+)", page)
+    programs = [textwrap.dedent(each).strip() + "\n\n" for each in literal]
     return [each for each in programs if each.startswith("import mktl")]
 
 
-def test_the_heater_is_read_and_set(examples):
-    """heater.py: a configuration, polled items, and a setpoint that is read back."""
+def test_the_heater_can_be_read_and_set(examples):
+    """heater.py has a configuration, polled items, and a setpoint that is read back."""
     name = "examples/heater/heater.py"
     if not (examples.checkout / name).exists():
         pytest.skip("the reference had no example of a heater before July 2026")
@@ -167,8 +167,8 @@ KTL = {
 }
 
 
-def test_a_ktl_service_is_served(examples):
-    """KTL.py: a catalog of its own, publications with their times, C's formats."""
+def test_a_ktl_service_can_be_served(examples):
+    """KTL.py has its own catalog, publications with times, and formats of C."""
     examples.module("KTL", examples.text("examples/ktl/KTL.py", "examples/KTL.py"))
     examples.serve("lens", "lens", "-m", "KTL", ready="fixed")
     names = [f"lens.{key}" for key in KTL]
@@ -185,8 +185,8 @@ def test_a_ktl_service_is_served(examples):
     assert "read-only" in refused.stderr
 
 
-def test_prices_of_metals_are_served(examples):
-    """precious.py: items that are polled once a day, with an items' file."""
+def test_prices_of_metals_can_be_served(examples):
+    """precious.py has a file of items, which are polled once a day."""
     examples.module("precious", examples.text("doc/example/precious.py"))
     items = examples.text("doc/example/precious.json").replace(*PRECIOUS)
     path = examples.folder / "precious.json"
@@ -207,8 +207,8 @@ def test_prices_of_metals_are_served(examples):
         (None, "The population craziness is unknown."),
     ],
 )
-def test_the_page_about_get_does_what_it_says(examples, value, printed):
-    """All its programs, which say the same in several ways."""
+def test_the_programs_on_the_page_about_get_work(examples, value, printed):
+    """They read the same in several ways."""
     initial = {} if value is None else {"initial": value}
     items = {"CRAZY": {"type": "boolean", **initial}, "ready": {"initial": 1}}
     examples.items("population", "people", items, ready="ready")
@@ -220,8 +220,8 @@ def test_the_page_about_get_does_what_it_says(examples, value, printed):
         assert (done.stdout, done.stderr) == (expected, "")
 
 
-def test_the_page_about_set_does_what_it_says(examples):
-    """Its lines with `wait=False` too, which follow on from others."""
+def test_the_programs_on_the_page_about_set_work(examples):
+    """This includes lines with `wait=False`, which follow others."""
     items = {"SCORE": {"type": "numeric", "initial": 1}}
     examples.items("team", "players", items, ready="score")
     begin, change, whole = blocks(examples.text("doc/example/set.rst"))
@@ -241,13 +241,13 @@ def test_the_page_about_set_does_what_it_says(examples):
     assert examples.mk("--terse", "get", "team.score") == "44\n"
 
 
-def test_the_page_about_callbacks_does_what_it_says(examples):
+def test_the_programs_on_the_page_about_callbacks_work(examples):
     """Both of its callbacks are called for each value."""
     items = {"TEMP": {"type": "numeric", "initial": 20}}
     examples.items("oven", "heater", items, ready="temp")
     (program,) = blocks(examples.text("doc/example/callback.rst"))[-1:]
     for wrong, right in PAGES:
-        assert wrong in program, f"the page has been mended since: {wrong}"
+        assert wrong in program, f"the page was corrected since: {wrong}"
         program = program.replace(wrong, right)
     with examples.printing(program) as printed:
         deadline = time.monotonic() + DEADLINE

@@ -1,4 +1,4 @@
-"""Our programs with the reference's, in every combination that has one of each."""
+"""Our programs with the reference's, in every combination with one of each."""
 
 import itertools
 import json
@@ -62,8 +62,8 @@ DAY = {
 }
 
 
-# What the reference of before 8 June 2026 does differently, by itself too: its client
-# has no names for JSON's false, its daemon takes any number for an enumerator.
+# The reference from before 8 June 2026 also differs by itself: its client has no names
+# for JSON's false, its daemon accepts any number for an enumerator.
 KNOWN_EARLY = {
     ("ours", "reference"): ["get lit"],
     ("reference", "ours"): ["a bad value is refused"],
@@ -72,12 +72,14 @@ KNOWN_EARLY = {
 
 
 @pytest.mark.parametrize(("registry", "daemon", "client"), COMBINATIONS)
-def test_a_clients_day(network, sides, registry, daemon, client):
-    """Every type is read, set and heard of, whoever serves and whoever asks."""
+def test_a_client_can_read_set_and_subscribe_to_every_type(
+    network, sides, registry, daemon, client
+):
+    """This is so for each combination of daemon and client."""
     network.registry(sides[registry])
     network.daemon(sides[daemon])
     if client == "reference":
-        # Its get() of an item whose store it has never seen asks for a wrong key.
+        # Its get() of an item in a store that it has never read asks for a wrong key.
         network.mk(sides[client], "discover", "127.0.0.1")
 
     done = network.run(sides[client], "probe")
@@ -91,8 +93,9 @@ def test_a_clients_day(network, sides, registry, daemon, client):
 
 
 @pytest.mark.parametrize(("daemon", "client"), [SIDES, SIDES[::-1]])
-def test_an_array(network, sides, arrays, daemon, client):
-    """It is read and heard of as it was set."""
+def test_an_array_is_read_and_published_as_it_was_set(
+    network, sides, arrays, daemon, client
+):
     network.registry(sides[daemon])
     network.daemon(sides[daemon])
     network.mk(sides[client], "discover", "127.0.0.1")
@@ -104,8 +107,8 @@ def test_an_array(network, sides, arrays, daemon, client):
 
 
 @pytest.mark.parametrize(("daemon", "client"), [SIDES, SIDES[::-1]])
-def test_the_command_line(network, sides, daemon, client):
-    """mk of the one against the daemon of the other prints the same lines."""
+def test_mk_prints_the_same_lines_with_either_daemon(network, sides, daemon, client):
+    """mk of one implementation is used with the daemon of the other."""
     network.registry(sides[daemon])
     network.daemon(sides[daemon])
     network.mk(sides[client], "discover", "127.0.0.1")
@@ -130,8 +133,10 @@ def test_the_command_line(network, sides, daemon, client):
 
 
 @pytest.mark.parametrize(("daemon", "client"), [SIDES, SIDES[::-1]])
-def test_a_watcher_hears_of_changes(network, sides, daemon, client):
-    """mk watch of the one, mk set of the other."""
+def test_mk_watch_prints_the_changes_of_the_other_implementation(
+    network, sides, daemon, client
+):
+    """mk watch belongs to one implementation, mk set to the other."""
     network.registry(sides[daemon])
     network.daemon(sides[daemon])
     network.mk(sides[client], "discover", "127.0.0.1")
@@ -149,8 +154,10 @@ def test_a_watcher_hears_of_changes(network, sides, daemon, client):
 
 @pytest.mark.parametrize(("registry", "daemon"), [SIDES, SIDES[::-1]])
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_a_registry_comes_back(network, sides, registry, daemon, how):
-    """It finds the daemon that has run on, of the other implementation."""
+def test_a_registry_that_is_started_again_finds_the_daemon(
+    network, sides, registry, daemon, how
+):
+    """The daemon of the other implementation has run on."""
     first = network.registry(sides[registry])
     network.daemon(sides[daemon])
     network.stop(first, how)
@@ -163,8 +170,10 @@ def test_a_registry_comes_back(network, sides, registry, daemon, how):
 
 
 @pytest.mark.parametrize(("registry", "daemon"), [SIDES, SIDES[::-1]])
-def test_a_daemon_comes_back(network, sides, registry, daemon):
-    """On its old ports, with the values that persist; the client knows it still."""
+def test_a_daemon_that_is_started_again_has_its_ports_and_values(
+    network, sides, registry, daemon
+):
+    """Its persistent values are the same, and the client still finds it."""
     network.registry(sides[registry])
     process = network.daemon(sides[daemon])
     network.mk(sides[registry], "discover", "127.0.0.1")
@@ -176,13 +185,15 @@ def test_a_daemon_comes_back(network, sides, registry, daemon):
 
     network.until(sides[registry], "get", "cake.fixed", home="client", says="fixed: 7")
     if daemon == "ours":
-        # The reference keeps values in a program of its own, which is not run here.
+        # The reference saves values in a separate program, which does not run here.
         assert network.mk(sides[registry], "get", "cake.kept").stdout == "kept: 23\n"
 
 
 @pytest.mark.parametrize(("registry", "daemon"), [SIDES, SIDES[::-1]])
-def test_a_second_daemon_of_the_same_name_is_refused(network, sides, registry, daemon):
-    """By either registry, whichever implementation comes second."""
+def test_a_second_daemon_with_the_same_name_is_refused(
+    network, sides, registry, daemon
+):
+    """Both registries refuse it, whichever implementation comes second."""
     network.registry(sides[registry])
     network.daemon(sides[daemon])
     for side in sides.values():

@@ -1,4 +1,4 @@
-"""The reference's own tests, unchanged, on our package."""
+"""The reference's own tests, unchanged, with our package."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from tests.interop.conftest import OURS, Side
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
 
-# The name under which the tests import the package, and the programs they start.
+# The name under which the tests import the package, and the programs that they start.
 MKTL = "import sys, mktl_daemon\nsys.modules['mktl'] = mktl_daemon\n"
 PROGRAM = "import sys\nfrom mktl_daemon.cli.{0} import main\nsys.exit(main())\n"
 
 
 def test_the_references_own_tests_pass(network, reference, tmp_path):
-    """What fails is tried again: some of them measure milliseconds."""
+    """Failed tests are repeated, because some of them measure milliseconds."""
     checkout = Path(reference.path[0]).parent
     tests = shutil.copytree(checkout / "tests", tmp_path / "tests")
     (tmp_path / "sbin").mkdir()
     for name in ("mkd", "mkregistryd", "mkbrokerd"):
         program = "mkregistryd" if name == "mkbrokerd" else name
         (tmp_path / "sbin" / name).write_text(PROGRAM.format(program))
-    # Their fixtures put the folder of the tests in the place of PYTHONPATH.
+    # Their fixtures replace PYTHONPATH by the folder of the tests.
     path = [str(tests), str(Path(__file__).parents[2]), *OURS.path]
     (tests / "mktl.py").write_text(MKTL)
     (tests / "sitecustomize.py").write_text(f"import sys\nsys.path[:0] = {path}\n")
     environment = network.environment(OURS, "suite")
     environment["PYTHONPATH"] = os.pathsep.join(path)
-    # Their fixtures start both and wait a second, which a busy machine may not have.
+    # Their fixtures start both and wait one second, which is too short on a busy
+    # machine.
     network.registry(OURS, home="suite")
     network.start(
         Side("ours", OURS.python, OURS.programs, path),

@@ -1,4 +1,4 @@
-"""A virtual printer with the extra, on a clock and a calendar that the test moves."""
+"""A virtual printer with the extra. The test moves its clock and its calendar."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import pytest
 
 from tests.fakes.virtual_printer import VirtualPrinter
 
-STARTED = 1_795_219_200.0  # the wall clock when a test begins
+STARTED = 1_795_219_200.0  # the wall clock at the start of each test
 
 
 class Bench(VirtualPrinter):
-    """A virtual printer, and what the tests of the extra ask of one."""
+    """A virtual printer, and the questions that tests of the extra ask it."""
 
     @property
     def manager(self):
@@ -20,34 +20,40 @@ class Bench(VirtualPrinter):
 
     @property
     def life(self):
-        """What counts and publishes: there from the moment the printer is ready."""
+        """The part of the extra that counts and publishes.
+
+        It exists once Klippy is ready.
+        """
         return self.manager.life
 
     def task(self, name):
         return self.status(f"maintain {name}")
 
     def say(self, command):
-        """Type a command and wait for its answer, which may come from a thread."""
+        """Type a command and wait for its answer, which a thread may give."""
         begin = len(self.console)
         self.gcode(command)
         self.wait_for(lambda: "ok" in self.console[begin:], f"an answer to {command}")
         return "\n".join(line for line in self.console[begin:] if line != "ok")
 
     def saved(self):
-        """Wait until all that was handed to the store is on disk."""
+        """Wait until the store has written everything that it was given."""
         done = []
         self.manager.memory.save({}, then=done.append)
         self.wait_for(lambda: done, "the store")
 
     def use(self, **increments):
-        """Let meters count, without the printer doing anything for it."""
+        """Add to meters directly, as if the printer had worked."""
         self.life.upkeep.counting.add(increments)
         self.advance(3)
 
 
 @pytest.fixture
 def wall(monkeypatch):
-    """The wall clock: `wall.ahead` moves it against the printer's own clock."""
+    """The wall clock.
+
+    `wall.ahead` sets how far it is ahead of the printer's own clock.
+    """
 
     class Wall:
         ahead = 0.0
@@ -64,13 +70,16 @@ def wall(monkeypatch):
 
 @pytest.fixture(params=["new names", "old names"])
 def dialect(request, monkeypatch):
-    """Virtual printers in both dialects: as `klippy_extra/klipper.py` lists them."""
+    """Run a test with the new and the old names in `klippy_extra/klipper.py`."""
     monkeypatch.setattr(VirtualPrinter, "old_names", request.param == "old names")
 
 
 @pytest.fixture
 def bench(tmp_path, wall, monkeypatch):
-    """Start a printer with these sections; the store is in the test's folder."""
+    """Return a function that starts a printer with these sections.
+
+    The store is a file in the test's folder.
+    """
     monkeypatch.setenv("HOME", str(tmp_path))
     started = []
 

@@ -1,4 +1,4 @@
-"""Two nozzles as parts: `n4` with the label Nozzle, and `n6`."""
+"""Two nozzles as named parts: `n4` with the label Nozzle, and `n6`."""
 
 NOZZLES = """
 [maintain_part n4]
@@ -12,4 +12,4 @@ kind: nozzle
 trigger: print_time
 threshold: 200
 """
-FITTED = "place: extruder"  # of n4
+FITTED = "place: extruder"  # metres of filament through n4

@@ -1,4 +1,4 @@
-"""A configuration of KlipperMaintenance and the commands of its users go on."""
+"""The configuration and the commands of KlipperMaintenance still work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ RIGHT = LEFT.replace("left", "right")
 NOZZLE = "[maintain nozzle]\nlabel: Nozzle\ntrigger: filament\nthreshold: 10\n"
 
 
-def test_the_first_word_of_a_section_is_the_name(bench):
+def test_the_first_word_of_a_section_is_the_name_of_the_task(bench):
     printer = bench(LEFT + NOZZLE)
     printer.use(print_time=5.0)
     assert "245 h remaining" in printer.say("CHECK_MAINTENANCE NAME=xyrods")
@@ -20,7 +20,7 @@ def test_the_first_word_of_a_section_is_the_name(bench):
     assert printer.task("xyrods left side")["used"] == 0.0
 
 
-def test_a_word_that_two_sections_begin_with_is_no_name(bench):
+def test_a_first_word_that_two_sections_share_names_no_task(bench):
     printer = bench(LEFT + RIGHT)
     answer = printer.say("CHECK_MAINTENANCE NAME=xyrods")
     assert "There is no maintenance task 'xyrods'" in answer
@@ -28,7 +28,7 @@ def test_a_word_that_two_sections_begin_with_is_no_name(bench):
 
 
 @pytest.mark.parametrize("interval", ["0", "-1"])
-def test_no_interval_means_that_nobody_is_reminded(bench, interval):
+def test_a_configuration_without_an_interval_sends_no_reminders(bench, interval):
     printer = bench(f"[maintain]\ninterval: {interval}\n" + LEFT)
     printer.use(print_time=300.0)
     printer.advance(7200, step=60)

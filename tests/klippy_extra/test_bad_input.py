@@ -1,4 +1,4 @@
-"""What people do wrong with parts and files is one clear sentence, in each language."""
+"""A wrong command about parts or files is answered with one clear sentence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ printer_name: voron
 [virtual_sdcard]
 path: {folder}
 """ + NOZZLES.replace("{place}", FITTED)
-# Of what they type, the sentence in each language.
+# For each thing that people may type: the sentence in each language.
 SENTENCES = {
     "FIT_PART PART=n4 PLACE=bed": {
         "en": "This part is fitted to extruder. Take it off first: REMOVE_PART"
@@ -65,8 +65,8 @@ IMPORTED = {
 }
 
 
-def standing(printer):
-    """What each part has, and where it is."""
+def places_and_use(printer):
+    """Return for each part its place and what it has used."""
     records = printer.life.upkeep.book.records
     used = printer.life.upkeep.book.used
     return {part: (records[part].place, used(part)) for part in ("n4", "n6")}
@@ -77,25 +77,27 @@ def code(request):
     return request.param
 
 
-def test_a_wrong_command_is_one_sentence_and_nothing_is_lost(bench, tmp_path, code):
+def test_a_wrong_command_is_answered_with_one_sentence_and_nothing_is_lost(
+    bench, tmp_path, code
+):
     printer = bench(SECTIONS.format(language=code, folder=tmp_path))
     (tmp_path / "plain.gcode").write_text("G28\n")
     printer.use(print_time=10)
-    before = standing(printer)
+    before = places_and_use(printer)
 
     for command, sentences in SENTENCES.items():
-        said = printer.say(command)
-        assert sentences[code] in said, command
-        assert len(said.splitlines()) == 1, command
-        assert standing(printer) == before, command
+        answer = printer.say(command)
+        assert sentences[code] in answer, command
+        assert len(answer.splitlines()) == 1, command
+        assert places_and_use(printer) == before, command
 
 
-def test_an_import_that_was_imported_is_one_sentence(bench, tmp_path, code):
+def test_a_second_import_is_answered_with_one_sentence(bench, tmp_path, code):
     text = SECTIONS.format(language=code, folder=tmp_path)
     here = bench(text)
     here.use(print_time=10)
-    said = here.say("EXPORT_PART PART=n4 TO=ender")
-    order = next(line for line in said.splitlines() if "CODE=" in line)
+    answer = here.say("EXPORT_PART PART=n4 TO=ender")
+    order = next(line for line in answer.splitlines() if "CODE=" in line)
     order = order[order.index("IMPORT_PART") :]
     here.close()
     store = tmp_path / "there"
@@ -103,28 +105,29 @@ def test_an_import_that_was_imported_is_one_sentence(bench, tmp_path, code):
     there = bench(text.replace("voron", "ender"), store=store)
     there.say("REMOVE_PART PART=n4")
     there.say(order)
-    before = standing(there)
+    before = places_and_use(there)
 
     assert IMPORTED[code] in there.say(order)
-    assert standing(there) == before
+    assert places_and_use(there) == before
     assert before["n4"] == ("", {"print_time": pytest.approx(10, abs=0.01)})
 
 
-def test_a_printer_without_parts_has_no_word_of_them(bench):
-    """Nor of looking ahead, or of what is learnt: nothing is added to any message."""
+def test_a_printer_without_parts_publishes_no_field_about_parts(bench):
+    """It also has no field of the look-ahead or of learnt intervals."""
     printer = bench("[maintain rods]\ntrigger: print_time\nthreshold: 150\n")
     printer.use(print_time=10)
     life = printer.life
     board = life.upkeep.board
-    said = b"".join([board.state("rods").encode(), board.summary().encode()])
+    published = b"".join([board.state("rods").encode(), board.summary().encode()])
 
     new = ("kind", "place", "places", "habit", "suggestion", "due_from", "job", "ahead")
-    assert [name for name in new if f'"{name}"'.encode() in said] == []
+    assert [name for name in new if f'"{name}"'.encode() in published] == []
     assert set(new) & set(printer.task("rods")) == set()
     assert set(new) & set(printer.status("maintain")) == set()
     commands = printer.request("gcode/help")
     assert [name for name in commands if name.endswith("_PART")] == []
     assert "PART_STATUS" not in commands
-    assert life.upkeep.tools is None  # nobody looks which tool is at work
+    assert life.upkeep.tools is None  # The extra does not check which tool is active.
     assert life.follower.job is None
-    assert not life.follower.outlook.is_wanted  # no timer, and no file is read
+    # There is no timer, and no file is read.
+    assert not life.follower.outlook.is_wanted

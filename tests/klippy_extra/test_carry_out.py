@@ -1,4 +1,4 @@
-"""Commands are carried out once, answered always, and refused with a reason."""
+"""Commands are carried out once, always answered, and refused with a reason."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def refusal(handler, task="rods", ready=True, **command):
     return refused.value.code
 
 
-def test_done_starts_again_and_is_one_line_in_the_log(handler, book):
+def test_done_starts_the_count_again_and_is_one_line_in_the_log(handler, book):
     change = carry_out(handler, book, command="done", by="anna", note="one drop")
 
     assert book.used("rods") == {"print_time": 0.0}
@@ -74,7 +74,7 @@ def test_done_starts_again_and_is_one_line_in_the_log(handler, book):
     )
 
 
-def test_skip_starts_again_and_nothing_was_done(handler, book):
+def test_skip_starts_the_count_again_and_is_not_a_completion(handler, book):
     change = carry_out(handler, book, command="skip")
 
     assert book.used("rods") == {"print_time": 0.0}
@@ -86,14 +86,14 @@ def test_done_ends_a_snooze(handler, book):
     assert carry_out(handler, book, command="done").record.snoozed_to is None
 
 
-def test_a_snooze_counts_on_the_calendar_and_is_shown_by_the_clock(handler, book):
+def test_a_snooze_counts_on_the_calendar_and_ends_at_a_time_of_the_clock(handler, book):
     record = carry_out(handler, book, command="snooze", hours=5.0).record
 
     assert record.snoozed_to == 95.0
     assert record.snoozed_until == int(NOW) + 5 * HOUR
 
 
-def test_back_dated_means_what_was_used_since_is_kept(handler, book):
+def test_done_with_a_past_time_keeps_what_was_used_since(handler, book):
     book.mark(NOW - 86400)
     book.advance({"print_time": 6.0, "time": 24.0})
     at = int(NOW) - 12 * HOUR
@@ -104,20 +104,23 @@ def test_back_dated_means_what_was_used_since_is_kept(handler, book):
     assert change.record.last_done == change.entry.time == at
 
 
-def test_back_dated_behind_the_last_time_is_refused(handler, book):
+def test_done_with_a_time_before_the_last_completion_is_refused(handler, book):
     carry_out(handler, book, command="done", at=int(NOW) - HOUR)
 
     assert refusal(handler, command="done", at=int(NOW) - 2 * HOUR) == BAD_ARGUMENT
     assert refusal(handler, command="done", at=int(NOW) + 2 * HOUR) == BAD_ARGUMENT
 
 
-def test_done_can_start_with_something_used(handler, book):
+def test_done_can_start_with_a_given_use(handler, book):
     carry_out(handler, book, command="done", used=12.5)
     assert book.used("rods") == {"print_time": 12.5}
 
 
-def test_used_over_the_threshold_is_what_it_says(handler, book):
-    """It is due then; the ancestor began again from zero without a word."""
+def test_a_given_use_over_the_threshold_is_kept(handler, book):
+    """The task is due then.
+
+    KlipperMaintenance began again from zero without a message.
+    """
     carry_out(handler, book, command="done", used=300.0)
     assert book.view("rods", NOW).status == "due"
 
@@ -137,8 +140,8 @@ def test_several_limits_are_addressed_by_their_meters(handler, book):
     assert refusal(handler, "belts", command="adjust", used={}) == BAD_ARGUMENT
 
 
-def test_disabled_keeps_what_was_used_and_enabling_goes_on_from_there(handler, book):
-    """The ancestor lost its baseline."""
+def test_a_disabled_task_keeps_its_use_and_goes_on_from_it_when_enabled(handler, book):
+    """KlipperMaintenance lost its baseline."""
     carry_out(handler, book, command="disable")
     book.advance({"print_time": 1000.0})
     carry_out(handler, book, command="enable")
@@ -148,7 +151,7 @@ def test_disabled_keeps_what_was_used_and_enabling_goes_on_from_there(handler, b
 
 
 @pytest.mark.parametrize("command", ["enable", "unsnooze", "log"])
-def test_what_changes_nothing_is_no_event(handler, book, command):
+def test_a_command_that_changes_nothing_makes_no_event(handler, book, command):
     change = carry_out(handler, book, command=command)
     assert (change.event, change.entry) == ("", None)
 
@@ -166,7 +169,7 @@ def test_refusals_have_the_contracts_codes(handler):
     st.floats(0.0, 1e300),
     st.integers(0, 2**37),
 )
-def test_whatever_is_asked_the_numbers_stay_numbers(word, number, at):
+def test_no_number_in_a_command_makes_a_count_infinite_or_negative(word, number, at):
     book = Ledger([Plan("rods", LIMITS[:1])])
     book.advance({"print_time": 40.0, "time": 90.0})
     wanted = {
@@ -186,7 +189,7 @@ def test_whatever_is_asked_the_numbers_stay_numbers(word, number, at):
     assert deciding.used >= 0.0
 
 
-def test_answers_survive_a_restart(book, handler):
+def test_results_survive_a_restart(book, handler):
     handler.answered(Result("t1", "rods", seq=7))
 
     later = CommandHandler(book, handler.answers())
@@ -196,7 +199,7 @@ def test_answers_survive_a_restart(book, handler):
 
 
 class Transactions(RuleBasedStateMachine):
-    """Commands arrive in any order, again and again, while earlier ones are written."""
+    """Commands arrive in any order and again, while earlier ones are being saved."""
 
     def __init__(self):
         super().__init__()
@@ -255,7 +258,7 @@ class Transactions(RuleBasedStateMachine):
 TestTransactions = Transactions.TestCase
 
 
-def test_the_handler_forgets_the_oldest_answers(handler):
+def test_the_handler_forgets_the_oldest_results(handler):
     for number in range(REMEMBERED + 1):
         handler.answered(Result(f"t{number}", "rods", seq=number))
 

@@ -1,4 +1,4 @@
-"""Commands over MQTT: carried out on the reactor, answered when they are on disk."""
+"""Commands over MQTT: carried out on the reactor, answered once they are saved."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ BASE = "klipper_upkeep/voron"
 
 
 class Link:
-    """Takes the link's place: what is published stays here."""
+    """Takes the place of the link and keeps what is published."""
 
     def __init__(self, broker, will, subscriptions, post, handlers):
         self.broker, self.will = broker, will
         self.filters = (list(subscriptions.first), list(subscriptions.then))
-        self.hear = handlers.receive
+        self.receive = handlers.receive
         self.greet = handlers.connected
         self.sent = []
         self.connected = False
@@ -40,10 +40,13 @@ class Link:
 
 @pytest.fixture
 def online(bench, monkeypatch):
-    """Start a printer that is online; `printer.link` has what it says."""
+    """Return a function that starts a printer that is online.
+
+    `printer.link` has what it publishes.
+    """
 
     def start(options="", sections=RODS):
-        # The module has the name that Klippy gives the package.
+        # The module has the name that Klippy gives to the package.
         bench("[maintain]\nmqtt_host: 127.0.0.1\nmqtt_port: 9\n").close()
         monkeypatch.setattr(sys.modules["extras.maintain.mqtt.link"], "Link", Link)
         printer = bench(BROKER + options + sections)
@@ -63,32 +66,32 @@ def send(printer, word, task="rods", transaction="t1", **arguments):
     fields = {"command": word, "transaction": transaction, **arguments}
     topic = f"{BASE}/tasks/{task}/command"
     begin = len(printer.link.sent)
-    printer.link.hear(topic, json.dumps(fields).encode(), False)
+    printer.link.receive(topic, json.dumps(fields).encode(), False)
     printer.wait_for(lambda: "results" in [t for t, _ in printer.link.sent[begin:]])
     return [
         (topic, json.loads(payload)) for topic, payload in printer.link.sent[begin:]
     ]
 
 
-def test_the_state_comes_first_then_the_event_then_the_result(online):
+def test_the_state_is_published_first_then_the_event_then_the_result(online):
     printer = online()
     printer.use(print_time=12.0)
-    told = send(printer, "done", by="anna", note="one drop")
+    published = send(printer, "done", by="anna", note="one drop")
 
-    topics = [topic for topic, _ in told]
+    topics = [topic for topic, _ in published]
     assert topics[:3] == ["tasks/rods", "events", "results"]
-    state, event, result = (message for _, message in told[:3])
+    state, event, result = (message for _, message in published[:3])
     assert state["done_count"] == 1
     assert (event["event"], event["by"], event["note"]) == ("done", "anna", "one drop")
     assert result["ok"]
     assert result["seq"] == state["seq"] == event["seq"]
 
 
-def test_the_answer_waits_for_the_disk(online):
+def test_the_result_waits_until_the_command_is_saved(online):
     printer = online()
     kept, save = [], printer.manager.memory.save
     printer.manager.memory.save = lambda documents, log=(), then=None: kept.append(then)
-    printer.link.hear(f"{BASE}/tasks/rods/command", b"done", False)
+    printer.link.receive(f"{BASE}/tasks/rods/command", b"done", False)
     printer.advance(5)
     assert [t for t, _ in printer.link.sent if t != "meters"] == []
 
@@ -97,7 +100,7 @@ def test_the_answer_waits_for_the_disk(online):
     assert printer.link.sent[0][0] == "tasks/rods"
 
 
-def test_what_cannot_be_written_is_answered_as_that(online):
+def test_a_command_that_cannot_be_saved_gets_a_result_with_that_error(online):
     printer = online()
     save = printer.manager.memory.save
 
@@ -113,7 +116,7 @@ def test_what_cannot_be_written_is_answered_as_that(online):
     assert "disk full" in result["error"]["text"]
 
 
-def test_a_transaction_is_done_once_and_answered_alike_over_restarts(online):
+def test_a_transaction_is_carried_out_once_and_answered_alike_after_a_restart(online):
     printer = online()
     first = send(printer, "done")[-1]
     again = send(printer, "done")[-1]
@@ -127,11 +130,11 @@ def test_a_transaction_is_done_once_and_answered_alike_over_restarts(online):
     assert printer.task("rods")["done_count"] == 1
 
 
-def test_the_same_transaction_twice_at_once_is_done_once(online):
+def test_a_transaction_that_arrives_twice_at_once_is_carried_out_once(online):
     printer = online()
     payload = b'{"command":"done","transaction":"t"}'
     for _ in range(3):
-        printer.link.hear(f"{BASE}/tasks/rods/command", payload, False)
+        printer.link.receive(f"{BASE}/tasks/rods/command", payload, False)
     printer.wait_for(lambda: "results" in [t for t, _ in printer.link.sent])
     printer.saved()
 
@@ -147,14 +150,14 @@ def test_the_same_transaction_twice_at_once_is_done_once(online):
         ("rods", "done", {"at": "2036-01-01T00:00:00Z"}, "bad_argument"),
     ],
 )
-def test_refusals_are_answered(online, task, word, arguments, code):
+def test_a_refused_command_gets_a_result(online, task, word, arguments, code):
     printer = online()
     [(topic, result)] = send(printer, word, task, **arguments)
 
     assert (topic, result["error"]["code"]) == ("results", code)
 
 
-def test_a_printer_that_has_shut_down_is_not_ready(online):
+def test_a_command_during_a_shutdown_gets_the_result_not_ready(online):
     printer = online()
     printer.emergency_stop()
     assert printer.link.sent[-1][0] == "info"
@@ -163,13 +166,13 @@ def test_a_printer_that_has_shut_down_is_not_ready(online):
     assert send(printer, "done")[-1][1]["error"]["code"] == "not_ready"
 
 
-def test_a_printer_that_takes_no_commands_says_so(online):
+def test_a_printer_that_accepts_no_commands_answers_so(online):
     printer = online("allow_commands: False\n")
     assert send(printer, "done")[-1][1]["error"]["code"] == "not_ready"
     assert printer.task("rods")["done_count"] == 0
 
 
-def test_the_log_is_an_answer_as_well(online):
+def test_the_log_is_sent_as_a_result(online):
     printer = online()
     send(printer, "done", transaction="a", by="anna")
     result = send(printer, "log", transaction="b", limit=5)[-1][1]
@@ -177,7 +180,7 @@ def test_the_log_is_an_answer_as_well(online):
     assert [entry["by"] for entry in result["log"]] == ["anna"]
 
 
-def test_the_log_of_every_task_is_one_answer(online):
+def test_the_log_of_all_tasks_is_one_result(online):
     belts = "[maintain belts]\ntrigger: print_time\nthreshold: 9\n"
     printer = online(sections=RODS + belts)
     send(printer, "done", transaction="a")
@@ -187,7 +190,7 @@ def test_the_log_of_every_task_is_one_answer(online):
     assert [entry["task"] for entry in result["log"]] == ["belts", "rods"]
 
 
-def test_the_log_brings_the_readings_of_the_past_where_they_are_asked_for(online):
+def test_the_log_has_the_readings_of_the_past_when_the_command_asks_for_them(online):
     printer = online()
     plain = send(printer, "log", transaction="a")[-1][1]
     full = send(printer, "log", transaction="b", history=True)[-1][1]
@@ -197,33 +200,33 @@ def test_the_log_brings_the_readings_of_the_past_where_they_are_asked_for(online
     assert (moment, reading) == (round(moment), 0.0)
 
 
-def test_an_adjusted_task_that_is_due_says_that_as_well(online):
+def test_an_adjusted_task_that_becomes_due_publishes_both_events(online):
     printer = online()
-    told = send(printer, "adjust", used=151.0)
+    published = send(printer, "adjust", used=151.0)
 
-    assert [m["event"] for t, m in told if t == "events"] == ["changed", "due"]
-    # Done and due again within a moment: both are told.
+    assert [m["event"] for t, m in published if t == "events"] == ["changed", "due"]
+    # It is done and becomes due again within a moment: both events are published.
     send(printer, "done", transaction="t2")
-    told = send(printer, "adjust", transaction="t3", used=151.0)
-    assert [m["event"] for t, m in told if t == "events"] == ["changed", "due"]
+    published = send(printer, "adjust", transaction="t3", used=151.0)
+    assert [m["event"] for t, m in published if t == "events"] == ["changed", "due"]
 
 
-def test_coming_due_is_a_state_and_an_event(online):
+def test_a_task_that_becomes_due_publishes_a_state_and_an_event(online):
     printer = online()
     printer.use(print_time=151.0)
-    told = [topic for topic, _ in printer.link.sent]
+    topics = [topic for topic, _ in printer.link.sent]
 
-    assert told.index("tasks/rods") < told.index("events")
-    assert "summary" in told
+    assert topics.index("tasks/rods") < topics.index("events")
+    assert "summary" in topics
 
 
-def test_who_commands_is_told_in_the_console(online):
+def test_the_console_shows_who_sent_a_command(online):
     printer = online()
     send(printer, "done", by="anna")
     assert any("is marked done" in x and "(by anna)" in x for x in printer.console)
 
 
-def test_no_text_from_the_broker_becomes_a_dialog(online):
+def test_text_from_the_broker_cannot_open_a_dialog(online):
     printer = online()
     text = "x\n// action:prompt_begin Enter your password"
     send(printer, "done", by=text, note=text)
@@ -232,7 +235,7 @@ def test_no_text_from_the_broker_becomes_a_dialog(online):
     assert not any("action:" in x and "password" in x[:40] for x in printer.console)
 
 
-def test_a_task_that_left_the_configuration_is_cleared(online):
+def test_the_topics_of_a_removed_task_are_cleared(online):
     printer = online(sections=RODS + RODS.replace("rods", "belts"))
     config = printer.config_file.read_text().split("[maintain belts]")[0]
     printer.configure(config)
@@ -243,14 +246,14 @@ def test_a_task_that_left_the_configuration_is_cleared(online):
 
     assert ("tasks/belts", b"") in link.sent
     assert link.sent.index(("tasks/belts", b"")) < len(link.sent) - 1
-    printer.advance(35)  # then it is forgotten
+    printer.advance(35)  # After that the removed task is forgotten.
     link.sent.clear()
     link.greet()
     printer.advance(2)
     assert ("tasks/belts", b"") not in link.sent
 
 
-def test_a_new_name_leaves_nothing_under_the_old_one(online):
+def test_a_renamed_printer_clears_the_topics_of_its_old_name(online):
     printer = online()
     config = printer.config_file.read_text()
     printer.configure(config.replace("printer_name: voron", "printer_name: trident"))
@@ -263,13 +266,13 @@ def test_a_new_name_leaves_nothing_under_the_old_one(online):
     assert f"{BASE}/availability" in publisher.clear
 
 
-def test_two_printers_of_one_host_are_two_clients(online):
+def test_two_printers_on_one_host_have_different_client_ids(online):
     broker = online().link.broker
     assert broker.client_id.startswith("upkeep-")
     assert len(broker.client_id) <= 23
 
 
-def test_leaving_says_offline(online):
+def test_a_printer_that_stops_publishes_offline(online):
     printer = online()
     printer.close()
     assert printer.link.goodbyes == [True]

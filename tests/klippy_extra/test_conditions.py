@@ -23,11 +23,11 @@ class Thing:
 
     def __init__(self, **status):
         self.status = status
-        self.asked = 0
+        self.queries = 0
 
     def get_status(self, eventtime):
         assert isinstance(eventtime, float)
-        self.asked += 1
+        self.queries += 1
         return dict(self.status)
 
 
@@ -61,7 +61,9 @@ def holds(printer, text, material=""):
         ("heater_bed>80 and heater_bed<100", 101, False),
     ],
 )
-def test_a_number_of_an_object_is_held_against_a_threshold(text, temperature, expected):
+def test_a_number_in_an_objects_status_is_compared_with_a_threshold(
+    text, temperature, expected
+):
     printer = Printer(heater_bed=Thing(temperature=temperature, target=60.0))
 
     assert holds(printer, text) is expected
@@ -75,32 +77,32 @@ def test_a_number_of_an_object_is_held_against_a_threshold(text, temperature, ex
         "temperature_fan__chamber_filter",
     ],
 )
-def test_fan_stands_for_any_kind_of_fan_and_means_its_speed(name):
+def test_fan_finds_any_kind_of_fan_and_compares_its_speed(name):
     running = Printer(**{name: Thing(speed=0.4, temperature=0.0)})
-    standing = Printer(**{name: Thing(speed=0.0, temperature=60.0)})
+    stopped = Printer(**{name: Thing(speed=0.0, temperature=60.0)})
 
     assert holds(running, "fan chamber_filter>0")
-    assert not holds(standing, "fan chamber_filter>0")
+    assert not holds(stopped, "fan chamber_filter>0")
 
 
-def test_the_part_cooling_fan_is_just_fan():
+def test_the_part_cooling_fan_is_called_fan():
     assert holds(Printer(fan=Thing(speed=1.0)), "fan>0.5")
 
 
-def test_a_chamber_may_be_a_sensor():
+def test_a_chamber_may_be_a_temperature_sensor():
     printer = Printer(temperature_sensor__chamber=Thing(temperature=48.0))
 
     assert holds(printer, "chamber>45")
 
 
-def test_a_word_can_be_compared():
+def test_a_text_can_be_compared():
     printer = Printer(print_stats=Thing(state="Printing"))
 
     assert holds(printer, "print_stats.state=printing")
     assert not holds(printer, "print_stats.state!=printing")
 
 
-def test_what_the_printer_has_not_never_holds_and_is_named():
+def test_a_condition_on_a_missing_object_never_holds_and_names_the_object():
     conditions = Conditions(Printer(), Material(Printer()))
 
     assert not conditions.holds(parse("heater_bde>80"), 1.0)
@@ -108,23 +110,23 @@ def test_what_the_printer_has_not_never_holds_and_is_named():
     assert conditions.missing(parse("", "ABS")) == ""
 
 
-def test_a_status_that_is_no_number_does_not_hold():
+def test_a_condition_on_a_value_that_is_not_a_number_does_not_hold():
     assert not holds(Printer(heater_bed=Thing(temperature=None)), "heater_bed>80")
 
 
-def test_no_condition_always_holds():
+def test_an_empty_condition_always_holds():
     assert parse() == Condition()
     assert parse().key == ""
     assert holds(Printer(), "")
 
 
-def test_an_object_is_asked_once_a_tick_however_many_tasks_want_to_know():
+def test_the_status_of_an_object_is_read_once_a_tick_for_all_tasks():
     bed = Thing(temperature=90.0)
     conditions = Conditions(Printer(heater_bed=bed), Material(Printer()))
     for _task in range(100):
         assert conditions.holds(parse("heater_bed>80"), 1.0)
 
-    assert bed.asked == 1
+    assert bed.queries == 1
     bed.status["temperature"] = 20.0
     assert not conditions.holds(parse("heater_bed>80"), 2.0)
 
@@ -143,7 +145,9 @@ def test_an_object_is_asked_once_a_tick_however_many_tasks_want_to_know():
         ("", "ABS", False),
     ],
 )
-def test_a_material_is_of_a_kind_when_it_has_all_its_words(material, kind, expected):
+def test_a_material_fits_a_name_when_it_has_all_words_of_the_name(
+    material, kind, expected
+):
     assert is_kind_of(material, kind) is expected
 
 
@@ -163,15 +167,15 @@ def test_a_meter_counts_only_with_its_materials():
     ("material", "expected"),
     [("PLA", 1.0), ("ABS", 1.5), ("PLA-CF", 5.0), ("ABS-CF", 6.0), ("", 1.0)],
 )
-def test_the_closest_name_decides_the_factor(material, expected):
+def test_the_name_that_fits_best_decides_the_factor(material, expected):
     factor = parse_factor("ABS=1.5, CF=5, ABS-CF=6")
     conditions = Conditions(Printer(), Material(Printer(), name=material))
 
     assert conditions.weight(parse(), factor, 1.0) == expected
 
 
-def test_each_factor_and_each_choice_of_materials_counts_for_itself():
-    """Within one moment, too, and however often it is wanted."""
+def test_each_factor_and_each_list_of_materials_is_applied_separately():
+    """This is also so within one tick, and when the weights are asked for again."""
     macro = Thing(material="ABS")
     variable = Material(Printer(gcode_macro__S=macro), "gcode_macro S.material")
     conditions = Conditions(Printer(), variable)
@@ -192,11 +196,11 @@ def test_a_factor_is_from_0_to_1000(factor):
     assert parse_factor(f"ABS={factor:g}").of("ABS") == factor
 
 
-def test_of_two_names_that_fit_as_well_the_worse_wear_counts():
+def test_of_two_names_that_fit_equally_the_larger_factor_counts():
     assert parse_factor("ABS=1.5, CF=5").of("ABS-CF") == 5.0
 
 
-def test_where_the_condition_does_not_hold_nothing_counts():
+def test_nothing_counts_while_the_condition_does_not_hold():
     conditions = Conditions(Printer(), Material(Printer(), name="CF"))
 
     assert conditions.weight(parse("", "ABS"), parse_factor("CF=5"), 1.0) == 0.0
@@ -218,7 +222,7 @@ def test_the_material_is_read_from_saved_variables():
     assert material.current(1.0) == "PETG"
 
 
-def test_what_said_so_last_tells_the_material():
+def test_the_newest_source_decides_the_material():
     macro = Thing(material="ABS")
     material = Material(Printer(gcode_macro__S=macro), "gcode_macro S.material")
 
@@ -229,7 +233,7 @@ def test_what_said_so_last_tells_the_material():
     assert material.current(3.0) == "PETG"
 
 
-def test_a_variable_that_is_not_there_tells_nothing():
+def test_a_missing_variable_keeps_the_material_that_was_set():
     missing = Material(Printer(), "gcode_macro S.material", name="ABS")
     empty = Material(
         Printer(gcode_macro__S=Thing(material=None)), "gcode_macro S.material"
@@ -252,14 +256,14 @@ def test_a_variable_that_is_not_there_tells_nothing():
         (parse_factor(""), ""),
     ],
 )
-def test_the_key_is_one_for_all_ways_to_write_it(parsed, key):
+def test_all_ways_to_write_a_condition_have_the_same_key(parsed, key):
     assert parsed.key == key
 
 
 @pytest.mark.parametrize(
     "text", ["heater_bed", ">80", "heater_bed>", "a>b", "a ~ 3", ","]
 )
-def test_what_is_no_condition_is_refused_with_an_example(text):
+def test_a_text_that_is_no_condition_is_refused_with_an_example(text):
     with pytest.raises(ValueError, match=r"heater_bed>80|needs a number"):
         parse(text)
 
@@ -271,7 +275,7 @@ def test_a_threshold_is_a_finite_number(text):
 
 
 @pytest.mark.parametrize("text", ["ABS,,ASA", "-", "A*B", "what?"])
-def test_what_is_no_material_is_refused_with_an_example(text):
+def test_a_text_that_is_no_material_is_refused_with_an_example(text):
     with pytest.raises(ValueError, match="'ABS, ASA'"):
         parse("", text)
 
@@ -279,27 +283,27 @@ def test_what_is_no_material_is_refused_with_an_example(text):
 @pytest.mark.parametrize(
     "text", ["ABS", "ABS=", "ABS=x", "ABS=nan", "ABS=-1", "ABS=1000.5"]
 )
-def test_what_is_no_factor_is_refused_with_an_example(text):
+def test_a_text_that_is_no_factor_is_refused_with_an_example(text):
     with pytest.raises(ValueError, match="CF=5"):
         parse_factor(text)
 
 
 @pytest.mark.parametrize("text", ["gcode_macro S", ".material", "gcode_macro S."])
-def test_what_names_no_variable_is_refused_with_an_example(text):
+def test_a_text_that_names_no_variable_is_refused_with_an_example(text):
     with pytest.raises(ValueError, match=r"PRINT_START\.material"):
         parse_variable(text)
 
 
 @given(st.text(max_size=40), st.text(max_size=20))
-def test_any_text_is_read_or_refused_with_one_exception(text, material):
+def test_any_text_is_accepted_or_refused_with_one_exception_type(text, material):
     for read in (lambda: parse(text, material), lambda: parse_factor(text)):
         try:
-            found = read()
+            result = read()
         except ValueError:
             continue
-        assert isinstance(found, (Condition, Factor))
-        assert "?" not in found.key
-        assert "*" not in found.key
+        assert isinstance(result, (Condition, Factor))
+        assert "?" not in result.key
+        assert "*" not in result.key
 
 
 @pytest.mark.parametrize(

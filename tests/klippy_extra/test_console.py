@@ -1,4 +1,4 @@
-"""The G-code commands: what they do, what they say, and what they refuse."""
+"""The G-code commands: what they do, what they answer, and what they refuse."""
 
 from __future__ import annotations
 
@@ -49,28 +49,28 @@ def test_every_command_has_a_help_text(printer, command):
     assert len(printer.request("gcode/help")[command]) > 20
 
 
-def test_status_tells_how_each_task_stands(printer):
+def test_status_shows_the_state_of_each_task(printer):
     printer.use(print_time=151.5)
 
-    said = printer.say("MAINTAIN_STATUS")
+    answer = printer.say("MAINTAIN_STATUS")
 
-    assert "Clean the rods is due: 151.5 h used of 150 h, 1.5 h over." in said
-    assert "Wipe, then one drop of oil." in said
-    assert "Zahnriemen X: " in said
+    assert "Clean the rods is due: 151.5 h used of 150 h, 1.5 h over." in answer
+    assert "Wipe, then one drop of oil." in answer
+    assert "Zahnriemen X: " in answer
 
 
-def test_exactly_at_the_threshold_is_due_and_nothing_over(printer):
+def test_a_task_exactly_at_its_threshold_is_due_and_nothing_over(printer):
     printer.say("ADJUST_MAINTENANCE NAME=rods USED=150")
-    said = printer.say("MAINTAIN_STATUS")
-    assert "Clean the rods is due: 150 h used of 150 h." in said
+    answer = printer.say("MAINTAIN_STATUS")
+    assert "Clean the rods is due: 150 h used of 150 h." in answer
 
 
-def test_status_without_a_task_tells_how_to_write_one(bench):
+def test_status_without_a_task_tells_how_to_configure_one(bench):
     assert "[maintain NAME]" in bench().say("MAINTAIN_STATUS")
 
 
-def test_tasks_without_a_main_section_are_looked_after(tmp_path, monkeypatch, bench):
-    """The ancestor then checked nothing at all."""
+def test_tasks_without_a_main_section_are_counted(tmp_path, monkeypatch, bench):
+    """KlipperMaintenance checked nothing at all in this case."""
     monkeypatch.setenv("HOME", str(tmp_path))
     printer = bench("[maintain]\n")
     printer.configure(RODS)
@@ -81,44 +81,44 @@ def test_tasks_without_a_main_section_are_looked_after(tmp_path, monkeypatch, be
     assert any("is due" in line for line in printer.console)
 
 
-def test_check_tells_all_about_one_task(printer):
-    said = printer.say('CHECK_MAINTENANCE NAME="Zahnriemen X"')
-    assert "travel_x: 0 m used of 20000 m." in said
-    assert "time: " in said
+def test_check_shows_every_detail_of_one_task(printer):
+    answer = printer.say('CHECK_MAINTENANCE NAME="Zahnriemen X"')
+    assert "travel_x: 0 m used of 20000 m." in answer
+    assert "time: " in answer
 
-    said = printer.say("CHECK_MAINTENANCE NAME=rods")
+    answer = printer.say("CHECK_MAINTENANCE NAME=rods")
     for text in ("Guide: https://example.org/rods", "Parts: 2 ml of oil"):
-        assert text in said
+        assert text in answer
 
 
-def test_a_task_answers_to_its_slug_as_well(printer):
+def test_a_task_can_also_be_named_by_its_slug(printer):
     assert "Zahnriemen X" in printer.say("CHECK_MAINTENANCE NAME=zahnriemen_x")
 
 
-def test_done_is_in_the_log_with_note_and_name(printer):
+def test_done_is_in_the_log_with_its_note_and_name(printer):
     printer.use(print_time=12.0)
-    said = printer.say('UPDATE_MAINTENANCE NAME=rods NOTE="one drop" BY=anna')
+    answer = printer.say('UPDATE_MAINTENANCE NAME=rods NOTE="one drop" BY=anna')
 
-    assert 'Maintenance "Clean the rods" is marked done' in said
+    assert 'Maintenance "Clean the rods" is marked done' in answer
     line = printer.say("MAINTENANCE_LOG NAME=rods")
     assert "Clean the rods done by anna, used print_time 12 h: one drop" in line
     assert printer.task("rods")["last_by"] == "anna"
 
 
-def test_done_can_be_told_of_a_day_in_the_past(printer, wall):
+def test_done_accepts_a_day_in_the_past(printer, wall):
     printer.say("MAINTENANCE_DONE NAME=rods AT=2026-11-20T18:00:00+00:00")
     assert printer.task("rods")["last_done"] == 1795197600
 
 
 @pytest.mark.parametrize("hours", ["100", "1.5", "0"])
-def test_hours_begin_with_what_was_used(printer, hours):
-    """The ancestor refused 1.5."""
+def test_hours_accepts_a_fraction(printer, hours):
+    """KlipperMaintenance refused 1.5."""
     printer.say(f"UPDATE_MAINTENANCE NAME=rods HOURS={hours}")
     assert printer.task("rods")["used"] == float(hours)
 
 
-def test_hours_over_the_threshold_are_taken_as_they_are(printer):
-    """The ancestor began again from zero."""
+def test_hours_over_the_threshold_are_kept(printer):
+    """KlipperMaintenance began again from zero."""
     printer.say("UPDATE_MAINTENANCE NAME=rods HOURS=300")
     assert printer.task("rods")["remaining"] == -150.0
 
@@ -146,17 +146,19 @@ def test_hours_over_the_threshold_are_taken_as_they_are(printer):
         ("MAINTENANCE_CHECK ANSWER=perhaps", "must be 'print' or 'stop'"),
     ],
 )
-def test_a_wrong_parameter_is_an_error_that_names_it(printer, command, words):
+def test_a_wrong_parameter_is_answered_with_an_error_that_names_it(
+    printer, command, words
+):
     before = printer.task("rods")
-    said = printer.say(command)
+    answer = printer.say(command)
 
-    assert said.startswith("!! ")
-    assert words in said
+    assert answer.startswith("!! ")
+    assert words in answer
     assert printer.state == "ready"
     assert printer.task("rods") == before
 
 
-def test_set_and_adjust_change_what_they_say(printer):
+def test_set_and_adjust_change_threshold_warning_and_use(printer):
     printer.say("SET_MAINTENANCE NAME=rods THRESHOLD=200 WARN=50")
     printer.say("ADJUST_MAINTENANCE NAME=rods USED=160")
     printer.say("SET_MAINTENANCE NAME=zahnriemen_x THRESHOLD=travel_x=10,time=20")
@@ -166,7 +168,7 @@ def test_set_and_adjust_change_what_they_say(printer):
     assert printer.task("Zahnriemen X")["threshold"] in (10.0, 20.0)
 
 
-def test_disable_counts_nothing_and_enable_goes_on(printer):
+def test_a_disabled_task_counts_nothing_and_an_enabled_task_goes_on(printer):
     printer.use(print_time=10.0)
     assert "is disabled" in printer.say("DISABLE_MAINTENANCE NAME=rods")
     assert "already disabled" in printer.say("DISABLE_MAINTENANCE NAME=rods")
@@ -183,7 +185,7 @@ def test_skip_is_logged_as_skipped(printer):
     assert "rods skipped" in printer.say("MAINTENANCE_LOG")
 
 
-def test_a_snooze_of_no_hours_ends_one(printer):
+def test_a_snooze_of_zero_hours_ends_the_snooze(printer):
     printer.use(print_time=151.0)
     printer.say("SNOOZE_MAINTENANCE NAME=rods HOURS=2")
     assert printer.task("rods")["status"] == "snoozed"
@@ -214,7 +216,7 @@ BLADE = "[maintain blade]\ntrigger: count_cuts\nthreshold: 3000\n"
         ("DISABLE_MAINTENANCE NAME=blade", 2.0),
     ],
 )
-def test_what_was_counted_before_a_command_is_no_wear_after_it(bench, command, used):
+def test_use_from_before_a_completion_does_not_count_after_it(bench, command, used):
     printer = bench(BLADE)
     printer.say("MAINTENANCE_COUNT NAME=cuts BY=2")
     printer.say(command)
@@ -223,7 +225,7 @@ def test_what_was_counted_before_a_command_is_no_wear_after_it(bench, command, u
     assert printer.task("blade")["used"] == used
 
 
-def test_what_was_counted_of_a_disabled_task_is_no_wear_once_it_is_enabled(bench):
+def test_use_from_while_a_task_was_disabled_does_not_count_after_it_is_enabled(bench):
     printer = bench(BLADE)
     printer.say("DISABLE_MAINTENANCE NAME=blade")
     printer.say("MAINTENANCE_COUNT NAME=cuts BY=2")
@@ -234,24 +236,22 @@ def test_what_was_counted_of_a_disabled_task_is_no_wear_once_it_is_enabled(bench
 
 
 @pytest.mark.parametrize("by", ["0", "1e+10", "inf", "nan"])
-def test_a_count_that_would_not_be_counted_is_refused(bench, by):
-    said = bench(BLADE).say(f"MAINTENANCE_COUNT NAME=cuts BY={by}")
+def test_a_count_that_is_no_positive_number_is_refused(bench, by):
+    answer = bench(BLADE).say(f"MAINTENANCE_COUNT NAME=cuts BY={by}")
 
-    assert said.startswith("!! ")
-    assert f"BY={by} must be" in said
+    assert answer.startswith("!! ")
+    assert f"BY={by} must be" in answer
 
 
-def test_a_count_that_no_task_uses_is_refused_with_those_that_tasks_use(bench):
+def test_a_count_that_no_task_uses_is_refused_with_the_names_that_tasks_use(bench):
     printer = bench(BLADE)
-    said = printer.say("MAINTENANCE_COUNT NAME=cut")
+    answer = printer.say("MAINTENANCE_COUNT NAME=cut")
 
-    assert said.startswith("!! No task counts 'count_cut'")
-    assert "Tasks count: count_cuts." in said
+    assert answer.startswith("!! No task counts 'count_cut'")
+    assert "Tasks count: count_cuts." in answer
 
 
-def test_a_print_goes_on_over_a_count_that_no_task_uses_and_hears_of_it_once(
-    bench, tmp_path
-):
+def test_a_print_goes_on_after_an_unused_count_and_reports_it_once(bench, tmp_path):
     (tmp_path / "file.gcode").write_text("MAINTENANCE_COUNT NAME=cut\nG4 P2000\n" * 5)
     printer = bench(f"[virtual_sdcard]\npath: {tmp_path}\n{BLADE}")
     printer.print_to_end("file.gcode")
@@ -260,7 +260,7 @@ def test_a_print_goes_on_over_a_count_that_no_task_uses_and_hears_of_it_once(
     assert sum("No task counts 'count_cut'" in line for line in printer.console) == 1
 
 
-def test_a_count_that_is_left_over_can_be_removed_or_renamed(bench):
+def test_an_unused_count_can_be_removed_or_renamed(bench):
     printer = bench(BLADE)
     printer.say("MAINTENANCE_COUNT NAME=cuts BY=40")
     printer.advance(3)
@@ -287,10 +287,10 @@ def test_a_count_that_is_left_over_can_be_removed_or_renamed(bench):
 def test_set_and_adjust_write_the_old_and_the_new_value_into_the_log(printer):
     printer.say("SET_MAINTENANCE NAME=rods THRESHOLD=200 WARN=50")
     printer.say("ADJUST_MAINTENANCE NAME=rods USED=160")
-    said = printer.say("MAINTENANCE_LOG NAME=rods")
+    answer = printer.say("MAINTENANCE_LOG NAME=rods")
 
-    assert "threshold 200 h, before 150 h; warning at 50 h, before 15 h" in said
-    assert "used 160 h, before 0 h" in said
+    assert "threshold 200 h, before 150 h; warning at 50 h, before 15 h" in answer
+    assert "used 160 h, before 0 h" in answer
 
 
 def test_check_names_every_meter_of_a_task(printer):
@@ -311,7 +311,7 @@ def test_the_material_decides_how_fast_a_nozzle_wears(bench):
     assert printer.task("nozzle")["used"] == 55.0
 
 
-def test_what_was_counted_before_the_material_changed_is_wear_by_the_old_one(bench):
+def test_use_from_before_a_change_of_material_counts_by_the_old_material(bench):
     printer = bench(BLADE + "factor: CF=5\n")
     printer.say("MAINTENANCE_COUNT NAME=cuts BY=2")
     printer.say("SET_MAINTENANCE_MATERIAL MATERIAL=PA-CF")
@@ -334,7 +334,7 @@ def test_the_log_is_written_to_a_file(printer, tmp_path):
     assert line.endswith(",rods,done,anna,'=1+1,print_time=0")
 
 
-def test_the_endpoints_list_tasks_and_log(printer):
+def test_the_endpoints_list_the_tasks_and_the_log(printer):
     printer.say("UPDATE_MAINTENANCE NAME=rods BY=anna")
 
     tasks = printer.request("maintain/tasks")
@@ -346,9 +346,7 @@ def test_the_endpoints_list_tasks_and_log(printer):
     assert log["csv"].startswith("time,task")
 
 
-def test_other_timers_have_their_turn_while_a_hundred_tasks_are_listed(
-    bench, monkeypatch
-):
+def test_other_timers_run_while_a_hundred_tasks_are_listed(bench, monkeypatch):
     names = [f"task {number}" for number in range(100)]
     section = "[maintain {}]\ntrigger: print_time\nthreshold: 100\n"
     printer = bench("".join(map(section.format, names)))
@@ -364,7 +362,7 @@ def test_other_timers_have_their_turn_while_a_hundred_tasks_are_listed(
     assert len(turns) >= 10
 
 
-def test_an_hour_of_an_idle_printer_is_shown_in_hundredths(bench):
+def test_an_hour_on_an_idle_printer_is_shown_in_hundredths(bench):
     printer = bench("[maintain air]\ntrigger: time\nthreshold: 1000\n")
     shown = []
     for _ in range(360):
@@ -377,7 +375,7 @@ def test_an_hour_of_an_idle_printer_is_shown_in_hundredths(bench):
     assert all(each["used"] == round(each["used"], 2) for each in shown)
 
 
-def test_a_command_over_the_endpoint_is_answered_when_it_is_on_disk(printer):
+def test_a_command_over_the_endpoint_is_answered_once_it_is_saved(printer):
     answers = []
     command = {"command": "done", "note": "two drops", "by": "anna"}
 
@@ -403,13 +401,15 @@ def test_a_command_over_the_endpoint_is_answered_when_it_is_on_disk(printer):
         ({"task": "rods"}, "command"),
     ],
 )
-def test_a_wrong_command_over_the_endpoint_is_refused_in_words(printer, params, text):
+def test_a_wrong_command_over_the_endpoint_is_refused_with_a_text(
+    printer, params, text
+):
     with pytest.raises(printer.printer.command_error, match=text):
         printer.request("maintain/command", params)
     assert printer.state == "ready"
 
 
-def test_the_history_has_the_readings_of_each_limit_up_to_now(printer):
+def test_the_history_has_the_readings_of_each_limit_until_now(printer):
     history = printer.request("maintain/history", {"task": "rods"})
 
     assert history["task"] == "rods"
@@ -420,8 +420,8 @@ def test_the_history_has_the_readings_of_each_limit_up_to_now(printer):
 
 
 @pytest.mark.parametrize("limit", [2, "2"])
-def test_the_log_is_as_long_as_was_asked_for(printer, limit):
-    """Moonraker hands on what stands in an address as words."""
+def test_the_log_over_the_endpoint_has_as_many_entries_as_requested(printer, limit):
+    """Moonraker passes on the parameters of an address as text."""
     for _ in range(3):
         printer.say("UPDATE_MAINTENANCE NAME=rods")
     assert len(printer.request("maintain/log", {"limit": limit})["log"]) == 2
@@ -430,13 +430,13 @@ def test_the_log_is_as_long_as_was_asked_for(printer, limit):
 @pytest.mark.parametrize(
     "params", [{"task": "x"}, {"task": 5}, {"limit": "many"}, {"limit": [1]}]
 )
-def test_an_endpoint_refuses_and_klippy_goes_on(printer, params):
+def test_an_endpoint_can_refuse_and_klippy_goes_on(printer, params):
     with pytest.raises(printer.printer.command_error):
         printer.request("maintain/log", params)
     assert printer.state == "ready"
 
 
-def test_status_is_a_new_dict_each_time(printer):
+def test_the_status_is_a_new_dict_each_time(printer):
     first = printer.lookup("maintain rods").get_status(0.0)
     first["used"] = "spoiled"
 
@@ -444,7 +444,7 @@ def test_status_is_a_new_dict_each_time(printer):
     assert printer.status("maintain")["tasks"] == ["rods", "zahnriemen_x"]
 
 
-def test_a_macro_reads_a_tasks_status(bench):
+def test_a_macro_can_read_the_status_of_a_task(bench):
     printer = bench(
         RODS + "[gcode_macro SHOW]\ngcode:\n"
         '    {action_respond_info("left %d" % printer["maintain rods"].remaining)}\n'

@@ -1,4 +1,4 @@
-"""A copied card: two printers with one identity, of which one gets another."""
+"""A copied SD card: two printers with one identity, of which one gets a new one."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ PI = Machine("10000000abc", ("b8:27:eb:00:00:01",), "f00d")
         (Machine(), False),
     ],
 )
-def test_what_is_known_of_a_machine_tells_it_from_a_copy(machine, is_other):
+def test_serial_numbers_and_addresses_tell_a_machine_from_its_copy(machine, is_other):
     assert machine.is_other(PI) is is_other
 
 
-def test_a_machine_is_known_by_what_its_files_say(tmp_path):
+def test_a_machine_is_identified_by_files_of_its_system(tmp_path):
     write(tmp_path, "10000000abc\0")
     assert here(tmp_path) == PI
     assert here(tmp_path / "nothing") == Machine()
@@ -68,7 +68,7 @@ def copy(bench, tmp_path, monkeypatch):
     return printer
 
 
-def test_a_copy_counts_on_publishes_nothing_and_asks(copy):
+def test_a_copy_goes_on_counting_publishes_nothing_and_asks(copy):
     assert copy.life.connection is None
     assert copy.task("rods")["used"] == 20.0
     copy.use(print_time=1.0)
@@ -77,14 +77,14 @@ def test_a_copy_counts_on_publishes_nothing_and_asks(copy):
     assert "written on another machine" in copy.say("MAINTAIN_STATUS")
 
 
-def test_a_copy_gets_an_identity_of_its_own_with_all_its_counts(copy):
-    said = copy.say("MAINTENANCE_IDENTITY NEW=1")
+def test_a_copy_gets_a_new_identity_and_keeps_its_counts(copy):
+    answer = copy.say("MAINTENANCE_IDENTITY NEW=1")
 
-    assert "identity of its own" in said
+    assert "identity of its own" in answer
     assert copy.manager.memory.uuid != copy.first
     assert copy.life.connection is not None
     assert copy.task("rods")["used"] == 20.0
-    assert "// action:prompt_end" in said
+    assert "// action:prompt_end" in answer
     mine = copy.manager.memory.uuid
     copy.restart()
     copy.advance(5)
@@ -92,13 +92,13 @@ def test_a_copy_gets_an_identity_of_its_own_with_all_its_counts(copy):
     assert copy.life.connection is not None
 
 
-def test_what_the_other_has_published_is_not_cleared(copy):
+def test_a_copy_does_not_clear_what_the_original_has_published(copy):
     copy.say("MAINTENANCE_IDENTITY NEW=1")
 
     assert copy.life.connection.documents["unpublish"] == []
 
 
-def test_the_same_printer_on_new_hardware_is_asked_once(copy):
+def test_the_same_printer_on_new_hardware_asks_only_once(copy):
     assert "publishes again" in copy.say("MAINTENANCE_IDENTITY SAME=1")
     assert copy.manager.memory.uuid == copy.first
     assert copy.life.connection is not None
@@ -108,7 +108,7 @@ def test_the_same_printer_on_new_hardware_is_asked_once(copy):
     assert copy.console[-1] != "// action:prompt_show"
 
 
-def test_a_printer_that_is_online_changes_its_identity_at_once(bench):
+def test_a_printer_that_is_online_gets_its_new_identity_at_once(bench):
     printer = bench(BROKER + RODS)
     before, link = printer.manager.memory.uuid, printer.life.connection.link
     [thread] = (t for t in threading.enumerate() if t.name == "maintain-link")
@@ -122,7 +122,7 @@ def test_a_printer_that_is_online_changes_its_identity_at_once(bench):
     assert printer.manager.memory.uuid == mine
 
 
-def test_a_connection_that_another_takes_over_asks_once(bench):
+def test_a_connection_that_is_taken_over_asks_only_once(bench):
     printer = bench(BROKER + RODS)
     before = printer.manager.memory.uuid
     printer.manager.copied.taken_over()
@@ -130,16 +130,16 @@ def test_a_connection_that_another_takes_over_asks_once(bench):
     assert any("takes the connection" in line for line in printer.console)
     assert printer.life.connection is not None
 
-    said = printer.say("MAINTENANCE_IDENTITY SAME=1")
-    assert "nothing is changed" in said
-    assert "// action:prompt_end" in said
+    answer = printer.say("MAINTENANCE_IDENTITY SAME=1")
+    assert "nothing is changed" in answer
+    assert "// action:prompt_end" in answer
     assert printer.manager.memory.uuid == before
-    told = len(printer.console)
+    lines = len(printer.console)
     printer.manager.copied.taken_over()
-    assert len(printer.console) == told
+    assert len(printer.console) == lines
 
 
-def test_the_copy_of_two_that_take_each_others_connection_gets_an_identity(bench):
+def test_a_copy_that_takes_over_the_connection_can_get_a_new_identity(bench):
     printer = bench(BROKER + RODS)
     before = printer.manager.memory.uuid
     printer.manager.copied.taken_over()
@@ -147,6 +147,6 @@ def test_the_copy_of_two_that_take_each_others_connection_gets_an_identity(bench
     assert printer.manager.memory.uuid != before
 
 
-def test_an_answer_is_one_of_two(bench):
+def test_the_identity_command_needs_new_or_same(bench):
     printer = bench(BROKER + RODS)
     assert "NEW=1 or SAME=1" in printer.say("MAINTENANCE_IDENTITY")

@@ -1,4 +1,4 @@
-"""The messages that Home Assistant finds a printer by."""
+"""The messages by which Home Assistant discovers a printer."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from klippy_extra.mqtt.components import Names, object_id
 UUID = "5d0c7e8e8b1a4f0f9c3e2a1b00000001"
 NOW = 1795219200
 
-# A key at these places that one of the supported versions does not know makes it
-# refuse the whole message.
+# If one of the supported versions does not know a key at these places, it refuses the
+# whole message.
 ROOT_KEYS = {"dev", "o", "cmps"}
 DEVICE_KEYS = {"ids", "name", "mdl", "sw", "cu"}
 ORIGIN_KEYS = {"name", "sw"}
@@ -38,9 +38,9 @@ def limit(meter: str, unit: str, threshold: float = 150.0) -> contract.Limit:
 def state(
     task: str, *limits: contract.Limit, label: str = "Clean the rods"
 ) -> contract.State:
-    found = limits or (limit("print_time", "h"),)
-    trigger = found[0].meter
-    return contract.State(1, NOW, task, label, found, trigger, contract.OK)
+    all_limits = limits or (limit("print_time", "h"),)
+    trigger = all_limits[0].meter
+    return contract.State(1, NOW, task, label, all_limits, trigger, contract.OK)
 
 
 INFO = contract.Info(
@@ -68,7 +68,7 @@ def announced(
 
 
 def messages(*states: contract.State, **more: Any) -> dict[str, dict[str, Any]]:
-    """What is retained, by the level of the topic that tells one from another."""
+    """Return the retained messages by the level of the topic in which they differ."""
     return {
         each.topic.split("/")[-2]: json.loads(each.payload)
         for each in announced(*states, **more).messages
@@ -81,19 +81,19 @@ def message(*states: contract.State, **more: Any) -> dict[str, Any]:
 
 
 def made(*states: contract.State, **more: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    components: dict[str, Any] = {}
     for each in messages(*states, **more).values():
-        assert not found.keys() & each["cmps"].keys()
-        found.update(each["cmps"])
-    return found
+        assert not components.keys() & each["cmps"].keys()
+        components.update(each["cmps"])
+    return components
 
 
-def test_the_topics_carry_the_uuid_and_not_the_name() -> None:
+def test_the_topics_have_the_printers_uuid_instead_of_its_name() -> None:
     """A renamed printer keeps its device."""
 
     def topics(info: contract.Info, printer: str) -> list[str]:
-        found = discovery.announce(info, [state("rods")], printer, prefix="ha")
-        return [each.topic for each in found.messages]
+        announcement = discovery.announce(info, [state("rods")], printer, prefix="ha")
+        return [each.topic for each in announcement.messages]
 
     mine = topics(INFO, "voron")
 
@@ -104,16 +104,16 @@ def test_the_topics_carry_the_uuid_and_not_the_name() -> None:
     assert topics(INFO._replace(name="Other"), "other") == mine
 
 
-def test_each_task_has_a_message_of_its_own_about_the_same_device() -> None:
-    found = messages(state("rods"), state("belts"))
+def test_each_task_has_its_own_message_about_the_same_device() -> None:
+    by_group = messages(state("rods"), state("belts"))
 
-    assert {"printer", "task-rods", "task-belts"} < set(found)
-    assert all(key.startswith("task.rods.") for key in found["task-rods"]["cmps"])
-    assert len({json.dumps(each["dev"]) for each in found.values()}) == 1
+    assert {"printer", "task-rods", "task-belts"} < set(by_group)
+    assert all(key.startswith("task.rods.") for key in by_group["task-rods"]["cmps"])
+    assert len({json.dumps(each["dev"]) for each in by_group.values()}) == 1
 
 
-def test_no_message_is_larger_than_every_broker_takes() -> None:
-    """Whatever is in it: long words, many limits, many meters, much that is gone."""
+def test_every_message_is_small_enough_for_every_broker() -> None:
+    """This is so with long texts, many limits, many meters and many removed tasks."""
     many = [f"count_{number}" for number in range(300)]
     meters = {name: contract.Meter("", "Ö" * 60) for name in many}
     task = "t" * 63
@@ -121,26 +121,26 @@ def test_no_message_is_larger_than_every_broker_takes() -> None:
     before = {f"task.{task}.gone{number}": "sensor" for number in range(2000)}
     before.update({f"meter.old{number}": "sensor" for number in range(2000)})
 
-    found = announced(
+    announcement = announced(
         state(task, *limits, label="Ü" * 500),
         info=INFO._replace(meters=meters),
         before=before,
     )
 
-    assert max(len(each.payload) for each in found.messages) < 16_384
-    assert max(len(each.revival) for each in found.messages) < 16_384
-    assert f"task.{task}.done" in found.components
+    assert max(len(each.payload) for each in announcement.messages) < 16_384
+    assert max(len(each.revival) for each in announcement.messages) < 16_384
+    assert f"task.{task}.done" in announcement.components
 
 
 def test_a_task_of_four_limits_has_room_for_all_of_them() -> None:
     meters = ("print_time", "time", "filament", "travel_x")
-    found = made(state("rods", *(limit(meter, "h") for meter in meters)))
+    components = made(state("rods", *(limit(meter, "h") for meter in meters)))
 
-    assert {f"task.rods.{meter}.threshold" for meter in meters} <= found.keys()
+    assert {f"task.rods.{meter}.threshold" for meter in meters} <= components.keys()
 
 
-def test_a_component_stays_in_its_message_whatever_else_there_is() -> None:
-    """One that moved would lose the name that its user gave it."""
+def test_a_component_stays_in_its_message_when_tasks_are_added() -> None:
+    """A component that moved would lose the name that its user gave it."""
     fewer = messages(state("rods"))
     meters = dict(INFO.meters, busy_time=contract.Meter("h", "Busy time"))
     more = messages(state("a"), state("rods"), info=INFO._replace(meters=meters))
@@ -149,15 +149,15 @@ def test_a_component_stays_in_its_message_whatever_else_there_is() -> None:
         assert each["cmps"].keys() <= more[name]["cmps"].keys()
 
 
-def test_only_keys_that_both_versions_know_stand_at_root_device_and_origin() -> None:
-    for found in messages(state("rods")).values():
-        assert set(found) == ROOT_KEYS
-        assert set(found["dev"]) == DEVICE_KEYS
-        assert set(found["o"]) == ORIGIN_KEYS
-        assert {each["p"] for each in found["cmps"].values()} <= PLATFORMS
+def test_root_device_and_origin_have_only_keys_that_both_versions_know() -> None:
+    for each_message in messages(state("rods")).values():
+        assert set(each_message) == ROOT_KEYS
+        assert set(each_message["dev"]) == DEVICE_KEYS
+        assert set(each_message["o"]) == ORIGIN_KEYS
+        assert {each["p"] for each in each_message["cmps"].values()} <= PLATFORMS
 
 
-def test_the_device_has_the_printers_name_model_version_and_page() -> None:
+def test_the_device_has_the_printers_name_model_version_and_web_page() -> None:
     assert message()["dev"] == {
         "ids": [f"klipper_upkeep_{UUID}"],
         "name": "Voron 2.4",
@@ -168,30 +168,30 @@ def test_the_device_has_the_printers_name_model_version_and_page() -> None:
 
 
 @pytest.mark.parametrize("url", ["", "voron.local", "ftp://x/", "http://", "http://[x"])
-def test_a_link_that_is_no_web_page_is_left_out(url: str) -> None:
+def test_an_address_that_is_no_web_page_is_left_out(url: str) -> None:
     """Home Assistant would refuse the whole message."""
     assert "cu" not in message(info=INFO._replace(url=url))["dev"]
 
 
-def test_the_area_of_a_printer_is_suggested_where_it_has_one() -> None:
+def test_the_area_of_a_printer_is_suggested_if_it_has_one() -> None:
     device = message(info=INFO._replace(area="Workshop"))["dev"]
     assert device["sa"] == "Workshop"
 
 
-def test_what_is_unknown_of_a_printer_is_left_out() -> None:
+def test_unknown_facts_about_a_printer_are_left_out() -> None:
     bare = contract.Info(uuid=UUID, name="Voron", tasks=(), meters={})
 
-    found = message(info=bare)
+    printer = message(info=bare)
 
-    assert found["dev"] == {
+    assert printer["dev"] == {
         "ids": [f"klipper_upkeep_{UUID}"],
         "name": "Voron",
         "mdl": "3D printer",
     }
-    assert found["o"] == {"name": "Klipper Upkeep"}
+    assert printer["o"] == {"name": "Klipper Upkeep"}
 
 
-def test_a_task_has_every_entity_that_was_promised() -> None:
+def test_a_task_has_every_entity_that_the_documentation_promises() -> None:
     fields = {
         key[len("task.rods.") :]: each["p"]
         for key, each in made(state("rods")).items()
@@ -214,27 +214,27 @@ def test_a_task_has_every_entity_that_was_promised() -> None:
     }
 
 
-def test_entities_are_named_by_label_and_known_by_slug() -> None:
+def test_entities_are_named_by_the_label_and_identified_by_the_slug() -> None:
     names = Names(sections={"front-rods": "Front Rods"})
-    found = made(state("front-rods"), names=names)["task.front-rods.remaining"]
+    component = made(state("front-rods"), names=names)["task.front-rods.remaining"]
 
-    assert found["name"] == "Clean the rods remaining"
-    assert found["uniq_id"] == f"{UUID}_task.front-rods.remaining"
-    assert found["obj_id"] == "voron_2_4_front_rods_remaining"
-    assert found["def_ent_id"] == "sensor.voron_2_4_front_rods_remaining"
+    assert component["name"] == "Clean the rods remaining"
+    assert component["uniq_id"] == f"{UUID}_task.front-rods.remaining"
+    assert component["obj_id"] == "voron_2_4_front_rods_remaining"
+    assert component["def_ent_id"] == "sensor.voron_2_4_front_rods_remaining"
 
 
 @pytest.mark.parametrize("task", ["a-b", "a--b", "a_-b", "a_", "0", "a" * 63])
 def test_every_slug_makes_a_valid_entity_id(task: str) -> None:
     for each in made(state(task)).values():
         if "def_ent_id" in each:
-            platform, wish = each["def_ent_id"].split(".")
+            platform, name = each["def_ent_id"].split(".")
             assert platform == each["p"]
-            assert re.fullmatch("[a-z0-9]+(_[a-z0-9]+)*", wish)
+            assert re.fullmatch("[a-z0-9]+(_[a-z0-9]+)*", name)
 
 
 def test_no_two_components_share_a_unique_id() -> None:
-    """Not even where one task's name is another's with a meter behind it."""
+    """This is so also when a task is named like another task and one of its meters."""
     both = (limit("time", "h"), limit("print_time", "h"))
     states = [state(each, *both) for each in ("rods", "rods_time", "rods-time", "due")]
 
@@ -252,27 +252,27 @@ def test_no_two_components_share_a_unique_id() -> None:
         ("kg", {"unit_of_meas": "kg"}),
     ],
 )
-def test_an_amount_has_the_class_and_unit_of_its_meter(
+def test_an_amount_has_the_device_class_and_unit_of_its_meter(
     unit: str, expected: dict[str, str]
 ) -> None:
-    found = made(state("rods", limit("x", unit)))
+    components = made(state("rods", limit("x", unit)))
 
     for field in ("remaining", "used", "threshold"):
-        each = found[f"task.rods.{field}"]
+        each = components[f"task.rods.{field}"]
         kept = {key: each[key] for key in ("dev_cla", "unit_of_meas") if key in each}
         assert kept == expected
 
 
-def test_long_ways_are_shown_in_whole_metres() -> None:
-    found = made(state("rods", limit("travel_x", "m")))
+def test_long_travels_are_shown_in_whole_metres() -> None:
+    components = made(state("rods", limit("travel_x", "m")))
 
-    assert found["task.rods.used"]["sug_dsp_prc"] == 0
-    assert found["meter.travel_x"]["sug_dsp_prc"] == 0
-    assert found["meter.filament"]["sug_dsp_prc"] == 0
-    assert found["meter.print_time"]["sug_dsp_prc"] == 1
+    assert components["task.rods.used"]["sug_dsp_prc"] == 0
+    assert components["meter.travel_x"]["sug_dsp_prc"] == 0
+    assert components["meter.filament"]["sug_dsp_prc"] == 0
+    assert components["meter.print_time"]["sug_dsp_prc"] == 1
 
 
-def test_amounts_of_a_task_keep_no_statistics_that_a_new_trigger_would_break() -> None:
+def test_amounts_of_a_task_have_no_statistics_that_a_new_trigger_would_break() -> None:
     hours = made(state("rods", limit("print_time", "h")))
     metres = made(state("rods", limit("filament", "m")))
 
@@ -283,19 +283,19 @@ def test_amounts_of_a_task_keep_no_statistics_that_a_new_trigger_would_break() -
 ENABLED = {"due", "status", "remaining", "done"}
 
 
-def test_a_task_shows_four_things_and_keeps_the_rest_for_whoever_enables_it() -> None:
+def test_a_task_shows_four_entities_and_the_others_can_be_enabled() -> None:
     for limits in ((limit("print_time", "h"),), TWO_LIMITS.limits):
-        found = made(state("rods", *limits))
+        components = made(state("rods", *limits))
 
         shown = {
             key[len("task.rods.") :]
-            for key, each in found.items()
+            for key, each in components.items()
             if key.startswith("task.") and each.get("en", True)
         }
         assert shown == ENABLED
 
 
-def test_a_printer_of_25_tasks_shows_at_most_125_entities() -> None:
+def test_a_printer_with_25_tasks_shows_at_most_125_entities() -> None:
     meters = {f"count_{each}": contract.Meter("", "Count") for each in range(25)}
     meters.update(INFO.meters)
     states = [state(f"t{each}", limit(f"count_{each}", "")) for each in range(25)]
@@ -303,12 +303,12 @@ def test_a_printer_of_25_tasks_shows_at_most_125_entities() -> None:
     learns = Names(learns=True)
 
     info = INFO._replace(meters=meters)
-    found = made(*parts, *states[10:], info=info, names=learns).values()
+    components = made(*parts, *states[10:], info=info, names=learns).values()
 
-    assert sum(each.get("en", True) for each in found) <= 125
+    assert sum(each.get("en", True) for each in components) <= 125
 
 
-def test_a_task_has_a_button_for_what_it_has_learnt_where_intervals_learn() -> None:
+def test_a_task_has_a_button_for_the_learnt_threshold_if_intervals_learn() -> None:
     button = made(state("rods"), names=Names(learns=True))["task.rods.learn"]
 
     assert json.loads(button["pl_prs"])["command"] == "learn"
@@ -319,55 +319,60 @@ def test_a_task_has_a_button_for_what_it_has_learnt_where_intervals_learn() -> N
     )
 
 
-def test_only_a_task_is_a_problem() -> None:
-    """That anything is due is the same fact once more."""
-    found = made(state("rods"))
+def test_only_tasks_have_the_device_class_problem() -> None:
+    """That a task is due at all is the same fact again, so it is no second problem."""
+    components = made(state("rods"))
 
-    problems = [key for key, each in found.items() if each.get("dev_cla") == "problem"]
+    problems = [
+        key for key, each in components.items() if each.get("dev_cla") == "problem"
+    ]
     assert problems == ["task.rods.due"]
 
 
-def test_what_is_read_stays_while_the_printer_is_off() -> None:
-    """What is off shows in one entity, and what would be lost is not offered."""
-    found = made(state("rods"))
+def test_sensors_stay_available_while_the_printer_is_off() -> None:
+    """One entity shows that it is off.
+
+    Controls are unavailable: a command would be lost.
+    """
+    components = made(state("rods"))
 
     online = [{"t": "klipper_upkeep/voron/availability"}]
-    for each in found.values():
+    for each in components.values():
         assert each.get("avty") == (online if "cmd_t" in each else None)
-    assert found["connected"]["dev_cla"] == "connectivity"
-    assert found["connected"]["stat_t"] == "klipper_upkeep/voron/availability"
+    assert components["connected"]["dev_cla"] == "connectivity"
+    assert components["connected"]["stat_t"] == "klipper_upkeep/voron/availability"
 
 
-def test_several_limits_have_amounts_of_their_own_beside_the_tasks() -> None:
-    found = made(state("rods", limit("print_time", "h"), limit("busy_time", "h")))
+def test_each_of_several_limits_has_its_own_amounts_beside_the_tasks() -> None:
+    components = made(state("rods", limit("print_time", "h"), limit("busy_time", "h")))
 
-    assert found["task.rods.remaining"]["unit_of_meas"] == "h"
-    one = found["task.rods.print_time.remaining"]
+    assert components["task.rods.remaining"]["unit_of_meas"] == "h"
+    one = components["task.rods.print_time.remaining"]
     assert one["ent_cat"] == "diagnostic"
     assert one["name"] == "Clean the rods print time remaining"
-    assert "task.rods.threshold" not in found
+    assert "task.rods.threshold" not in components
 
 
-def test_what_remains_of_limits_in_different_units_has_its_unit_with_it() -> None:
-    """One entity cannot be hours today and metres tomorrow."""
+def test_the_remaining_amount_of_limits_in_different_units_includes_the_unit() -> None:
+    """One entity cannot have the unit hours today and metres tomorrow."""
     both = (limit("print_time", "h"), limit("travel_x", "m", 200.0))
-    found = made(state("rods", *both))
+    components = made(state("rods", *both))
 
-    remaining = found["task.rods.remaining"]
+    remaining = components["task.rods.remaining"]
     assert "unit_of_meas" not in remaining
-    assert "task.rods.used" not in found
-    assert found["task.rods.travel_x.remaining"]["unit_of_meas"] == "m"
-    assert found["task.rods.percent"]["unit_of_meas"] == "%"
+    assert "task.rods.used" not in components
+    assert components["task.rods.travel_x.remaining"]["unit_of_meas"] == "m"
+    assert components["task.rods.percent"]["unit_of_meas"] == "%"
     for trigger, shown in (("print_time", "37.5 h"), ("travel_x", "87.5 m")):
         now = state("rods", *both)._replace(trigger=trigger)
         assert render(remaining, json.loads(now.encode()), "val_tpl") == shown
 
 
-def test_a_calendar_is_read_and_set_in_days() -> None:
-    found = made(state("rods", limit("time", "h", 720.0)))
+def test_a_calendar_limit_is_shown_and_set_in_days() -> None:
+    components = made(state("rods", limit("time", "h", 720.0)))
 
     remaining, threshold = (
-        found[f"task.rods.{each}"] for each in ("remaining", "threshold")
+        components[f"task.rods.{each}"] for each in ("remaining", "threshold")
     )
     assert remaining["unit_of_meas"] == "d"
     payload = json.loads(state("rods", limit("time", "h", 720.0)).encode())
@@ -379,12 +384,12 @@ def test_a_calendar_is_read_and_set_in_days() -> None:
 
 def test_a_limit_may_have_a_condition_in_its_name() -> None:
     odd = 'print_time?heater "bed"\\>80'
-    found = made(state("rods", limit("print_time", "h"), limit(odd, "h", 50.0)))
+    components = made(state("rods", limit("print_time", "h"), limit(odd, "h", 50.0)))
     payload = json.loads(state("rods", limit(odd, "h", 50.0)).encode())
 
     key = "task.rods.print_time_heater_bed_80.threshold"
-    assert render(found[key], payload, "val_tpl") == "50.0"
-    order = contract.Command.decode(commands(found[key])[0])
+    assert render(components[key], payload, "val_tpl") == "50.0"
+    order = contract.Command.decode(commands(components[key])[0])
     assert order.threshold == {odd: 12.5}
 
 
@@ -394,7 +399,10 @@ class Person(NamedTuple):
 
 
 def commands(component: dict[str, Any], user: str | None = None) -> list[bytes]:
-    """What a component sends, with the value 12.5 where it takes one, for *user*."""
+    """Return what a component sends for *user*.
+
+    It sends 12.5 where it takes a value.
+    """
     keys = ("pl_prs", "pl_on", "pl_off")
     texts = [component[key] for key in keys if key in component] or ["12.5"]
     if "cmd_tpl" in component:
@@ -420,12 +428,12 @@ def test_a_button_names_the_person_who_pressed_it() -> None:
     assert contract.Command.decode(stranger).by == "Home Assistant"
 
 
-def test_whatever_a_control_sends_is_a_command_of_the_contract() -> None:
+def test_every_control_sends_a_valid_command() -> None:
     one = made(state("rods"))
     two = made(state("rods", limit("print_time", "h"), limit("time", "h")))
 
-    def sent(found: dict[str, Any], key: str) -> list[contract.Command]:
-        component = found["task.rods." + key]
+    def sent(components: dict[str, Any], key: str) -> list[contract.Command]:
+        component = components["task.rods." + key]
         assert component["cmd_t"] == "klipper_upkeep/voron/tasks/rods/command"
         return [contract.Command.decode(each) for each in commands(component)]
 
@@ -442,18 +450,18 @@ def test_whatever_a_control_sends_is_a_command_of_the_contract() -> None:
     ]
 
 
-def test_a_printer_that_takes_no_commands_offers_none() -> None:
-    found = made(state("rods"), info=INFO._replace(commands=False))
+def test_a_printer_that_accepts_no_commands_has_no_controls() -> None:
+    components = made(state("rods"), info=INFO._replace(commands=False))
 
-    assert not any("cmd_t" in each for each in found.values())
-    assert "command_topic=none" in found["task.rods.due"]["json_attr_tpl"]
+    assert not any("cmd_t" in each for each in components.values())
+    assert "command_topic=none" in components["task.rods.due"]["json_attr_tpl"]
 
 
-def test_the_rarely_wanted_meters_start_disabled() -> None:
-    found = made(state("rods", limit("cuts", "")))
+def test_meters_that_few_people_want_start_disabled() -> None:
+    components = made(state("rods", limit("cuts", "")))
     meters = {
         key[len("meter.") :]: each
-        for key, each in found.items()
+        for key, each in components.items()
         if key.startswith("meter.")
     }
 
@@ -467,17 +475,20 @@ def test_the_rarely_wanted_meters_start_disabled() -> None:
     assert meters["time"]["name"] == "Time"
 
 
-def test_a_meter_that_is_corrected_is_no_meter_that_began_anew() -> None:
-    """1500 h that fall to 1300 h must not add 1300 h to the sum."""
+def test_a_corrected_meter_is_not_counted_as_a_new_meter() -> None:
+    """A meter that falls from 1500 h to 1300 h must not add 1300 h to the sum."""
     meters = [each for key, each in made().items() if key.startswith("meter.")]
     assert {each["stat_cla"] for each in meters} == {"total"}
     assert not any("last_reset" in json.dumps(each) for each in meters)
 
 
-def test_a_task_that_went_is_made_again_and_removed_in_its_own_message() -> None:
-    """For a Home Assistant that was off; the topic itself is cleared."""
+def test_a_removed_task_is_made_again_and_removed_in_its_own_message() -> None:
+    """Home Assistant may have been off meanwhile.
+
+    The task's topic itself is cleared.
+    """
     before = announced(state("rods"), state("belts")).components
-    before["task.belts.trigger.due"] = "device_automation"  # of a version before
+    before["task.belts.trigger.due"] = "device_automation"  # from an older version
 
     after = announced(state("rods"), before=before)
 
@@ -497,21 +508,21 @@ def test_a_task_that_went_is_made_again_and_removed_in_its_own_message() -> None
     assert made(state("rods"), before=after.components) == made(state("rods"))
 
 
-def test_a_limit_that_went_is_named_with_its_platform_alone() -> None:
+def test_a_removed_limit_is_named_only_by_its_platform() -> None:
     before = announced(TWO_LIMITS).components
 
     after = announced(state("rods"), before=before)
 
     [rods] = [each for each in after.messages if "task-rods" in each.topic]
-    found, revival, removal = (json.loads(each)["cmps"] for each in rods[1:])
-    assert removal == found
-    assert found["task.rods.time.used"] == {"p": "sensor"}
-    assert len(found["task.rods.due"]) > 1
+    payload, revival, removal = (json.loads(each)["cmps"] for each in rods[1:])
+    assert removal == payload
+    assert payload["task.rods.time.used"] == {"p": "sensor"}
+    assert len(payload["task.rods.due"]) > 1
     assert revival["task.rods.time.used"]["uniq_id"] == f"{UUID}_task.rods.time.used"
     assert "task.rods.time.used" not in after.components
 
 
-def test_what_is_gone_is_remembered_but_not_without_end() -> None:
+def test_only_a_limited_number_of_removed_components_is_remembered() -> None:
     known: dict[str, str] = {}
     for day in range(discovery.REMEMBERED + 5):
         known = discovery.remembered(known, {f"day{day}": "sensor", "due": "sensor"})
@@ -520,7 +531,7 @@ def test_what_is_gone_is_remembered_but_not_without_end() -> None:
     assert known["due"] == "sensor"
 
 
-def test_the_same_printer_gives_the_same_bytes() -> None:
+def test_the_same_printer_always_gives_the_same_bytes() -> None:
     states = [state("rods"), state("belts", limit("travel_x", "m"))]
 
     assert announced(*states) == announced(*states)
@@ -539,7 +550,7 @@ def test_the_same_printer_gives_the_same_bytes() -> None:
 def test_an_entity_id_is_spelt_as_home_assistant_spells_it(
     text: str, expected: str
 ) -> None:
-    """tests/ha holds the same names against the real one."""
+    """tests/ha compares the same names with a real Home Assistant."""
     assert object_id(text, "other") == expected
 
 
@@ -547,37 +558,39 @@ def test_a_name_in_another_script_falls_back_to_its_slug() -> None:
     assert object_id("Принтер", "p_3f-1") == "p_3f_1"
 
 
-def test_entities_follow_the_printers_language() -> None:
+def test_entities_have_the_printers_language() -> None:
     language.current.use("de")
     names = Names(printer="Würfel", labels={"rods": "Stangen"})
-    found = messages(state("rods"), names=names)
+    by_group = messages(state("rods"), names=names)
 
-    assert found["printer"]["dev"]["name"] == "Würfel"
-    assert found["printer"]["cmps"]["maintenance_due"]["name"] == "Wartung fällig"
-    assert found["task-rods"]["cmps"]["task.rods.due"]["name"] == "Stangen"
-    shown = found["task-rods"]["cmps"]["task.rods.remaining"]["name"]
+    assert by_group["printer"]["dev"]["name"] == "Würfel"
+    assert by_group["printer"]["cmps"]["maintenance_due"]["name"] == "Wartung fällig"
+    assert by_group["task-rods"]["cmps"]["task.rods.due"]["name"] == "Stangen"
+    shown = by_group["task-rods"]["cmps"]["task.rods.remaining"]["name"]
     assert shown == "Stangen verbleibend"
     language.current.use("en")
     english = messages(state("rods"))
-    for group, each in found.items():
+    for group, each in by_group.items():
         for key, component in each["cmps"].items():
             other = english[group]["cmps"][key]
             assert component.get("obj_id") == other.get("obj_id")
 
 
-def test_the_status_is_said_in_the_printers_language_and_kept_as_an_attribute() -> None:
+def test_the_status_is_shown_in_the_printers_language_and_kept_as_an_attribute() -> (
+    None
+):
     due = {"task": "rods", "status": contract.DUE}
-    found = {}
+    by_language = {}
     for code in language.known():
         language.current.use(code)
         sensor = messages(state("rods"))["task-rods"]["cmps"]["task.rods.status"]
-        found[code] = render(sensor, due, "val_tpl")
-        assert found[code] in sensor["ops"]
+        by_language[code] = render(sensor, due, "val_tpl")
+        assert by_language[code] in sensor["ops"]
         assert len(set(sensor["ops"])) == len(contract.STATUSES)
         assert json.loads(render(sensor, due, "json_attr_tpl"))["status"] == "due"
         assert render(sensor, {}, "val_tpl") == "None"
     language.current.use("en")
-    assert (found["en"], found["de"]) == ("due", "fällig")
+    assert (by_language["en"], by_language["de"]) == ("due", "fällig")
 
 
 @pytest.mark.parametrize(
@@ -591,14 +604,14 @@ def test_the_status_is_said_in_the_printers_language_and_kept_as_an_attribute() 
         ("Cuts", "Cuts", "Cuts"),
     ],
 )
-def test_a_meter_is_called_as_people_say_it(
+def test_a_meter_has_the_name_that_people_use(
     label: str, english: str, german: str
 ) -> None:
     assert entity_names.meter_name(label, language.read("en")) == english
     assert entity_names.meter_name(label, language.read("de")) == german
 
 
-def test_attributes_fit_into_what_a_recorder_takes() -> None:
+def test_attributes_are_small_enough_for_the_recorder() -> None:
     long = state("rods", label="€" * 1000)._replace(
         message="€" * 5000, guide="€" * 5000, parts="€" * 5000, last_by="€" * 1000
     )
@@ -606,18 +619,18 @@ def test_attributes_fit_into_what_a_recorder_takes() -> None:
     summary = contract.Summary(
         1, NOW, 99, 0, "rods", "x", None, due_labels=("€" * 200,) * 99
     )
-    found = made(long)
+    components = made(long)
 
     for key in ("task.rods.due", "task.rods.status"):
-        shown = json.loads(render(found[key], payload, "json_attr_tpl"))
+        shown = json.loads(render(components[key], payload, "json_attr_tpl"))
         assert len(json.dumps(shown, ensure_ascii=False).encode()) < 16_384
-    told = json.loads(summary.encode())
-    due = json.loads(render(found["maintenance_due"], told, "json_attr_tpl"))
+    fields = json.loads(summary.encode())
+    due = json.loads(render(components["maintenance_due"], fields, "json_attr_tpl"))
     assert len(json.dumps(due, ensure_ascii=False).encode()) < 16_384
 
 
 def render(component: dict[str, Any], payload: dict[str, Any] | None, key: str) -> str:
-    """What Home Assistant makes of *payload*, with its own `to_json`."""
+    """Return what Home Assistant makes of *payload*, with its own `to_json`."""
     given = {} if payload is None else {"value_json": payload}
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
     environment.filters["to_json"] = json.dumps
@@ -625,16 +638,16 @@ def render(component: dict[str, Any], payload: dict[str, Any] | None, key: str) 
     return str(template.render(given))
 
 
-def readers(found: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+def readers(components: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
     keys = ("val_tpl", "json_attr_tpl")
-    return [(each, key) for each in found.values() for key in keys if key in each]
+    return [(each, key) for each in components.values() for key in keys if key in each]
 
 
 TWO_LIMITS = state("rods", limit("print_time", "h"), limit("time", "h", 720.0))
 
 
-def test_every_template_survives_fields_that_are_absent_or_null() -> None:
-    """And a message that is no JSON: a topic that is cleared."""
+def test_every_template_accepts_absent_and_null_fields() -> None:
+    """It also accepts a message that is not JSON, as when a topic is cleared."""
     fields = json.loads(TWO_LIMITS.encode())
     empty: list[Any] = [None, {}, dict.fromkeys(fields), {"limits": []}]
     empty += [{"limits": [{"meter": "time"}]}, {"meters": {}}, {"meters": None}]
@@ -648,14 +661,14 @@ def test_every_template_survives_fields_that_are_absent_or_null() -> None:
                 assert isinstance(json.loads(shown), dict)
 
 
-def test_the_templates_read_what_the_state_says() -> None:
-    found = made(TWO_LIMITS)
+def test_the_templates_show_what_the_state_says() -> None:
+    components = made(TWO_LIMITS)
     done = TWO_LIMITS._replace(last_done=NOW, status=contract.DUE)
     payload = json.loads(done.encode())
 
     shown = {
         key[len("task.rods.") :]: render(each, payload, "val_tpl")
-        for key, each in found.items()
+        for key, each in components.items()
         if each.get("stat_t") == "klipper_upkeep/voron/tasks/rods"
     }
 
@@ -676,11 +689,11 @@ def test_the_templates_read_what_the_state_says() -> None:
     }
 
 
-def test_the_attributes_of_due_are_what_a_reminder_needs() -> None:
+def test_the_attributes_of_due_have_all_that_a_reminder_needs() -> None:
     due = made(state("rods"))["task.rods.due"]
-    told = state("rods")._replace(message="Wipe.", guide="https://x/", last_by="anna")
+    rods = state("rods")._replace(message="Wipe.", guide="https://x/", last_by="anna")
 
-    shown = json.loads(render(due, json.loads(told.encode()), "json_attr_tpl"))
+    shown = json.loads(render(due, json.loads(rods.encode()), "json_attr_tpl"))
 
     assert shown == {
         "task": "rods",
@@ -698,11 +711,11 @@ def test_the_attributes_of_due_are_what_a_reminder_needs() -> None:
     }
 
 
-def test_the_status_tells_when_the_calendar_passes_while_the_printer_is_off() -> None:
+def test_the_status_has_the_time_when_a_calendar_limit_passes_while_off() -> None:
     component = made(TWO_LIMITS)["task.rods.status"]
 
-    def calendar(told: contract.State) -> Any:
-        payload = json.loads(told.encode())
+    def calendar(rods: contract.State) -> Any:
+        payload = json.loads(rods.encode())
         shown = json.loads(render(component, payload, "json_attr_tpl"))
         return shown["calendar_due_at"]
 
@@ -713,29 +726,29 @@ def test_the_status_tells_when_the_calendar_passes_while_the_printer_is_off() ->
 
 
 def test_meters_and_the_summary_are_read_from_their_own_messages() -> None:
-    found = made(state("rods"))
+    components = made(state("rods"))
     meters = json.loads(contract.Meters(1, NOW, {"print_time": 12.5}).encode())
     summary = json.loads(
         contract.Summary(1, NOW, 2, 0, "rods", "x" * 300, None).encode()
     )
 
-    assert render(found["meter.print_time"], meters, "val_tpl") == "12.5"
-    assert render(found["meter.filament"], meters, "val_tpl") == "None"
-    assert render(found["maintenance_due"], summary, "val_tpl") == "ON"
-    assert render(found["tasks_due"], summary, "val_tpl") == "2"
-    assert render(found["next_task"], summary, "val_tpl") == "x" * 255
-    assert render(found["next_due_at"], summary, "val_tpl") == "None"
+    assert render(components["meter.print_time"], meters, "val_tpl") == "12.5"
+    assert render(components["meter.filament"], meters, "val_tpl") == "None"
+    assert render(components["maintenance_due"], summary, "val_tpl") == "ON"
+    assert render(components["tasks_due"], summary, "val_tpl") == "2"
+    assert render(components["next_task"], summary, "val_tpl") == "x" * 255
+    assert render(components["next_due_at"], summary, "val_tpl") == "None"
 
 
-def test_what_is_learnt_and_what_lies_ahead_are_attributes_where_they_are() -> None:
-    found = made(state("rods"))
+def test_habit_suggestion_and_look_ahead_are_attributes_only_if_they_exist() -> None:
+    components = made(state("rods"))
     learnt = state("rods")._replace(
         due_from=NOW,
         due_to=NOW + 86400,
         habit=contract.Habit("print_time", 3, 238.0, 240.0, 245.0, 0.2, agree=True),
         suggestion=contract.Suggestion("print_time", 240.0, "h", "habit", "Set 240 h?"),
     )
-    status = found["task.rods.status"]
+    status = components["task.rods.status"]
     shown = json.loads(render(status, json.loads(learnt.encode()), "json_attr_tpl"))
     assert (shown["suggestion"], shown["usual"]) == ("Set 240 h?", 240.0)
     assert shown["due_from"] == "2026-11-21T00:00:00Z"
@@ -747,7 +760,7 @@ def test_what_is_learnt_and_what_lies_ahead_are_attributes_where_they_are() -> N
     ahead = (contract.Ahead("rods", "Rods", "print_time", 9.0),)
     summary = contract.Summary(1, NOW, 0, 0, "rods", "Rods", None)
     job = summary._replace(job=contract.Job("part.gcode", 0, 14.0, 120.0, ahead))
-    due = found["maintenance_due"]
+    due = components["maintenance_due"]
     shown = json.loads(render(due, json.loads(job.encode()), "json_attr_tpl"))
     assert (shown["print_file"], shown["print_makes_due"]) == ("part.gcode", ["Rods"])
     assert shown["print_made_due"] == []
@@ -756,23 +769,23 @@ def test_what_is_learnt_and_what_lies_ahead_are_attributes_where_they_are() -> N
 
 
 def test_there_are_no_device_triggers() -> None:
-    """Home Assistant cannot delete a device that has some, after a reload of MQTT."""
-    found = made(state("rods"), TWO_LIMITS).values()
-    assert {each["p"] for each in found} == PLATFORMS
+    """Home Assistant cannot delete a device with triggers after a reload of MQTT."""
+    components = made(state("rods"), TWO_LIMITS).values()
+    assert {each["p"] for each in components} == PLATFORMS
 
 
-def test_an_event_reaches_its_own_task_alone() -> None:
-    found = made(state("rods"), state("belts"))
+def test_an_event_is_shown_only_by_its_own_task() -> None:
+    components = made(state("rods"), state("belts"))
     event = contract.Event(1, NOW, "rods", "done", by='an"na', note="ok")
     payload = json.loads(event.encode())
 
-    told = json.loads(render(found["task.rods.event"], payload, "val_tpl"))
+    attributes = json.loads(render(components["task.rods.event"], payload, "val_tpl"))
 
-    assert told == {"event_type": "done", "by": 'an"na', "note": "ok"}
-    assert render(found["task.belts.event"], payload, "val_tpl") == ""
+    assert attributes == {"event_type": "done", "by": 'an"na', "note": "ok"}
+    assert render(components["task.belts.event"], payload, "val_tpl") == ""
 
 
-def test_a_part_has_a_choice_of_its_places_and_a_task_has_none() -> None:
+def test_a_part_has_a_select_for_its_place_and_a_task_has_none() -> None:
     part = state("n4")._replace(kind="nozzle", places=("extruder", "extruder1"))
     choice = made(part)["task.n4.place"]
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)

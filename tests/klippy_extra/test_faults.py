@@ -1,4 +1,4 @@
-"""A fault in any entry from the reactor: Klippy goes on, and the log says so once."""
+"""After a fault in code that the reactor calls, Klippy goes on and the log tells it."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ def printing(printer):
 
 
 def module_of(part):
-    """The module of a part of the extra, under the name that Klippy gave it."""
+    """Return the module of a part of the extra, under the name that Klippy gave it."""
     return sys.modules[type(part).__module__]
 
 
-# What breaks (from the manager or from its upkeep on), and what then runs into it.
+# What breaks (a path that begins at the manager or at its upkeep), and what then calls
+# it.
 FAULTS = {
     "the timer that counts": ("upkeep.counting.count", lambda p: p.advance(5)),
     "a source of meters": (
@@ -90,7 +91,9 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("what", FAULTS)
-def test_a_fault_leaves_klippy_printing_and_is_said(bench, monkeypatch, caplog, what):
+def test_after_a_fault_klippy_goes_on_printing_and_the_log_tells_it(
+    bench, monkeypatch, caplog, what
+):
     path, run_into = FAULTS[what]
     printer = bench(RODS)
     printing(printer)
@@ -107,13 +110,13 @@ def test_a_fault_leaves_klippy_printing_and_is_said(bench, monkeypatch, caplog, 
 
     assert printer.state == "ready"
     assert printer.status("print_stats")["state"] == "printing"
-    told = [r for r in caplog.records if r.exc_info and "maintain" in r.getMessage()]
-    assert told
+    records = [r for r in caplog.records if r.exc_info and "maintain" in r.getMessage()]
+    assert records
     monkeypatch.undo()
 
 
 @pytest.mark.parametrize("what", ["Counting", "Memory.load", "Board"])
-def test_klippy_starts_although_the_extra_cannot(bench, monkeypatch, what):
+def test_klippy_starts_when_the_extra_cannot(bench, monkeypatch, what):
     printer = bench("")
     owner, name = module_of(printer.life.upkeep), what
     if what == "Memory.load":
@@ -135,7 +138,7 @@ def test_klippy_starts_although_the_extra_cannot(bench, monkeypatch, what):
     printer.restart()
 
 
-def test_a_broker_that_cannot_be_prepared_stops_no_counting(bench, monkeypatch):
+def test_counting_goes_on_when_the_connection_cannot_be_prepared(bench, monkeypatch):
     printer = bench("")
     monkeypatch.setattr(module_of(printer.life).connection, "connect", breaks)
     printer.restart()
@@ -148,10 +151,10 @@ def test_a_broker_that_cannot_be_prepared_stops_no_counting(bench, monkeypatch):
 
 @pytest.mark.parametrize("command", ["M112", "RESTART", "FIRMWARE_RESTART"])
 @pytest.mark.parametrize("method", ["stop", "flush", "documents"])
-def test_a_fault_at_the_end_keeps_nobody_from_leaving(
+def test_klippy_can_stop_after_a_fault_during_the_disconnect(
     bench, monkeypatch, command, method
 ):
-    """The fixture of all tests sees to it that no thread stays."""
+    """A fixture of all tests checks that no thread stays."""
     printer = bench(RODS)
     monkeypatch.setattr(printer.life.upkeep.counting, method, breaks)
     ended = []
@@ -164,10 +167,12 @@ def test_a_fault_at_the_end_keeps_nobody_from_leaving(
     else:
         printer.restart(command)
         assert printer.state == "ready"
-    assert ended  # handlers behind ours ran as well
+    assert ended  # The handlers that were registered after ours ran as well.
 
 
-def test_expired_gcode_whose_template_breaks_is_only_said(bench, monkeypatch):
+def test_klippy_goes_on_after_a_fault_in_the_template_of_expired_gcode(
+    bench, monkeypatch
+):
     printer = bench(DUE)
     monkeypatch.setattr(printer.lookup("maintain rods").expired_gcode, "render", breaks)
     printer.use(print_time=151.0)
@@ -176,7 +181,7 @@ def test_expired_gcode_whose_template_breaks_is_only_said(bench, monkeypatch):
     monkeypatch.undo()
 
 
-def test_a_guard_logs_the_first_fault_and_counts_the_others(caplog):
+def test_a_guard_logs_the_first_fault_and_counts_the_next(caplog):
     caplog.set_level(logging.INFO)
     faults = iter([1, 1, 1, 0, 1])
 
@@ -188,14 +193,14 @@ def test_a_guard_logs_the_first_fault_and_counts_the_others(caplog):
     timer = guarded(entry, "a test", lambda eventtime: eventtime + 1.0)
 
     assert [timer(5.0) for _ in range(5)] == [6.0, 6.0, 6.0, 7.0, 6.0]
-    said = [record.getMessage() for record in caplog.records]
-    assert said == [
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == [
         "maintain: a test failed; printing goes on",
         "maintain: a test works again after 3 faults",
         "maintain: a test failed; printing goes on",
     ]
 
 
-def test_a_guard_lets_klippers_own_error_through():
+def test_a_guard_passes_klippers_own_error_on():
     with pytest.raises(BrokenError):
         guarded(breaks, "a test", through=(BrokenError,))()

@@ -1,4 +1,4 @@
-"""The intake: what the network sends is checked in a thread, and comes in portions."""
+"""The intake checks messages in a thread of its own and passes on a few at a time."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ INFO, AVAILABILITY = "upkeep/voron/info", "upkeep/voron/availability"
 BIRTH = "homeassistant/status"
 
 
-class House:
-    """The reactor as a list of calls, and what reached it."""
+class IntakeWithReactor:
+    """The intake with a reactor that is a list of calls. It keeps what is passed on."""
 
     def __init__(self):
         self.now = 0.0
         self.posted, self.later = [], []
-        self.commands, self.answers, self.said, self.seen = [], [], [], []
+        self.commands, self.answers, self.reports, self.seen = [], [], [], []
         self.available, self.births = [], 0
         self.may_work = True
         self.intake = Intake(
@@ -40,7 +40,7 @@ class House:
                 availability=self.available.append,
                 birth=self.born,
                 may_work=lambda: self.may_work,
-                say=self.said.append,
+                say=self.reports.append,
             ),
             post=self.posted.append,
             later=lambda call, seconds: self.later.append(call),
@@ -52,7 +52,7 @@ class House:
         self.births += 1
 
     def turn(self):
-        """Let one call run on the reactor, as a turn of it."""
+        """Let the reactor run one call."""
         queue = self.posted or self.later
         queue.pop(0)()
 
@@ -66,115 +66,116 @@ class House:
 
 
 @pytest.fixture
-def house():
-    return House()
+def intake_test():
+    return IntakeWithReactor()
 
 
-def test_a_turn_of_the_reactor_carries_out_a_few_commands(house):
+def test_one_turn_of_the_reactor_carries_out_only_a_few_commands(intake_test):
     for number in range(10):
-        house.command(number)
-    assert len(house.posted) == 1  # not one for each: the reactor copies its timers
+        intake_test.command(number)
+    # There is one callback for all commands, because the reactor copies its timers.
+    assert len(intake_test.posted) == 1
 
-    house.turn()
-    assert len(house.commands) == A_TURN
-    house.turn()
-    assert len(house.commands) == 2 * A_TURN
-    house.turns()
-    assert [each.transaction for each in house.commands] == [
+    intake_test.turn()
+    assert len(intake_test.commands) == A_TURN
+    intake_test.turn()
+    assert len(intake_test.commands) == 2 * A_TURN
+    intake_test.turns()
+    assert [each.transaction for each in intake_test.commands] == [
         f"t{number}" for number in range(10)
     ]
 
 
-def test_of_a_flood_what_is_too_much_is_refused_with_a_result(house):
+def test_commands_that_are_too_many_are_refused_with_a_result(intake_test):
     for number in range(20_000):
-        house.command(number)
-    assert len(house.answers) == 20_000 - WAITING
-    assert {answer.code for answer in house.answers} == {NOT_READY}
-    assert "again in a moment" in house.answers[0].text
+        intake_test.command(number)
+    assert len(intake_test.answers) == 20_000 - WAITING
+    assert {answer.code for answer in intake_test.answers} == {NOT_READY}
+    assert "again in a moment" in intake_test.answers[0].text
 
-    house.turns()
-    assert len(house.commands) == WAITING
+    intake_test.turns()
+    assert len(intake_test.commands) == WAITING
 
 
-def test_the_console_hears_of_a_flood_once(house):
+def test_the_console_shows_a_flood_of_commands_once(intake_test):
     for number in range(1000):
-        house.command(number)
-    house.turns()
+        intake_test.command(number)
+    intake_test.turns()
     for number in range(1000, 2000):
-        house.command(number)
-    house.turns()
+        intake_test.command(number)
+    intake_test.turns()
 
-    assert len(house.said) == 1
-    assert "faster than they can be carried out" in house.said[0]
+    assert len(intake_test.reports) == 1
+    assert "faster than they can be carried out" in intake_test.reports[0]
 
 
-def test_commands_wait_while_others_are_on_their_way_to_disk(house):
-    """Each answer comes from the store's thread and takes a turn as well."""
-    house.may_work = False
-    house.command(1)
-    house.turn()
-    house.turn()
-    assert house.commands == []
+def test_commands_wait_while_earlier_ones_are_being_saved(intake_test):
+    """Each reply of the store also takes a turn of the reactor."""
+    intake_test.may_work = False
+    intake_test.command(1)
+    intake_test.turn()
+    intake_test.turn()
+    assert intake_test.commands == []
 
-    house.may_work = True
-    house.turns()
-    assert len(house.commands) == 1
+    intake_test.may_work = True
+    intake_test.turns()
+    assert len(intake_test.commands) == 1
 
 
 @pytest.mark.parametrize(
     "payload",
     [b"", b"{", b"\xff" * 100, b"[]", b'{"command":"explode"}', b"x" * (1 << 20)],
 )
-def test_garbage_never_reaches_the_reactor(house, payload):
+def test_invalid_messages_never_reach_the_reactor(intake_test, payload):
     for topic in (COMMAND, INFO, "upkeep/voron/tasks/RODS/command", "else"):
-        house.intake.receive(topic, payload, False)
+        intake_test.intake.receive(topic, payload, False)
 
-    assert house.posted == []
+    assert intake_test.posted == []
 
 
-def test_a_refused_command_with_a_transaction_is_answered(house):
-    house.command(1, word="explode")
+def test_a_refused_command_with_a_transaction_gets_a_result(intake_test):
+    intake_test.command(1, word="explode")
 
-    [answer] = house.answers
+    [answer] = intake_test.answers
     assert (answer.transaction, answer.code) == ("t1", BAD_ARGUMENT)
-    assert house.posted == []
+    assert intake_test.posted == []
 
 
-def test_a_retained_command_is_not_carried_out(house):
-    house.intake.receive(COMMAND, b"done", True)
+def test_a_retained_command_is_not_carried_out(intake_test):
+    intake_test.intake.receive(COMMAND, b"done", True)
 
-    assert house.posted == []
+    assert intake_test.posted == []
 
 
-def test_an_info_that_is_too_large_is_not_even_read(house):
+def test_an_info_message_that_is_too_large_is_not_read(intake_test):
     info = Info("1" * 32, "x" * LARGEST_INFO, (), {})
-    house.intake.receive(INFO, info.encode(), False)
+    intake_test.intake.receive(INFO, info.encode(), False)
 
-    assert house.posted == []
+    assert intake_test.posted == []
 
 
-def test_of_each_topic_the_newest_message_alone_waits(house):
+def test_only_the_newest_message_of_each_topic_waits(intake_test):
     for number in range(1000):
         info = Info("1" * 32, f"voron {number}", (), {})
-        house.intake.receive(INFO, info.encode(), False)
-        house.intake.receive(AVAILABILITY, b"offline", False)
-        house.intake.receive(BIRTH, b"online", False)
-    house.turns()
+        intake_test.intake.receive(INFO, info.encode(), False)
+        intake_test.intake.receive(AVAILABILITY, b"offline", False)
+        intake_test.intake.receive(BIRTH, b"online", False)
+    intake_test.turns()
 
-    assert [info.name for info in house.seen] == ["voron 999"]
-    assert house.available == [b"offline"]
-    assert house.births == 1
-
-
-def test_who_has_lost_the_name_answers_nobody(house):
-    house.intake.silent = True
-    house.command(1)
-    house.command(2, word="explode")
-
-    assert (house.posted, house.answers) == ([], [])
+    assert [info.name for info in intake_test.seen] == ["voron 999"]
+    assert intake_test.available == [b"offline"]
+    assert intake_test.births == 1
 
 
-def test_what_is_read_in_a_second_is_bounded_in_number_and_in_bytes():
+def test_a_printer_that_does_not_own_the_name_answers_nobody(intake_test):
+    intake_test.intake.silent = True
+    intake_test.command(1)
+    intake_test.command(2, word="explode")
+
+    assert (intake_test.posted, intake_test.answers) == ([], [])
+
+
+def test_the_messages_read_in_a_second_are_bounded_in_number_and_in_bytes():
     now = [0.0]
     pace = Pace(lambda: now[0])
     for _ in range(int(AT_ONCE)):

@@ -1,4 +1,4 @@
-"""kill -9 at random moments, again and again, with a print going on."""
+"""Klippy is killed with SIGKILL at random moments during a print, many times."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ threshold: 500
 
 
 def print_until_killed(folder: Path, tell: int) -> None:
-    """Print and mark tasks done; write to *tell* what the store has confirmed."""
+    """Print and mark tasks done. Write to *tell* what the store has confirmed."""
     clock = FastClock(SPEED)
     host = Host(
         folder / "printer.cfg", {"maintain": EXTRA}, clock=clock, prepare=watch(tell)
@@ -54,8 +54,8 @@ def watch(tell: int):
             manager = printer.lookup_object("maintain")
             save = manager.memory.save
 
-            def told(documents, log=(), then=None):
-                """What is on disk once this save is, and the answers besides."""
+            def save_and_report(documents, log=(), then=None):
+                """Save, and then write to the pipe what is on disk."""
                 readings = dict(documents.get("meters", {}).get("readings", {}))
                 dones = sum(
                     r.done_count for r in manager.life.upkeep.book.records.values()
@@ -69,7 +69,7 @@ def watch(tell: int):
 
                 save(documents, log, written)
 
-            manager.memory.save = told
+            manager.memory.save = save_and_report
             reactor = printer.get_reactor()
             gcode = printer.lookup_object("gcode")
             reactor.register_callback(
@@ -91,22 +91,22 @@ def watch(tell: int):
 
 
 def a_life(folder: Path, seconds: float) -> list[dict]:
-    """Start a printer, kill it after *seconds*, and return what it was told."""
+    """Start a printer, kill it after *seconds*, and return what the store confirmed."""
     child, pipe = children.begin(
         lambda tell: print_until_killed(folder, tell), silent=(1, 2)
     )
     with pipe:
-        heard = pipe.readline()  # the first save: it lives
-        time.sleep(seconds)  # how long it lives is what the test is about
+        output = pipe.readline()  # after the first save the printer runs
+        time.sleep(seconds)  # the test is about this random time
         os.kill(child, signal.SIGKILL)
-        heard += pipe.read()
+        output += pipe.read()
     os.waitpid(child, 0)
-    lines = heard.split(b"\n")[:-1]  # the last may be half a line
+    lines = output.split(b"\n")[:-1]  # the last line may be incomplete
     return [json.loads(line) for line in lines]
 
 
 @pytest.mark.soak
-def test_nothing_that_was_confirmed_is_lost_and_no_store_is_corrupt(tmp_path, rounds):
+def test_no_confirmed_change_is_lost_and_no_store_is_corrupt(tmp_path, rounds):
     random.seed(4711)
     (tmp_path / "job.gcode").write_text("M83\n" + "G1 E1 F300\n" * 100_000)
     (tmp_path / "printer.cfg").write_text(MACHINE + CONFIG.format(folder=tmp_path))

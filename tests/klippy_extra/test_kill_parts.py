@@ -1,7 +1,7 @@
-"""kill -9 at every statement that a swap, an export or an import writes.
+"""Klippy is killed at every statement that a swap, an export or an import writes.
 
-Each time a process of its own is killed there, and another one starts on what is left
-on the disk: the command happened as a whole, or not at all.
+Each time a process of its own is killed at that statement, and another process starts
+on what is left on the disk. The command was carried out as a whole or not at all.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ printer_name: {name}
 """
     + NOZZLES
 )
-# A life for each statement of a command: some twenty starts of a printer.
+# Some twenty printers start, one for each statement of a command.
 pytestmark = pytest.mark.timeout(180)
-MOST = 40  # statements of a command are fewer
+MOST = 40  # A command has fewer statements than this.
 
 
 class Bench(VirtualPrinter):
-    """A printer with two nozzles, of which `n4` is fitted where *place* says so."""
+    """A printer with two nozzles, of which `n4` is fitted at *place*."""
 
     def __init__(self, folder: Path, name: str, place: str = "") -> None:
         folder.mkdir(exist_ok=True)
@@ -73,18 +73,18 @@ def there(folder):
 def killed(start, folder, command, at):
     """Carry *command* out in a process that is killed before its statement *at*.
 
-    Returns what it said until then, and whether it was killed at all.
+    Returns what the process answered until then, and whether it was killed.
     """
     child, pipe = children.begin(lambda tell: _live(start(folder), command, at, tell))
     with pipe:
-        heard = pipe.read().decode()
+        output = pipe.read().decode()
     _, status = os.waitpid(child, 0)
     assert status in (0, signal.SIGKILL), f"{command}: it ended with {status}"
-    return heard, status != 0
+    return output, status != 0
 
 
 def _live(printer, command, at, tell):
-    """Carry *command* out, and die before its statement *at*."""
+    """Carry *command* out, and kill this process before its statement *at*."""
     files = _files_of(printer)
     write, left = files.write, [at]
 
@@ -108,19 +108,19 @@ def _live(printer, command, at, tell):
 
 
 def _files_of(printer):
-    """The module that writes to the disk, as Klippy has loaded it."""
+    """Return the module that writes to the disk, as Klippy has loaded it."""
     name = type(printer.lookup("maintain")).__module__.rpartition(".")[0]
     return sys.modules[f"{name}.storage.database"]
 
 
 def each_point(make, command, tmp_path):
-    """Yield what is left behind by a death at each point, and at last by none."""
+    """Yield what is left after a kill at each statement, and at last after no kill."""
     for at in range(1, MOST):
         folder = tmp_path / str(at)
         folder.mkdir()
         start = make(folder)
-        heard, died = killed(start, folder, command, at)
-        yield folder, heard, died
+        output, died = killed(start, folder, command, at)
+        yield folder, output, died
         if not died:
             assert at > 5, "nothing was written"
             return
@@ -134,11 +134,11 @@ def used_for_ten_hours(folder):
     return here
 
 
-def code_in(said):
-    return re.search(r"IMPORT_PART \S+ CODE=\S+", said).group(0)
+def code_in(answer):
+    return re.search(r"IMPORT_PART \S+ CODE=\S+", answer).group(0)
 
 
-def test_a_swap_is_whole_or_not_at_all(tmp_path):
+def test_a_swap_is_carried_out_as_a_whole_or_not_at_all(tmp_path):
     seen = set()
     command = "FIT_PART PART=n6 PLACE=extruder"
     for folder, _, died in each_point(used_for_ten_hours, command, tmp_path):
@@ -156,25 +156,25 @@ def test_a_swap_is_whole_or_not_at_all(tmp_path):
     assert len(seen) == 2
 
 
-def test_an_export_leaves_the_part_here_or_takes_it_away(tmp_path):
+def test_an_export_leaves_the_part_here_or_gives_it_away(tmp_path):
     seen = set()
     command = "EXPORT_PART PART=n4 TO=ender"
-    for folder, heard, died in each_point(used_for_ten_hours, command, tmp_path):
+    for folder, output, died in each_point(used_for_ten_hours, command, tmp_path):
         with here(folder) as printer:
             place, used = printer.part("n4")
             assert used == 10
             if place:
-                assert "CODE=" not in heard, "it was given away, and is here still"
+                assert "CODE=" not in output, "it was given away, and is here still"
                 assert died
             else:
                 assert "was given to" in printer.say("FIT_PART PART=n4")
                 again = code_in(printer.say(command))
-                assert died or again == code_in(heard)
+                assert died or again == code_in(output)
         seen.add(place)
     assert seen == {"", "extruder"}
 
 
-def test_an_import_takes_the_part_in_once_whenever_it_is_typed_again(tmp_path):
+def test_an_import_takes_the_part_once_when_it_is_repeated(tmp_path):
     with here(tmp_path) as printer:
         printer.use(10)
         command = code_in(printer.say("EXPORT_PART PART=n4 TO=ender"))
@@ -187,11 +187,11 @@ def test_an_import_takes_the_part_in_once_whenever_it_is_typed_again(tmp_path):
     for folder, _, died in each_point(make, command, tmp_path):
         with there(folder) as printer:
             used = printer.part("n4")[1]
-            said = printer.say(command)
+            answer = printer.say(command)
             if used:
-                assert "was imported already" in said
+                assert "was imported already" in answer
             else:
-                assert "was imported" in said
+                assert "was imported" in answer
                 assert died
             assert printer.part("n4") == ("", 10)
         seen.add(used)

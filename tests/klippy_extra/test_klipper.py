@@ -1,4 +1,4 @@
-"""The names of Klipper's parts, in both dialects: they lead to the same counts."""
+"""Klipper's objects under their new and old names give the same counts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Printer:
 
 
 @pytest.mark.parametrize("name", ["dtrapqs", "trapqs"])
-def test_the_motion_queues_are_found_by_either_name(name):
+def test_the_motion_queues_are_found_under_both_names(name):
     report = SimpleNamespace(**{name: {"toolhead": "queue", "extruder": "other"}})
 
     assert klipper.motion_queues(Printer(motion_report=report)) == {
@@ -44,7 +44,7 @@ def test_a_printer_without_a_motion_report_has_no_motion_queues():
 
 
 @pytest.mark.parametrize("newer", [True, False])
-def test_two_carriages_on_one_axis_are_found_in_either_form(newer):
+def test_two_carriages_on_one_axis_are_found_in_both_versions(newer):
     rails = {
         name: SimpleNamespace(axis=1, is_active=lambda name=name: name == "first")
         for name in ("first", "second")
@@ -52,18 +52,18 @@ def test_two_carriages_on_one_axis_are_found_in_either_form(newer):
     module = SimpleNamespace(axis=1, dc=tuple(rails.values()))
     if newer:
         module = SimpleNamespace(dc_rails=rails)
-    found = klipper.carriages(Printer(dual_carriage=module))
+    by_name = klipper.carriages(Printer(dual_carriage=module))
 
-    assert list(found) == (["first", "second"] if newer else ["0", "1"])
-    assert [each.axis for each in found.values()] == [1, 1]
-    assert [each.is_active() for each in found.values()] == [True, False]
+    assert list(by_name) == (["first", "second"] if newer else ["0", "1"])
+    assert [each.axis for each in by_name.values()] == [1, 1]
+    assert [each.is_active() for each in by_name.values()] == [True, False]
 
 
-# A manual stepper, by the steps that it really made
+# A manual stepper, measured by the steps that it really made
 
 
 class Mcu:
-    """A micro-controller whose clock began at a print time of 0."""
+    """A micro-controller whose clock was 0 at the print time 0."""
 
     def print_time_to_clock(self, print_time):
         return int(print_time * HERTZ)
@@ -73,7 +73,7 @@ class Mcu:
 
 
 class Dumped:
-    """The history of a motor's steps, as `motion_report` has it in every version."""
+    """The history of a motor's steps as `motion_report` has it in every version."""
 
     def __init__(self, *runs):
         self.runs = list(runs)
@@ -88,7 +88,7 @@ class Dumped:
 
 
 def run(start, end, steps):
-    """So many steps, signed, between two moments in seconds."""
+    """Add *steps* steps, with a sign, between two moments in seconds."""
     return SimpleNamespace(
         first_clock=int(start * HERTZ), last_clock=int(end * HERTZ), step_count=steps
     )
@@ -118,15 +118,15 @@ def test_a_manual_stepper_counts_its_steps_in_both_directions():
     assert travelled(queue, 5.0) == pytest.approx(1501 * STEP)
 
 
-def test_steps_that_are_still_to_be_made_do_not_count():
+def test_steps_that_lie_ahead_do_not_count():
     queue = feeder(run(1.0, 3.0, 1000))
 
     assert travelled(queue, 2.0) == pytest.approx(500 * STEP)
     assert travelled(queue, 9.0) == pytest.approx(500 * STEP)
 
 
-def test_a_homing_counts_what_was_run_and_not_what_was_planned():
-    """The history goes on after the trigger: it told 292 mm where 20 were made."""
+def test_a_homing_counts_the_steps_it_made_and_not_those_it_planned():
+    """The history goes on after the trigger. Counted from it, 20 mm would be 292 mm."""
     queue = feeder(run(0.0, 1.0, 100), run(2.0, 10.0, 29200), run(11.0, 12.0, 50))
     queue.begin_skip(2.0)
     queue.end_skip(10.5)
@@ -146,7 +146,7 @@ def test_a_homing_counts_what_was_run_and_not_what_was_planned():
     assert travelled(queue, 20.0) + ran == pytest.approx(20.0 + 150 * STEP)
 
 
-def test_a_manual_stepper_whose_steps_cannot_be_read_is_not_offered():
+def test_a_manual_stepper_whose_steps_cannot_be_read_has_no_meter():
     printer = Printer(motion_report=object(), manual_stepper__feeder=object())
 
     assert klipper.manual_steppers(printer) == {}

@@ -1,4 +1,4 @@
-"""The ledger: what was used, which limit decides, what survives a configuration."""
+"""The ledger: what was used, which limit decides, what a new configuration keeps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def ledger(*limits, match="any", disabled=False, document=None, records=None, **
 
 
 def again(book, *limits, **more):
-    """The ledger after a restart: what was stored went through JSON."""
+    """Return the ledger after a restart. Its documents go through JSON."""
     document = json.loads(json.dumps(book.document()))
     records = {t: json.loads(json.dumps(r.document())) for t, r in book.records.items()}
     return ledger(*limits, document=document, records=records, **more)
@@ -81,8 +81,8 @@ def test_a_restart_keeps_what_was_used():
     assert again(book).used("rods") == {"print_time": pytest.approx(7.0)}
 
 
-def test_a_task_that_is_new_starts_from_zero():
-    """It is not due for what the printer did before anybody asked."""
+def test_a_new_task_starts_from_zero():
+    """It is not due for what the printer did before the task existed."""
     book = ledger(FED)
     book.advance({"print_time": 5000.0})
     book.add_meters(["print_time"])
@@ -90,7 +90,7 @@ def test_a_task_that_is_new_starts_from_zero():
     assert again(book, FED, PRINTED).used("rods")["print_time"] == 0.0
 
 
-def test_a_changed_condition_keeps_what_was_used():
+def test_a_task_with_a_changed_condition_keeps_what_was_used():
     hot = PRINTED._replace(counter=Counter("print_time", "heater_bed>80"))
     book = ledger()
     book.advance({"print_time": 30.0})
@@ -102,7 +102,7 @@ def test_a_changed_condition_keeps_what_was_used():
     assert changed.used("rods")["print_time"] == pytest.approx(31.0)
 
 
-def test_a_readings_document_older_than_the_record_is_never_negative():
+def test_readings_that_are_older_than_the_record_never_give_a_negative_use():
     book = ledger()
     book.advance({"print_time": 30.0})
     old = book.document()
@@ -113,7 +113,7 @@ def test_a_readings_document_older_than_the_record_is_never_negative():
     assert ledger(document=old, records=records).used("rods")["print_time"] == 0.0
 
 
-def test_a_weight_counts_faster_and_only_for_those_who_ask():
+def test_a_wear_factor_applies_only_to_limits_that_have_it():
     """An abrasive filament wears a nozzle five times as fast, and nothing else."""
     worn = FED._replace(name="filament", counter=Counter("filament", "", "CF=5"))
     book = Ledger([Plan("nozzle", (worn,)), Plan("gears", (FED,))])
@@ -136,7 +136,7 @@ def test_a_weight_counts_faster_and_only_for_those_who_ask():
         ("all", 101.0, 721.0, "time", DUE),
     ],
 )
-def test_the_nearest_limit_decides_or_the_farthest(
+def test_any_is_decided_by_the_nearest_limit_and_all_by_the_farthest(
     match, printed, passed, trigger, status
 ):
     book = ledger(PRINTED, CALENDAR, match=match)
@@ -156,7 +156,7 @@ def test_the_deciding_limit_says_the_same_as_all_limits_together(printed, fed, m
     assert (book.view("rods", NOW).status == DUE) == due
 
 
-def test_the_warning_follows_a_threshold_in_percent_and_not_one_in_hours():
+def test_a_warning_in_percent_follows_the_threshold_and_one_in_hours_does_not():
     book = ledger()
     book.records["rods"] = book.records["rods"]._replace(
         thresholds={"print_time": Override(200.0, 100.0)}
@@ -167,7 +167,7 @@ def test_the_warning_follows_a_threshold_in_percent_and_not_one_in_hours():
     assert fixed.view("rods", NOW).deciding.warn_at == 7.0
 
 
-def test_a_commanded_threshold_lasts_until_the_configured_one_changes():
+def test_a_commanded_threshold_stays_until_the_configuration_changes():
     book = ledger()
     override = {"print_time": Override(200.0, 100.0)}
     book.records["rods"] = book.records["rods"]._replace(thresholds=override)
@@ -181,7 +181,7 @@ def test_a_commanded_threshold_lasts_until_the_configured_one_changes():
     assert back.view("rods", NOW).deciding.threshold == 100.0
 
 
-def test_disabled_by_configuration_until_a_command_says_otherwise():
+def test_a_task_disabled_by_configuration_stays_so_until_a_command():
     book = ledger(disabled=True)
     assert book.view("rods", NOW).status == DISABLED
 
@@ -193,35 +193,35 @@ def test_disabled_by_configuration_until_a_command_says_otherwise():
     assert again(again(book), disabled=True).view("rods", NOW).status == DISABLED
 
 
-def look(book, now=NOW):
+def examine(book, now=NOW):
     record, events = book.examine("rods", book.view("rods", now), now)
     book.records["rods"] = record
     return events
 
 
-def test_each_event_comes_once():
+def test_each_event_is_published_once():
     book = ledger()
-    told = []
+    events = []
     for _ in range(12):
         book.advance({"print_time": 10.0})
-        told += look(book)
+        events += examine(book)
 
-    assert told == [SOON, DUE]
+    assert events == [SOON, DUE]
 
 
-def test_a_threshold_that_is_raised_lets_the_event_come_again():
+def test_an_event_is_published_again_after_the_count_went_back():
     book = ledger()
     book.advance({"print_time": 101.0})
-    assert look(book) == [DUE]
+    assert examine(book) == [DUE]
 
     book.records["rods"] = book.restart("rods", {"print_time": 1.0})
-    assert look(book) == []
+    assert examine(book) == []
     book.advance({"print_time": 100.0})
 
-    assert look(book) == [DUE]
+    assert examine(book) == [DUE]
 
 
-def test_a_snooze_is_over_after_its_hours_on_the_calendar():
+def test_a_snooze_ends_after_its_hours_on_the_calendar():
     book = ledger()
     book.advance({"print_time": 101.0, "time": 5.0})
     book.records["rods"] = book.records["rods"]._replace(
@@ -229,12 +229,12 @@ def test_a_snooze_is_over_after_its_hours_on_the_calendar():
     )
 
     assert book.view("rods", NOW).status == SNOOZED
-    # The wall clock does not decide: it may have jumped by months.
+    # The wall clock does not decide, because it may have jumped by months.
     assert book.view("rods", NOW + 1e8).status == SNOOZED
-    assert look(book) == []
+    assert examine(book) == []
 
     book.advance({"time": 24.0})
-    assert look(book) == ["unsnoozed", DUE]
+    assert examine(book) == ["unsnoozed", DUE]
     assert book.view("rods", NOW).status == DUE
 
 
@@ -250,7 +250,7 @@ def test_a_forecast_follows_the_recent_rate():
 
 
 def test_there_is_no_forecast_without_a_rate():
-    """Some time has to pass, and something has to be used."""
+    """A rate needs some hours to pass and something to be used."""
     book = ledger()
     book.advance({"print_time": 0.5})
     book.settle_rates(0.5)
@@ -261,8 +261,8 @@ def test_there_is_no_forecast_without_a_rate():
     assert idle.view("rods", NOW).due_at is None
 
 
-def test_one_print_is_no_habit():
-    """An hour of printing on the first day is an hour a day."""
+def test_one_print_on_the_first_day_is_no_high_rate():
+    """One hour of printing on the first day is one hour a day."""
     book = ledger()
     book.advance({"print_time": 1.0})
     book.settle_rates(2.0)
@@ -270,14 +270,14 @@ def test_one_print_is_no_habit():
     assert book.rate(PRINTED.counter) == pytest.approx(1 / 24)
 
 
-def test_the_calendar_needs_no_rate():
+def test_a_calendar_limit_needs_no_rate():
     book = ledger(CALENDAR)
     book.advance({"time": 20.0})
 
     assert book.view("rods", NOW).due_at == pytest.approx(NOW + 700 * 3600, abs=3600)
 
 
-def test_any_comes_with_the_first_limit_and_all_with_the_last():
+def test_any_is_due_with_the_first_limit_and_all_with_the_last():
     def due_at(match):
         book = ledger(CALENDAR, CALENDAR._replace(name="power_on"), match=match)
         return book.view("rods", NOW).due_at
@@ -289,7 +289,7 @@ def test_any_comes_with_the_first_limit_and_all_with_the_last():
     assert due_at("any") == due_at("all")
 
 
-def test_history_moves_the_count_and_not_the_rate():
+def test_imported_history_changes_the_count_and_not_the_rate():
     book = ledger()
     book.settle_rates(48.0)
     book.advance({"print_time": 90.0}, recent=False)
@@ -299,7 +299,7 @@ def test_history_moves_the_count_and_not_the_rate():
     assert book.rate(PRINTED.counter) is None
 
 
-def test_what_was_used_since_a_day_in_the_past_is_known_from_daily_marks():
+def test_the_use_since_a_day_in_the_past_comes_from_daily_marks():
     day = 86400.0
     book = ledger(PRINTED, CALENDAR)
     for number in range(10):
@@ -314,7 +314,7 @@ def test_what_was_used_since_a_day_in_the_past_is_known_from_daily_marks():
 
 
 @pytest.mark.parametrize("jump", [1e8, -1e8, 0.0])
-def test_a_clock_that_jumps_costs_no_mark_and_makes_none(jump):
+def test_a_clock_that_jumps_loses_no_mark_and_adds_none(jump):
     book = ledger(PRINTED)
     for _ in range(20):
         assert book.mark(NOW)
@@ -326,12 +326,12 @@ def test_a_clock_that_jumps_costs_no_mark_and_makes_none(jump):
     assert len(book.marks) == 21
     book.advance({"time": 24.0})
     assert book.mark(NOW + 1e9)
-    # What is known of the past is by the calendar.
+    # The past is reckoned by the calendar.
     now = NOW + jump
     assert book.since(PRINTED.counter, now - 5 * 86400, now) == pytest.approx(8.0)
 
 
-def test_marks_of_ninety_days_are_kept():
+def test_the_marks_of_ninety_days_are_kept():
     book = ledger(PRINTED)
     for _ in range(200):
         book.mark(NOW)
@@ -342,7 +342,8 @@ def test_marks_of_ninety_days_are_kept():
     assert book.since(PRINTED.counter, NOW - 150 * 86400, NOW) == pytest.approx(91.0)
 
 
-def test_marks_from_ahead_are_of_a_store_that_is_gone():
+def test_marks_that_lie_ahead_of_the_calendar_are_dropped():
+    """They belong to a store that no longer exists."""
     book = Ledger([], None, {}, [[NOW, {"time": 500.0}]])
     assert book.mark(NOW)
     assert [readings for _, readings in book.marks] == [{"time": 0.0}]

@@ -1,4 +1,7 @@
-"""The ledger at the edges of its rules: each was found by a fault that survived."""
+"""The ledger at the edges of its rules.
+
+Each test was added after a fault was not noticed.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,12 @@ def ledger(*limits, **more):
 
 
 def examined(book, **fields):
-    """The record after a look at a task that was as *fields* say."""
+    """Examine a task whose record has *fields*, and return its new record."""
     book.records["rods"] = book.records["rods"]._replace(**fields)
     return book.examine("rods", book.view("rods", NOW), NOW)[0]
 
 
-def test_a_meter_that_nobody_limits_counts_from_zero():
+def test_a_meter_without_a_limit_counts_from_zero():
     book = ledger()
     book.add_meters(["fan_part"])
     assert book.readings["fan_part"] == 0.0
@@ -33,7 +36,7 @@ def test_a_meter_that_nobody_limits_counts_from_zero():
     assert book.readings["fan_part"] == 2.0
 
 
-def test_joining_adds_meters_that_only_one_of_the_two_has():
+def test_joining_adds_meters_that_only_one_of_the_two_ledgers_has():
     earlier, late = ledger(), ledger()
     earlier.advance({"only_before": 3.0, "print_time": 1.0})
     earlier.settle_rates(10.0)
@@ -48,7 +51,7 @@ def test_joining_adds_meters_that_only_one_of_the_two_has():
     assert late.rate(Counter("print_time")) == pytest.approx(3.0 / 40.0)
 
 
-def test_joining_keeps_as_many_marks_as_counting_does():
+def test_joining_keeps_as_many_marks_as_counting():
     earlier, late = ledger(), ledger()
     for book in (earlier, late):
         for _ in range(60):
@@ -58,7 +61,7 @@ def test_joining_keeps_as_many_marks_as_counting_does():
     assert len(late.marks) == 91
 
 
-def test_a_counter_that_is_younger_than_a_mark_has_no_past_before_it():
+def test_a_counter_that_is_newer_than_a_mark_has_no_past_before_it():
     marks = [[NOW, {"time": 0.0}]]
     document = {"readings": {"time": 24.0, "print_time": 5.0}}
     book = ledger(document=document, marks=marks)
@@ -77,27 +80,27 @@ def test_a_snooze_that_ends_lets_the_task_remind_at_once():
     ("used", "announced", "level"),
     [(100.0, SOON, DUE), (95.0, OK, SOON), (95.0, DUE, SOON), (0.0, DUE, OK)],
 )
-def test_another_level_is_reminded_of_anew(used, announced, level):
+def test_a_new_level_is_reminded_of_again(used, announced, level):
     book = ledger()
     book.advance({"print_time": used})
     record = examined(book, announced=announced, reminded=1.0, ran=1.0)
     assert (record.announced, record.reminded, record.ran) == (level, None, None)
 
 
-def test_the_same_level_is_not_reminded_of_anew():
+def test_the_same_level_is_not_reminded_of_again():
     book = ledger()
     book.advance({"print_time": 100.0})
     record = examined(book, announced=DUE, reminded=1.0, ran=2.0, due_since=5)
     assert (record.reminded, record.ran, record.due_since) == (1.0, 2.0, 5)
 
 
-def test_what_is_no_longer_due_was_due_since_never():
+def test_a_task_that_is_no_longer_due_has_no_time_since_when_it_is_due():
     book = ledger()
     record = examined(book, announced=DUE, due_since=5)
     assert record.due_since is None
 
 
-def test_half_an_hour_before_its_end_a_task_is_not_due():
+def test_a_task_with_half_an_hour_left_is_due_later():
     book = ledger()
     book.advance({"print_time": 99.5})
     book.settle_rates(24.0)
@@ -111,7 +114,7 @@ def test_half_an_hour_before_its_end_a_task_is_not_due():
     assert slow.view("rods", NOW).due_at > NOW + DAY
 
 
-def test_a_limit_used_up_to_the_last_is_due_now_without_a_rate():
+def test_a_limit_that_is_exactly_used_up_is_due_now_without_a_rate():
     book = ledger()
     book.records["rods"] = book.restart("rods", {"print_time": 100.0})
     view = book.view("rods", NOW)
@@ -119,14 +122,14 @@ def test_a_limit_used_up_to_the_last_is_due_now_without_a_rate():
 
 
 @pytest.mark.parametrize(("left", "status"), [(0.5, SOON), (0.001, SOON), (0.0, DUE)])
-def test_a_task_is_due_when_nothing_is_left_and_not_before(left, status):
+def test_a_task_is_due_when_nothing_is_left_and_not_earlier(left, status):
     book = ledger(PRINTED._replace(warn=10.0))
     book.advance({"print_time": 100.0 - left})
     assert book.view("rods", NOW).status == status
 
 
-def test_a_rate_is_of_all_that_was_counted_since_the_last_look():
-    """However many ticks there were, and however long ago the printer began."""
+def test_a_rate_includes_all_that_was_counted_since_it_was_last_settled():
+    """The number of ticks does not matter, and neither does the printer's age."""
     book = ledger()
     book.advance({"print_time": 500.0}, recent=False)
     for _ in range(4):
@@ -136,7 +139,7 @@ def test_a_rate_is_of_all_that_was_counted_since_the_last_look():
 
 
 def test_the_first_mark_is_made_where_the_calendar_begins():
-    """An old mark without a calendar is one from its beginning."""
+    """An old mark without a calendar is taken as one from its beginning."""
     book = Ledger([Plan("rods", (PRINTED,))], marks=[[NOW, {"print_time": 1.0}]])
     assert not book.mark(NOW)
     book.advance({"time": 23.5})
@@ -146,8 +149,8 @@ def test_the_first_mark_is_made_where_the_calendar_begins():
     assert len(book.marks) == 2
 
 
-def test_only_counters_of_parts_and_conditions_are_dropped_when_nobody_counts_them():
-    """A meter's own reading stays, whatever the tasks are."""
+def test_only_counters_of_parts_and_conditions_are_dropped_when_no_limit_uses_them():
+    """A meter's own reading always stays."""
     readings = {"print_time": 5.0, "fan_part": 2.0, "filament?CF": 3.0, "a*ABS=2": 1.0}
     readings["filament@extruder1"] = 4.0
     book = ledger(document={"readings": readings})

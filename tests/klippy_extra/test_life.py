@@ -1,4 +1,4 @@
-"""From start to stop: what is kept, what is saved, what a wrong clock does."""
+"""From start to stop: what is kept, what is saved, and what a wrong clock changes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def printer(bench, dialect):
 
 
 def saved_at(printer, name="meters"):
-    """Record when the store is handed *name*."""
+    """Keep what the store is given under *name*."""
     times, save = [], printer.manager.memory.save
 
     def record(documents, log=(), then=None):
@@ -44,7 +44,7 @@ def test_a_restart_loses_nothing(printer, command):
         assert after[meter] >= reading
 
 
-def test_an_emergency_stop_counts_what_was_printed_till_then(printer):
+def test_an_emergency_stop_counts_what_was_printed_until_then(printer):
     printer.print_file()
     printer.advance(300)
     printed = printer.status("print_stats")["print_duration"]
@@ -56,7 +56,7 @@ def test_an_emergency_stop_counts_what_was_printed_till_then(printer):
     assert counted == pytest.approx(printed, abs=1.0)
 
 
-def test_counts_are_saved_at_the_interval(bench):
+def test_counts_are_saved_at_the_configured_interval(bench):
     printer = bench("[maintain]\nstore_interval: 20\n" + RODS)
     times = saved_at(printer)
     printer.advance(101)
@@ -64,7 +64,7 @@ def test_counts_are_saved_at_the_interval(bench):
     assert [round((at - times[0]) / 20) for at in times] == [0, 1, 2, 3, 4]
 
 
-def test_done_is_told_only_when_it_is_on_disk(printer):
+def test_done_is_confirmed_only_when_it_is_saved(printer):
     kept = []
     printer.manager.memory.save = lambda documents, log=(), then=None: kept.append(then)
     printer.gcode("UPDATE_MAINTENANCE NAME=rods")
@@ -76,7 +76,7 @@ def test_done_is_told_only_when_it_is_on_disk(printer):
     del printer.manager.memory.save
 
 
-def test_a_disk_that_refuses_is_told(printer):
+def test_a_disk_that_refuses_writing_is_reported(printer):
     kept = []
     printer.manager.memory.save = lambda documents, log=(), then=None: kept.append(then)
     printer.gcode("UPDATE_MAINTENANCE NAME=rods")
@@ -89,7 +89,7 @@ def test_a_disk_that_refuses_is_told(printer):
     del printer.manager.memory.save
 
 
-def test_a_disk_that_hangs_holds_up_no_print(printer):
+def test_a_disk_that_hangs_does_not_delay_a_print(printer):
     printer.print_file()
     printer.advance(60)
     printer.manager.memory.save = lambda documents, log=(), then=None: None
@@ -102,7 +102,7 @@ def test_a_disk_that_hangs_holds_up_no_print(printer):
     del printer.manager.memory.save
 
 
-def test_numbers_never_repeat_after_a_power_cut(printer):
+def test_sequence_numbers_never_repeat_after_a_power_cut(printer):
     manager = printer.manager
     highest = max(manager.memory.next_seq() for _ in range(700))
     printer.saved()
@@ -111,7 +111,7 @@ def test_numbers_never_repeat_after_a_power_cut(printer):
     assert identity["seq"] > highest
 
 
-def test_a_corrupt_store_is_said_and_klippy_starts(printer):
+def test_a_corrupt_store_is_reported_and_klippy_starts(printer):
     printer.use(print_time=5.0)
     store = printer.manager.settings.store
     printer.close()
@@ -126,7 +126,7 @@ def test_a_corrupt_store_is_said_and_klippy_starts(printer):
 
 
 @pytest.mark.logs_errors
-def test_a_store_of_nonsense_is_said_and_klippy_starts(bench):
+def test_a_store_with_nonsense_values_is_reported_and_klippy_starts(bench):
     printer = bench(RODS)
     save = printer.manager.memory.save
     save({"meters": {"readings": "many"}, "task/rods": ["x"], "answers": [[]]})
@@ -141,11 +141,11 @@ def test_a_store_of_nonsense_is_said_and_klippy_starts(bench):
 
 
 def stop(store):
-    """Close a store without what it should have been given last."""
+    """Close a store without saving the last counts."""
     type(store).close(store, {})
 
 
-def test_no_thread_stays_over_many_restarts(printer):
+def test_no_thread_stays_after_many_restarts(printer):
     names = {thread.name for thread in threading.enumerate()}
     for _ in range(3):
         printer.restart()
@@ -156,7 +156,7 @@ def test_no_thread_stays_over_many_restarts(printer):
 
 
 @pytest.mark.parametrize("jump", [MONTHS, -MONTHS, 12 * MONTHS, -40 * MONTHS])
-def test_a_jump_of_the_clock_makes_nothing_due(printer, wall, jump):
+def test_a_clock_that_jumps_makes_nothing_due(printer, wall, jump):
     printer.advance(1200)
     wall.ahead = jump
     printer.advance(1200)
@@ -168,7 +168,7 @@ def test_a_jump_of_the_clock_makes_nothing_due(printer, wall, jump):
 
 @pytest.mark.parametrize("jump", [MONTHS, -MONTHS])
 def test_a_clock_that_starts_in_the_past_makes_nothing_due(bench, wall, jump):
-    """No clock battery: the month of the image, until the network tells."""
+    """Without a battery it shows the month of the image until a time server answers."""
     wall.ahead = -jump
     printer = bench(RODS + AIR)
     printer.advance(30)
@@ -180,7 +180,7 @@ def test_a_clock_that_starts_in_the_past_makes_nothing_due(bench, wall, jump):
     assert min(readings.values()) >= 0.0
 
 
-def test_a_snooze_outlives_a_jump_of_the_clock(printer, wall):
+def test_a_snooze_survives_a_jump_of_the_clock(printer, wall):
     printer.use(print_time=151.0)
     printer.say("SNOOZE_MAINTENANCE NAME=rods HOURS=0.2")
     wall.ahead = MONTHS

@@ -1,4 +1,4 @@
-"""The link, against a real mosquitto: it comes back from everything."""
+"""The link with a real mosquitto: it reconnects after every kind of failure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [
 
 @pytest.fixture
 def reactor(monkeypatch):
-    # A test is shorter than what counts as a short connection.
+    # The tests last less than a connection that counts as short.
     monkeypatch.setattr("klippy_extra.mqtt.link.SHORT", 0.0)
     return Reactor()
 
@@ -50,8 +50,8 @@ def links(reactor):
 
 
 @pytest.fixture
-def ear(broker):
-    """Another client of the broker: what it received, as (topic, payload, retained)."""
+def listener(broker):
+    """Another client of the broker. It has received (topic, payload, retained)."""
     yield from listen(broker.port)
 
 
@@ -76,47 +76,54 @@ def at(broker, **more):
 
 
 @pytest.mark.parametrize("version", ["3.1.1", "5"])
-def test_messages_go_both_ways(broker, links, reactor, ear, version):
+def test_messages_go_both_ways(broker, links, reactor, listener, version):
     link = links(at(broker, version=version))
     reactor.until("connected")
     link.publish("p/info", b"hello", retain=True)
-    assert ear.received.get(timeout=10) == ("p/info", b"hello", False)
-    ear.publish("p/x/command", b"done", qos=1)
+    assert listener.received.get(timeout=10) == ("p/info", b"hello", False)
+    listener.publish("p/x/command", b"done", qos=1)
     assert reactor.until("message") == ("message", "p/info", b"hello", False)
     assert reactor.until("message") == ("message", "p/x/command", b"done", False)
 
 
-def test_what_is_retained_under_first_comes_before_connected(
-    broker, links, reactor, ear
+def test_the_retained_messages_arrive_before_connected_is_reported(
+    broker, links, reactor, listener
 ):
     for topic in ("p/info", "p/availability"):
-        ear.publish(topic, b"theirs", qos=1, retain=True).wait_for_publish(10)
+        listener.publish(topic, b"theirs", qos=1, retain=True).wait_for_publish(10)
     links(at(broker))
     reactor.until("connected")
-    assert ("message", "p/info", b"theirs", True) in reactor.heard
-    assert ("message", "p/availability", b"theirs", True) in reactor.heard
+    assert ("message", "p/info", b"theirs", True) in reactor.events
+    assert ("message", "p/availability", b"theirs", True) in reactor.events
 
 
-def test_a_clean_end_leaves_offline_retained(broker, links, reactor, ear):
+def test_a_link_that_is_closed_leaves_offline_retained(
+    broker, links, reactor, listener
+):
     link = links(at(broker))
     reactor.until("connected")
-    for number in range(100):  # more than may be in flight at once
+    for number in range(100):  # More than may be in flight at once.
         link.publish("p/tasks/x", str(number).encode())
     link.close()
-    assert [ear.received.get(timeout=10)[1] for _ in range(100)][-1] == b"99"
-    assert ear.received.get(timeout=10) == ("p/availability", b"offline", False)
+    assert [listener.received.get(timeout=10)[1] for _ in range(100)][-1] == b"99"
+    assert listener.received.get(timeout=10) == ("p/availability", b"offline", False)
 
 
-def test_a_name_that_is_anothers_is_left_without_a_word(broker, links, reactor, ear):
+def test_a_link_that_does_not_own_the_name_publishes_no_offline(
+    broker, links, reactor, listener
+):
     link = links(at(broker))
     reactor.until("connected")
     link.close(say_offline=False)
-    ear.publish("marker", b"", qos=1)
-    assert ear.received.get(timeout=10)[0] == "marker"
+    listener.publish("marker", b"", qos=1)
+    assert listener.received.get(timeout=10)[0] == "marker"
 
 
-def test_it_comes_back_when_the_broker_does(broker, links, reactor, caplog):
-    """Once lost, once back, in the log; what was to keep follows, the rest is gone."""
+def test_the_link_reconnects_when_the_broker_is_back(broker, links, reactor, caplog):
+    """The log has one line for the loss and one for the return.
+
+    Messages to keep are sent afterwards, and all others are dropped.
+    """
     caplog.set_level("INFO")
     link = links(at(broker))
     reactor.until("connected")
@@ -127,20 +134,23 @@ def test_it_comes_back_when_the_broker_does(broker, links, reactor, caplog):
     broker.start()
     reactor.until("connected")
     other = listen(broker.port)
-    ear = next(other)
+    listener = next(other)
     link.publish("p/tasks/x", b"snapshot")
     link.release()
-    assert ear.received.get(timeout=10)[1] == b"snapshot"
-    assert ear.received.get(timeout=10)[1] == b"due"
+    assert listener.received.get(timeout=10)[1] == b"snapshot"
+    assert listener.received.get(timeout=10)[1] == b"due"
     assert next(other, None) is None
     assert caplog.text.count("no connection to the MQTT broker") == 1
-    assert caplog.text.count("again") == 2  # "trying again", "connected ... again"
+    assert caplog.text.count("again") == 2  # "trying again" and "connected ... again"
 
 
-def test_an_outage_of_many_reasons_is_said_once(
+def test_an_outage_with_several_reasons_is_logged_once(
     broker, links, reactor, caplog, monkeypatch
 ):
-    """One line lost and one back, though each attempt fails in another way."""
+    """Each attempt fails in another way.
+
+    The log has one line for the loss and one for the return.
+    """
     caplog.set_level("INFO")
     monkeypatch.setattr("klippy_extra.mqtt.link.BACK_OFF", (0.02,))
     attempts = iter(["out of reach", "unknown host", "out of reach", "unknown host"])
@@ -162,7 +172,7 @@ def test_an_outage_of_many_reasons_is_said_once(
     assert caplog.text.count("again") == 2
 
 
-def test_a_broker_that_is_not_there_at_first_is_found_later(tmp_path, links, reactor):
+def test_a_broker_that_starts_later_is_connected_to(tmp_path, links, reactor):
     later = Mosquitto(tmp_path)
     links(at(later))
     assert reactor.until("lost")
@@ -171,22 +181,22 @@ def test_a_broker_that_is_not_there_at_first_is_found_later(tmp_path, links, rea
     later.kill()
 
 
-def test_closing_while_the_broker_is_away_takes_no_time(links, reactor):
+def test_closing_without_a_broker_takes_no_time(links, reactor):
     link = links(Broker("127.0.0.1", "test", free_port()))
     reactor.until("lost")
     link.close()
     assert not any(t.name == "maintain-link" for t in threading.enumerate())
 
 
-def test_a_broker_that_never_answers_is_said_so(links, reactor, monkeypatch):
+def test_a_broker_that_never_answers_is_reported(links, reactor, monkeypatch):
     monkeypatch.setattr("klippy_extra.mqtt.client.CONNECT_WITHIN", 0.2)
     with listening() as mute:
         links(Broker("127.0.0.1", "test", mute.getsockname()[1]))
         assert "does not answer" in reactor.until("lost")[1]
 
 
-def test_a_dead_connection_is_found_by_keepalive(broker, links, reactor):
-    """Half-open: the peer is frozen, TCP says nothing."""
+def test_a_dead_connection_is_noticed_by_keepalive(broker, links, reactor):
+    """The connection is half-open: the broker is frozen, and TCP reports nothing."""
     with Proxy(broker.port) as proxy:
         links(Broker("127.0.0.1", "test", proxy.port, keepalive=1))
         reactor.until("connected")
@@ -194,14 +204,14 @@ def test_a_dead_connection_is_found_by_keepalive(broker, links, reactor):
         reactor.until("lost")
 
 
-def test_a_refused_password_is_named(tmp_path, links, reactor):
+def test_a_refused_password_is_reported_as_such(tmp_path, links, reactor):
     closed = Mosquitto(tmp_path, "allow_anonymous false").start()
     links(at(closed, username="anna", password="wrong"))
     assert "look at 'credentials'" in reactor.until("lost")[1]
     closed.kill()
 
 
-def test_a_broker_may_have_an_address_of_ipv6(tmp_path, links, reactor):
+def test_a_broker_may_have_an_ipv6_address(tmp_path, links, reactor):
     six = free_port()
     broker = Mosquitto(tmp_path, f"listener {six} ::1").start()
     links(Broker("::1", "test", six))
@@ -211,7 +221,7 @@ def test_a_broker_may_have_an_address_of_ipv6(tmp_path, links, reactor):
 
 @pytest.fixture
 def authority(tmp_path):
-    """A CA, a server's and a client's certificate, made by openssl."""
+    """Certificates of an authority, a server and a client, made by openssl."""
     programs.require("openssl")
 
     def openssl(*words):
@@ -232,7 +242,7 @@ def authority(tmp_path):
     return tmp_path
 
 
-def test_tls_with_a_client_certificate(authority, links, reactor):
+def test_a_client_certificate_is_accepted_over_tls(authority, links, reactor):
     secure = Mosquitto(
         authority,
         f"cafile {authority}/ca.crt",
@@ -247,9 +257,9 @@ def test_tls_with_a_client_certificate(authority, links, reactor):
     secure.kill()
 
 
-# Paho drops, without closing it, the socket of a handshake that failed.
+# Paho drops the socket of a failed handshake without closing it.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_server_nobody_vouches_for_is_refused(authority, links, reactor):
+def test_a_server_with_an_unknown_certificate_is_refused(authority, links, reactor):
     secure = Mosquitto(
         authority,
         f"certfile {authority}/server.crt",
@@ -260,21 +270,23 @@ def test_a_server_nobody_vouches_for_is_refused(authority, links, reactor):
     secure.kill()
 
 
-def test_without_ssl_a_broker_is_reached(broker, links, reactor, monkeypatch):
-    """A Python for a small system may lack the module."""
+def test_a_broker_without_tls_needs_no_ssl_module(broker, links, reactor, monkeypatch):
+    """The Python of a small system may lack the module."""
     monkeypatch.setitem(sys.modules, "ssl", None)
     links(at(broker))
     reactor.until("connected")
 
 
-def test_without_ssl_tls_is_refused_with_the_fix(links, reactor, monkeypatch):
+def test_tls_without_the_ssl_module_is_refused_with_the_fix(
+    links, reactor, monkeypatch
+):
     monkeypatch.setitem(sys.modules, "ssl", None)
     links(Broker("127.0.0.1", "test-client", 9, tls=True))
     assert "has no 'ssl'" in reactor.until("lost")[1]
 
 
 @pytest.mark.logs_errors
-def test_an_exception_in_the_thread_does_not_end_it(
+def test_an_exception_does_not_end_the_links_thread(
     broker, links, reactor, monkeypatch
 ):
     monkeypatch.setattr("klippy_extra.mqtt.link.BACK_OFF", (0.01,))
@@ -294,7 +306,7 @@ def test_an_exception_in_the_thread_does_not_end_it(
     reactor.until("connected")
 
 
-def test_no_more_is_sent_at_once_than_a_broker_takes(links, reactor):
+def test_the_messages_in_flight_are_at_most_what_the_broker_accepts(links, reactor):
     strict = Strict(most=2)
     link = links(Broker("127.0.0.1", "test-client", strict.port, version="5"))
     link.publish("p/kept", b"", keep=True)
@@ -308,19 +320,19 @@ def test_no_more_is_sent_at_once_than_a_broker_takes(links, reactor):
     assert strict.at_once == 2
 
 
-def test_credentials_come_from_a_file_of_their_own(tmp_path):
+def test_credentials_are_read_from_their_own_file(tmp_path):
     secrets = tmp_path / "upkeep.secrets"
     secrets.write_text("# mine\nusername: anna\npassword: a:b #c\n")
     assert credentials(str(secrets)) == ("anna", "a:b #c")
 
 
-def test_credentials_may_be_written_by_an_editor_on_windows(tmp_path):
+def test_the_file_of_credentials_may_be_written_by_an_editor_on_windows(tmp_path):
     secrets = tmp_path / "upkeep.secrets"
     secrets.write_bytes(b"\xef\xbb\xbfusername: anna\r\npassword: a b\r\n")
     assert credentials(str(secrets)) == ("anna", "a b")
 
 
-def test_credentials_without_a_name_tell_the_fix(tmp_path):
+def test_credentials_without_a_user_name_are_refused_with_the_fix(tmp_path):
     secrets = tmp_path / "upkeep.secrets"
     secrets.write_text("anna\n")
     with pytest.raises(ValueError, match="no line 'username: NAME'"):
@@ -329,12 +341,12 @@ def test_credentials_without_a_name_tell_the_fix(tmp_path):
         credentials(str(tmp_path / "none"))
 
 
-def test_a_broker_never_shows_its_password():
+def test_a_broker_never_prints_its_password():
     assert "secret" not in repr(Broker("h", "c", username="u", password="secret"))
 
 
 def listening():
-    """A socket that takes connections on a free port."""
+    """Return a socket that listens on a free port."""
     server = socket.socket()
     server.bind(("127.0.0.1", 0))
     server.listen()
@@ -342,7 +354,7 @@ def listening():
 
 
 class Proxy:
-    """Passes bytes on, until it is told to freeze with the connections open."""
+    """Passes bytes on, until it is told to freeze with open connections."""
 
     def __init__(self, port):
         self._target = port

@@ -1,4 +1,4 @@
-"""Hours that pass: true while off, and never more because a clock was wrong."""
+"""Hours pass also while the printer is off, and a wrong clock never adds any."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ STALE = NOW - 540 * DAY
 
 
 class Life:
-    """A printer over several boots, with a true time and a clock that may be wrong."""
+    """A printer over several boots.
+
+    It has the true time and a clock, which may be wrong.
+    """
 
     def __init__(self) -> None:
         self.true = NOW
-        self.error = 0.0  # of the wall clock
+        self.error = 0.0  # seconds by which the wall clock is wrong
         self.synchronized = True
         self.counted = 0.0
         self.boot()
@@ -56,8 +59,8 @@ def test_time_passes_while_the_printer_is_off():
     assert life.counted == pytest.approx(30 * DAY + 2 * HOUR, abs=60)
 
 
-def test_a_clock_that_starts_in_the_past_and_jumps_by_months_fires_nothing():
-    """The very first start: nothing passed before it, whatever the clock says."""
+def test_a_clock_that_starts_in_the_past_and_jumps_by_months_adds_no_hours():
+    """At the very first start no time has passed yet, whatever the clock shows."""
     life = Life()
     life.calendar = Calendar({})
     life.counted = 0.0
@@ -71,8 +74,8 @@ def test_a_clock_that_starts_in_the_past_and_jumps_by_months_fires_nothing():
     assert life.counted == pytest.approx(1811, abs=60)
 
 
-def test_months_off_count_once_the_clock_is_right_again():
-    """A Raspberry Pi wakes up with the clock of its last shutdown."""
+def test_months_off_count_when_the_clock_is_right_again():
+    """A Raspberry Pi starts with the time of its last shutdown."""
     life = Life()
     life.run(HOUR)
     life.boot(off=90 * DAY, error=-90 * DAY, synchronized=False)
@@ -94,8 +97,11 @@ def test_months_off_are_not_counted_twice():
     assert life.counted == pytest.approx(91 * DAY, abs=120)
 
 
-def test_a_clock_that_is_set_while_printing_moves_nothing():
-    """Forwards or backwards: on the machine the monotonic clock is right."""
+def test_a_clock_that_is_set_during_a_print_adds_no_hours():
+    """The clock is set forwards and backwards.
+
+    The machine's monotonic clock stays right.
+    """
     life = Life()
     for error in (400 * DAY, -400 * DAY, 0.0):
         life.set_clock(error=error, synchronized=False)
@@ -104,7 +110,7 @@ def test_a_clock_that_is_set_while_printing_moves_nothing():
     assert life.counted == pytest.approx(303, abs=1)
 
 
-def test_without_a_time_server_the_time_off_counts_by_the_battery():
+def test_without_a_time_server_the_battery_clock_tells_the_time_off():
     life = Life()
     life.calendar = Calendar({})
     life.boot(synchronized=False)
@@ -115,7 +121,7 @@ def test_without_a_time_server_the_time_off_counts_by_the_battery():
     assert life.counted - counted == pytest.approx(7 * DAY + HOUR)
 
 
-def test_an_empty_battery_that_says_2099_fires_nothing():
+def test_an_empty_clock_battery_that_shows_2099_adds_no_hours():
     life = Life()
     life.calendar = Calendar({})
     life.boot(synchronized=False)
@@ -127,8 +133,8 @@ def test_an_empty_battery_that_says_2099_fires_nothing():
     assert life.counted - before == pytest.approx(HOUR)
 
 
-def test_a_time_server_that_was_wrong_stops_nothing_for_long():
-    """It was a year ahead: time goes on by the monotonic clock, and then is right."""
+def test_after_a_wrong_time_server_the_hours_are_right_again():
+    """It was 300 days ahead. Until it is right, the monotonic clock counts."""
     life = Life()
     life.set_clock(error=300 * DAY)
     life.set_clock()
@@ -139,7 +145,7 @@ def test_a_time_server_that_was_wrong_stops_nothing_for_long():
     assert life.counted - before == pytest.approx(5 * DAY + HOUR, abs=60)
 
 
-def test_seconds_lost_at_every_restart_add_up_to_no_error():
+def test_seconds_lost_at_every_restart_do_not_add_up():
     life = Life()
     for _ in range(500):
         life.run(100)
@@ -157,7 +163,7 @@ moments = st.tuples(
 
 
 @given(st.lists(moments, max_size=30))
-def test_whatever_the_clock_says_time_never_goes_backwards(history):
+def test_time_never_goes_backwards_whatever_the_clock_shows(history):
     calendar = Calendar({})
     for passed, wall, trusted, reboot in history:
         if reboot:
@@ -168,7 +174,7 @@ def test_whatever_the_clock_says_time_never_goes_backwards(history):
 @pytest.mark.parametrize(
     "memory", [{}, {"anchor": None}, {"anchor": "x", "since": [], "last": {}}]
 )
-def test_a_memory_that_makes_no_sense_is_none(memory):
+def test_an_invalid_memory_is_ignored(memory):
     assert Calendar(memory).advance(1.0, NOW, synchronized=True) == 1.0
 
 
@@ -183,7 +189,7 @@ class Printer:
         return self.now
 
 
-def test_the_meters_are_hours_and_the_clock_of_the_test():
+def test_the_meters_are_hours_from_the_clock_of_the_test():
     printer = Printer()
     wall = [NOW]
     clock = Clock(printer, Options(wall=lambda: wall[0], synchronized=lambda: True))
@@ -200,7 +206,7 @@ def test_the_meters_are_hours_and_the_clock_of_the_test():
     }
 
 
-def test_a_poll_that_comes_twice_at_the_same_time_adds_nothing():
+def test_two_polls_at_the_same_time_add_nothing():
     clock = Clock(Printer(), Options(wall=lambda: NOW, synchronized=lambda: True))
     clock.poll(200.0)
 

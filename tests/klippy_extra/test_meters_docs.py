@@ -1,4 +1,4 @@
-"""What the documentation says of meters, presets and the installer is so."""
+"""The documentation of meters, presets and the installer agrees with the code."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ INSTALLING = (ROOT / "docs" / "installing.md").read_text(encoding="utf-8")
 
 
 def rows(text):
-    """The cells of each line of a table."""
+    """Return the cells of each row of a table."""
     for line in text.splitlines():
         if line.startswith("| `"):
             yield [cell.strip() for cell in line.strip("|").split("|")]
 
 
 def test_every_meter_is_in_the_table_with_its_unit():
-    told = {}
+    documented = {}
     for first, *rest in rows(METERS.partition("## How they count")[0]):
         for name in re.findall(r"`([^`]+)`", first):
-            told[re.sub(r"<\w+>", "x", name)] = rest[0]
+            documented[re.sub(r"<\w+>", "x", name)] = rest[0]
 
-    assert {name: unit(name) for name in told} == told
+    assert {name: unit(name) for name in documented} == documented
     for family in FAMILIES:
         name = f"{family.name}_x" if family.each else family.name
-        assert name in told or name.startswith("moonraker_")
+        assert name in documented or name.startswith("moonraker_")
 
 
-def test_every_meter_in_the_text_exists():
+def test_every_meter_that_the_text_names_exists():
     for name in re.findall(r"trigger: ([\w, ]+)", METERS):
         assert all(known(part.strip()) for part in name.split(","))
 
 
 def test_every_preset_is_in_the_table():
-    told = {
+    documented = {
         f"{machine.strip('`')}/{task}"
         for machine, tasks in rows(PRESETS.partition("| machine |")[2])
         for task in re.findall(r"`(\w+)`", tasks)
     }
-    assert told == set(presets.names())
+    assert documented == set(presets.names())
 
 
 def test_every_option_of_the_installer_is_in_the_table():
@@ -67,8 +67,8 @@ def test_every_option_of_the_installer_is_in_the_table():
 
 
 @pytest.mark.parametrize("machine", presets.machines())
-def test_a_starter_file_is_a_configuration(tmp_path, machine):
-    """Klipper starts with it, and every task of it is there."""
+def test_a_starter_file_is_a_valid_configuration(tmp_path, machine):
+    """Klipper starts with it, and has every task of it."""
     with VirtualPrinter(presets.starter(machine), tmp_path) as printer:
         assert printer.state == "ready", printer.state_message
         for name in presets.names():

@@ -1,4 +1,4 @@
-"""Metres: travel and filament, from the moves that were really carried out."""
+"""Metres of travel and filament, counted from moves that were really carried out."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.fakes import GEAR, VirtualPrinter
 from tests.fakes.meters import Counted
 
 HOT = "G28\nM109 S200"
-SLICER_SAYS = 2053.05  # mm, in the file's comments
+SLICER_SAYS = 2053.05  # mm, from the comments of the file
 
 
 def move(start, seconds, speed=10.0, accel=0.0, x=1.0, y=0.0, z=0.0):
-    """A move as Klipper's queue has it."""
+    """Return a move as Klipper's queue has it."""
     return SimpleNamespace(
         print_time=start,
         move_t=seconds,
@@ -38,18 +38,18 @@ def move(start, seconds, speed=10.0, accel=0.0, x=1.0, y=0.0, z=0.0):
 
 
 class Dumped:
-    """The history of a queue: `extract_trapq` as Klipper has it."""
+    """The history of a queue, with Klipper's method `extract_trapq`."""
 
     def __init__(self, moves=()):
         self.moves = list(moves)
 
     def extract_trapq(self, start, end):
-        found = [
+        moves = [
             m
             for m in self.moves
             if m.print_time < end and m.print_time + m.move_t > start
         ]
-        return found, None
+        return moves, None
 
 
 def length(pieces):
@@ -69,12 +69,12 @@ steps = st.tuples(
     st.floats(0.001, 0.5),  # seconds
     st.floats(1.0, 300.0),  # mm/s
     st.floats(-1000.0, 1000.0),  # mm/s2
-    st.floats(0.0, 0.3),  # a pause before it
+    st.floats(0.0, 0.3),  # seconds before the move
 )
 
 
 @given(st.lists(steps, max_size=30), st.lists(st.floats(0.0, 2.0), max_size=30))
-def test_every_move_counts_once_however_the_looks_fall(moves, looks):
+def test_every_move_counts_once_whenever_the_queue_is_read(moves, intervals):
     queued, at, whole = [], 0.0, 0.0
     for seconds, speed, steep, pause in moves:
         accel = max(steep, -speed / seconds)
@@ -82,21 +82,21 @@ def test_every_move_counts_once_however_the_looks_fall(moves, looks):
         whole += speed * seconds + 0.5 * accel * seconds**2
         at += pause + seconds
     queue, now, counted = Queue(Dumped(queued), 0.0), 0.0, 0.0
-    for look in looks:
-        now += look
+    for interval in intervals:
+        now += interval
         counted += length(queue.take(now))
     counted += length(drain(queue, max(now, at)))
 
     assert counted == pytest.approx(whole, rel=1e-9, abs=1e-6)
 
 
-def test_what_was_moved_before_the_start_does_not_count():
+def test_moves_before_the_start_do_not_count():
     queue = Queue(Dumped([move(0.0, 10.0)]), 4.0)
 
     assert length(drain(queue, 100.0)) == pytest.approx(60.0)
 
 
-def test_what_lies_ahead_counts_when_it_has_happened():
+def test_moves_that_lie_ahead_count_when_they_are_carried_out():
     queue = Queue(Dumped([move(0.0, 10.0)]), 0.0)
 
     assert length(drain(queue, 2.5)) == pytest.approx(25.0)
@@ -104,8 +104,8 @@ def test_what_lies_ahead_counts_when_it_has_happened():
     assert queue.take(2.4) == []
 
 
-def test_one_look_reads_no_more_than_a_slice():
-    """A backlog of ten seconds would hold the reactor for 20 ms."""
+def test_the_queue_is_read_one_slice_at_a_time():
+    """Reading ten seconds at once would hold the reactor for 20 ms."""
     queue = Queue(Dumped([move(0.0, 10.0)]), 0.0)
 
     assert length(queue.take(10.0)) == pytest.approx(10.0 * SLICE)
@@ -121,8 +121,8 @@ def test_a_crowded_queue_is_read_in_smaller_slices():
         assert 0 < len(queue.take(10.0)) <= 1.1 * MOVES
 
 
-def test_a_hole_is_read_by_nobody():
-    """What a homing move had queued and did not carry out."""
+def test_skipped_moves_do_not_count():
+    """They are the moves that a homing had queued and did not carry out."""
     queue = Queue(Dumped([move(0.0, 10.0)]), 0.0)
     queue.begin_skip(2.0)
     assert length(drain(queue, 100.0)) == pytest.approx(20.0)
@@ -131,7 +131,7 @@ def test_a_hole_is_read_by_nobody():
     assert length(drain(queue, 100.0)) == pytest.approx(30.0)
 
 
-def test_a_hole_may_be_closed_before_it_is_reached():
+def test_a_skip_may_end_before_it_is_reached():
     queue = Queue(Dumped([move(0.0, 10.0)]), 0.0)
     for begin, end in ((2.0, 3.0), (4.0, 6.0)):
         queue.begin_skip(begin)
@@ -140,7 +140,7 @@ def test_a_hole_may_be_closed_before_it_is_reached():
     assert length(drain(queue, 100.0)) == pytest.approx(70.0)
 
 
-def test_a_homing_that_broke_off_does_not_end_the_counting():
+def test_a_homing_that_was_interrupted_does_not_end_the_counting():
     queue = Queue(Dumped([move(0.0, 10.0)]), 0.0)
     queue.begin_skip(2.0)
     queue.begin_skip(5.0)
@@ -154,8 +154,8 @@ def test_a_homing_that_broke_off_does_not_end_the_counting():
 
 
 @given(st.lists(st.floats(-5.0, 5.0), max_size=60))
-def test_filament_used_is_the_furthest_it_was_pushed(moves):
-    """Retracting and pushing back uses nothing, as a slicer counts."""
+def test_used_filament_is_the_furthest_position_of_the_filament(moves):
+    """Retracting it and pushing it back uses nothing. Slicers count in the same way."""
     filament = FilamentUse()
     used = sum(filament.advance(length) for length in moves)
     at = furthest = behind = 0.0
@@ -169,7 +169,7 @@ def test_filament_used_is_the_furthest_it_was_pushed(moves):
     assert used >= furthest - 1e-9
 
 
-def test_what_is_pushed_after_unloading_is_new_filament():
+def test_filament_that_is_pushed_after_unloading_is_new_filament():
     filament = FilamentUse()
     filament.advance(-600.0)
 
@@ -177,7 +177,7 @@ def test_what_is_pushed_after_unloading_is_new_filament():
 
 
 class Gears:
-    """An extruder whose stepper may follow another's queue."""
+    """An extruder whose stepper may follow the queue of another one."""
 
     def __init__(self, trapq):
         self._trapq = self.followed = trapq
@@ -232,7 +232,7 @@ def test_one_extruder_needs_no_meter_beside_the_sum():
     assert set(Filament({"extruder": Gears("a")}).meters) == {"filament", "extruded"}
 
 
-def test_an_extruder_in_copy_mode_counts_what_its_own_gears_do():
+def test_an_extruder_in_copy_mode_counts_the_moves_of_its_own_gears():
     """SYNC_EXTRUDER_MOTION EXTRUDER=extruder1 MOTION_QUEUE=extruder"""
     first, second = Gears("a"), Gears("b")
     filament = Filament({"extruder": first, "extruder1": second})
@@ -244,7 +244,7 @@ def test_an_extruder_in_copy_mode_counts_what_its_own_gears_do():
     assert filament.read("extruder1", pieces(10.0), 0.0)["filament"] == 0.0
 
 
-def test_a_detached_extruder_moves_nothing():
+def test_a_detached_extruder_counts_nothing():
     gears = Gears("a")
     filament = Filament({"extruder": gears})
     gears.followed = None
@@ -252,7 +252,7 @@ def test_a_detached_extruder_moves_nothing():
     assert filament.read("extruder", pieces(10.0), 0.0)["extruded"] == 0.0
 
 
-# Homing, by a machine whose steps are known
+# Homing of a machine whose steps are known
 
 
 class Stepper:
@@ -269,14 +269,17 @@ class Stepper:
         return self.position
 
     def ran(self, steps):
-        """What a homing move says of it; it stands at its new position already."""
+        """Return what a homing move tells of it.
+
+        Its position is the new one already.
+        """
         return SimpleNamespace(
             stepper=self, stepper_name=self.name, start_pos=1000, halt_pos=1000 + steps
         )
 
 
 class CoreXY:
-    """Kinematics: two belts for X and Y, a screw for Z."""
+    """CoreXY kinematics: two belts move X and Y, a screw moves Z."""
 
     def __init__(self):
         self.steppers = [
@@ -312,7 +315,7 @@ def homed(printer, *ran):
     )
 
 
-def test_homing_counts_what_the_steppers_ran_through_the_kinematics():
+def test_homing_counts_the_steps_through_the_kinematics():
     """X of a CoreXY homes with both motors: 800 steps of each are 10 mm of X."""
     kinematics = CoreXY()
     printer = machine(kinematics)
@@ -323,7 +326,7 @@ def test_homing_counts_what_the_steppers_ran_through_the_kinematics():
     ) == {"travel_x": pytest.approx(10.0), "travel_y": 0.0, "travel_z": 0.0}
 
 
-def test_kinematics_that_cannot_tell_an_axis_count_nothing_of_it():
+def test_an_axis_whose_position_is_unknown_counts_nothing():
     kinematics = CoreXY()
     kinematics.calc_position = lambda position: [None, 1.0, position["stepper_z"]]
     printer = machine(kinematics)
@@ -349,7 +352,7 @@ class Rail:
 
 
 @pytest.mark.parametrize("newer", [True, False])
-def test_of_two_carriages_only_those_move_that_are_switched_on(newer):
+def test_of_two_carriages_only_the_active_one_counts(newer):
     modes = {"x": "PRIMARY", "dual_carriage": "INACTIVE"}
     module = SimpleNamespace()
     if newer:
@@ -372,8 +375,8 @@ def test_of_two_carriages_only_those_move_that_are_switched_on(newer):
     assert (both["travel_x"], both[first], both[second]) == (10.0, 10.0, 10.0)
 
 
-def test_what_was_planned_before_a_switch_is_of_the_carriage_that_moved_then():
-    """Klipper switches while the last half second is still to be carried out."""
+def test_moves_planned_before_a_switch_count_for_the_carriage_that_made_them():
+    """Klipper switches while the moves of the last half second still lie ahead."""
     modes = {"x": "PRIMARY", "u": "INACTIVE"}
     module = SimpleNamespace(dc_rails={name: Rail(modes, name) for name in modes})
     printer = machine(CoreXY(), dual_carriage=module)
@@ -400,7 +403,7 @@ def test_what_was_planned_before_a_switch_is_of_the_carriage_that_moved_then():
 
 
 class Delta:
-    """Kinematics of three towers; arms of 250 mm on a circle of 120 mm."""
+    """Delta kinematics: three towers on a circle of 120 mm, with arms of 250 mm."""
 
     def __init__(self):
         self.steppers = [
@@ -421,39 +424,39 @@ class Delta:
         return at[2] + math.sqrt(250**2 - x * x - y * y)
 
 
-def test_the_carriages_of_a_delta_go_up_and_down_its_towers():
+def test_the_carriages_of_a_delta_count_their_way_along_the_towers():
     printer = machine(Delta())
-    found = carriages(printer, Handlers(printer))
+    rails = carriages(printer, Handlers(printer))
     up = move(0.0, 1.0, speed=30.0, x=0.0, z=1.0)
     across = move(0.0, 1.0, speed=200.0, x=0.0, y=1.0)
     across.start_y = -100.0
 
-    assert isinstance(found, Towers)
-    assert set(found.meters) == {f"travel_carriage_{tower}" for tower in "abc"}
-    climbed = found.read([(up, 0.0, 1.0, 30.0)], ())
-    assert climbed == {meter: pytest.approx(30.0) for meter in found.meters}
-    # Tower C stands at +120: its carriage rises all the way. The others rise and fall.
-    went = found.read([(across, 0.0, 1.0, 200.0)], ())
+    assert isinstance(rails, Towers)
+    assert set(rails.meters) == {f"travel_carriage_{tower}" for tower in "abc"}
+    climbed = rails.read([(up, 0.0, 1.0, 30.0)], ())
+    assert climbed == {meter: pytest.approx(30.0) for meter in rails.meters}
+    # Tower C stands at +120, so its carriage only rises. The other two rise and fall.
+    moved = rails.read([(across, 0.0, 1.0, 200.0)], ())
     top = Delta.height((0, 100, 0), 90) - Delta.height((0, -100, 0), 90)
-    assert went["travel_carriage_c"] == pytest.approx(top)
+    assert moved["travel_carriage_c"] == pytest.approx(top)
     rise = Delta.height((0, -60, 0), 210) - Delta.height((0, -100, 0), 210)
     fall = Delta.height((0, -60, 0), 210) - Delta.height((0, 100, 0), 210)
-    assert went["travel_carriage_a"] == pytest.approx(rise + fall, rel=1e-3)
+    assert moved["travel_carriage_a"] == pytest.approx(rise + fall, rel=1e-3)
 
 
-def test_a_delta_homes_its_carriages_by_their_steps():
+def test_the_carriages_of_a_delta_home_by_their_steps():
     printer = machine(Delta())
-    found = carriages(printer, Handlers(printer))
+    rails = carriages(printer, Handlers(printer))
 
-    assert found.homed({"stepper_a": -12.5}, ()) == {"travel_carriage_a": 12.5}
+    assert rails.homed({"stepper_a": -12.5}, ()) == {"travel_carriage_a": 12.5}
 
 
-def test_an_ordinary_printer_has_no_carriages_beside_its_axes():
+def test_an_ordinary_printer_has_no_carriage_meters():
     printer = machine(CoreXY())
-    found = carriages(printer, Handlers(printer))
+    rails = carriages(printer, Handlers(printer))
 
-    assert found.meters == {}
-    assert not isinstance(found, DualCarriages)
+    assert rails.meters == {}
+    assert not isinstance(rails, DualCarriages)
 
 
 def test_a_manual_stepper_has_its_own_travel():
@@ -470,7 +473,7 @@ def test_a_manual_stepper_has_its_own_travel():
 
 
 def way(text):
-    """How far each axis of absolute G-code goes, by a reading of our own."""
+    """Return how far each axis goes in absolute G-code, calculated independently."""
     at, gone = dict.fromkeys("XYZE", 0.0), dict.fromkeys("XYZE", 0.0)
     for line in text.splitlines():
         command, *words = line.partition(";")[0].split() or [""]
@@ -499,8 +502,10 @@ def printing(tmp_path, dialect):
         printer.close()
 
 
-def test_the_gear_uses_what_its_slicer_says_and_goes_the_way_of_its_file(printing):
-    """All to a tenth of a percent."""
+def test_a_printed_gear_uses_the_slicers_filament_and_travels_as_its_file_says(
+    printing,
+):
+    """All amounts are right to a tenth of a percent."""
     text = "".join(
         line for line in GEAR.read_text().splitlines(keepends=True) if "G28" not in line
     )
@@ -517,8 +522,8 @@ def test_the_gear_uses_what_its_slicer_says_and_goes_the_way_of_its_file(printin
         assert travel == pytest.approx(gone[axis.upper()], rel=1e-3)
 
 
-def test_homing_counts_to_the_step(tmp_path, dialect):
-    """Though the queue keeps 0.15 s of moves that the switch had ended."""
+def test_a_homing_is_counted_exact_to_the_step(tmp_path, dialect):
+    """The queue still has 0.15 s of moves that the endstop has ended."""
     with VirtualPrinter("", tmp_path, extras={}) as printer:
         counted = Counted(printer)
         steppers = printer.lookup("toolhead").get_kinematics().get_steppers()
@@ -531,14 +536,14 @@ def test_homing_counts_to_the_step(tmp_path, dialect):
 
         printer.printer.register_event_handler("homing:homing_move_end", ends)
         printer.gcode("G28", 120)
-        # Between its two touches an axis goes back: 5 mm.
+        # Between its two touches an axis goes back by 5 mm.
         for axis in "xyz":
             expected = ran[f"stepper_{axis}"] + 5.0
             assert counted[f"travel_{axis}"] * 1000 == pytest.approx(expected, abs=1e-6)
 
 
-def test_filament_is_what_the_motor_was_told_under_m221(printing):
-    """print_stats divides by the factor, and would say half of it."""
+def test_filament_under_m221_is_what_the_motor_pushed(printing):
+    """print_stats divides by the factor, and would report half of it."""
     printer = printing("M83\nM221 S200\nG1 X100 E10 F1200\n")
     counted = Counted(printer)
     printer.print_to_end("file.gcode")
@@ -547,7 +552,7 @@ def test_filament_is_what_the_motor_was_told_under_m221(printing):
     assert counted["filament"] * 1000 == pytest.approx(20.0)
 
 
-def test_extruding_by_hand_counts(printing):
+def test_extrusion_by_hand_counts(printing):
     printer = printing("")
     counted = Counted(printer)
     printer.gcode("M83\nG1 E30 F300\nG1 E-5 F300\nG1 E5 F300", 30)
@@ -556,7 +561,7 @@ def test_extruding_by_hand_counts(printing):
     assert counted["extruded"] * 1000 == pytest.approx(40.0)
 
 
-def test_after_a_shutdown_what_was_still_planned_does_not_count(printing):
+def test_moves_that_a_shutdown_prevents_do_not_count(printing):
     printer = printing("")
     counted = Counted(printer)
     printer.gcode("G1 X230 F600", 10.25)
@@ -568,7 +573,7 @@ def test_after_a_shutdown_what_was_still_planned_does_not_count(printing):
     assert counted["travel_x"] == at_stop
 
 
-def test_a_flush_leaves_nothing_for_later(printing):
+def test_a_flush_counts_everything_that_was_moved(printing):
     printer = printing("")
     counted = Counted(printer, period=1000.0)
     printer.gcode("G1 X100 F6000\nM400", 20)

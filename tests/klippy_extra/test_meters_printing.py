@@ -1,4 +1,4 @@
-"""Hours of printing and jobs: as Klipper tells them, of files and of streams."""
+"""Hours of printing and jobs, for printed files and for streamed prints."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ PRINT = "M83\n" + "G1 X100 E5 F1200\nG1 X10 E5\n" * 10
 
 @pytest.fixture
 def printing(tmp_path, dialect):
-    """A hot, homed virtual printer with these lines as its file, and its meters."""
+    """Return a function that starts a hot, homed virtual printer and its meters.
+
+    The lines are its file.
+    """
     printers = []
 
     def start(text=PRINT):
@@ -41,15 +44,15 @@ def jobs(counted):
     }
 
 
-def test_print_time_is_klippers_own(printing):
+def test_the_print_time_equals_klippers_own(printing):
     printer, counted = printing("G4 P20000\n" + PRINT)
     printer.print_to_end("file.gcode")
     printer.advance(2)
 
-    told = printer.status("print_stats")
-    assert told["print_duration"] > 60
-    assert counted["print_time"] * HOUR == pytest.approx(told["print_duration"], abs=1)
-    assert counted["busy_time"] * HOUR == pytest.approx(told["total_duration"], abs=1)
+    stats = printer.status("print_stats")
+    assert stats["print_duration"] > 60
+    assert counted["print_time"] * HOUR == pytest.approx(stats["print_duration"], abs=1)
+    assert counted["busy_time"] * HOUR == pytest.approx(stats["total_duration"], abs=1)
     assert jobs(counted) == {"started": 1, "completed": 1}
 
 
@@ -66,9 +69,9 @@ def test_a_pause_is_busy_and_not_printing(printing):
 
     printer.gcode("RESUME")
     printer.advance(200)
-    told = printer.status("print_stats")
-    assert told["state"] == "complete"
-    assert counted["print_time"] * HOUR == pytest.approx(told["print_duration"], abs=1)
+    stats = printer.status("print_stats")
+    assert stats["state"] == "complete"
+    assert counted["print_time"] * HOUR == pytest.approx(stats["print_duration"], abs=1)
 
 
 def test_a_cold_print_is_busy_and_not_printing(printing):
@@ -82,24 +85,24 @@ def test_a_cold_print_is_busy_and_not_printing(printing):
 
 
 @pytest.mark.parametrize("paused", [False, True])
-def test_a_cancelled_print_counts_what_was_printed(printing, paused):
+def test_a_cancelled_print_counts_what_it_printed(printing, paused):
     printer, counted = printing()
     printer.print_file("file.gcode")
     printer.advance(20)
     if paused:
         printer.gcode("PAUSE", 5)
-        # At the end Klipper takes the pause for printing, which it was not.
-        told = printer.status("print_stats")
+        # At the end Klipper counts the pause as printing, which is wrong.
+        stats = printer.status("print_stats")
     printer.gcode("CANCEL_PRINT", 5)
 
     end = printer.status("print_stats")
     assert end["state"] == "cancelled"
-    told = told if paused else end
-    assert counted["print_time"] * HOUR == pytest.approx(told["print_duration"], abs=1)
+    stats = stats if paused else end
+    assert counted["print_time"] * HOUR == pytest.approx(stats["print_duration"], abs=1)
     assert jobs(counted) == {"started": 1, "cancelled": 1}
 
 
-def test_a_print_that_errs_has_failed(printing):
+def test_a_print_that_ends_with_an_error_is_a_failed_job(printing):
     printer, counted = printing(PRINT + "G1 X9999\n")
     printer.print_file("file.gcode")
     printer.advance(200)
@@ -108,33 +111,33 @@ def test_a_print_that_errs_has_failed(printing):
     assert jobs(counted) == {"started": 1, "failed": 1}
 
 
-def test_a_file_put_away_in_the_middle_is_a_cancelled_print(printing):
-    """Klipper zeroes everything at once: no more than a poll is lost."""
+def test_a_file_that_is_closed_during_the_print_is_a_cancelled_job(printing):
+    """Klipper sets everything to 0 at once, so at most the time of one poll is lost."""
     printer, counted = printing()
     printer.print_file("file.gcode")
     printer.advance(20)
-    told = printer.status("print_stats")["print_duration"]
+    duration = printer.status("print_stats")["print_duration"]
     printer.gcode("SDCARD_RESET_FILE", 10)
 
     assert printer.status("print_stats")["print_duration"] == 0
-    assert told <= counted["print_time"] * HOUR <= told + 10
+    assert duration <= counted["print_time"] * HOUR <= duration + 10
     assert jobs(counted) == {"started": 1, "cancelled": 1}
 
 
-def test_a_second_print_of_the_same_file_counts_as_much_again(printing):
+def test_a_second_print_of_the_same_file_counts_again(printing):
     printer, counted = printing()
-    told = 0.0
+    duration = 0.0
     for _ in range(2):
         printer.print_to_end("file.gcode")
         printer.advance(2)
-        told += printer.status("print_stats")["print_duration"]
+        duration += printer.status("print_stats")["print_duration"]
 
-    assert counted["print_time"] * HOUR == pytest.approx(told, abs=1)
+    assert counted["print_time"] * HOUR == pytest.approx(duration, abs=1)
     assert jobs(counted) == {"started": 2, "completed": 2}
 
 
 def test_a_shutdown_ends_the_counting_with_a_failed_job(printing):
-    """After it Klipper says `paused` and its total goes on growing for ever."""
+    """After a shutdown Klipper's state is `paused`, and its total grows for ever."""
     printer, counted = printing()
     printer.print_file("file.gcode")
     printer.advance(20)
@@ -148,7 +151,7 @@ def test_a_shutdown_ends_the_counting_with_a_failed_job(printing):
     assert jobs(counted) == {"started": 1, "failed": 1}
 
 
-def test_nothing_is_printed_while_nothing_is(printing):
+def test_nothing_counts_while_no_print_runs(printing):
     printer, counted = printing()
     printer.gcode("G28\nG1 X50 F3000", 600)
 
@@ -156,8 +159,8 @@ def test_nothing_is_printed_while_nothing_is(printing):
     assert jobs(counted) == {}
 
 
-def test_a_print_typed_line_by_line_counts_too(printing):
-    """As OctoPrint does it; and a home run of the toolhead is no print."""
+def test_a_print_that_is_typed_line_by_line_counts_too(printing):
+    """OctoPrint prints in this way. Homing the toolhead is no print."""
     printer, counted = printing("")
     printer.gcode("G1 X200 F3000\nG1 X10", 30)
     assert counted["print_time"] == 0
@@ -169,11 +172,11 @@ def test_a_print_typed_line_by_line_counts_too(printing):
     assert jobs(counted) == {"started": 1, "completed": 1}
 
 
-# Prints that are streamed, line by line: Klipper's print_stats sees nothing of them.
+# Prints that are streamed line by line. Klipper's print_stats does not see them.
 
 
 class Streamed:
-    """A printer whose objects say what a test wants."""
+    """A printer whose objects have the values that a test sets."""
 
     def __init__(self):
         self.now = 100.0
@@ -183,27 +186,29 @@ class Streamed:
         self.target = 0.0
         self.state = "standby"
         self.print_duration = self.total_duration = 0.0
-        self.position = 0.0  # of the active extruder, mm
+        self.position = 0.0  # position of the active extruder, mm
         self.tool = SimpleNamespace(last_position=0.0)
         self.handlers = {}
         self.objects = {
-            "print_stats": Said(
+            "print_stats": StatusObject(
                 lambda: {
                     "state": self.state,
                     "print_duration": self.print_duration,
                     "total_duration": self.total_duration,
                 }
             ),
-            "gcode_move": Said(lambda: {"position": [0.0, 0.0, 0.0, self.position]}),
+            "gcode_move": StatusObject(
+                lambda: {"position": [0.0, 0.0, 0.0, self.position]}
+            ),
             "extruder": object(),
             "toolhead": self,
-            "idle_timeout": Said(
+            "idle_timeout": StatusObject(
                 lambda: {
                     "state": "Printing" if self.busy else "Ready",
                     "printing_time": self.now - self.since if self.busy else 0.0,
                 }
             ),
-            "motion_report": Said(
+            "motion_report": StatusObject(
                 lambda: {"live_extruder_velocity": self.e, "live_velocity": self.xy}
             ),
             "heaters": self,
@@ -218,7 +223,9 @@ class Streamed:
         return ["heater_bed", "extruder"]
 
     def lookup_heater(self, name):
-        return Said(lambda: {"target": self.target if name == "extruder" else 60.0})
+        return StatusObject(
+            lambda: {"target": self.target if name == "extruder" else 60.0}
+        )
 
     def get_reactor(self):
         return self
@@ -233,14 +240,14 @@ class Streamed:
         return self.tool
 
     def print(self, seconds, draws=0.0):
-        """Let a file be printed, which draws so many mm each second."""
+        """Print a file for some seconds, which extrudes *draws* mm each second."""
         for _ in range(int(seconds)):
             self.position += draws
             self.total_duration += 1.0
             self.go(1, busy=True)
 
     def change_tool(self, position):
-        """Go on with an extruder that stands at *position*."""
+        """Continue with an extruder that stands at *position*."""
         self.tool.last_position = self.position
         self.position = position
         self.tool = SimpleNamespace(last_position=position)
@@ -259,7 +266,7 @@ class Streamed:
         return self.total.get(name, 0.0) * HOUR
 
 
-class Said:
+class StatusObject:
     def __init__(self, status):
         self.status = status
 
@@ -267,11 +274,11 @@ class Said:
         return self.status()
 
 
-# Files. Klipper's own print time falls to 0 at a tool change, before May 2025 and in
-# Kalico, and stays 0 in a print that uses the second tool alone: ours does not.
+# Files. Before May 2025, and in Kalico, Klipper's own print time falls to 0 at a tool
+# change, and stays 0 in a print that uses only the second tool. Ours does not.
 
 
-def test_a_tool_change_is_printing_time():
+def test_the_time_of_a_tool_change_is_printing_time():
     printer = Streamed()
     printer.state = "printing"
     printer.print(60)
@@ -286,8 +293,11 @@ def test_a_tool_change_is_printing_time():
     assert printer.hours("busy_time") == pytest.approx(1290, abs=1)
 
 
-def test_what_is_drawn_just_before_a_tool_change_begins_the_printing():
-    """A look comes four times in a second: the change may come before the next."""
+def test_an_extrusion_just_before_a_tool_change_begins_the_printing():
+    """The meter is read four times a second.
+
+    The change may come before the next reading.
+    """
     printer = Streamed()
     printer.state = "printing"
     printer.print(60)
@@ -299,8 +309,8 @@ def test_what_is_drawn_just_before_a_tool_change_begins_the_printing():
 
 
 @pytest.mark.parametrize("position", [0.0, 9000.0])
-def test_a_print_that_uses_the_second_tool_alone_counts(position):
-    """Where that extruder stands says nothing of what is drawn."""
+def test_a_print_that_uses_only_the_second_tool_counts(position):
+    """The position of that extruder tells nothing about what is extruded."""
     printer = Streamed()
     printer.position = 5000.0
     printer.go(1, busy=False)
@@ -327,8 +337,8 @@ def test_the_time_before_the_first_extrusion_and_that_of_a_pause_are_not_printin
     assert printer.hours("busy_time") == pytest.approx(540, abs=2)
 
 
-def test_a_file_that_ends_between_two_looks_is_one_job_with_its_print_time():
-    """Its last moves, which are made after that, are no stream."""
+def test_a_file_that_ends_between_two_polls_is_one_job_with_its_print_time():
+    """Its last moves come after its end, and are no streamed print."""
     printer = Streamed()
     printer.state = "complete"
     printer.print_duration, printer.total_duration = 0.1, 0.2
@@ -341,7 +351,7 @@ def test_a_file_that_ends_between_two_looks_is_one_job_with_its_print_time():
     assert printer.total["jobs_started"] == printer.total["jobs_completed"] == 1
 
 
-def test_a_printer_without_extruders_prints_whenever_a_file_runs():
+def test_a_printer_without_extruders_prints_while_a_file_runs():
     printer = Streamed()
     del printer.objects["extruder"]
     printer.printing = Printing(printer, Options())
@@ -351,8 +361,8 @@ def test_a_printer_without_extruders_prints_whenever_a_file_runs():
     assert printer.hours("print_time") == pytest.approx(60, abs=1)
 
 
-def test_a_streamed_print_counts_from_its_first_line():
-    """As Klipper counts a file: not the heating, and all from the first extrusion."""
+def test_a_streamed_print_counts_from_its_first_extrusion():
+    """Klipper counts a file in the same way: without the time of heating."""
     printer = Streamed()
     printer.target = 200.0
     printer.go(300, busy=True)
@@ -364,7 +374,7 @@ def test_a_streamed_print_counts_from_its_first_line():
     assert printer.total["jobs_started"] == 1
 
 
-def test_a_streamed_print_is_done_when_the_hotend_is_off():
+def test_a_streamed_print_is_completed_when_the_hotend_is_off():
     printer = Streamed()
     printer.target = 200.0
     printer.go(60, busy=True, e=3.0, xy=60.0)
@@ -376,7 +386,7 @@ def test_a_streamed_print_is_done_when_the_hotend_is_off():
     assert "jobs_failed" not in printer.printing.stop(printer.now)
 
 
-def test_a_pause_of_a_stream_is_busy_and_not_printing():
+def test_a_pause_of_a_streamed_print_is_busy_and_not_printing():
     printer = Streamed()
     printer.target = 200.0
     printer.go(60, busy=True, e=3.0, xy=60.0)
@@ -390,7 +400,7 @@ def test_a_pause_of_a_stream_is_busy_and_not_printing():
 
 
 @pytest.mark.parametrize(("e", "xy"), [(0.0, 100.0), (5.0, 0.0), (-5.0, 100.0)])
-def test_moving_loading_and_wiping_is_no_print(e, xy):
+def test_moving_loading_and_wiping_are_no_print(e, xy):
     printer = Streamed()
     printer.target = 200.0
     printer.go(600, busy=True, e=e, xy=xy)
@@ -398,7 +408,7 @@ def test_moving_loading_and_wiping_is_no_print(e, xy):
     assert printer.total == {}
 
 
-def test_while_a_file_is_paused_nothing_is_taken_for_a_stream():
+def test_nothing_is_counted_as_a_streamed_print_while_a_file_is_paused():
     printer = Streamed()
     printer.state = "paused"
     printer.go(600, busy=True, e=3.0, xy=60.0)
@@ -406,8 +416,8 @@ def test_while_a_file_is_paused_nothing_is_taken_for_a_stream():
     assert printer.total == {"jobs_started": 1}
 
 
-def test_the_last_moves_of_a_file_are_no_stream():
-    """Klipper says `complete` when the last line is read: a second of moves is left."""
+def test_the_last_moves_of_a_file_are_no_streamed_print():
+    """Klipper's state is `complete` after the last line: a second of moves is left."""
     printer = Streamed()
     printer.state = "printing"
     printer.go(60, busy=True, e=3.0, xy=60.0)

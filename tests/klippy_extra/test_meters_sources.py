@@ -1,4 +1,4 @@
-"""Meters: what there is, what it is called, and that one fault spoils no other."""
+"""Which meters exist, what they are called, and what a fault in one of them does."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def printer(tmp_path, dialect):
         ("moonraker_filament", "m"),
     ],
 )
-def test_a_meter_is_known_by_its_name_before_there_is_a_printer(name, expected):
+def test_a_meter_is_known_by_its_name_without_a_printer(name, expected):
     assert known(name)
     assert unit(name) == expected
 
@@ -72,22 +72,22 @@ def test_a_meter_is_known_by_its_name_before_there_is_a_printer(name, expected):
     "name",
     ["", "hours", "travel", "travel_", "heater_on", "count_", "Print_Time", "a b"],
 )
-def test_what_is_no_meter_is_answered_with_those_that_exist(name):
+def test_an_unknown_meter_is_refused_with_the_names_that_exist(name):
     assert not known(name)
     with pytest.raises(ValueError, match=r"print_time.*travel_<axis>"):
         unit(name)
 
 
 @given(st.text(max_size=70))
-def test_any_name_is_known_or_not(name):
+def test_no_text_as_a_name_raises_anything(name):
     assert known(name) in (True, False)
 
 
-def test_a_unit_is_hours_metres_or_a_count():
+def test_every_unit_is_hours_metres_or_a_count():
     assert {family.unit for family in FAMILIES} == {"h", "m", ""}
 
 
-def test_of_two_objects_with_the_same_last_word_each_has_its_own_meter():
+def test_two_objects_with_the_same_last_word_have_different_meters():
     named = each(
         "fan_on", ["heater_fan part", "fan_generic part", "fan_generic Big One"]
     )
@@ -100,12 +100,14 @@ def test_of_two_objects_with_the_same_last_word_each_has_its_own_meter():
     assert all(known(name) for name, _ in named.values())
 
 
-def test_what_a_printer_has_is_known(printer):
-    found = Sources(printer.printer, Options()).meters
+def test_every_meter_of_a_printer_is_known(printer):
+    offered = Sources(printer.printer, Options()).meters
 
-    assert all(known(name) and unit(name) == m.unit for name, m in found.items())
-    assert all(meter.label for meter in found.values())
-    assert {"travel_z", "heater_on_chamber", "fan_on_filter", "homings_z"} <= set(found)
+    assert all(known(name) and unit(name) == m.unit for name, m in offered.items())
+    assert all(meter.label for meter in offered.values())
+    assert {"travel_z", "heater_on_chamber", "fan_on_filter", "homings_z"} <= set(
+        offered
+    )
 
 
 # Appliances and events
@@ -141,7 +143,7 @@ def test_homings_and_probes_are_counted(printer):
 
 
 class Events:
-    """A printer that has only a toolhead, and events that a test sends."""
+    """A printer that has only a toolhead. A test sends its events."""
 
     def __init__(self, **objects):
         self.handlers = {}
@@ -171,7 +173,7 @@ class Events:
         self.send("homing:homing_move_end", move)
 
     def probes(self, event):
-        """Touch the bed; newer Klippers send an event of its own as well."""
+        """Touch the bed. Newer Klippers also send an event for it."""
         self.homes(SimpleNamespace(), "probe")
         if event:
             self.send("probe:update_results", [SimpleNamespace(bed_z=0.0)])
@@ -210,10 +212,10 @@ def moved(sources, eventtime=200.0):
 
 
 def test_a_z_that_is_homed_with_a_probe_is_a_homing():
-    """New Klippers tell of no rails then; it starts far above the axis."""
+    """New Klippers name no rails then. The move starts far above the bed."""
     printer = Events()
     sources = Sources(printer, Options())
-    for printer.z in (370.0, 10.0):  # the second touch begins near the bed
+    for printer.z in (370.0, 10.0):  # The second touch begins near the bed.
         printer.probes(event=True)
 
     assert moved(sources) == {"homings": 1, "homings_z": 1, "probes": 2}
@@ -239,7 +241,7 @@ def test_a_z_that_is_homed_with_a_switch_counts_once():
     assert moved(sources) == {"homings": 1, "homings_z": 1}
 
 
-def test_a_rail_that_is_no_axis_counts_as_a_homing():
+def test_a_rail_that_belongs_to_no_axis_counts_as_a_homing():
     printer = Events()
     sources = Sources(printer, Options())
     printer.send(
@@ -251,7 +253,7 @@ def test_a_rail_that_is_no_axis_counts_as_a_homing():
 
 @pytest.mark.parametrize("event", [True, False])
 def test_each_touch_of_a_probe_counts_once_in_every_version(event):
-    """Klipper before May 2024, and Kalico, send no event."""
+    """Klipper before May 2024 and Kalico send no event."""
     printer = Events()
     sources = Sources(printer, Options())
     for _ in range(3):
@@ -260,8 +262,8 @@ def test_each_touch_of_a_probe_counts_once_in_every_version(event):
     assert moved(sources) == {"probes": 3}
 
 
-def test_a_z_that_is_homed_by_a_probe_as_its_endstop_touches_it():
-    """The older way: the rail's endstop is the probe, and no event is sent."""
+def test_homing_z_with_a_probe_as_its_endstop_is_a_probe():
+    """In older Klippers the rail's endstop is the probe, and no event is sent."""
     printer = Events()
     sources = Sources(printer, Options())
     printer.homes(SimpleNamespace(get_position_endstop=float), "stepper_z")
@@ -275,7 +277,7 @@ def test_a_z_that_is_homed_by_a_probe_as_its_endstop_touches_it():
     [([10.0, 20.0, 0.1], 1), ([SimpleNamespace(), SimpleNamespace()], 2)],
 )
 def test_a_scan_without_a_move_counts_its_points(results, points):
-    """Up to v0.13.0 an event is about one position, and later about several."""
+    """Up to v0.13.0 an event has one position, in later versions several."""
     printer = Events()
     sources = Sources(printer, Options())
     printer.send("probe:update_results", results)
@@ -283,8 +285,8 @@ def test_a_scan_without_a_move_counts_its_points(results, points):
     assert moved(sources) == {"probes": points}
 
 
-def test_a_probe_that_tells_nothing_of_its_touches_has_no_meter():
-    """Beacon and the like take the place of Klipper's probe."""
+def test_a_probe_that_does_not_report_its_touches_has_no_meter():
+    """Beacon and similar probes take the place of Klipper's probe."""
     printer = Events()
     printer.configured = {"printer": {"kinematics": "cartesian"}, "beacon": {}}
 
@@ -298,19 +300,19 @@ def test_a_probe_that_tells_nothing_of_its_touches_has_no_meter():
     ("kinematics", "axes"),
     [("corexy", "xyz"), ("delta", ""), ("polar", "z"), ("deltesian", "y")],
 )
-def test_a_meter_that_can_never_move_is_not_offered(kinematics, axes):
+def test_a_meter_that_can_never_move_does_not_exist(kinematics, axes):
     printer = Events()
     printer.configured["printer"]["kinematics"] = kinematics
-    found = Sources(printer, Options()).meters
+    offered = Sources(printer, Options()).meters
 
-    assert "tool_changes" not in found
-    assert "homings" in found
-    assert {name for name in found if name.startswith("homings_")} == {
+    assert "tool_changes" not in offered
+    assert "homings" in offered
+    assert {name for name in offered if name.startswith("homings_")} == {
         f"homings_{axis}" for axis in axes
     }
 
 
-def test_tool_changes_are_counted_by_the_tool_that_was_taken():
+def test_tool_changes_are_counted_for_the_tool_that_was_selected():
     printer = Events(extruder=1, extruder1=2)
     sources = Sources(printer, Options())
     for printer.tool in ("extruder1", "extruder", "extruder1"):
@@ -328,7 +330,7 @@ def test_tool_changes_are_counted_by_the_tool_that_was_taken():
 CUTS = Options(counts=("count_cuts",), counts_left=("count_old",))
 
 
-def test_a_macro_moves_a_count_meter_of_its_own():
+def test_a_macro_moves_its_own_count_meter():
     sources = Sources(Events(), CUTS)
 
     assert sources.counts.count("Cuts", 1.0) == "count_cuts"
@@ -338,15 +340,15 @@ def test_a_macro_moves_a_count_meter_of_its_own():
     assert sources.meters["count_cuts"].unit == ""
 
 
-def test_count_meters_that_are_wanted_exist_before_anything_is_counted():
-    found = Sources(Events(), Options(counts=("count_cuts", "count_"))).meters
+def test_the_count_meters_of_tasks_exist_before_anything_is_counted():
+    offered = Sources(Events(), Options(counts=("count_cuts", "count_"))).meters
 
-    assert "count_cuts" in found
-    assert "count_" not in found
+    assert "count_cuts" in offered
+    assert "count_" not in offered
 
 
 @pytest.mark.parametrize("by", [0.0, -1.0, math.nan, math.inf, 1e10])
-def test_a_count_only_grows(by):
+def test_a_count_never_falls(by):
     with pytest.raises(ValueError, match="greater than 0"):
         Counts(None, CUTS).count("cuts", by)
 
@@ -365,7 +367,7 @@ def test_a_count_meter_that_no_task_uses_is_refused():
 
 
 class Broken:
-    """A source that raises wherever a test says so."""
+    """A source that raises where a test wants it."""
 
     def __init__(self, printer, options, when):
         self.meters = {"count_odd": None}
@@ -380,7 +382,7 @@ class Broken:
 
 
 @pytest.mark.parametrize("when", ["made", "polled", "negative", "nan"])
-def test_a_source_that_fails_is_named_once_and_the_others_count_on(
+def test_a_source_that_fails_is_logged_once_and_the_others_go_on_counting(
     monkeypatch, caplog, when
 ):
     monkeypatch.setitem(
@@ -399,8 +401,8 @@ def test_a_source_that_fails_is_named_once_and_the_others_count_on(
     assert sources.failing == ({"count_odd"} if when == "polled" else set())
 
 
-def test_an_event_that_makes_no_sense_harms_nothing(printer, caplog):
-    """Not the printer, and not what is counted after it."""
+def test_an_invalid_event_harms_nothing(printer, caplog):
+    """The printer goes on, and counts what comes afterwards."""
     counted = Counted(printer)
     for event in (
         "homing:homing_move_begin",
@@ -419,8 +421,8 @@ def test_an_event_that_makes_no_sense_harms_nothing(printer, caplog):
     assert counted["travel_z"] > 0
 
 
-def test_an_object_that_fails_harms_nothing(printer, caplog):
-    """Its meters stand still while it does, and the others do not."""
+def test_an_object_that_fails_does_not_stop_other_meters(printer, caplog):
+    """Its own meters stand still as long as it fails."""
     counted = Counted(printer)
     fan = printer.lookup("fan")
     works = fan.get_status
@@ -439,7 +441,7 @@ def test_an_object_that_fails_harms_nothing(printer, caplog):
 
 
 @pytest.mark.logs_errors
-def test_a_printer_that_lacks_everything_still_has_a_clock():
+def test_a_printer_without_any_object_still_has_a_clock():
     class Bare(Events):
         def lookup_object(self, name, default=None):
             return default
@@ -449,7 +451,7 @@ def test_a_printer_that_lacks_everything_still_has_a_clock():
     assert sources.poll(160.0)["power_on"] == pytest.approx(60 / 3600)
 
 
-def test_what_must_be_stored_with_the_meters_is_json():
+def test_the_memory_that_is_stored_with_the_meters_is_json():
     sources = Sources(Events(), Options())
     sources.poll(160.0)
 
@@ -469,7 +471,7 @@ def test_after_a_shutdown_only_the_clock_and_the_counts_go_on(printer):
     assert moved_on == {"power_on", "time", "count_cuts"}
 
 
-def test_a_flush_takes_what_a_poll_would_take_later(printer):
+def test_a_flush_counts_what_the_next_poll_would_count(printer):
     counted = Counted(printer, period=1e6)
     printer.gcode("G28", 120)
     assert counted["homings"] == 0

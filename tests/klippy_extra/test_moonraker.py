@@ -1,4 +1,4 @@
-"""Moonraker's totals, from a server that does everything wrong that one can."""
+"""Moonraker's totals, from a server that makes every possible mistake."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def listen():
 
 
 class Server:
-    """A real server; *behave* gets each connection, after its request was read."""
+    """A real server. *behave* gets each connection after its request was read."""
 
     def __init__(self, behave):
         self.behave = behave
@@ -82,7 +82,7 @@ class Server:
             self.requests.append(connection.recv(65536))
             self.behave(connection)
         except OSError:
-            pass  # the client has hung up
+            pass  # The client has closed the connection.
         finally:
             connection.close()
 
@@ -114,16 +114,19 @@ def serve():
 
 @pytest.fixture
 def ask():
-    """Start asking a server; the totals come out of a queue, as off a reactor."""
+    """Return a function that starts asking a server.
+
+    The totals arrive in a queue, in the reactor's place.
+    """
     asking = []
 
     def ask(url, **options):
-        said = queue.Queue()
+        received = queue.Queue()
         options = {"timeout": TIMEOUT, "interval": 0.02, **options}
-        moonraker = Moonraker(url, lambda call: call(), said.put, **options)
+        moonraker = Moonraker(url, lambda call: call(), received.put, **options)
         asking.append(moonraker)
         moonraker.start()
-        moonraker.said = said
+        moonraker.received = received
         return moonraker
 
     yield ask
@@ -136,7 +139,7 @@ def hang(connection):
 
 
 def drip(connection):
-    """A byte now and then: each comes within the socket's time-out."""
+    """Send one byte now and then, each within the socket's time-out."""
     for byte in answer(totals()):
         connection.sendall(bytes([byte]))
         if threading.Event().wait(TIMEOUT / 4):
@@ -144,17 +147,17 @@ def drip(connection):
 
 
 def test_totals_are_hours_and_metres(serve, ask):
-    """Of printing; beside them the time of whole jobs, with pauses and heating."""
+    """They are of printing only. The time of whole jobs includes pauses and heating."""
     server = serve(answer(totals(hours=10.0, metres=20.0)))
-    said = ask(server.url).said.get(timeout=5)
+    received = ask(server.url).received.get(timeout=5)
 
-    assert said == Totals(print_time=10.0, filament=20.0, job_time=20.0)
+    assert received == Totals(print_time=10.0, filament=20.0, job_time=20.0)
     assert server.requests[0].startswith(b"GET /server/history/totals HTTP/1.1\r\n")
 
 
 def test_an_address_may_have_a_path(serve, ask):
     server = serve(answer(totals()))
-    ask(server.url + "/second/").said.get(timeout=5)
+    ask(server.url + "/second/").received.get(timeout=5)
 
     assert server.requests[0].startswith(b"GET /second/server/history/totals ")
 
@@ -186,10 +189,13 @@ BAD = {
 
 
 @pytest.mark.parametrize("how", list(BAD))
-def test_a_moonraker_that_misbehaves_tells_nothing_and_is_asked_again(
+def test_wrong_answers_of_moonraker_give_no_totals_and_it_is_asked_again(
     serve, ask, caplog, how
 ):
-    """It is said once, and once that it is over; and then its totals count."""
+    """The log has one line for the trouble and one for its end.
+
+    Then the totals count.
+    """
     caplog.set_level(logging.INFO)
     server = serve(BAD[how])
     moonraker = ask(server.url)
@@ -197,10 +203,10 @@ def test_a_moonraker_that_misbehaves_tells_nothing_and_is_asked_again(
     while len(server.requests) < 3 and time.monotonic() < deadline:
         threading.Event().wait(0.01)
     assert len(server.requests) >= 3
-    assert moonraker.said.empty()
+    assert moonraker.received.empty()
     server.behave = lambda connection: connection.sendall(answer(totals()))
 
-    assert moonraker.said.get(timeout=5).print_time == 10.0
+    assert moonraker.received.get(timeout=5).print_time == 10.0
     lines = [r.getMessage() for r in caplog.records if r.name == "root"]
     assert len(lines) == 2, lines
     assert lines[0].startswith("maintain: no totals from Moonraker: ")
@@ -211,7 +217,7 @@ def test_a_moonraker_that_misbehaves_tells_nothing_and_is_asked_again(
     ("how", "fix"),
     [("401", "trusted_clients"), ("404", "[history]"), ("hangs", "no answer within")],
 )
-def test_the_log_names_the_fix(serve, ask, caplog, how, fix):
+def test_the_log_tells_the_fix(serve, ask, caplog, how, fix):
     server = serve(BAD[how])
     ask(server.url)
     deadline = time.monotonic() + 10
@@ -221,7 +227,7 @@ def test_the_log_names_the_fix(serve, ask, caplog, how, fix):
     assert fix in caplog.records[0].getMessage()
 
 
-def test_a_moonraker_that_is_not_there_is_asked_again(serve, ask, caplog):
+def test_a_moonraker_that_does_not_run_is_asked_again(serve, ask, caplog):
     with listen() as taken:
         port = taken.getsockname()[1]
     ask(f"http://127.0.0.1:{port}")
@@ -243,31 +249,31 @@ def test_closing_does_not_wait_for_a_server_that_hangs(serve, ask, behave):
     moonraker.close()
 
     assert time.monotonic() - began < 2
-    assert moonraker.said.empty()
+    assert moonraker.received.empty()
     assert not [t for t in threading.enumerate() if t.name.startswith("maintain")]
 
 
-def test_asking_does_not_wait_for_the_next_minute(serve, ask):
+def test_asking_at_once_does_not_wait_for_the_interval(serve, ask):
     server = serve(answer(totals()))
     moonraker = ask(server.url, interval=3600.0)
-    moonraker.said.get(timeout=5)
+    moonraker.received.get(timeout=5)
     moonraker.ask()
 
-    assert moonraker.said.get(timeout=5) == Totals(10.0, 20.0, 20.0)
+    assert moonraker.received.get(timeout=5) == Totals(10.0, 20.0, 20.0)
 
 
-def test_closing_before_the_start_is_fine():
+def test_closing_before_the_start_raises_nothing():
     Moonraker("http://127.0.0.1:1", lambda call: call(), print).close()
 
 
-# What totals make of the meters
+# From totals to meters
 
 
-def test_what_was_printed_before_the_first_answer_is_not_used():
+def test_totals_from_before_the_first_answer_do_not_count():
     assert grown(None, Totals(1000.0, 5000.0)) == {}
 
 
-def test_the_meters_move_by_what_the_totals_grew():
+def test_the_meters_move_by_the_growth_of_the_totals():
     assert grown(Totals(10.0, 20.0), Totals(11.5, 20.0)) == {
         "moonraker_print_time": 1.5
     }
@@ -275,7 +281,7 @@ def test_the_meters_move_by_what_the_totals_grew():
 
 
 def test_totals_that_were_reset_start_again_from_zero():
-    """And what was used until then stays used."""
+    """What was used until the reset stays used."""
     assert grown(Totals(1000.0, 5000.0), Totals(0.0, 0.0)) == {}
     assert grown(Totals(1000.0, 5000.0), Totals(2.0, 3.0)) == {
         "moonraker_print_time": 2.0,
@@ -287,7 +293,7 @@ readings = st.builds(Totals, st.floats(0, 1e6), st.floats(0, 1e6))
 
 
 @given(st.lists(readings, max_size=20))
-def test_whatever_the_totals_do_a_meter_never_falls(history):
+def test_a_meter_never_falls_whatever_the_totals_do(history):
     last = None
     for now in history:
         assert all(added > 0.0 for added in grown(last, now).values())
@@ -295,13 +301,13 @@ def test_whatever_the_totals_do_a_meter_never_falls(history):
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_totals_or_refused_with_one_exception(payload):
+def test_any_bytes_are_totals_or_refused_with_one_exception_type(payload):
     with contextlib.suppress(ValueError):
         Totals.decode(payload)
 
 
 @pytest.mark.parametrize("url", ["", "localhost", "ftp://x", "http://", "http://[::1"])
-def test_what_is_no_address_is_refused_with_an_example(url):
+def test_a_text_that_is_no_address_is_refused_with_an_example(url):
     with pytest.raises(ValueError, match=r"http://127\.0\.0\.1:7125"):
         parse_url(url)
 
@@ -318,11 +324,13 @@ def test_what_is_no_address_is_refused_with_an_example(url):
         (None, 7125),
     ],
 )
-def test_an_instance_asks_the_moonraker_beside_its_configuration(tmp_path, text, port):
+def test_the_address_is_that_of_the_moonraker_beside_the_configuration(
+    tmp_path, text, port
+):
     if text is not None:
         (tmp_path / "moonraker.conf").write_bytes(text.encode())
     assert default_url(tmp_path / "printer.cfg") == f"http://127.0.0.1:{port}"
 
 
-def test_an_address_may_be_of_ipv6_and_secure():
+def test_an_address_may_be_ipv6_and_https():
     assert parse_url("https://[::1]:7130/a/")[:] == (True, "::1", 7130, "/a")

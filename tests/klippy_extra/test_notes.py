@@ -1,4 +1,4 @@
-"""Reminders by Moonraker's notifier: one note for what is due together."""
+"""Reminders through Moonraker's notifier: one note for all tasks due together."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ threshold: 140
 
 @pytest.fixture
 def moonraker(monkeypatch):
-    """Registers `notify` in a printer, as Moonraker does; what it was told."""
+    """Register `notify` in a printer, as Moonraker does. It keeps the messages."""
     notes = []
 
     def listen(printer):
@@ -36,7 +36,7 @@ def moonraker(monkeypatch):
     return listen
 
 
-def test_what_is_due_together_is_one_note(bench, moonraker):
+def test_tasks_that_become_due_together_send_one_note(bench, moonraker):
     printer = bench(TASKS)
     notes = moonraker(printer)
     printer.use(print_time=151.0)
@@ -50,7 +50,7 @@ def test_what_is_due_together_is_one_note(bench, moonraker):
     )
 
 
-def test_without_the_option_nothing_is_sent(bench, moonraker):
+def test_without_the_option_no_note_is_sent(bench, moonraker):
     printer = bench(TASKS.replace("notify: phone", ""))
     notes = moonraker(printer)
     printer.use(print_time=151.0)
@@ -58,13 +58,13 @@ def test_without_the_option_nothing_is_sent(bench, moonraker):
     assert notes == []
 
 
-def test_a_missing_notifier_is_told_once_and_klippy_goes_on(bench):
+def test_a_missing_notifier_is_reported_once_and_klippy_goes_on(bench):
     printer = bench(
         TASKS.replace("notify: phone", "notify: phone\nremind_interval: 60")
     )
     printer.use(print_time=151.0)
     printer.advance(300)
 
-    told = [line for line in printer.console if "[notifier phone]" in line]
-    assert len(told) == 1
+    lines = [line for line in printer.console if "[notifier phone]" in line]
+    assert len(lines) == 1
     assert printer.state == "ready"

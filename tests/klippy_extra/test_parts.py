@@ -1,4 +1,4 @@
-"""Parts with a name: each counts while it is fitted, and keeps its counts."""
+"""Named parts: each counts while it is fitted, and keeps its counts."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def printer(bench):
     return bench(FOUR + SIX + PLATE + RODS)
 
 
-def test_a_part_is_at_first_where_its_section_says_or_on_the_shelf(printer):
+def test_a_part_starts_at_the_place_of_its_section_or_on_the_shelf(printer):
     assert [place(printer, part) for part in ("nozzle_04", "nozzle_06", "pei")] == [
         "extruder",
         "",
@@ -62,7 +62,7 @@ def test_a_part_is_at_first_where_its_section_says_or_on_the_shelf(printer):
     ]
 
 
-def test_a_swap_and_back_loses_nothing(printer):
+def test_a_swap_and_its_reversal_lose_nothing(printer):
     printer.use(print_time=10)
     printer.say("FIT_PART PART=nozzle_06 PLACE=extruder")
     printer.use(print_time=3)
@@ -74,7 +74,7 @@ def test_a_swap_and_back_loses_nothing(printer):
     assert printer.task("rods")["used"] == pytest.approx(15, abs=0.01)
 
 
-def test_what_was_fitted_makes_room_and_other_kinds_stay(printer):
+def test_fitting_a_part_removes_the_part_of_the_same_kind_only(printer):
     printer.say("FIT_PART PART=nozzle_06 PLACE=extruder")
 
     assert place(printer, "nozzle_04") == ""
@@ -82,7 +82,7 @@ def test_what_was_fitted_makes_room_and_other_kinds_stay(printer):
     assert place(printer, "pei") == "bed"
 
 
-def test_a_part_on_the_shelf_is_never_due_and_costs_no_turn(printer):
+def test_a_part_on_the_shelf_is_never_due_and_is_not_examined(printer):
     printer.say("ADJUST_MAINTENANCE NAME=nozzle_04 USED=250")
     printer.say("REMOVE_PART PART=nozzle_04")
     printer.advance(3)
@@ -92,7 +92,7 @@ def test_a_part_on_the_shelf_is_never_due_and_costs_no_turn(printer):
     assert "Nozzle 0.4 is on the shelf, with 250 h used." in printer.say("PART_STATUS")
 
 
-def test_a_restart_keeps_what_is_fitted_and_counted(printer):
+def test_a_restart_keeps_the_places_and_counts_of_parts(printer):
     printer.use(print_time=10)
     printer.say("FIT_PART PART=nozzle_06 PLACE=extruder")
     printer.use(print_time=3)
@@ -104,7 +104,7 @@ def test_a_restart_keeps_what_is_fitted_and_counted(printer):
     assert used(printer, "nozzle_04") == pytest.approx(10, abs=0.01)
 
 
-def test_done_makes_a_part_new_also_on_the_shelf(printer):
+def test_done_starts_a_part_from_zero_also_on_the_shelf(printer):
     printer.use(print_time=10)
     printer.say("REMOVE_PART PART=nozzle_04")
     printer.say("MAINTENANCE_DONE NAME=nozzle_04")
@@ -125,7 +125,7 @@ def test_done_makes_a_part_new_also_on_the_shelf(printer):
         ("EXPORT_PART PART=nozzle_06 TO=", "Give the slug of the other printer"),
     ],
 )
-def test_a_wrong_order_is_one_clear_sentence_and_changes_nothing(
+def test_a_wrong_command_is_answered_with_one_clear_sentence_and_changes_nothing(
     printer, command, answer
 ):
     printer.use(print_time=10)
@@ -135,18 +135,18 @@ def test_a_wrong_order_is_one_clear_sentence_and_changes_nothing(
     assert used(printer, "nozzle_04") == pytest.approx(10, abs=0.01)
 
 
-def test_a_part_that_is_there_already_is_told(printer):
-    said = printer.say("FIT_PART PART=nozzle_04 PLACE=extruder")
-    assert "is fitted to extruder already." in said
+def test_fitting_a_part_that_is_fitted_already_is_answered_so(printer):
+    answer = printer.say("FIT_PART PART=nozzle_04 PLACE=extruder")
+    assert "is fitted to extruder already." in answer
 
 
 def test_a_swap_is_in_the_log(printer):
     printer.say("FIT_PART PART=nozzle_06 PLACE=extruder NOTE=PETG")
-    said = printer.say("MAINTENANCE_LOG NAME=nozzle_06")
-    assert "fitted to extruder, in the place of nozzle_04; PETG" in said
+    answer = printer.say("MAINTENANCE_LOG NAME=nozzle_06")
+    assert "fitted to extruder, in the place of nozzle_04; PETG" in answer
 
 
-def test_two_parts_cannot_begin_at_one_place(bench):
+def test_two_parts_cannot_start_at_one_place(bench):
     printer = bench(
         FOUR + SIX.replace("kind: nozzle", "kind: nozzle\nplace: extruder"), "error"
     )
@@ -158,14 +158,14 @@ def test_a_part_needs_a_kind(bench):
     assert "'kind: nozzle'" in printer.state_message
 
 
-def test_a_place_that_the_printer_lacks_puts_the_part_on_the_shelf(bench):
+def test_a_place_that_the_printer_does_not_have_puts_the_part_on_the_shelf(bench):
     printer = bench(FOUR.replace("place: extruder", "place: extruder7"))
 
     assert place(printer, "nozzle_04") == ""
     assert "has no place 'extruder7'" in "\n".join(printer.console)
 
 
-def test_templates_run_once_the_part_is_fitted_and_taken_off(bench):
+def test_templates_run_after_a_part_is_fitted_and_after_it_is_removed(bench):
     say = '\n    RESPOND TYPE=echo MSG="{}"\n'
     on = f"on_fit:{say}on_remove:{say}"
     printer = bench(
@@ -178,11 +178,11 @@ def test_templates_run_once_the_part_is_fitted_and_taken_off(bench):
     printer.say("FIT_PART PART=nozzle_06 PLACE=extruder")
     printer.advance(2)
 
-    said = [line for line in printer.console if line.startswith("echo: ")]
-    assert said == ["echo: four off", "echo: six on"]
+    lines = [line for line in printer.console if line.startswith("echo: ")]
+    assert lines == ["echo: four off", "echo: six on"]
 
 
-def test_without_parts_there_is_nothing_of_them(bench):
+def test_without_parts_there_are_no_commands_and_fields_for_them(bench):
     printer = bench(RODS)
 
     assert "FIT_PART" not in printer.request("gcode/help")
@@ -191,12 +191,12 @@ def test_without_parts_there_is_nothing_of_them(bench):
     assert b'"place"' not in printer.life.upkeep.board.state("rods").encode()
 
 
-def test_a_part_goes_to_another_printer_with_its_counts_once(bench, tmp_path):
+def test_a_part_moves_to_another_printer_once_with_its_counts(bench, tmp_path):
     name = "\n[maintain]\nprinter_name: {}\n"
     here = bench(FOUR + name.format("voron"))
     here.use(print_time=12)
-    said = here.say("EXPORT_PART PART=nozzle_04 TO=ender")
-    order = said.partition("'ender': ")[2].splitlines()[0]
+    answer = here.say("EXPORT_PART PART=nozzle_04 TO=ender")
+    order = answer.partition("'ender': ")[2].splitlines()[0]
     again = here.say("EXPORT_PART PART=nozzle_04 TO=ender")
     assert order in again
     assert "was given to the printer 'ender'" in here.say("FIT_PART PART=nozzle_04")
@@ -218,8 +218,8 @@ def test_a_part_goes_to_another_printer_with_its_counts_once(bench, tmp_path):
     assert used(there, "nozzle_04") == pytest.approx(13, abs=0.01)
 
 
-class Told:
-    """A status object with the names of a tool changer's."""
+class StatusObject:
+    """A status object with the fields of a tool changer."""
 
     def __init__(self, **status):
         self.status = status
@@ -256,15 +256,15 @@ NUMBERED = FOUR.replace("place: extruder", "place: {}") + SIX.replace(
         ),
     ],
 )
-def test_tools_and_lanes_that_share_an_extruder_count_for_themselves(
+def test_tools_and_lanes_that_share_an_extruder_count_separately(
     bench, monkeypatch, name, status, places, change
 ):
-    told = Told(**status)
+    changer = StatusObject(**status)
     prepare = VirtualPrinter.prepare
 
     def prepared(self, printer):
         prepare(self, printer)
-        printer.add_object(name, told)
+        printer.add_object(name, changer)
 
     monkeypatch.setattr(VirtualPrinter, "prepare", prepared)
     sections = NUMBERED.format(*places).replace(
@@ -273,7 +273,7 @@ def test_tools_and_lanes_that_share_an_extruder_count_for_themselves(
     sections = sections.replace("threshold: 200", "threshold: 200, 50")
     printer = bench(sections.replace("threshold: 300", "threshold: 300, 50"))
     printer.use(filament=10)
-    told.status.update(change)
+    changer.status.update(change)
     printer.advance(3)
     printer.use(filament=4)
 
@@ -309,8 +309,10 @@ def test_a_command_over_mqtt_fits_and_exports(printer):
 
 
 def test_fifty_parts_on_the_shelf_add_nothing_to_a_turn(bench):
-    shelf = "".join(SIX.replace("nozzle_06", f"spare_{number}") for number in range(50))
-    printer = bench(FOUR + shelf + RODS)
+    spares = "".join(
+        SIX.replace("nozzle_06", f"spare_{number}") for number in range(50)
+    )
+    printer = bench(FOUR + spares + RODS)
     book = printer.life.upkeep.book
 
     assert book.working == ("nozzle_04", "rods")
@@ -322,7 +324,7 @@ PAGE = "\n[maintain]\nprinter_name: voron\npage: http://voron.local/server/upkee
 LINK = "http://voron.local/server/upkeep/#/task/voron/nozzle_04"
 
 
-def test_the_status_of_a_part_tells_its_page(bench):
+def test_the_status_of_a_part_has_the_address_of_its_page(bench):
     printer = bench(FOUR + PAGE)
 
     assert f"Its page is {LINK}" in printer.say("PART_STATUS PART=nozzle_04")
@@ -341,7 +343,7 @@ def test_a_qr_code_opens_the_page_of_the_part(bench, tmp_path):
     assert written.read_bytes() == expected.getvalue()
 
 
-def test_without_segno_or_a_page_the_fix_is_named(bench, monkeypatch):
+def test_a_missing_segno_or_page_is_answered_with_the_fix(bench, monkeypatch):
     printer = bench(FOUR + PAGE)
     monkeypatch.setitem(sys.modules, "segno", None)
     printer.gcode("PART_STATUS PART=nozzle_04 QR=1")
@@ -350,17 +352,17 @@ def test_without_segno_or_a_page_the_fix_is_named(bench, monkeypatch):
     )
 
     printer = bench(FOUR)
-    said = printer.say("PART_STATUS PART=nozzle_04 QR=1")
-    assert "'page: http://voron.local/server/upkeep/'" in said
-    assert "Its page" not in said
+    answer = printer.say("PART_STATUS PART=nozzle_04 QR=1")
+    assert "'page: http://voron.local/server/upkeep/'" in answer
+    assert "Its page" not in answer
 
 
-def test_an_address_that_is_none_is_refused(bench):
+def test_an_invalid_address_of_a_page_is_refused(bench):
     printer = bench(FOUR + "\n[maintain]\npage: voron.local\n", "error")
     assert "'page'" in printer.state_message
 
 
-def test_a_part_is_not_given_away_before_the_disk_knows_it(bench, monkeypatch):
+def test_a_part_is_not_given_away_before_the_export_is_saved(bench, monkeypatch):
     printer = bench(FOUR + SIX)
     name = type(printer.manager).__module__.rpartition(".")[0]
     files = sys.modules[f"{name}.storage.database"]
@@ -372,8 +374,8 @@ def test_a_part_is_not_given_away_before_the_disk_knows_it(bench, monkeypatch):
     printer.life.upkeep.publisher.result = results.append
     with monkeypatch.context() as broken:
         broken.setattr(files, "write", refuse)
-        said = printer.say("EXPORT_PART PART=nozzle_04 TO=ender")
-        assert "would be lost at a restart" in said
+        answer = printer.say("EXPORT_PART PART=nozzle_04 TO=ender")
+        assert "would be lost at a restart" in answer
         export = contract.Command("export", "t1", to="ender")
         printer.life.commands.by_broker("nozzle_04", export)
         printer.wait_for(lambda: results, "a result")

@@ -1,4 +1,4 @@
-"""What was counted before: KlipperMaintenance's files, and Moonraker's totals."""
+"""Earlier counts: files of KlipperMaintenance, and Moonraker's totals."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ HOUR = 3600.0
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
-    """Moonraker's history totals, or whatever the test wants instead."""
+    """A server with Moonraker's totals, or with another answer that the test sets."""
 
     def do_GET(self):
         status, body = self.server.answer
         self.send_response(status)
         self.end_headers()
         self.wfile.write(body)
-        self.server.asked.set()
+        self.server.requested.set()
 
     def log_message(self, *args):
         pass
@@ -44,7 +44,7 @@ def totals(hours, metres, paused=1.0):
 def moonraker():
     server = http.server.HTTPServer(("127.0.0.1", 0), Answers)
     server.answer = totals(300.0, 900.0)
-    server.asked = threading.Event()
+    server.requested = threading.Event()
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield server
@@ -72,8 +72,8 @@ def wait_for(printer, text):
     printer.wait_for(lambda: any(text in line for line in printer.console), text)
 
 
-def test_what_the_ancestor_counted_is_taken_over_once(start, tmp_path):
-    """Its baselines are Moonraker's totals with pauses."""
+def test_the_counts_of_klippermaintenance_are_taken_over_once(start, tmp_path):
+    """Its baselines are Moonraker's totals including pauses."""
     leave(tmp_path, "rods", print_time=200.0, filament=100.0, time=STARTED / HOUR)
     printer = start(RODS + "[maintain other]\ntrigger: filament\nthreshold: 5\n")
     wait_for(printer, "101 h taken over from ~/maintain-db/rods")
@@ -88,7 +88,7 @@ def test_what_the_ancestor_counted_is_taken_over_once(start, tmp_path):
     assert printer.task("rods")["used"] == 0.0
 
 
-def test_the_calendar_needs_no_moonraker(bench, tmp_path):
+def test_calendar_limits_are_taken_over_without_moonraker(bench, tmp_path):
     leave(tmp_path, "air", print_time=0, filament=0, time=STARTED / HOUR - 400.0)
     printer = bench("[maintain air]\ntrigger: time\nthreshold: 500\n")
     printer.advance(1)
@@ -96,7 +96,7 @@ def test_the_calendar_needs_no_moonraker(bench, tmp_path):
     assert printer.task("air")["used"] == pytest.approx(400.0, abs=0.01)
 
 
-def test_a_disabled_task_stays_disabled_with_what_was_used_then(bench, tmp_path):
+def test_a_disabled_task_stays_disabled_and_has_its_use_of_then(bench, tmp_path):
     leave(tmp_path, "rods", print_time=200.0, filament=0, time=0, last_disabled=230.0)
     printer = bench(RODS)
     printer.advance(1)
@@ -105,11 +105,11 @@ def test_a_disabled_task_stays_disabled_with_what_was_used_then(bench, tmp_path)
     assert printer.task("rods")["used"] == 30.0
 
 
-def test_what_is_counted_while_moonraker_is_away_is_kept(start, tmp_path, moonraker):
+def test_what_is_counted_until_moonraker_answers_is_kept(start, tmp_path, moonraker):
     leave(tmp_path, "rods", print_time=200.0, filament=0.0, time=0.0)
     moonraker.answer = 503, b""
     printer = start(RODS)
-    assert moonraker.asked.wait(10)
+    assert moonraker.requested.wait(10)
     printer.use(print_time=2.0)
     assert printer.task("rods")["used"] == 2.0
 
@@ -121,8 +121,8 @@ def test_what_is_counted_while_moonraker_is_away_is_kept(start, tmp_path, moonra
 @pytest.mark.parametrize(
     "content", ["", "null", "[]", "{", '{"print_time": "x"}', "{}"]
 )
-def test_a_corrupt_file_is_said_and_nothing_is_expired(bench, tmp_path, content):
-    """It kept the ancestor from starting, or shut the printer down."""
+def test_a_corrupt_file_is_reported_and_nothing_is_due(bench, tmp_path, content):
+    """It kept KlipperMaintenance from starting, or shut the printer down."""
     (tmp_path / "maintain-db").mkdir()
     (tmp_path / "maintain-db" / "rods").write_text(content)
     printer = bench(RODS)
@@ -132,14 +132,14 @@ def test_a_corrupt_file_is_said_and_nothing_is_expired(bench, tmp_path, content)
 
 
 @pytest.mark.parametrize("name", ["../rods", "..", ".", "", " ", "a/b"])
-def test_a_name_is_no_way_out_of_the_folder(tmp_path, name):
+def test_a_name_cannot_point_out_of_the_folder(tmp_path, name):
     (tmp_path / "rods").write_text('{"print_time": 1}')
     (tmp_path / "db").mkdir()
     assert read(name, tmp_path / "db") is None
 
 
 @given(st.binary() | st.text().map(str.encode))
-def test_any_content_is_a_count_or_a_value_error(content):
+def test_any_content_is_a_count_or_raises_a_value_error(content):
     try:
         old = parse(content)
     except ValueError:
@@ -149,14 +149,14 @@ def test_any_content_is_a_count_or_a_value_error(content):
 
 @given(st.floats(0.0, 1e6), st.floats(0.0, 1e6))
 def test_totals_that_were_reset_give_no_negative_use(start, now):
-    """The ancestor then had more remaining than its threshold."""
+    """KlipperMaintenance then had more remaining than its threshold."""
     assert Old({"print_time": start}).used("print_time", now) >= 0.0
 
 
 # A first start with `import_history: True`
 
 
-def test_a_first_start_begins_with_what_moonraker_tells(start):
+def test_a_first_start_begins_with_moonrakers_totals(start):
     printer = start(RODS, "import_history: True\n")
     wait_for(printer, "300 h of printing and 900 m of filament")
     printer.advance(1)
@@ -168,7 +168,7 @@ def test_a_first_start_begins_with_what_moonraker_tells(start):
     assert printer.task("rods")["used"] == 300.0
 
 
-def test_a_later_start_takes_nothing_more(start, moonraker):
+def test_a_later_start_imports_nothing_more(start, moonraker):
     printer = start(RODS)
     printer.configure(
         printer.config_file.read_text().replace(
@@ -177,15 +177,15 @@ def test_a_later_start_takes_nothing_more(start, moonraker):
     )
     printer.restart()
     printer.advance(5)
-    assert not moonraker.asked.is_set()
+    assert not moonraker.requested.is_set()
 
 
-# With `source: moonraker`, its totals instead of Klipper's own counting
+# With `source: moonraker`: Moonraker's totals instead of Klipper's own counting
 
 
-def test_moonrakers_totals_count_as_they_grow(start, moonraker):
+def test_moonrakers_totals_count_by_their_growth(start, moonraker):
     printer = start(RODS, "source: moonraker\n")
-    assert moonraker.asked.wait(10)
+    assert moonraker.requested.wait(10)
     past = printer.life.history
     printer.wait_for(lambda: past.last is not None)
     assert printer.task("rods")["used"] == 0.0
@@ -196,7 +196,8 @@ def test_moonrakers_totals_count_as_they_grow(start, moonraker):
     printer.advance(3)
     assert printer.task("rods")["used"] == 2.5
 
-    moonraker.answer = totals(1.0, 2.0)  # reset, and one hour since
+    # Moonraker's totals were reset, and grew by one hour since.
+    moonraker.answer = totals(1.0, 2.0)
     past.ask()
     printer.wait_for(lambda: past.last.print_time == 1.0)
     printer.advance(3)
@@ -205,19 +206,19 @@ def test_moonrakers_totals_count_as_they_grow(start, moonraker):
     assert not any("does not have" in line for line in printer.console)
 
 
-def test_moonraker_is_asked_when_a_job_has_ended(start, moonraker):
+def test_moonraker_is_asked_after_the_end_of_a_job(start, moonraker):
     printer = start(RODS, "source: moonraker\n")
     past = printer.life.history
     printer.wait_for(lambda: past.last is not None)
     moonraker.answer = totals(301.0, 900.0)
-    printer.use(jobs_completed=1.0)  # the meter alone asks nobody
+    printer.use(jobs_completed=1.0)  # The meter alone does not make the extra ask.
     printer.print_file()
     printer.advance(5)
     printer.gcode("CANCEL_PRINT", 60)
     printer.wait_for(lambda: past.last.print_time == 301.0)
 
 
-def test_what_was_printed_while_klippy_was_off_is_counted(start, moonraker):
+def test_what_was_printed_while_klippy_did_not_run_is_counted(start, moonraker):
     printer = start(RODS, "source: moonraker\n")
     past = printer.life.history
     printer.wait_for(lambda: past.last is not None)
@@ -240,18 +241,18 @@ def test_what_was_printed_while_klippy_was_off_is_counted(start, moonraker):
         (500, b""),
     ],
 )
-def test_whatever_moonraker_answers_klippy_starts_and_goes_on(start, moonraker, answer):
-    """Each of these shut the printer down, or kept it from starting."""
+def test_klippy_starts_and_goes_on_whatever_moonraker_answers(start, moonraker, answer):
+    """With each of these KlipperMaintenance shut the printer down or did not start."""
     moonraker.answer = answer
     printer = start(RODS, "source: moonraker\n")
-    assert moonraker.asked.wait(10)
+    assert moonraker.requested.wait(10)
     printer.advance(10)
 
     assert printer.state == "ready"
     assert printer.task("rods")["used"] == 0.0
 
 
-def test_a_moonraker_that_is_down_keeps_nobody_waiting(bench):
+def test_a_moonraker_that_is_down_delays_nothing(bench):
     printer = bench(
         "[maintain]\nsource: moonraker\nmoonraker_url: http://127.0.0.1:9\n" + RODS
     )

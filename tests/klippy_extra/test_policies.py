@@ -1,4 +1,4 @@
-"""Policies of which each has one line of code: a test that fails without it."""
+"""Rules that are one line of code each. Without that line its test fails."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def ledger(*limits, match="any", document=None, records=None, **plan):
 
 
 def again(book, *limits, **more):
-    """The ledger after a restart: what was stored went through JSON."""
+    """Return the ledger after a restart. Its documents go through JSON."""
     document = json.loads(json.dumps(book.document()))
     records = {t: json.loads(json.dumps(r.document())) for t, r in book.records.items()}
     return ledger(*limits, document=document, records=records, **more)
@@ -53,25 +53,25 @@ def watched(*limits, match="any", hours=48.0, **used):
 
 
 def due_in(book):
-    """Hours until the task will be due."""
+    """Return in how many hours the task is due."""
     due_at = book.view("rods", NOW).due_at
     return None if due_at is None else round((due_at - NOW) / HOUR)
 
 
 def test_any_is_due_with_the_first_limit_and_all_with_the_last():
-    """10 of 100 h in 48 h leave 432 h; 250 of 500 m leave 48 h."""
+    """10 of 100 h in 48 h leave 432 h. 250 of 500 m leave 48 h."""
     used = {"print_time": 10.0, "filament": 250.0}
     assert due_in(watched(PRINTED, FED, match="any", **used)) == 48
     assert due_in(watched(PRINTED, FED, match="all", **used)) == 432
 
 
-def test_one_limit_without_a_rate_leaves_any_a_forecast_and_all_none():
+def test_a_limit_without_a_rate_gives_any_a_forecast_and_all_none():
     used = {"filament": 250.0}
     assert due_in(watched(PRINTED, FED, match="any", **used)) == 48
     assert due_in(watched(PRINTED, FED, match="all", **used)) is None
 
 
-def test_all_waits_for_the_last_limit_though_one_is_used_up():
+def test_all_waits_for_the_last_limit_when_one_is_used_up():
     used = {"filament": 501.0, "print_time": 50.0}
     assert due_in(watched(PRINTED, FED, match="all", **used)) == 48
 
@@ -84,10 +84,10 @@ def test_a_limit_that_is_used_up_is_due_now():
     book.records["rods"], events = book.examine("rods", view, NOW)
     assert events == [DUE]
     later = book.view("rods", NOW + 30 * DAY)
-    assert later.due_at == NOW  # since when it is, not now
+    assert later.due_at == NOW  # the time since when it is due, not the present time
 
 
-def test_a_limit_that_is_over_is_due_now_and_not_in_the_past():
+def test_a_limit_that_is_exceeded_is_due_now_and_not_in_the_past():
     book = watched(PRINTED, print_time=150.0)
     assert due_in(book) == 0
     book = ledger()
@@ -96,21 +96,21 @@ def test_a_limit_that_is_over_is_due_now_and_not_in_the_past():
     assert due_in(book) == 0
 
 
-def test_what_is_further_away_than_ten_years_is_no_forecast():
+def test_a_date_in_more_than_ten_years_is_no_forecast():
     assert due_in(watched(PRINTED, print_time=0.055)) == 87225
     assert due_in(watched(PRINTED, print_time=0.054)) is None
 
 
-def test_a_rate_forgets_half_of_itself_in_a_fortnight():
+def test_a_rate_loses_half_of_its_weight_in_two_weeks():
     book = watched(PRINTED, print_time=10.0, hours=100.0)
     assert book.rate(PRINTED.counter) == pytest.approx(0.1)
     book.settle_rates(HALF_LIFE)
 
-    # Half of 10 h in half of 100 h, and nothing in a fortnight.
+    # Half of the 10 h in half of the 100 h, and nothing more in two weeks.
     assert book.rate(PRINTED.counter) == pytest.approx(5.0 / (50.0 + HALF_LIFE))
 
 
-def test_a_rate_follows_a_change_of_habits_and_outlives_a_restart():
+def test_a_rate_follows_a_change_of_habits_and_survives_a_restart():
     book = ledger()
     for hours in (1.0, 4.0):
         for _ in range(60):
@@ -124,7 +124,7 @@ def test_a_rate_follows_a_change_of_habits_and_outlives_a_restart():
 # Disabled
 
 
-def test_a_disabled_task_says_nothing():
+def test_a_disabled_task_makes_no_event():
     book = ledger()
     book.advance({"print_time": 99.0})
     give(book, command="disable")
@@ -149,7 +149,7 @@ def test_a_disabled_task_reminds_nobody(bench):
     assert printer.status("maintain")["due"] == 0
 
 
-def test_what_a_disabled_task_had_used_is_held_over_a_restart():
+def test_the_use_of_a_disabled_task_survives_a_restart():
     book = ledger()
     book.advance({"print_time": 12.0})
     give(book, command="disable")
@@ -166,7 +166,7 @@ def test_what_a_disabled_task_had_used_is_held_over_a_restart():
 # Commanded values
 
 
-def test_a_commanded_warning_lasts_until_the_configured_one_changes():
+def test_a_commanded_warning_stays_until_the_configuration_changes():
     book = ledger()
     give(book, command="set", warn_at=30.0)
     book.advance({"print_time": 75.0})
@@ -193,7 +193,7 @@ def test_skip_ends_the_snooze_and_counts_from_zero():
     assert (record.done_count, record.last_done) == (0, None)
 
 
-def test_back_dated_counts_what_was_used_since_and_no_more_than_there_was():
+def test_done_in_the_past_keeps_what_was_used_since_and_never_more_than_there_was():
     book = ledger()
     for _ in range(5):
         book.mark(NOW)
@@ -210,15 +210,15 @@ def test_back_dated_counts_what_was_used_since_and_no_more_than_there_was():
     assert book.used("rods") == {"print_time": 1.0}
 
 
-def test_a_clock_that_is_a_little_ahead_is_forgiven_and_no_more():
+def test_a_time_up_to_a_minute_in_the_future_is_accepted():
     book = ledger()
     assert give(book, command="done", at=int(NOW + 60)).record.last_done == NOW
     with pytest.raises(Exception, match="in the future"):
         give(book, command="done", at=int(NOW + 61))
 
 
-def test_a_note_and_a_name_are_cut_at_a_thousand_letters(bench):
-    """From the broker and from the console."""
+def test_a_note_and_a_name_are_cut_after_1000_letters(bench):
+    """This is so for commands from the broker and from the console."""
     long = "x" * (MAX_TEXT + 1)
     payload = json.dumps({"command": "done", "note": long, "by": long}).encode()
     command = Command.decode(payload)
@@ -234,14 +234,14 @@ def test_a_note_and_a_name_are_cut_at_a_thousand_letters(bench):
 
 
 def test_every_commit_waits_for_the_disk(tmp_path):
-    """2 is FULL: an answered command must survive a power cut, not only a crash."""
+    """2 means FULL: an answered command survives a power cut, not only a crash."""
     connection = database.open_file(tmp_path / "upkeep.sqlite")
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
 
 
-def test_a_backup_is_on_disk_before_it_takes_its_name(tmp_path, monkeypatch):
+def test_a_backup_is_on_disk_before_it_gets_its_name(tmp_path, monkeypatch):
     path = tmp_path / "upkeep.sqlite"
     calls = []
     fsync, replace = os.fsync, type(path).replace
@@ -269,8 +269,8 @@ def test_a_backup_is_on_disk_before_it_takes_its_name(tmp_path, monkeypatch):
     assert rows == [("a", "1")]
 
 
-def test_the_journal_of_a_bad_file_goes_with_it(tmp_path):
-    """Else SQLite would play the old journal into the file that takes its place."""
+def test_the_journal_of_a_bad_file_is_set_aside_with_it(tmp_path):
+    """SQLite would apply the old journal to the file that takes its place."""
     path = tmp_path / "upkeep.sqlite"
     tails = ("-wal", "-shm")
     connection = database.open_file(path)

@@ -1,4 +1,4 @@
-"""Published amounts have the precision of their size."""
+"""The decimals of published amounts depend on their size."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_an_amount_is_rounded_and_is_never_minus_zero():
     assert str(precision.rounded(-0.001, 1)) == "0.0"
 
 
-def test_hours_are_shown_with_two_decimals_and_all_others_with_five():
+def test_hours_have_two_decimals_and_all_other_units_five():
     assert precision.shown(1.23456789, "h") == 1.23
     assert precision.shown(1.23456789, "m") == 1.23457
 

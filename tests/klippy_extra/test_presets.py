@@ -1,4 +1,4 @@
-"""Presets: every entry has a source, can be a task, and no wrong advice is in them."""
+"""Every preset has a source and can be a task, and none gives wrong advice."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PRESETS = presets.names()
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_an_entry_has_what_it_needs_and_nothing_unknown(name):
+def test_a_preset_has_all_required_fields_and_no_unknown_field(name):
     entry = presets.load(name)
 
     assert set(entry) >= NEEDED
@@ -39,7 +39,7 @@ def test_an_entry_has_what_it_needs_and_nothing_unknown(name):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_an_entry_says_where_it_is_from_how_sure_and_when_that_was_checked(name):
+def test_a_preset_has_its_source_its_confidence_and_the_date_of_its_check(name):
     entry = presets.load(name)
 
     assert len(entry["source"]) > 8
@@ -48,7 +48,7 @@ def test_an_entry_says_where_it_is_from_how_sure_and_when_that_was_checked(name)
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_an_entry_is_a_task(name):
+def test_a_preset_is_a_valid_task(name):
     """Its meters exist, each has a threshold, and its conditions can be read."""
     entry = presets.load(name)
     triggers = [part.strip() for part in entry["trigger"].split(",")]
@@ -62,8 +62,8 @@ def test_an_entry_is_a_task(name):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_an_entry_is_plain_ascii(name):
-    """Klipper reads its files in the locale's encoding, which may know no more."""
+def test_a_preset_is_plain_ascii(name):
+    """Klipper reads its files in the encoding of the locale, which may be ASCII."""
     assert "".join(presets.load(name).values()).isascii()
 
 
@@ -74,14 +74,14 @@ def test_carbon_rods_are_never_greased():
     assert "grease" not in entry["parts"].lower()
 
 
-def test_a_name_is_found_whatever_its_case():
+def test_the_name_of_a_preset_is_found_in_any_case():
     assert presets.load(" Voron/PTFE ") == presets.load("voron/ptfe")
 
 
 @pytest.mark.parametrize(
     "name", ["", "voron", "voron/", "nothing/at_all", "../voron/x"]
 )
-def test_an_unknown_name_is_answered_with_those_that_exist(name):
+def test_an_unknown_name_is_refused_with_the_names_that_exist(name):
     with pytest.raises(ValueError, match="voron/ptfe"):
         presets.load(name)
 
@@ -99,7 +99,7 @@ def test_a_starter_file_has_a_section_for_each_preset(machine):
     assert [parser[s]["preset"] for s in parser.sections()[1:]] == tasks
 
 
-def test_the_installer_can_ask_for_the_list_and_for_a_starter_file():
+def test_the_installer_can_print_the_list_and_a_starter_file():
     def ask(*arguments):
         return subprocess.run(
             [sys.executable, presets.__file__, *arguments],

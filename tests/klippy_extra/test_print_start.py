@@ -1,4 +1,4 @@
-"""MAINTENANCE_CHECK at a print's start: warn, ask, or end the start in order."""
+"""MAINTENANCE_CHECK at the start of a print warns, asks, or ends the start cleanly."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def target(printer, heater="extruder"):
 
 @pytest.fixture
 def due(bench):
-    """A printer with a task that has just come due."""
+    """Return a function that starts a printer with a task that has just become due."""
 
     def start(more="", main="[maintain]\n"):
         printer = bench(main + RODS + more)
@@ -45,22 +45,23 @@ def due(bench):
     return start
 
 
-def test_nothing_due_lets_the_print_start(bench):
+def test_a_print_starts_when_nothing_is_due(bench):
     assert bench(RODS).say("MAINTENANCE_CHECK") == ""
 
 
 def test_warn_is_the_default(due):
-    said = due().say("MAINTENANCE_CHECK")
+    answer = due().say("MAINTENANCE_CHECK")
     assert (
-        said == "// Maintenance: Clean the rods is due: 151 h used of 150 h, 1 h over."
+        answer
+        == "// Maintenance: Clean the rods is due: 151 h used of 150 h, 1 h over."
     )
 
 
-def test_off_says_nothing(due):
+def test_off_writes_nothing(due):
     assert due("at_print_start: off\n").say("MAINTENANCE_CHECK") == ""
 
 
-def test_block_refuses_the_print_until_it_is_done_or_snoozed(due):
+def test_block_refuses_the_print_until_the_task_is_done_or_snoozed(due):
     printer = due("at_print_start: block\n")
     assert "// The print is not started" in printer.say("MAINTENANCE_CHECK")
     assert "not started" in printer.say("MAINTENANCE_CHECK NAME=rods")
@@ -80,21 +81,21 @@ def asking(due):
     return printer
 
 
-def test_confirm_goes_on_by_itself_after_a_while(asking):
+def test_confirm_goes_on_by_itself_after_its_timeout(asking):
     asking.advance(110)
     assert count(asking, "off we go") == 0
     asking.advance(10)
     assert count(asking, "off we go") == 1
 
 
-def test_confirm_takes_a_yes(asking):
-    """The button's command gets through although a command is waiting."""
+def test_confirm_accepts_yes(asking):
+    """The command of the button is carried out although another command waits."""
     asking.gcode("MAINTENANCE_CHECK ANSWER=print")
     assert count(asking, "off we go") == 1
     assert not asking.lookup("gcode").get_mutex().test()
 
 
-def test_confirm_takes_a_no(asking):
+def test_confirm_accepts_no(asking):
     asking.gcode("MAINTENANCE_CHECK ANSWER=stop")
     asking.advance(200)
 
@@ -113,7 +114,7 @@ def test_an_emergency_stop_ends_the_question(asking):
 
 @pytest.fixture
 def asking_file(due, tmp_path):
-    """A file whose start waits for an answer."""
+    """A printer that prints a file whose start waits for an answer."""
     printer = due(CONFIRM)
     (tmp_path / "job.gcode").write_text("PRINT_START\nG28\n")
     printer.lookup("virtual_sdcard").folder = tmp_path
@@ -124,8 +125,8 @@ def asking_file(due, tmp_path):
     return printer
 
 
-def test_a_no_ends_a_file_as_cancelled_and_no_alarm_is_heard(asking_file):
-    """OctoPrint answers a line with `!!` with an emergency stop."""
+def test_no_ends_a_file_as_cancelled_and_without_an_alarm(asking_file):
+    """OctoPrint reacts to a line with `!!` by an emergency stop."""
     asking_file.gcode("MAINTENANCE_CHECK ANSWER=stop", 2)
 
     stats = asking_file.status("print_stats")
@@ -136,7 +137,7 @@ def test_a_no_ends_a_file_as_cancelled_and_no_alarm_is_heard(asking_file):
     assert asking_file.state == "ready"
 
 
-def test_a_block_ends_a_file_as_cancelled_and_says_why(due, tmp_path):
+def test_block_ends_a_file_as_cancelled_and_tells_why(due, tmp_path):
     printer = due("at_print_start: block\n" + START)
     (tmp_path / "job.gcode").write_text("PRINT_START\nG28\n")
     printer.lookup("virtual_sdcard").folder = tmp_path
@@ -151,7 +152,7 @@ def test_a_block_ends_a_file_as_cancelled_and_says_why(due, tmp_path):
     assert readings["jobs_failed"] == 0
 
 
-def test_a_start_that_was_cancelled_meanwhile_heats_nothing(asking_file):
+def test_a_start_that_was_cancelled_during_the_question_heats_nothing(asking_file):
     asking_file.gcode("CANCEL_PRINT", 2)
     asking_file.advance(200)
 
@@ -161,8 +162,8 @@ def test_a_start_that_was_cancelled_meanwhile_heats_nothing(asking_file):
     assert asking_file.console.count("// action:prompt_end") >= 2
 
 
-def test_a_start_whose_file_was_put_away_meanwhile_heats_nothing(asking_file):
-    """A file cannot put itself away, but somebody else can."""
+def test_a_start_whose_file_was_closed_during_the_question_heats_nothing(asking_file):
+    """A file cannot close itself, but somebody else can."""
     asking_file.lookup("virtual_sdcard").close()
     asking_file.advance(2)
 
@@ -170,14 +171,14 @@ def test_a_start_whose_file_was_put_away_meanwhile_heats_nothing(asking_file):
     assert target(asking_file) == 0
 
 
-def test_a_start_without_a_file_that_was_cancelled_meanwhile_heats_nothing(asking):
+def test_a_start_without_a_file_that_was_cancelled_heats_nothing(asking):
     asking.gcode("CANCEL_PRINT", 2)
 
     assert count(asking, "off we go") == 0
     assert target(asking) == 0
 
 
-def test_a_start_that_was_paused_waits_on_until_it_is_resumed(asking_file):
+def test_a_start_that_was_paused_waits_until_it_is_resumed(asking_file):
     asking_file.gcode("PAUSE")
     asking_file.advance(400)
     assert count(asking_file, "off we go") == 0
@@ -194,7 +195,7 @@ def test_a_start_that_was_paused_waits_on_until_it_is_resumed(asking_file):
     assert asking_file.status("print_stats")["state"] == "complete"
 
 
-def test_a_start_whose_heaters_were_switched_off_does_not_go_on_cold(asking_file):
+def test_a_start_whose_heaters_were_turned_off_does_not_go_on_cold(asking_file):
     asking_file.gcode("TURN_OFF_HEATERS", 2)
 
     assert count(asking_file, "off we go") == 0
@@ -213,7 +214,7 @@ def test_the_idle_timeout_does_not_fire_during_the_question(due):
 
 
 @pytest.mark.parametrize("command", ["RESTART", "FIRMWARE_RESTART"])
-def test_a_restart_ends_the_question_in_order(asking_file, command, caplog):
+def test_a_restart_ends_the_question_cleanly(asking_file, command, caplog):
     before = asking_file.printer
     asking_file.gcode(command, 10)
 
@@ -224,24 +225,24 @@ def test_a_restart_ends_the_question_in_order(asking_file, command, caplog):
     assert "GreenletExit" not in caplog.text
 
 
-def test_an_exit_ends_the_question_in_order(asking_file, caplog):
+def test_an_exit_ends_the_question_cleanly(asking_file, caplog):
     asking_file.close()
 
     assert count(asking_file, "off we go") == 0
     assert "Internal error" not in caplog.text
 
 
-def test_a_second_start_is_refused_while_the_first_one_waits(asking_file):
-    said = "\n".join(asking_file.gcode("MAINTENANCE_CHECK", 1))
+def test_a_second_start_is_refused_while_the_first_waits(asking_file):
+    answer = "\n".join(asking_file.gcode("MAINTENANCE_CHECK", 1))
 
-    assert "Another print start waits" in said
+    assert "Another print start waits" in answer
     assert asking_file.status("print_stats")["state"] == "printing"
     asking_file.gcode("MAINTENANCE_CHECK ANSWER=print", 1)
     assert count(asking_file, "off we go") == 1
 
 
-def test_the_question_comes_after_screens_have_shown_that_a_print_begins(due):
-    """KlipperScreen drops every dialog at that moment."""
+def test_the_question_comes_after_screens_have_shown_the_print(due):
+    """KlipperScreen drops every dialog when a print begins."""
     printer = due(CONFIRM)
     printer.gcode("PRINT_START", 1)
     assert count(printer, "prompt_begin Maintenance is") == 0
@@ -249,7 +250,7 @@ def test_the_question_comes_after_screens_have_shown_that_a_print_begins(due):
     assert count(printer, "prompt_begin Maintenance is") == 1
 
 
-def test_the_question_is_asked_again_when_it_was_closed_by_its_x(asking):
+def test_the_question_is_repeated_when_it_was_closed_by_its_x(asking):
     asking.lookup("gcode").respond_raw("// action:prompt_end")
     asking.advance(5)
 
@@ -258,7 +259,7 @@ def test_the_question_is_asked_again_when_it_was_closed_by_its_x(asking):
     assert count(asking, "off we go") == 1
 
 
-def test_the_question_counts_down_on_the_display_which_is_cleared(asking):
+def test_the_question_counts_down_on_the_display_and_then_clears_it(asking):
     first = asking.status("display_status")["message"]
     asking.advance(10)
     second = asking.status("display_status")["message"]

@@ -1,4 +1,4 @@
-"""What does not work is said by everything that shows how the tasks stand."""
+"""Everything that shows the state of tasks also shows what does not work."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ threshold: 150
 """
 
 
-def test_a_task_without_its_meter_says_so_in_the_console_and_in_its_status(bench):
+def test_a_task_without_its_meter_shows_it_in_the_console_and_in_its_status(bench):
     printer = bench(MISSPELT)
 
     assert "'heater_on_chamber' is not counted" in printer.say("MAINTAIN_STATUS")
@@ -32,7 +32,7 @@ def test_a_task_without_its_meter_says_so_in_the_console_and_in_its_status(bench
     assert printer.task("fine")["problem"] is None
 
 
-def test_a_task_without_its_meter_says_so_in_the_message_that_is_published(bench):
+def test_a_task_without_its_meter_shows_it_in_the_published_message(bench):
     printer = bench(MISSPELT)
 
     states = {state.task: state for state in printer.life.upkeep.board.states()}
@@ -41,7 +41,7 @@ def test_a_task_without_its_meter_says_so_in_the_message_that_is_published(bench
     assert states["fine"].problem is None
 
 
-def test_a_problem_of_the_printer_is_said_until_it_is_cleared(bench):
+def test_a_problem_of_the_printer_is_shown_until_it_is_cleared(bench):
     printer = bench(MISSPELT)
     text = "Nothing is saved since 10:00: the disk is full."
 
@@ -56,7 +56,7 @@ def test_a_problem_of_the_printer_is_said_until_it_is_cleared(bench):
     assert printer.life.upkeep.board.summary().problem is None
 
 
-def test_problems_of_several_parts_are_said_in_one_text():
+def test_the_problems_of_several_parts_of_the_extra_are_one_text():
     problems = Problems()
 
     problems.report(BROKER, "The broker refuses the password.")
@@ -66,7 +66,7 @@ def test_problems_of_several_parts_are_said_in_one_text():
 
 
 def sources(printer):
-    """The table of the extra under the name under which the printer has imported it."""
+    """Return the extra's table of sources, under the name of the printer's import."""
     package = type(printer.manager).__module__.rpartition(".")[0]
     return importlib.import_module(f"{package}.meters").SOURCES
 
@@ -80,7 +80,7 @@ def sources(printer):
         ("homing:homing_move_end", (None,), "travel_x"),
     ],
 )
-def test_a_homing_that_could_not_be_counted_is_said_until_one_is(
+def test_a_homing_that_was_not_counted_is_shown_until_one_is_counted(
     bench, event, arguments, meter
 ):
     """Klipper's event may have no rail, or no move, that the meter can read."""
@@ -95,7 +95,7 @@ def test_a_homing_that_could_not_be_counted_is_said_until_one_is(
 
 
 @pytest.mark.logs_errors
-def test_a_meter_that_fails_is_said_until_it_counts_again(bench, monkeypatch):
+def test_a_meter_that_fails_is_shown_until_it_counts_again(bench, monkeypatch):
     printer = bench(MISSPELT)
     printing = sources(printer)["printing"]
     poll = printing.poll

@@ -1,4 +1,4 @@
-"""The publisher: order, rate, whose name it is, and what it takes for a command."""
+"""The publisher: order, rate, who owns a name, and what is a command."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ OLD = "homeassistant/device/x/config"
 NOTHING = Summary(0, 0.0, 0, 0, None, None, None)
 
 
-class House:
-    """What a publisher sees, and the link that it speaks to."""
+class PublisherWithLink:
+    """A publisher with the state of a printer, and a link that keeps its messages."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class House:
         self.used = dict.fromkeys(tasks, 1.0)
         self.status = "ok"
         self.sent = []
-        self.said = []
+        self.reports = []
         self.commands = []
         self.released = 0
         self.publisher = Publisher(
@@ -56,7 +56,7 @@ class House:
                 meters=lambda: contract.Meters(self.next(), 0.0, {"time": 1.0}),
                 summary=lambda: NOTHING._replace(seq=self.next()),
                 command=lambda task, command: self.commands.append((task, command)),
-                say=self.said.append,
+                say=self.reports.append,
                 clock=lambda: self.now,
             ),
             interval=30.0,
@@ -108,7 +108,7 @@ class House:
         self.go()
         self.sent.clear()
 
-    def hear(self, topic, payload, retained=False):
+    def receive(self, topic, payload, retained=False):
         self.intake.receive(topic, payload, retained)
 
     def topics(self):
@@ -120,15 +120,15 @@ def info(uuid, tasks=("rods",)):
 
 
 @pytest.fixture
-def house():
-    return House()
+def tested():
+    return PublisherWithLink()
 
 
-def test_the_snapshot_comes_in_the_contracts_order(house):
-    house.publisher.connected()
-    house.go()
+def test_the_snapshot_is_published_in_the_contracts_order(tested):
+    tested.publisher.connected()
+    tested.go()
 
-    assert house.topics() == [
+    assert tested.topics() == [
         "info",
         "meters",
         "tasks/rods",
@@ -138,105 +138,109 @@ def test_the_snapshot_comes_in_the_contracts_order(house):
         PRINTER.topic,
         RODS.topic,
     ]
-    assert all(retain for _, _, retain, _ in house.sent)
-    assert house.released == 1
+    assert all(retain for _, _, retain, _ in tested.sent)
+    assert tested.released == 1
 
 
-def test_no_turn_makes_more_than_it_may(house):
-    house.publisher.connected()
-    house.publisher.turn(2)
+def test_one_turn_publishes_no_more_than_its_number(tested):
+    tested.publisher.connected()
+    tested.publisher.turn(2)
 
-    assert house.topics() == ["info", "meters"]
-    assert house.publisher.busy
-    assert not house.publisher.live
-
-
-def test_what_is_gone_is_cleared_before_online(house):
-    house = House(clear=[f"{BASE}/tasks/nozzle"])
-    house.publisher.connected()
-    house.go()
-
-    cleared = house.sent.index((f"{BASE}/tasks/nozzle", b"", True, False))
-    assert cleared < len(house.sent) - 1
-    assert house.publisher.cleared()
-    assert not house.publisher.cleared()
+    assert tested.topics() == ["info", "meters"]
+    assert tested.publisher.busy
+    assert not tested.publisher.live
 
 
-def test_a_name_that_another_has_taken_meanwhile_is_not_cleared():
+def test_removed_topics_are_cleared_before_online(tested):
+    tested = PublisherWithLink(clear=[f"{BASE}/tasks/nozzle"])
+    tested.publisher.connected()
+    tested.go()
+
+    cleared = tested.sent.index((f"{BASE}/tasks/nozzle", b"", True, False))
+    assert cleared < len(tested.sent) - 1
+    assert tested.publisher.cleared()
+    assert not tested.publisher.cleared()
+
+
+def test_an_old_name_that_another_printer_now_has_is_not_cleared():
     topics = ["info", "tasks/rods"]
-    house = House(clear=[f"klipper_upkeep/old/{topic}" for topic in topics])
+    tested = PublisherWithLink(
+        clear=[f"klipper_upkeep/old/{topic}" for topic in topics]
+    )
     assert (
         "klipper_upkeep/old/info"
-        in house.publisher.topics.subscriptions(house.publisher.clear).first
+        in tested.publisher.topics.subscriptions(tested.publisher.clear).first
     )
 
-    house.hear("klipper_upkeep/old/info", info(HIGHER).encode(), retained=True)
-    house.publisher.connected()
-    house.go()
+    tested.receive("klipper_upkeep/old/info", info(HIGHER).encode(), retained=True)
+    tested.publisher.connected()
+    tested.go()
 
-    assert not any("old" in topic for topic in house.topics())
+    assert not any("old" in topic for topic in tested.topics())
 
 
-def test_every_seq_is_greater_than_the_one_before(house):
-    house.publisher.connected()
-    house.go()
-    house.used["rods"] = 2.0
-    house.now = 100.0
-    house.publisher.offer(house.state())
+def test_every_seq_is_greater_than_the_last(tested):
+    tested.publisher.connected()
+    tested.go()
+    tested.used["rods"] = 2.0
+    tested.now = 100.0
+    tested.publisher.offer(tested.state())
 
     payloads = [
-        json.loads(payload) for _, payload, *_ in house.sent if payload[:1] == b"{"
+        json.loads(payload) for _, payload, *_ in tested.sent if payload[:1] == b"{"
     ]
     seqs = [each["seq"] for each in payloads if "seq" in each]
     assert seqs == sorted(set(seqs))
 
 
-def test_numbers_wait_for_the_interval_and_all_else_does_not(house):
-    house.online()
-    house.now = 10.0
-    house.used["rods"] = 2.0
-    house.publisher.offer(house.state())
-    assert house.topics() == []
+def test_changed_numbers_wait_for_the_interval_and_a_changed_status_does_not(tested):
+    tested.online()
+    tested.now = 10.0
+    tested.used["rods"] = 2.0
+    tested.publisher.offer(tested.state())
+    assert tested.topics() == []
 
-    house.status = "due"
-    house.publisher.offer(house.state())
-    assert house.topics() == ["tasks/rods"]
+    tested.status = "due"
+    tested.publisher.offer(tested.state())
+    assert tested.topics() == ["tasks/rods"]
 
-    house.now = 45.0
-    house.publisher.offer(house.state())  # nothing is new
-    assert house.topics() == ["tasks/rods"]
-    house.used["rods"] = 3.0
-    house.publisher.offer(house.state())
-    assert house.topics() == ["tasks/rods"] * 2
-
-
-def test_a_forecast_that_moves_waits_as_a_number_does(house):
-    house.online()
-    house.publisher.offer(house.state(due_at=5))
-    assert house.topics() == []
-    house.now = 31.0
-    house.publisher.offer(house.state(due_at=5))
-    assert house.topics() == ["tasks/rods"]
+    tested.now = 45.0
+    tested.publisher.offer(tested.state())  # The state is the same.
+    assert tested.topics() == ["tasks/rods"]
+    tested.used["rods"] = 3.0
+    tested.publisher.offer(tested.state())
+    assert tested.topics() == ["tasks/rods"] * 2
 
 
-def test_meters_are_published_when_one_moved(house):
-    house.online()
-    house.publisher.meters({"time": 1.0})
-    assert house.topics() == []
-    house.publisher.meters({"time": 1.01})
-    assert house.topics() == ["meters"]
+def test_a_changed_forecast_waits_for_the_interval(tested):
+    tested.online()
+    tested.publisher.offer(tested.state(due_at=5))
+    assert tested.topics() == []
+    tested.now = 31.0
+    tested.publisher.offer(tested.state(due_at=5))
+    assert tested.topics() == ["tasks/rods"]
 
 
-def test_the_summary_comes_at_once_and_its_forecast_at_the_interval(house):
-    house.online()
-    house.publisher.summary(NOTHING._replace(seq=9, time=9.0))
-    house.publisher.summary(NOTHING._replace(next_due_at=5))
-    assert house.topics() == []
-    house.publisher.summary(NOTHING._replace(due=1, due_labels=("rods",)))
-    assert house.topics() == ["summary"]
-    house.now = 31.0
-    house.publisher.summary(NOTHING._replace(next_due_at=5))
-    assert house.topics() == ["summary"] * 2
+def test_meters_are_published_when_one_has_moved_enough(tested):
+    tested.online()
+    tested.publisher.meters({"time": 1.0})
+    assert tested.topics() == []
+    tested.publisher.meters({"time": 1.01})
+    assert tested.topics() == ["meters"]
+
+
+def test_a_changed_summary_is_published_at_once_and_its_forecast_at_the_interval(
+    tested,
+):
+    tested.online()
+    tested.publisher.summary(NOTHING._replace(seq=9, time=9.0))
+    tested.publisher.summary(NOTHING._replace(next_due_at=5))
+    assert tested.topics() == []
+    tested.publisher.summary(NOTHING._replace(due=1, due_labels=("rods",)))
+    assert tested.topics() == ["summary"]
+    tested.now = 31.0
+    tested.publisher.summary(NOTHING._replace(next_due_at=5))
+    assert tested.topics() == ["summary"] * 2
 
 
 DAY = 86400
@@ -247,66 +251,66 @@ DAY = 86400
     [(600, False), (23 * 3600, False), (30 * 3600, True), (-26 * 3600, True)],
 )
 def test_a_forecast_is_published_again_when_it_moved_by_a_tenth(moved_by, published):
-    """A date in ten days that moves by minutes is nobody's news."""
-    house = House()
-    house.online()
-    house.publisher.offer(house.state(due_at=10 * DAY))
-    house.now = 31.0
-    house.publisher.offer(house.state(due_at=10 * DAY))
-    house.sent.clear()
+    """Nobody needs to know that a date in ten days moved by some minutes."""
+    tested = PublisherWithLink()
+    tested.online()
+    tested.publisher.offer(tested.state(due_at=10 * DAY))
+    tested.now = 31.0
+    tested.publisher.offer(tested.state(due_at=10 * DAY))
+    tested.sent.clear()
 
-    house.now = 62.0
-    house.publisher.offer(house.state(due_at=10 * DAY + moved_by))
+    tested.now = 62.0
+    tested.publisher.offer(tested.state(due_at=10 * DAY + moved_by))
 
-    assert house.topics() == (["tasks/rods"] if published else [])
-
-
-def test_events_and_results_are_kept_and_not_retained(house):
-    house.publisher.event(Event(1, 0.0, "rods", "due"))
-    house.publisher.result(Result("t", "rods", seq=1))
-
-    assert [(retain, keep) for *_, retain, keep in house.sent] == [(False, True)] * 2
+    assert tested.topics() == (["tasks/rods"] if published else [])
 
 
-def test_states_are_not_sent_before_the_snapshot(house):
-    house.publisher.state(house.state())
-    house.publisher.offer(house.state())
-    house.publisher.meters({"time": 1.0})
-    house.publisher.summary(NOTHING)
-    assert house.sent == []
+def test_events_and_results_are_kept_and_not_retained(tested):
+    tested.publisher.event(Event(1, 0.0, "rods", "due"))
+    tested.publisher.result(Result("t", "rods", seq=1))
+
+    assert [(retain, keep) for *_, retain, keep in tested.sent] == [(False, True)] * 2
 
 
-def test_home_assistants_birth_is_answered_after_a_moment(house):
-    house.online()
-    house.hear("homeassistant/status", b"online")
-    house.go()
-    assert house.sent == []
+def test_states_are_not_sent_before_the_snapshot(tested):
+    tested.publisher.state(tested.state())
+    tested.publisher.offer(tested.state())
+    tested.publisher.meters({"time": 1.0})
+    tested.publisher.summary(NOTHING)
+    assert tested.sent == []
 
-    house.now = 6.0
-    house.go()
 
-    assert [(topic, payload) for topic, payload, *_ in house.sent] == [
+def test_discovery_is_published_again_after_home_assistants_birth_message(tested):
+    tested.online()
+    tested.receive("homeassistant/status", b"online")
+    tested.go()
+    assert tested.sent == []
+
+    tested.now = 6.0
+    tested.go()
+
+    assert [(topic, payload) for topic, payload, *_ in tested.sent] == [
         (PRINTER.topic, PRINTER.revival),
         (PRINTER.topic, PRINTER.payload),
         (RODS.topic, RODS.payload),
         (GONE.topic, GONE.revival),
         (GONE.topic, GONE.removal),
     ]
-    kept = {topic for topic, payload, retain, _ in house.sent if retain}
+    kept = {topic for topic, payload, retain, _ in tested.sent if retain}
     assert GONE.topic not in kept
 
 
-def test_what_an_older_version_described_is_handed_over():
+def test_entities_of_an_older_version_are_migrated():
     """Home Assistant keeps its entities, with the names and ids that users gave."""
-    house = House(clear=[OLD, f"{BASE}/tasks/nozzle"])
-    house.publisher.connected()
-    house.go()
-    # It needs a moment until it has let go of them.
-    assert house.sent[-1][:2] == (OLD, MIGRATE)
-    house.now = 11.0
-    house.go()
+    tested = PublisherWithLink(clear=[OLD, f"{BASE}/tasks/nozzle"])
+    tested.publisher.connected()
+    tested.go()
+    # Home Assistant needs some time to release them.
+    assert tested.sent[-1][:2] == (OLD, MIGRATE)
+    tested.now = 11.0
+    tested.go()
 
-    about_home = [each[:2] for each in house.sent if each[0].startswith("homeassist")]
+    about_home = [each[:2] for each in tested.sent if each[0].startswith("homeassist")]
     assert about_home == [
         (OLD, MIGRATE),
         (PRINTER.topic, PRINTER.revival),
@@ -316,187 +320,190 @@ def test_what_an_older_version_described_is_handed_over():
         (GONE.topic, GONE.removal),
         (OLD, b""),
     ]
-    assert house.publisher.cleared()
+    assert tested.publisher.cleared()
 
 
-def test_what_is_left_to_the_integration_is_handed_over_at_once():
-    """All in one wait: Home Assistant keeps the entities, and lets go of them."""
+def test_entities_are_handed_over_to_the_integration_at_once():
+    """They share one wait.
+
+    Home Assistant keeps the entities, and MQTT releases them.
+    """
     topics = [PRINTER.topic, RODS.topic]
-    house = House(clear=topics, discovery=(), replaces={OLD, *topics})
-    house.publisher.connected()
-    house.go()
+    tested = PublisherWithLink(clear=topics, discovery=(), replaces={OLD, *topics})
+    tested.publisher.connected()
+    tested.go()
 
-    assert [each[:2] for each in house.sent[-2:]] == [(t, MIGRATE) for t in topics]
-    house.now = 11.0
-    house.sent.clear()
-    house.go()
-    assert [each[:2] for each in house.sent] == [(t, b"") for t in topics]
-    assert house.publisher.cleared()
-    house.hear("homeassistant/status", b"online")
-    house.now = 30.0
-    house.sent.clear()
-    house.go()
-    assert house.sent == []
-
-
-def test_what_the_integration_had_is_described_when_it_has_let_go():
-    house = House(waits=True)
-    house.publisher.connected()
-    house.go()
-    assert house.topics()[-1] == "availability"
-    house.now = 11.0
-    house.sent.clear()
-
-    house.go()
-
-    assert house.topics() == [PRINTER.topic, RODS.topic]
-    house.publisher.connected()
-    house.go()
-    assert house.topics()[-1] == RODS.topic
+    assert [each[:2] for each in tested.sent[-2:]] == [(t, MIGRATE) for t in topics]
+    tested.now = 11.0
+    tested.sent.clear()
+    tested.go()
+    assert [each[:2] for each in tested.sent] == [(t, b"") for t in topics]
+    assert tested.publisher.cleared()
+    tested.receive("homeassistant/status", b"online")
+    tested.now = 30.0
+    tested.sent.clear()
+    tested.go()
+    assert tested.sent == []
 
 
-def test_states_do_not_wait_for_the_description_to_be_out(house):
-    house.publisher.connected()
-    while house.publisher.busy:
-        house.publisher.turn(1)
-    house.sent.clear()
+def test_discovery_is_published_when_the_integration_has_released_its_entities():
+    tested = PublisherWithLink(waits=True)
+    tested.publisher.connected()
+    tested.go()
+    assert tested.topics()[-1] == "availability"
+    tested.now = 11.0
+    tested.sent.clear()
 
-    house.publisher.offer(house.state(status="due"))
+    tested.go()
 
-    assert house.publisher.live
-    assert house.topics() == ["tasks/rods"]
-    assert not house.publisher.cleared()
-    house.go()
-    assert house.topics()[1:] == [PRINTER.topic, RODS.topic]
-
-
-def test_a_retained_birth_is_no_news(house):
-    house.online()
-    house.hear("homeassistant/status", b"online", retained=True)
-    house.now = 10.0
-    house.go()
-    assert house.sent == []
+    assert tested.topics() == [PRINTER.topic, RODS.topic]
+    tested.publisher.connected()
+    tested.go()
+    assert tested.topics()[-1] == RODS.topic
 
 
-def test_offline_under_our_name_is_put_right(house):
-    """The last will of a connection that the broker found dead late."""
-    house.online()
-    house.hear(f"{BASE}/availability", b"offline")
-    assert house.sent == [(f"{BASE}/availability", b"online", True, False)]
+def test_states_do_not_wait_until_discovery_is_published(tested):
+    tested.publisher.connected()
+    while tested.publisher.busy:
+        tested.publisher.turn(1)
+    tested.sent.clear()
+
+    tested.publisher.offer(tested.state(status="due"))
+
+    assert tested.publisher.live
+    assert tested.topics() == ["tasks/rods"]
+    assert not tested.publisher.cleared()
+    tested.go()
+    assert tested.topics()[1:] == [PRINTER.topic, RODS.topic]
 
 
-# Whose name it is
+def test_a_retained_birth_message_is_ignored(tested):
+    tested.online()
+    tested.receive("homeassistant/status", b"online", retained=True)
+    tested.now = 10.0
+    tested.go()
+    assert tested.sent == []
 
 
-def test_a_name_that_is_online_elsewhere_is_left_alone(house):
-    house.hear(f"{BASE}/info", info(LOWER).encode(), retained=True)
-    house.hear(f"{BASE}/availability", b"online", retained=True)
-    house.publisher.connected()
-    house.go()
-    house.publisher.event(Event(1, 0.0, "rods", "due"))
-    house.hear(f"{BASE}/tasks/rods/command", b"done")
-
-    assert house.sent == []
-    assert house.commands == []
-    assert house.publisher.silent
-    assert "printer_name" in house.said[0]
-    assert "pi4" in house.said[0]
+def test_offline_under_our_name_is_answered_with_online(tested):
+    """It is the last will of a connection whose end the broker noticed late."""
+    tested.online()
+    tested.receive(f"{BASE}/availability", b"offline")
+    assert tested.sent == [(f"{BASE}/availability", b"online", True, False)]
 
 
-def test_a_name_whose_owner_is_offline_is_taken(house):
-    house.hear(f"{BASE}/info", info(LOWER).encode(), retained=True)
-    house.hear(f"{BASE}/availability", b"offline", retained=True)
-    house.publisher.connected()
-    house.go()
-
-    assert house.publisher.live
+# Who owns a name
 
 
-def test_our_own_echo_is_nobody_else(house):
-    house.online()
-    house.hear(f"{BASE}/info", info(UUID).encode())
-    house.hear(f"{BASE}/availability", b"online")
-    assert house.publisher.live
-    assert house.said == []
+def test_a_name_that_is_online_elsewhere_is_not_taken(tested):
+    tested.receive(f"{BASE}/info", info(LOWER).encode(), retained=True)
+    tested.receive(f"{BASE}/availability", b"online", retained=True)
+    tested.publisher.connected()
+    tested.go()
+    tested.publisher.event(Event(1, 0.0, "rods", "due"))
+    tested.receive(f"{BASE}/tasks/rods/command", b"done")
+
+    assert tested.sent == []
+    assert tested.commands == []
+    assert tested.publisher.silent
+    assert "printer_name" in tested.reports[0]
+    assert "pi4" in tested.reports[0]
 
 
-def test_of_two_that_come_at_once_the_lower_uuid_stays(house):
-    house.online()
-    house.hear(f"{BASE}/info", info(LOWER).encode())
+def test_a_name_whose_owner_is_offline_is_taken(tested):
+    tested.receive(f"{BASE}/info", info(LOWER).encode(), retained=True)
+    tested.receive(f"{BASE}/availability", b"offline", retained=True)
+    tested.publisher.connected()
+    tested.go()
 
-    assert house.publisher.silent
-    # What only we had does not stay behind under the other's name.
-    assert (f"{BASE}/tasks/belts", b"", True, False) in house.sent
-    assert (f"{BASE}/tasks/rods", b"", True, False) not in house.sent
-
-
-def test_of_two_that_come_at_once_the_other_is_overwritten(house):
-    house.online()
-    house.hear(f"{BASE}/info", info(HIGHER).encode())
-    house.go()
-
-    assert not house.publisher.silent
-    assert house.topics()[0] == "info"
-    assert "availability" in house.topics()
+    assert tested.publisher.live
 
 
-def test_another_try_is_made_with_the_next_connection(house):
-    house.hear(f"{BASE}/info", info(LOWER).encode(), retained=True)
-    house.hear(f"{BASE}/availability", b"online", retained=True)
-    house.publisher.connected()
-    house.publisher.lost("the connection ended")
-    house.publisher.connected()
-    house.go()
+def test_our_own_message_is_not_taken_for_another_printers(tested):
+    tested.online()
+    tested.receive(f"{BASE}/info", info(UUID).encode())
+    tested.receive(f"{BASE}/availability", b"online")
+    assert tested.publisher.live
+    assert tested.reports == []
 
-    assert house.publisher.live
+
+def test_of_two_printers_with_one_name_the_one_with_the_lower_uuid_stays(tested):
+    tested.online()
+    tested.receive(f"{BASE}/info", info(LOWER).encode())
+
+    assert tested.publisher.silent
+    # Topics that only this printer had do not stay under the other printer's name.
+    assert (f"{BASE}/tasks/belts", b"", True, False) in tested.sent
+    assert (f"{BASE}/tasks/rods", b"", True, False) not in tested.sent
+
+
+def test_the_printer_with_the_lower_uuid_publishes_over_the_others_messages(tested):
+    tested.online()
+    tested.receive(f"{BASE}/info", info(HIGHER).encode())
+    tested.go()
+
+    assert not tested.publisher.silent
+    assert tested.topics()[0] == "info"
+    assert "availability" in tested.topics()
+
+
+def test_the_next_connection_tries_to_take_the_name_again(tested):
+    tested.receive(f"{BASE}/info", info(LOWER).encode(), retained=True)
+    tested.receive(f"{BASE}/availability", b"online", retained=True)
+    tested.publisher.connected()
+    tested.publisher.lost("the connection ended")
+    tested.publisher.connected()
+    tested.go()
+
+    assert tested.publisher.live
 
 
 # Commands
 
 
-def test_a_command_is_handed_on_with_its_task(house):
-    house.online()
-    house.hear(f"{BASE}/tasks/rods/command", b'{"command":"done","by":"anna"}')
-    assert house.commands == [("rods", Command("done", by="anna"))]
+def test_a_command_is_passed_on_with_its_task(tested):
+    tested.online()
+    tested.receive(f"{BASE}/tasks/rods/command", b'{"command":"done","by":"anna"}')
+    assert tested.commands == [("rods", Command("done", by="anna"))]
 
 
 @pytest.mark.parametrize(
     "payload",
     [b"", b"explode", b"{}", b"[1]", b"\xff", b'{"command":"done"', b"x" * 5000],
 )
-def test_what_is_no_command_is_refused_and_logged_once(house, caplog, payload):
-    house.online()
+def test_an_invalid_command_is_refused_and_logged_once(tested, caplog, payload):
+    tested.online()
     for _ in range(3):
-        house.hear(f"{BASE}/tasks/rods/command", payload)
+        tested.receive(f"{BASE}/tasks/rods/command", payload)
 
-    assert house.commands == []
+    assert tested.commands == []
     assert len(caplog.records) == 1
 
 
-def test_a_bad_command_with_a_transaction_is_answered(house):
-    house.online()
-    house.hear(f"{BASE}/tasks/rods/command", b'{"command":"x","transaction":"t"}')
+def test_an_invalid_command_with_a_transaction_gets_a_result(tested):
+    tested.online()
+    tested.receive(f"{BASE}/tasks/rods/command", b'{"command":"x","transaction":"t"}')
 
-    [(topic, payload, *_)] = house.sent
+    [(topic, payload, *_)] = tested.sent
     assert topic == f"{BASE}/results"
     assert Result.decode(payload).code == "bad_argument"
 
 
-def test_a_retained_command_is_refused(house, caplog):
-    house.online()
-    house.hear(f"{BASE}/tasks/rods/command", b"done", retained=True)
-    assert house.commands == []
+def test_a_retained_command_is_refused(tested, caplog):
+    tested.online()
+    tested.receive(f"{BASE}/tasks/rods/command", b"done", retained=True)
+    assert tested.commands == []
     assert "must not be retained" in caplog.text
 
 
 @pytest.mark.parametrize("topic", ["x", BASE, f"{BASE}/tasks", f"{BASE}/tasks/a/b/c"])
-def test_a_stray_topic_is_refused(house, topic):
-    house.online()
-    house.hear(topic, b"done")
-    assert house.commands == []
+def test_a_message_on_an_unknown_topic_is_ignored(tested, topic):
+    tested.online()
+    tested.receive(topic, b"done")
+    assert tested.commands == []
 
 
-def test_what_was_published_is_known_by_its_topics():
+def test_topics_that_were_published_are_recognised():
     published = Published(
         "base", "voron", ("rods",), "ha/config", {"a": "sensor"}, ("ha/x/config",)
     )

@@ -1,4 +1,4 @@
-"""How little a printer says: what a broker carries and a recorder keeps in a day."""
+"""How few messages a printer sends: what brokers carry and recorders keep in a day."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 from tests.klippy_extra.test_commands import Link
 
 HOURS = 1.0
-STEP = 30.0  # seconds
-MOST_A_DAY = 15_000  # states that change in Home Assistant
+STEP = 30.0  # seconds between two steps
+MOST_A_DAY = 15_000  # changes of state in Home Assistant
 
-# 25 tasks of all kinds, somewhere between two completions. What the printer does in an
-# hour: it prints all the time, at 8 m of filament and 250 m of travel.
+# 25 tasks of all kinds, each somewhere between two completions. In each hour the
+# printer prints all the time, with 8 m of filament and 250 m of travel.
 KINDS = (
     ("print_time", 150, {"print_time": 1.0}),
     ("print_time, time", 0, {}),
@@ -36,14 +36,14 @@ BROKER = "[maintain]\nmqtt_host: 127.0.0.1\nmqtt_port: 9\nprinter_name: Voron\n"
 
 
 class Broker(Link):
-    """Keeps what was published with the topic whole."""
+    """Keeps all messages with their whole topics."""
 
     def publish(self, topic, payload, retain=False, keep=False):
         self.sent.append((topic, payload))
 
 
 class Recorder:
-    """Counts the states that a Home Assistant would write: a new value or attribute."""
+    """Counts the states that Home Assistant would write: a new value or attribute."""
 
     def __init__(self, components):
         environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
@@ -76,7 +76,10 @@ class Recorder:
 
 @pytest.fixture
 def day(bench, monkeypatch):
-    """What describes a printer that prints for some hours, and what it says then."""
+    """Let a printer print for some hours.
+
+    Returns the number of new states in Home Assistant, and the topics of all messages.
+    """
     bench(BROKER).close()
     monkeypatch.setattr(sys.modules["extras.maintain.mqtt.link"], "Link", Broker)
     printer = bench(BROKER + TASKS)
@@ -111,7 +114,7 @@ def day(bench, monkeypatch):
     return recorder.states, [topic for topic, _ in link.sent]
 
 
-def test_25_tasks_of_a_printer_that_prints_all_day_are_few_states(day):
+def test_a_printer_with_25_tasks_that_prints_all_day_makes_few_states(day):
     states, topics = day
 
     assert 0 < states * 24.0 / HOURS <= MOST_A_DAY

@@ -1,4 +1,4 @@
-"""Reminders and print starts: where people look, once, and never into a print."""
+"""Reminders appear once, where people see them, and never during a print."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def count(printer, text):
 
 @pytest.fixture
 def due(bench):
-    """A printer with a task that has just come due."""
+    """Return a function that starts a printer with a task that has just become due."""
 
     def start(more="", main="[maintain]\n"):
         printer = bench(main + RODS + more)
@@ -40,16 +40,16 @@ def due(bench):
     return start
 
 
-def test_what_is_due_is_told_on_console_display_and_dialog(due):
+def test_a_due_task_is_shown_on_console_display_and_dialog(due):
     printer = due()
 
-    said = printer.console
+    lines = printer.console
     assert (
-        "// Maintenance: Clean the rods is due: 151 h used of 150 h, 1 h over." in said
+        "// Maintenance: Clean the rods is due: 151 h used of 150 h, 1 h over." in lines
     )
-    assert "// Guide: https://example.org/rods" in said
+    assert "// Guide: https://example.org/rods" in lines
     assert printer.status("display_status")["message"] == "Maintenance: Clean the rods"
-    dialog = [line for line in said if line.startswith("// action:prompt_")]
+    dialog = [line for line in lines if line.startswith("// action:prompt_")]
     assert dialog == [
         "// action:prompt_end",
         "// action:prompt_begin Clean the rods",
@@ -61,9 +61,10 @@ def test_what_is_due_is_told_on_console_display_and_dialog(due):
     ]
 
 
-def test_it_is_told_once_and_again_at_the_interval(due):
+def test_a_reminder_is_shown_once_and_again_at_the_interval(due):
     printer = due(main=OFTEN)
-    assert count(printer, "rods is due") == 2  # console and dialog
+    # once in the console and once in the dialog
+    assert count(printer, "rods is due") == 2
 
     printer.advance(54)
     assert count(printer, "rods is due") == 2
@@ -71,7 +72,7 @@ def test_it_is_told_once_and_again_at_the_interval(due):
     assert count(printer, "rods is due") == 4
 
 
-def test_soon_is_told_once_and_in_no_dialog(bench):
+def test_due_soon_is_shown_once_and_in_no_dialog(bench):
     printer = bench(OFTEN + RODS)
     printer.use(print_time=140.0)
     printer.advance(150)
@@ -89,7 +90,7 @@ def test_the_buttons_work_and_close_the_dialog(due):
     assert printer.task("rods")["last_by"] == "screen"
 
 
-def test_dialogs_follow_one_another(bench):
+def test_dialogs_are_shown_one_after_another(bench):
     belts = RODS.replace("rods", "belts")
     printer = bench(RODS + belts)
     printer.use(print_time=151.0)
@@ -104,7 +105,7 @@ def test_dialogs_follow_one_another(bench):
     assert printer.console[-2:] == ["// action:prompt_end", "ok"]
 
 
-def test_a_dialog_that_a_screen_closed_by_itself_holds_up_no_other(bench):
+def test_a_dialog_that_a_screen_closed_does_not_block_the_next(bench):
     belts = RODS.replace("rods", "belts").replace("150", "160")
     printer = bench(RODS + belts)
     printer.use(print_time=151.0)
@@ -119,7 +120,7 @@ def shown(printer):
     return [line for line in printer.console if "prompt_begin" in line]
 
 
-def test_the_x_is_heard_and_the_next_dialog_comes(bench):
+def test_the_x_of_a_dialog_is_noticed_and_the_next_dialog_comes(bench):
     printer = bench(RODS + RODS.replace("rods", "belts"))
     printer.use(print_time=151.0)
     printer.lookup("gcode").respond_raw("// action:prompt_end")
@@ -128,7 +129,7 @@ def test_the_x_is_heard_and_the_next_dialog_comes(bench):
     assert shown(printer)[1:] == ["// action:prompt_begin Clean the belts"]
 
 
-def test_what_was_done_elsewhere_is_not_shown_when_its_turn_comes(bench):
+def test_a_task_that_was_done_elsewhere_is_not_shown_in_its_turn(bench):
     printer = bench(RODS + RODS.replace("rods", "belts"))
     printer.use(print_time=151.0)
     printer.say("UPDATE_MAINTENANCE NAME=belts")
@@ -138,19 +139,19 @@ def test_what_was_done_elsewhere_is_not_shown_when_its_turn_comes(bench):
     assert printer.console.count("// action:prompt_end") == 2
 
 
-def test_a_dialog_of_an_earlier_life_is_closed_at_the_start(due):
-    """Web interfaces keep it until somebody says that it has ended."""
+def test_a_dialog_from_before_a_restart_is_closed_at_the_start(due):
+    """Web interfaces keep it until it is closed."""
     printer = due()
     begin = len(printer.console)
     printer.restart()
     printer.advance(3)
-    heard = printer.console[begin:]
-    again = heard.index("// Klipper state: Ready")
-    assert heard[:again].count("// action:prompt_end") == 1
-    assert heard[again:].count("// action:prompt_end") == 1
+    lines = printer.console[begin:]
+    again = lines.index("// Klipper state: Ready")
+    assert lines[:again].count("// action:prompt_end") == 1
+    assert lines[again:].count("// action:prompt_end") == 1
 
 
-def test_a_button_closes_a_dialog_of_an_earlier_life(due):
+def test_a_button_closes_a_dialog_from_before_a_restart(due):
     printer = due()
     printer.restart()
     printer.advance(3)
@@ -160,14 +161,14 @@ def test_a_button_closes_a_dialog_of_an_earlier_life(due):
     assert "// action:prompt_end" in printer.console[begin:]
 
 
-def test_the_display_is_cleared_while_it_still_says_what_was_written(due):
+def test_the_display_is_cleared_if_it_still_shows_the_reminder(due):
     printer = due()
     printer.say("UPDATE_MAINTENANCE NAME=rods")
     printer.advance(1)
     assert not printer.status("display_status")["message"]
 
 
-def test_what_others_write_on_the_display_stays(due):
+def test_a_display_text_of_somebody_else_stays(due):
     printer = due()
     printer.gcode("M117 Hello")
     printer.say("UPDATE_MAINTENANCE NAME=rods")
@@ -175,7 +176,7 @@ def test_what_others_write_on_the_display_stays(due):
     assert printer.status("display_status")["message"] == "Hello"
 
 
-def test_a_long_label_is_cut_where_mainsail_cuts_titles(bench):
+def test_a_long_label_is_cut_at_the_length_of_mainsails_titles(bench):
     printer = bench(RODS.replace("Clean the rods", "Clean and grease the linear rods"))
     printer.use(print_time=151.0)
     title = shown(printer)[0][len("// action:prompt_begin ") :]
@@ -184,7 +185,7 @@ def test_a_long_label_is_cut_where_mainsail_cuts_titles(bench):
 
 
 def test_a_guide_keeps_its_anchor(due):
-    """A value in printer.cfg ends at a number sign."""
+    """A number sign ends a value in printer.cfg, so it is written as %23."""
     printer = due(
         "[maintain guided]\ntrigger: count_x\nthreshold: 1\n"
         "guide: https://example.org/a%23oil\n"
@@ -194,7 +195,7 @@ def test_a_guide_keeps_its_anchor(due):
     )
 
 
-def test_a_snooze_that_ends_reminds_at_its_end_whatever_the_interval(due):
+def test_a_reminder_comes_at_the_end_of_a_snooze_whatever_the_interval(due):
     printer = due(main="[maintain]\nremind_interval: 86400\n")
     printer.say("SNOOZE_MAINTENANCE NAME=rods HOURS=0.05")
     before = count(printer, "rods is due")
@@ -204,7 +205,7 @@ def test_a_snooze_that_ends_reminds_at_its_end_whatever_the_interval(due):
     assert count(printer, "rods is due") == before + 2
 
 
-def test_none_while_snoozed_and_snoozes_survive_restarts(due):
+def test_a_snoozed_task_does_not_remind_and_a_snooze_survives_restarts(due):
     printer = due(main=OFTEN)
     printer.say("SNOOZE_MAINTENANCE NAME=rods HOURS=0.05")
     before = count(printer, "rods is due")
@@ -227,7 +228,7 @@ def test_a_restart_is_no_new_event(due):
     assert count(printer, "rods is due") == before
 
 
-def test_none_in_the_middle_of_a_print_but_right_after_it(bench):
+def test_a_reminder_waits_for_the_end_of_a_print(bench):
     printer = bench(RODS)
     printer.print_file()
     printer.advance(60)
@@ -241,7 +242,7 @@ def test_none_in_the_middle_of_a_print_but_right_after_it(bench):
     assert count(printer, "rods is due") == 2
 
 
-def test_in_the_middle_of_a_print_where_that_is_wanted(bench):
+def test_a_reminder_comes_during_a_print_if_the_option_says_so(bench):
     printer = bench("[maintain]\nremind_while_printing: True\n" + RODS)
     printer.print_file()
     printer.advance(60)
@@ -250,7 +251,7 @@ def test_in_the_middle_of_a_print_where_that_is_wanted(bench):
     assert count(printer, "rods is due") == 2
 
 
-def test_a_printer_without_a_display_is_not_asked_for_one(bench, tmp_path):
+def test_a_printer_without_a_display_gets_no_display_command(bench, tmp_path):
     """M117 would be an unknown command each time."""
     printer = bench(RODS)
     printer.printer.objects.pop("display_status", None)
@@ -265,10 +266,11 @@ def test_a_printer_without_a_display_is_not_asked_for_one(bench, tmp_path):
 EXPIRED = "expired_gcode: {action_respond_info('spread')}\n"
 
 
-def test_expired_gcode_runs_once_and_then_at_the_interval(due):
+def test_expired_gcode_runs_once_and_again_at_the_interval(due):
     printer = due(EXPIRED, OFTEN)
     assert count(printer, "spread") == 1
-    assert count(printer, "rods is due") == 2  # the message is not replaced
+    # expired_gcode does not replace the message.
+    assert count(printer, "rods is due") == 2
 
     printer.advance(54)
     assert count(printer, "spread") == 1
@@ -284,9 +286,11 @@ def test_expired_gcode_is_a_template(due):
     assert count(printer, "left -1") == 1
 
 
-@pytest.mark.parametrize(("asked", "times"), [("", 0), ("True", 1)])
-def test_expired_gcode_waits_for_the_end_of_a_print_unless_asked(bench, asked, times):
-    option = f"expired_gcode_while_printing: {asked}\n" if asked else ""
+@pytest.mark.parametrize(("option_value", "times"), [("", 0), ("True", 1)])
+def test_expired_gcode_waits_for_the_end_of_a_print_without_the_option(
+    bench, option_value, times
+):
+    option = f"expired_gcode_while_printing: {option_value}\n" if option_value else ""
     printer = bench(RODS + EXPIRED + option)
     printer.print_file()
     printer.advance(60)
@@ -298,8 +302,8 @@ def test_expired_gcode_waits_for_the_end_of_a_print_unless_asked(bench, asked, t
     assert count(printer, "spread") == 1
 
 
-def test_expired_gcode_waits_for_nobody(bench):
-    """M109 holds the G-code mutex for minutes, and a timer would wait with it."""
+def test_expired_gcode_does_not_wait_for_the_gcode_mutex(bench):
+    """M109 holds the mutex for minutes, and a waiting timer would hold the reactor."""
     printer = bench(RODS + EXPIRED)
     printer.gcode("M109 S220")
     printer.use(print_time=151.0)
@@ -310,7 +314,7 @@ def test_expired_gcode_waits_for_nobody(bench):
     assert count(printer, "spread") == 1
 
 
-def test_expired_gcode_waits_while_somebody_adjusts_a_height_by_hand(bench):
+def test_expired_gcode_waits_while_somebody_adjusts_a_height(bench):
     """Klipper's manual probe does not hold the mutex between two commands."""
 
     class ManualProbe:
@@ -342,8 +346,8 @@ def test_expired_gcode_waits_for_the_end_of_a_pause_without_a_file(bench):
     assert count(printer, "spread") == 1
 
 
-def test_expired_gcode_comes_after_what_begins_as_its_turn_comes(bench):
-    """The decision is a moment before the turn."""
+def test_expired_gcode_runs_after_a_command_that_starts_at_the_same_moment(bench):
+    """The decision to run it is made a moment before it runs."""
     printer = bench(RODS + EXPIRED)
     printer.use(print_time=151.0)
     task = printer.lookup("maintain rods")
@@ -365,8 +369,10 @@ def test_expired_gcode_comes_after_what_begins_as_its_turn_comes(bench):
     ],
 )
 @pytest.mark.logs_errors
-def test_expired_gcode_that_errors_is_said_once_and_the_printer_goes_on(due, script):
-    """The ancestor shut the printer down, and tried for ever."""
+def test_an_error_in_expired_gcode_is_reported_once_and_the_printer_goes_on(
+    due, script
+):
+    """KlipperMaintenance shut the printer down, and repeated the code for ever."""
     printer = due(f"expired_gcode: {script}\n", OFTEN)
     printer.advance(150)
 
@@ -377,7 +383,7 @@ def test_expired_gcode_that_errors_is_said_once_and_the_printer_goes_on(due, scr
 # MAINTENANCE_PROMPT
 
 
-def test_the_dialog_comes_when_asked_for(bench):
+def test_the_dialog_comes_by_command(bench):
     printer = bench(RODS)
     assert "No maintenance is due." in printer.say("MAINTENANCE_PROMPT")
     assert "prompt_begin Clean the rods" in printer.say("MAINTENANCE_PROMPT NAME=rods")

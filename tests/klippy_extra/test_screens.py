@@ -1,4 +1,4 @@
-"""Dialogs by the rules of each front-end: what stands, what it says, what goes."""
+"""Dialogs by the rules of each front-end: what is shown, its text, and its end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ def screen(request):
 
 @pytest.fixture
 def watched(bench, screen):
-    """Start a printer whose console the screen hears; two tasks come due in it."""
+    """Return a function that starts a printer with two tasks.
+
+    The screen gets its console.
+    """
 
     def start(action="warn"):
         printer = bench(TASK.format("rods", action) + TASK.format("belts", "warn"))
@@ -34,13 +37,13 @@ def watched(bench, screen):
         return printer
 
     def watch(printer):
-        printer.lookup("gcode").register_output_handler(screen.hear)
+        printer.lookup("gcode").register_output_handler(screen.receive)
 
     start.watch = watch
     return start
 
 
-def test_every_screen_tells_first_what_is_to_be_done(watched, screen):
+def test_every_screen_shows_first_what_is_to_be_done(watched, screen):
     watched().use(print_time=151.0)
 
     [text] = screen.texts
@@ -60,7 +63,7 @@ def test_the_buttons_close_a_dialog_and_the_next_one_comes(watched, screen):
 
 
 @pytest.mark.parametrize("door", ["UPDATE_MAINTENANCE", "SKIP_MAINTENANCE"])
-def test_what_was_answered_elsewhere_vanishes(watched, screen, door):
+def test_a_dialog_whose_task_was_done_elsewhere_is_closed(watched, screen, door):
     printer = watched()
     printer.use(print_time=151.0)
     for task in ("belts", "rods"):
@@ -70,7 +73,7 @@ def test_what_was_answered_elsewhere_vanishes(watched, screen, door):
 
 
 @pytest.mark.parametrize("command", ["RESTART", "FIRMWARE_RESTART"])
-def test_nothing_stands_after_a_restart(watched, screen, command):
+def test_no_dialog_is_open_after_a_restart(watched, screen, command):
     printer = watched()
     printer.use(print_time=151.0)
     assert screen.title
@@ -79,20 +82,20 @@ def test_nothing_stands_after_a_restart(watched, screen, command):
     assert screen.title == ""
 
 
-def test_what_a_life_that_was_killed_left_open_is_closed(watched, screen):
+def test_a_dialog_that_a_killed_klippy_left_open_is_closed(watched, screen):
     printer = watched()
     printer.use(print_time=151.0)
     before = screen.title
     for task in ("rods", "belts"):
         printer.say(f"DISABLE_MAINTENANCE NAME={task}")
     printer.close()
-    screen.title = before  # nobody said that it has ended
+    screen.title = before  # The killed Klippy has not closed the dialog.
     watched().advance(5)
 
     assert screen.title == ""
 
 
-def test_the_question_stands_on_every_screen_although_a_print_begins(
+def test_the_question_is_on_every_screen_although_a_print_begins(
     watched, screen, tmp_path
 ):
     printer = watched("confirm")
@@ -110,7 +113,7 @@ def test_the_question_stands_on_every_screen_although_a_print_begins(
     assert set(screen.buttons) == {"Print anyway", "Do not print"}
 
     octoprint = OctoPrint()
-    printer.lookup("gcode").register_output_handler(octoprint.hear)
+    printer.lookup("gcode").register_output_handler(octoprint.receive)
     printer.gcode(screen.press("Do not print"), 2)
     assert not octoprint.stopped
     assert printer.status("print_stats")["state"] == "cancelled"

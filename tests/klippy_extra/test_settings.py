@@ -1,4 +1,4 @@
-"""The configuration: what it means, and one clear error for what is wrong."""
+"""What the configuration means, and one clear error for everything that is wrong."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_what_is_wrong_is_named_with_its_fix(bench, what):
+def test_a_wrong_option_is_named_with_its_fix(bench, what):
     sections, words = WRONG[what]
     printer = bench(sections, expect="error")
 
@@ -173,7 +173,7 @@ def test_what_is_wrong_is_named_with_its_fix(bench, what):
 
 
 def test_paho_is_needed_only_for_a_broker(bench, monkeypatch):
-    """Without it the error says how to install it."""
+    """Without it the error tells how to install it."""
     for name in list(sys.modules):
         package, _, module = name.rpartition(".")
         if package.endswith("maintain.mqtt") and module == "client":
@@ -202,7 +202,7 @@ mqtt_path: broker
 """
 
 
-def test_a_broker_in_a_cloud_is_described_in_full(bench):
+def test_every_option_of_a_cloud_broker_is_read(bench):
     broker = bench(CLOUD + MINIMAL).manager.settings.broker
 
     assert (broker.host, broker.port) == ("::1", 443)
@@ -220,7 +220,7 @@ def test_a_broker_in_a_cloud_is_described_in_full(bench):
         (f"mqtt_client_id: {'x' * 129}", "mqtt_client_id"),
     ],
 )
-def test_what_is_wrong_of_a_broker_is_named(bench, options, option):
+def test_a_wrong_option_of_a_broker_is_named(bench, options, option):
     printer = bench(MINIMAL)
     printer.configure(f"[maintain]\nmqtt_host: localhost\n{options}\n")
     printer.restart()
@@ -251,15 +251,13 @@ def test_what_is_wrong_of_a_broker_is_named(bench, options, option):
         ("/home/pi/ender.cfg", "pi4 ender", ".upkeep/ender"),
     ],
 )
-def test_printers_on_one_host_have_names_and_stores_of_their_own(
-    config_file, name, store
-):
+def test_printers_on_one_host_have_different_names_and_stores(config_file, name, store):
     assert default_name(Path(config_file), "pi4") == name
     assert store in str(default_store(Path(config_file)))
 
 
-def test_an_interval_of_zero_reminds_nobody(bench):
-    """As the ancestor's did; what is asked for is told."""
+def test_an_interval_of_zero_sends_no_reminders(bench):
+    """KlipperMaintenance did the same. The status command still shows what is due."""
     printer = bench("[maintain]\ninterval: 0\n" + MINIMAL)
     printer.use(print_time=151.0)
 
@@ -267,7 +265,7 @@ def test_an_interval_of_zero_reminds_nobody(bench):
     assert "is due" in printer.say("MAINTAIN_STATUS")
 
 
-def test_a_configuration_of_the_ancestor_is_taken_as_it_is(bench):
+def test_a_configuration_of_klippermaintenance_is_accepted_unchanged(bench):
     printer = bench(
         "[maintain]\ninterval: 60\n"
         "[maintain xyrods]\nlabel: XY smooth rods\ntrigger: print_time\n"
@@ -277,13 +275,13 @@ def test_a_configuration_of_the_ancestor_is_taken_as_it_is(bench):
         "[maintain extruder]\nlabel: Extruder\ntrigger: filament\nthreshold: 700\n"
         "message: Clean extruder gears\nexpired_gcode: M117 clean\ndisabled: False\n"
     )
-    said = printer.say("MAINTAIN_STATUS")
-    assert "XY smooth rods: 250 h remaining" in said
-    assert "Extruder: 700 m remaining" in said
+    answer = printer.say("MAINTAIN_STATUS")
+    assert "XY smooth rods: 250 h remaining" in answer
+    assert "Extruder: 700 m remaining" in answer
 
 
-def test_disabled_in_the_configuration_is_disabled(bench):
-    """The ancestor ignored it."""
+def test_a_task_disabled_in_the_configuration_is_disabled(bench):
+    """KlipperMaintenance ignored this option."""
     printer = bench(MINIMAL + "disabled: True\n")
     printer.use(print_time=500.0)
 
@@ -291,7 +289,7 @@ def test_disabled_in_the_configuration_is_disabled(bench):
     assert "due" not in printer.say("MAINTAIN_STATUS")
 
 
-def test_a_preset_gives_what_the_section_does_not(bench):
+def test_a_preset_gives_the_options_that_the_section_does_not_give(bench):
     printer = bench("[maintain tube]\npreset: voron/ptfe\nthreshold: 700\n")
 
     task = printer.task("tube")
@@ -299,7 +297,7 @@ def test_a_preset_gives_what_the_section_does_not(bench):
     assert task["label"] != "tube"
 
 
-def test_a_threshold_by_command_lasts_until_the_file_says_something_new(bench):
+def test_a_threshold_set_by_command_stays_until_the_file_changes(bench):
     printer = bench(MINIMAL)
     printer.say("SET_MAINTENANCE NAME=rods THRESHOLD=200")
     printer.restart()
@@ -312,10 +310,10 @@ def test_a_threshold_by_command_lasts_until_the_file_says_something_new(bench):
     assert printer.task("rods")["threshold"] == 160.0
 
 
-def test_a_meter_that_this_printer_lacks_is_said_and_klippy_starts(bench):
+def test_a_meter_that_the_printer_does_not_have_is_reported_and_klippy_starts(bench):
     printer = bench(TASK.format("heater_on_chamber", 5))
 
-    said = " ".join(printer.console)
-    assert "[maintain" in said
-    assert "'heater_on_chamber' is not counted: this printer has no such meter" in said
+    text = " ".join(printer.console)
+    assert "[maintain" in text
+    assert "'heater_on_chamber' is not counted: this printer has no such meter" in text
     assert printer.task("rods")["used"] == 0.0

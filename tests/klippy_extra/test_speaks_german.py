@@ -1,4 +1,4 @@
-"""A German printer, as its owner reads it: console, dialogs, reminders and names."""
+"""A German printer as its owner sees it: console, dialogs, reminders and names."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_commands_answer_in_german(bench):
     )
 
 
-def test_what_programs_read_is_the_same_in_every_language(bench, tmp_path):
+def test_texts_for_programs_are_the_same_in_every_language(bench, tmp_path):
     def status(main):
         store = tmp_path / main[-3:].strip()
         store.mkdir()
@@ -83,7 +83,7 @@ def test_what_programs_read_is_the_same_in_every_language(bench, tmp_path):
     assert status(GERMAN) == status("[maintain]\nlanguage: en\n")
 
 
-def test_a_language_that_is_not_there_is_told_once_and_the_printer_starts(bench):
+def test_an_unknown_language_is_reported_once_and_the_printer_starts(bench):
     printer = bench("[maintain]\nlanguage: tlh\n" + RODS)
     printer.use(print_time=151.5)
 

@@ -1,4 +1,4 @@
-"""The store: what was told to be on disk is on disk, whatever happens."""
+"""What the store has confirmed is on disk, whatever happens."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ DONE = Entry(1795219200, "rods", "done", "anna", "two drops", {"print_time": 151
 
 
 class FakeReactor:
-    """Stands where the reactor stands: runs what the store posts, when asked."""
+    """Takes the place of the reactor. It runs what the store posts on demand."""
 
     def __init__(self):
         self.posted = queue.SimpleQueue()
-        self.heard = []
+        self.replies = []
 
     def post(self, function):
         self.posted.put(function)
 
-    def hear(self):
-        """Wait for one answer of the store and return it."""
-        while not self.heard:
+    def next_reply(self):
+        """Wait for one reply of the store and return it."""
+        while not self.replies:
             self.posted.get(timeout=10)()
-        return self.heard.pop()
+        return self.replies.pop()
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def again(path):
 
 
 def power_cut(path):
-    """What a start finds when the power goes now: the files as they are."""
+    """Return what a start finds if the power goes now: the files as they are."""
     copy = path.with_name("copy.db")
     for tail in ("", "-wal"):
         there = path.with_name(path.name + tail)
@@ -80,9 +80,9 @@ def write(path, documents, log=()):
     store.close({})
 
 
-def test_what_was_answered_is_on_disk(store, reactor, path):
-    store.save({"meters": {"print_time": 1.5}}, [DONE], reactor.heard.append)
-    assert reactor.hear() == ""
+def test_what_the_store_confirmed_is_on_disk(store, reactor, path):
+    store.save({"meters": {"print_time": 1.5}}, [DONE], reactor.replies.append)
+    assert reactor.next_reply() == ""
 
     loaded = power_cut(path)
     assert loaded.documents == {"meters": {"print_time": 1.5}}
@@ -90,13 +90,13 @@ def test_what_was_answered_is_on_disk(store, reactor, path):
     assert loaded.problem == ""
 
 
-def test_the_newest_value_wins_and_none_deletes(path):
+def test_the_newest_value_is_kept_and_none_deletes(path):
     write(path, {"a": 1, "b": 2})
     write(path, {"a": 3, "b": None})
     assert again(path).documents == {"a": 3}
 
 
-def test_close_writes_what_is_still_queued(path, reactor):
+def test_close_writes_everything_that_is_queued(path, reactor):
     store = Store(str(path), reactor.post)
     store.load()
     store.start()
@@ -110,17 +110,17 @@ def test_a_log_is_read_newest_first_and_by_task(store, reactor):
     older = DONE._replace(time=1)
     other = DONE._replace(task="belts")
     store.save({}, [older, DONE, other])
-    store.entries("rods", reactor.heard.append)
-    assert reactor.hear() == [DONE, older]
-    store.entries(None, reactor.heard.append)
-    assert reactor.hear() == [other, DONE, older]
+    store.entries("rods", reactor.replies.append)
+    assert reactor.next_reply() == [DONE, older]
+    store.entries(None, reactor.replies.append)
+    assert reactor.next_reply() == [other, DONE, older]
 
 
-def test_one_document_that_is_no_json_does_not_hold_up_the_others(
+def test_one_document_that_is_not_json_does_not_block_the_others(
     store, reactor, path, caplog
 ):
-    store.save({"bad": float("nan"), "good": 1}, (), reactor.heard.append)
-    assert reactor.hear() == ""
+    store.save({"bad": float("nan"), "good": 1}, (), reactor.replies.append)
+    assert reactor.next_reply() == ""
     assert "unable to store 'bad'" in caplog.text
     assert power_cut(path).documents == {"good": 1}
 
@@ -137,9 +137,9 @@ def test_one_document_that_is_no_json_does_not_hold_up_the_others(
     ],
     ids=["truncated", "zeroed", "empty", "null", "list", "overwritten"],
 )
-def test_a_damaged_file_is_set_aside_and_the_backup_used(path, damage):
+def test_a_damaged_file_is_set_aside_and_the_backup_is_used(path, damage):
     write(path, {"meters": {"print_time": 1.5}}, [DONE])
-    again(path)  # a good start makes the backup
+    again(path)  # A good start makes the backup.
     path.write_bytes(damage(path.read_bytes()))
 
     loaded = again(path)
@@ -150,7 +150,7 @@ def test_a_damaged_file_is_set_aside_and_the_backup_used(path, damage):
     assert path.with_name(path.name + ".bad-1").exists()
 
 
-def test_without_a_good_backup_counting_starts_anew_and_says_so(path):
+def test_without_a_good_backup_counting_starts_again_and_the_problem_tells_it(path):
     path.write_bytes(b"not a database, but more than one hundred bytes" * 10)
     loaded = again(path)
     assert loaded.documents == {}
@@ -158,7 +158,7 @@ def test_without_a_good_backup_counting_starts_anew_and_says_so(path):
     assert again(path).problem == ""
 
 
-def test_a_newer_versions_file_is_set_aside_untouched(path):
+def test_a_file_of_a_newer_version_is_set_aside_unchanged(path):
     write(path, {"a": 1})
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version=9")
@@ -169,7 +169,7 @@ def test_a_newer_versions_file_is_set_aside_untouched(path):
     assert path.with_name(path.name + ".bad-1").read_bytes() == whole
 
 
-def test_a_deleted_file_comes_back_from_the_backup(path):
+def test_a_deleted_file_is_restored_from_the_backup(path):
     write(path, {"a": 1})
     again(path)
     path.unlink()
@@ -180,44 +180,46 @@ def test_a_deleted_file_comes_back_from_the_backup(path):
 
 @pytest.mark.logs_errors
 def test_an_unreadable_file_is_never_replaced(path, reactor):
-    """Without permission, or with a folder in its place, nothing is overwritten."""
+    """Nothing is overwritten without permission, or when a folder has its name."""
     path.mkdir()
     store = Store(str(path), reactor.post)
     loaded = store.load()
     assert (loaded.documents, loaded.known) == ({}, False)
     assert str(path) in loaded.refusal
     store.start()
-    store.save({"a": 1}, (), reactor.heard.append)
-    assert str(path) in reactor.hear()
+    store.save({"a": 1}, (), reactor.replies.append)
+    assert str(path) in reactor.next_reply()
     store.close({"a": 2})
     assert list(path.iterdir()) == []
 
 
 @pytest.mark.logs_errors
-def test_what_a_full_disk_refused_is_told_and_made_good_later(store, reactor, path):
+def test_a_change_that_a_full_disk_refused_is_reported_and_saved_later(
+    store, reactor, path
+):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (256 * 1024, hard))
     try:
-        store.save({"a": "x" * 1_000_000}, [DONE], reactor.heard.append)
-        assert str(path) in reactor.hear()
+        store.save({"a": "x" * 1_000_000}, [DONE], reactor.replies.append)
+        assert str(path) in reactor.next_reply()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    store.save({"b": 2}, (), reactor.heard.append)
-    assert reactor.hear() == ""
+    store.save({"b": 2}, (), reactor.replies.append)
+    assert reactor.next_reply() == ""
 
     loaded = power_cut(path)
     assert loaded.documents == {"a": "x" * 1_000_000, "b": 2}
     assert loaded.log == [DONE]
 
 
-def test_a_refusing_disk_is_logged_once(reactor, path, caplog):
+def test_a_disk_that_refuses_is_logged_once(reactor, path, caplog):
     path.mkdir()
     store = Store(str(path), reactor.post)
     store.load()
     store.start()
     for _ in range(5):
-        store.save({"a": 1}, (), reactor.heard.append)
-        reactor.hear()
+        store.save({"a": 1}, (), reactor.replies.append)
+        reactor.next_reply()
     store.close({})
     assert caplog.text.count("unable to write") == 1
 
@@ -245,8 +247,8 @@ while True:
 
 
 @pytest.mark.soak
-def test_kill_9_loses_no_answered_change_and_damages_nothing(tmp_path, rounds):
-    """A writer is killed again and again; each acknowledged number is still there."""
+def test_kill_9_loses_no_confirmed_change_and_damages_nothing(tmp_path, rounds):
+    """A writer is killed many times. Each confirmed number is still there."""
     path = tmp_path / "store.db"
     root = str(Path(__file__).parents[2])
     script = WRITER.format(root=root, path=str(path))
@@ -257,7 +259,7 @@ def test_kill_9_loses_no_answered_change_and_damages_nothing(tmp_path, rounds):
         ) as writer:
             for _ in range(1 + turn % 7):
                 line = writer.stdout.readline()
-                assert line, "the writer gave up"
+                assert line, "the writer ended by itself"
                 assert "problem" not in line
                 answered = int(line.split()[0])
             writer.send_signal(signal.SIGKILL)
@@ -269,7 +271,7 @@ def test_kill_9_loses_no_answered_change_and_damages_nothing(tmp_path, rounds):
         assert loaded.log[0].time == loaded.documents["number"]
 
 
-def test_at_the_very_first_start_the_folder_is_made(tmp_path, reactor):
+def test_the_folder_is_made_at_the_very_first_start(tmp_path, reactor):
     store = Store(str(tmp_path / "printer_data" / "upkeep" / "upkeep.sqlite"), reactor)
 
     assert store.load().refusal == ""

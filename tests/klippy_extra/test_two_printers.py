@@ -1,4 +1,4 @@
-"""Two printers under one name at a real broker: the newcomer is silent, and says so."""
+"""Two printers with one name at a real broker: the newcomer is silent and tells why."""
 
 from __future__ import annotations
 
@@ -50,28 +50,31 @@ def complains(printer):
 
 
 def live(printer):
-    """Whether its snapshot is out; some of its time has to pass for that."""
+    """Whether its snapshot is published.
+
+    Some of the printer's time has to pass for that.
+    """
     printer.advance(0.1)
     return publisher(printer).live
 
 
 def is_online(broker):
-    """Whether the broker holds the name's `online` for whoever comes next."""
-    found = []
+    """Whether the broker has retained `online` for this name."""
+    payloads = []
     client = paho.Client(paho.CallbackAPIVersion.VERSION2)
-    client.on_message = lambda c, u, message: found.append(message.payload)
-    # Its answer comes after what is retained under the first topic.
+    client.on_message = lambda c, u, message: payloads.append(message.payload)
+    # Its answer comes after the retained messages of the first subscription.
     client.on_subscribe = lambda c, *_: c.unsubscribe("none")
     client.on_unsubscribe = lambda c, *_: c.disconnect()
     client.connect("127.0.0.1", broker.port)
     client.subscribe("klipper_upkeep/voron/availability")
     client.loop_forever()
-    return found == [b"online"]
+    return payloads == [b"online"]
 
 
-def test_the_newcomer_publishes_nothing_and_says_why(start, broker):
+def test_the_newcomer_publishes_nothing_and_tells_why(start, broker):
     first = start("first")
-    # Sent is not yet received: until then the name is free.
+    # A message that is only sent does not own the name until the broker has it.
     first.wait_for(lambda: live(first) and is_online(broker))
 
     newcomer = start("newcomer")
@@ -85,7 +88,7 @@ def test_the_newcomer_publishes_nothing_and_says_why(start, broker):
     assert not complains(first)
 
 
-def test_who_comes_after_the_first_has_left_has_the_name(start):
+def test_a_printer_that_comes_after_the_first_has_left_gets_the_name(start):
     first = start("first")
     first.wait_for(lambda: live(first))
     first.close()
@@ -96,13 +99,13 @@ def test_who_comes_after_the_first_has_left_has_the_name(start):
     assert not complains(second)
 
 
-def test_of_two_that_meet_at_a_new_broker_one_stays(start, broker):
+def test_of_two_printers_that_meet_at_a_new_broker_one_stays(start, broker):
     printers = [start("first"), start("second")]
     broker.kill()
     broker.start()
 
     def settled():
-        found = [(live(printer), publisher(printer).silent) for printer in printers]
-        return sorted(found) == [(False, True), (True, False)]
+        states = [(live(printer), publisher(printer).silent) for printer in printers]
+        return sorted(states) == [(False, True), (True, False)]
 
     printers[0].wait_for(settled, "one that is live and one that is silent", 30)

@@ -1,7 +1,7 @@
 """Finds the texts for people in the page's sources that no catalogue has. Pure.
 
-The page is made of templates: html`<p class="x">${t("key")}</p>`. What stands there
-between two tags, or in an attribute that is read aloud, comes from `t`.
+The page is made of templates: html`<p class="x">${t("key")}</p>`. A text between two
+tags, or in an attribute that is read aloud, has to come from `t`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-VALUE = "\0"  # stands for what is computed
+VALUE = "\0"  # It replaces a value that is computed.
 READ = "alt|aria-description|aria-label|aria-roledescription|label|placeholder|title"
 ATTRIBUTE = re.compile(rf"\s(?:{READ})=(?:\"([^\"]*)\"|'([^']*)'|([^\s>\"']+))")
 TAG = re.compile(r"<[^>]*>")
-# A command in capital letters is no word.
+# A command in capital letters is not a word.
 WORD = re.compile(r"[A-Za-zÄÖÜäöüß]*[a-zäöüß][A-Za-zÄÖÜäöüß]|[A-ZÄÖÜ][a-zäöüß]")
 COMMENT = re.compile(r"^\s*//[^\n]*$|/\*[\s\S]*?\*/", re.MULTILINE)
 # What is shown without a template.
@@ -24,7 +24,7 @@ SHOWN = re.compile(
 
 
 def raw(source: str) -> Iterator[str]:
-    """Yield each text of *source* that people would read in English for ever."""
+    """Yield each text in *source* that people would always read in English."""
     source = COMMENT.sub("", source)
     shown = [next(filter(None, each), "") for each in SHOWN.findall(source)]
     for template in templates(source):
@@ -36,18 +36,18 @@ def raw(source: str) -> Iterator[str]:
 
 def templates(source: str) -> list[str]:
     """Return the text of each html`…`, with VALUE for each ${…} in it."""
-    found: list[str] = []
-    _expression(source, 0, found)
-    return found
+    texts: list[str] = []
+    _expression(source, 0, texts)
+    return texts
 
 
-def _expression(source: str, place: int, found: list[str]) -> int:
-    """Read until the brace that closes it; return what comes behind."""
+def _expression(source: str, place: int, texts: list[str]) -> int:
+    """Read to the brace that closes the expression, and return the place after it."""
     depth = 0
     while place < len(source):
         character = source[place]
         if character == "`":
-            place = _template(source, place, found)
+            place = _template(source, place, texts)
             continue
         if character in "\"'":
             place = _end_of(source, place)
@@ -58,24 +58,24 @@ def _expression(source: str, place: int, found: list[str]) -> int:
     return place
 
 
-def _template(source: str, place: int, found: list[str]) -> int:
-    """Read from one backtick to the other; return what comes behind."""
+def _template(source: str, place: int, texts: list[str]) -> int:
+    """Read from one backtick to the other, and return the place after it."""
     is_html = source.endswith("html", 0, place)
     text: list[str] = []
     place += 1
     while place < len(source) and source[place] != "`":
         if source.startswith("${", place):
             text.append(VALUE)
-            place = _expression(source, place + 2, found)
+            place = _expression(source, place + 2, texts)
         else:
             text.append(source[place])
             place += 1
-    found += ["".join(text)] if is_html else []
+    texts += ["".join(text)] if is_html else []
     return place + 1
 
 
 def _end_of(source: str, place: int) -> int:
-    """Return where the string that begins at *place* ends."""
+    """Return where the string that starts at *place* ends."""
     quote, place = source[place], place + 1
     while place < len(source) and source[place] not in (quote, "\n"):
         place += 2 if source[place] == "\\" else 1

@@ -1,4 +1,4 @@
-"""Home Assistant's names come from the catalogue, whatever table they stand in."""
+"""Home Assistant's names come from the catalogue, whichever table they are in."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from klippy_extra.mqtt.entities import Entity
 from tests.languages import texts
 
 NOW = 1_795_219_200
-SAID = "<>"  # what a language of the test's own puts around each text
+SAID = "<>"  # A language of the test puts these around each text.
 
 
 @pytest.fixture
 def marked() -> Iterator[None]:
-    """Speak a language that every text can be recognised in."""
+    """Use a language in which every text can be recognised."""
     known = texts.keys()
-    said = {text: f"{SAID[0]}{text}{SAID[1]}" for text in known}
+    translated = {text: f"{SAID[0]}{text}{SAID[1]}" for text in known}
     before = language.current.catalogue
-    language.current.catalogue = language.Catalogue("xx", texts=said)
+    language.current.catalogue = language.Catalogue("xx", texts=translated)
     yield
     language.current.catalogue = before
 

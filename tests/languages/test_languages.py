@@ -1,4 +1,4 @@
-"""Every language says all that is shown to people, and nothing else."""
+"""Every language has all texts that are shown to people, and no others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OTHERS = [code for code in FILES if code != "en"]
 
 
 @pytest.mark.parametrize("code", FILES)
-def test_a_language_lacks_no_text_and_has_none_that_nothing_shows(code: str) -> None:
+def test_a_language_has_every_text_and_none_that_is_never_shown(code: str) -> None:
     known = FILES[code]["texts"].keys()
     assert sorted(texts.needed(code) - known) == []
     assert sorted(known - texts.keys().keys()) == []
@@ -32,13 +32,13 @@ def test_a_translation_has_the_fields_of_its_text(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", FILES)
-def test_the_texts_stand_in_the_order_of_the_alphabet(code: str) -> None:
-    """`make languages` sorts them. So two people who add one seldom meet."""
+def test_the_texts_are_in_alphabetical_order(code: str) -> None:
+    """`make languages` sorts them, so that two people who add one seldom conflict."""
     assert list(FILES[code]["texts"]) == sorted(FILES[code]["texts"])
 
 
 @pytest.mark.parametrize("code", FILES)
-def test_the_forms_of_a_noun_have_names_that_are_looked_for(code: str) -> None:
+def test_the_forms_of_a_noun_have_known_names(code: str) -> None:
     for key, value in [*FILES[code]["texts"].items(), *FILES[code]["page"].items()]:
         if isinstance(value, dict):
             assert "{count}" in value["other"]
@@ -47,7 +47,7 @@ def test_the_forms_of_a_noun_have_names_that_are_looked_for(code: str) -> None:
 
 
 def test_a_text_is_a_literal_and_gets_the_fields_that_it_names() -> None:
-    """What is put together before it is translated is in no catalogue."""
+    """A text that is put together before it is translated is in no catalogue."""
     for path, tree in texts.modules():
         if path.name == "language.py":
             continue
@@ -62,7 +62,7 @@ def test_a_text_is_a_literal_and_gets_the_fields_that_it_names() -> None:
 
 
 def test_every_sentence_for_people_is_in_the_catalogue() -> None:
-    """What nobody reads on a screen is named in `texts.NOT_SPOKEN`."""
+    """Texts that nobody reads on a screen are named in `texts.NOT_SPOKEN`."""
     assert list(texts.outside()) == []
 
 
@@ -96,10 +96,10 @@ def test_a_sentence_outside_the_catalogue_is_found(code: str) -> None:
         'self._say(f"{label}: {text}")',
     ],
 )
-def test_what_is_translated_or_not_for_people_is_left_out(code: str) -> None:
+def test_texts_that_are_translated_or_not_for_people_are_left_out(code: str) -> None:
     assert list(texts.strange(ast.parse(code))) == []
 
 
 @pytest.mark.parametrize("file", texts.NOT_SPOKEN)
-def test_what_is_named_as_not_spoken_is_there(file: str) -> None:
+def test_every_text_named_as_not_spoken_exists(file: str) -> None:
     assert (texts.ROOT / file).exists()

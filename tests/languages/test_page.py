@@ -1,4 +1,4 @@
-"""The page shows nothing that its catalogues do not have."""
+"""The page shows only texts that are in its catalogues."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ def test_a_text_outside_the_catalogue_is_found(code: str, text: str) -> None:
         "throw new Error(t('no.answer'));",
     ],
 )
-def test_what_is_no_text_for_people_is_left_out(code: str) -> None:
+def test_a_text_that_is_not_for_people_is_left_out(code: str) -> None:
     assert list(page.raw(code)) == []

@@ -1,4 +1,4 @@
-"""What the bridge tells people, in the language of its settings."""
+"""The bridge's messages to people, in the language of its settings."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ def test_a_message_is_in_the_language_of_the_bridge() -> None:
         ("de", "Wartung: 12 Meldungen", "2 weitere"),
     ],
 )
-def test_messages_that_are_put_together_are_counted(
-    code: str, title: str, last: str
-) -> None:
+def test_joined_messages_are_counted(code: str, title: str, last: str) -> None:
     language.current.use(code)
     message = together([due(f"Stange {number}") for number in range(12)])
     assert message.title == title
@@ -54,11 +52,11 @@ def test_the_language_is_a_setting_of_the_file_and_of_the_environment(
     assert load(None, {}).language == "en"
 
 
-def test_check_tells_of_a_language_that_is_not_there() -> None:
-    def told(code: str) -> str:
+def test_check_reports_a_language_that_does_not_exist() -> None:
+    def report(code: str) -> str:
         settings = Settings(broker=Broker(port=1), language=code)
         return next(each.fix for each in results(settings) if each.what == "language")
 
-    assert told("de") == ""
+    assert report("de") == ""
     there_are = ", ".join(language.known())
-    assert told("tlh").endswith(f"Write one of these behind 'language': {there_are}.")
+    assert report("tlh").endswith(f"Write one of these behind 'language': {there_are}.")

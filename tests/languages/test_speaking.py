@@ -1,4 +1,4 @@
-"""A text in a language, and what is wrong with a language."""
+"""A text in a language, and the faults of a language's file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_a_text_without_a_translation_is_english() -> None:
     assert Catalogue("xx").tr("{label} is due.", label="Rods") == "Rods is due."
 
 
-def test_a_noun_has_the_form_that_its_number_wants() -> None:
+def test_a_noun_has_the_form_for_its_number() -> None:
     english = language.read("en")
     assert english.tr(HOURS, count=1) == "is snoozed for 1 hour."
     assert english.tr(HOURS, count=2.5) == "is snoozed for 2.5 hours."
@@ -38,30 +38,30 @@ def test_a_noun_has_the_form_that_its_number_wants() -> None:
         ("ja", "other other other other other other other"),
     ],
 )
-def test_the_forms_are_those_of_unicode(code: str, forms: str) -> None:
+def test_the_forms_of_nouns_are_those_of_unicode(code: str, forms: str) -> None:
     numbers = (0, 1, 2, 5, 12, 22, 21)
     assert [language.plural(code, each) for each in numbers] == forms.split()
 
 
-def test_fractions_have_forms_of_their_own() -> None:
+def test_fractions_have_their_own_forms() -> None:
     assert language.plural("cs", 1.5) == "many"
     assert language.plural("pl", 1.5) == "other"
     assert language.plural("fr", 1.5) == "one"
 
 
-def test_braces_of_a_message_stay() -> None:
+def test_braces_in_a_message_are_kept() -> None:
     given = "Type {x}, not {label}."
     assert GERMAN.tr("{label}: {left}", label=given, left="1") == f"{given}: 1"
     assert GERMAN.tr("a {stranger}") == "a {stranger}"
 
 
-def test_a_dialect_is_its_language() -> None:
+def test_a_dialect_uses_its_language() -> None:
     for name in ("de", "DE", "de-AT", "de_CH", " de "):
         assert language.current.use(name) == ""
         assert language.current.catalogue.code == "de"
 
 
-def test_a_language_that_is_not_there_is_told_and_english_goes_on() -> None:
+def test_an_unknown_language_is_reported_and_english_is_used() -> None:
     language.current.use("de")
     assert language.current.use("tlh") == (
         "There is no language 'tlh', so English is used."
@@ -71,7 +71,7 @@ def test_a_language_that_is_not_there_is_told_and_english_goes_on() -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"texts": 1}', "\udcff"])
-def test_a_file_that_cannot_be_read_is_told_and_english_goes_on(
+def test_a_file_that_cannot_be_read_is_reported_and_english_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     for code, content in (("en", json.dumps({"texts": {}})), ("xx", text)):

@@ -1,7 +1,7 @@
-"""Finds the texts for people in the code, and what a language's file lacks of them.
+"""Finds the texts for people in the code, and those that a language's file lacks.
 
-`make languages` runs this file: it sorts the texts of each language, leaves out those
-that nothing shows any more, and tells which are missing. With `--check` it only tells.
+`make languages` runs this file. It sorts the texts of each language, leaves out those
+that are never shown, and tells which are missing. With `--check` it only tells.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def modules() -> Iterator[tuple[Path, ast.Module]]:
 
 
 def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
-    """Yield the calls of `tr` and `mark`, with the name that each is called by."""
+    """Yield the calls of `tr` and `mark`, with the name of the function."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             name = getattr(node.func, "id", "")
@@ -36,28 +36,29 @@ def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
 
 
 def keys() -> dict[str, str]:
-    """Return every English text that stands in the code, and where it does."""
-    found = {}
+    """Return every English text in the code, and where it is."""
+    places = {}
     for path, tree in modules():
         for _, call in calls(tree):
             text = call.args[0] if call.args else None
             if isinstance(text, ast.Constant) and isinstance(text.value, str):
-                found[text.value] = f"{path.relative_to(ROOT)}:{call.lineno}"
-    return found
+                places[text.value] = f"{path.relative_to(ROOT)}:{call.lineno}"
+    return places
 
 
-# What no person reads on a screen of ours, by files and how a text begins there.
-# A new file is not in this list: its sentences have to be in the catalogue.
+# Texts that nobody reads on a screen of ours, by file and first words. A new file is
+# not in this list, so its sentences have to be in the catalogue.
 NOT_SPOKEN: dict[str, str | tuple[str, ...]] = {
-    # The words of the contract, of the errors of a configuration and of commands for
-    # administrators are English everywhere.
+    # The contract, the errors of a configuration and the commands for administrators
+    # are English everywhere.
     "klippy_extra/contract.py": "",
     "klippy_extra/broker.py": "",
     "klippy_extra/presets.py": "",
     "klippy_extra/web_address.py": "",
     "klippy_extra/ledger/conditions.py": "",
     "klippy_extra/meters/families.py": "",
-    "klippy_extra/mqtt/intake.py": "",  # of messages that are left out, for the log
+    # Messages that are left out: they go into the log.
+    "klippy_extra/mqtt/intake.py": "",
     "klippy_extra/outlook/policy.py": "",
     "mqtt_bridge/contract.py": "",
     "mqtt_bridge/commands.py": "",  # errors of mKTL's clients
@@ -71,7 +72,7 @@ NOT_SPOKEN: dict[str, str | tuple[str, ...]] = {
     "mqtt_bridge/metrics.py": "",
     "mqtt_bridge/registry.py": "",
     "mqtt_bridge/http_server.py": "",
-    # What tells that there is no language.
+    # This tells that a language does not exist.
     "klippy_extra/language.py": "",
     "mqtt_bridge/language.py": "",
     # Templates, SQL, G-code, HTML, names that somebody else gave, and types.
@@ -96,9 +97,9 @@ NOT_SPOKEN: dict[str, str | tuple[str, ...]] = {
     "mqtt_bridge/push/link_server.py": ("<", "text/html"),
     "mqtt_bridge/push/sender.py": "",
     "deploy/klipperscreen/maintenance.py": "<span",
-    "mqtt_bridge/web/server.py": "Send ",  # to who wrote another page
+    "mqtt_bridge/web/server.py": "Send ",  # for the author of another page
 }
-# Calls whose texts are for developers, or for who writes a configuration: their
+# Calls whose texts are for developers, or for people who write a configuration: their
 # words are Klipper's own and those of options.
 FOR_OTHERS = {
     "debug", "info", "warning", "error", "exception", "log",  # a logger's
@@ -106,7 +107,7 @@ FOR_OTHERS = {
     "SettingsError", "ContractError",
     "execute", "compile", "add_argument",
 }  # fmt: skip
-# Calls whose first argument is shown to people, be it one word.
+# Calls whose first argument is shown to people, even if it is one word.
 SPOKEN = {"respond_info", "say", "_say", "Button", "PushMessage"}
 WORD = re.compile(r"[A-Za-zÄÖÜäöüß]{2,}")
 LOGGERS = {"logging", "logger", "config"}
@@ -114,7 +115,7 @@ SENTENCE = re.compile(r"[A-Za-zÄÖÜäöüß]{2,}[,.:;]? [A-Za-z]{2,}")
 
 
 def outside() -> Iterator[str]:
-    """Yield what reads like a sentence and is in no catalogue, and where it stands."""
+    """Yield every sentence that is in no catalogue, and where it is."""
     for path, tree in modules():
         name = str(path.relative_to(ROOT))
         known = [start for file, start in NOT_SPOKEN.items() if name.startswith(file)]
@@ -138,7 +139,7 @@ def strange(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def _spoken_words(node: ast.AST) -> Iterator[tuple[int, str]]:
-    """Yield what a call shows that is too short to read like a sentence."""
+    """Yield the texts that a call shows and that are too short to be a sentence."""
     function = getattr(node, "func", None)
     name = getattr(function, "attr", getattr(function, "id", ""))
     if name not in SPOKEN or not node.args:
@@ -179,7 +180,7 @@ def languages() -> dict[str, dict[str, object]]:
 
 
 def needed(code: str) -> set[str]:
-    """What a language has to say: English has its own words in the code already."""
+    """Return the texts that a language needs. English has its own in the code."""
     return set() if code == "en" else set(keys())
 
 
@@ -188,14 +189,14 @@ def fields(text: str) -> set[str]:
 
 
 def forms(value: object) -> list[str]:
-    """Return the texts behind a key: one, or one for each form of a noun."""
+    """Return the texts of a key: one, or one for each form of a noun."""
     return (
         [str(each) for each in value.values()] if isinstance(value, dict) else [value]
     )
 
 
 def wrong() -> list[str]:
-    """What a language lacks, or has too much, in lines."""
+    """Return in lines what a language lacks, or has too much."""
     shown = keys()
     known_to_page = set(languages()["en"]["page"])
     lines = []
@@ -212,7 +213,7 @@ def wrong() -> list[str]:
 
 
 def tidy() -> list[str]:
-    """Sort the texts of each language, and return what is missing, in lines."""
+    """Sort the texts of each language, and return in lines what is missing."""
     missing = []
     english = languages()["en"]["page"]
     for code, document in languages().items():
@@ -232,6 +233,6 @@ def tidy() -> list[str]:
 
 if __name__ == "__main__":
     only_tell = "--check" in sys.argv
-    found = wrong() if only_tell else tidy()
-    sys.stderr.writelines(f"{line}\n" for line in found)
-    sys.exit(bool(found) and only_tell)
+    lines = wrong() if only_tell else tidy()
+    sys.stderr.writelines(f"{line}\n" for line in lines)
+    sys.exit(bool(lines) and only_tell)

@@ -1,4 +1,4 @@
-"""Programs that run: daemons and registries of a community of their own."""
+"""Daemons and registries as processes, with their own discovery ports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import pytest
 from tests import programs
 
 HERE = Path(__file__).parent
-DEADLINE = 20.0  # seconds that an answer may take on a busy machine
+DEADLINE = 20.0  # seconds that a reply may take on a busy machine
 
 ITEMS = {
     "number": {"type": "numeric", "initial": 1},
@@ -41,16 +41,16 @@ ITEMS = {
 
 
 class Running(NamedTuple):
-    """A program that has said where it is."""
+    """A process that has printed where it can be reached."""
 
     process: subprocess.Popen[str]
     rep: int
     pub: int
-    said: str
+    line: str
 
 
 class Printed(NamedTuple):
-    """What a program left behind."""
+    """The output and exit code of a process that has ended."""
 
     out: str
     err: str
@@ -58,7 +58,7 @@ class Printed(NamedTuple):
 
 
 class Kitchen:
-    """Starts programs that share a community: ports of discovery of their own."""
+    """Starts programs that share discovery ports, which no other test uses."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -78,7 +78,7 @@ class Kitchen:
     def start(
         self, program: str, *arguments: str, home: str, descriptors: int | None = None
     ) -> Running:
-        """Start a program and wait until it says that it is ready."""
+        """Start a program and wait until it reports that it is ready."""
         limit = [f"--nofile={descriptors}:{descriptors}"] if descriptors else []
         programs.watch_log(self.folder / f"{home}.log")
         log = (self.folder / f"{home}.log").open("a")
@@ -97,15 +97,15 @@ class Kitchen:
         )
         log.close()
         ready, _, _ = select.select([process.stdout], [], [], DEADLINE)
-        said = process.stdout.readline() if ready else ""
-        found = re.search(r"requests at \S+:(\d+), values at (\d+)", said)
-        if found is None:
+        line = process.stdout.readline() if ready else ""
+        match = re.search(r"requests at \S+:(\d+), values at (\d+)", line)
+        if match is None:
             process.kill()
             process.wait()
             process.stdout.close()
-            told = (self.folder / f"{home}.log").read_text()
-            pytest.fail(f"{program} did not start: {said}{told}")
-        made = Running(process, int(found[1]), int(found[2]), said)
+            log = (self.folder / f"{home}.log").read_text()
+            pytest.fail(f"{program} did not start: {line}{log}")
+        made = Running(process, int(match[1]), int(match[2]), line)
         self.running.append(made)
         return made
 
@@ -143,7 +143,7 @@ class Kitchen:
         return Printed(*json.loads(self._shell.stdout.readline()))
 
     def mk_alone(self, *arguments: str, home: str = "client") -> Printed:
-        """Run mk as a program of its own."""
+        """Run mk in a process of its own."""
         done = subprocess.run(
             [sys.executable, "-m", "mktl_daemon.cli.mk", *arguments],
             env=self.environment(home),
@@ -176,7 +176,7 @@ class Kitchen:
 
 @pytest.fixture(scope="session")
 def kitchen(tmp_path_factory):
-    """A community that tests of one session share."""
+    """Programs that the tests of one session share."""
     made = Kitchen(tmp_path_factory.mktemp("kitchen"))
     yield made
     made.close()
@@ -184,7 +184,7 @@ def kitchen(tmp_path_factory):
 
 @pytest.fixture
 def own_kitchen(tmp_path):
-    """A community of one test's own, for what it stops and starts."""
+    """Programs of one test, which may stop and start them."""
     made = Kitchen(tmp_path)
     yield made
     made.close()
@@ -192,16 +192,16 @@ def own_kitchen(tmp_path):
 
 @pytest.fixture(scope="session")
 def registry(kitchen):
-    """The registry of the shared community."""
+    """The registry of the shared programs."""
     return kitchen.registry()
 
 
 @pytest.fixture(scope="session")
 def oven(kitchen):
-    """The daemon that most tests ask; it outlives all of them."""
+    """The daemon that most tests use. It runs longer than any of them."""
     running = kitchen.daemon()
     yield running
-    assert running.process.poll() is None, "the daemon died of a test"
+    assert running.process.poll() is None, "the test has ended the daemon"
 
 
 def free_udp() -> int:
@@ -211,7 +211,7 @@ def free_udp() -> int:
 
 
 def until(condition: Any, what: str, deadline: float = DEADLINE) -> Any:
-    """Return what *condition* returns once it is true; fail the test if it never is."""
+    """Return what *condition* returns once it is true. Fail the test if it never is."""
     end = time.monotonic() + deadline
     while time.monotonic() < end:
         if result := condition():

@@ -1,6 +1,6 @@
-"""Follows and asks many daemons, each at an address of its own: ``COUNT``.
+"""Subscribes to and requests from many daemons, each with its own address: ``COUNT``.
 
-One ROUTER and one PUB stand for all of them.
+One ROUTER and one PUB stand for all daemons.
 """
 
 import sys
@@ -47,7 +47,7 @@ silent = set(store.keys())
 all_heard = threading.Event()
 
 
-def hear(item, value, _time):
+def count_value(item, value, _time):
     if value > 1:
         silent.discard(item.key)
     if not silent:
@@ -55,10 +55,11 @@ def hear(item, value, _time):
 
 
 for item in store:
-    item.register(hear)
+    item.register(count_value)
 assert all(item.get(refresh=True) == 1 for item in store)
 value = 1
-while not all_heard.wait(0.1):  # nobody is told that a subscription has arrived
+# ZeroMQ does not report that a subscription has arrived.
+while not all_heard.wait(0.1):
     value += 1
     for number in range(count):
         payload = b'{"value":%d,"time":%d}' % (value, value)

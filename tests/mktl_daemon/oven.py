@@ -1,4 +1,4 @@
-"""A daemon whose items do what a user's methods may do: wait, fail, count."""
+"""A daemon whose items do what users' methods may do: wait, fail, count."""
 
 import threading
 
@@ -6,19 +6,19 @@ import mktl_daemon
 
 
 class Reading(mktl_daemon.Item):
-    """A sensor: each look at it gives the next number."""
+    """A sensor. Each reading gives the next number."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.looks = 0
+        self.readings = 0
 
     def perform_get(self):
-        self.looks += 1
-        return self.looks
+        self.readings += 1
+        return self.readings
 
 
 class Gate(mktl_daemon.Item):
-    """Setting it to "wait" waits until somebody else sets it to "go"."""
+    """Setting it to "wait" waits until another client sets it to "go"."""
 
     opened = threading.Event()
 
@@ -35,7 +35,7 @@ class Opener(mktl_daemon.Item):
 
 
 class Broken(mktl_daemon.Item):
-    """Whatever one asks of it fails."""
+    """Every method of it fails."""
 
     def perform_get(self):
         raise ZeroDivisionError("the sensor has no zero")

@@ -1,7 +1,7 @@
-"""Runs mk again and again in one process: its start takes longer than its work.
+"""Runs mk many times in one process, because its start takes longer than its work.
 
-Each line of input is a command line's arguments, as JSON; each line of output is what
-it printed, what it complained of, and its exit code.
+Each line of input has the arguments of a command line, as JSON. Each line of output has
+its output, its errors and its exit code.
 """
 
 import contextlib

@@ -1,10 +1,10 @@
-"""A daemon that takes items and gives them up as it is told."""
+"""A daemon that adds and removes items when it is told to."""
 
 import mktl_daemon
 
 
 class Order(mktl_daemon.Item):
-    """Set to "+key" or "-key", or to several of these."""
+    """Set it to "+key" or "-key", or to several of these."""
 
     def perform_set(self, new_value):
         daemon = self.store.daemon
@@ -27,12 +27,12 @@ class Traded(mktl_daemon.Item):
 
 class Daemon(mktl_daemon.Daemon):
     def setup(self):
-        for name, item in (("order", Order), ("heard", mktl_daemon.Item)):
+        for name, item in (("order", Order), ("answers", mktl_daemon.Item)):
             described = {"type": "string"}
             self.add_item(item, f"{self.alias}.{name}", description=described)
         described = {"type": "numeric", "initial": 0}
         self.add_item(mktl_daemon.Item, f"{self.alias}.sets", description=described)
 
     def announced(self, accepted, reason):
-        heard = self.store[f"{self.alias}.heard"]
-        heard.publish(f"{heard.value or ''}{'+' if accepted else '-'}")
+        answers = self.store[f"{self.alias}.answers"]
+        answers.publish(f"{answers.value or ''}{'+' if accepted else '-'}")

@@ -1,4 +1,4 @@
-"""A program of a user, as a strict type checker reads it; it is not run."""
+"""A user's program as a strict type checker reads it. It is not run."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Oven(mktl.Daemon):
         self.stop()
 
 
-def hear(item: mktl.Item, value: Any, time: float) -> None:
+def on_value(item: mktl.Item, value: Any, time: float) -> None:
     texts.append((item.key, value, time))
 
 
@@ -66,7 +66,7 @@ def hear_all(key: str, value: Any, time: float) -> None:
     texts.append((key, value, time))
 
 
-setpoint.register(hear, prime=True)
+setpoint.register(on_value, prime=True)
 mktl.subscribe("kitchen.", hear_all).close()
 daemon = Oven("kitchen", "oven")
 daemon.publish([("door", True, None), ("setpoint", 12.5, 1791000000.0)])

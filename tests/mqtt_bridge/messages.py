@@ -1,4 +1,4 @@
-"""What printers say, for tests."""
+"""Messages of printers, for tests."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def topic(printer, rest):
 
 
 def printer(slug="voron", tasks=(), **fields):
-    """All that a printer retains, as topic and payload."""
+    """Return all retained messages of a printer as topic and payload."""
     tasks = tasks or (state(),)
     payloads = {
         topic(slug, "info"): info(*(t.task for t in tasks), **fields).encode(),

@@ -16,7 +16,7 @@ class Mirror:
         self.items = {}
         self.changes = Changes()
 
-    def hear(self, payloads):
+    def receive(self, payloads):
         changes = self.changes = Changes()
         for topic, payload in payloads.items():
             self.fleet.receive(topic, payload, NOW, changes)

@@ -1,4 +1,4 @@
-"""The registry, bridges and mKTL clients as processes, in a community of their own."""
+"""A registry, bridges and mKTL clients as processes with their own home and ports."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ PATIENCE = 60.0
 
 
 def until(what: Callable[[], Any], reason: str, seconds: float = PATIENCE) -> Any:
-    """Look until *what* is true, and return it; fail with *told* after *seconds*."""
+    """Repeat *what* until it is true, and return its value.
+
+    Fails with *reason* after *seconds*.
+    """
     deadline = time.monotonic() + seconds
     while True:
         result = what()
         if result:
             return result
         assert time.monotonic() < deadline, f"not within {seconds} s: {reason}"
-        time.sleep(0.02)  # between looks at another process
+        time.sleep(0.02)  # the pause between two looks at another process
 
 
 class Process:
@@ -67,7 +70,7 @@ class Process:
             raise AssertionError(f"{error} in\n{self.log[-3000:]}") from None
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """End it; returns its exit code."""
+        """End the process, and return its exit code."""
         if self._process.poll() is None:
             self._process.send_signal(number)
         try:
@@ -82,7 +85,7 @@ class Process:
 
 
 class Community:
-    """A home, UDP ports, a registry, and whatever a test starts beside it."""
+    """A home folder, UDP ports, a registry, and the processes that a test starts."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -119,7 +122,10 @@ class Community:
         file: Path | None = None,
         **env: str,
     ) -> Process:
-        """Start `upkeep-bridge` on the broker at *port*, perhaps with settings."""
+        """Start `upkeep-bridge` with the broker at *port*.
+
+        Each flag is a setting. *file* has more settings.
+        """
         settings = [f"broker.port={port}", "broker.host=127.0.0.1", *flags]
         arguments = ["mqtt_bridge", *["-v"] * verbose]
         arguments += [] if file is None else ["--config", str(file)]
@@ -140,7 +146,7 @@ class Community:
         )  # fmt: skip
 
     def get(self, *keys: str) -> Any:
-        """The values of items of `upkeep`; one for one key, a list for several."""
+        """Return the value of an item of `upkeep`, or a list for several keys."""
         done = self.mk("get", "--terse", "--unformatted", "-s", "upkeep", *keys)
         assert done.returncode == 0, done.stderr
         values = [_value(line) for line in done.stdout.splitlines()]
@@ -148,7 +154,7 @@ class Community:
         return values[0] if len(keys) == 1 else values
 
     def set(self, setting: str) -> str:
-        """What went wrong, or nothing."""
+        """Set a value, and return the error text. It is empty on success."""
         done = self.mk("set", f"upkeep.{setting}")
         return done.stderr if done.returncode else ""
 

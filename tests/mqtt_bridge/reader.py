@@ -1,6 +1,6 @@
-"""A client that reads an item again and again: ``python -m tests.mqtt_bridge.reader``.
+"""A client that reads an item all the time: ``python -m tests.mqtt_bridge.reader``.
 
-It prints each value, and what went wrong in the place of one.
+It prints each value, or the error in the place of a value.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 
 import mktl_daemon
 
-PAUSE = 0.02  # seconds: a client among others
+PAUSE = 0.02  # seconds between two readings, since there are other clients
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     while True:
         try:
             what = item.get(refresh=True)
-        except Exception as error:  # noqa: BLE001 - whatever a client would see
+        except Exception as error:  # noqa: BLE001 - a client may see any error
             what = repr(error)
         sys.stdout.write(f"{what}\n")
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""A scripted printer: speaks the contract to a real broker, and nothing more."""
+"""A scripted printer: it follows the contract at a real broker, and no more."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.mqtt_bridge import messages as m
 
 
 class ScriptedPrinter:
-    """Carries commands out as the contract says, or as *answer* says instead."""
+    """Carries out commands as the contract says, or calls *answer* instead."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class ScriptedPrinter:
         self.base = base
         self.seq = 10
         self.states = {each.task: each for each in states or (m.state(),)}
-        self.heard: list[Command] = []
+        self.commands: list[Command] = []
         self.answer: Callable[[Command, str], None] = self.carry_out
         self._ready = threading.Event()
         self.client = paho.Client(CallbackAPIVersion.VERSION2)
@@ -49,7 +49,7 @@ class ScriptedPrinter:
         self.leave()
 
     def leave(self) -> None:
-        """Go without a goodbye: the broker tells the last will."""
+        """Disconnect without a goodbye, so that the broker publishes the last will."""
         connection = self.client.socket()
         if connection is not None:
             connection.close()
@@ -112,8 +112,9 @@ class ScriptedPrinter:
 
     def _received(self, _client, _data, message) -> None:
         if message.retain:
-            return  # no command; amqtt sends retained messages that do not match
+            # This is no command. amqtt sends retained messages that do not match.
+            return
         command = Command.decode(message.payload)
-        self.heard.append(command)
+        self.commands.append(command)
         task = Topic.parse(self.base, message.topic).task
         self.answer(command, task)

@@ -1,4 +1,4 @@
-"""The bridge's turn, without a broker: what one says costs nobody else anything."""
+"""Turns of the bridge without a broker: one printer cannot disturb another."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.mqtt_bridge import messages as m
 
 
 class Items(dict):
-    """Takes what a daemon takes, and refuses what *bad* printers have."""
+    """Does what a daemon does, and refuses the items of *bad* printers."""
 
     def __init__(self):
         self.bad = set()
@@ -46,7 +46,7 @@ class Items(dict):
 
 
 class Link:
-    """A broker without a connection: keeps what is sent and requested."""
+    """A broker without a connection. It keeps what is published and requested."""
 
     def __init__(self):
         self.connected = False
@@ -68,7 +68,7 @@ class Link:
 
 
 class Turns:
-    """A bridge whose turns the test takes; what it sends goes into `sent`."""
+    """A bridge whose turns a test takes. What it publishes is in `sent`."""
 
     def __init__(self, settings=None):
         settings = settings or Settings()
@@ -88,7 +88,7 @@ class Turns:
         self.turn()
 
     def settle(self):
-        """The mark arrives; what is requested then never does."""
+        """Let the mark arrive, and let the requested messages not arrive."""
         self.bridge.inbox.call(self.bridge.on_settled)
         self.turn()
         while self.link.requests:
@@ -96,7 +96,7 @@ class Turns:
             self.bridge.inbox.call(then)
             self.turn()
 
-    def hear(self, payloads):
+    def receive(self, payloads):
         for topic, payload in payloads.items():
             self.bridge.inbox.state(topic, payload)
         self.turn()
@@ -117,13 +117,13 @@ class Turns:
         return request
 
     def watch(self):
-        """What is told from now on: events, and what stands."""
-        heard_events = []
-        self.bridge.events.event_listeners.append(heard_events.append)
+        """Return a list of all events and due tasks that are reported from now on."""
+        reports = []
+        self.bridge.events.event_listeners.append(reports.append)
         self.bridge.events.standing_listeners.append(
-            lambda printers, standing: heard_events.append((sorted(printers), standing))
+            lambda printers, standing: reports.append((sorted(printers), standing))
         )
-        return heard_events
+        return reports
 
 
 @pytest.fixture
@@ -134,39 +134,41 @@ def turns():
     made.bridge.close()
 
 
-def test_a_printer_whose_items_are_refused_costs_no_other_its_own(turns, caplog):
+def test_a_printer_whose_items_are_refused_does_not_affect_others(turns, caplog):
     turns.items.bad.add("bad")
-    turns.hear(m.printer("a") | m.printer("bad") | m.printer("z"))
+    turns.receive(m.printer("a") | m.printer("bad") | m.printer("z"))
 
     assert {key.split(".")[0] for key in turns.items} == {"a", "z"}
     assert turns.items["a.rods.used"].value == 37.5
     assert "printer bad is dropped" in caplog.text
 
     rods = m.state(seq=2, limits=(m.limit(used=40.0),)).encode()
-    turns.hear({m.topic(slug, "tasks/rods"): rods for slug in ("a", "bad", "z")})
+    turns.receive({m.topic(slug, "tasks/rods"): rods for slug in ("a", "bad", "z")})
     assert ("z.rods.used", 40.0, 1000.0) in turns.items.rows
 
     turns.items.bad.clear()
-    turns.hear(m.printer("bad", (m.state(seq=3),)))
-    assert turns.items["bad.rods.used"].value == 37.5, "it said all again"
+    turns.receive(m.printer("bad", (m.state(seq=3),)))
+    assert turns.items["bad.rods.used"].value == 37.5, (
+        "the printer published everything again"
+    )
 
 
 @pytest.mark.logs_errors
-def test_events_and_results_of_a_batch_with_a_bad_printer_are_heard(turns):
-    turns.hear(m.printer())
+def test_events_and_results_are_read_in_a_batch_with_a_bad_printer(turns):
+    turns.receive(m.printer())
     request = turns.ask()
     ident = Command.decode(turns.sent[0][1]).transaction
-    heard_events = []
-    turns.bridge.events.event_listeners.append(heard_events.append)
+    reports = []
+    turns.bridge.events.event_listeners.append(reports.append)
 
     turns.items.bad.add("bad")
     turns.bridge.inbox.call(lambda: 1 / 0)
     turns.happen("voron", "events", Event(5, 1000.0, "rods", "due").encode())
     turns.happen("voron", "results", Result(ident, "rods", seq=1).encode())
-    turns.hear(m.printer("bad"))
+    turns.receive(m.printer("bad"))
     assert request.result(0).ok
     turns.settle()
-    assert [each.event.event for each in heard_events] == ["due"]
+    assert [each.event.event for each in reports] == ["due"]
 
 
 @pytest.mark.parametrize(
@@ -176,15 +178,15 @@ def test_events_and_results_of_a_batch_with_a_bad_printer_are_heard(turns):
         lambda record, ident: 1 / 0,
     ],
 )
-def test_whoever_asks_what_cannot_be_sent_is_answered_at_once(turns, make):
-    turns.hear(m.printer())
+def test_a_command_that_cannot_be_sent_ends_at_once(turns, make):
+    turns.receive(m.printer())
 
     assert isinstance(turns.ask(make=make).exception(0), ValueError | ArithmeticError)
     assert turns.sent == []
 
 
-def test_a_result_of_any_kind_drops_no_other(turns):
-    turns.hear(m.printer())
+def test_an_invalid_result_does_not_drop_the_next_one(turns):
+    turns.receive(m.printer())
     request = turns.ask()
     ident = Command.decode(turns.sent[0][1]).transaction
     result = json.loads(Result(ident, "rods", seq=1).encode())
@@ -195,8 +197,8 @@ def test_a_result_of_any_kind_drops_no_other(turns):
     assert request.result(0).ok
 
 
-def test_a_cleared_event_or_result_is_no_message(turns, caplog):
-    turns.hear(m.printer())
+def test_an_empty_event_or_result_is_ignored(turns, caplog):
+    turns.receive(m.printer())
     turns.happen("voron", "events", b"")
     turns.happen("voron", "results", b"")
     turns.settle()
@@ -205,7 +207,7 @@ def test_a_cleared_event_or_result_is_no_message(turns, caplog):
 
 def test_fuzzed_events_and_results_raise_nothing(turns, caplog):
     chance = random.Random(20261125)
-    turns.hear(m.printer())
+    turns.receive(m.printer())
     good = [
         ("events", json.loads(Event(5, 1000.0, "rods", "due").encode())),
         ("results", json.loads(Result("t", "rods", seq=1).encode())),
@@ -226,10 +228,10 @@ def test_fuzzed_events_and_results_raise_nothing(turns, caplog):
     assert isinstance(turns.ask(), Future)
 
 
-def test_what_settles_after_the_link_was_lost_is_not_settled(turns, monkeypatch):
-    """Nobody is forgotten, and nobody told that everything is there."""
+def test_messages_that_settle_after_the_link_was_lost_do_not_count(turns, monkeypatch):
+    """No printer is forgotten, and the bridge is not reported as complete."""
     monkeypatch.setattr(bridge, "FORGET", -1.0)
-    turns.hear(m.printer())
+    turns.receive(m.printer())
     turns.link.connected = False
     turns.settle()
     assert "voron" in turns.bridge.fleet.printers
@@ -240,12 +242,12 @@ def test_what_settles_after_the_link_was_lost_is_not_settled(turns, monkeypatch)
     turns.lose()
     turns.link.connected = True
     turns.turn()
-    assert not turns.bridge.ready.is_set(), "that was another connection"
+    assert not turns.bridge.ready.is_set(), "the messages settled on another connection"
     turns.settle()
     assert turns.bridge.ready.is_set()
 
 
-def test_which_printers_are_its_own_is_decided_once(monkeypatch):
+def test_the_choice_of_its_own_printers_is_made_once_for_each(monkeypatch):
     request = []
 
     def owns(store, printer):
@@ -265,13 +267,13 @@ def test_which_printers_are_its_own_is_decided_once(monkeypatch):
 DUE = m.state(seq=4, status="due", done_count=3)
 
 
-def test_what_stands_is_told_on_each_connection_once_all_is_here(turns):
-    heard_events = turns.watch()
-    turns.hear(m.printer(tasks=(DUE, m.state("belt"))))
-    assert heard_events == []
+def test_due_tasks_are_reported_on_each_connection_when_all_has_arrived(turns):
+    reports = turns.watch()
+    turns.receive(m.printer(tasks=(DUE, m.state("belt"))))
+    assert reports == []
 
     turns.settle()
-    [(printers, [standing])] = heard_events
+    [(printers, [standing])] = reports
     assert printers == ["voron"]
     assert (standing.event.task, standing.event.event) == ("rods", "due")
     assert (standing.done_count, standing.name) == (3, "Voron")
@@ -279,46 +281,46 @@ def test_what_stands_is_told_on_each_connection_once_all_is_here(turns):
     turns.lose()
     turns.connect()
     turns.settle()
-    assert heard_events[1] == heard_events[0]
+    assert reports[1] == reports[0]
 
 
-def test_an_event_that_comes_before_its_tasks_state_waits_for_it(turns):
-    """It is told before what stands, and as of the same time between two times done."""
-    heard_events = turns.watch()
+def test_an_event_that_arrives_before_its_tasks_state_waits_for_it(turns):
+    """It is reported before the due tasks, and with the same number of completions."""
+    reports = turns.watch()
     turns.happen("voron", "events", Event(4, 1000.0, "rods", "due").encode())
     turns.turn()
-    turns.hear(m.printer(tasks=(DUE,)))
-    assert heard_events == []
+    turns.receive(m.printer(tasks=(DUE,)))
+    assert reports == []
 
     turns.settle()
-    event, (_, [standing]) = heard_events
+    event, (_, [standing]) = reports
     assert (event.event.event, event.done_count, event.name) == ("due", 3, "Voron")
     assert standing.done_count == 3
 
 
 def test_no_event_is_lost_with_the_connection(turns):
-    heard_events = turns.watch()
+    reports = turns.watch()
     turns.happen("voron", "events", Event(4, 1000.0, "rods", "due").encode())
     turns.turn()
     turns.lose()
-    assert [one.event.event for one in heard_events] == ["due"]
+    assert [one.event.event for one in reports] == ["due"]
 
 
-def test_what_stands_of_a_printer_is_told_when_it_comes_online(turns):
-    """What became due while it had no connection nobody heard."""
-    heard_events = turns.watch()
+def test_due_tasks_of_a_printer_are_reported_when_it_comes_online(turns):
+    """Nobody has received the events that it made without a connection."""
+    reports = turns.watch()
     turns.settle()
-    turns.hear(m.printer())
-    assert heard_events == [([], []), (["voron"], [])]
+    turns.receive(m.printer())
+    assert reports == [([], []), (["voron"], [])]
 
-    turns.hear({m.topic("voron", "availability"): b"offline"})
-    turns.hear(m.printer(tasks=(DUE,)))
-    [_, _, (printers, [standing])] = heard_events
+    turns.receive({m.topic("voron", "availability"): b"offline"})
+    turns.receive(m.printer(tasks=(DUE,)))
+    [_, _, (printers, [standing])] = reports
     assert (printers, standing.event.event) == (["voron"], "due")
 
 
-def test_whoever_asks_a_bridge_that_has_ended_is_answered(turns):
-    turns.hear(m.printer())
+def test_a_request_to_a_bridge_that_has_ended_is_answered(turns):
+    turns.receive(m.printer())
     waiting = turns.ask()
     turns.bridge.close()
 
@@ -327,52 +329,55 @@ def test_whoever_asks_a_bridge_that_has_ended_is_answered(turns):
     assert "has stopped" in str(turns.bridge.call(list).exception(0))
 
 
-def test_a_printer_that_floods_events_is_cut_and_no_other_is(
+def test_events_of_a_printer_that_floods_are_dropped_and_no_others(
     turns, monkeypatch, caplog
 ):
     monkeypatch.setattr(events, "BURST", 3.0)
     monkeypatch.setattr(events, "RATE", 0.0)
     turns.settle()
-    heard = turns.watch()
+    reports = turns.watch()
     for seq in range(10):
         turns.happen("a", "events", Event(seq, 1000.0, "rods", "due").encode())
     turns.happen("b", "events", Event(1, 1000.0, "rods", "due").encode())
     turns.turn()
-    assert [each.printer for each in heard] == ["a", "a", "a", "b"]
+    assert [each.printer for each in reports] == ["a", "a", "a", "b"]
     assert turns.bridge.events.dropped == 7
     assert caplog.text.count("printer a sends more than") == 1
 
 
-def test_events_that_wait_for_states_have_a_limit(turns, monkeypatch):
+def test_the_number_of_events_that_wait_for_states_is_limited(turns, monkeypatch):
     monkeypatch.setattr(events, "MOST_EARLY", 2)
-    heard = turns.watch()
+    reports = turns.watch()
     for seq in range(5):
         turns.happen("a", "events", Event(seq, 1000.0, "rods", "due").encode())
     turns.turn()
     turns.settle()
-    assert len([each for each in heard if hasattr(each, "event")]) == 2
+    assert len([each for each in reports if hasattr(each, "event")]) == 2
 
 
 def test_a_command_that_the_broker_refuses_is_answered_at_once(turns):
-    """MQTT 5 brokers say so in the PUBACK; it took five seconds before."""
-    turns.hear(m.printer())
+    """MQTT 5 brokers report it in the PUBACK.
+
+    Waiting for the printer would take five seconds.
+    """
+    turns.receive(m.printer())
     request = turns.ask()
     [refused] = turns.link.refusals
     refused("the broker refuses the command: Not authorized")
     assert "Not authorized" in str(request.exception(0))
 
 
-def test_what_can_be_refused_at_once_takes_no_turn(turns):
-    turns.hear(m.printer())
+def test_a_request_that_can_be_refused_at_once_takes_no_turn(turns):
+    turns.receive(m.printer())
     for slug in ("nobody", "voron"):
-        turns.hear({m.topic("voron", "availability"): b"offline"})
+        turns.receive({m.topic("voron", "availability"): b"offline"})
         assert turns.bridge.ask(slug, "rods", lambda *_: None).exception(0)
     assert turns.bridge.inbox.calls == 0
     assert turns.bridge.commands.outcomes["refused"] == 2
 
 
 def test_a_flood_of_calls_is_read_in_portions(turns):
-    """The link's thread takes turns, too: the broker must not be kept waiting."""
+    """The link's thread takes turns as well, so the broker must not have to wait."""
     done = []
     for number in range(inbox.CALLS + 5):
         turns.bridge.inbox.call(lambda number=number: done.append(number))
@@ -382,9 +387,9 @@ def test_a_flood_of_calls_is_read_in_portions(turns):
     assert len(done) == inbox.CALLS + 5
 
 
-def test_a_command_is_answered_though_an_older_state_arrives_behind_its_change(turns):
-    """It was taken for the newest, and the change was waited for in vain."""
-    turns.hear(m.printer())
+def test_a_command_is_answered_if_an_older_state_arrives_after_its_change(turns):
+    """The older state once counted as the newest, and the command waited in vain."""
+    turns.receive(m.printer())
     topic, waiting = m.topic("voron", "tasks/rods"), turns.ask()
     turns.bridge.inbox.state(topic, m.state(seq=11).encode())
     turns.bridge.inbox.state(topic, m.state(seq=1).encode(), retained=True)

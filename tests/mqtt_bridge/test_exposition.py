@@ -1,4 +1,4 @@
-"""Metrics are as Prometheus wants them."""
+"""Metrics have the form that Prometheus expects."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def text(*printers):
     return made.text().decode()
 
 
-def test_promtool_has_nothing_to_say():
+def test_promtool_finds_no_fault():
     done = subprocess.run(
         [programs.require("promtool"), "check", "metrics"],
         input=text(snapshot()), capture_output=True, text=True, check=False,
@@ -48,7 +48,7 @@ def test_promtool_has_nothing_to_say():
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-def test_counters_alone_end_in_total():
+def test_only_counters_end_in_total():
     for name, (kind, _) in METRICS.items():
         assert name.endswith("_total") == (kind == COUNTER), name
 

@@ -1,4 +1,4 @@
-"""Complete is what has arrived, not what a mark says."""
+"""The fleet is complete when its messages have arrived, not when a mark has."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Broker:
         self.connected, self.wildcards, self.last_retained = True, True, 0.0
         self.sizes, self.kept = [], []
         self.answer = None
-        self.hold = False  # answers to requests are kept back
+        self.hold = False  # Answers to requests are held back.
         self.lost_marks = False
         self.settling = Settling(self.fleet, self, [], self.note_settled)
 
@@ -50,7 +50,7 @@ class Broker:
         self.settling.marked(self.now)
 
     def run(self, seconds):
-        """Let the time pass, in the bridge's steps."""
+        """Let time pass in the bridge's steps."""
         end = self.now + seconds
         while self.now < end:
             self.now += 0.25
@@ -69,15 +69,15 @@ def farm(count, tasks=2):
     return messages
 
 
-def test_nothing_is_requested_where_all_arrived():
+def test_nothing_is_requested_if_everything_arrived():
     broker = Broker(farm(3))
     broker.connect()
     broker.run(QUIET + 0.5)
     assert (broker.settled, broker.sizes, broker.settling.missing) == (1, [], {})
 
 
-def test_what_arrives_after_the_mark_is_waited_for():
-    """aedes sends what it retains after later messages: the mark was number 131."""
+def test_messages_that_arrive_after_the_mark_are_waited_for():
+    """aedes sends retained messages after later messages: the mark was number 131."""
     messages = farm(3)
     broker = Broker(messages)
     broker.connect(list(messages)[:5])
@@ -88,7 +88,7 @@ def test_what_arrives_after_the_mark_is_waited_for():
     assert (broker.settled, broker.sizes) == (1, [])
 
 
-def test_what_was_dropped_is_requested_by_its_exact_topics():
+def test_dropped_messages_are_requested_by_their_exact_topics():
     messages = farm(4)
     broker = Broker(messages)
     broker.connect(topic for topic in messages if not topic.endswith("tasks/t1"))
@@ -98,8 +98,8 @@ def test_what_was_dropped_is_requested_by_its_exact_topics():
     assert broker.kept == [False]
 
 
-def test_portions_become_smaller_until_the_broker_keeps_up():
-    """mosquitto with max_queued_messages 10 drops all but a few of each answer."""
+def test_requests_become_smaller_until_the_broker_can_answer_them():
+    """With max_queued_messages 10 mosquitto drops most messages of an answer."""
     messages = farm(60, tasks=10)
     broker = Broker(messages)
     broker.connect([topic for topic in messages if topic.endswith("/info")])
@@ -112,8 +112,8 @@ def test_portions_become_smaller_until_the_broker_keeps_up():
 
 
 @pytest.mark.parametrize("lost", [True, False])
-def test_everything_is_requested_once_more_where_something_was_dropped(lost):
-    """At QoS 0, for which mosquitto has no queue: printers may be unknown as well."""
+def test_everything_is_requested_once_more_if_a_message_was_dropped(lost):
+    """At QoS 0 mosquitto has no queue. Whole printers may be unknown, too."""
     messages = farm(60)
     broker = Broker(messages)
     broker.lost_marks = lost
@@ -124,14 +124,14 @@ def test_everything_is_requested_once_more_where_something_was_dropped(lost):
     assert len(broker.fleet.printers) == 60
 
 
-def test_what_stays_missing_is_named_and_requested_again_later(caplog):
+def test_missing_messages_are_named_and_requested_again_later(caplog):
     messages = farm(3)
     lost = m.topic("p1", "tasks/t1")
     kept = messages.pop(lost)
     broker = Broker(messages)
     broker.connect()
     broker.run(10)
-    assert broker.settled == 1, "the others do not wait for it"
+    assert broker.settled == 1, "other printers do not wait for the missing one"
     assert broker.settling.missing == {"p1": [lost]}
     assert "1 topics of 1 printers have not arrived, of p1" in caplog.text
     requests = len(broker.sizes)
@@ -143,7 +143,10 @@ def test_what_stays_missing_is_named_and_requested_again_later(caplog):
 
 
 def test_a_printer_that_appears_later_is_completed():
-    """RabbitMQ sends nothing retained for wildcards: a live `info` names the tasks."""
+    """RabbitMQ sends no retained messages for wildcards.
+
+    A live `info` names the tasks.
+    """
     messages = farm(2)
     broker = Broker(messages)
     broker.connect([])
@@ -155,7 +158,7 @@ def test_a_printer_that_appears_later_is_completed():
     assert "t1" in broker.fleet.printers["p1"].tasks
 
 
-def test_where_the_broker_has_no_wildcards_exact_subscriptions_are_kept():
+def test_without_wildcards_the_exact_subscriptions_are_kept():
     messages = farm(1)
     broker = Broker(messages)
     broker.wildcards = False
@@ -175,7 +178,7 @@ def test_nothing_is_requested_without_a_connection():
 
 
 @pytest.mark.parametrize("answered", [True, False])
-def test_an_answer_of_a_lost_connection_is_none(answered, monkeypatch):
+def test_an_answer_on_a_lost_connection_does_not_count(answered, monkeypatch):
     monkeypatch.setattr(settling, "AGAIN", (1e9,))
     messages = farm(2)
     broker = Broker(messages)

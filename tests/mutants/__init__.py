@@ -1,4 +1,4 @@
-"""Plants faults in the code that only computes, and sees whether the tests notice.
+"""Plants faults in the code that only computes, and reports which the tests notice.
 
-``make mutants`` runs it by hand; nothing of it is collected as a test.
+``make mutants`` runs it by hand. Nothing of it is collected as a test.
 """

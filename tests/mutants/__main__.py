@@ -1,6 +1,6 @@
-"""``make mutants``: plants faults in the cores, and tells which no test notices.
+"""``make mutants``: plants faults in the cores, and reports those that no test notices.
 
-Exit status 1: fewer than 90 of 100 are noticed in a core.
+Its exit status is 1 if a core has fewer than 90 of 100 faults noticed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HEAD = "| core | mutants | sampled | killed | equivalent | survived | score |"
 
 
 class Row(NamedTuple):
-    """A core's numbers."""
+    """The numbers of a core."""
 
     core: str
     mutants: int
@@ -83,7 +83,7 @@ def _try(name: str, core: Core, options: argparse.Namespace) -> Row:
 
 def _survivors(core: Core, chosen: list[Planted], workers: int) -> list[Planted]:
     reach = measure(core)
-    # Without a fault nothing may be noticed, or the rest tells nothing.
+    # Without a fault no test may fail, or the other results mean nothing.
     sound = Planted(core.files[0], "", "", Path(core.files[0]).read_text("utf-8"))
     fork = multiprocessing.get_context("fork")
     results: multiprocessing.SimpleQueue[tuple[int, int, bool]] = fork.SimpleQueue()
@@ -124,7 +124,7 @@ def _key(planted: Planted) -> tuple[str, str, str]:
 
 
 def _listed() -> set[tuple[str, str, str]]:
-    """The faults that change nothing that a caller can see: path, function, change."""
+    """Return the faults that no caller can notice: path, function, change."""
     with LISTED.open("rb") as file:
         entries = tomllib.load(file).get("equivalent", [])
     return {

@@ -1,4 +1,4 @@
-"""The cores: the files that only compute, and the fast tests near each of them."""
+"""The cores: files that only compute, and the fast tests near each of them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 
 class Core(NamedTuple):
-    """Paths are relative to the repository."""
+    """A core. Paths are relative to the repository."""
 
     files: tuple[str, ...]
-    tests: tuple[str, ...]  # pytest's arguments
+    tests: tuple[str, ...]  # arguments of pytest
 
 
 _LEDGER = "klippy_extra/ledger"
@@ -23,7 +23,7 @@ _COUNTED = (
     f"{_EXTRA}/test_carry_out.py",
     f"{_EXTRA}/test_carry_out_edges.py",
     f"{_EXTRA}/test_policies.py",
-    # It lets a printer stand for days, and a limit cannot be that patient.
+    # This test lets days pass for a printer, which is too slow for the limit.
     f"--deselect={_EXTRA}/test_policies.py::test_a_disabled_task_reminds_nobody",
     f"{_EXTRA}/test_parts.py",
     f"{_EXTRA}/test_parts_edges.py",

@@ -1,8 +1,8 @@
-"""The mutants of a file: mutmut's operators, each applied to the source alone.
+"""The mutants of a file: mutmut's operators, each applied only to the source.
 
-Not planted are faults that change nothing but a text for people: a string that is a
-sentence (it has a space between two words), what is in the brackets of `tr`, `mark` or
-of a logging function, and the type that `cast` is given.
+Faults that only change a text for people are not planted: a string that is a sentence
+(it has a space between two words), the argument of `tr`, `mark` or of a logging
+function, and the type that `cast` gets.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class Mutant(NamedTuple):
     """A fault that can be planted."""
 
     path: str  # relative to the repository
-    function: str  # `Ledger.join`, `threshold`
+    function: str  # such as `Ledger.join` or `threshold`
     original: cst.CSTNode
     mutated: cst.CSTNode
 
 
 class Planted(NamedTuple):
-    """A file's source with one fault."""
+    """The source of a file with one fault."""
 
     path: str
     function: str
@@ -66,7 +66,7 @@ class Field:
             )
 
     def plant(self, mutant: Mutant) -> Planted | None:
-        """Return the source with the fault; None where that is the same program."""
+        """Return the source with the fault, or None if it is the same program."""
         before = self._module.code
         after = deep_replace(self._module, mutant.original, mutant.mutated).code
         if ast.dump(ast.parse(before)) == ast.dump(ast.parse(after)):

@@ -1,7 +1,7 @@
-"""Runs tests on planted faults, each in a child of a process that has them ready.
+"""Runs tests with planted faults, each in a child of a process that has them ready.
 
-A fault in a function takes the place of its code there. One in what a module does when
-it is imported, or in a default value, costs more: everything is imported once more.
+A fault in a function replaces its code in the child. A fault in code that runs at an
+import, or in a default value, takes longer, because everything is imported again.
 """
 
 from __future__ import annotations
@@ -32,25 +32,27 @@ from tests.mutants.cores import Core
 from tests.mutants.planting import Planted
 
 ROOT = Path(__file__).resolve().parents[2]
-WALL = 200.0  # seconds that all tests of one fault may take, on a busy machine
+WALL = 200.0  # seconds for all tests of one fault, on a busy machine
 OPTIONS = (
     *("-x", "-q", "--no-header", "--tb=no", "--timeout=0"),
     *("-p", "no:randomly", "-p", "no:cacheprovider"),
-    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # Hypothesis is here already
+    # Hypothesis is imported here already.
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
 )
 
 
 class Reach(NamedTuple):
-    """What a run without a fault has shown."""
+    """The results of a run without a fault."""
 
     seconds: float
     took: dict[str, float]  # by test
-    by_function: dict[tuple[str, str], set[str]]  # path and name, to tests
+    by_function: dict[tuple[str, str], set[str]]  # from path and name to tests
     early: set[tuple[str, str]]  # functions that are called when modules are imported
-    modules: tuple[str, ...]  # of others, which each child would import again
+    # those of other modules, which each child would import again
+    modules: tuple[str, ...]
 
     def tests(self, planted: Planted) -> list[str]:
-        """The tests that come by a function, the fastest first."""
+        """Return the tests that call a function, the fastest first."""
         name = planted.path, planted.function
         if not planted.function or name in self.early:
             tests: Iterable[str] = self.took
@@ -60,12 +62,12 @@ class Reach(NamedTuple):
 
     @property
     def limit(self) -> float:
-        """How many seconds of the processor the tests of one fault may take."""
+        """Return the limit of processor time for the tests of one fault, in seconds."""
         return 20.0 + 10.0 * self.seconds
 
 
 class Quick:
-    """Has Hypothesis neither shrink nor remember; chooses the tests."""
+    """Chooses the tests. Hypothesis neither shrinks nor remembers."""
 
     def __init__(self, tests: Iterable[str] | None = None) -> None:
         self._order = None if tests is None else {t: n for n, t in enumerate(tests)}
@@ -76,7 +78,7 @@ class Quick:
             settings(),
             phases=(Phase.explicit, Phase.generate),
             database=None,
-            # Or a slow machine would look like a fault.
+            # A slow machine must not look like a fault.
             suppress_health_check=list(HealthCheck),
             derandomize=True,
         )
@@ -97,7 +99,7 @@ class Watch:
     def __init__(self, files: tuple[str, ...]) -> None:
         self._paths = {str(ROOT / path): path for path in files}
         self._known: dict[CodeType, tuple[str, str] | None] = {}
-        # Before the first test: what modules call when they are imported.
+        # before the first test: functions that modules call when they are imported
         self._now = self.early = set[tuple[str, str]]()
         self.took: dict[str, float] = {}
         self.by_function: dict[tuple[str, str], set[str]] = {}
@@ -131,7 +133,10 @@ class Watch:
 
 
 def measure(core: Core) -> Reach:
-    """Run all tests of *core* without a fault. RuntimeError if one of them fails."""
+    """Run all tests of *core* without a fault.
+
+    Raises RuntimeError if one of them fails.
+    """
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         note = Path(folder) / "reach"
 
@@ -152,11 +157,11 @@ def measure(core: Core) -> Reach:
 
 
 def tried(
-    core: Core, reach: Reach, trials: list[Planted], heard: Callable[[int, bool], None]
+    core: Core, reach: Reach, trials: list[Planted], report: Callable[[int, bool], None]
 ) -> None:
-    """Tell *heard* of each trial whether a test fails with its fault.
+    """Report to *heard* for each trial whether a test fails with its fault.
 
-    One that needs too long has failed.
+    A trial that takes too long has failed.
     """
     for name in reach.modules:
         with contextlib.suppress(Exception):
@@ -164,9 +169,9 @@ def tried(
     late = [n for n, each in enumerate(trials) if _needs_import(each, reach)]
     for number in late:
         tests = reach.tests(trials[number])
-        heard(number, bool(tests) and _imports_and_notices(trials[number], tests))
+        report(number, bool(tests) and _imports_and_notices(trials[number], tests))
     others = {n: each for n, each in enumerate(trials) if n not in late}
-    if others and _in_child(lambda: _run_all(core, Ready(reach, others, heard)), None):
+    if others and _in_child(lambda: _run_all(core, Ready(reach, others, report)), None):
         raise RuntimeError("the tests could not be run")
 
 
@@ -181,11 +186,11 @@ class Ready:
         self,
         reach: Reach,
         trials: dict[int, Planted],
-        heard: Callable[[int, bool], None],
+        report: Callable[[int, bool], None],
     ) -> None:
         self._reach = reach
         self._trials = trials
-        self._heard = heard
+        self._report = report
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -193,14 +198,14 @@ class Ready:
         for number, planted in self._trials.items():
             tests = [items[test] for test in self._reach.tests(planted)]
             run = self._run(planted, tests)
-            self._heard(number, bool(tests) and _in_child(run, self._reach.limit) != 0)
+            self._report(number, bool(tests) and _in_child(run, self._reach.limit) != 0)
         return True
 
     def _run(self, planted: Planted, tests: list[pytest.Item]) -> Callable[[], int]:
         def run() -> int:
             if planted.function:
                 _replace(planted)
-            _take_from(planted)  # for a test that imports the file by another name
+            _take_from(planted)  # for a test that imports the file under another name
             for item, following in zip(tests, [*tests[1:], None], strict=True):
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
                 if item.session.testsfailed:
@@ -229,7 +234,7 @@ def _needs_import(planted: Planted, reach: Reach) -> bool:
     before, after = (
         _code(each, planted.function) for each in (sound, _module(planted))
     )
-    # The same code: the fault is in a default value.
+    # The code is the same, so the fault is in a default value.
     return before == after or before.co_freevars != after.co_freevars
 
 
@@ -248,19 +253,19 @@ def _code(module: CodeType, function: str) -> CodeType:
 
 
 def _replace(planted: Planted) -> None:
-    """Have the function do what the fault makes of it, whoever has it already."""
+    """Give the function the code with the fault, for all who have it already."""
     code, path = _code(_module(planted), planted.function), str(ROOT / planted.path)
     for module in list(sys.modules.values()):
         if os.path.realpath(getattr(module, "__file__", None) or "") == path:
-            found: Any = module
+            value: Any = module
             for name in planted.function.split("."):
-                found = vars(found)[name]
-            function: FunctionType = getattr(found, "__func__", found)
+                value = vars(value)[name]
+            function: FunctionType = getattr(value, "__func__", value)
             function.__code__ = code
 
 
 def _take_from(planted: Planted) -> None:
-    """Have whoever imports the file from now on import the fault."""
+    """Make all later imports of the file import the fault."""
     path, own = str(ROOT / planted.path), SourceFileLoader.get_code
 
     def get_code(self: SourceFileLoader, fullname: str) -> Any:
@@ -285,7 +290,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _in_child(run: Callable[[], int], processor: float | None) -> int:
-    """Return the exit status of a child that does *run*; -9 if it does not end."""
+    """Return the exit status of a child that does *run*, or -9 if it does not end."""
     pid = os.fork()
     if pid == 0:
         _be_child(run, processor)

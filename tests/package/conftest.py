@@ -1,4 +1,4 @@
-"""What is published, built once, and installed in a clean environment."""
+"""The files of a release, built once, and installed in a clean environment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(*command, folder, check=True, **environment):
-    """Run a program in *folder*, with nothing of the checkout on Python's path."""
+    """Run a program in *folder*, without the checkout on Python's path."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     return subprocess.run(
         [str(word) for word in command],
@@ -46,7 +46,7 @@ def wheel(built):
 def installed(wheel):
     """The programs of a clean environment that has the wheel and all its extras.
 
-    Every user may enter its folder, which none of pytest's is.
+    Every user may enter its folder, which is not so for pytest's folders.
     """
     with tempfile.TemporaryDirectory(prefix="upkeep-clean-") as name:
         folder = Path(name)

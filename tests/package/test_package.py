@@ -1,4 +1,4 @@
-"""What is published, built and installed away from the checkout."""
+"""The files of a release, built and installed outside the checkout."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def version():
     return re.search(r'VERSION = "([^"]+)"', text)[1]
 
 
-def test_an_index_takes_both(built):
+def test_an_index_accepts_both_files(built):
     run(
         *(sys.executable, "-m", "twine", "check", "--strict"),
         *built.glob("klipper_upkeep*"),
@@ -58,7 +58,7 @@ def test_the_wheel_has_units_dashboard_page_and_types(wheel):
     assert not [name for name in names if name.startswith(("tests", "klippy_extra"))]
 
 
-def test_the_page_of_an_index_has_whole_links(wheel):
+def test_the_page_of_an_index_has_absolute_links(wheel):
     with zipfile.ZipFile(wheel) as archive:
         (name,) = [n for n in archive.namelist() if n.endswith("/METADATA")]
         text = archive.read(name).decode()
@@ -68,16 +68,16 @@ def test_the_page_of_an_index_has_whole_links(wheel):
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_every_program_runs_away_from_the_checkout(installed, tmp_path, name):
+def test_every_program_runs_outside_the_checkout(installed, tmp_path, name):
     program = installed / name
 
-    told = run(program, "--version", folder=tmp_path).stdout
-    assert told == f"{name} {version()}\n"
+    output = run(program, "--version", folder=tmp_path).stdout
+    assert output == f"{name} {version()}\n"
     assert "usage: " in run(program, "--help", folder=tmp_path).stdout
 
 
-def test_the_bridge_begins_as_the_readme_says(installed, tmp_path):
-    """`init` writes settings; `check` reads them and says what is missing."""
+def test_the_bridge_starts_as_the_readme_says(installed, tmp_path):
+    """`init` writes settings. `check` reads them and reports what is missing."""
     bridge = installed / "upkeep-bridge"
     run(bridge, "init", folder=tmp_path)
     settings = tmp_path / "bridge.toml"
@@ -88,7 +88,7 @@ def test_the_bridge_begins_as_the_readme_says(installed, tmp_path):
     assert "broker" in done.stdout
 
 
-def test_the_modules_that_are_optional_are_there_with_their_extras(installed, tmp_path):
+def test_the_optional_modules_are_installed_with_their_extras(installed, tmp_path):
     modules = "numpy, apprise, rich, aiohttp"
     run(installed / "python", "-c", f"import {modules}", folder=tmp_path)
 

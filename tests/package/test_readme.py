@@ -1,6 +1,6 @@
-"""README's steps for the bridge, word by word: two machines, and a user on each.
+"""README's steps for the bridge, word by word, with two machines and a user on each.
 
-Each machine is a network namespace; a pair of virtual cables joins them.
+Each machine is a network namespace. A pair of virtual cables connects them.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ with ScriptedPrinter(1883, "voron", m.state("rails")):
 
 
 def blocks(kind):
-    """What README shows in its blocks of this kind."""
+    """Return README's blocks of this kind."""
     text = (ROOT / "README.md").read_text()
     every = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return [block for its_kind, block in every if its_kind == kind]
 
 
 def lines_of(word):
-    """The lines of README's block of commands that has *word* in it."""
+    """Return the lines of README's block of commands that has *word* in it."""
     (block,) = [each for each in blocks("") if word in each]
     return [line.partition("  #")[0].strip() for line in block.splitlines() if line]
 
 
 class Machine:
-    """A network namespace, and an ordinary user with a home in it."""
+    """A network namespace, and an ordinary user with a home."""
 
     def __init__(self, name, address, uid, programs_folder):
         self.name, self.address, self.uid = f"upkeep-{name}", address, uid
@@ -62,7 +62,7 @@ class Machine:
         self.log = self.home / "log"
 
     def command(self, line):
-        # They may read everywhere: a Python may stand below root's home.
+        # They may read everywhere, because a Python may be below root's home.
         reads = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
         user = ["setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", *reads]
         return [
@@ -87,7 +87,7 @@ class Machine:
 
 @pytest.fixture
 def machines(installed):
-    """The bridge's machine and a client's; whatever happens, they are gone after."""
+    """The bridge's machine and a client's. They are always removed after the tests."""
     for name in ("ip", "setpriv", "mosquitto", "mosquitto_sub"):
         programs.require(name)
     bridge = Machine("bridge", f"{NET}.1", 4001, installed)
@@ -130,7 +130,7 @@ def test_readmes_steps_show_a_task_on_another_machine(machines, started):
     bridge, client = machines
     started(bridge.start(f"{programs.require('mosquitto')} -p 1883"))
     until(lambda: bridge.run("mosquitto_pub -t up -n"), "the broker")
-    # The printer is on the bridge's machine: its broker listens to nobody else.
+    # The printer is on the bridge's machine, because its broker listens only there.
     printer = subprocess.Popen(
         ["ip", "netns", "exec", bridge.name, sys.executable, "-c", PRINTER],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -150,23 +150,23 @@ def test_readmes_steps_show_a_task_on_another_machine(machines, started):
     until(lambda: bridge.run(check), "a set-up that works")
     started(bridge.start(run))
     get, watch, done = [line for line in lines_of("mk get") if line.startswith("mk ")]
-    told = until(lambda: client.run(get), "the task, on the other machine")
-    assert told.stdout == "voron.rails.remaining: 112.50 hour\n"
+    shown = until(lambda: client.run(get), "the task, on the other machine")
+    assert shown.stdout == "voron.rails.remaining: 112.50 hour\n"
     watching = client.start(watch, stdout=subprocess.PIPE, text=True)
     started(watching)
     assert watching.stdout.readline().rstrip().endswith("voron.rails.status: ok")
     assert client.run(done).returncode == 0
     assert client.run("mk get --terse upkeep.voron.rails.done_count").stdout == "1\n"
-    # And what works is called so.
+    # A bridge that works is reported as working.
     assert bridge.run(check).returncode == 0, bridge.run(check).stdout
 
 
 def until(run, what):
-    """Run a program again until it ends well."""
+    """Run a program again until it succeeds."""
     deadline = time.monotonic() + 60
     while True:
         done = run()
         if done.returncode == 0:
             return done
         assert time.monotonic() < deadline, f"never: {what}: {done}"
-        time.sleep(0.2)  # between two tries
+        time.sleep(0.2)  # the pause between two attempts

@@ -1,4 +1,4 @@
-"""A release of a copy of this project: all of it, or nothing."""
+"""A release of a copy of this project is made completely or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.network, pytest.mark.timeout(600)]
 
 @pytest.fixture
 def project(tmp_path):
-    """A checkout of main with what is committed here, and one change to tell of."""
+    """A checkout of main with the committed files, and one change for the changelog."""
     programs.require("git")
     folder = tmp_path / "project"
     subprocess.run(["git", "clone", "-q", ROOT, folder], check=True)
@@ -80,9 +80,7 @@ def test_a_release_is_one_command(project):
         ("1.0.0", "true", "not committed"),
     ],
 )
-def test_what_does_not_pass_leaves_everything_as_it_was(
-    project, version, checks, reason
-):
+def test_a_release_whose_checks_fail_changes_nothing(project, version, checks, reason):
     if reason == "not committed":
         (project / "README.md").write_text("changed")
     before = git(project, "rev-parse", "HEAD"), git(project, "status", "--short")

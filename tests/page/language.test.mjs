@@ -5,7 +5,7 @@ import { beforeEach, test } from "node:test";
 const PAGE = new URL("../../mqtt_bridge/web/page/", import.meta.url);
 const { choose, number, t } = await import(new URL("language.js", PAGE));
 
-/** Let the page fetch its files, for a browser that wants these *languages*. */
+/** Let the page fetch its files in a browser whose user prefers *languages*. */
 function browser(...languages) {
   const define = (name, value) =>
     Object.defineProperty(globalThis, name, { value, configurable: true });
@@ -18,7 +18,7 @@ function browser(...languages) {
 
 beforeEach(() => browser("tlh", "de-AT", "en"));
 
-test("the browser's first language that there is wins", async () => {
+test("the first language of the browser that the page has is used", async () => {
   await choose();
   assert.equal(t("view.tasks"), "Aufgaben");
   assert.equal(document.documentElement.lang, "de");
@@ -26,7 +26,7 @@ test("the browser's first language that there is wins", async () => {
   assert.equal(t("view.tasks"), "Tasks");
 });
 
-test("a noun has the form that its number wants", async () => {
+test("a noun has the form for its number", async () => {
   await choose("en");
   assert.equal(t("hours", { count: 1 }), "1 hour");
   assert.equal(t("days_long", { count: 2.5 }), "2.5 days");

@@ -16,7 +16,7 @@ const task = (fields) => ({
 const printer = (slug, ...tasks) => ({ slug, name: slug, online: true, tasks });
 const DAY = 86400;
 
-test("what is due stands first, then what is soon, then the fullest", () => {
+test("due tasks come first, then those due soon, then the most used", () => {
   const rows = model.rowsOf([
     printer(
       "a",
@@ -31,7 +31,7 @@ test("what is due stands first, then what is soon, then the fullest", () => {
   assert.deepEqual(labels, ["due", "soon", "half", "empty", "snoozed"]);
 });
 
-test("a task that is not counted is not ok, and stands before what is", () => {
+test("a task that is not counted is not ok, and comes before those that are", () => {
   const rows = model.rowsOf([
     printer("a", task({ label: "ok" }), task({ label: "lost", problem: "no meter" })),
   ]);
@@ -41,7 +41,7 @@ test("a task that is not counted is not ok, and stands before what is", () => {
   assert.equal(model.standing(task({ status: "due", problem: "no meter" })), "due");
 });
 
-test("every word of a search has to occur in label, message, parts or printer", () => {
+test("every word of a search has to be in label, message, parts or printer", () => {
   const rows = model.rowsOf([
     printer("voron", task({ label: "Oil the rails", parts: "grease" })),
     printer("prusa", task({ label: "Oil the rods" })),
@@ -52,7 +52,7 @@ test("every word of a search has to occur in label, message, parts or printer", 
   assert.deepEqual(found("voron rods"), []);
 });
 
-test("a filter by status and printer takes both", () => {
+test("a filter by status and printer applies both", () => {
   const rows = model.rowsOf([
     printer("a", task({ status: "due" }), task({ status: "ok" })),
     printer("b", task({ status: "due" })),
@@ -61,7 +61,7 @@ test("a filter by status and printer takes both", () => {
   assert.equal(model.filtered(rows, { status: "due", printer: "b" }).length, 1);
 });
 
-test("newer numbers change the deciding limit alone, and not the old object", () => {
+test("newer numbers change only the deciding limit, and not the old object", () => {
   const old = printer("a", task({}));
   const newest = { rails: { trigger: "print_time", used: 30, remaining: 120, percent: 20 } };
   const fresh = model.withNumbers(old, newest);
@@ -71,19 +71,19 @@ test("newer numbers change the deciding limit alone, and not the old object", ()
   assert.equal(model.withNumbers(old, other).tasks[0], old.tasks[0]);
 });
 
-test("a plot of use falls to what it began with at each completion", () => {
+test("a plot of use falls to its start at each completion", () => {
   const points = [0, 1, 2, 3, 4].map((day) => [day * DAY, 100 + day * 10]);
   const log = [
     { event: "done", time: new Date(2 * DAY * 1000).toISOString() },
     { event: "snoozed", time: new Date(3 * DAY * 1000).toISOString() },
   ];
   const [moments, uses] = model.sawtooth(points, 20, log);
-  // Before the first completion that is known, nobody knows where counting began.
+  // Before the first known completion it is unknown where counting began.
   assert.deepEqual(moments, [2 * DAY, 3 * DAY, 4 * DAY]);
   assert.deepEqual(uses, [0, 10, 20]);
 });
 
-test("between two completions the use grows from nothing and is shown twice at the end", () => {
+test("between two completions the use grows from zero and has two points at the end", () => {
   const points = [0, 1, 2, 3, 4].map((day) => [day * DAY, day * 10]);
   const log = [1, 3].map((day) => ({ event: "done", time: day * DAY }));
   const [moments, uses] = model.sawtooth(points, 10, log);
@@ -91,7 +91,7 @@ test("between two completions the use grows from nothing and is shown twice at t
   assert.deepEqual(uses, [0, 10, 20, 0, 10]);
 });
 
-test("a use without any completion grows all the way", () => {
+test("a use without a completion grows from the beginning to the end", () => {
   const points = [
     [0, 5],
     [DAY, 8],
@@ -103,7 +103,7 @@ test("a use without any completion grows all the way", () => {
   assert.deepEqual(model.sawtooth([], 3, []), [[], []]);
 });
 
-test("the forecast is a line from now to the threshold, for the deciding limit alone", () => {
+test("the forecast is a line from now to the threshold, for the deciding limit only", () => {
   const limit = { meter: "print_time", used: 15, threshold: 150 };
   assert.deepEqual(model.forecastLine(task({ due_at: 500 }), limit, 100), [
     [100, 15],
@@ -115,7 +115,7 @@ test("the forecast is a line from now to the threshold, for the deciding limit a
   assert.deepEqual(model.forecastLine(task({ due_at: 500 }), other, 100), []);
 });
 
-test("days between completions are counted from done to done", () => {
+test("days between completions are counted from one to the next", () => {
   const log = [
     { event: "done", time: 10 * DAY },
     { event: "skipped", time: 8 * DAY },
@@ -124,7 +124,7 @@ test("days between completions are counted from done to done", () => {
   assert.deepEqual(model.intervals(log), [{ at: 10 * DAY, days: 7 }]);
 });
 
-test("a note cannot become a formula or a column of its own in a spreadsheet", () => {
+test("a note cannot become a formula or another column in a spreadsheet", () => {
   const entry = {
     time: "2026-11-26T10:00:00Z",
     task: "rails",
@@ -143,13 +143,13 @@ test("only web addresses become links", () => {
   assert.equal(model.linkOf("see the manual"), null);
 });
 
-test("of a long list only what is in sight is drawn, with some to spare", () => {
+test("only the visible part of a long list is drawn, with some more rows", () => {
   assert.deepEqual(model.windowOf(10000, 76, 76 * 500, 760), [492, 518]);
   assert.deepEqual(model.windowOf(3, 76, 0, 760), [0, 3]);
   assert.deepEqual(model.windowOf(0, 76, 0, 760), [0, 0]);
 });
 
-test("a print tells what it will make due, and what it made due", () => {
+test("a print shows what it will make due, and what it made due", () => {
   const ahead = [
     { task: "rails", label: "Grease the rails", after: 9 },
     { task: "nozzle", label: "Nozzle", after: 12 },
@@ -165,12 +165,12 @@ test("a print tells what it will make due, and what it made due", () => {
   assert.deepEqual(ended.map(({ key }) => key), ["job.due"]);
 });
 
-test("where no task looks ahead nothing is told of a print", () => {
+test("a print shows nothing if no task looks ahead", () => {
   assert.deepEqual(model.jobLines(undefined), []);
   assert.deepEqual(model.jobLines(null), []);
 });
 
-test("fitted parts stand before those on the shelf, and tasks are none", () => {
+test("fitted parts come before those on the shelf, and tasks are no parts", () => {
   const part = (task, place, label = task) => ({ task, place, label, kind: "nozzle" });
   const tasks = [part("b", ""), part("a", ""), part("c", "extruder"), { task: "rods" }];
   assert.deepEqual(
@@ -179,7 +179,7 @@ test("fitted parts stand before those on the shelf, and tasks are none", () => {
   );
 });
 
-test("an exported part goes into a line of the console and comes out again", () => {
+test("an exported part becomes a line of the console and can be read from it", () => {
   const part = { id: "7", part: "düse", used: { filament: 12.5 } };
   const code = model.codeOf(part);
   assert.match(code, /^[\w-]+$/);

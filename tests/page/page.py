@@ -1,4 +1,4 @@
-"""Helpers of the page's tests: what they look at, and where pictures are put."""
+"""Helpers for the tests of pages: an accessibility check, and a folder for pictures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PHONE, DESK = (390, 844), (1400, 900)
 
 
 def needs(name: str) -> pytest.MarkDecorator:
-    """Skip a test where the program *name* is missing."""
+    """Skip a test if the program *name* is missing."""
     return pytest.mark.skipif(
         programs.find(name) is None, reason=programs.missing(name)
     )
@@ -30,7 +30,7 @@ needs_axe = pytest.mark.skipif(
 
 
 def complaints(tab: Tab) -> list[str]:
-    """What axe finds wrong with the page that *tab* shows."""
+    """Return the faults that axe finds on the page of *tab*."""
     tab.run(AXE.read_text(encoding="utf-8") + "; 0")
     script = """
         axe.run(document).then((result) => result.violations.map((each) =>
@@ -40,7 +40,7 @@ def complaints(tab: Tab) -> list[str]:
 
 
 def keep_picture(tab: Tab, name: str, folder: Path) -> None:
-    """Save what is seen, for people who look at what CI keeps."""
+    """Save a picture for people who read the results of CI."""
     kept = Path(os.environ.get("ARTIFACTS", folder))
     kept.mkdir(parents=True, exist_ok=True)
     tab.picture(kept / f"{name}.png")

@@ -1,4 +1,4 @@
-"""The page's sources: its core by Node, its catalogues by each other."""
+"""The page's sources: Node tests its core, and its catalogues are compared."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ def test_the_core_passes_its_own_tests():
     assert re.search(r"^# pass [1-9]\d", done.stdout, re.MULTILINE), done.stdout
 
 
-def test_the_page_knows_every_catalogue():
+def test_the_page_has_every_catalogue():
     known = re.search(r"LANGUAGES = (\[.*?\])", SOURCES["language.js"])[1]
     assert sorted(json.loads(known)) == [file.stem for file in LANGUAGES]
 
 
-def test_every_text_that_the_page_asks_for_is_there():
-    asked = {
+def test_every_text_that_the_page_uses_exists():
+    used = {
         key
         for source in SOURCES.values()
         for key in re.findall(r"\bt\(\s*\"([\w.]+)\"", source)
     }
-    assert asked
-    assert asked - set(ENGLISH) == set()
+    assert used
+    assert used - set(ENGLISH) == set()
 
 
-def test_no_text_is_there_that_the_page_never_asks_for():
+def test_every_text_is_used_by_the_page():
     code = "\n".join(SOURCES.values())
     computed = ("status.", "view.", "form.", "event.", "meter.", "condition.")
     unused = [
@@ -50,7 +50,7 @@ def test_no_text_is_there_that_the_page_never_asks_for():
     assert unused == []
 
 
-def test_every_module_that_is_imported_is_there():
+def test_every_imported_module_exists():
     for name, source in SOURCES.items():
         for imported in re.findall(r"from \"\./([\w./-]+)\"", source):
             assert (PAGE / imported).exists(), f"{name} imports {imported}"

@@ -1,4 +1,4 @@
-"""`python -m tests.system.by_hand`: try things on a real Klippy."""
+"""`python -m tests.system.by_hand` starts a real Klippy for experiments by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fixtures of the system tests: a printer on either back end, and a broker."""
+"""Fixtures of the system tests: a printer on both back ends, and a broker."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ MakePrinter = Callable[..., Printer]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Each test runs on both back ends; one that is marked klipper, on Klippy only."""
+    """Each test runs on both back ends.
+
+    A test marked klipper runs only on real Klippys.
+    """
     if "back_end" not in metafunc.fixturenames:
         return
     virtual = [] if metafunc.definition.get_closest_marker("klipper") else ["virtual"]
@@ -40,7 +43,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def back_end(request: pytest.FixtureRequest) -> BackEnd:
-    """The virtual printer and each of the real Klippys."""
+    """The virtual printer, or one of the real Klippys."""
     if request.param == "virtual":
         return Virtual()
     assert isinstance(KLIPPYS, dict)
@@ -51,7 +54,10 @@ def back_end(request: pytest.FixtureRequest) -> BackEnd:
 
 @pytest.fixture
 def make_printer(back_end: BackEnd) -> Iterator[MakePrinter]:
-    """Makes printers that are gone after the test; their logs' ends stay."""
+    """Return a function that starts printers. They end with the test.
+
+    The end of each log is in the test's output.
+    """
     with contextlib.ExitStack() as stack:
 
         def make(sections: str = "", **options: str) -> Printer:
@@ -72,7 +78,7 @@ def broker(tmp_path) -> Iterator[Mosquitto]:
 
 @pytest.fixture(scope="module", params=BROKERS)
 def any_broker(request, tmp_path_factory) -> Iterator[Broker | ScriptedBroker]:
-    """Each of the six brokers in turn."""
+    """Each of the six brokers, one after the other."""
     broker = start(request.param, tmp_path_factory.mktemp("broker"))
     yield broker
     broker.kill()

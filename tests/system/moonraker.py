@@ -1,6 +1,6 @@
-"""A Moonraker from PyPI beside a printer, in an environment of its own.
+"""A Moonraker from PyPI beside a printer, in its own environment.
 
-`make test-klipper` makes that environment; the variable `MOONRAKER_PYTHON` names
+`make test-klipper` makes that environment. The variable `MOONRAKER_PYTHON` names
 another Python that has Moonraker.
 """
 
@@ -31,7 +31,7 @@ OPEN = "[authorization]\ntrusted_clients:\n  127.0.0.0/8\n"
 
 
 class Moonraker:
-    """Speaks for *printer*; *sections* are added to moonraker.conf."""
+    """A Moonraker for *printer*. *sections* are added to moonraker.conf."""
 
     def __init__(self, printer: Printer, *sections: str, access: str = OPEN) -> None:
         self.port = free_port()
@@ -46,7 +46,7 @@ class Moonraker:
         )
         text = "\n".join([server, access, *sections])
         (self.folder / "config" / "moonraker.conf").write_text(text)
-        # Moonraker looks for the cards' files where the printer has them.
+        # Moonraker expects the files of the virtual SD card where the printer has them.
         (self.folder / "gcodes").symlink_to(printer.folder / "gcodes")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -86,7 +86,7 @@ class Moonraker:
         return bool(answer["klippy_state"] == "ready")
 
     def ask(self, path: str, body: Any = None, method: str | None = None) -> Any:
-        """The result of a request."""
+        """Return the result of a request."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"} if data else {}
         request = urllib.request.Request(self.url + path, data, headers, method=method)
@@ -95,7 +95,7 @@ class Moonraker:
 
 
 def _link_component() -> None:
-    """As `install.sh` links it."""
+    """Link the component as `install.sh` does."""
     script = "import moonraker; print(moonraker.__path__[0])"
     done = subprocess.run(
         [str(PYTHON), "-c", script], capture_output=True, text=True, check=True
@@ -104,4 +104,4 @@ def _link_component() -> None:
     if not link.is_symlink() or link.resolve() != COMPONENT:
         made = link.with_name(f".{os.getpid()}.py")
         made.symlink_to(COMPONENT)
-        made.replace(link)  # tests that run side by side link the same
+        made.replace(link)  # Tests that run at the same time make the same link.

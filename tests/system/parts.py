@@ -1,11 +1,11 @@
-"""Small G-code files, and how far they go by an independent reading of the file."""
+"""Small G-code files, and how far they move, read independently of Klipper."""
 
 from __future__ import annotations
 
 import math
 from typing import NamedTuple
 
-# Kalico goes off the switches after homing, Klipper does not.
+# Kalico moves off the endstops after homing, and Klipper does not.
 HEAT = "M140 S50\nM104 S200\nG28\nG1 X0 Y0 Z0 F3000\nM190 S50\nM109 S200\n"
 
 
@@ -15,12 +15,16 @@ class Path(NamedTuple):
     x: float
     y: float
     z: float
-    filament: float  # what came out for good: pulled back and pushed again is nothing
-    pushed: float  # both added
+    # filament that stays pushed out: a retraction that is pushed again is nothing
+    filament: float
+    pushed: float  # forward and back added up
 
 
 def rings(layers: int = 3, corners: int = 72) -> str:
-    """Rings on top of each other: absolute, with retractions and extruder resets."""
+    """Return a file of rings on top of each other.
+
+    It moves absolutely, with retractions and resets of the extruder.
+    """
     lines = ["G21", "G90", "M82", "G92 E0", "G1 Z0.3 F600"]
     length = 0.0
     for layer in range(layers):
@@ -38,13 +42,13 @@ def rings(layers: int = 3, corners: int = 72) -> str:
             lines.append(f"G1 X{x:.3f} Y{y:.3f} E{length:.5f}")
         lines += [f"G1 E{length - 0.8:.5f} F2400", "G92 E0"]
         length = 0.0
-    # A slicer's other habits: relative extrusion, and relative moves for the goodbye.
+    # Other habits of slicers: relative extrusion, and relative moves at the end.
     lines += ["M83", "G1 X90 Y90 E2.5 F1800", "G91", "G1 Z5 E-0.4 F600", "G90", "M82"]
     return "\n".join(lines) + "\n"
 
 
 def path(text: str, start: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Path:
-    """Read a file that homes nothing, begun at *start*."""
+    """Read a file that homes nothing and starts at *start*."""
     position = dict(zip("XYZ", start, strict=True), E=0.0)
     moved = dict.fromkeys("XYZE", 0.0)
     net = furthest = 0.0

@@ -1,4 +1,4 @@
-"""Sections of a printer.cfg that several system tests begin with."""
+"""Sections of a printer.cfg that several system tests use."""
 
 BASE = "klipper_upkeep/voron"
 MAINTAIN = """

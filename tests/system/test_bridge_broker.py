@@ -1,4 +1,4 @@
-"""Whatever a broker does, the bridge comes back, and says so once."""
+"""Whatever a broker does, the bridge reconnects, and logs it once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.system
 
 
 class Items(dict):
-    """The mirrored items, in place of a daemon."""
+    """The mirrored items in the place of a daemon."""
 
     def change(self, removed, placed):
         for key in removed:
@@ -83,7 +83,7 @@ def lost_and_back(caplog):
     return len(lost), len(back)
 
 
-def test_what_is_retained_is_there_before_the_bridge_is_ready(broker):
+def test_retained_values_are_there_before_the_bridge_is_ready(broker):
     with ScriptedPrinter(broker.port), Running(broker.port) as running:
         assert running.bridge.ready.wait(10)
         assert running.items.value("voron.rods.used") == 37.5
@@ -91,18 +91,20 @@ def test_what_is_retained_is_there_before_the_bridge_is_ready(broker):
 
 
 @pytest.mark.parametrize("version", ["3.1.1", "5"])
-def test_it_speaks_both_versions(broker, version):
+def test_the_bridge_uses_both_versions_of_mqtt(broker, version):
     with ScriptedPrinter(broker.port), Running(broker.port, version=version) as running:
         running.until_online()
 
 
-def test_a_killed_broker_that_comes_back_empty(tmp_path, caplog):
+def test_the_bridge_reconnects_to_a_killed_broker_that_has_lost_everything(
+    tmp_path, caplog
+):
     broker = Mosquitto(tmp_path).start()
     with ScriptedPrinter(broker.port), Running(broker.port) as running:
         running.until_online()
         broker.kill()
         running.until_online(0)
-        assert running.items.value("voron.rods.used") == 37.5, "values stay"
+        assert running.items.value("voron.rods.used") == 37.5, "the values stay"
         again = Mosquitto(tmp_path, port=broker.port).start()
         running.until_online()
         again.kill()
@@ -110,7 +112,7 @@ def test_a_killed_broker_that_comes_back_empty(tmp_path, caplog):
     assert lost_and_back(caplog) == (2, 1)
 
 
-def test_a_broker_that_comes_late(tmp_path, caplog):
+def test_the_bridge_connects_to_a_broker_that_starts_later(tmp_path, caplog):
     port = free_port()
     with Running(port) as running:
         until(lambda: lost_and_back(caplog) == (1, 0), "the one line")
@@ -120,7 +122,7 @@ def test_a_broker_that_comes_late(tmp_path, caplog):
         broker.kill()
 
 
-def test_a_broker_that_accepts_and_never_answers(tmp_path, caplog):
+def test_the_bridge_leaves_a_broker_that_accepts_and_never_answers(tmp_path, caplog):
     hung = socket.create_server(("127.0.0.1", 0))
     port = hung.getsockname()[1]
     with Running(port) as running:
@@ -132,7 +134,7 @@ def test_a_broker_that_accepts_and_never_answers(tmp_path, caplog):
         broker.kill()
 
 
-def test_no_more_is_sent_at_once_than_a_broker_takes():
+def test_messages_in_flight_are_at_most_what_the_broker_accepts():
     strict = Strict(most=2)
     with Running(strict.port, version="5") as running:
         until(lambda: running.bridge.link.connected, "the greeting")
@@ -146,7 +148,7 @@ def test_no_more_is_sent_at_once_than_a_broker_takes():
 
 
 def test_a_broker_that_falls_silent_is_noticed(broker):
-    """A half-open connection: nothing is closed, nothing comes any more."""
+    """The connection is half-open: nothing is closed, and nothing arrives any more."""
     with (
         ScriptedPrinter(broker.port),
         Relay(broker.port) as relay,
@@ -159,7 +161,7 @@ def test_a_broker_that_falls_silent_is_noticed(broker):
         running.until_online()
 
 
-def test_refused_credentials_are_tried_again_until_they_fit(tmp_path, caplog):
+def test_refused_credentials_are_tried_again_until_they_are_accepted(tmp_path, caplog):
     programs.require("mosquitto_passwd")
     passwords = tmp_path / "passwords"
 
@@ -189,8 +191,13 @@ def test_an_unknown_host_is_tried_again(caplog):
         assert not running.bridge.ready.is_set()
 
 
-def test_a_name_that_nobody_can_tell_for_a_while(tmp_path, caplog, monkeypatch):
-    """DNS goes with the broker and comes back after it: one line lost, one back."""
+def test_a_host_name_that_is_unknown_for_a_while_is_tried_again(
+    tmp_path, caplog, monkeypatch
+):
+    """DNS fails with the broker and works later than it.
+
+    The log has one loss and one return.
+    """
     is_known, requests, look_up = threading.Event(), [], socket.getaddrinfo
 
     def name_service(host, *question, **more):
@@ -241,8 +248,8 @@ def test_an_expired_certificate_is_refused_until_it_is_renewed(tmp_path, caplog)
 
 
 @pytest.mark.parametrize("printers", [(), ("voron", "ender")])
-def test_what_is_requested_again_is_heard_ever_after(broker, printers):
-    """A printer that lacks a task has everything sent again; nothing is given up."""
+def test_messages_go_on_after_a_subscription_is_requested_again(broker, printers):
+    """If a printer lacks a task, the bridge subscribes again, and messages go on."""
     store = Store(printers=printers)
     with ScriptedPrinter(broker.port) as voron, ScriptedPrinter(broker.port, "ender"):
         info = m.info("rods", "belts").encode()
@@ -257,8 +264,8 @@ def test_what_is_requested_again_is_heard_ever_after(broker, printers):
             until(lambda: running.items.value("voron.model") == "Trident", "the info")
 
 
-def test_more_than_a_broker_sends_at_once_is_asked_for_again(broker):
-    """mosquitto drops what exceeds its queue, of one wide subscription's answer."""
+def test_retained_messages_that_the_broker_dropped_are_requested_again(broker):
+    """mosquitto drops retained messages that exceed its queue for one subscription."""
     many = 4000
     with ScriptedPrinter(broker.port) as printer:
         for number in range(many // 4):
@@ -272,10 +279,10 @@ def test_more_than_a_broker_sends_at_once_is_asked_for_again(broker):
             assert sum(not each.missing for each in printers) == many // 4 + 1
 
 
-def test_without_the_right_to_mark_a_farm_that_never_is_quiet_is_ready(
+def test_without_the_right_to_write_a_mark_a_busy_farm_becomes_ready(
     tmp_path, caplog, monkeypatch
 ):
-    """What is retained has come when no more of it does, whatever else comes."""
+    """The bridge is ready when no more retained messages come, whatever else comes."""
     monkeypatch.setattr(marks, "QUIET", 0.5)
     acl = tmp_path / "acl"
     acl.write_text(f"topic read {m.BASE}/#\ntopic write {m.BASE}/voron/#\n")
@@ -301,14 +308,14 @@ def test_without_the_right_to_mark_a_farm_that_never_is_quiet_is_ready(
     assert len(warnings) == 1
 
 
-def test_commands_in_flight_are_answered_when_the_broker_goes(tmp_path):
+def test_requests_in_flight_end_when_the_broker_ends(tmp_path):
     broker = Mosquitto(tmp_path).start()
     with ScriptedPrinter(broker.port) as printer, Running(broker.port) as running:
         running.until_online()
-        heard = threading.Event()
-        printer.answer = lambda command, task: heard.set()
+        arrived = threading.Event()
+        printer.answer = lambda command, task: arrived.set()
         requests = [done(running) for _ in range(50)]
-        assert heard.wait(10)
+        assert arrived.wait(10)
         broker.kill()
 
         for future in requests:
@@ -318,7 +325,7 @@ def test_commands_in_flight_are_answered_when_the_broker_goes(tmp_path):
         assert "no connection" in str(late.exception())
 
 
-def test_a_printer_that_goes_ends_its_commands(broker):
+def test_the_requests_to_a_printer_end_when_it_goes_offline(broker):
     with ScriptedPrinter(broker.port) as printer, Running(broker.port) as running:
         running.until_online()
         printer.answer = lambda command, task: printer.say("availability", b"offline")
@@ -336,24 +343,26 @@ def test_a_printer_that_does_not_answer_is_an_error(broker):
         assert "within 0.2 s" in str(done(running).exception(10))
 
 
-def test_the_answer_comes_after_the_state(broker):
+def test_the_result_comes_after_the_changed_state(broker):
     with ScriptedPrinter(broker.port) as printer, Running(broker.port) as running:
         running.until_online()
         future = done(running)
 
         assert future.result(10).ok
         assert running.items.value("voron.rods.used") == 0.0
-        assert printer.heard[0].by == "anna"
+        assert printer.commands[0].by == "anna"
 
 
-def test_it_ends_within_two_seconds_whatever_the_broker_does(broker):
+def test_the_bridge_ends_within_two_seconds_whatever_the_broker_does(broker):
     with ScriptedPrinter(broker.port), Relay(broker.port) as relay:
         running = Running(relay.port)
         with running:
             running.until_online()
             relay.silent.set()
             begin = time.monotonic()
-        assert time.monotonic() - begin < 2.5, "and a half for a busy machine"
+        assert time.monotonic() - begin < 2.5, (
+            "it has two seconds, and half a second more on a busy machine"
+        )
 
 
 def done(running):
@@ -369,7 +378,7 @@ def _tiny(slug):
 
 
 class Relay:
-    """Passes bytes on to a broker, or keeps them while `silent`."""
+    """Passes bytes on to a broker, or holds them back while `silent` is set."""
 
     def __init__(self, port):
         self.silent = threading.Event()
@@ -414,7 +423,7 @@ class Relay:
 
 
 class Authority:
-    """Signs the broker's certificate, by openssl."""
+    """Signs the broker's certificate with openssl."""
 
     def __init__(self, folder):
         programs.require("openssl")
@@ -427,7 +436,7 @@ class Authority:
         )  # fmt: skip
 
     def sign(self, days):
-        """A certificate that ends *days* from now; negative: it has ended."""
+        """Sign a certificate that ends *days* from now. If negative, it has expired."""
         request, extra = self.folder / "request", self.folder / "extra"
         extra.write_text("subjectAltName=IP:127.0.0.1\n")
         self._run(

@@ -1,4 +1,4 @@
-"""`upkeep-bridge` as it is typed: init, check, watch, export."""
+"""`upkeep-bridge` on the command line: init, check, watch, export."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def run(tmp_path):
     return run
 
 
-def test_init_writes_settings_that_load_and_overwrites_nothing(run, tmp_path):
+def test_init_writes_settings_that_can_be_loaded_and_overwrites_nothing(run, tmp_path):
     file = tmp_path / "new" / "bridge.toml"
     assert run("init", str(file)).returncode == 0
     plain = settings.load(None, {})
     written = settings.load(file, {})
-    # Somebody new has no registry.
+    # A new user has no registry.
     assert written == replace(plain, store=replace(plain.store, registry=True))
 
     again = run("init", str(file))
@@ -74,11 +74,11 @@ def test_init_writes_settings_that_load_and_overwrites_nothing(run, tmp_path):
     assert "not written" in again.stderr
 
 
-def test_every_line_that_init_comments_out_is_a_setting(run, tmp_path):
+def test_every_line_that_init_comments_out_is_a_valid_setting(run, tmp_path):
     file = tmp_path / "bridge.toml"
     run("init", str(file))
     text = re.sub(r"^# (?=\[|[a-z_]+ = )", "", file.read_text(), flags=re.MULTILINE)
-    # These stand for each other, or name what is not there.
+    # These exclude each other, or name files that do not exist.
     without = (
         r"^(printers = \[.v|base = \[|"
         r"(credentials|ca|certificate|key|token_file|path) ).*"
@@ -92,7 +92,7 @@ def test_every_line_that_init_comments_out_is_a_setting(run, tmp_path):
     assert made.store.share.of == 4
 
 
-def test_wrong_settings_end_it_with_one_line(run, tmp_path):
+def test_wrong_settings_end_the_program_with_one_line(run, tmp_path):
     done = run("--set", "broker.port=abc")
 
     assert done.returncode == 2
@@ -100,7 +100,7 @@ def test_wrong_settings_end_it_with_one_line(run, tmp_path):
     assert "broker.port" in done.stderr
 
 
-def test_options_stand_before_the_command_or_behind_it(run, tmp_path):
+def test_options_may_stand_before_or_after_the_command(run, tmp_path):
     wrong = tmp_path / "wrong.toml"
     wrong.write_text("[broker]\nhots = 1\n")
     before = run("--config", str(wrong), "check")
@@ -112,7 +112,7 @@ def test_options_stand_before_the_command_or_behind_it(run, tmp_path):
     assert "broker.keepalive" in last.stderr
 
 
-def test_check_finds_nothing_wrong(run, community, broker, printer):
+def test_check_reports_that_everything_works(run, community, broker, printer):
     done = run("check", port=broker.port, env=community.env)
 
     assert "Everything works." in done.stdout, done.stdout
@@ -132,7 +132,7 @@ def test_check_finds_nothing_wrong(run, community, broker, printer):
         (["--set", "broker.base=other"], "Has a printer ever connected"),
     ],
 )
-def test_check_tells_how_to_mend_what_is_wrong(
+def test_check_tells_how_to_mend_each_fault(
     run, community, broker, printer, arguments, wording
 ):
     done = run(*arguments, "check", port=broker.port, env=community.env)
@@ -141,7 +141,7 @@ def test_check_tells_how_to_mend_what_is_wrong(
     assert done.returncode == 1
 
 
-def test_check_tells_of_a_broker_that_is_not_there_and_of_a_taken_port(run, community):
+def test_check_reports_a_broker_that_does_not_run_and_a_port_in_use(run, community):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"metrics.listen=127.0.0.1:{taken.getsockname()[1]}"
         done = run("--set", listen, "check", port=9, env=community.env)
@@ -150,8 +150,11 @@ def test_check_tells_of_a_broker_that_is_not_there_and_of_a_taken_port(run, comm
     assert "Set another port" in done.stdout
 
 
-def test_check_tells_of_missing_rights(run, community, tmp_path):
-    """Mosquitto grants every subscription: only what comes tells."""
+def test_check_reports_missing_rights(run, community, tmp_path):
+    """Mosquitto grants every subscription.
+
+    Only the arriving messages show the rights.
+    """
     acl = tmp_path / "acl"
     acl.write_text(f"topic write {m.BASE}/#\ntopic read {m.BASE}/+/info\n")
     broker = Mosquitto(tmp_path, f"acl_file {acl}").start()
@@ -174,11 +177,11 @@ def test_check_tells_of_missing_rights(run, community, tmp_path):
 
 @contextlib.contextmanager
 def answering(greeting):
-    """A broker that answers each connection with *greeting*; None: never."""
+    """A broker that answers each connection with *greeting*, or never if it is None."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve():
-            with contextlib.suppress(OSError):  # closed: the test is over
+            with contextlib.suppress(OSError):  # Closing the server ends the test.
                 while True:
                     connection, _ = server.accept()
                     if greeting is None:
@@ -211,7 +214,7 @@ def answering(greeting):
         (b"\x20\2\0\5", "FAIL credentials: .* no username", "the right username"),
     ],
 )
-def test_check_tells_why_there_is_no_connection(run, community, greeting, wording, fix):
+def test_check_tells_why_it_cannot_connect(run, community, greeting, wording, fix):
     with answering(greeting) as port:
         done = run("check", port=port, env=community.env)
 
@@ -219,7 +222,7 @@ def test_check_tells_why_there_is_no_connection(run, community, greeting, wordin
     assert fix in done.stdout
 
 
-def test_check_tells_that_no_command_may_be_written(run, community, tmp_path):
+def test_check_reports_a_missing_right_to_write_commands(run, community, tmp_path):
     acl = tmp_path / "acl"
     acl.write_text(f"topic read {m.BASE}/#\ntopic readwrite {m.BASE}/_bridge/#\n")
     broker = Mosquitto(tmp_path, f"acl_file {acl}").start()
@@ -232,10 +235,12 @@ def test_check_tells_that_no_command_may_be_written(run, community, tmp_path):
 
     wording = f"Give this user the right to write {m.BASE}/+/tasks/+/command."
     assert wording in done.stdout, done.stdout
-    assert wording not in read_only.stdout, "it is not needed"
+    assert wording not in read_only.stdout, "a bridge that only reads does not need it"
 
 
-def test_check_without_a_registry_tells_to_start_one(run, broker, printer, community):
+def test_check_without_a_registry_tells_how_to_start_one(
+    run, broker, printer, community
+):
     community.registry.stop()
     done = run("check", port=broker.port, env=community.env)
 
@@ -246,7 +251,9 @@ def test_export_writes_every_task(run, broker, printer):
     done = run("export", port=broker.port)
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
 
-    assert [row["task"] for row in rows] == ["belt", "rods"], "overdue first"
+    assert [row["task"] for row in rows] == ["belt", "rods"], (
+        "the most overdue task comes first"
+    )
     assert float(rows[1]["used"]) == 37.5
     assert rows[1]["time"] == "1970-01-01T00:16:40Z"
     assert json.loads(run("export", "--format", "json", port=broker.port).stdout)[0][
@@ -269,14 +276,14 @@ def test_export_writes_every_limit_of_a_task(run, broker):
     ]
 
 
-def test_export_writes_the_printers_meters(run, broker, printer):
+def test_export_writes_the_meters_of_printers(run, broker, printer):
     done = run("export", "--meters", port=broker.port)
 
     [row] = csv.DictReader(io.StringIO(done.stdout))
     assert (row["meter"], row["reading"], row["unit"]) == ("print_time", "12.5", "h")
 
 
-def test_export_survives_a_clock_beyond_the_calendar(run, broker):
+def test_export_survives_a_time_beyond_the_calendar(run, broker):
     with ScriptedPrinter(broker.port, "voron", m.state(time=1e300)):
         done = run("export", port=broker.port)
 
@@ -285,7 +292,7 @@ def test_export_survives_a_clock_beyond_the_calendar(run, broker):
     assert row["time"] == ""
 
 
-def test_export_tells_of_a_file_that_cannot_be_written(run, broker, printer, tmp_path):
+def test_export_reports_a_file_that_cannot_be_written(run, broker, printer, tmp_path):
     done = run("export", "-o", f"{tmp_path}/none/there.csv", port=broker.port)
 
     assert done.returncode == 1
@@ -293,8 +300,8 @@ def test_export_tells_of_a_file_that_cannot_be_written(run, broker, printer, tmp
     assert "Traceback" not in done.stderr
 
 
-def test_export_asks_the_printers_for_their_logs(run, broker, printer):
-    """What it does not get it names, and it ends with an error."""
+def test_export_requests_the_logs_of_the_printers(run, broker, printer):
+    """It names each log that it does not get, and then ends with an error."""
     entry = Entry(1000, "rods", "done", "anna", "=1+1", {"print_time": 149.5})
     logs = {"rods": (entry,), "belt": ()}
     printer.answer = lambda command, task: printer.result(
@@ -306,7 +313,7 @@ def test_export_asks_the_printers_for_their_logs(run, broker, printer):
 
     assert row["time"] == "1970-01-01T00:16:40Z"
     assert row["used"] == "print_time=149.5"
-    assert row["note"] == "'=1+1", "no formula for a spreadsheet"
+    assert row["note"] == "'=1+1", "a spreadsheet must not take it for a formula"
 
     logs["belt"] = (entry._replace(task="belt"),) * MOST_LISTED
     cut = run("export", "--log", port=broker.port)
@@ -316,20 +323,20 @@ def test_export_asks_the_printers_for_their_logs(run, broker, printer):
     assert cut.returncode == 1
 
 
-def test_watch_shows_the_fleet_once_where_there_is_no_terminal(run, broker, printer):
+def test_watch_shows_the_fleet_once_without_a_terminal(run, broker, printer):
     done = run("watch", "--once", port=broker.port)
 
     assert done.stdout.index("Belt") < done.stdout.index("Oil the rods")
-    assert "quit" not in done.stdout, "it takes no keys"
+    assert "quit" not in done.stdout, "it reads no keys"
     assert done.stderr == ""
 
 
-def test_watch_tells_where_to_look_if_there_is_nothing_to_show(run, broker):
+def test_watch_tells_what_to_do_if_there_is_nothing_to_show(run, broker):
     assert "upkeep-bridge check tells more" in run("watch", port=broker.port).stdout
 
 
 def test_watch_takes_keys(broker, printer):
-    """It tells what became of them, and does nothing where no task is chosen."""
+    """It shows the result of each key, and does nothing while no task is chosen."""
     commands = []
 
     def answer(command, task):
@@ -381,12 +388,15 @@ def test_watch_takes_keys(broker, printer):
 
 
 def drained(here, process):
-    with contextlib.suppress(OSError):  # its end of the terminal is closed
+    # The process has closed its end of the terminal.
+    with contextlib.suppress(OSError):
         os.read(here, 65536)
     return process.poll() is not None
 
 
-def test_it_stops_within_two_seconds_and_tells_systemd(community, broker, printer):
+def test_the_bridge_stops_within_two_seconds_and_reports_it_to_systemd(
+    community, broker, printer
+):
     where = str(community.folder / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(where)
@@ -398,13 +408,15 @@ def test_it_stops_within_two_seconds_and_tells_systemd(community, broker, printe
         assert notify.recv(100) == b"WATCHDOG=1"
         begin = time.monotonic()
         assert bridge.stop(signal.SIGTERM) == 0
-        assert time.monotonic() - begin < 3, "two seconds, on a machine at rest"
+        assert time.monotonic() - begin < 3, (
+            "it has two seconds, and one second more on a busy machine"
+        )
         messages = [notify.recv(100)]
         while messages[-1] != b"STOPPING=1":
             messages.append(notify.recv(100))
 
 
-def test_it_can_be_stopped_while_it_waits_for_a_broker(community):
+def test_the_bridge_can_be_stopped_while_it_waits_for_a_broker(community):
     bridge = community.bridge(9, wait=False)
     bridge.wait_for("no connection")
 
@@ -413,13 +425,13 @@ def test_it_can_be_stopped_while_it_waits_for_a_broker(community):
     assert "on the air" not in bridge.log
 
 
-def test_sighup_ends_it_cleanly_for_whoever_starts_it_again(community, broker, printer):
+def test_sighup_ends_the_bridge_cleanly(community, broker, printer):
     bridge = community.bridge(broker.port)
     assert bridge.stop(signal.SIGHUP) == 0
     assert "Traceback" not in bridge.log
 
 
-def test_the_version_is_told(run):
+def test_version_prints_the_version(run):
     done = run("--version")
     assert done.returncode == 0
     assert re.match(r"upkeep-bridge \d+\.\d+", done.stdout)
@@ -434,7 +446,7 @@ def row(**fields):
 
 
 @pytest.mark.parametrize("size", [(40, 15), (80, 24), (120, 30)])
-def test_watch_shows_printer_and_task_in_any_terminal(size):
+def test_watch_shows_printer_and_task_in_a_terminal_of_any_size(size):
     width, height = size
     console = Console(width=width, height=height, record=True, file=io.StringIO())
     console.print(watch.table([row()] * 50, "d done", 0, width))
@@ -464,7 +476,7 @@ class HungBridge:
         return Future()
 
 
-def test_a_hung_broker_freezes_no_key():
+def test_a_broker_that_hangs_does_not_block_the_keys():
     bridge = HungBridge()
     shown = watch.Watch(bridge)
     shown.begin()
@@ -478,7 +490,7 @@ def test_a_hung_broker_freezes_no_key():
     assert not shown.key("q")
 
 
-def test_done_asks_once():
+def test_done_needs_the_same_key_twice():
     bridge = HungBridge()
     shown = watch.Watch(bridge)
     shown.refresh()
@@ -489,7 +501,7 @@ def test_done_asks_once():
     assert bridge.commands == ["done"]
 
 
-def test_a_key_that_needs_a_task_says_so():
+def test_a_key_that_needs_a_task_tells_to_choose_one():
     bridge = HungBridge()
     shown = watch.Watch(bridge)
     shown.refresh()
@@ -503,10 +515,8 @@ def test_a_key_that_needs_a_task_says_so():
     assert bridge.commands == []
 
 
-def test_check_finds_nothing_wrong_beside_a_bridge_that_runs(
-    run, community, broker, printer
-):
-    """Its port is taken: by itself."""
+def test_check_finds_no_fault_beside_a_running_bridge(run, community, broker, printer):
+    """The ports in use are those of the running bridge."""
     ports = [free_port(), free_port()]
     flags = [f"metrics.listen=127.0.0.1:{ports[0]}",
              f"web.listen=127.0.0.1:{ports[1]}", "web.open=true"]  # fmt: skip
@@ -519,10 +529,10 @@ def test_check_finds_nothing_wrong_beside_a_bridge_that_runs(
     bridge.stop()
 
 
-def test_export_ends_with_an_error_where_something_is_missing(run, broker):
+def test_export_ends_with_an_error_if_a_message_is_missing(run, broker):
     with ScriptedPrinter(broker.port) as printer:
         printer.say("info", m.info("rods", "never").encode())
         done = run("export", port=broker.port)
     assert done.returncode == 1
     assert "incomplete: klipper_upkeep/voron/tasks/never did not arrive" in done.stderr
-    assert "rods" in done.stdout, "what arrived is written"
+    assert "rods" in done.stdout, "the tasks that arrived are written"

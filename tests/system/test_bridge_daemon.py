@@ -1,4 +1,4 @@
-"""The bridge's daemon in this process: what it keeps, and what it lets go."""
+"""The bridge's daemon in this process: what it keeps, and what it releases."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.system.test_bridge_people import Ntfy
 
 pytestmark = pytest.mark.system
 
-STOP_WITHIN = 2.0 + 0.5  # seconds: two, and a half for a machine that is busy
+STOP_WITHIN = 2.0 + 0.5  # two seconds, and half a second more for a busy machine
 TWO = (m.limit(), m.limit("filament", "m", 100.0, 1000.0, 50.0))
 
 
@@ -53,8 +53,11 @@ def start(tmp_path, monkeypatch, broker):
     forget()
 
 
-def test_items_that_are_described_anew_keep_their_values_meanwhile(start, broker):
-    """When another limit decides the unit changes: a GET between is answered."""
+def test_items_keep_their_values_while_their_description_changes(start, broker):
+    """When another limit decides, the unit changes.
+
+    A GET in between gets the old value.
+    """
     with ScriptedPrinter(broker.port, "voron", m.state(limits=TWO)) as printer:
         daemon = start()
         item = daemon.store["voron.rods.used"]
@@ -71,8 +74,8 @@ def test_items_that_are_described_anew_keep_their_values_meanwhile(start, broker
     assert daemon.catalog.description("voron.rods.used")["units"] == "meter"
 
 
-def test_a_bridge_that_is_refused_leaves_nothing_behind(start, broker, monkeypatch):
-    """It is tried again every five seconds, with a fleet that may be large."""
+def test_a_bridge_that_is_refused_releases_everything(start, broker, monkeypatch):
+    """It is tried again every five seconds, perhaps with a large fleet."""
     left = []
 
     setup_final = BridgeDaemon.setup_final
@@ -100,12 +103,12 @@ def test_a_bridge_that_is_refused_leaves_nothing_behind(start, broker, monkeypat
         assert gc.isenabled()
 
 
-# Apprise loads all its services, and one of them an old module.
+# Apprise loads all its services, and one of them imports an old module.
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
-def test_it_stops_within_two_seconds_whoever_hangs(
+def test_the_bridge_stops_within_two_seconds_beside_connections_that_hang(
     start, broker, monkeypatch, tmp_path, request
 ):
-    """A receiver that never answers, and a broker that no connection comes to."""
+    """A receiver of messages never answers, and a broker accepts no connection."""
     monkeypatch.setattr(link, "BACK_OFF", (0.1,))
     with (
         ScriptedPrinter(broker.port) as printer,
@@ -128,15 +131,15 @@ def test_it_stops_within_two_seconds_whoever_hangs(
         ntfy.gate.set()
         [left] = (t for t in threading.enumerate() if t.name == "upkeep-link")
         left.join(10)
-        daemon.bridge.link.close()  # what it left to the thread that hung
+        daemon.bridge.link.close()  # The bridge left this to the thread that hung.
     kept = Memory(str(tmp_path / "s"))
     [row] = kept.load()["waiting"]
     kept.close()
-    assert "rods" in str(row), "it is sent the next time"
+    assert "rods" in str(row), "the message is sent after the next start"
 
 
 class Full:
-    """A port whose queue of connections is full: one more hangs."""
+    """A port whose queue of connections is full. The next connection hangs."""
 
     def __init__(self, port):
         self._port = port
@@ -152,4 +155,4 @@ class Full:
 
     def is_waited_for(self):
         sockets = Path("/proc/net/tcp").read_text()
-        return f":{self._port:04X} 02 " in sockets  # SYN_SENT
+        return f":{self._port:04X} 02 " in sockets  # the state SYN_SENT

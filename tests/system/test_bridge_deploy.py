@@ -1,4 +1,4 @@
-"""What is deployed fits the program: the unit, the dashboard."""
+"""The files for deployment agree with the program: the unit and the dashboard."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def service():
     return parser["Service"]
 
 
-def test_the_units_options_are_those_of_the_program(service):
+def test_the_options_in_the_unit_are_options_of_the_program(service):
     _, *arguments = shlex.split(service["ExecStart"])
     options = main.parser().parse_args(arguments)
 
@@ -44,8 +44,8 @@ def test_the_units_options_are_those_of_the_program(service):
     assert options.config == "/etc/upkeep-bridge/bridge.toml"
 
 
-def test_copies_of_the_unit_keep_what_they_told_apart(service):
-    """Each under its own alias, as long as no variable names one file for all."""
+def test_copies_of_the_unit_have_different_state_files(service):
+    """Each file is named after the alias, since no variable names one file for all."""
     assert not [line for line in UNIT.read_text().splitlines() if "UPKEEP_" in line]
     environ = {"STATE_DIRECTORY": f"/var/lib/{service['StateDirectory']}"}
     one, two = (
@@ -56,7 +56,7 @@ def test_copies_of_the_unit_keep_what_they_told_apart(service):
     assert one != two
 
 
-def test_what_stands_in_for_missing_credentials_is_told_as_such(service, tmp_path):
+def test_the_text_in_place_of_missing_credentials_is_refused(service, tmp_path):
     name, _, text = service["SetCredential"].partition(":")
     assert service["LoadCredential"].startswith(f"{name}:")
     (tmp_path / name).write_text(text)
@@ -64,10 +64,10 @@ def test_what_stands_in_for_missing_credentials_is_told_as_such(service, tmp_pat
         settings.credentials(f"$DIR/{name}", {"DIR": str(tmp_path)})
 
 
-def test_wrong_settings_end_it_with_the_code_that_is_not_tried_again(
+def test_wrong_settings_end_the_bridge_with_the_code_that_prevents_a_restart(
     service, broker, tmp_path
 ):
-    """A port that is taken may be free later: that one is."""
+    """A port in use may become free later, so this error does not prevent a restart."""
     assert service["RestartPreventExitStatus"] == "2"
     rule = tmp_path / "rule.toml"
     rule.write_text("[[push.rule]]\nto = 'nobody://token'")
@@ -87,9 +87,11 @@ def test_wrong_settings_end_it_with_the_code_that_is_not_tried_again(
             assert "Traceback" not in process.log
 
 
-def test_a_reload_of_the_unit_reads_new_settings(service, broker, tmp_path):
-    """Its command ends the bridge cleanly, and systemd starts it anew, whatever ends
-    it: as a plain process here, with the unit's own command line and reload."""
+def test_a_reload_of_the_unit_reads_the_new_settings(service, broker, tmp_path):
+    """Its command ends the bridge cleanly, and systemd starts it again.
+
+    Here the bridge is a plain process with the command line and the reload of the unit.
+    """
     assert service["Restart"] == "always"
     assert service["RestartPreventExitStatus"] == "2"
     file = tmp_path / "bridge.toml"
@@ -115,7 +117,7 @@ def test_a_reload_of_the_unit_reads_new_settings(service, broker, tmp_path):
 
 
 @pytest.mark.parametrize("name", [UNIT.name, "mkregistryd.service"])
-def test_systemd_takes_the_unit(tmp_path, name):
+def test_systemd_accepts_the_unit(tmp_path, name):
     programs.require("systemd-analyze")
     unit = tmp_path / name
     unit.write_text(
@@ -127,8 +129,8 @@ def test_systemd_takes_the_unit(tmp_path, name):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_every_metric_of_the_dashboard_is_there(broker):
-    """Counters end in _total where they are asked for, and not in their family."""
+def test_every_metric_in_the_dashboard_exists(broker):
+    """A counter ends in _total in a query, but not in the name of its family."""
     given = Settings(broker=Broker(host="127.0.0.1", port=broker.port))
     bridge = make_bridge(given, Items())
     bridge.start()

@@ -1,4 +1,4 @@
-"""What the documents promise of brokers and settings holds."""
+"""What the documents promise about brokers and settings is true."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def guarded(tmp_path):
 
 class User:
     def __init__(self, port, name):
-        self.heard = []
+        self.topics = []
         self.arrived = threading.Condition()
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
         self._client.username_pw_set(name)
@@ -59,20 +59,20 @@ class User:
 
     def _received(self, _client, _data, message):
         with self.arrived:
-            self.heard.append(message.topic)
+            self.topics.append(message.topic)
             self.arrived.notify()
 
     def say(self, topic):
         self._client.publish(topic, b"x", qos=1).wait_for_publish(10)
 
-    def hears(self, topic):
-        """Wait for *topic*, behind which nothing that came before can be."""
+    def wait_for(self, topic):
+        """Wait for *topic*. Everything that was sent earlier has arrived then."""
         with self.arrived:
-            assert self.arrived.wait_for(lambda: topic in self.heard, 10), self.heard
-            return list(self.heard)
+            assert self.arrived.wait_for(lambda: topic in self.topics, 10), self.topics
+            return list(self.topics)
 
 
-def test_a_printer_writes_only_its_own_topics(guarded):
+def test_a_printer_can_write_only_its_own_topics(guarded):
     port = guarded.port
     with User(port, "voron") as voron, User(port, "bridge") as bridge:
         voron.say(f"{BASE}/ender/tasks/rods")
@@ -81,14 +81,14 @@ def test_a_printer_writes_only_its_own_topics(guarded):
         voron.say(f"{BASE}/voron/tasks/rods")
         voron.say(f"{BASE}/voron/availability")
 
-        assert bridge.hears(f"{BASE}/voron/availability") == [
+        assert bridge.wait_for(f"{BASE}/voron/availability") == [
             f"{BASE}/voron/tasks/rods",
             f"{BASE}/voron/availability",
         ]
 
 
-def test_a_printer_describes_itself_to_home_assistant_and_no_other(guarded):
-    """Each line names the printer's uuid: no pattern of mosquitto's holds it."""
+def test_a_printer_can_describe_only_itself_to_home_assistant(guarded):
+    """Each line names the printer's uuid, since mosquitto has no pattern for it."""
     [rule] = re.findall(r"topic write (homeassistant/device/\S+)/#", guarded.rights)
     own, other = f"{rule}/printer/config", f"{rule[:-1]}0/printer/config"
     port = guarded.port
@@ -100,17 +100,17 @@ def test_a_printer_describes_itself_to_home_assistant_and_no_other(guarded):
         ender.say(own)
         ender.say(other)
         ender.say(f"{BASE}/ender/availability")
-        home.hears(f"{BASE}/ender/availability")
+        home.wait_for(f"{BASE}/ender/availability")
         voron.say(other)
         voron.say(own)
 
-        heard = home.hears(own)
-        assert [each for each in heard if each.startswith("homeassistant/")] == [own]
+        topics = home.wait_for(own)
+        assert [each for each in topics if each.startswith("homeassistant/")] == [own]
     uuid = re.search(r"klipper_upkeep_(\w+)", own)[1]
     assert own == discovery.topic(uuid, "printer")
 
 
-def test_the_bridge_writes_commands_and_nothing_a_printer_says(guarded):
+def test_the_bridge_can_write_commands_and_no_topics_of_printers(guarded):
     port = guarded.port
     with User(port, "voron") as voron, User(port, "bridge") as bridge:
         bridge.say(f"{BASE}/voron/tasks/rods")
@@ -118,13 +118,13 @@ def test_the_bridge_writes_commands_and_nothing_a_printer_says(guarded):
         bridge.say(f"{BASE}/voron/tasks/rods/command")
         bridge.say(f"{BASE}/_bridge/mark")
 
-        assert bridge.hears(f"{BASE}/_bridge/mark")
-        assert voron.hears(f"{BASE}/voron/tasks/rods/command") == [
+        assert bridge.wait_for(f"{BASE}/_bridge/mark")
+        assert voron.wait_for(f"{BASE}/voron/tasks/rods/command") == [
             f"{BASE}/voron/tasks/rods/command"
         ]
 
 
-def test_the_documents_settings_load(tmp_path):
+def test_the_settings_in_the_documents_can_be_loaded(tmp_path):
     text = (DOCS / "bridge.md").read_text()
     for number, example in enumerate(re.findall(r"```toml\n(.*?)```", text, re.DOTALL)):
         file = tmp_path / f"{number}.toml"

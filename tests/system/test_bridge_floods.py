@@ -1,4 +1,4 @@
-"""While one client or printer floods, the others are served."""
+"""While one client or printer sends a flood, the others are served."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from tests.system.test_bridge_broker import Items
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
 FLOOD = 60_000  # SETs that are refused at once
-SENT = 3_000  # SETs of which some are sent
-WITHIN = 1.0  # seconds for another client's SET
+SENT = 3_000  # SETs of which some are sent to a printer
+WITHIN = 1.0  # seconds for the SET of another client
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def community(tmp_path):
 
 
 class Client:
-    """A bare client: sends SETs, and reads the answers in the order they arrive."""
+    """A bare mKTL client that sends SETs and reads the replies as they arrive."""
 
     def __init__(self, context, port):
         self.socket = context.socket(zmq.DEALER)
@@ -51,7 +51,7 @@ class Client:
         self.socket.send_multipart([b"a", ident, b"SET", target, b"", payload])
 
     def reply(self):
-        """The payload of the next REP."""
+        """Return the payload of the next REP."""
         while True:
             frames = self.socket.recv_multipart()
             if frames[2] == b"REP":
@@ -67,15 +67,15 @@ def port_of(community):
     ("key", "value", "count"),
     [
         ("voron.rods.threshold", -1.0, FLOOD),  # refused at once
-        # Of these some hundred wait for the printer.
+        # Some hundred of these wait for the printer.
         ("voron.rods.threshold", 100.0, SENT),
         ("gone.rods.done", 1, SENT),  # a printer that is offline
     ],
 )
-def test_while_one_client_floods_anothers_set_ends_within_a_second(
+def test_during_a_flood_of_one_client_anothers_set_ends_within_a_second(
     community, broker, key, value, count
 ):
-    """60,000 SETs of one client stalled the bridge for a minute."""
+    """60,000 SETs of one client once stalled the bridge for a minute."""
     with (
         ScriptedPrinter(broker.port) as deaf,
         ScriptedPrinter(broker.port, "ender") as printer,
@@ -109,15 +109,13 @@ def test_while_one_client_floods_anothers_set_ends_within_a_second(
             other.socket.close()
             flooder.socket.close()
         assert slowest < WITHIN
-        assert [each.by for each in printer.heard] == ["bo"] * 5
+        assert [each.by for each in printer.commands] == ["bo"] * 5
         assert "Traceback" not in bridge.log
         assert not any(b"Traceback" in each or b"/" in each for each in answered)
         assert "no connection" not in bridge.log
 
 
-def test_a_printer_that_floods_states_and_events_keeps_no_command_waiting(
-    community, broker
-):
+def test_a_printer_that_sends_a_flood_does_not_delay_commands(community, broker):
     over = threading.Event()
 
     def flood(printer):
@@ -148,8 +146,8 @@ def test_a_printer_that_floods_states_and_events_keeps_no_command_waiting(
         assert "no connection" not in bridge.log
 
 
-def test_what_waits_to_be_read_has_a_limit_and_nothing_is_lost(monkeypatch):
-    """Beyond it the bridge stops reading, and TCP tells the broker to wait."""
+def test_the_messages_that_wait_are_limited_and_none_is_lost(monkeypatch):
+    """Beyond the limit the bridge stops reading, and TCP makes the broker wait."""
     monkeypatch.setattr(inbox, "FULL", 100_000)
     with ScriptedBroker() as source:
         bridge = make_bridge(
@@ -158,7 +156,8 @@ def test_what_waits_to_be_read_has_a_limit_and_nothing_is_lost(monkeypatch):
         bridge.start()
         try:
             assert bridge.ready.wait(30)
-            monkeypatch.setattr(inbox, "PORTION", 0)  # from now on nobody reads states
+            # From now on the bridge reads no states.
+            monkeypatch.setattr(inbox, "PORTION", 0)
             printers = [f"p{number}" for number in range(2000)]
             for slug in printers:
                 for topic, payload in m.printer(slug).items():

@@ -1,4 +1,4 @@
-"""The bridge as mKTL clients see it: items come and go, SETs are answered."""
+"""The bridge as mKTL clients see it: items appear and vanish, SETs are answered."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def printer(broker):
         yield made
 
 
-def test_units_are_converted_for_whoever_asks(community, broker, printer):
+def test_a_client_can_convert_units(community, broker, printer):
     community.bridge(broker.port)
 
     shown = community.mk("get", "--units", "minute", "upkeep.voron.rods.used")
@@ -39,15 +39,17 @@ def test_units_are_converted_for_whoever_asks(community, broker, printer):
     assert community.mk("get", "upkeep.voron.rods.status").stdout.strip().endswith("ok")
 
 
-def test_the_time_of_a_value_is_that_of_the_reading(community, broker, printer):
+def test_the_time_of_a_value_is_the_time_of_the_reading(community, broker, printer):
     community.bridge(broker.port)
     community.env["TZ"] = "UTC"
     shown = community.mk("get", "--timestamp", "upkeep.voron.rods.used").stdout
 
-    assert "00:16:40" in shown, "1000 seconds after the beginning of 1970"
+    assert "00:16:40" in shown, "the reading was made 1000 s after 1970 began"
 
 
-def test_printers_and_tasks_come_and_go_on_the_air(community, broker, printer):
+def test_printers_and_tasks_appear_and_vanish_while_the_bridge_runs(
+    community, broker, printer
+):
     community.bridge(broker.port)
     with ScriptedPrinter(broker.port, "ender") as other:
         until(lambda: "ender.rods.used" in community.listed(), "the new printer")
@@ -56,14 +58,14 @@ def test_printers_and_tasks_come_and_go_on_the_air(community, broker, printer):
             other.client.publish(topic, b"", qos=1, retain=True)
         until(lambda: "ender.rods.used" not in community.listed(), "it is gone")
 
-    # In mk's words for a KeyError.
+    # This is how mk shows a KeyError.
     assert "has no 'ender.rods.done'" in community.set("ender.rods.done=1")
     error_text = community.mk("get", "upkeep.ender.rods.used").stderr
     assert "has no 'ender.rods.used'" in error_text
     assert community.get("voron.rods.used") == 37.5
 
 
-def test_an_answered_set_can_be_read(community, broker, printer):
+def test_a_value_can_be_read_after_its_set_is_answered(community, broker, printer):
     community.bridge(broker.port)
 
     assert community.set("voron.rods.threshold=200") == ""
@@ -72,8 +74,10 @@ def test_an_answered_set_can_be_read(community, broker, printer):
     assert not community.get("voron.rods.enabled")
 
 
-def test_a_refusal_reaches_the_client_in_the_printers_words(community, broker, printer):
-    """Each code as the error that the contract's table has for it."""
+def test_a_refusal_reaches_the_client_with_the_printers_text(
+    community, broker, printer
+):
+    """Each code becomes the error that the contract's table has for it."""
     community.bridge(broker.port)
     expected = {
         contract.BAD_ARGUMENT: "ValueError",
@@ -91,15 +95,15 @@ def test_a_refusal_reaches_the_client_in_the_printers_words(community, broker, p
         assert "Klipper is starting" in error_text
 
 
-def test_what_makes_no_sense_is_refused_here(community, broker, printer):
+def test_an_invalid_set_is_refused_by_the_bridge(community, broker, printer):
     community.bridge(broker.port)
 
     assert "ValueError" in community.set("voron.rods.threshold=-1")
     assert "read-only" in community.set("voron.rods.remaining=1")
-    assert printer.heard == []
+    assert printer.commands == []
 
 
-def test_many_clients_set_at_once_and_none_starves(community, broker, printer):
+def test_many_clients_set_at_once_and_all_are_answered(community, broker, printer):
     community.bridge(broker.port)
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         requests = [
@@ -107,11 +111,18 @@ def test_many_clients_set_at_once_and_none_starves(community, broker, printer):
             for number in range(8)
         ]
         assert {each.result() for each in requests} == {""}
-    assert {each.threshold for each in printer.heard} == {100.0 + n for n in range(8)}
+    assert {each.threshold for each in printer.commands} == {
+        100.0 + n for n in range(8)
+    }
 
 
-def test_hundreds_of_clients_set_and_nobody_waits_for_them(community, broker, printer):
-    """While all their SETs wait for the printer GETs are answered; then each SET is."""
+def test_hundreds_of_clients_wait_for_their_sets_and_gets_are_answered(
+    community, broker, printer
+):
+    """All their SETs wait for the printer while a GET is answered.
+
+    Then each SET is answered.
+    """
     community.bridge(broker.port)
     [file] = (community.folder / "mktl/daemon/port/upkeep").glob("*.req")
     waiting = []
@@ -141,8 +152,8 @@ def test_hundreds_of_clients_set_and_nobody_waits_for_them(community, broker, pr
             printer.carry_out(*request)
         answers = {bytes(each.recv_multipart()[5]) for each in clients}
     assert answers == {b'{"value":true}'}
-    assert {each.threshold for each in printer.heard} == set(range(100, 400))
-    assert len(printer.heard) == len(clients)
+    assert {each.threshold for each in printer.commands} == set(range(100, 400))
+    assert len(printer.commands) == len(clients)
 
 
 def test_a_get_does_not_wait_for_a_set(community, broker, printer):
@@ -154,7 +165,7 @@ def test_a_get_does_not_wait_for_a_set(community, broker, printer):
         until(lambda: waiting, "the command")
         assert community.get("voron.rods.used") == 37.5
         printer.carry_out(*waiting[0])
-        # On a slow machine the GET alone took longer than a printer may.
+        # On a slow machine the GET alone may take longer than a printer may.
         assert request.result() == "" or "within 5 s" in request.result()
 
 
@@ -173,7 +184,7 @@ def test_only_allowed_addresses_are_served(community, broker, printer):
 
 
 def mkd(community, port, text, *arguments, **env):
-    """Start the bridge as any other daemon, with *text* in its settings."""
+    """Start the bridge like any other daemon, with *text* in its settings."""
     file = community.folder / "bridge.toml"
     file.write_text(f"[broker]\nhost = '127.0.0.1'\nport = {port}\n{text}")
     process = community.start(
@@ -194,10 +205,10 @@ def mkd(community, port, text, *arguments, **env):
         ("192.0.2.7", ["--allow", "127.0.0.1"], True),
     ],
 )
-def test_mkd_serves_the_allowed_of_the_settings_or_of_its_arguments(
+def test_mkd_serves_the_addresses_of_its_arguments_before_those_of_the_settings(
     community, broker, printer, allow, arguments, served
 ):
-    """Values are published to nobody else, either."""
+    """Other addresses do not get published values either."""
     process = mkd(community, broker.port, f"[store]\nallow = ['{allow}']", *arguments)
     with zmq.Context() as context, context.socket(zmq.SUB) as values:
         values.connect(re.sub(r".*values at (\d+).*", r"tcp://127.0.0.1:\1",
@@ -220,8 +231,8 @@ def test_mkd_serves_the_allowed_of_the_settings_or_of_its_arguments(
     assert (done.returncode == 0) == served, done
 
 
-def test_mkd_takes_interface_and_override_of_the_settings(community, broker, printer):
-    """So another bridge that had the printers and is gone is forgotten."""
+def test_mkd_uses_interface_and_override_of_the_settings(community, broker, printer):
+    """So a bridge that had the printers and has gone is forgotten."""
     community.bridge(broker.port, "store.alias=left").kill()
     process = mkd(
         community, broker.port, "[store]\noverride = true\ninterface = '127.0.0.2'\n"
@@ -231,8 +242,10 @@ def test_mkd_takes_interface_and_override_of_the_settings(community, broker, pri
     assert community.get("voron.rods.used") == 37.5
 
 
-def test_mkds_store_and_alias_go_over_the_settings(community, broker, printer):
-    """What was told is kept under the name that the daemon has."""
+def test_store_and_alias_of_mkd_replace_those_of_the_settings(
+    community, broker, printer
+):
+    """The file of sent messages has the name of the daemon."""
     text = """
         [store]
         name = "other"
@@ -245,7 +258,7 @@ def test_mkds_store_and_alias_go_over_the_settings(community, broker, printer):
     assert (community.folder / "push-upkeep-mqtt.db").exists()
 
 
-def test_four_bridges_share_a_store_and_trade_printers(community, broker):
+def test_four_bridges_share_a_store_and_pass_printers_to_two(community, broker):
     slugs = [f"p{number}" for number in range(8)]
     printers = [ScriptedPrinter(broker.port, slug).__enter__() for slug in slugs]
     try:
@@ -262,7 +275,7 @@ def test_four_bridges_share_a_store_and_trade_printers(community, broker):
         )
         assert community.get(*(f"{slug}.rods.used" for slug in slugs)) == [37.5] * 8
         used = {sharding.index(slug, 4) for slug in slugs}
-        assert len(used) > 1, "several of them have some"
+        assert len(used) > 1, "several bridges have printers"
 
         moved = next(slug for slug in slugs if sharding.index(slug, 4) > 1)
         stays = next(slug for slug in slugs if sharding.index(slug, 2) == 0)
@@ -271,7 +284,7 @@ def test_four_bridges_share_a_store_and_trade_printers(community, broker):
         for each in watched:
             watch.wait_for(each.removeprefix("upkeep."))
 
-        # Two parts in place of four: what the others had moves to these.
+        # Two bridges now share what four had.
         for bridge in bridges:
             bridge.stop()
         for index in range(2):
@@ -295,8 +308,11 @@ def test_four_bridges_share_a_store_and_trade_printers(community, broker):
 
 
 @pytest.mark.logs_errors
-def test_a_printer_is_never_mirrored_by_two(community, broker, printer):
-    """Whatever the second one says of itself; once the first has left it may."""
+def test_a_printer_is_never_mirrored_by_two_bridges(community, broker, printer):
+    """This is so whatever names the second has.
+
+    After the first has left, the second may.
+    """
     one = community.bridge(broker.port, "store.alias=one", name="one")
     other = community.bridge(broker.port, "store.alias=two", name="two", wait=False)
     other.wait_for("is that of 'one', which is running")

@@ -1,4 +1,4 @@
-"""The fleet in a browser, by the bridge: a real broker, a real bridge, Chromium."""
+"""The fleet's page in Chromium, with a real broker and a real bridge."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TOKEN = "a-long-word"
 
 
 class Web:
-    """The bridge's page, as a program sees it."""
+    """The bridge's web server, as a program uses it."""
 
     def __init__(self, port):
         self.url = f"http://127.0.0.1:{port}/"
@@ -42,7 +42,7 @@ class Web:
         )
 
     def ask(self, path, body=None, **headers):
-        """The status and the JSON of an answer."""
+        """Return the status and the JSON of an answer."""
         data = None
         if body is not None:
             data = json.dumps(body).encode()
@@ -78,7 +78,7 @@ def voron(broker):
 
 @pytest.fixture
 def serve(community, broker, voron):
-    """Start the bridge with its page; more settings as flags."""
+    """Start the bridge with its page and with more settings as flags."""
 
     def serve(*flags):
         port = free_port()
@@ -89,7 +89,7 @@ def serve(community, broker, voron):
     return serve
 
 
-def test_a_done_over_the_page_reaches_the_printer_and_comes_back(serve, voron):
+def test_done_on_the_page_reaches_the_printer_and_the_new_state_the_page(serve, voron):
     web = serve("web.open=true")
     command = {"command": "done", "note": "two drops", "by": "anna"}
 
@@ -98,8 +98,8 @@ def test_a_done_over_the_page_reaches_the_printer_and_comes_back(serve, voron):
     )
 
     assert status == 200
-    heard = voron.heard[-1]
-    assert (heard.command, heard.note, heard.by) == ("done", "two drops", "anna")
+    command = voron.commands[-1]
+    assert (command.command, command.note, command.by) == ("done", "two drops", "anna")
     _, answer = web.ask("api/printers")
     (printer,) = answer["printers"]
     rods = next(task for task in printer["tasks"] if task["task"] == "rods")
@@ -119,14 +119,14 @@ def test_a_done_over_the_page_reaches_the_printer_and_comes_back(serve, voron):
         ({"printer": "voron", "task": "rods"}, 400, "object"),
     ],
 )
-def test_a_wrong_command_is_refused_in_words(serve, voron, body, status, text):
+def test_a_wrong_command_is_refused_with_a_text(serve, voron, body, status, text):
     web = serve("web.open=true")
     code, answer = web.ask("api/command", body)
     assert (code, text in answer["error"]) == (status, True), answer
-    assert voron.heard == []
+    assert voron.commands == []
 
 
-def test_nothing_is_told_without_the_token(serve, tmp_path):
+def test_without_the_token_nothing_is_shown(serve, tmp_path):
     file = tmp_path / "token"
     file.write_text(TOKEN + "\n")
     web = serve(f"web.token_file={file}")
@@ -148,10 +148,10 @@ def test_nothing_is_told_without_the_token(serve, tmp_path):
     assert fresh.ask("api/printers", **bearer)[0] == 200
 
 
-def test_metrics_health_and_signed_links_live_in_the_pages_server(
+def test_metrics_health_and_signed_links_are_served_beside_the_page(
     community, broker, voron, tmp_path
 ):
-    """Metrics need the token, a link has a key of its own, and health needs none."""
+    """Metrics need the token, a link has its own key, and health needs no key."""
     token, settings = tmp_path / "token", tmp_path / "bridge.toml"
     token.write_text(TOKEN)
     port = free_port()
@@ -181,8 +181,8 @@ def test_metrics_health_and_signed_links_live_in_the_pages_server(
     assert web.ask("health")[0] == 404
 
 
-def test_the_log_of_the_whole_fleet_is_that_of_its_printers(serve, broker, voron):
-    """One that refuses costs no other its entries."""
+def test_the_log_of_the_fleet_has_the_entries_of_its_printers(serve, broker, voron):
+    """One printer that refuses does not hide the entries of the others."""
     entry = Entry(1000, "rods", "done", "anna", "two drops", {"print_time": 149.5})
 
     def answer(printer, when):
@@ -208,13 +208,13 @@ def test_the_log_of_the_whole_fleet_is_that_of_its_printers(serve, broker, voron
     ]  # fmt: skip
 
 
-def test_a_form_of_a_foreign_page_is_refused(serve, voron):
-    """A form can send to any address, but not with this type."""
+def test_a_form_of_another_web_site_is_refused(serve, voron):
+    """A form can send to any address, but not with this content type."""
     web = serve("web.open=true")
     body = {"printer": "voron", "task": "rods", "command": {"command": "done"}}
     assert web.ask("api/command", body, **{"Content-Type": "text/plain"})[0] == 415
     assert web.ask("api/printers", Host="evil.example")[0] == 403
-    assert voron.heard == []
+    assert voron.commands == []
 
 
 def test_a_page_that_only_shows_changes_nothing(serve, voron):
@@ -222,7 +222,7 @@ def test_a_page_that_only_shows_changes_nothing(serve, voron):
     body = {"printer": "voron", "task": "rods", "command": {"command": "done"}}
     assert web.ask("api/command", body)[0] == 403
     assert web.ask("page.json")[1]["read_only"] is True
-    assert voron.heard == []
+    assert voron.commands == []
 
 
 @needs_chromium
@@ -254,7 +254,7 @@ def test_somebody_marks_a_task_done_in_a_browser(serve, voron, tmp_path, size):
         tab.click("Mark as done")
 
         tab.wait_for("The printer has carried it out.")
-        done = [each for each in voron.heard if each.command == "done"]
+        done = [each for each in voron.commands if each.command == "done"]
         assert [(each.note, each.by) for each in done] == [("two drops", "web")]
 
 
@@ -279,12 +279,12 @@ def test_somebody_fits_a_part_in_a_browser(serve, voron):
         )
         tab.wait_for("The printer has carried it out.")
 
-        fitted = [each for each in voron.heard if each.command == "fit"]
+        fitted = [each for each in voron.commands if each.command == "fit"]
         assert [each.place for each in fitted] == ["extruder1"]
 
 
 @needs_chromium
-def test_the_page_follows_the_printer_and_a_lost_bridge(
+def test_the_page_shows_changes_of_the_printer_and_the_loss_of_the_bridge(
     serve, community, voron, broker
 ):
     web = serve("web.open=true")
@@ -313,7 +313,7 @@ def test_the_page_follows_the_printer_and_a_lost_bridge(
 @needs_chromium
 @needs_axe
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-def test_a_part_moves_from_one_printer_of_the_fleet_to_another(
+def test_a_part_moves_from_one_printer_to_another_on_the_page(
     serve, voron, broker, tmp_path, size
 ):
     state = m.state("n4", label="Nozzle 0.4")._replace(
@@ -356,11 +356,13 @@ def test_a_part_moves_from_one_printer_of_the_fleet_to_another(
         until(lambda: imported, "the import")
         assert (imported[0].command, imported[0].part) == ("import", part)
         tab.wait_for("The printer has carried it out.")
-        assert "IMPORT_PART" not in tab.text(), "nobody has to carry a line"
+        assert "IMPORT_PART" not in tab.text(), (
+            "nobody has to copy the line to the other printer"
+        )
 
 
 @needs_chromium
-def test_a_suggested_interval_is_set_and_a_condition_is_told_in_a_browser(serve, voron):
+def test_a_suggested_interval_is_set_and_a_condition_is_given_on_the_page(serve, voron):
     text = "You do this at 240 h, not at 200 h. Set 240 h?"
     better = contract.Suggestion("print_time", 240.0, "h", "habit", text)
     habit = contract.Habit("print_time", 3, 238.0, 240.0, 245.0, 0.2, agree=True)
@@ -371,18 +373,18 @@ def test_a_suggested_interval_is_set_and_a_condition_is_told_in_a_browser(serve,
         tab.open(web.url + "#/task/voron/rods")
         tab.wait_for(text)
         tab.click("Set the suggested threshold")
-        tab.wait_for("not in the script")  # what the printer answers
-        assert "learn" in [each.command for each in voron.heard]
+        tab.wait_for("not in the script")  # The printer answers with a suggestion.
+        assert "learn" in [each.command for each in voron.commands]
 
         tab.click("Who, when, earlier use")
         tab.run("document.querySelector('select[name=condition]').value = 'worn'")
         tab.click("Mark as done")
         tab.wait_for("The printer has carried it out.")
-        done = [each for each in voron.heard if each.command == "done"]
+        done = [each for each in voron.commands if each.command == "done"]
         assert [each.condition for each in done] == ["worn"]
 
 
-def test_an_export_over_the_page_brings_the_part_with_it(serve, voron):
+def test_an_export_on_the_page_gives_a_command_that_imports_the_part(serve, voron):
     web = serve("web.open=true")
     part = {"id": "7", "part": "rods", "to": "ender"}
 
@@ -399,7 +401,7 @@ def test_an_export_over_the_page_brings_the_part_with_it(serve, voron):
     assert web.ask("api/command", body) == (200, {"text": "", "part": part})
 
 
-def test_a_qr_code_is_made_of_an_address_and_of_nothing_else(serve):
+def test_a_qr_code_is_made_only_of_an_address(serve):
     web = serve("web.open=true")
     status, answer = web.ask("api/code?address=https://farm/%23/task/voron/rods")
     assert (status, answer["image"][:18]) == (200, "data:image/svg+xml")

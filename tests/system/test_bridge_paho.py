@@ -1,4 +1,4 @@
-"""The stand-in for paho's socket with each version of paho that is taken."""
+"""The stand-in for paho's socket works with each supported version of paho."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.mqtt_bridge.scripted import ScriptedPrinter
 from tests.system.test_bridge_broker import Authority
 
 pytestmark = [
-    pytest.mark.network,  # pip brings each version
+    pytest.mark.network,  # pip installs each of these versions
     pytest.mark.system,
     pytest.mark.timeout(180),
 ]
@@ -44,7 +44,7 @@ PROGRAM = """
 
 @pytest.fixture(scope="module", params=TRIED)
 def paho(request, tmp_path_factory):
-    """A folder with that version of paho."""
+    """Return a folder with that version of paho."""
     folder = tmp_path_factory.mktemp(f"paho-{request.param}")
     done = subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps",
@@ -59,7 +59,7 @@ def paho(request, tmp_path_factory):
 
 @pytest.mark.parametrize("version", ["3.1.1", "5"])
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-def test_the_bridge_reads_and_commands(paho, version, tls, tmp_path):
+def test_the_bridge_reads_and_sends_commands(paho, version, tls, tmp_path):
     name, folder = paho
     lines, flags = [], []
     if tls:

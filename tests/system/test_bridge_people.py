@@ -1,4 +1,4 @@
-"""Phones, mail, buttons and metrics: real servers on loopback, a real broker."""
+"""Phones, mail, buttons and metrics, with real servers and a real broker."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.system.test_bridge_broker import Items
 
 pytestmark = [
     pytest.mark.system,
-    # Apprise loads all its services, and one of them an old module.
+    # Apprise loads all its services, and one of them imports an old module.
     pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning"),
 ]
 
@@ -49,7 +49,7 @@ class Ntfy:
         self.refused = 0
         self.requests = 0
         self.status = 200
-        self.gate = threading.Event()  # while it is not set nobody is answered
+        self.gate = threading.Event()  # While it is cleared, no request is answered.
         self.gate.set()
         ntfy = self
 
@@ -85,7 +85,7 @@ class Ntfy:
 
 
 class Smtp:
-    """Takes mail, as little as the protocol needs."""
+    """Takes mail with as little of the protocol as possible."""
 
     def __init__(self):
         self.mails = []
@@ -120,7 +120,7 @@ class Smtp:
 
 
 class People:
-    """A bridge with all that speaks to people."""
+    """A bridge with everything that sends messages to people."""
 
     def __init__(self, port, *rules, state="", url="http://127.0.0.1:1", **push):
         self.settings = Settings(
@@ -158,7 +158,7 @@ def ntfy():
         yield made
 
 
-def test_an_event_reaches_a_phone_and_a_mailbox(broker, printer, ntfy):
+def test_an_event_is_sent_to_a_phone_and_a_mailbox(broker, printer, ntfy):
     with Smtp() as smtp:
         rule = Rule(to=(ntfy.address, smtp.address))
         with People(broker.port, rule):
@@ -171,22 +171,24 @@ def test_an_event_reaches_a_phone_and_a_mailbox(broker, printer, ntfy):
         assert "Oil the rods" in smtp.mails[0]
 
 
-def test_what_was_told_is_not_told_after_a_restart(broker, printer, ntfy, tmp_path):
+def test_a_message_that_was_sent_is_not_sent_again_after_a_restart(
+    broker, printer, ntfy, tmp_path
+):
     rule = Rule(to=(ntfy.address,))
     state = Path(load(None, {"STATE_DIRECTORY": f"{tmp_path}/state"}).push.state)
     with People(broker.port, rule, state=state):
         printer.happen("due")
         until(lambda: ntfy.messages, "the first")
-    assert state.stat().st_mode & 0o077 == 0, "it has a secret"
+    assert state.stat().st_mode & 0o077 == 0, "the file has a secret"
     printer.seq -= 1
     with People(broker.port, rule, state=state):
-        printer.happen("due")  # the same once more
+        printer.happen("due")  # the same event again
         printer.happen("due")
         until(lambda: len(ntfy.messages) > 1, "the second")
     assert len(ntfy.messages) == 2
 
 
-def test_what_became_due_while_the_bridge_was_away_is_told(
+def test_a_task_that_became_due_without_the_bridge_is_sent_later(
     broker, printer, ntfy, tmp_path
 ):
     rule, state = Rule(to=(ntfy.address,)), tmp_path / "push.json"
@@ -201,7 +203,7 @@ def test_what_became_due_while_the_bridge_was_away_is_told(
     assert len(ntfy.messages) == 1
 
 
-def test_what_became_due_while_the_broker_was_away_is_told(tmp_path, ntfy):
+def test_a_task_that_became_due_without_the_broker_is_sent_later(tmp_path, ntfy):
     server = Mosquitto(tmp_path).start()
     rule = Rule(to=(ntfy.address,))
     with ScriptedPrinter(server.port) as printer, People(server.port, rule) as people:
@@ -216,7 +218,7 @@ def test_what_became_due_while_the_broker_was_away_is_told(tmp_path, ntfy):
     assert len(ntfy.messages) == 1
 
 
-def test_printers_that_move_to_a_bridge_are_told_of_no_second_time(
+def test_a_printer_that_moves_to_another_bridge_is_not_reported_again(
     broker, printer, ntfy, tmp_path
 ):
     rule, state = Rule(to=(ntfy.address,)), tmp_path / "other.json"
@@ -228,7 +230,7 @@ def test_printers_that_move_to_a_bridge_are_told_of_no_second_time(
     assert len(ntfy.messages) == 1
 
 
-def test_an_address_that_is_slow_keeps_no_other_waiting(broker, printer, ntfy):
+def test_a_slow_address_does_not_delay_the_others(broker, printer, ntfy):
     with Ntfy() as slow:
         slow.gate.clear()
         with People(broker.port, Rule(to=(slow.address, ntfy.address))):
@@ -240,18 +242,16 @@ def test_an_address_that_is_slow_keeps_no_other_waiting(broker, printer, ntfy):
             until(lambda: len(slow.messages) == 2, "both")
 
 
-def test_what_happens_while_one_is_sent_is_kept_at_a_stop(
-    broker, printer, ntfy, tmp_path
-):
+def test_an_event_during_a_sending_is_kept_over_a_stop(broker, printer, ntfy, tmp_path):
     rule, state = Rule(to=(ntfy.address,), events=("due", "done")), tmp_path / "s"
     ntfy.gate.clear()
     with People(broker.port, rule, state=state) as people:
-        heard = []
-        people.bridge.events.event_listeners.append(heard.append)
+        events = []
+        people.bridge.events.event_listeners.append(events.append)
         printer.happen("due")
         until(lambda: ntfy.requests, "the one that hangs")
         printer.happen("done")
-        until(lambda: len(heard) == 2, "it arrived")
+        until(lambda: len(events) == 2, "it arrived")
         people.bridge.end()
         begin = time.monotonic()
         people.pusher.close()
@@ -263,7 +263,7 @@ def test_what_happens_while_one_is_sent_is_kept_at_a_stop(
         until(lambda: any("was done" in text for text in texts()), "the other")
 
 
-def test_a_text_may_be_empty(broker, printer, ntfy):
+def test_the_text_of_a_message_may_be_empty(broker, printer, ntfy):
     rule = Rule(to=(ntfy.address,), text="")
     with People(broker.port, rule):
         printer.happen("due")
@@ -271,7 +271,7 @@ def test_a_text_may_be_empty(broker, printer, ntfy):
     assert ntfy.messages[0][0]["title"] == "Voron: Oil the rods"
 
 
-def test_damaged_files_are_begun_anew(tmp_path):
+def test_damaged_state_files_are_replaced(tmp_path):
     state = tmp_path / "s"
     for text in ('{"waiting": 5, "told": 5, "used": 5}', "[]", "{", "\0" * 9000):
         state.write_text(text)
@@ -283,7 +283,7 @@ def test_damaged_files_are_begun_anew(tmp_path):
             each.unlink()
 
 
-def test_it_is_tried_again_until_it_is_taken(
+def test_a_message_is_sent_again_until_it_is_accepted(
     broker, printer, ntfy, monkeypatch, tmp_path, caplog
 ):
     monkeypatch.setattr(rules, "RETRY", (0.1,))
@@ -294,7 +294,7 @@ def test_it_is_tried_again_until_it_is_taken(
         ntfy.status = 200
         until(lambda: ntfy.messages, "the message")
     assert len(ntfy.messages) == 1
-    assert ntfy.address not in caplog.text, "addresses hold tokens"
+    assert ntfy.address not in caplog.text, "an address may have a token"
 
 
 def press(link, method):
@@ -309,7 +309,9 @@ def press(link, method):
         return error.code
 
 
-def test_a_button_marks_the_task_done_once(broker, printer, ntfy, tmp_path):
+def test_a_button_in_a_message_marks_the_task_done_once(
+    broker, printer, ntfy, tmp_path
+):
     rule = Rule(to=(ntfy.address,), buttons=True)
     with People(broker.port, rule, state=tmp_path / "s", url="URL") as people:
         doors = LinkServer(people.bridge, people.pusher)
@@ -322,22 +324,22 @@ def test_a_button_marks_the_task_done_once(broker, printer, ntfy, tmp_path):
             here = f"http://127.0.0.1:{web.port}"
 
             assert press(here + done, "GET") == 200
-            assert printer.heard == [], "to look at a link does nothing"
+            assert printer.commands == [], "opening a link changes nothing"
             assert press(here + done, "POST") == 200
-            assert [each.command for each in printer.heard] == ["done"]
+            assert [each.command for each in printer.commands] == ["done"]
             assert press(here + done, "POST") == 409
-            assert press(here + later, "POST") == 409, "it was done meanwhile"
+            assert press(here + later, "POST") == 409, "the task was done already"
             assert press(here + done[:-2], "POST") == 403
             assert press(here + "/", "GET") == 404
-            assert len(printer.heard) == 1
+            assert len(printer.commands) == 1
         finally:
             web.close()
     with People(broker.port, rule, state=tmp_path / "s", url="URL") as people:
         doors = LinkServer(people.bridge, people.pusher)
-        assert doors.post(done)[0] == 409, "over restarts, too"
+        assert doors.post(done)[0] == 409, "the link was used before the restart"
 
 
-def test_a_button_that_is_not_answered_is_not_pressed_twice(broker, printer, tmp_path):
+def test_a_button_without_an_answer_is_not_pressed_twice(broker, printer, tmp_path):
     rule = Rule(to=("ntfy://127.0.0.1:1/x",), buttons=True)
     with People(broker.port, rule, state=tmp_path / "s", url="") as people:
         people.bridge.commands.transactions.answer_within = 0.2
@@ -351,10 +353,10 @@ def test_a_button_that_is_not_answered_is_not_pressed_twice(broker, printer, tmp
         assert doors.post(link)[0] == 409
 
 
-def test_no_output_has_a_token_a_topic_or_a_signed_link(
+def test_no_output_contains_a_token_a_topic_or_a_signed_link(
     broker, printer, ntfy, tmp_path
 ):
-    """Neither when a service refuses nor when it takes a message, nor with -v."""
+    """This is so when a service refuses a message, when it accepts one, and with -v."""
     port = free_port()
     address = ntfy.address.replace("//", "//tk_SECRETTOKEN@").replace(
         "printers", "SECRET"
@@ -396,8 +398,8 @@ def test_no_output_has_a_token_a_topic_or_a_signed_link(
     assert not [link for link in links if link.partition("/do/")[2] in bridge.log]
 
 
-def test_a_link_of_a_task_that_was_done_since_says_so(broker, printer, tmp_path):
-    """Two people got the message: the second one's link would count it twice."""
+def test_a_link_for_a_task_that_was_done_already_is_refused(broker, printer, tmp_path):
+    """Two people got the message, and the second one's link would count it twice."""
     rule = Rule(to=("ntfy://127.0.0.1:1/x",), buttons=True)
     with People(broker.port, rule, state=tmp_path / "s", url="") as people:
         doors = LinkServer(people.bridge, people.pusher)
@@ -409,13 +411,13 @@ def test_a_link_of_a_task_that_was_done_since_says_so(broker, printer, tmp_path)
         assert doors.post(first)[0] == 200
         status, _, page = doors.post(second)
         assert (status, b"done already by push" in page) == (409, True)
-        assert len(printer.heard) == 1
+        assert len(printer.commands) == 1
         assert doors.post(newer)[0] == 200
-        assert len(printer.heard) == 2
+        assert len(printer.commands) == 2
 
 
-def test_a_text_from_a_printer_is_no_html_in_a_mail(broker, printer):
-    """A label `Oil <rods>` broke messages, and a tag from a printer was one."""
+def test_a_printers_text_is_no_html_in_a_mail(broker, printer):
+    """A label `Oil <rods>` once broke messages, and a printer could add tags."""
     with Smtp() as smtp, People(broker.port, Rule(to=(smtp.address + "&format=html",))):
         printer.happen("due", message="Oil <b>rods</b> & <img src=http://evil/x>")
         until(lambda: smtp.mails, "the mail")
@@ -430,10 +432,10 @@ def test_a_text_from_a_printer_is_no_html_in_a_mail(broker, printer):
 
 
 @pytest.mark.parametrize("form", ["", "?format=html", "?format=text"])
-def test_a_text_from_a_printer_reaches_telegram_as_it_was_written(
+def test_a_printers_text_reaches_telegram_unchanged(
     broker, printer, ntfy, monkeypatch, form
 ):
-    """Raw HTML broke the message there, and a link from a printer was live."""
+    """Raw HTML broke the message there, and a printer could add links."""
     telegram = pytest.importorskip("apprise.plugins.telegram").NotifyTelegram
     here = ntfy.address.replace("ntfy://", "http://")
     monkeypatch.setattr(telegram, "notify_url", f"{here}/bot")
@@ -449,7 +451,7 @@ def test_a_text_from_a_printer_reaches_telegram_as_it_was_written(
     assert html.unescape(shown.replace("&nbsp;", " ")).count(text) == 1
 
 
-def test_a_printer_that_cannot_be_shown_costs_no_other_its_metrics(
+def test_a_printer_that_cannot_be_shown_does_not_hide_the_metrics_of_others(
     broker, printer, caplog
 ):
     with ScriptedPrinter(broker.port, "ender"), People(broker.port) as people:
@@ -467,7 +469,7 @@ def test_a_printer_that_cannot_be_shown_costs_no_other_its_metrics(
 
 @contextlib.contextmanager
 def scraping(people):
-    """Gives what reads the metrics: series with their values."""
+    """Yield a function that reads the metrics: series with their values."""
     web = serve_metrics(Exporter(people.bridge, people.pusher), ("127.0.0.1", 0))
 
     def scraped():
@@ -483,7 +485,7 @@ def scraping(people):
         web.close()
 
 
-def test_metrics_follow_the_fleet(broker, printer):
+def test_metrics_show_the_fleet(broker, printer):
     with People(broker.port) as people, scraping(people) as scraped:
         task = '{printer="voron",task="rods"}'
         labels = '{printer="voron",task="rods",unit="hour"}'
@@ -558,8 +560,10 @@ def test_metrics_count_commands_and_connections(broker, printer, tmp_path):
             again.kill()
 
 
-def test_a_printer_that_is_gone_was_not_seen_when_the_bridge_began(broker, printer):
-    """The broker tells its last words anew, and that it is offline."""
+def test_the_last_seen_time_of_an_offline_printer_is_not_the_bridges_start(
+    broker, printer
+):
+    """The broker sends its last messages, which are old, and that it is offline."""
     printer.leave()
     with People(broker.port) as people, scraping(people) as scraped:
         samples = scraped()
@@ -570,7 +574,7 @@ def test_a_printer_that_is_gone_was_not_seen_when_the_bridge_began(broker, print
     )
 
 
-def test_a_scrape_holds_the_bridge_for_a_part_of_the_fleet_at_once(
+def test_a_scrape_reads_only_a_part_of_the_fleet_in_one_turn(
     broker, printer, monkeypatch
 ):
     slugs = [f"p{number}" for number in range(metrics.PART + 10)]
@@ -591,9 +595,7 @@ def test_a_scrape_holds_the_bridge_for_a_part_of_the_fleet_at_once(
 
 
 @pytest.mark.parametrize("address", ["nobody://token", "nobody:token", "token"])
-def test_an_address_that_apprise_does_not_know_is_told_without_its_secret(
-    caplog, address
-):
+def test_an_unknown_address_is_reported_without_its_secret(caplog, address):
     with pytest.raises(SettingsError, match=r"push\.rule\.0\.to") as error:
         PushSender(Settings(push=Push(rules=(Rule(to=(address,)),))))
     assert "token" not in str(error.value) + caplog.text

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 RULES = ROOT / "mqtt_bridge" / "deploy" / "alerts.yml"
 
 
-def test_promtool_takes_the_rules():
+def test_promtool_accepts_the_rules():
     done = subprocess.run(
         [programs.require("promtool"), "check", "rules", str(RULES)],
         capture_output=True, text=True, check=False,
@@ -35,7 +35,7 @@ def test_promtool_takes_the_rules():
 
 @pytest.fixture
 def metrics(broker):
-    """A bridge's metrics, with a printer of which a task is due."""
+    """The metrics of a bridge with a printer that has a due task."""
     settings = Settings(broker=Broker(host="127.0.0.1", port=broker.port))
     bridge = make_bridge(settings, Items())
     bridge.start()
@@ -62,7 +62,7 @@ def query(port, text):
 
 def test_a_prometheus_runs_the_rules(metrics, tmp_path):
     prometheus = programs.require("prometheus")
-    # The wait of five minutes is for people.
+    # The rules wait five minutes before they alert people.
     rules = tmp_path / "alerts.yml"
     rules.write_text(RULES.read_text().replace("for: 5m", "for: 0s"))
     config = tmp_path / "prometheus.yml"
@@ -87,7 +87,7 @@ def test_a_prometheus_runs_the_rules(metrics, tmp_path):
                 for each in query(port, 'ALERTS{alertstate="firing"}')
             }
         except (urllib.error.URLError, ConnectionError):
-            return {}  # it is not there yet
+            return {}  # Prometheus is not ready yet.
 
     try:
         until(lambda: firing().get("UpkeepTaskDue") == "rods", "the alert", 60)
@@ -97,13 +97,13 @@ def test_a_prometheus_runs_the_rules(metrics, tmp_path):
         process.wait()
 
 
-def test_the_rules_ask_for_metrics_that_there_are():
+def test_the_rules_use_only_metrics_that_exist():
     names = set(re.findall(r"upkeep_\w+", RULES.read_text()))
     assert names
     assert names <= METRICS.keys()
 
 
-def test_a_health_address_answers_while_the_bridge_starts(broker):
+def test_the_health_address_answers_while_the_bridge_starts(broker):
     settings = Settings(broker=Broker(host="127.0.0.1", port=1))
     bridge = make_bridge(settings, Items())
     bridge.start()
@@ -117,6 +117,6 @@ def test_a_health_address_answers_while_the_bridge_starts(broker):
         bridge.close()
 
 
-def test_a_bridge_that_works_is_ready(metrics):
+def test_a_bridge_that_works_is_reported_ready(metrics):
     until(lambda: get(metrics.port, "/health") == b"ok\n", "it is ready")
     assert get(metrics.port, "/ready") == b"ok\n"

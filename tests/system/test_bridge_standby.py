@@ -1,4 +1,4 @@
-"""A standby takes a dead bridge's part over, and gives it back."""
+"""A standby takes over the part of a dead bridge, and gives it back."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def main_bridge(community, broker, name="main"):
 
 
 def standby_bridge(community, broker, *flags):
-    """It has a home of its own, as on another machine."""
+    """Start a standby with its own home folder, as on another machine."""
     return community.bridge(
         broker.port, "store.role=standby", *flags, name="standby", wait=False,
         MKTL_HOME=str(community.folder / "other"),
     )  # fmt: skip
 
 
-def test_a_standby_takes_a_dead_bridges_part_over_and_gives_it_back(community, broker):
+def test_a_standby_takes_over_a_dead_bridges_part_and_gives_it_back(community, broker):
     with ScriptedPrinter(broker.port) as printer:
         main = main_bridge(community, broker)
         standby = standby_bridge(community, broker)
@@ -57,7 +57,7 @@ def test_a_standby_takes_a_dead_bridges_part_over_and_gives_it_back(community, b
         assert main.stop() == 0
 
 
-def test_nobody_is_without_the_part_while_it_is_given_back(community, broker):
+def test_the_part_is_served_all_the_time_while_it_is_given_back(community, broker):
     with ScriptedPrinter(broker.port):
         standby = standby_bridge(community, broker)
         standby.wait_for("on the air with 1 printers")
@@ -66,20 +66,21 @@ def test_nobody_is_without_the_part_while_it_is_given_back(community, broker):
         first = client.log
         main = main_bridge(community, broker)
         standby.wait_for("this standby leaves")
-        # That of the standby, and that of the main bridge before the standby left.
+        # One line is for the standby, the other for the main bridge before the standby
+        # left.
         assert community.registry.log.count("remembered: upkeep.mqtt") == 2
         client.wait_for("37.5", len(client.log))
         standby.wait_for("standing by", standby.log.index("this standby leaves"))
         assert standby.stop() == 0
         client.wait_for("37.5", len(client.log))
-        # The client reads again and again, and an error would be a line.
+        # The client reads all the time, and an error would be another line.
         lines = client.log.removeprefix(first).splitlines()
         odd = [each for each in lines if each != "37.5"]
         assert odd == []
         assert main.stop() == 0
 
 
-def test_a_standby_that_waits_has_its_part_and_is_found_by_nobody(community, broker):
+def test_a_waiting_standby_is_connected_and_clients_do_not_find_it(community, broker):
     """So it serves at once when it is needed, however many printers there are."""
     with ScriptedPrinter(broker.port):
         standby = standby_bridge(community, broker)
@@ -90,14 +91,15 @@ def test_a_standby_that_waits_has_its_part_and_is_found_by_nobody(community, bro
         assert "connected to" not in again
 
 
-def test_a_standby_runs_a_registry_of_its_own_once_it_is_needed(community, broker):
-    """That of the main bridge is gone with its machine."""
+def test_a_standby_starts_a_registry_when_it_is_needed(community, broker):
+    """The registry of the main bridge has gone with its machine."""
     community.registry.stop()
     with ScriptedPrinter(broker.port):
         standby = standby_bridge(community, broker, "store.registry=true")
         standby.wait_for("on the air with 1 printers")
         assert "none is started" not in standby.log
-        # A client waits for a registry's answer for a second: some machines take more.
+        # A client waits one second for the reply of a registry, and some machines take
+        # longer.
         until(lambda: community.mk("get", f"upkeep.{KEY}").returncode == 0, "a value")
         assert community.get(KEY) == 37.5
         assert standby.stop() == 0

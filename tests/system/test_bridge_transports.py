@@ -1,4 +1,4 @@
-"""The ways to a broker: WebSockets, IPv6, and a certificate with another name."""
+"""Ways to a broker: WebSockets, IPv6, and a certificate with another name."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
 
 def command(**broker):
-    """Have a bridge carry out a command, and return how often the task was done."""
+    """Let a bridge send a command, and return how often the task was done."""
     bridge = make_bridge(Settings(broker=Broker(**broker)), Items())
-    bridge.commands.transactions.answer_within = 30.0  # on a busy machine
+    bridge.commands.transactions.answer_within = 30.0  # for a busy machine
     bridge.start()
     try:
-        assert bridge.ready.wait(30), "it is not ready"
+        assert bridge.ready.wait(30), "the bridge did not become ready"
         request = bridge.ask("voron", "rods", lambda _, ident: Command("done", ident))
         assert request.result(30).ok
         return bridge.fleet.printers["voron"].tasks["rods"].named()["done_count"]
@@ -38,7 +38,7 @@ def command(**broker):
 
 @pytest.mark.parametrize("version", ["3.1.1", "5"])
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-def test_mqtt_in_a_websocket(tmp_path, version, tls):
+def test_the_bridge_uses_mqtt_over_websockets(tmp_path, version, tls):
     port, lines, more = free_port(), ["protocol websockets"], {}
     if tls:
         authority = Authority(tmp_path)
@@ -56,8 +56,8 @@ def test_mqtt_in_a_websocket(tmp_path, version, tls):
 
 
 @pytest.mark.logs_errors
-def test_a_web_server_that_is_no_broker_is_named(tmp_path, caplog, broker):
-    """mosquitto's MQTT port answers no HTTP."""
+def test_a_web_server_that_is_no_broker_is_reported(tmp_path, caplog, broker):
+    """The MQTT port of mosquitto does not answer HTTP."""
     settings = Broker(host="127.0.0.1", port=broker.port, transport="websockets")
     bridge = make_bridge(Settings(broker=settings), Items())
     bridge.start()
@@ -77,7 +77,7 @@ def has_ipv6():
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="no IPv6 on loopback")
-def test_a_broker_at_an_ipv6_address(tmp_path):
+def test_the_bridge_connects_to_an_ipv6_address(tmp_path):
     port = free_port()
     broker = Mosquitto(tmp_path, f"listener {port} ::1").start()
     with ScriptedPrinter(broker.port):
@@ -88,7 +88,9 @@ def test_a_broker_at_an_ipv6_address(tmp_path):
 
 # paho leaves the socket of a failed handshake to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_certificate_with_another_name_than_the_host(tmp_path, caplog):
+def test_a_certificate_with_another_name_is_accepted_if_the_settings_name_it(
+    tmp_path, caplog
+):
     authority = Authority(tmp_path)
     authority.sign(days=1)
     port = free_port()
@@ -98,7 +100,7 @@ def test_a_certificate_with_another_name_than_the_host(tmp_path, caplog):
     ).start()  # fmt: skip
     tls = Tls(ca=str(authority.ca))
     with ScriptedPrinter(broker.port):
-        # The certificate is for 127.0.0.1, and we come by the name.
+        # The certificate is for 127.0.0.1, and the client connects by the name.
         there = {"host": "localhost", "port": port, "tls": tls}
         assert command(**there, server_name="127.0.0.1") == 1
         with Probe(Broker(**there), 20) as probe:
@@ -112,7 +114,7 @@ def test_a_certificate_with_another_name_than_the_host(tmp_path, caplog):
     broker.kill()
 
 
-def test_the_bridge_runs_a_registry_where_there_is_none(tmp_path, broker):
+def test_the_bridge_starts_a_registry_where_there_is_none(tmp_path, broker):
     with Community(tmp_path) as community, ScriptedPrinter(broker.port):
         community.registry.stop()
         bridge = community.bridge(broker.port, "store.registry=true")
@@ -122,7 +124,7 @@ def test_the_bridge_runs_a_registry_where_there_is_none(tmp_path, broker):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux alone can do so")
-def test_the_registry_of_a_bridge_that_is_killed_ends_with_it(tmp_path, broker):
+def test_the_registry_of_a_killed_bridge_ends_with_it(tmp_path, broker):
     with Community(tmp_path) as community:
         community.registry.stop()
         bridge = community.bridge(broker.port, "store.registry=true")
@@ -139,7 +141,7 @@ def test_the_registry_of_a_bridge_that_is_killed_ends_with_it(tmp_path, broker):
         until(has_ended, "the registry's end")
 
 
-def test_where_a_registry_answers_none_is_started(tmp_path, broker):
+def test_no_registry_is_started_where_one_answers(tmp_path, broker):
     with Community(tmp_path) as community, ScriptedPrinter(broker.port):
         bridge = community.bridge(broker.port, "store.registry=true")
         assert "one answers already" in bridge.log
@@ -147,10 +149,10 @@ def test_where_a_registry_answers_none_is_started(tmp_path, broker):
         assert community.registry.ended is None
 
 
-def test_a_bridge_that_is_started_again_has_all_that_a_registry_remembers(
+def test_a_bridge_that_is_started_again_has_what_the_registry_remembers(
     tmp_path, broker
 ):
-    """It was killed: the registry does not know that it is gone."""
+    """The bridge was killed, so the registry does not know that it is gone."""
     with Community(tmp_path) as community, ScriptedPrinter(broker.port):
         for name in ("first", "again"):
             bridge = community.bridge(broker.port, "store.registry=true", name=name)
@@ -159,11 +161,11 @@ def test_a_bridge_that_is_started_again_has_all_that_a_registry_remembers(
             bridge.kill()
 
 
-def test_a_registry_on_loopback_is_announced_where_it_answers(tmp_path, broker):
-    """A client of another home finds the bridge by it, and reads and sets."""
+def test_a_registry_on_loopback_is_announced_at_its_address(tmp_path, broker):
+    """A client with another home folder finds the bridge through it, reads and sets."""
     with Community(tmp_path) as community, ScriptedPrinter(broker.port):
         community.registry.stop()
-        del community.env["MKTL_INTERFACE"]  # as for somebody who sets nothing
+        del community.env["MKTL_INTERFACE"]  # as for a user who sets nothing
         bridge = community.bridge(broker.port, "store.registry=true")
         community.env["MKTL_HOME"] = str(tmp_path / "somebody")
         assert community.get("voron.rods.used") == 37.5
@@ -171,8 +173,11 @@ def test_a_registry_on_loopback_is_announced_where_it_answers(tmp_path, broker):
         bridge.stop()
 
 
-def test_printers_of_several_base_topics_are_read_and_commanded(broker):
-    """Each by the base topic that it is below; what is below others is not heard."""
+def test_the_bridge_reads_and_commands_printers_under_several_base_topics(broker):
+    """Each printer is under one of the base topics.
+
+    Topics under others are not read.
+    """
     with contextlib.ExitStack() as stack:
         halls = {"farm/hall-1": "voron", "farm/hall-2": "ender", "farm/hall-3": "prusa"}
         for base, slug in halls.items():
@@ -183,7 +188,7 @@ def test_printers_of_several_base_topics_are_read_and_commanded(broker):
             )
         )
         bridge = make_bridge(settings, Items())
-        bridge.commands.transactions.answer_within = 30.0  # on a busy machine
+        bridge.commands.transactions.answer_within = 30.0  # for a busy machine
         bridge.start()
         stack.callback(bridge.close)
         assert bridge.ready.wait(30)

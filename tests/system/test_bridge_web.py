@@ -1,4 +1,4 @@
-"""The bridge's small web servers hold out against whoever connects."""
+"""The bridge's small web servers serve on, whoever connects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ pytestmark = pytest.mark.system
 
 @pytest.fixture
 def serve(monkeypatch):
-    """Serve "here" until the test ends, or what *get* answers."""
+    """Return a function that starts a server. It ends with the test.
+
+    The server answers "here", or the result of *get*.
+    """
     started = []
 
     def serve(whole, get=lambda path: (200, PLAIN, b"here")):
@@ -42,16 +45,16 @@ def get(port):
         return answer.read()
 
 
-def test_a_connection_without_a_request_is_closed_and_said_nothing_of(serve, capfd):
+def test_a_connection_without_a_request_is_closed_and_not_reported(serve, capfd):
     port = serve(whole=0.1)
     with connection(port) as silent:
-        assert silent.recv(1) == b"", "closed"
+        assert silent.recv(1) == b"", "the connection is closed"
 
     assert get(port) == b"here"
     assert capfd.readouterr().err == ""
 
 
-def test_a_client_that_goes_before_its_answer_is_said_nothing_of(serve, capfd, caplog):
+def test_a_client_that_leaves_before_its_answer_is_not_reported(serve, capfd, caplog):
     caplog.set_level(logging.DEBUG)
     is_requested, gone = threading.Event(), threading.Event()
 
@@ -70,15 +73,15 @@ def test_a_client_that_goes_before_its_answer_is_said_nothing_of(serve, capfd, c
 
 
 def drip(port, over):
-    """Send a request one byte at a time, for ever."""
+    """Send a request one byte at a time until *over* is set."""
     with connection(port) as made, contextlib.suppress(OSError):
         made.sendall(b"GET / HTTP/1.0\r\nX: ")
         while not over.wait(0.02):
             made.sendall(b"x")
 
 
-def test_twenty_dripping_connections_lock_nobody_out(serve):
-    """The oldest makes way, and no more threads serve than there may be."""
+def test_twenty_slow_connections_do_not_lock_out_others(serve):
+    """The oldest connection is closed, and the number of threads has a limit."""
     port = serve(whole=60.0)
     over = threading.Event()
     dripping = [
@@ -97,7 +100,7 @@ def test_twenty_dripping_connections_lock_nobody_out(serve):
             each.join(20)
 
 
-def test_a_request_that_drips_has_a_deadline_as_a_whole(serve):
+def test_a_request_that_is_sent_slowly_has_one_deadline(serve):
     port, over = serve(whole=0.3), threading.Event()
     with connection(port) as slow:
         slow.sendall(b"GET / HTTP/1.0\r\nX: ")
@@ -114,7 +117,7 @@ def test_an_ipv6_address_is_served():
             ("::1", 0), Routes(lambda _: (200, PLAIN, b"six"), None), "web"
         )
     except OSError:
-        return  # a machine without IPv6
+        pytest.skip("this machine has no IPv6 on loopback")
     with urllib.request.urlopen(f"http://[::1]:{web.port}/", timeout=20) as answer:
         assert answer.read() == b"six"
     web.close()

@@ -1,4 +1,4 @@
-"""From a printed file to an mKTL client and back, all of it real."""
+"""From a printed file to an mKTL client and back, with real programs only."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ label: Change the nozzle
 trigger: filament
 threshold: 1
 """
-SLICED = 2.05305  # metres, by the slicer
+SLICED = 2.05305  # metres, from the slicer
 
 
 @pytest.fixture
 def back_end(request):
-    """A virtual printer prints a whole file here: much faster than life."""
+    """The virtual printer. It prints a whole file much faster than real time."""
     if request.param == "klippy":
         return request.getfixturevalue("klippy")
     return Virtual(speed=150)
@@ -67,17 +67,17 @@ class Witness:
 
     def retained(self, topic):
         listener = self._listen(self._broker)
-        return listener.wait(lambda told: told.topic == topic).payload
+        return listener.wait(lambda message: message.topic == topic).payload
 
     def console(self, task, threshold):
-        said = self._printer.console(f"CHECK_MAINTENANCE NAME={task}")
+        text = self._printer.console(f"CHECK_MAINTENANCE NAME={task}")
         due = re.search(
-            r"is due: ([\d.]+) \w+ used of [\d.]+ \w+, ([\d.]+) \w+ over", said
+            r"is due: ([\d.]+) \w+ used of [\d.]+ \w+, ([\d.]+) \w+ over", text
         )
         if due is not None:
             return "due", float(due[1]), -float(due[2])
-        left = float(re.search(r": (-?[\d.]+) \w+ remaining", said)[1])
-        status = "soon" if "due soon" in said else "ok"
+        left = float(re.search(r": (-?[\d.]+) \w+ remaining", text)[1])
+        status = "soon" if "due soon" in text else "ok"
         return status, round(threshold - left, 2), left
 
 
@@ -87,7 +87,7 @@ def witness(community, broker, listen, printer):
 
 
 def all_agree(witness, task, threshold):
-    """The three readings, once they are the same: the newest takes its way."""
+    """Wait until the three readings are the same, and return them."""
 
     def reading():
         mktl, mqtt = witness.mktl(task), witness.mqtt(task)
@@ -101,11 +101,11 @@ def all_agree(witness, task, threshold):
     return until(reading, "the same over mKTL, MQTT and from the console")
 
 
-def test_a_print_is_read_the_same_everywhere_and_done_is_done_everywhere(
+def test_a_print_and_a_completion_are_the_same_on_all_ways(
     community, broker, printer, witness, listen
 ):
     community.bridge(broker.port)
-    hears = listen(broker)
+    listener = listen(broker)
     printer.print_file(GEAR.read_text(), "gear.gcode")
     printer.finish_printing()
 
@@ -116,20 +116,20 @@ def test_a_print_is_read_the_same_everywhere_and_done_is_done_everywhere(
     assert all_agree(witness, "rods", 150.0)[0] == "ok"
 
     assert community.set("voron.nozzle.done=1") == ""
-    # Right after the answer, and without looking twice.
+    # The value is read directly after the reply, and only once.
     assert witness.mktl("nozzle") == ("ok", 0.0, 1.0)
     assert all_agree(witness, "nozzle", 1.0) == ("ok", 0.0, 1.0)
     assert community.get("voron.nozzle.done_count") == 1
-    done = hears.wait_for("/events", since=0)
+    done = listener.wait_for("/events", since=0)
     while done.json["event"] != "done":
-        done = hears.wait_for("/events", since=hears.heard.index(done) + 1)
+        done = listener.wait_for("/events", since=listener.messages.index(done) + 1)
     assert done.json["task"] == "nozzle"
 
 
-def test_a_broker_killed_in_mid_print_costs_no_count(
+def test_a_broker_killed_during_a_print_loses_no_count(
     community, broker, printer, witness, tmp_path
 ):
-    """It comes back empty, as mosquitto does that was not told to remember."""
+    """After its start it has no messages, like mosquitto without persistence."""
     bridge = community.bridge(broker.port)
     printer.print_file(GEAR.read_text(), "gear.gcode")
     until(lambda: community.get("voron.nozzle.used") > 0.3, "a third of a metre")
@@ -138,7 +138,7 @@ def test_a_broker_killed_in_mid_print_costs_no_count(
     until(
         lambda: community.get("voron.online") == 0, "without a broker nobody is online"
     )
-    assert community.get("voron.nozzle.used") > 0.3, "the last value stays"
+    assert community.get("voron.nozzle.used") > 0.3, "the last value stays readable"
     again = Mosquitto(tmp_path, port=broker.port).start()
     try:
         bridge.wait_for("again")
@@ -151,7 +151,7 @@ def test_a_broker_killed_in_mid_print_costs_no_count(
         again.kill()
 
 
-def test_a_bridge_killed_in_mid_print_costs_no_count(
+def test_a_bridge_killed_during_a_print_loses_no_count(
     community, broker, printer, witness
 ):
     bridge = community.bridge(broker.port)
@@ -166,18 +166,18 @@ def test_a_bridge_killed_in_mid_print_costs_no_count(
     assert used == pytest.approx(SLICED, abs=0.006)
 
 
-def test_a_task_that_is_gone_vanishes_everywhere(community, broker, printer, listen):
+def test_a_removed_task_vanishes_everywhere(community, broker, printer, listen):
     community.bridge(broker.port)
     assert "voron.nozzle.used" in community.listed()
-    hears = listen(broker)
-    hears.wait_for("/task-nozzle/config")
-    since = len(hears.heard)
+    listener = listen(broker)
+    listener.wait_for("/task-nozzle/config")
+    since = len(listener.messages)
 
     printer.configure(MAINTAIN.format(port=broker.port) + RODS)
     printer.restart()
 
-    hears.wait_for("/tasks/nozzle", b"", since)
-    hears.wait_for("/task-nozzle/config", b"", since)
+    listener.wait_for("/tasks/nozzle", b"", since)
+    listener.wait_for("/task-nozzle/config", b"", since)
     until(
         lambda: not any(".nozzle." in key for key in community.listed()),
         "no items of it over mKTL",
@@ -189,7 +189,7 @@ def test_a_task_that_is_gone_vanishes_everywhere(community, broker, printer, lis
     assert f"{BASE}/tasks/rods" in newcomer.topics()
 
 
-def test_mkd_starts_the_very_same_daemon(community, broker, printer, tmp_path):
+def test_mkd_starts_the_same_daemon(community, broker, printer, tmp_path):
     settings = tmp_path / "bridge.toml"
     settings.write_text(f"[broker]\nhost = '127.0.0.1'\nport = {broker.port}\n")
     daemon = community.start(
@@ -205,7 +205,7 @@ def test_mkd_starts_the_very_same_daemon(community, broker, printer, tmp_path):
     assert daemon.stop() == 0
 
 
-def test_an_offline_printer_is_an_error_at_once(community, broker, printer):
+def test_a_set_for_an_offline_printer_is_refused_at_once(community, broker, printer):
     community.bridge(broker.port)
     printer.terminate()
     until(lambda: community.get("voron.online") == 0, "its last will")

@@ -1,7 +1,7 @@
-"""Two printers from one image of a card at one broker, with a bridge beside them.
+"""Two printers from one image of an SD card at one broker, with a bridge beside them.
 
-They have one uuid, one name and so one client id: the broker ends the connection of the
-one when the other connects.
+They have one uuid, one name and so one client id. When one of them connects, the broker
+ends the connection of the other.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from tests.system.test_bridge_people import Ntfy
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
-MINUTE = 60.0  # seconds that are watched: that is the promise
+MINUTE = 60.0  # seconds that are watched, as the documentation promises
 STEP = 0.5
 ASKS = "// action:prompt_begin Is this printer a copy?"
 
 
 class Farm:
-    """A broker, a bridge that sends messages, and printers from one image."""
+    """A broker, a bridge that sends messages to people, and printers from one image."""
 
     def __init__(self, folder, version, monkeypatch):
         self.folder = folder
@@ -43,7 +43,7 @@ class Farm:
         self._stack.callback(self.broker.kill)
         self.image = self.folder / "image"
         with self.start(self.folder / "none"):
-            pass  # it loads the extra
+            pass  # The first start loads the extra.
         self.use_machine("first")
         with self.start(self.image) as printer:
             printer.gcode("ADJUST_MAINTENANCE NAME=rods USED=200")
@@ -66,7 +66,7 @@ class Farm:
         self._stack.close()
 
     def use_machine(self, serial):
-        """Start what follows on a machine with that serial number."""
+        """Start the following printers on a machine with that serial number."""
         root = self.folder / f"machine-{serial}"
         number = root / "sys/firmware/devicetree/base/serial-number"
         number.parent.mkdir(parents=True)
@@ -92,17 +92,17 @@ class Farm:
 
     @property
     def connections(self):
-        """How often the printers' client has connected, by the broker's own log."""
+        """How often the printers' client has connected, from the broker's own log."""
         lines = self.broker.log.splitlines()
         return sum(f" as {self.client_id} " in line for line in lines)
 
     @property
     def made(self):
-        """The connections of the copies."""
+        """The number of connections of the copies."""
         return self.connections - self.before
 
     def cleared(self):
-        return [each.topic for each in self.listener.heard if not each.payload]
+        return [each.topic for each in self.listener.messages if not each.payload]
 
     def run(self, command):
         """Run `upkeep-bridge` with *command*."""
@@ -127,10 +127,10 @@ def farm(request, tmp_path, monkeypatch):
         yield made
 
 
-def test_two_printers_of_one_image_connect_seldom_and_delete_nothing(farm):
-    """Nobody can know which of them is the copy: both count on, and are one elsewhere.
+def test_two_printers_from_one_image_connect_seldom_and_delete_nothing(farm):
+    """Nobody can know which of them is the copy. Both go on counting.
 
-    The minute is real: that is what is promised to the broker.
+    The minute is real, because the documentation promises it to brokers.
     """
     printers = [farm.copy("first"), farm.copy("second")]
     deadline = time.monotonic() + MINUTE
@@ -154,8 +154,11 @@ def test_two_printers_of_one_image_connect_seldom_and_delete_nothing(farm):
     assert farm.run("watch --once").stdout.count("voron") == 1
 
 
-def test_a_copy_on_another_machine_says_nothing_at_the_broker(farm):
-    """It counts on, and gets an identity of its own: what the first one said stays."""
+def test_a_copy_on_another_machine_does_not_connect_to_the_broker(farm):
+    """It goes on counting, and gets a new identity.
+
+    The first printer's messages stay.
+    """
     first = farm.copy("first")
     first.wait_for(lambda: is_live(first))
     farm.use_machine("another")
@@ -165,7 +168,7 @@ def test_a_copy_on_another_machine_says_nothing_at_the_broker(farm):
     assert farm.made == 1
     assert second.status("maintain rods")["used"] == 200.0
     assert "identity of its own" in "".join(second.gcode("MAINTENANCE_IDENTITY NEW=1"))
-    # The name is still that of the first one, which says so.
+    # The first printer still has the name, and publishes it.
     second.wait_for(
         lambda: (
             first.advance(STEP) or second.advance(STEP)

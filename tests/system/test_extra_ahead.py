@@ -1,4 +1,4 @@
-"""Looking ahead on a printer that really prints a file."""
+"""The look-ahead on a printer that really prints a file."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ G4 P15000
 MAKES_DUE = 'This print (14 h, 120 m) makes "Grease the rails" due after 9 h.'
 
 
-def heard(printer, text):
-    """How many lines with *text* were on the console until now."""
+def count(printer, text):
+    """Return how many lines with *text* the console has."""
     printer.state()
     return sum(text in line for line in printer.responses)
 
 
-def test_a_file_tells_what_it_will_make_due_and_what_it_made(make_printer):
+def test_a_file_shows_what_it_will_make_due_and_what_it_made_due(make_printer):
     printer = make_printer(SECTIONS)
     assert printer.start() == ("ready", "Printer is ready")
     printer.gcode("ADJUST_MAINTENANCE NAME=rails USED=191")
@@ -50,12 +50,12 @@ def test_a_file_tells_what_it_will_make_due_and_what_it_made(make_printer):
     assert "There is no file" in printer.console("MAINTENANCE_CHECK FILE=no.gcode")
 
     printer.print_file(FILE)
-    until(lambda: heard(printer, f"Maintenance: {MAKES_DUE}"), "the print's start")
+    until(lambda: count(printer, f"Maintenance: {MAKES_DUE}"), "the print's start")
 
     printer.finish_printing()
     made = "This print made maintenance due: Grease the rails."
-    until(lambda: heard(printer, made), "what the print made due")
-    assert heard(printer, f"Maintenance: {MAKES_DUE}") == 1
+    until(lambda: count(printer, made), "what the print made due")
+    assert count(printer, f"Maintenance: {MAKES_DUE}") == 1
     assert printer.state()[0] == "ready"
 
 
@@ -70,13 +70,13 @@ threshold: 200
 ASKS = "You do this at 240 h, not at 200 h. Set 240 h?"
 
 
-def test_what_is_done_three_times_alike_is_suggested_and_set(make_printer):
+def test_three_similar_completions_are_suggested_and_can_be_set(make_printer):
     printer = make_printer(LEARNS)
     assert printer.start() == ("ready", "Printer is ready")
     for hours in (100, 240, 238, 245):
         printer.gcode(f"ADJUST_MAINTENANCE NAME=rails USED={hours}")
         printer.gcode("MAINTENANCE_DONE NAME=rails CONDITION=worn")
-    until(lambda: heard(printer, f"prompt_text {ASKS}"), "the suggestion")
+    until(lambda: count(printer, f"prompt_text {ASKS}"), "the suggestion")
 
     printer.restart("FIRMWARE_RESTART")
     assert ASKS in printer.console("CHECK_MAINTENANCE NAME=rails")

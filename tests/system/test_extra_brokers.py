@@ -1,4 +1,4 @@
-"""What the extra's link makes of brokers with limits, and what people hear of it."""
+"""The extra's link with limited brokers, and what people are told about them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.fakes.mosquitto import Mosquitto, free_port
 
 pytestmark = pytest.mark.system
 
-# Properties of CONNACK (MQTT 5, section 3.2.2.3).
+# Properties of CONNACK (MQTT 5, section 3.2.2.3)
 SMALL = b"\x27" + (200).to_bytes(4, "big")  # Maximum Packet Size
 NO_RETAIN = b"\x25\0"
 QOS_0 = b"\x24\0"
@@ -66,9 +66,7 @@ def arrives(broker, topic):
     broker.wait_for(lambda: any(each == topic for each, _ in broker.published))
 
 
-def test_what_is_larger_than_a_packet_may_be_is_left_out_and_named(
-    scripted, links, reactor
-):
+def test_a_message_that_is_too_large_is_left_out_and_named(scripted, links, reactor):
     broker = scripted(properties=SMALL)
     link = links(broker.port, version="5")
     reactor.until("connected")
@@ -91,7 +89,7 @@ def test_a_broker_without_retained_messages_gets_none(scripted, links, reactor):
     assert broker.retained == {}
 
 
-def test_a_broker_of_quality_0_gets_everything_once(scripted, links, reactor):
+def test_a_broker_that_knows_only_qos_0_gets_everything_once(scripted, links, reactor):
     broker = scripted(properties=QOS_0)
     link = links(broker.port, version="5")
     reactor.until("connected")
@@ -103,10 +101,13 @@ def test_a_broker_of_quality_0_gets_everything_once(scripted, links, reactor):
 
 
 @pytest.mark.parametrize("version", ["3.1.1", "5"])
-def test_without_wildcards_each_topic_is_subscribed_to(
+def test_without_wildcards_each_topic_has_its_own_subscription(
     scripted, links, reactor, version
 ):
-    """Told by a property, or by a refusal; at most eight filters at once."""
+    """A property or a refusal tells it.
+
+    There are at most eight filters in one packet.
+    """
     rules = {"refuses": lambda each: 0xA2 if "+" in each else 0, "most_filters": 8}
     if version == "5":
         rules["properties"] = NO_WILDCARDS
@@ -122,7 +123,7 @@ def test_without_wildcards_each_topic_is_subscribed_to(
     assert reactor.until("message")[1] == "p/t7/command"
 
 
-def test_the_servers_keepalive_holds(scripted, links, reactor):
+def test_the_servers_keepalive_is_used(scripted, links, reactor):
     broker = scripted(properties=OFTEN)
     links(broker.port, version="5", keepalive=600)
     reactor.until("connected")
@@ -131,7 +132,7 @@ def test_the_servers_keepalive_holds(scripted, links, reactor):
 
 
 @pytest.mark.parametrize("version", ["3.1.1", "5"])
-def test_a_subscription_that_is_refused_costs_what_it_was_for(
+def test_a_refused_subscription_costs_only_its_own_messages(
     scripted, links, reactor, version
 ):
     broker = scripted(refuses=lambda each: 0x87 if each == "home/status" else 0)
@@ -145,7 +146,7 @@ def test_a_subscription_that_is_refused_costs_what_it_was_for(
 
 
 def test_a_subscription_that_ends_the_connection_is_left_out(scripted, links, reactor):
-    """EMQX may do so where it denies one."""
+    """EMQX may do so when it denies a subscription."""
     broker = scripted(cuts=lambda each: each == "home/status")
     links(broker.port, then=("p/+/command", "home/status"))
     reactor.until("connected")
@@ -158,7 +159,7 @@ def test_a_subscription_that_ends_the_connection_is_left_out(scripted, links, re
 def test_a_message_that_ends_the_connection_is_left_out_the_second_time(
     scripted, links, reactor, monkeypatch
 ):
-    """MQTT 3.1.1 has no other way to refuse one."""
+    """MQTT 3.1.1 has no other way to refuse a message."""
     monkeypatch.setattr("klippy_extra.mqtt.link.SHORT", 60.0)
     monkeypatch.setattr("klippy_extra.mqtt.link.SHORT_BACK_OFF", (0.02,))
     broker = scripted(most_packet=1000)
@@ -177,7 +178,7 @@ def test_a_message_that_ends_the_connection_is_left_out_the_second_time(
     arrives(broker, "p/after")
 
 
-def test_what_the_broker_refuses_to_take_is_told_in_words(scripted, links, reactor):
+def test_a_refused_publication_is_reported_with_its_reason(scripted, links, reactor):
     broker = scripted(denies=lambda topic: NOT_AUTHORISED if topic == "p/x" else 0)
     link = links(broker.port, version="5")
     reactor.until("connected")
@@ -189,7 +190,7 @@ def test_what_the_broker_refuses_to_take_is_told_in_words(scripted, links, react
     )
 
 
-def test_a_link_that_another_client_takes_over_backs_off(
+def test_a_link_that_another_client_takes_over_waits_longer(
     scripted, links, reactor, monkeypatch
 ):
     monkeypatch.setattr("klippy_extra.mqtt.link.SHORT", 30.0)
@@ -202,10 +203,10 @@ def test_a_link_that_another_client_takes_over_backs_off(
         broker.wait_for(lambda: len(broker.connects) > 1, seconds=3.0)
 
 
-def test_two_links_with_one_id_take_themselves_for_copies(
+def test_two_links_with_one_client_id_report_a_take_over(
     tmp_path, links, reactor, monkeypatch
 ):
-    """MQTT 3.1.1 does not tell why a connection ends: several in a row do."""
+    """MQTT 3.1.1 does not tell why a connection ends, but several ends in a row do."""
     monkeypatch.setattr("klippy_extra.mqtt.link.SHORT", 30.0)
     monkeypatch.setattr("klippy_extra.mqtt.link.SHORT_BACK_OFF", (0.02,))
     broker = Mosquitto(tmp_path).start()
@@ -217,7 +218,9 @@ def test_two_links_with_one_id_take_themselves_for_copies(
         broker.kill()
 
 
-def test_a_link_that_is_left_ends_by_itself_and_says_nothing(scripted, links, reactor):
+def test_a_link_that_leaves_ends_by_itself_and_publishes_no_offline(
+    scripted, links, reactor
+):
     broker = scripted()
     link = links(broker.port)
     reactor.until("connected")
@@ -228,7 +231,7 @@ def test_a_link_that_is_left_ends_by_itself_and_says_nothing(scripted, links, re
     assert ("p/availability", b"offline") not in broker.published
 
 
-# What people hear of a broker that does not work
+# What people are told of a broker that does not work
 
 
 def trouble(reactor):
@@ -238,13 +241,15 @@ def trouble(reactor):
     return text
 
 
-def test_where_nothing_listens_the_options_are_named(links, reactor):
+def test_if_no_broker_runs_the_options_are_named(links, reactor):
     links(free_port())
 
     assert "look at 'mqtt_host' and 'mqtt_port'" in trouble(reactor)
 
 
-def test_it_is_told_once_and_again_when_it_works(tmp_path, links, reactor):
+def test_a_lost_broker_is_reported_once_and_again_when_it_works(
+    tmp_path, links, reactor
+):
     later = Mosquitto(tmp_path)
     links(later.port)
     trouble(reactor)
@@ -254,7 +259,7 @@ def test_it_is_told_once_and_again_when_it_works(tmp_path, links, reactor):
     later.kill()
 
 
-def test_a_web_server_is_no_broker(links, reactor):
+def test_a_web_server_is_reported_as_no_broker(links, reactor):
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer():
@@ -272,7 +277,7 @@ def test_a_web_server_is_no_broker(links, reactor):
 
 @pytest.fixture
 def certificate(tmp_path):
-    """A certificate for the name `other.example`, that vouches for itself."""
+    """A self-signed certificate for the name `other.example`."""
     write_certificate(tmp_path, "other.example", "DNS:other.example")
     return tmp_path
 
@@ -286,13 +291,13 @@ def secure(certificate):
     broker.kill()
 
 
-def test_a_port_for_tls_without_tls_is_told_so(secure, links, reactor):
+def test_a_tls_port_without_tls_is_reported_so(secure, links, reactor):
     links(secure.port)
 
     assert "without 'mqtt_tls'" in trouble(reactor)
 
 
-# Paho drops, without closing it, the socket of a handshake that failed.
+# Paho drops the socket of a failed handshake without closing it.
 FAILED_HANDSHAKE = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning"
 )
@@ -300,7 +305,7 @@ FAILED_HANDSHAKE = pytest.mark.filterwarnings(
 
 @FAILED_HANDSHAKE
 @pytest.mark.logs_errors
-def test_tls_on_a_port_without_is_told_so(tmp_path, links, reactor):
+def test_tls_on_a_plain_port_is_reported_so(tmp_path, links, reactor):
     plain = Mosquitto(tmp_path).start()
     links(plain.port, tls=True)
     text = trouble(reactor)
@@ -310,7 +315,7 @@ def test_tls_on_a_port_without_is_told_so(tmp_path, links, reactor):
 
 
 @FAILED_HANDSHAKE
-def test_another_name_in_the_certificate_is_told_and_can_be_named(
+def test_a_certificate_with_another_name_is_reported_and_can_be_named(
     secure, certificate, links, reactor
 ):
     ca = str(certificate / "crt")
@@ -330,7 +335,7 @@ def test_a_refused_password_names_the_option(tmp_path, links, reactor):
     assert "look at 'credentials'" in text
 
 
-def test_a_websocket_is_a_way_as_well(tmp_path, links, reactor):
+def test_the_link_can_use_a_websocket(tmp_path, links, reactor):
     port = free_port()
     broker = Mosquitto(
         tmp_path, f"listener {port} 127.0.0.1", "protocol websockets"

@@ -1,4 +1,4 @@
-"""A wrong configuration: Klippy's own error, that names section, option and the fix."""
+"""A wrong configuration gives Klippy's own error, with section, option and fix."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_one_error_names_section_option_and_fix(make_printer, wrong):
     assert "Traceback" not in message
 
 
-def test_a_mended_configuration_is_read_at_restart(make_printer):
+def test_a_corrected_configuration_is_read_at_the_restart(make_printer):
     printer = make_printer("[maintain]\n" + TASK.format("print_time", "abc"))
     printer.start()
 

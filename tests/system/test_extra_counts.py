@@ -1,4 +1,4 @@
-"""What a print adds to the meters, held against Klipper's own figures and the file."""
+"""What a print adds to the meters, compared with Klipper's own figures and the file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SECTIONS = "[maintain]\n" + "".join(
 
 
 def readings(printer):
-    """Every meter, in hours, metres and times."""
+    """Return every meter, in hours, metres or times."""
     return dict(zip(METERS, printer.used(*METERS), strict=True))
 
 
@@ -42,7 +42,7 @@ def counted(before, after):
 
 
 def moved(first, last):
-    """How far each stepper went between two looks at the board, in millimetres."""
+    """Return how far each stepper went between two states of the board, in mm."""
     return {
         name: (
             last[name].forward
@@ -57,14 +57,14 @@ def moved(first, last):
 
 @pytest.fixture
 def printer(make_printer):
-    """Ready to print: hot, homed and at its origin."""
+    """A printer that is ready to print: hot, homed and at its origin."""
     printer = make_printer(SECTIONS)
     assert printer.start() == ("ready", "Printer is ready")
     printer.gcode(parts.HEAT)
     return printer
 
 
-def test_a_print_is_counted_as_klipper_and_the_file_tell_it(printer):
+def test_a_print_counts_as_much_as_klipper_and_the_file_tell(printer):
     text = parts.rings()
     file = parts.path(text)
     before = readings(printer)
@@ -86,8 +86,8 @@ def test_a_print_is_counted_as_klipper_and_the_file_tell_it(printer):
 
 
 @pytest.mark.klipper
-def test_the_reading_of_the_file_agrees_with_the_pins(make_printer):
-    """What the other tests lean on: the file's path is what the steppers went."""
+def test_the_path_of_a_file_equals_the_way_of_the_steppers(make_printer):
+    """The other tests use the path that is read from the file."""
     printer = make_printer()
     printer.start()
     printer.gcode(parts.HEAT)
@@ -103,7 +103,7 @@ def test_the_reading_of_the_file_agrees_with_the_pins(make_printer):
     assert went["extruder"] == pytest.approx(file.pushed, rel=1e-3)
 
 
-def test_filament_is_what_was_really_pushed_under_m221(printer):
+def test_filament_under_m221_is_what_was_really_pushed(printer):
     text = parts.rings(layers=2)
     before = readings(printer)
 
@@ -115,7 +115,7 @@ def test_filament_is_what_was_really_pushed_under_m221(printer):
     assert filament * 1000 == pytest.approx(1.5 * parts.path(text).filament, rel=1e-3)
 
 
-def test_pauses_are_busy_time_and_no_print_time(printer):
+def test_a_pause_is_busy_time_and_no_print_time(printer):
     text = parts.rings(layers=2)
     before = readings(printer)
 
@@ -132,7 +132,7 @@ def test_pauses_are_busy_time_and_no_print_time(printer):
     assert hours["busy_time"] * 3600 == pytest.approx(job["total_duration"], abs=1.0)
 
 
-def test_a_cancelled_print_counts_as_far_as_it_went(printer):
+def test_a_cancelled_print_counts_what_it_printed(printer):
     before = readings(printer)
 
     printer.print_file(parts.rings(layers=9))
@@ -147,7 +147,7 @@ def test_a_cancelled_print_counts_as_far_as_it_went(printer):
 
 
 @pytest.mark.klipper
-def test_homing_and_probing_are_counted_to_the_step(printer):
+def test_homing_and_probing_are_counted_exact_to_the_step(printer):
     """The pins of the real firmware tell how far the carriages really went."""
     before, first = readings(printer), printer.steps()
 
@@ -164,13 +164,13 @@ def test_homing_and_probing_are_counted_to_the_step(printer):
 
 @pytest.mark.klipper
 def test_a_klippy_that_gets_no_processor_for_seconds_loses_nothing(printer):
-    """The time of a busy machine is not the printer's: its clock waits for Klippy."""
+    """The printer's clock waits for Klippy, so a busy machine delays nothing."""
     text = parts.rings(layers=9)
     before, first = readings(printer), printer.steps()
 
     printer.print_file(text)
     until(lambda: printer.status("print_stats")["filament_used"] > 1, "a line")
-    for seconds in (3.0, 0.1, 0.1, 0.1):  # what a busy machine does
+    for seconds in (3.0, 0.1, 0.1, 0.1):  # a busy machine does the same
         os.kill(printer.pid, signal.SIGSTOP)
         time.sleep(seconds)
         os.kill(printer.pid, signal.SIGCONT)
@@ -184,12 +184,12 @@ def test_a_klippy_that_gets_no_processor_for_seconds_loses_nothing(printer):
     assert done["travel_x"] * 1000 == pytest.approx(went["x"], rel=1e-3)
 
 
-# A machine with much else to do has no third of a processor for Klippy, which this file
-# would take at thirty times life's pace: steps were planned for a time gone by.
+# On a busy machine Klippy gets less than a third of a processor. At 30 times real time
+# this file needs as much, and Klippy would plan steps for a time that has passed.
 @pytest.mark.klipper
 @pytest.mark.pace(10)
 def test_a_slicers_file_is_counted_to_its_end(make_printer):
-    """27 minutes of printing, 25 000 moves: PrusaSlicer's figure is 2053.05 mm."""
+    """It is 27 minutes of printing with 25 000 moves. PrusaSlicer tells 2053.05 mm."""
     text = (ROOT / "demo" / "gear.gcode").read_text()
     printer = make_printer(SECTIONS)
     printer.start()

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.system, pytest.mark.klipper]
 
 TURNS = Path(__file__).parent / "turns"
 FLOOD = 20_000  # commands
-LONGEST = 0.010  # seconds that a call of the extra may take of the reactor
+LONGEST = 0.010  # seconds of the reactor that one call of the extra may take
 MACROS = """
 [gcode_macro PRINT_START]
 gcode:
@@ -47,8 +47,8 @@ def sections(action="confirm", seconds=120):
     return text + MACROS
 
 
-def heard(printer, text):
-    """How often *text* was on the console until now."""
+def count(printer, text):
+    """Return how often *text* was on the console until now."""
     printer.state()
     return sum(text in line for line in printer.responses)
 
@@ -62,15 +62,15 @@ def due(printer):
 
 @pytest.fixture
 def asking(make_printer):
-    """A file whose start waits for an answer; the bed is hot."""
+    """A printer with a hot bed, and a file whose start waits for an answer."""
     printer = due(make_printer(sections()))
     printer.print_file(JOB)
-    until(lambda: heard(printer, "Maintenance is due."), "the question")
+    until(lambda: count(printer, "Maintenance is due."), "the question")
     return printer
 
 
 def nothing_happened(printer):
-    """Whether no heater but the bed was ever on, and no step was made."""
+    """Return whether only the bed was ever heated, and no step was made."""
     board = printer.board()
     still = all(
         stepper["forward"] == stepper["back"] == 0
@@ -79,7 +79,7 @@ def nothing_happened(printer):
     return still and board["heaters"]["extruder"]["on_time"] == 0.0
 
 
-def test_a_start_that_was_cancelled_meanwhile_heats_and_moves_nothing(asking):
+def test_a_start_that_was_cancelled_during_the_question_heats_and_moves_nothing(asking):
     asking.gcode("CANCEL_PRINT")
     until(
         lambda: not asking.status("virtual_sdcard")["is_active"], "the end of the start"
@@ -89,10 +89,10 @@ def test_a_start_that_was_cancelled_meanwhile_heats_and_moves_nothing(asking):
     assert asking.status("print_stats")["state"] == "cancelled"
     assert asking.status("extruder")["target"] == 0
     assert nothing_happened(asking)
-    assert heard(asking, "!!") == 0
+    assert count(asking, "!!") == 0
 
 
-def test_a_no_ends_the_file_as_cancelled_and_shuts_nothing_down(asking):
+def test_no_ends_the_file_as_cancelled_and_shuts_nothing_down(asking):
     asking.gcode("MAINTENANCE_CHECK ANSWER=stop")
     until(
         lambda: not asking.status("virtual_sdcard")["is_active"], "the end of the start"
@@ -101,12 +101,12 @@ def test_a_no_ends_the_file_as_cancelled_and_shuts_nothing_down(asking):
     assert asking.status("print_stats")["state"] == "cancelled"
     assert asking.state() == ("ready", "Printer is ready")
     assert nothing_happened(asking)
-    assert heard(asking, "!!") == 0
+    assert count(asking, "!!") == 0
 
 
 def test_a_start_that_was_paused_waits_until_it_is_resumed(asking):
     asking.gcode("PAUSE")
-    for _ in range(15):  # longer than the question waits
+    for _ in range(15):  # This is longer than the question waits.
         asking.gcode("G4 P10000")
     asking.gcode("MAINTENANCE_CHECK ANSWER=print")
     asking.gcode("G4 P5000")
@@ -116,7 +116,7 @@ def test_a_start_that_was_paused_waits_until_it_is_resumed(asking):
     asking.gcode("RESUME")
     assert asking.finish_printing()["state"] == "complete"
     assert asking.status("extruder")["target"] == 200
-    assert heard(asking, "SD busy") == 0
+    assert count(asking, "SD busy") == 0
 
 
 def test_the_idle_timeout_does_not_fire_during_the_question(asking):
@@ -134,7 +134,7 @@ def test_the_idle_timeout_does_not_fire_during_the_question(asking):
 
 
 @pytest.mark.parametrize("command", ["RESTART", "FIRMWARE_RESTART"])
-def test_a_restart_ends_the_question_in_order(asking, command):
+def test_a_restart_ends_the_question_cleanly(asking, command):
     assert asking.restart(command) == ("ready", "Printer is ready")
 
     log = asking.log()
@@ -143,24 +143,24 @@ def test_a_restart_ends_the_question_in_order(asking, command):
     assert asking.status("extruder")["target"] == 0
 
 
-def test_a_block_ends_the_file_as_cancelled_and_not_as_failed(make_printer):
+def test_block_ends_the_file_as_cancelled_and_not_as_failed(make_printer):
     printer = due(make_printer(sections("block")))
     printer.print_file(JOB)
-    until(lambda: heard(printer, "maintenance comes first"), "the refusal")
+    until(lambda: count(printer, "maintenance comes first"), "the refusal")
     until(
         lambda: printer.status("print_stats")["state"] == "cancelled", "the job's end"
     )
 
     assert printer.state() == ("ready", "Printer is ready")
     assert nothing_happened(printer)
-    assert heard(printer, "!!") == 0
+    assert count(printer, "!!") == 0
     meters = printer.request("maintain/tasks")["meters"]
     assert meters["jobs_failed"] == 0
     assert meters["jobs_cancelled"] == 1
 
 
-def test_a_block_tells_a_stream_to_cancel_and_sounds_no_alarm(make_printer):
-    """OctoPrint answers a line with `!!` with M112."""
+def test_block_makes_a_streaming_host_cancel_and_raises_no_alarm(make_printer):
+    """OctoPrint reacts to a line with `!!` by sending M112."""
     printer = due(make_printer(sections("block")))
     stream = os.open(printer.folder / "tty", os.O_RDWR | os.O_NOCTTY)
     try:
@@ -180,7 +180,7 @@ def test_a_block_tells_a_stream_to_cancel_and_sounds_no_alarm(make_printer):
     assert nothing_happened(printer)
 
 
-def test_a_tasks_own_gcode_moves_nothing_in_a_pause_or_a_macro(make_printer):
+def test_the_gcode_of_a_task_moves_nothing_during_a_pause_or_a_macro(make_printer):
     own = sections().replace("at_print_start: confirm", "expired_gcode: G1 X99 F6000")
     macro = "[gcode_macro LONG]\ngcode:\n    G4 P60000\n"
     printer = make_printer(own + macro)
@@ -198,8 +198,8 @@ def test_a_tasks_own_gcode_moves_nothing_in_a_pause_or_a_macro(make_printer):
     until(lambda: printer.status("toolhead")["position"][0] == 99, "its turn")
 
 
-def test_a_flood_from_the_network_cannot_hold_the_reactor(back_end, broker):
-    """20,000 commands, messages of 1 MiB, garbage and births, in a print."""
+def test_a_flood_from_the_network_does_not_hold_the_reactor(back_end, broker):
+    """20,000 commands, messages of 1 MiB, random bytes and births come in a print."""
     assert isinstance(back_end, Klippy)
     klippy = Klippy(back_end.source, speed=1, extras={**EXTRAS, "turns": TURNS})
     network = f"mqtt_host: 127.0.0.1\nmqtt_port: {broker.port}\nprinter_name: flooded\n"
@@ -224,11 +224,15 @@ def test_a_flood_from_the_network_cannot_hold_the_reactor(back_end, broker):
         printer.close()
 
     assert measured["longest"] < LONGEST, measured
-    assert max(answers) < 5.0  # a busy machine; a held reactor would be a shutdown
+    # A busy machine needs some seconds. A held reactor would end in a shutdown.
+    assert max(answers) < 5.0
 
 
 def flood(printer, client):
-    """Send it all; returns how long another client of Klippy's socket waited (s)."""
+    """Send all messages.
+
+    Returns how long another client of Klippy's socket waited each time, in seconds.
+    """
     base = "klipper_upkeep/flooded"
     for number in range(FLOOD):
         word = "snooze" if number % 2 else "enable"
@@ -246,5 +250,5 @@ def flood(printer, client):
         begin = time.monotonic()
         printer.state()
         waits.append(time.monotonic() - begin)
-        time.sleep(0.1)  # between two questions of another client
+        time.sleep(0.1)  # the pause between two questions of the other client
     return waits

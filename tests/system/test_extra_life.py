@@ -1,4 +1,4 @@
-"""Restarts, stops and power cuts: what was counted stays, what was done stays done."""
+"""Restarts, stops and power cuts keep what was counted and what was done."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def printer(make_printer):
 
 @pytest.fixture
 def printing(printer):
-    """A printer that has printed for more than the interval of storing."""
+    """A printer that has printed for longer than the interval of saving."""
     printer.gcode(parts.HEAT)
     printer.print_file(parts.rings(layers=60))
     until(
@@ -74,27 +74,27 @@ def test_the_extra_loads_and_lists_its_tasks(printer):
     assert "MAINTAIN_STATUS" in printer.request("gcode/help")
 
 
-def test_a_macro_reads_a_task(printer):
+def test_a_macro_can_read_a_task(printer):
     assert "ok 150.0" in printer.console("TELL")
 
 
 @pytest.mark.parametrize("stop", STOPS)
-def test_counts_outlive(printing, stop):
+def test_counts_survive_each_kind_of_end(printing, stop):
     before = used(printing), used(printing, "nozzle")
 
     STOPS[stop](printing)
 
     assert printing.state()[0] == "ready"
     after = used(printing), used(printing, "nozzle")
-    # Klippy is told of a restart, and not of SIGTERM or a power cut.
+    # Klippy is told of a restart. It is not told of SIGTERM or a power cut.
     lost = 0.0 if "RESTART" in stop or "emergency" in stop else STORE_INTERVAL + 1.0
     assert after[0] >= before[0] - lost / 3600
-    assert after[0] - before[0] < 30 / 3600  # what was printed meanwhile
+    assert after[0] - before[0] < 30 / 3600  # what was printed after the last saving
     if not lost:
         assert after[1] >= before[1]
 
 
-def test_what_was_answered_as_done_is_done_after_a_power_cut(printer):
+def test_a_completion_that_was_answered_survives_a_power_cut(printer):
     for times in range(1, 6):
         printer.gcode(f"UPDATE_MAINTENANCE NAME=rods NOTE='round {times}'")
         printer.kill()

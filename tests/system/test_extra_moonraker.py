@@ -33,7 +33,7 @@ def printer(make_printer):
 
 @pytest.fixture
 def moonraker(printer):
-    """One that has seen a job to its end."""
+    """A Moonraker that has seen a job until its end."""
     with Moonraker(printer) as moonraker:
         printer.gcode(parts.HEAT)
         job(printer, moonraker)
@@ -45,7 +45,7 @@ def totals(moonraker):
 
 
 def section(moonraker, *lines):
-    """A `[maintain]` section that knows where this Moonraker is."""
+    """Return a `[maintain]` section with the address of this Moonraker."""
     store = "store: {folder}/upkeep.sqlite"
     return "\n".join(
         ["[maintain]", f"moonraker_url: {moonraker.url}", store, *lines, ""]
@@ -53,7 +53,7 @@ def section(moonraker, *lines):
 
 
 def job(printer, moonraker, layers=100):
-    """Print for some minutes: tasks show hundredths of an hour."""
+    """Print for some minutes, because tasks show hundredths of an hour."""
     before = totals(moonraker)["total_jobs"]
     printer.print_file(parts.rings(layers))
     printer.finish_printing()
@@ -69,7 +69,7 @@ def shows(hours):
     return pytest.approx(hours, abs=0.006)
 
 
-def test_a_first_start_may_begin_from_the_history(printer, moonraker):
+def test_a_first_start_can_begin_with_moonrakers_history(printer, moonraker):
     printer.configure(section(moonraker, "import_history: True") + TASKS)
     printer.restart()
 
@@ -82,8 +82,8 @@ def test_a_first_start_may_begin_from_the_history(printer, moonraker):
     assert used(printer, "rods") == shows(hours)
 
 
-def test_each_of_two_instances_begins_from_the_history_of_its_own(make_printer):
-    """Its moonraker.conf is beside its printer.cfg, and says at which port."""
+def test_each_of_two_instances_begins_with_its_own_history(make_printer):
+    """The moonraker.conf beside its printer.cfg has the port."""
     with contextlib.ExitStack() as stack:
         pairs = []
         for layers in (40, 120):
@@ -111,7 +111,7 @@ def test_each_of_two_instances_begins_from_the_history_of_its_own(make_printer):
         assert second > 2 * first > 0
 
 
-def test_the_totals_can_be_what_counts(printer, moonraker):
+def test_moonrakers_totals_can_be_the_source(printer, moonraker):
     printer.configure(section(moonraker, "source: moonraker") + TASKS)
     printer.restart()
     printer.gcode(parts.HEAT)
@@ -135,8 +135,8 @@ def test_the_totals_can_be_what_counts(printer, moonraker):
     )
 
 
-def test_the_ancestors_files_are_taken_over(printer, moonraker):
-    """They hold what Moonraker's totals were when the task was done last."""
+def test_the_files_of_klippermaintenance_are_taken_over(printer, moonraker):
+    """They hold Moonraker's totals at the time of the last completion."""
     known = totals(moonraker)
     folder = printer.folder / "maintain-db"
     folder.mkdir()

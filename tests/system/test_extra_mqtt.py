@@ -1,4 +1,4 @@
-"""The extra at a real broker: who is there, what is told, what commands do."""
+"""The extra at a real broker: availability, published messages, and commands."""
 
 from __future__ import annotations
 
@@ -21,39 +21,43 @@ threshold: 5
 
 
 @pytest.fixture
-def hears(broker, listen):
+def listener(broker, listen):
     return listen(broker)
 
 
 @pytest.fixture
-def printer(make_printer, broker, hears):
-    """A printer that is online, its greetings heard."""
+def printer(make_printer, broker, listener):
+    """A printer that is online, whose first messages have arrived."""
     printer = make_printer(MAINTAIN.format(port=broker.port) + RODS + NOZZLE)
     assert printer.start() == ("ready", "Printer is ready")
-    hears.wait_for("/availability", b"online")
+    listener.wait_for("/availability", b"online")
     return printer
 
 
-def command(hears, word, task="rods", transaction=None, **arguments):
-    """Send a command; returns its result and the number of what was heard before."""
+def command(listener, word, task="rods", transaction=None, **arguments):
+    """Send a command.
+
+    Returns its result, and the number of messages before it.
+    """
     transaction = transaction or uuid.uuid4().hex
-    before = len(hears.heard)
-    hears.publish(
+    before = len(listener.messages)
+    listener.publish(
         f"{BASE}/tasks/{task}/command",
         {"command": word, "transaction": transaction, **arguments},
     )
-    result = hears.wait(
-        lambda told: (
-            told.topic == f"{BASE}/results" and told.json["transaction"] == transaction
+    result = listener.wait(
+        lambda message: (
+            message.topic == f"{BASE}/results"
+            and message.json["transaction"] == transaction
         ),
         since=before,
     )
     return result.json, before
 
 
-def test_online_comes_after_every_state_and_home_assistant_hears_last(printer, hears):
-    hears.wait_for("/task-rods/config")
-    topics = hears.topics()
+def test_online_comes_after_every_state_and_discovery_comes_last(printer, listener):
+    listener.wait_for("/task-rods/config")
+    topics = listener.topics()
     online = topics.index(f"{BASE}/availability")
 
     for topic in ("info", "meters", "summary", "tasks/rods", "tasks/nozzle"):
@@ -62,35 +66,35 @@ def test_online_comes_after_every_state_and_home_assistant_hears_last(printer, h
 
 
 def test_discovery_is_handed_over_to_the_integration_and_comes_back(
-    printer, broker, hears
+    printer, broker, listener
 ):
-    hears.wait_for("/task-rods/config")
+    listener.wait_for("/task-rods/config")
     sections = MAINTAIN.format(port=broker.port)
-    since = len(hears.heard)
+    since = len(listener.messages)
 
     printer.configure(sections + "home_assistant: integration\n" + RODS + NOZZLE)
     printer.restart()
 
-    info = hears.wait_for("/info", since=since)
+    info = listener.wait_for("/info", since=since)
     assert info.json["home_assistant"] == "integration"
-    hears.wait_for("/task-rods/config", b"", since)
-    hears.wait_for("/printer/config", b"", since)
-    told = [each.payload for each in hears.heard[since:] if is_rods(each)]
-    assert told == [MIGRATE, b""]
+    listener.wait_for("/task-rods/config", b"", since)
+    listener.wait_for("/printer/config", b"", since)
+    payloads = [each.payload for each in listener.messages[since:] if is_rods(each)]
+    assert payloads == [MIGRATE, b""]
 
-    since = len(hears.heard)
+    since = len(listener.messages)
     printer.configure(sections + RODS + NOZZLE)
     printer.restart()
 
-    assert "home_assistant" not in hears.wait_for("/info", since=since).json
-    assert hears.wait_for("/task-rods/config", since=since).json["cmps"]
+    assert "home_assistant" not in listener.wait_for("/info", since=since).json
+    assert listener.wait_for("/task-rods/config", since=since).json["cmps"]
 
 
-def is_rods(told):
-    return told.topic.endswith("/task-rods/config")
+def is_rods(message):
+    return message.topic.endswith("/task-rods/config")
 
 
-def test_a_newcomer_finds_everything_retained(printer, broker, listen):
+def test_a_new_client_gets_everything_from_retained_messages(printer, broker, listen):
     newcomer = listen(broker)
 
     newcomer.wait_for("/availability", b"online")
@@ -102,48 +106,50 @@ def test_a_newcomer_finds_everything_retained(printer, broker, listen):
 
 
 @pytest.mark.parametrize("end", ["kill", "terminate"])
-def test_the_broker_says_that_the_printer_is_gone(printer, hears, end):
-    before = len(hears.heard)
+def test_the_broker_reports_a_printer_that_is_killed(printer, listener, end):
+    before = len(listener.messages)
 
     getattr(printer, end)()
 
-    assert hears.wait_for("/availability", b"offline", since=before)
+    assert listener.wait_for("/availability", b"offline", since=before)
 
 
 @pytest.mark.pace(1)
-def test_a_restart_is_offline_and_online_again(printer, hears):
-    before = len(hears.heard)
+def test_a_restart_publishes_offline_and_online(printer, listener):
+    before = len(listener.messages)
 
     printer.restart()
 
-    hears.wait_for("/availability", b"online", since=before)
-    told = [t.payload for t in hears.heard[before:] if "availability" in t.topic]
-    assert told == [b"offline", b"online"]
+    listener.wait_for("/availability", b"online", since=before)
+    payloads = [
+        t.payload for t in listener.messages[before:] if "availability" in t.topic
+    ]
+    assert payloads == [b"offline", b"online"]
 
 
-def test_done_is_answered_after_the_state_that_shows_it(printer, hears):
-    result, before = command(hears, "done", by="anna", note="one drop each")
+def test_the_result_of_done_comes_after_the_state_that_shows_it(printer, listener):
+    result, before = command(listener, "done", by="anna", note="one drop each")
 
     assert result["ok"]
-    told = [t for t in hears.heard[before:] if t.topic.startswith(BASE)]
-    states = [t.json for t in told if t.topic.endswith("tasks/rods")]
+    messages = [t for t in listener.messages[before:] if t.topic.startswith(BASE)]
+    states = [t.json for t in messages if t.topic.endswith("tasks/rods")]
     assert states[-1]["seq"] == result["seq"]
     assert (states[-1]["done_count"], states[-1]["last_by"]) == (1, "anna")
-    assert told[-1].topic.endswith("/results")
+    assert messages[-1].topic.endswith("/results")
     assert printer.task("rods")["done_count"] == 1
 
 
-def test_a_command_is_on_disk_when_it_is_answered(printer, hears):
-    command(hears, "done")
+def test_a_command_is_saved_when_its_result_is_published(printer, listener):
+    command(listener, "done")
     printer.kill()
     printer.start()
 
     assert printer.task("rods")["done_count"] == 1
 
 
-def test_a_transaction_is_done_once_and_answered_again(printer, hears):
-    first, _ = command(hears, "done", transaction="t1")
-    again, _ = command(hears, "done", transaction="t1")
+def test_a_transaction_is_carried_out_once_and_answered_again(printer, listener):
+    first, _ = command(listener, "done", transaction="t1")
+    again, _ = command(listener, "done", transaction="t1")
 
     assert again == first
     assert printer.task("rods")["done_count"] == 1
@@ -158,8 +164,8 @@ def test_a_transaction_is_done_once_and_answered_again(printer, hears):
         ("rods", "explode", {}, "bad_argument"),
     ],
 )
-def test_a_refusal_says_why(printer, hears, task, word, arguments, code):
-    result, _ = command(hears, word, task, **arguments)
+def test_a_refusal_tells_why(printer, listener, task, word, arguments, code):
+    result, _ = command(listener, word, task, **arguments)
 
     assert not result["ok"]
     assert result["error"]["code"] == code
@@ -167,31 +173,31 @@ def test_a_refusal_says_why(printer, hears, task, word, arguments, code):
     assert printer.state()[0] == "ready"
 
 
-def test_a_retained_command_is_not_carried_out(printer, hears):
+def test_a_retained_command_is_not_carried_out(printer, listener):
     printer.terminate()
-    hears.publish(f"{BASE}/tasks/rods/command", "done", retain=True)
-    before = len(hears.heard)
+    listener.publish(f"{BASE}/tasks/rods/command", "done", retain=True)
+    before = len(listener.messages)
     printer.start()
-    hears.wait_for("/availability", b"online", since=before)
-    command(hears, "snooze", "nozzle", **{"for": 1})
+    listener.wait_for("/availability", b"online", since=before)
+    command(listener, "snooze", "nozzle", **{"for": 1})
 
     assert printer.task("rods")["done_count"] == 0
 
 
-def test_what_is_no_longer_configured_is_cleared(printer, hears, broker):
-    before = len(hears.heard)
+def test_topics_of_removed_tasks_are_cleared(printer, listener, broker):
+    before = len(listener.messages)
     printer.configure(MAINTAIN.format(port=broker.port) + RODS)
 
     printer.restart()
 
-    assert hears.wait_for("/tasks/nozzle", b"", since=before)
-    assert hears.wait_for("/availability", b"online", since=before)
-    info = hears.wait_for("/info", since=before)
+    assert listener.wait_for("/tasks/nozzle", b"", since=before)
+    assert listener.wait_for("/availability", b"online", since=before)
+    info = listener.wait_for("/info", since=before)
     assert info.json["tasks"] == ["rods"]
 
 
 def test_nothing_is_lost_or_counted_twice_while_the_broker_is_away(
-    printer, hears, broker
+    printer, listener, broker
 ):
     text = parts.rings(layers=12)
     printer.gcode(parts.HEAT)
@@ -201,18 +207,18 @@ def test_nothing_is_lost_or_counted_twice_while_the_broker_is_away(
     broker.kill()
     away = printer.task("nozzle")["used"]
     until(lambda: printer.task("nozzle")["used"] > away + 0.01, "more of it")
-    before = len(hears.heard)
+    before = len(listener.messages)
     broker.start()
 
-    hears.wait_for("/availability", b"online", since=before)
-    state = hears.wait_for("/tasks/nozzle", since=before).json
-    assert state["used"] >= away - 0.01  # hundredths of a metre are published
+    listener.wait_for("/availability", b"online", since=before)
+    state = listener.wait_for("/tasks/nozzle", since=before).json
+    assert state["used"] >= away - 0.01  # Published metres have two decimals.
     printer.finish_printing()
     filament = parts.path(text).filament / 1000
-    hears.wait(
-        lambda told: (
-            told.topic.endswith("/tasks/nozzle")
-            and told.json["used"] == pytest.approx(filament, abs=0.01)
+    listener.wait(
+        lambda message: (
+            message.topic.endswith("/tasks/nozzle")
+            and message.json["used"] == pytest.approx(filament, abs=0.01)
         ),
         since=before,
     )

@@ -80,7 +80,7 @@ NOZZLES = (
 
 
 def printed(printer, tools):
-    """Print 16 mm and some seconds with each of *tools*."""
+    """Print 16 mm for some seconds with each of *tools*."""
     lines = "".join(f"G1 X{20 + 60 * (n % 2)} E2 F1200\n" for n in range(8))
     printer.print_file("".join(f"T{tool}\nM83\nG92 E0\n{lines}" for tool in tools))
     assert printer.finish_printing()["state"] == "complete"
@@ -88,12 +88,13 @@ def printed(printer, tools):
 
 
 def used_in_all(printer, part):
-    """Metres, hours of printing and tool changes of a part, to the last digit."""
+    """Return metres, hours of printing and tool changes of a part, unrounded."""
     printer.gcode(f"EXPORT_PART PART={part} TO=another")
     line = re.compile(rf"IMPORT_PART PART={part} CODE=(\S+)")
 
     def given():
-        printer.state()  # hears what was said meanwhile: it comes when it is on disk
+        # This call reads the new lines. The line comes after the export is saved.
+        printer.state()
         return line.search("\n".join(printer.responses))
 
     code = until(given, "the line for the other printer").group(1)
@@ -106,7 +107,7 @@ def metres(printer, motor):
     return (made["forward"] + made["back"]) * made["step_distance"] / 1000
 
 
-def test_each_tool_wears_the_parts_that_are_on_it(back_end):
+def test_each_tool_wears_the_parts_that_are_fitted_to_it(back_end):
     printer = Printer(back_end, NOZZLES, TOOLS)
     try:
         assert printer.start() == ("ready", "Printer is ready")
@@ -125,7 +126,7 @@ def test_each_tool_wears_the_parts_that_are_on_it(back_end):
         assert right[0] + spare[0] == pytest.approx(
             metres(printer, "extruder1"), rel=1e-3
         )
-        # At first the left tool is the active one, and the last one of a print stays.
+        # At first the left tool is active, and the last tool of a print stays active.
         assert [left[2], right[2], spare[2]] == [2, 2, 0]
         assert min(left[1], right[1], spare[1]) > 0
         assert left[1] + right[1] + spare[1] == pytest.approx(total, abs=1e-3)

@@ -1,4 +1,4 @@
-"""What a person is told when a task comes due, and when."""
+"""What a person is told when a task becomes due, and when."""
 
 from __future__ import annotations
 
@@ -38,31 +38,31 @@ def printer(make_printer):
     return printer
 
 
-def heard(printer, text):
-    """Whether a line with *text* was on the console until now."""
+def is_shown(printer, text):
+    """Return whether a line with *text* was on the console until now."""
     printer.state()
     return any(text in line for line in printer.responses)
 
 
-def test_a_task_that_comes_due_in_a_print_is_told_after_it(printer):
+def test_a_task_that_becomes_due_in_a_print_is_reported_after_it(printer):
     printer.gcode(parts.HEAT)
     printer.print_file(parts.rings(layers=8))
     until(lambda: printer.task("nozzle")["status"] == "due", "the nozzle's time")
-    while_printing = heard(printer, PROMPT) or heard(printer, OWN_WORDS)
+    while_printing = is_shown(printer, PROMPT) or is_shown(printer, OWN_WORDS)
     assert printer.status("print_stats")["state"] == "printing"
     printer.finish_printing()
 
-    until(lambda: heard(printer, PROMPT), "the dialog")
-    until(lambda: heard(printer, OWN_WORDS), "the task's own G-code")
+    until(lambda: is_shown(printer, PROMPT), "the dialog")
+    until(lambda: is_shown(printer, OWN_WORDS), "the task's own G-code")
 
     assert not while_printing
-    assert heard(printer, "// action:prompt_text Heat it first.")
+    assert is_shown(printer, "// action:prompt_text Heat it first.")
     assert "nozzle" in printer.status("display_status")["message"]
 
 
 def test_done_in_the_dialog_closes_it(printer):
     printer.gcode("ADJUST_MAINTENANCE NAME=nozzle USED=1")
-    until(lambda: heard(printer, PROMPT), "the dialog")
+    until(lambda: is_shown(printer, PROMPT), "the dialog")
     button = next(
         line.split("|")[1]
         for line in printer.responses
@@ -76,16 +76,16 @@ def test_done_in_the_dialog_closes_it(printer):
     assert (task["done_count"], task["status"], task["used"]) == (1, "ok", 0.0)
 
 
-def test_gcode_of_a_task_that_fails_is_told_and_nothing_else_happens(printer):
-    """It moves an axis that is not homed."""
+def test_a_fault_in_a_tasks_gcode_is_reported_and_changes_nothing_else(printer):
+    """The G-code moves an axis that is not homed."""
     printer.gcode("ADJUST_MAINTENANCE NAME=belts USED=2")
 
-    until(lambda: heard(printer, "the G-code for 'belts' failed"), "the complaint")
+    until(lambda: is_shown(printer, "the G-code for 'belts' failed"), "the complaint")
 
     assert printer.state() == ("ready", "Printer is ready")
 
 
-def test_a_print_that_must_not_start_is_stopped_by_its_check(printer):
+def test_a_print_that_must_not_start_is_stopped_by_the_check(printer):
     printer.gcode("MAINTENANCE_CHECK")
     printer.gcode("ADJUST_MAINTENANCE NAME=belts USED=2")
 

@@ -1,4 +1,4 @@
-"""A poor Python, a bad disk and a wrong clock, under a real Klippy."""
+"""A Python without some modules, a bad disk and a wrong clock, under a real Klippy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ASCII = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "
 
 @pytest.fixture
 def make(back_end, tmp_path):
-    """Start printers whose Klippy has an environment of its own."""
+    """Return a function that starts printers whose Klippy has its own environment."""
     printers = []
 
     def start(sections, environment=None, speed=None):
@@ -47,7 +47,7 @@ def make(back_end, tmp_path):
 
 
 def without(tmp_path, *modules):
-    """The environment of a Python that lacks these modules."""
+    """Return the environment of a Python that lacks these modules."""
     folder = tmp_path / "lacking"
     folder.mkdir()
     for module in modules:
@@ -66,7 +66,7 @@ def test_klippy_prints_on_a_python_without_sqlite3_and_ssl(make, tmp_path):
 
 
 def test_klippy_keeps_umlauts_under_the_c_locale(make, tmp_path):
-    """Python takes UTF-8 there, and Klippy reads a configuration with umlauts."""
+    """Python uses UTF-8 there, so Klippy can read a configuration with umlauts."""
     store = tmp_path / "düse" / "upkeep.sqlite"
     sections = f"[maintain]\nstore: {store}\nprinter_name: Düsentrieb\n" + DUESE
     printer = make(sections, {"LC_ALL": "C", "LANG": "C"})
@@ -78,7 +78,7 @@ def test_klippy_keeps_umlauts_under_the_c_locale(make, tmp_path):
 
 
 def test_notes_and_file_names_keep_umlauts_under_an_ascii_locale(make, tmp_path):
-    """Klippy itself can read no umlaut in printer.cfg there; names of files it can."""
+    """Klippy cannot read umlauts in printer.cfg there. Names of files may have them."""
     home = tmp_path / "düse"
     home.mkdir()
     sections = "[maintain]\nstore: ~/upkeep.sqlite\n" + RODS
@@ -96,7 +96,7 @@ def test_notes_and_file_names_keep_umlauts_under_an_ascii_locale(make, tmp_path)
     assert "neue Düse" in printer.console("MAINTENANCE_LOG")
 
 
-def test_a_second_klippy_is_refused_the_store_of_the_first(make, tmp_path):
+def test_a_second_klippy_does_not_get_the_store_of_the_first(make, tmp_path):
     sections = f"[maintain]\nstore: {tmp_path}/upkeep.sqlite\n" + RODS
     first = make(sections)
     second = make(sections)
@@ -135,7 +135,7 @@ def fill(folder: Path) -> Path:
     return filler
 
 
-def test_a_full_disk_keeps_what_was_done_once_there_is_room(make, small_disk):
+def test_a_completion_on_a_full_disk_is_saved_once_there_is_room(make, small_disk):
     sections = f"[maintain]\nstore: {small_disk}/upkeep.sqlite\n" + RODS
     printer = make(sections)
     printer.gcode("ADJUST_MAINTENANCE NAME=rods USED=42")
@@ -156,7 +156,7 @@ def test_a_full_disk_keeps_what_was_done_once_there_is_room(make, small_disk):
     assert printer.task("rods")["used"] == pytest.approx(43, abs=0.1)
 
 
-def test_users_of_the_ancestor_go_on(make):
+def test_users_of_klippermaintenance_can_go_on(make):
     printer = make(
         "[maintain]\ninterval: -1\n"
         "[maintain xyrods left side]\ntrigger: print_time\nthreshold: 250\n"
@@ -169,7 +169,7 @@ def test_users_of_the_ancestor_go_on(make):
     assert (task["status"], task["used"]) == ("ok", 20.0)
 
 
-def test_sqlite_and_the_lock_are_left_by_a_killed_klippy(make, tmp_path):
+def test_a_killed_klippy_releases_its_store(make, tmp_path):
     printer = make(f"[maintain]\nstore: {tmp_path}/upkeep.sqlite\n" + RODS)
     for _ in range(3):
         printer.gcode("UPDATE_MAINTENANCE NAME=rods")

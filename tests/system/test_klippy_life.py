@@ -1,4 +1,4 @@
-"""A real Klippy's life: sudden ends, the loss of its board, other configurations."""
+"""The life of a real Klippy: sudden ends, a lost board, other configurations."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ threshold: 1000
 
 @pytest.fixture
 def make(back_end):
-    """Makes printers, which are gone after the test."""
+    """Return a function that makes printers. They end with the test."""
     printers = []
 
     def make(sections=TASKS, machine=PRINTER_CFG):
@@ -49,7 +49,7 @@ def used(printer, task="nozzle"):
 
 
 @pytest.mark.parametrize("way", ["emergency_stop", "unplug", "terminate", "kill"])
-def test_a_print_that_ends_suddenly_is_counted_up_to_the_last_seconds(make, way):
+def test_a_print_that_ends_suddenly_is_counted_until_the_last_seconds(make, way):
     printer = make()
     printer.start()
     printer.gcode(parts.HEAT)
@@ -89,7 +89,7 @@ def test_a_configuration_is_saved_and_the_counts_stay(make):
     assert used(printer) > 0.015
 
 
-def test_tasks_stand_in_a_file_that_is_included(make):
+def test_tasks_can_be_in_an_included_file(make):
     printer = make("[include tasks/*.cfg]\n")
     (printer.folder / "tasks").mkdir()
     (printer.folder / "tasks" / "maintain.cfg").write_text(TASKS)
@@ -98,7 +98,7 @@ def test_tasks_stand_in_a_file_that_is_included(make):
     assert printer.task("rods")["status"] == "ok"
 
 
-def test_two_klippys_on_one_host_count_apart(make):
+def test_two_klippys_on_one_host_count_separately(make):
     one, two = make(), make()
     assert one.start() == two.start() == ("ready", "Printer is ready")
 
@@ -132,7 +132,7 @@ def test_a_renamed_m117_is_left_alone(make):
 
 
 @pytest.mark.parametrize("days", [-400, 400])
-def test_a_wall_clock_that_jumps_neither_counts_nor_stops(make, days):
+def test_a_wall_clock_that_jumps_counts_nothing_and_stops_nothing(make, days):
     printer = make()
     printer.start()
     printer.gcode("MAINTENANCE_DONE NAME=belts\nG4 P1000")
@@ -146,7 +146,7 @@ def test_a_wall_clock_that_jumps_neither_counts_nor_stops(make, days):
 
 
 @pytest.mark.parametrize("kind", ["refuses", "is silent", "has no name"])
-def test_a_broker_that_does_not_answer_holds_no_print_up(make, kind):
+def test_a_broker_that_does_not_answer_does_not_delay_a_print(make, kind):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         if kind == "is silent":

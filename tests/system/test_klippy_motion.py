@@ -1,4 +1,4 @@
-"""Meters against the steps that a board really made, on every kinematics."""
+"""Meters against the steps that a board really made, with every kinematics."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ pytestmark = [pytest.mark.system, pytest.mark.klipper]
 
 
 def tasks(meters):
-    """A task of each meter."""
+    """Return a task for each meter."""
     return "[maintain]\n" + "".join(
         f"[maintain {meter}]\ntrigger: {meter}\nthreshold: 1000\n" for meter in meters
     )
 
 
 def readings(printer, meters):
-    """Each meter, in millimetres, seconds or times, once all steps are made."""
+    """Return each meter in mm, seconds or times, after all steps are made."""
     names = list(meters)
     scales = [
         {"m": 1000, "h": 3600}.get(printer.task(name)["unit"], 1) for name in names
     ]
     last = None
-    for _ in range(20):  # Klippy is done before its board is
+    for _ in range(20):  # Klippy ends before its board.
         printer.gcode("M400\nG4 P1000")
         used = printer.used(*names)
         counted = {n: u * s for n, u, s in zip(names, used, scales, strict=True)}
@@ -51,7 +51,7 @@ def readings(printer, meters):
 
 
 def close_to(printer, stepper):
-    """Within one step, or 0.1 % of the way."""
+    """Accept one step, or 0.1 % of the way, as the difference."""
     state = printer.board()["steppers"][stepper]
     made = (state["forward"] + state["back"]) * state["step_distance"]
     return pytest.approx(made, rel=1e-3, abs=1.01 * state["step_distance"])
@@ -59,7 +59,7 @@ def close_to(printer, stepper):
 
 @pytest.fixture
 def made(back_end):
-    """Makes printers of a machine and of tasks, one after the other."""
+    """Return a function that makes printers from a machine and its tasks."""
     printers = []
 
     def make(machine, meters):
@@ -75,8 +75,8 @@ def made(back_end):
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_travel_is_what_the_steppers_really_made(made, name):
-    """Homing, probing and moves, from the first step after the power is on."""
+def test_travel_is_what_the_steppers_really_moved(made, name):
+    """It includes homing, probing and moves, from the first step after power on."""
     machine = MACHINES[name]
     meters = sorted({m for key in machine.meters for m in key.split("+")})
     printer = made(machine.config + EXTRUDER, [*meters, "extruded"])
@@ -88,7 +88,7 @@ def test_travel_is_what_the_steppers_really_made(made, name):
     counted = readings(printer, [*meters, "extruded"])
     for key, motor in machine.meters.items():
         if any(printer.task(meter).get("problem") for meter in key.split("+")):
-            continue  # this Klippy has another name for it: see the rest of the table
+            continue  # This Klippy has another name for it, which is also in the table.
         total = sum(counted[meter] for meter in key.split("+"))
         assert total == close_to(printer, motor), (key, counted)
     assert counted["extruded"] == close_to(printer, "extruder")
@@ -106,7 +106,7 @@ TWO = (
 )
 
 
-def test_each_extruder_counts_its_own_filament_over_tool_changes(made):
+def test_each_extruder_counts_its_own_filament_with_tool_changes(made):
     meters = ["filament", "filament_extruder", "filament_extruder1", "print_time"]
     printer = made(TWO, meters)
     text = "".join(
@@ -125,11 +125,11 @@ def test_each_extruder_counts_its_own_filament_over_tool_changes(made):
     assert counted["filament_extruder"] == close_to(printer, "extruder")
     assert counted["filament_extruder1"] == close_to(printer, "extruder1")
     assert counted["filament"] == pytest.approx(64, rel=1e-3)
-    # Half of it is at most from the first extrusion on: the changes are printing time.
+    # Printing begins at the first extrusion, and tool changes are printing time.
     assert counted["print_time"] == pytest.approx(job["total_duration"], abs=3)
 
 
-def test_a_print_that_uses_the_second_tool_alone_is_counted_whole(made):
+def test_a_print_that_uses_only_the_second_tool_is_counted(made):
     meters = ["print_time", "filament"]
     printer = made(TWO, meters)
     text = "T1\nM83\n" + "".join(
@@ -157,7 +157,7 @@ def test_an_extruder_stepper_and_a_manual_stepper_count_their_own_steps(made):
     printer = made(machine, meters)
 
     printer.gcode("MANUAL_STEPPER STEPPER=wiper SET_POSITION=0 ENABLE=1")
-    # The switch is 20 mm away, and the move would go 300.
+    # The endstop is 20 mm away, and the move goes up to 300 mm.
     printer.gcode("MANUAL_STEPPER STEPPER=wiper MOVE=-300 STOP_ON_ENDSTOP=1")
     printer.gcode("MANUAL_STEPPER STEPPER=wiper SET_POSITION=0\nG4 P2000")
     printer.gcode("MANUAL_STEPPER STEPPER=wiper MOVE=7 SYNC=1")
@@ -170,7 +170,7 @@ def test_an_extruder_stepper_and_a_manual_stepper_count_their_own_steps(made):
     assert counted["extruded"] == close_to(printer, "extruder_stepper belt")
 
 
-def test_probing_is_counted_to_the_step(made):
+def test_probing_is_counted_exact_to_the_step(made):
     machine = base("cartesian", *LIMITS) + X + Y + PROBED_Z + PROBE + SAFE + EXTRUDER
     printer = made(machine, ["travel_z", "probes", "homings"])
 
@@ -179,12 +179,15 @@ def test_probing_is_counted_to_the_step(made):
 
     counted = readings(printer, ["travel_z", "probes", "homings"])
     assert counted["travel_z"] == close_to(printer, "stepper_z")
-    assert counted["probes"] == 2 + 1 + 3  # homing touches twice
+    assert counted["probes"] == 2 + 1 + 3  # Homing touches twice.
     assert counted["homings"] == 3
 
 
-def test_positions_that_are_set_are_no_travel(made):
-    """FORCE_MOVE turns a motor, and no axis; SET_KINEMATIC_POSITION moves nothing."""
+def test_setting_a_position_is_no_travel(made):
+    """FORCE_MOVE turns a motor and moves no axis.
+
+    SET_KINEMATIC_POSITION moves nothing.
+    """
     machine = CARTESIAN + EXTRUDER + "[force_move]\nenable_force_move: True\n"
     printer = made(machine, ["travel_x", "travel_y"])
     printer.gcode("G28\nG1 X50 Y50 F6000\nM400")
@@ -212,7 +215,7 @@ METERS = ["print_time", "filament", "travel_x", "jobs_started", "jobs_completed"
 
 
 def lines(count, first=""):
-    """A file of *count* lines of 60 mm, each a second or so and 2 mm of filament."""
+    """Return *count* lines of 60 mm and 2 mm of filament. Each takes about a second."""
     return (
         "G90\nM83\nG1 X20 F6000\n"
         + first
@@ -237,7 +240,7 @@ def test_a_filament_change_is_no_printing_time(made):
     assert (counted["jobs_started"], counted["jobs_completed"]) == (1, 1)
 
 
-def test_a_file_that_is_reset_in_the_middle_keeps_what_was_printed(made):
+def test_a_file_that_is_reset_during_the_print_keeps_its_count(made):
     printer = made(JOB, METERS)
     printer.gcode("G28")
 
@@ -268,8 +271,8 @@ def test_an_excluded_object_is_not_counted(made):
     assert counted["filament"] < 35
 
 
-def test_a_stream_over_the_terminal_is_counted(made):
-    """What OctoPrint does: lines over the pty, each after the last one's `ok`."""
+def test_a_print_streamed_over_the_terminal_is_counted(made):
+    """OctoPrint sends lines over the pty, each after the `ok` of the last one."""
     printer = made(JOB, ["filament", "travel_x"])
     with (printer.folder / "tty").open("r+b", buffering=0) as terminal:
         for line in ("G28\n" + lines(20) + "M400\n").splitlines():
@@ -283,7 +286,7 @@ def test_a_stream_over_the_terminal_is_counted(made):
     assert counted["travel_x"] == close_to(printer, "stepper_x")
 
 
-def test_an_axis_that_is_not_homed_is_refused_and_counts_nothing(made):
+def test_a_move_that_is_refused_because_nothing_is_homed_counts_nothing(made):
     printer = made(JOB, ["travel_x"])
     with pytest.raises(GCodeError, match="home axis"):
         printer.gcode("G1 X10 F600")

@@ -1,4 +1,4 @@
-"""What is around a real Klippy: wrong clocks, other printers, brokers and names."""
+"""A real Klippy's surroundings: wrong clocks, other printers, brokers and names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.system, pytest.mark.klipper]
 RESTARTS = 30
 DAY = 86400.0
 SLOW = 300  # bytes in a tenth of a second
-# Every name of this host is asked for, and never answered.
+# Every name on this host is asked for, and never answered.
 HANGING = """
 import socket, threading
 
@@ -50,7 +50,10 @@ def network(port, name="voron", **options):
 
 @pytest.fixture
 def make(back_end):
-    """Makes printers, which are gone after the test; *speed* is that of their clock."""
+    """Return a function that makes printers. They end with the test.
+
+    *speed* is the speed of their clock.
+    """
     printers = []
 
     def make(sections, speed=back_end.speed, environment=None):
@@ -87,11 +90,14 @@ def test_thirty_restarts_lose_nothing_and_leave_nothing_behind(make, broker):
     assert printer.used("rods")[0] == pytest.approx(before, abs=1 / 3600)
     until(lambda: online(printer), "the broker")
     until(lambda: threads(printer) <= known, "the old threads' end")
-    assert "/maintain/" not in printer.log()  # a file of ours in a traceback
+    assert "/maintain/" not in printer.log()  # a file of the extra in a traceback
 
 
 def threads(printer):
-    """How many there are. Klippy itself leaves two descriptors behind each time."""
+    """Return the number of threads.
+
+    Klippy itself leaves two descriptors open at each restart.
+    """
     return len(list(Path(f"/proc/{printer.pid}/task").iterdir()))
 
 
@@ -99,7 +105,7 @@ def online(printer):
     return printer.status("maintain")["connected"]
 
 
-def test_a_clock_that_starts_in_the_past_is_put_right_with_what_it_stamped(make):
+def test_times_from_a_clock_that_starts_in_the_past_are_corrected(make):
     printer = make("[maintain]\n" + AIR)
     printer.start()
     printer.gcode("MAINTENANCE_DONE NAME=air")
@@ -119,7 +125,8 @@ def test_a_clock_that_starts_in_the_past_is_put_right_with_what_it_stamped(make)
     assert [entry["note"] for entry in log[:2]] == ["past", ""]
     assert log[0]["time"] >= log[1]["time"]
 
-    printer.clock.set_wall(90 * DAY)  # and it was wrong again, in the other direction
+    # The clock becomes wrong again, in the other direction.
+    printer.clock.set_wall(90 * DAY)
     printer.gcode("G4 P60000")
     printer.clock.set_wall(0.0)
     until(lambda: printer.task("air")["used"] < 1, "the right hours")
@@ -127,26 +134,26 @@ def test_a_clock_that_starts_in_the_past_is_put_right_with_what_it_stamped(make)
     assert printer.task("air")["done_count"] == 2
 
 
-def test_two_klippys_at_one_broker_keep_to_themselves(make, broker, listen):
-    hears = listen(broker)
+def test_two_klippys_at_one_broker_do_not_disturb_each_other(make, broker, listen):
+    listener = listen(broker)
     one, two = (ready(make(network(broker.port, name) + RODS)) for name in "ab")
     for name in "ab":
-        hears.wait_for(f"klipper_upkeep/{name}/availability", b"online")
+        listener.wait_for(f"klipper_upkeep/{name}/availability", b"online")
 
     done = {"command": "done", "transaction": "t1"}
-    hears.publish("klipper_upkeep/a/tasks/rods/command", done)
-    hears.wait_for("klipper_upkeep/a/results")
+    listener.publish("klipper_upkeep/a/tasks/rods/command", done)
+    listener.wait_for("klipper_upkeep/a/results")
 
     assert one.task("rods")["done_count"] == 1
     assert two.task("rods")["done_count"] == 0
 
 
-def test_of_two_klippys_with_one_name_the_second_says_so_and_prints(
+def test_of_two_klippys_with_one_name_the_second_reports_it_and_prints(
     make, broker, listen
 ):
-    hears = listen(broker)
+    listener = listen(broker)
     ready(make(network(broker.port) + RODS))
-    hears.wait_for("voron/availability", b"online")
+    listener.wait_for("voron/availability", b"online")
     second = ready(make(network(broker.port) + RODS))
 
     until(lambda: second.status("maintain")["problem"], "the problem")
@@ -165,7 +172,7 @@ def secure(tmp_path):
     broker.kill()
 
 
-def test_a_broker_by_tls_is_reached_and_reached_again(make, secure):
+def test_a_broker_with_tls_is_reached_and_reached_again(make, secure):
     broker, certificate = secure
     tls = {"mqtt_tls": "True", "mqtt_ca": certificate}
     printer = ready(make(network(broker.port, **tls) + RODS, speed=5))
@@ -179,7 +186,7 @@ def test_a_broker_by_tls_is_reached_and_reached_again(make, secure):
 
 
 class SlowWay:
-    """A way to a broker on which few bytes pass in a second."""
+    """A way to a broker on which only few bytes pass in a second."""
 
     def __init__(self, port):
         self._broker = port
@@ -194,7 +201,7 @@ class SlowWay:
         self._threads[-1].start()
 
     def _quietly(self, call, *arguments):
-        with contextlib.suppress(OSError):  # the other end, or this way, is closed
+        with contextlib.suppress(OSError):  # The other end, or this object, is closed.
             call(*arguments)
 
     def _accept(self):
@@ -207,7 +214,7 @@ class SlowWay:
 
     def _carry(self, one, other):
         while data := one.recv(SLOW):
-            time.sleep(0.1)  # this is what makes it slow
+            time.sleep(0.1)  # This wait makes the way slow.
             other.sendall(data)
         other.shutdown(socket.SHUT_WR)
 
@@ -220,21 +227,20 @@ class SlowWay:
             thread.join(10)
 
 
-def test_a_slow_broker_holds_no_print_up_and_has_everything_in_the_end(
-    make, broker, listen
-):
+def test_a_slow_broker_does_not_delay_a_print_and_gets_everything(make, broker, listen):
     way = SlowWay(broker.port)
     try:
-        hears = listen(broker)
+        listener = listen(broker)
         printer = ready(make(network(way.port) + RODS, speed=5))
         printer.gcode("G28\nG1 X0 Y0 Z0 F6000\nM83")
         printer.print_file("G1 X50 Y50 E5 F1200\nG1 X0 Y0 E5\n")
         assert printer.finish_printing()["state"] == "complete"
-        hears.wait_for("voron/availability", b"online")
+        listener.wait_for("voron/availability", b"online")
         printer.gcode("MAINTENANCE_DONE NAME=rods")
-        hears.wait(
-            lambda told: (
-                told.topic.endswith("voron/tasks/rods") and told.json["done_count"]
+        listener.wait(
+            lambda message: (
+                message.topic.endswith("voron/tasks/rods")
+                and message.json["done_count"]
             )
         )
         assert printer.state()[0] == "ready"
@@ -242,7 +248,7 @@ def test_a_slow_broker_holds_no_print_up_and_has_everything_in_the_end(
         way.close()
 
 
-def test_a_name_service_that_hangs_holds_neither_print_nor_restart_up(make, tmp_path):
+def test_a_name_service_that_hangs_delays_neither_print_nor_restart(make, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(HANGING)
     environment = {"PYTHONPATH": str(tmp_path)}
     options = {"mqtt_host": "broker.example"}
@@ -257,17 +263,18 @@ def test_a_name_service_that_hangs_holds_neither_print_nor_restart_up(make, tmp_
 
 
 def after(printer, first, then):
-    """Whether the console heard *first* before *then*."""
-    until(lambda: printer.state() and heard(printer, then), f"{then!r}")
-    assert heard(printer, first), printer.responses
-    return heard(printer, first)[0] < heard(printer, then)[0]
+    """Return whether the console showed *first* before *then*."""
+    until(lambda: printer.state() and lines_with(printer, then), f"{then!r}")
+    assert lines_with(printer, first), printer.responses
+    return lines_with(printer, first)[0] < lines_with(printer, then)[0]
 
 
-def heard(printer, text):
+def lines_with(printer, text):
+    """Return whether *text* was on the console until now."""
     return [n for n, line in enumerate(printer.responses) if text in line]
 
 
-def test_a_tasks_own_gcode_waits_for_the_end_of_a_homing(make):
+def test_the_gcode_of_a_task_waits_for_the_end_of_a_homing(make):
     home = (
         "[gcode_macro HOME]\ngcode:\n    MAINTENANCE_COUNT NAME=cuts BY=2\n"
         '    G28\n    M400\n    RESPOND MSG="is homed"\n'
@@ -278,7 +285,7 @@ def test_a_tasks_own_gcode_waits_for_the_end_of_a_homing(make):
     assert after(printer, "is homed", "its own turn, xyz")
 
 
-def test_a_tasks_own_gcode_waits_while_heaters_are_switched_off(make):
+def test_the_gcode_of_a_task_waits_while_heaters_are_turned_off(make):
     idle = (
         "gcode:\n    MAINTENANCE_COUNT NAME=cuts BY=2\n    TURN_OFF_HEATERS\n"
         '    G4 P30000\n    RESPOND MSG="is idle"\n'

@@ -1,4 +1,4 @@
-"""The page of one printer: a real Klippy, a real Moonraker, a real browser."""
+"""The page of one printer, with a real Klippy, a real Moonraker and a real browser."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def make_due(moonraker):
 
 
 def exported(text):
-    """The part in a line of IMPORT_PART."""
+    """Return the part in a line of IMPORT_PART."""
     code = text.split("CODE=")[1].split()[0]
     return json.loads(base64.urlsafe_b64decode(code + "=" * (-len(code) % 4)))
 
@@ -148,7 +148,7 @@ def test_the_page_follows_klippy_and_moonraker_after_they_are_killed(
         tab.wait_for("Due 1")
 
 
-def test_a_due_task_is_on_the_bell_until_it_is_done(printer, moonraker):
+def test_a_due_task_is_in_the_announcements_until_it_is_done(printer, moonraker):
     assert bell(moonraker) == []
     make_due(moonraker)
     until(lambda: bell(moonraker), "the bell")
@@ -156,14 +156,16 @@ def test_a_due_task_is_on_the_bell_until_it_is_done(printer, moonraker):
 
     moonraker.stop()
     moonraker.start()
-    assert status_of(moonraker, "rails") == "due", "as it stood last"
-    assert len(bell(moonraker)) == 1, "once, over a restart too"
+    assert status_of(moonraker, "rails") == "due", (
+        "the announcement has the newest text"
+    )
+    assert len(bell(moonraker)) == 1, "there is one announcement, also after a restart"
 
     printer.gcode("UPDATE_MAINTENANCE NAME=rails")
     until(lambda: not bell(moonraker), "the bell to be silent")
 
 
-def test_the_bells_snooze_is_a_snooze_of_the_task(printer, moonraker):
+def test_a_snooze_of_the_announcement_snoozes_the_task(printer, moonraker):
     make_due(moonraker)
     until(lambda: bell(moonraker), "the bell")
     entries = moonraker.ask("/server/announcements/list")["entries"]
@@ -178,7 +180,7 @@ def test_the_bells_snooze_is_a_snooze_of_the_task(printer, moonraker):
 
 
 @needs_chromium
-def test_who_is_logged_in_is_who_did_it(printer):
+def test_the_user_who_is_logged_in_is_named_in_the_log(printer):
     access = OPEN + "force_logins: True\n"
     with Moonraker(printer, "[upkeep]\n", access=access) as moonraker, Tab() as tab:
         user = {"username": "anna", "password": "one-two-three"}
@@ -197,7 +199,7 @@ def test_who_is_logged_in_is_who_did_it(printer):
 
 
 @needs_chromium
-def test_a_german_printer_speaks_german_on_console_bell_and_page(make_printer):
+def test_a_german_printer_uses_german_in_console_announcements_and_page(make_printer):
     german = make_printer(TASKS.replace("[maintain]\n", "[maintain]\nlanguage: de\n"))
     assert german.start() == ("ready", "Printer is ready")
     with Moonraker(german, "[upkeep]\nname: Voron\n") as server:
@@ -219,7 +221,7 @@ def test_a_german_printer_speaks_german_on_console_bell_and_page(make_printer):
 @needs_chromium
 @needs_axe
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-def test_parts_are_fitted_taken_off_and_given_away_on_the_page(
+def test_parts_are_fitted_removed_and_given_away_on_the_page(
     make_printer, tmp_path, size
 ):
     printer = make_printer(TASKS + PARTS)
@@ -251,11 +253,14 @@ def test_parts_are_fitted_taken_off_and_given_away_on_the_page(
         printer.gcode("EXPORT_PART PART=nozzle_04 TO=ender")
 
         def given():
-            printer.state()  # hears what came since: the line follows the disk
+            # This call reads the new lines. The line comes after the export is saved.
+            printer.state()
             return [each for each in printer.responses if "CODE=" in each]
 
         printed = until(given, "the line on the console")[-1]
-        assert exported(line) == exported(printed), "as on the console"
+        assert exported(line) == exported(printed), (
+            "the page shows the same line as the console"
+        )
         tab.fill("input[name=line]", line)
         tab.click("Import")
         tab.wait_for("is for the printer 'ender'")
@@ -265,7 +270,7 @@ def test_parts_are_fitted_taken_off_and_given_away_on_the_page(
 
 
 @needs_chromium
-def test_a_part_has_a_code_that_opens_its_page(make_printer):
+def test_a_part_has_a_qr_code_that_opens_its_page(make_printer):
     pytest.importorskip("segno")
     printer = make_printer(TASKS + PARTS)
     assert printer.start() == ("ready", "Printer is ready")
@@ -282,7 +287,7 @@ WIDTH_OF_CODE = "document.querySelector('img.code')?.naturalWidth"
 
 
 @needs_chromium
-def test_the_page_tells_what_the_print_that_runs_will_make_due(make_printer):
+def test_the_page_shows_what_the_current_print_will_make_due(make_printer):
     ahead = "[maintain]\nat_print_start: ahead=warn\n"
     printer = make_printer(TASKS.replace("[maintain]\n", ahead, 1))
     assert printer.start() == ("ready", "Printer is ready")

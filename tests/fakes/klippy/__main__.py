@@ -1,6 +1,6 @@
 """`python -m tests.fakes.klippy printer.cfg`: a virtual printer with its API socket.
 
-SIGTERM ends it as it ends Klippy: at once, and no extra is told.
+SIGTERM ends it as it ends Klippy: at once, and without an event for extras.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What time it is for a virtual printer: faster than life, or a test's."""
+"""The clock of a virtual printer: faster than real time, or moved by a test."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Ready = TypeVar("Ready")
 
 
 class FastClock(Generic[Ready]):
-    """A clock that runs *factor* times faster than life, at the most.
+    """A clock that runs at most *factor* times faster than real time.
 
-    It never runs past a timer that is due: on a busy machine the virtual printer
-    becomes slower instead of missing what it should have seen in time.
+    It never passes a timer that is due. On a busy machine the virtual printer becomes
+    slower, and no timer is late.
     """
 
     def __init__(self, factor: float) -> None:
@@ -37,15 +37,15 @@ class FastClock(Generic[Ready]):
 class TestClock(Generic[Ready]):
     """A clock that stands still until a test moves it.
 
-    The virtual printer runs in a greenlet of the test's own thread. It gives way to
-    the test whenever it has nothing left to do before `target`.
+    The virtual printer runs in a greenlet of the test's own thread. It switches to the
+    test whenever it has nothing more to do before `target`.
     """
 
-    __test__ = False  # not a test, whatever pytest makes of the name
+    __test__ = False  # pytest must not take this class for a test
 
     def __init__(self, start: float = 1000.0) -> None:
         self.target = start
-        self.patience = 0.0  # real seconds to listen before giving way
+        self.patience = 0.0  # real seconds to listen before switching to the test
         self._now = start
         self._test = greenlet.getcurrent()
 

@@ -1,8 +1,8 @@
-"""printer.cfg: read with its includes, and handed out section by section.
+"""printer.cfg: read with its includes, and given to objects section by section.
 
-Klipper's rules: `#` and `;` begin a comment, an indented line goes on with the value
-above, a section named twice is one section, and an option that nobody asked for is an
-error. What is wrong is a `configparser.Error` whose text is for the user.
+Klipper's rules: `#` and `;` begin a comment, an indented line continues the value
+above, a section named twice is one section, and an option that nobody reads is an
+error. Every fault is a `configparser.Error` whose text is for the user.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 Error = configparser.Error
 
 REQUIRED = object()
-# The part that SAVE_CONFIG writes is plain options behind this mark.
+# SAVE_CONFIG writes plain options behind this mark.
 SAVED = "#*#"
 
 
 def read(filename: str) -> configparser.RawConfigParser:
-    """Read *filename* and what it includes."""
+    """Read *filename* and the files that it includes."""
     parser = configparser.RawConfigParser(
         strict=False, inline_comment_prefixes=("#", ";")
     )
@@ -38,7 +38,10 @@ Piece = Tuple[Path, str]
 
 
 def _pieces(path: Path, parents: tuple[Path, ...]) -> list[Piece]:
-    """The file as (path, text), cut where it includes others, those in between."""
+    """Return the file as pairs of path and text.
+
+    It is cut where it includes others, and their texts are in between.
+    """
     if path.resolve() in parents:
         raise Error(f"Config file '{path}' includes itself")
     try:
@@ -50,7 +53,7 @@ def _pieces(path: Path, parents: tuple[Path, ...]) -> list[Piece]:
     kept: list[str] = []
     for line in lines:
         text = line[3:].lstrip(" ") if line.startswith(SAVED) else line
-        # A comment in the middle of a value must not end the value.
+        # A comment inside a value must not end the value.
         text = text.split("#", 1)[0]
         if not text.startswith("[include "):
             kept.append(text)
@@ -71,32 +74,32 @@ def _included(path: Path, pattern: str, parents: tuple[Path, ...]) -> list[Piece
 
 
 class Config:
-    """`configfile`: the whole file, and who has asked for what."""
+    """`configfile`: the whole file, and which options were read."""
 
     def __init__(self, printer: Printer, filename: str) -> None:
         self._printer = printer
         self.parser = read(filename)
-        self.asked: dict[tuple[str, str], Any] = {}
+        self.read_options: dict[tuple[str, str], Any] = {}
         self.warnings: list[dict[str, Any]] = []
 
     def section(self, name: str) -> Section:
         return Section(self._printer, self, name)
 
     def check_unused(self, objects: set[str]) -> None:
-        """Raise for the first section or option that nobody asked for."""
+        """Raise for the first section or option that nobody has read."""
         known = {name.lower() for name in objects}
-        known.update(section for section, _ in self.asked)
+        known.update(section for section, _ in self.read_options)
         for name in self.parser.sections():
             section = name.lower()
             if section not in known:
                 raise Error(f"Nothing is known of a section '{section}'")
             for option in self.parser.options(name):
-                if (section, option.lower()) not in self.asked:
+                if (section, option.lower()) not in self.read_options:
                     raise Error(f"Section '{section}' knows no option '{option}'")
 
     def get_status(self, eventtime: float | None = None) -> dict[str, Any]:
         settings: dict[str, dict[str, Any]] = {}
-        for (section, option), value in self.asked.items():
+        for (section, option), value in self.read_options.items():
             settings.setdefault(section, {})[option] = value
         return {
             "config": {name: dict(self.parser.items(name)) for name in self.parser},
@@ -108,7 +111,7 @@ class Config:
 
 
 class Section:
-    """One section, and the way to all others (Klipper's `ConfigWrapper`)."""
+    """One section, with a way to all others (Klipper's `ConfigWrapper`)."""
 
     error = Error
 
@@ -177,7 +180,10 @@ class Section:
         default: Any = REQUIRED,
         note_valid: bool = True,
     ) -> Any:
-        """*choices* maps what the file may say to what is returned; or is a list."""
+        """Return the value of *choices* for the text in the file.
+
+        *choices* is a dict by text, or a list.
+        """
         if isinstance(choices, list):
             choices = {choice: choice for choice in choices}
         numbers = bool(choices) and isinstance(next(iter(choices)), int)
@@ -200,7 +206,7 @@ class Section:
         parser: Callable[[str], Any] = str,
         note_valid: bool = True,
     ) -> Any:
-        """Nested tuples; the last of *seps* divides the outermost."""
+        """Return nested tuples. The last of *seps* divides the outermost one."""
 
         def parse(text: str, depth: int = len(seps) - 1) -> tuple[Any, ...]:
             parts = [part.strip() for part in text.split(seps[depth]) if text.strip()]
@@ -243,7 +249,7 @@ class Section:
                     f"Unable to parse option '{option}' in section '{self._name}'"
                 ) from error
         if note_valid and not (value is default and default is None):
-            self._config.asked[self._name.lower(), option.lower()] = value
+            self._config.read_options[self._name.lower(), option.lower()] = value
         return value
 
     def _bounded(
@@ -256,7 +262,7 @@ class Section:
         below: float | None = None,
     ) -> Any:
         if value is None or not self._parser.has_option(self._name, option):
-            return value  # a default is not held against the bounds
+            return value  # A default may be outside the bounds.
         fault = out_of_bounds(value, minval, maxval, above, below)
         if fault:
             raise Error(f"Option '{option}' in section '{self._name}' must {fault}")
@@ -270,7 +276,10 @@ def out_of_bounds(
     above: float | None,
     below: float | None,
 ) -> str | None:
-    """What *value* must be and is not, or None. NaN passes, as it does in Klipper."""
+    """Return the bound that *value* breaks, or None.
+
+    NaN passes, as it does in Klipper.
+    """
     for bound, is_broken, words in (
         (minval, operator.lt, "be {} or more"),
         (maxval, operator.gt, "be {} or less"),
@@ -287,7 +296,7 @@ def _boolean(text: str) -> bool:
 
 
 def write(parser: configparser.RawConfigParser) -> str:
-    """The configuration as one text, as Klippy shows it in its log."""
+    """Return the configuration as one text, as Klippy writes it into its log."""
     out = io.StringIO()
     parser.write(out)
     return out.getvalue().strip()

@@ -1,7 +1,7 @@
-"""G-code: lines become commands, commands find their handlers, answers go out.
+"""G-code: lines become commands, commands find their handlers, answers are sent.
 
 `G1 X10` is classic, `SET_FAN_SPEED FAN=x SPEED=1` is extended: its arguments are split
-like a shell's.
+as a shell splits them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Coord(NamedTuple):
 
 
 class Command:
-    """One line of G-code, on its way to its handler (`gcmd`)."""
+    """One line of G-code for its handler (`gcmd`)."""
 
     error = CommandError
 
@@ -127,7 +127,7 @@ class Command:
 
 
 class GCode:
-    """`gcode`: everybody registers commands here, everybody is answered here."""
+    """`gcode`: all commands are registered here, and all answers are sent from here."""
 
     error = CommandError
     Coord = Coord
@@ -159,7 +159,7 @@ class GCode:
         printer.register_event_handler("klippy:shutdown", self._handle_shutdown)
         printer.register_event_handler("klippy:disconnect", self._handle_disconnect)
 
-    # Commands
+    # Registering commands
 
     def register_command(
         self,
@@ -168,7 +168,10 @@ class GCode:
         when_not_ready: bool = False,
         desc: str | None = None,
     ) -> Handler | None:
-        """Register, or with None take away: then the handler until now is returned."""
+        """Register a command, or remove it if *func* is None.
+
+        Removing returns the handler until then.
+        """
         if func is None:
             self._always.pop(cmd, None)
             return self._handlers.pop(cmd, None)
@@ -191,7 +194,7 @@ class GCode:
         func: Handler,
         desc: str | None = None,
     ) -> None:
-        """Register one of several handlers of *cmd*: the one for `key=value`."""
+        """Register the handler of *cmd* for `key=value`."""
         if cmd not in self._mux:
             self.register_command(cmd, lambda gcmd: self._choose(cmd, gcmd), desc=desc)
             self._mux[cmd] = (key, {})
@@ -216,10 +219,13 @@ class GCode:
     def _reachable(self) -> dict[str, Handler]:
         return self._handlers if self._ready else self._always
 
-    # Running
+    # Running commands
 
     def run_script(self, script: str) -> None:
-        """Run *script* when no other command runs. Raises when that is ourselves."""
+        """Run *script* when no other command runs.
+
+        It raises inside a command, which would wait for itself.
+        """
         with self._mutex:
             self.run_script_from_command(script)
 
@@ -228,9 +234,9 @@ class GCode:
             self._run_line(line, needs_ok=False)
 
     def run_from_terminal(self, line: str) -> None:
-        """Run a line that somebody typed: its errors are answers."""
+        """Run a line that a user typed. Its errors become answers."""
         if is_emergency_stop(line):
-            self._emergency_stop()  # does not wait for its turn
+            self._emergency_stop()  # M112 does not wait for its turn.
             self.respond_raw("ok")
             return
         with self._mutex:
@@ -262,10 +268,10 @@ class GCode:
 
     def parse(self, line: str, needs_ok: bool) -> Command:
         upper = line.upper()
-        found = _CLASSIC.match(upper) or _COMMAND.match(upper)
-        if found is None:
+        match = _CLASSIC.match(upper) or _COMMAND.match(upper)
+        if match is None:
             return Command(self, "", line, {}, needs_ok=needs_ok)
-        name, rest = found["name"], line[found.end() :].strip()
+        name, rest = match["name"], line[match.end() :].strip()
         if is_classic(name):
             words = rest.split(";", 1)[0].upper()
             params = {letter: value.strip() for letter, value in _WORD.findall(words)}
@@ -294,7 +300,7 @@ class GCode:
             gcmd.respond_info(f'Unknown command:"{name}"')
 
     def _is_harmless(self, gcmd: Command) -> bool:
-        """Whether *gcmd* turns off something that this printer does not have."""
+        """Return whether *gcmd* turns off something that this printer does not have."""
         name = gcmd.get_command()
         if name in ("M104", "M140", "M106"):
             return not gcmd.get_float("S", 1.0 if name == "M106" else 0.0)
@@ -322,7 +328,7 @@ class GCode:
             self.respond_info(msg, log=False)
         self.respond_raw(f"!! {first.strip()}")
 
-    # Life
+    # Events
 
     def _handle_ready(self) -> None:
         self._ready = True
@@ -365,7 +371,7 @@ class GCode:
 
 
 def is_classic(name: str) -> bool:
-    """Whether *name* is a letter and a number: `G1`, `M104`, `T0`."""
+    """Return whether *name* is a letter and a number: `G1`, `M104`, `T0`."""
     return _CLASSIC.fullmatch(name) is not None
 
 

@@ -1,4 +1,4 @@
-"""The host: a printer's objects, its events, and its life from config to exit."""
+"""The host: a printer's objects and events, from the configuration to the exit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MEND_AND_RESTART = (
     'Once that is mended, the command "RESTART" reads the configuration again.'
 )
 
-# Which of our files makes a section's object.
+# The module of this package that makes the object of a section.
 MAKERS = {
     "bltouch": "probe",
     "display_status": "display",
@@ -50,7 +50,7 @@ MAKERS.update(dict.fromkeys(inert.NAMES, "inert"))
 
 
 class Printer:
-    """`printer`: finds objects by name and sends events. One life, until a restart."""
+    """`printer`: finds objects by name and sends events. A restart makes a new one."""
 
     config_error = configfile.Error
     command_error = gcode.CommandError
@@ -88,7 +88,7 @@ class Printer:
         return default
 
     def lookup_objects(self, module: str | None = None) -> list[tuple[str, Any]]:
-        """All (name, object), or those of `[module]` and `[module NAME]`."""
+        """Return all (name, object), or those of `[module]` and `[module NAME]`."""
         if module is None:
             return list(self.objects.items())
         named = [
@@ -103,7 +103,7 @@ class Printer:
     def load_object(
         self, config: Section, section: str, default: Any = REQUIRED
     ) -> Any:
-        """The object of *section*, made now if it was not made before."""
+        """Return the object of *section*, and make it first if necessary."""
         if section in self.objects:
             return self.objects[section]
         name, *more = section.split()
@@ -156,7 +156,7 @@ class Printer:
         if self._state in (READY, STARTING):
             self._state = message
 
-    # Life
+    # Start and end
 
     def _connect(self, eventtime: float) -> None:
         try:
@@ -211,7 +211,7 @@ class Printer:
             for callback in self._handlers.get("klippy:shutdown", []):
                 try:
                     callback()
-                except Exception:  # noqa: PERF203  (the next one must hear of it)
+                except Exception:  # noqa: PERF203  (call the next too)
                     logger.exception("klippy:shutdown failed")
 
     def request_exit(self, result: str) -> None:
@@ -220,7 +220,7 @@ class Printer:
         self._reactor.end()
 
     def run(self) -> str:
-        """Live until somebody asks for an exit. Returns what they asked for."""
+        """Run until an exit is requested, and return its kind."""
         try:
             self._reactor.run()
         except Exception:
@@ -231,14 +231,17 @@ class Printer:
         try:
             if result == "firmware_restart":
                 self.send_event("klippy:firmware_restart")
-            # An exception here keeps the handlers behind it from being called.
+            # An exception here prevents the next handlers from being called.
             self.send_event("klippy:disconnect")
         except Exception:
             logger.exception("klippy:disconnect failed")
         return result
 
     def _go_on_in_shutdown(self, message: str) -> None:
-        """What escaped a timer or a callback ends the printer, and not its host."""
+        """End the printer after an exception in a timer or callback.
+
+        The host goes on.
+        """
         self._reactor.register_callback(lambda e: self.invoke_shutdown(message))
         try:
             self._reactor.run()
@@ -248,7 +251,7 @@ class Printer:
 
 
 class Host:
-    """The process: one printer after the other, until one of them exits for good."""
+    """The process: it makes one printer after the other, until one exits for good."""
 
     def __init__(
         self,
@@ -259,9 +262,9 @@ class Host:
         prepare: Callable[[Printer], None] = lambda printer: None,
         old_names: bool = False,
     ) -> None:
-        """*prepare* is called with each new printer, before it reads its config.
+        """*prepare* is called with each new printer, before it reads its configuration.
 
-        *old_names*: of Klipper up to v0.13.0 and Kalico, where these differ.
+        *old_names* gives objects the names of Klipper up to v0.13.0 and Kalico.
         """
         self._clock = clock
         self._extras = extras
@@ -278,7 +281,7 @@ class Host:
         }
 
     def main(self) -> int:
-        """Returns the process's exit status."""
+        """Run, and return the exit status of the process."""
         while True:
             gc.collect()
             self.reactor = Reactor(self._clock)
@@ -292,7 +295,7 @@ class Host:
 
 
 def load_extra(name: str, folder: Path) -> types.ModuleType:
-    """Import the package in *folder* as `extras.<name>`: once, as Klippy does."""
+    """Import the package in *folder* as `extras.<name>`: only once, as Klippy does."""
     full_name = f"extras.{name}"
     if full_name in sys.modules:
         return sys.modules[full_name]

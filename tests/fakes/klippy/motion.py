@@ -1,7 +1,7 @@
-"""Motion: straight moves become segments of constant acceleration. No time passes here.
+"""Motion: straight moves become segments of constant acceleration.
 
-A corner is taken as fast as the square corner velocity allows, and the speeds of a row
-of moves are chosen so that the last of them can still stop.
+No time passes here. A corner is taken as fast as the square corner velocity allows, and
+the speeds of a row of moves are chosen so that the last of them can still stop.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import NamedTuple, Sequence, Tuple
 
 Position = Tuple[float, float, float, float]  # x, y, z, e in mm
 
-CORNER = math.sqrt(2.0) - 1.0  # what makes a right angle cost exactly its velocity
+# with this factor a right angle has exactly the square corner velocity
+CORNER = math.sqrt(2.0) - 1.0
 
 
 class Segment(NamedTuple):
-    """A piece of a move. `start_v` and `accel` run along the direction `*_r`."""
+    """A piece of a move. `start_v` and `accel` are along the direction `*_r`."""
 
     print_time: float
     move_t: float
@@ -46,9 +47,9 @@ class Segment(NamedTuple):
 
 
 class TrapQ:
-    """The segments of the last half minute and of what is about to be moved."""
+    """The segments of the last half minute and of the near future."""
 
-    HISTORY = 30.0  # s, as long as Klipper keeps it
+    HISTORY = 30.0  # seconds, the same as in Klipper
 
     def __init__(self) -> None:
         self._segments: deque[Segment] = deque()
@@ -57,12 +58,12 @@ class TrapQ:
         self._segments.extend(segments)
 
     def forget(self, now: float) -> None:
-        """Drop what ended long before the print time *now*."""
+        """Drop the segments that ended long before the print time *now*."""
         while len(self._segments) > 1 and self._segments[0].end < now - self.HISTORY:
             self._segments.popleft()
 
     def cut(self, print_time: float) -> None:
-        """Drop everything after *print_time*: it did not happen."""
+        """Drop everything after *print_time*, because it did not happen."""
         while self._segments and self._segments[-1].end > print_time:
             last = self._segments.pop()
             if last.print_time < print_time:
@@ -71,19 +72,19 @@ class TrapQ:
                 return
 
     def between(self, start: float, end: float) -> list[Segment]:
-        """The segments that touch the time from *start* to *end*, in order."""
-        found = []
+        """Return the segments between *start* and *end* in their order."""
+        segments = []
         for segment in reversed(self._segments):
             if segment.end <= start:
                 break
             if segment.print_time < end:
-                found.append(segment)
-        found.reverse()
-        return found
+                segments.append(segment)
+        segments.reverse()
+        return segments
 
 
 class Move:
-    """A straight move. After planning it knows its three speeds."""
+    """A straight move. Planning gives it its three speeds."""
 
     def __init__(
         self,
@@ -117,7 +118,7 @@ class Move:
         self.min_time = self.distance / math.sqrt(self.max_v2)
 
     def join(self, before: Move, corner_velocity: float, extruder_jump: float) -> None:
-        """Find how fast this move may begin right after *before*."""
+        """Calculate how fast this move may start right after *before*."""
         if not (self.is_kinematic and before.is_kinematic):
             return
         v2 = min(self.max_v2, before.max_v2)
@@ -131,7 +132,7 @@ class Move:
         self.junction_v2 = v2
 
     def segments(self, print_time: float) -> list[Segment]:
-        """The way of the carriage, from *print_time* on."""
+        """Return the way of the carriage from *print_time* on."""
         x_r, y_r, z_r = self.ratio[:3]
         segments = []
         for begin, duration, velocity, accel, done in self._phases(print_time):
@@ -142,7 +143,10 @@ class Move:
         return segments
 
     def filament(self, print_time: float) -> list[Segment]:
-        """The way of the filament: along x; its speed is negative when it returns."""
+        """Return the way of the filament along x.
+
+        Its speed is negative in a retraction.
+        """
         r = self.ratio[3]
         return [
             Segment(
@@ -158,7 +162,7 @@ class Move:
         return sum(phase[1] for phase in self._phases(0.0))
 
     def time_to(self, distance: float) -> float:
-        """How long after its begin the move has gone *distance*."""
+        """Return the seconds from the move's start until it has gone *distance*."""
         for begin, duration, velocity, accel, done in self._phases(0.0):
             left = distance - done
             if left <= (velocity + 0.5 * accel * duration) * duration:
@@ -171,7 +175,7 @@ class Move:
     def _phases(
         self, print_time: float
     ) -> list[tuple[float, float, float, float, float]]:
-        """(begin, duration, start velocity, acceleration, distance gone before)."""
+        """Return (begin, duration, start velocity, acceleration, distance before)."""
         up_d = (self.cruise_v**2 - self.start_v**2) / (2.0 * self.accel)
         down_d = (self.cruise_v**2 - self.end_v**2) / (2.0 * self.accel)
         cruise_d = max(0.0, self.distance - up_d - down_d)
@@ -202,7 +206,7 @@ class Move:
 class Planner:
     """Moves that wait until it is known how fast they may end."""
 
-    LOOK_AHEAD = 1.0  # s of moves that are enough to know
+    LOOK_AHEAD = 1.0  # seconds of moves that are enough to know it
 
     def __init__(self) -> None:
         self._moves: list[Move] = []
@@ -222,13 +226,13 @@ class Planner:
         self._moves, self._start_v2, self._waiting = [], 0.0, 0.0
 
     def take_some(self) -> Sequence[Move]:
-        """The moves whose speeds are certain by now; often none."""
+        """Return the moves whose speeds are certain by now. Often there are none."""
         if self._waiting < self.LOOK_AHEAD or len(self._moves) < 2:
             return ()
         return self._take(max(1, len(self._moves) // 2))
 
     def take_all(self) -> Sequence[Move]:
-        """All moves; the last of them ends at rest."""
+        """Return all moves. The last of them ends at rest."""
         return self._take(len(self._moves))
 
     def _take(self, count: int) -> Sequence[Move]:
@@ -243,7 +247,7 @@ class Planner:
             end_v2 = min(reachable, v2 + room)
             move.start_v, move.end_v = math.sqrt(v2), math.sqrt(end_v2)
             move.cruise_v = math.sqrt(min(move.max_v2, 0.5 * (v2 + end_v2 + room)))
-            # Rounding must not leave a cruise that is slower than its ends.
+            # Rounding must not make the cruise slower than both ends.
             move.cruise_v = max(move.cruise_v, move.start_v, move.end_v)
             v2 = end_v2
         taken, self._moves = moves[:count], moves[count:]

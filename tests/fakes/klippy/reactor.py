@@ -1,6 +1,6 @@
-"""The reactor: timers, callbacks and files of one thread, as an extra knows them.
+"""The reactor: timers, callbacks and files in one thread, as an extra uses them.
 
-A callback may pause: it runs in a greenlet of its own, and others run meanwhile.
+A callback may pause. It runs in its own greenlet, and others run in between.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ logger = logging.getLogger(__name__)
 
 
 class ReactorError(Exception):
-    """Something paused where nothing may pause."""
+    """A callback paused where nothing may pause."""
 
 
 class Timer:
-    """A callback and when it is due. The callback returns when it is due again."""
+    """A callback and its next time. The callback returns the time after that."""
 
     def __init__(self, callback: Callback, waketime: float) -> None:
         self.callback = callback
@@ -41,11 +41,11 @@ class Timer:
 
 
 class Pause(Timer):
-    """A timer that lets a paused greenlet go on."""
+    """A timer that continues a paused greenlet."""
 
 
 class Completion:
-    """A result that somebody waits for."""
+    """A result for which a greenlet can wait."""
 
     _nothing = object()
 
@@ -69,7 +69,10 @@ class Completion:
 
 
 class Mutex:
-    """One holder at a time; who waits is served in the order of asking."""
+    """A lock for one greenlet at a time.
+
+    Greenlets get it in the order of their requests.
+    """
 
     def __init__(self, reactor: Reactor, is_locked: bool = False) -> None:
         self._reactor = reactor
@@ -83,7 +86,7 @@ class Mutex:
     def __enter__(self) -> None:
         if self._locked:
             if self._holder is greenlet.getcurrent():
-                # Klippy would wait for itself for ever, and nothing would say so.
+                # Klippy would wait for itself for ever, without an error.
                 raise ReactorError("deadlock: this code already holds the mutex")
             turn = self._reactor.completion()
             self._queue.append(turn)
@@ -111,7 +114,7 @@ class Mutex:
 
 
 class FileHandler:
-    """A file that is being listened to."""
+    """A file whose input is waited for."""
 
     def __init__(self, fd: int, callback: Callback) -> None:
         self.fd = fd
@@ -144,7 +147,7 @@ class Reactor:
         return timer
 
     def update_timer(self, timer: Timer, waketime: float) -> None:
-        # What a running callback returns decides, and nothing said meanwhile.
+        # The return value of a running callback decides, not a change during the call.
         if not timer.running:
             timer.waketime = waketime
 
@@ -160,7 +163,7 @@ class Reactor:
     def register_callback(
         self, callback: Callback, waketime: float = NOW
     ) -> Completion:
-        """Call *callback* once, at *waketime*; what it returns completes the result."""
+        """Call *callback* once at *waketime*. Its return value completes the result."""
         result = self.completion()
 
         def once(eventtime: float) -> float:
@@ -174,7 +177,7 @@ class Reactor:
     def register_async_callback(
         self, callback: Callback, waketime: float = NOW
     ) -> None:
-        """The same from another thread. `TypeError` unless the reactor has begun."""
+        """Do the same from another thread. Raises TypeError unless the reactor runs."""
         self._ring(lambda: void(self.register_callback(callback, waketime)))
 
     def _ring(self, call: Callable[[], None]) -> None:
@@ -196,15 +199,18 @@ class Reactor:
             while True:
                 self._async_calls.get_nowait()()
 
-    # Pausing
+    # Pauses
 
     def pause(self, waketime: float) -> float:
-        """Let others run until *waketime*. Returns the time it then is."""
+        """Let others run until *waketime*. Returns the time after the pause."""
         self.sleep(waketime, [])
         return self.monotonic()
 
     def sleep(self, waketime: float, sleepers: list[Timer]) -> None:
-        """Pause, and stand in *sleepers* meanwhile, for whoever may wake us sooner."""
+        """Pause.
+
+        It is in *sleepers* meanwhile, so that others can end the pause earlier.
+        """
         if self._no_pause:
             raise ReactorError("nothing may pause here")
         if self._hub is None:
@@ -239,10 +245,10 @@ class Reactor:
     def unregister_fd(self, handler: FileHandler) -> None:
         del self._files[handler.fd]
 
-    # Life
+    # Start and end
 
     def run(self) -> None:
-        """Serve until `end()`. What escapes a callback escapes from here."""
+        """Run until `end()`. An exception in a callback is raised from here."""
         if self._doorbell is None:
             self._doorbell = os.pipe()
             for fd in self._doorbell:
@@ -258,13 +264,13 @@ class Reactor:
             self._hub = None
 
     def end(self) -> None:
-        """May be called from a signal handler."""
+        """End the loop. A signal handler may call this."""
         self._running = False
         if self._doorbell is not None:
             self._push(self._doorbell[1])
 
     def finalize(self) -> None:
-        """Leave nothing behind: no greenlet, no file."""
+        """Close all greenlets and files."""
         workers, self._workers = self._workers, []
         for worker in workers:
             if not worker.dead:
@@ -292,7 +298,7 @@ class Reactor:
             self._fire(due, eventtime)
 
     def _listen(self, seconds: float) -> Files:
-        # Not for ever: Klippy looks up once a second, and so a signal is seen.
+        # Not for ever: Klippy wakes up once a second too, and so it notices a signal.
         return select_readable(list(self._files), min(seconds, 1.0))
 
     def _soonest(self) -> Timer | None:
@@ -315,7 +321,7 @@ class Reactor:
         self._in_worker(call)
 
     def _in_worker(self, call: Callable[[], Any]) -> None:
-        """Run *call* where it may pause. An exception comes out here, or later."""
+        """Run *call* where it may pause. Its exception is raised here, or later."""
         worker = greenlet.greenlet(call)
         worker.switch()
         self._workers = [known for known in self._workers if not known.dead]

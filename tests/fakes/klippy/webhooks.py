@@ -1,6 +1,6 @@
-"""The API socket: JSON requests that end in 0x03, and what extras registered for them.
+"""The API socket: JSON requests that end in 0x03, and the endpoints of extras.
 
-Moonraker talks to Klippy this way. A test may call `WebHooks.request` instead.
+Moonraker talks to Klippy in this way. A test may call `WebHooks.request` instead.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class WebHooks:
         params: dict[str, Any] | None = None,
         connection: Connection | None = None,
     ) -> dict[str, Any]:
-        """The answer to one request: `{"result": ...}` or `{"error": ...}`."""
+        """Return the reply to one request: `{"result": ...}` or `{"error": ...}`."""
         web_request = WebRequest(method, params or {}, connection)
         try:
             self._endpoints.get(method, _nothing_there)(web_request)
@@ -139,7 +139,7 @@ class WebHooks:
         return {"result": web_request.response or {}}
 
     def call_remote_method(self, method: str, **kwargs: Any) -> None:
-        """Call what a client registered. Nobody says whether it did anything."""
+        """Call a method that a client registered. Its result is unknown."""
         connections = self._remote.get(method, {})
         listening = {c: t for c, t in connections.items() if not c.is_closed()}
         self._remote[method] = listening
@@ -263,7 +263,10 @@ class _Subscription:
         self._sent = sent
 
     def changes(self, status: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        """What is not as it was sent. An object that is changed in place never is."""
+        """Return what differs from the last update.
+
+        An object that is changed in place never differs.
+        """
         changed = {}
         for name, fields in status.items():
             before = self._sent.get(name, {})
@@ -277,7 +280,7 @@ class _Subscription:
 
 
 class Server:
-    """A unix socket where clients connect."""
+    """A unix socket to which clients connect."""
 
     def __init__(self, printer: Printer, webhooks: WebHooks, address: str) -> None:
         self._printer = printer
@@ -309,7 +312,7 @@ class Server:
 
 
 class Connection:
-    """One client of the socket."""
+    """The connection of one client."""
 
     def __init__(
         self, printer: Printer, webhooks: WebHooks, connected: socket.socket
@@ -336,7 +339,8 @@ class Connection:
         try:
             message = json.dumps(data).encode()
         except (TypeError, ValueError) as error:
-            # Klippy does not survive what JSON cannot hold, and so we do not.
+            # Klippy does not survive values that JSON cannot hold, and neither does
+            # this.
             logger.exception("json encoding error")
             self._printer.invoke_shutdown(f"json encoding error: {error}")
             return

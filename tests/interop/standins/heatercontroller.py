@@ -1,10 +1,10 @@
-"""A heater that exists in memory only, for the reference's example of a daemon."""
+"""A heater that exists only in memory, for the reference's example of a daemon."""
 
 import threading
 
 
 class Controller:
-    """Answers TEMP?, OUT? and SETP? of a channel, and takes SETP with a number."""
+    """Answers TEMP?, OUT? and SETP? of a channel, and accepts SETP with a number."""
 
     def __init__(self, config):
         self._lock = threading.Lock()

@@ -4,8 +4,8 @@ import itertools
 import time
 from types import SimpleNamespace
 
-# Attributes as `ktl` gives them. Units are those of the text, nothing, the format (in
-# C's printf, with the lengths that KTL's own numbers have), and those of the number.
+# Attributes as `ktl` gives them. The units are those of the text, nothing, the format
+# (C's printf with the lengths of KTL's numbers), and those of the number.
 KEYWORDS = {
     "GLASS": {
         "type": "KTL_DOUBLE",
@@ -70,7 +70,7 @@ _services = {}
 
 
 def cache(name):
-    """Return a service, or the keyword of a name as ``service.KEYWORD``."""
+    """Return a service, or a keyword given as ``service.KEYWORD``."""
     service, dot, key = name.partition(".")
     made = _services.setdefault(
         service,

@@ -1,4 +1,7 @@
-"""What the log tells of a task, and what its threshold should be: by hand."""
+"""What the log tells of how a task is done, and which threshold it suggests.
+
+The expected numbers were calculated by hand.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ RAILS = Plan("rails", (HOURS,))
 
 
 def log(*entries):
-    """Entries, the newest first: hours used, and how it was then, or an event."""
+    """Return log entries, the newest first.
+
+    Each argument gives the hours used, and optionally the condition or the event.
+    """
     made = []
     for number, each in enumerate(reversed(entries)):
         hours, word = each if isinstance(each, tuple) else (each, "")
@@ -25,24 +31,24 @@ def log(*entries):
     return made[::-1]
 
 
-def of(*entries, record=Record()):  # noqa: B008 - a record does not change
+def of(*entries, record=Record()):  # noqa: B008 - a record never changes
     return learnt(RAILS, record, log(*entries))
 
 
-def test_the_first_completion_is_no_measure():
-    """What was used before the extra came is not in the log."""
+def test_the_first_completion_does_not_count():
+    """The log does not tell what was used before the extra was installed."""
     assert of(500) == (None, None)
     assert of() == (None, None)
     habit, _ = of(240, 500)
     assert (habit.times, habit.shortest, habit.longest) == (1, 240.0, 240.0)
 
 
-def test_a_habit_is_shortest_median_and_longest():
+def test_a_habit_has_a_shortest_a_median_and_a_longest_use():
     habit, suggestion = of(180, 260, 210, 240, 500)
     assert (habit.meter, habit.times) == ("print_time", 4)
     assert (habit.shortest, habit.median, habit.longest) == (180.0, 225.0, 260.0)
-    assert habit.late == 0.125  # 225 h of 200 h
-    assert not habit.agree  # 180, 260, 210
+    assert habit.late == 0.125  # the median of 225 h against the threshold of 200 h
+    assert not habit.agree  # 180, 260 and 210 differ too much
     assert suggestion is None
     assert sentences(habit, "h") == [
         "The last 4 times it was done at 180 h to 260 h, mostly at 225 h.",
@@ -51,12 +57,12 @@ def test_a_habit_is_shortest_median_and_longest():
     ]
 
 
-def test_uses_that_are_all_the_same_are_one_number():
+def test_uses_that_are_all_the_same_are_told_as_one_number():
     habit, _ = of(240, 240, 240, 500)
     assert sentences(habit, "h")[0] == "The last 3 times it was done at 240 h."
 
 
-def test_three_that_agree_suggest_what_is_really_done():
+def test_three_uses_that_agree_suggest_their_median():
     habit, suggestion = of(238, 240, 245, 100)
     assert habit.agree
     assert (suggestion.threshold, suggestion.unit, suggestion.why) == (
@@ -73,53 +79,53 @@ def test_three_that_agree_suggest_what_is_really_done():
 @pytest.mark.parametrize(
     "uses",
     [
-        (205, 195, 208, 100),  # as it should be
-        (240, 245, 100),  # twice only
-        (300, 240, 200, 100),  # they differ
+        (205, 195, 208, 100),  # they agree with the threshold
+        (240, 245, 100),  # these are only two uses
+        (300, 240, 200, 100),  # these uses differ
     ],
 )
-def test_what_is_not_clear_suggests_nothing(uses):
+def test_a_habit_that_is_not_clear_gives_no_suggestion(uses):
     assert of(*uses)[1] is None
 
 
-def test_a_suggestion_that_was_followed_is_none_any_more():
+def test_a_suggestion_that_was_followed_is_not_made_again():
     record = Record(thresholds={"print_time": Override(240.0, 200.0)})
     habit, suggestion = of(238, 240, 245, 100, record=record)
     assert habit.late == 0.0
     assert suggestion is None
 
 
-def test_three_times_good_suggests_longer():
+def test_the_condition_good_three_times_suggests_a_longer_interval():
     _, suggestion = of((200, "good"), (195, "good"), (210, "good"), 100)
     assert (suggestion.threshold, suggestion.why) == (240.0, "good")
     assert suggestion.text == "It was good three times. Set 240 h instead of 200 h?"
     assert of((200, "good"), (195, "worn"), (210, "good"), 100)[1] is None
 
 
-def test_good_although_early_says_nothing_of_later():
+def test_the_condition_good_before_the_threshold_suggests_nothing():
     assert of((100, "good"), (100, "good"), (100, "good"), 100)[1] is None
 
 
-def test_broken_suggests_shorter_and_never_longer():
+def test_the_condition_broken_suggests_shorter_and_never_longer():
     _, suggestion = of((200, "broken"), 200, 200, 100)
     assert (suggestion.threshold, suggestion.why) == (160.0, "broken")
     assert suggestion.text == "It was broken at 200 h. Set 160 h instead of 200 h?"
-    # One that broke at 250 h long after its time is served by the 200 h it has.
+    # The part broke at 250 h, long after it was due: the threshold of 200 h is right.
     assert of((250, "broken"), 240, 240, 100)[1] is None
-    # And nobody is told to wait longer after that.
+    # No suggestion to wait longer is made after that.
     assert of(240, 240, (240, "broken"), 100)[1] is None
 
 
-def test_worn_is_as_it_should_be():
+def test_the_condition_worn_confirms_the_threshold():
     assert of((200, "worn"), (200, "worn"), (200, "worn"), 100)[1] is None
 
 
-def test_a_skip_belongs_to_the_next_completion():
+def test_the_use_before_a_skip_belongs_to_the_next_completion():
     habit, _ = of(50, (190, "skipped"), 200)
     assert (habit.times, habit.median) == (1, 240.0)
 
 
-def test_who_presses_done_twice_has_not_done_it_twice():
+def test_two_completions_in_a_row_count_as_one():
     habit, _ = of(0.5, 239.5, 100)
     assert habit.times == 1
     assert completions(log(0.5, 239.5, 100), {"print_time": 2.0})[0].used == {
@@ -127,8 +133,8 @@ def test_who_presses_done_twice_has_not_done_it_twice():
     }
 
 
-def test_the_fullest_limit_is_the_one_that_people_do_it_by():
-    """Every 30 days at about 100 h: the calendar, not the hours."""
+def test_the_habit_is_told_by_the_limit_that_is_used_up_most():
+    """It is done every 30 days at about 100 h: people follow the calendar."""
     plan = Plan("rails", (HOURS, DAYS))
     entries = [
         Entry(9 - n, "rails", "done", "", "", {"print_time": 100.0, "time": hours})
@@ -154,5 +160,5 @@ def test_the_fullest_limit_is_the_one_that_people_do_it_by():
         (0.0, "h", 0.0),
     ],
 )
-def test_amounts_are_suggested_as_people_choose_them(amount, unit, as_chosen):
+def test_suggested_amounts_are_round_numbers(amount, unit, as_chosen):
     assert rounded(amount, unit) == as_chosen

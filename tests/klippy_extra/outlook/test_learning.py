@@ -1,4 +1,4 @@
-"""Intervals that learn, on a printer: console, dialog, log, command and forecast."""
+"""Learnt intervals on a printer: console, dialog, log, command and forecast."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def state(printer):
     return printer.life.upkeep.board.state("rails")
 
 
-def test_done_three_times_alike_asks_once_and_sets_nothing(rails):
+def test_three_similar_completions_ask_once_and_change_nothing(rails):
     printer = rails()
     assert count(printer, f"// Grease the rails: {ASKS}") == 1
     assert count(printer, f"prompt_text {ASKS}") == 1
@@ -50,7 +50,7 @@ def test_done_three_times_alike_asks_once_and_sets_nothing(rails):
     assert state(printer).deciding.threshold == 200.0
 
 
-def test_one_command_sets_it_and_the_log_knows(rails):
+def test_one_command_sets_the_learnt_threshold_and_the_log_has_it(rails):
     printer = rails()
     answer = printer.say("MAINTENANCE_LEARN NAME=rails SET=1")
     assert "has the threshold 240 h from now on." in answer
@@ -64,7 +64,7 @@ def test_one_command_sets_it_and_the_log_knows(rails):
     assert "suggests no other" in printer.say("MAINTENANCE_LEARN NAME=rails SET=1")
 
 
-def test_check_and_learn_tell_the_habit(rails):
+def test_check_and_learn_show_the_habit(rails):
     printer = rails()
     for command in ("CHECK_MAINTENANCE", "MAINTENANCE_LEARN"):
         answer = printer.say(f"{command} NAME=rails")
@@ -74,18 +74,18 @@ def test_check_and_learn_tell_the_habit(rails):
         assert f"{ASKS} (MAINTENANCE_LEARN NAME=rails SET=1)" in answer
 
 
-def test_who_does_not_use_it_sees_nothing_of_it(rails):
+def test_a_printer_without_the_option_shows_nothing_of_it(rails):
     printer = rails(learn="False")
     assert count(printer, "You do this") == 0
     assert count(printer, "CONDITION=") == 0
     payload = json.loads(state(printer).encode())
     assert not {"habit", "suggestion", "due_from", "due_to"} & set(payload)
     assert "The last" not in printer.say("CHECK_MAINTENANCE NAME=rails")
-    # Who wants to know once may ask all the same.
+    # MAINTENANCE_LEARN answers also without the option.
     assert ASKS in printer.say("MAINTENANCE_LEARN NAME=rails")
 
 
-def test_a_condition_is_logged_and_survives_a_restart(rails, bench):
+def test_a_condition_is_in_the_log_and_survives_a_restart(rails, bench):
     printer = rails(uses=(100, 200), condition="CONDITION=broken")
     printer.close()
     again = bench(RAILS.format(learn="True"))
@@ -94,7 +94,7 @@ def test_a_condition_is_logged_and_survives_a_restart(rails, bench):
     assert state(again).suggestion.threshold == 160.0
 
 
-def test_a_wrong_condition_is_refused_and_nothing_is_done(rails):
+def test_an_unknown_condition_is_refused_and_nothing_is_done(rails):
     printer = rails(uses=(100,))
     printer.use(print_time=10.0)
     answer = printer.say("MAINTENANCE_DONE NAME=rails CONDITION=awful")
@@ -110,8 +110,8 @@ def test_the_dialog_offers_the_conditions(rails):
     assert count(printer, "CONDITION=good") == 1
 
 
-def test_done_for_another_day_has_what_was_used_by_then(rails, wall):
-    """Of 240 h, 40 h came after it was done: it was done at 200 h."""
+def test_a_completion_on_an_earlier_day_has_what_was_used_by_then(rails, wall):
+    """Of the 240 h, 40 h were used after that day, so it was done at 200 h."""
     printer = rails(uses=(100,))
     upkeep = printer.life.upkeep
     upkeep.book.advance({"print_time": 200.0, "time": 24.0})
@@ -130,7 +130,7 @@ def test_done_for_another_day_has_what_was_used_by_then(rails, wall):
     )
 
 
-def test_the_state_carries_habit_and_suggestion(rails):
+def test_the_published_state_has_habit_and_suggestion(rails):
     made = state(rails())
     again = State.decode(made.encode())
     assert again.habit == made.habit
@@ -138,8 +138,8 @@ def test_the_state_carries_habit_and_suggestion(rails):
     assert json.loads(made.encode())["suggestion"]["text"] == ASKS
 
 
-def test_a_month_of_weeks_gives_a_span(rails):
-    """Twenty-eight days of 5 h and 7 h in turn: a date, and from when to when."""
+def test_four_weeks_of_use_give_a_date_and_a_span(rails):
+    """Days of 5 h and of 7 h take turns for 28 days."""
     printer = rails(uses=())
     book = printer.life.upkeep.book
     for day in range(28):
@@ -152,7 +152,7 @@ def test_a_month_of_weeks_gives_a_span(rails):
     assert " to " in printer.say("CHECK_MAINTENANCE NAME=rails")
 
 
-def test_the_contract_takes_a_condition_with_done_alone():
+def test_the_contract_takes_a_condition_only_with_done():
     command = Command.decode(b'{"command": "done", "condition": "worn"}')
     assert command.condition == "worn"
     assert Command.decode(command.encode()) == command
@@ -166,7 +166,7 @@ def test_the_contract_takes_a_condition_with_done_alone():
     assert Command.decode(b"learn").command == "learn"
 
 
-def test_an_entry_without_a_condition_is_as_it_was():
+def test_a_log_entry_without_a_condition_has_no_such_field():
     entry = Entry(0, "rails", "done", "", "", {})
     assert "condition" not in entry.fields()
     assert Entry.of(entry.fields()) == entry
@@ -174,8 +174,11 @@ def test_an_entry_without_a_condition_is_as_it_was():
     assert Entry.of(worn.fields()) == worn
 
 
-def test_one_turn_reads_the_weekdays_of_one_counter():
-    """A hundred tasks would hold the reactor; those that wait forecast by the rate."""
+def test_one_turn_of_the_reactor_reads_the_weekdays_of_one_counter():
+    """A hundred tasks would hold the reactor.
+
+    The others wait, and use the rate meanwhile.
+    """
     limits = [Limit(n, Counter(n), "h", 500.0) for n in ("print_time", "power_on")]
     plans = [Plan(limit.name, (limit,)) for limit in limits]
     book, now = Ledger(plans), [2e9]

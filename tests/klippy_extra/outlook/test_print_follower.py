@@ -1,4 +1,4 @@
-"""Looking ahead on a printer: MAINTENANCE_CHECK, the print that runs, and its end."""
+"""Looking ahead on a printer: MAINTENANCE_CHECK, the current print, and its end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ MAKES_DUE = 'This print (14 h, 120 m) makes "Grease the rails" due after 9 h.'
 
 @pytest.fixture
 def ahead(bench, tmp_path):
-    """A printer whose rails have 9 h left, and `job.gcode`."""
+    """Return a function that starts a printer whose rails are due in 9 h.
+
+    There is a file `job.gcode`.
+    """
 
     def start(policy="ahead=warn", file=FILE):
         printer = bench(RODS.format(policy=policy))
@@ -47,7 +50,7 @@ def count(printer, text):
 
 
 def begin(printer):
-    """Start the file, and wait until its start has gone on, or was refused."""
+    """Start the file, and wait until its start went on or was refused."""
 
     def starts():
         return count(printer, "off we go") + count(printer, "not started")
@@ -62,25 +65,25 @@ def job(printer):
 
 
 def run(printer):
-    """Start the file, and wait until the print is followed."""
+    """Start the file, and wait until the extra follows the print."""
     begin(printer)
     printer.advance(2)
     printer.wait_for(lambda: job(printer).hours, "what the file says")
 
 
-def test_check_tells_of_a_file_and_prints_nothing(ahead):
+def test_check_tells_what_a_file_makes_due_and_prints_nothing(ahead):
     printer = ahead(policy="ahead=off")
     assert printer.say("MAINTENANCE_CHECK FILE=job.gcode") == f"// {MAKES_DUE}"
     assert printer.status("print_stats")["state"] == "standby"
 
 
-def test_check_tells_that_a_file_makes_nothing_due(ahead):
+def test_check_tells_when_a_file_makes_nothing_due(ahead):
     printer = ahead(file=";TIME:3600\n;Filament used: 5m\n")
     answer = printer.say("MAINTENANCE_CHECK FILE=job.gcode")
     assert answer == "// This print (1 h, 5 m) makes no maintenance due."
 
 
-def test_a_file_that_says_nothing_is_one_sentence(ahead):
+def test_a_file_without_a_prediction_is_answered_with_one_sentence(ahead):
     printer = ahead(file="PRINT_START\n")
     assert printer.say("MAINTENANCE_CHECK FILE=job.gcode") == (
         "// 'job.gcode' does not say how long it prints or how much filament it"
@@ -99,26 +102,28 @@ def test_a_file_that_says_nothing_is_one_sentence(ahead):
         ("/", r"FILE=/ is no file in the folder of \[virtual_sdcard\]\."),
     ],
 )
-def test_a_file_that_is_not_there_is_one_sentence(ahead, name, sentence):
+def test_a_file_that_does_not_exist_is_answered_with_one_sentence(
+    ahead, name, sentence
+):
     answer = ahead().say(f"MAINTENANCE_CHECK FILE={name}")
     assert re.fullmatch(rf"(// |!! ){sentence}", answer.strip()), answer
 
 
-def test_a_print_start_warns_of_what_lies_ahead_once(ahead):
+def test_a_print_start_warns_once_of_what_the_print_makes_due(ahead):
     printer = ahead()
     begin(printer)
     printer.advance(20)
     assert count(printer, f"// Maintenance: {MAKES_DUE}") == 1
 
 
-def test_without_check_in_the_macro_it_is_told_all_the_same(ahead):
+def test_the_warning_also_comes_without_the_command_in_the_start_macro(ahead):
     printer = ahead(file=FILE.replace("PRINT_START", "STARTED"))
     run(printer)
     printer.advance(10)
     assert count(printer, f"// Maintenance: {MAKES_DUE}") == 1
 
 
-def test_off_is_the_default_and_reads_no_file(bench, tmp_path):
+def test_the_look_ahead_is_off_by_default_and_reads_no_file(bench, tmp_path):
     printer = bench(RODS.format(policy="warn"))
     (tmp_path / "job.gcode").write_text(FILE)
     printer.lookup("virtual_sdcard").folder = tmp_path
@@ -130,7 +135,7 @@ def test_off_is_the_default_and_reads_no_file(bench, tmp_path):
     assert b"job" not in printer.life.upkeep.board.summary().encode()
 
 
-def test_confirm_asks_and_says_so(ahead):
+def test_the_policy_confirm_asks_and_tells_why(ahead):
     printer = ahead("ahead=confirm")
     printer.print_file("job.gcode")
     printer.wait_for(lambda: count(printer, "comes due in this print"), "a question")
@@ -143,7 +148,7 @@ def test_confirm_asks_and_says_so(ahead):
     assert count(printer, "not started: maintenance would come due in it.") > 0
 
 
-def test_block_ends_the_start_as_cancelled(ahead):
+def test_the_policy_block_ends_the_start_as_cancelled(ahead):
     printer = ahead("ahead=block")
     begin(printer)
     printer.advance(2)
@@ -152,7 +157,7 @@ def test_block_ends_the_start_as_cancelled(ahead):
     assert printer.status("print_stats")["state"] == "cancelled"
 
 
-def test_the_running_print_is_in_the_summary(ahead):
+def test_the_summary_has_the_current_print(ahead):
     printer = ahead()
     run(printer)
 
@@ -164,7 +169,7 @@ def test_the_running_print_is_in_the_summary(ahead):
     assert Summary.decode(payload).job == job(printer)
 
 
-def test_macros_and_the_page_see_it(ahead):
+def test_macros_and_the_web_page_can_read_it(ahead):
     printer = ahead()
     assert "job" not in printer.status("maintain")
     run(printer)
@@ -176,7 +181,7 @@ def test_macros_and_the_page_see_it(ahead):
     }
 
 
-def test_what_is_done_meanwhile_lies_ahead_no_more(ahead):
+def test_a_task_that_is_done_during_the_print_is_no_longer_listed(ahead):
     printer = ahead()
     run(printer)
     printer.gcode("MAINTENANCE_DONE NAME=rods")
@@ -185,7 +190,7 @@ def test_what_is_done_meanwhile_lies_ahead_no_more(ahead):
     assert job(printer).due == ()
 
 
-def test_the_end_of_a_print_tells_what_it_made_due(ahead):
+def test_the_end_of_a_print_tells_what_the_print_made_due(ahead):
     printer = ahead()
     run(printer)
     printer.use(print_time=9.5)
@@ -199,7 +204,7 @@ def test_the_end_of_a_print_tells_what_it_made_due(ahead):
     assert job(printer).due == ("Grease the rails",)
 
 
-def test_the_next_print_begins_afresh(ahead):
+def test_the_next_print_starts_without_the_tasks_of_the_last(ahead):
     printer = ahead()
     begin(printer)
     printer.advance(120)
@@ -211,8 +216,8 @@ def test_the_next_print_begins_afresh(ahead):
     assert count(printer, f"// Maintenance: {MAKES_DUE}") == 2
 
 
-def test_a_print_that_follows_at_once_is_another_one(ahead):
-    """Within the moments in which the last moves of the first are waited for."""
+def test_a_print_that_follows_at_once_is_another_print(ahead):
+    """It starts while the extra still waits for the last moves of the first print."""
     printer = ahead()
     run(printer)
     printer.use(print_time=9.5)
@@ -228,7 +233,7 @@ def test_a_print_that_follows_at_once_is_another_one(ahead):
     assert not job(printer).ended
 
 
-def test_the_options_are_refused_in_words(bench):
+def test_wrong_options_are_refused_with_a_clear_error(bench):
     printer = bench("[maintain]\nat_print_start: ahead=later\n", expect="error")
     assert "Option 'at_print_start' in section 'maintain'" in printer.state_message
     assert "choose one of warn, off, confirm, block" in printer.state_message

@@ -1,4 +1,4 @@
-"""Disks that are full or read-only for real, and stores on them."""
+"""Disks that are really full or read-only, for the tests of the store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT_ONLY = "only root can mount a small file system"
 
 
 class Disk:
-    """A file system of 1 MiB that can be filled, and that can lose its writing."""
+    """A file system of 1 MiB that a test can fill and make read-only."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

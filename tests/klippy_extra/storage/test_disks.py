@@ -1,4 +1,4 @@
-"""A store on a disk that is full, read-only, locked or gone: nothing is lost."""
+"""A store on a disk that is full, read-only, locked or missing loses nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DONE = Entry(1795219200, "rods", "done", "anna", "", {"print_time": 151.5})
 
 
 class Life:
-    """A store from one start to its end, and what the reactor hears of it."""
+    """A store from one start to its end, with everything that it reports."""
 
     def __init__(self, path):
         self.posted = queue.SimpleQueue()
@@ -33,7 +33,7 @@ class Life:
         self.store.start()
 
     def save(self, documents, log=()):
-        """Save, and return what is answered."""
+        """Save, and return the store's reply."""
         answers = []
         self.store.save(documents, log, answers.append)
         self.until(lambda: answers)
@@ -46,7 +46,10 @@ class Life:
 
 @pytest.fixture
 def life():
-    """Start a store; it ends with the test, or with the next one."""
+    """Return a function that starts a store.
+
+    It ends with the test or with the next store.
+    """
     lives = []
 
     def start(path):
@@ -65,7 +68,7 @@ def life():
 
 @pytest.fixture(params=["full", "read-only"])
 def refusing(request, disk):
-    """A disk that refuses to write, and what makes it write again."""
+    """A disk that refuses to write, and the way to make it write again."""
     if request.param == "full":
         disk.refuse, disk.allow = disk.fill, disk.drain
     else:
@@ -74,7 +77,7 @@ def refusing(request, disk):
     return disk
 
 
-def test_a_disk_that_cannot_be_written_is_read(life, refusing):
+def test_a_store_on_a_disk_that_refuses_writing_is_read(life, refusing):
     path = refusing.folder / "upkeep.sqlite"
     life(path).save(COUNTED, [DONE])
     life(path).store.close({})
@@ -87,8 +90,8 @@ def test_a_disk_that_cannot_be_written_is_read(life, refusing):
     assert loaded.refusal == f"the disk of {path} is {refusing.word}"
 
 
-def test_what_a_crash_left_in_the_journal_is_read_as_well(life, refusing, tmp_path):
-    """The last minutes before a power cut are in the file beside the store."""
+def test_the_journal_that_a_crash_left_is_read_as_well(life, refusing, tmp_path):
+    """The journal beside the store holds the last minutes before a power cut."""
     path = refusing.folder / "upkeep.sqlite"
     before = life(path)
     before.save(COUNTED)
@@ -102,14 +105,14 @@ def test_what_a_crash_left_in_the_journal_is_read_as_well(life, refusing, tmp_pa
     assert life(path).loaded.documents == COUNTED
 
 
-def test_it_is_written_as_soon_as_that_works(life, refusing):
+def test_everything_is_written_as_soon_as_the_disk_allows_it(life, refusing):
     path = refusing.folder / "upkeep.sqlite"
     life(path).save({**COUNTED, "material": "ABS"})
     life(path).store.close({})
     refusing.refuse()
     now = life(path)
     assert refusing.word in now.save({"material": "PETG"}, [DONE])
-    assert now.refusals == []  # `load` has told it
+    assert now.refusals == []  # `load` has reported the refusal already
 
     refusing.allow()
     assert now.save({"history": "taken"}) == ""
@@ -120,7 +123,7 @@ def test_it_is_written_as_soon_as_that_works(life, refusing):
     assert loaded.refusal == loaded.problem == ""
 
 
-def test_a_first_start_without_room_is_written_later(life, refusing):
+def test_a_first_start_without_room_on_the_disk_is_written_later(life, refusing):
     path = refusing.folder / "upkeep.sqlite"
     refusing.refuse()
     now = life(path)
@@ -133,7 +136,7 @@ def test_a_first_start_without_room_is_written_later(life, refusing):
     assert life(path).loaded.documents == COUNTED
 
 
-def test_it_tries_again_without_being_asked(life, refusing, monkeypatch):
+def test_the_store_tries_again_by_itself(life, refusing, monkeypatch):
     monkeypatch.setattr("klippy_extra.storage.store.RETRY", 0.05)
     path = refusing.folder / "upkeep.sqlite"
     refusing.refuse()
@@ -145,10 +148,10 @@ def test_it_tries_again_without_being_asked(life, refusing, monkeypatch):
     assert life(path).loaded.documents == COUNTED
 
 
-def test_a_bad_file_on_a_read_only_disk_gives_way_to_its_backup(life, disk):
+def test_a_bad_file_on_a_read_only_disk_is_replaced_by_its_backup(life, disk):
     path = disk.folder / "upkeep.sqlite"
     life(path).save(COUNTED)
-    life(path).store.close({})  # this start has made the backup
+    life(path).store.close({})  # This start has made the backup.
     path.write_bytes(b"\xff" * path.stat().st_size)
     disk.write_protect()
 
@@ -161,7 +164,9 @@ def test_a_bad_file_on_a_read_only_disk_gives_way_to_its_backup(life, disk):
     assert life(path).loaded.documents == {**COUNTED, "material": "ABS"}
 
 
-def test_a_store_that_somebody_has_locked_is_read_and_written_later(life, tmp_path):
+def test_a_store_that_another_process_has_locked_is_read_and_written_later(
+    life, tmp_path
+):
     path = tmp_path / "upkeep.sqlite"
     life(path).save(COUNTED)
     life(path).store.close({})
@@ -177,7 +182,7 @@ def test_a_store_that_somebody_has_locked_is_read_and_written_later(life, tmp_pa
 
 
 def forbidden(path):
-    """Put something in place of the file that not even root can read."""
+    """Put something in place of the file that even root cannot read."""
     aside = path.with_name("aside")
     path.rename(aside)
     path.mkdir()
@@ -189,7 +194,7 @@ def forbidden(path):
     return permitted
 
 
-def test_a_store_that_opens_late_hands_over_what_it_holds(life, tmp_path):
+def test_a_store_that_opens_late_hands_over_its_documents(life, tmp_path):
     path = tmp_path / "upkeep.sqlite"
     life(path).save(COUNTED, [DONE])
     life(path).store.close({})
@@ -210,7 +215,7 @@ def test_a_store_that_opens_late_hands_over_what_it_holds(life, tmp_path):
     assert [entry.time for entry in loaded.log] == [5, DONE.time]
 
 
-def test_a_store_that_opens_late_is_not_overwritten_before_it_was_joined(
+def test_a_store_that_opens_late_is_not_overwritten_before_it_is_joined(
     life, tmp_path, monkeypatch
 ):
     path = tmp_path / "upkeep.sqlite"
@@ -228,8 +233,11 @@ def test_a_store_that_opens_late_is_not_overwritten_before_it_was_joined(
     assert life(path).loaded.documents == COUNTED
 
 
-def test_a_disk_that_is_mounted_late_keeps_what_is_on_it(life, disk, tmp_path):
-    """The folder is there and cannot be written; then a disk with a store comes."""
+def test_a_disk_that_is_mounted_late_keeps_its_documents(life, disk, tmp_path):
+    """At first the folder exists and cannot be written.
+
+    Then a disk with a store is mounted.
+    """
     path = disk.folder / "upkeep.sqlite"
     disk.write_protect()
     now = life(path)
@@ -250,7 +258,7 @@ def test_a_disk_that_is_mounted_late_keeps_what_is_on_it(life, disk, tmp_path):
     assert now.late[0].documents == {"material": "ABS"}
 
 
-def test_a_folder_that_cannot_be_made_is_said(life, tmp_path):
+def test_a_folder_that_cannot_be_made_is_reported(life, tmp_path):
     (tmp_path / "file").write_text("")
     path = tmp_path / "file" / "upkeep.sqlite"
     now = life(path)
@@ -258,7 +266,7 @@ def test_a_folder_that_cannot_be_made_is_said(life, tmp_path):
     assert now.save(COUNTED) == now.loaded.refusal
 
 
-def test_the_whole_log_of_a_disk_that_cannot_be_read_is_none(life, tmp_path):
+def test_the_log_of_a_disk_that_cannot_be_read_is_none(life, tmp_path):
     path = tmp_path / "upkeep.sqlite"
     path.mkdir()
     now = life(path)

@@ -1,4 +1,4 @@
-"""A document that makes no sense is set aside by itself; the readings stay."""
+"""A damaged document is set aside by itself, and the readings stay."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ BAD = {
 
 
 def write(path, rows):
-    """Write raw rows into a whole store."""
+    """Write raw rows into an intact store."""
     store = Store(str(path), lambda call: None)
     store.load()
     store.close({})
@@ -72,7 +72,7 @@ def save(path, documents):
     store.close({})
 
 
-def test_there_is_a_check_for_each_document():
+def test_each_document_has_a_check():
     assert set(BAD) == set(GOOD) == {*CHECKS, "task/rods"}
 
 
@@ -93,10 +93,10 @@ def test_one_bad_document_is_set_aside_and_the_others_stay(tmp_path, name, body)
     assert load(path).problem == ""
 
 
-def test_the_backup_has_a_bad_document_as_it_was(tmp_path):
+def test_a_damaged_document_is_taken_from_the_backup(tmp_path):
     path = tmp_path / "upkeep.sqlite"
     save(path, GOOD)
-    load(path)  # a good start makes the backup
+    load(path)  # A good start makes the backup.
     write(path, [("meters", "{"), ("marks", "7"), ("new", "1")])
 
     loaded = load(path)
@@ -104,7 +104,7 @@ def test_the_backup_has_a_bad_document_as_it_was(tmp_path):
     assert "The last good backup is used for: meters, marks" in loaded.problem
 
 
-def test_a_second_bad_document_of_a_name_replaces_no_first(tmp_path):
+def test_a_second_bad_document_with_the_same_name_does_not_replace_the_first(tmp_path):
     path = tmp_path / "upkeep.sqlite"
     for body in ("7", "8"):
         write(path, [("marks", body)])
@@ -114,7 +114,7 @@ def test_a_second_bad_document_of_a_name_replaces_no_first(tmp_path):
     assert (rows["bad-1/marks"], rows["bad-2/marks"]) == ("7", "8")
 
 
-def test_a_row_of_the_log_that_makes_no_sense_costs_no_other(tmp_path):
+def test_a_damaged_row_of_the_log_costs_no_other_row(tmp_path):
     path = tmp_path / "upkeep.sqlite"
     save(path, GOOD)
     row = "INSERT INTO log (time, task, event, who, note, used) VALUES (?,?,?,?,?,?)"
@@ -130,7 +130,7 @@ def test_a_row_of_the_log_that_makes_no_sense_costs_no_other(tmp_path):
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_a_good_document_passes(name, tmp_path):
+def test_a_good_document_passes_its_check(name, tmp_path):
     save(tmp_path / "upkeep.sqlite", {name: GOOD[name]})
     assert load(tmp_path / "upkeep.sqlite").documents == {name: GOOD[name]}
 
@@ -148,7 +148,7 @@ json_values = st.recursive(
 
 
 @given(json_values, st.sampled_from(["meters", "marks", "answers", "task/rods"]))
-def test_whatever_passes_makes_a_ledger_and_a_desk(value, name):
+def test_a_document_that_passes_its_check_can_always_be_used(value, name):
     try:
         document = checked(name, json.dumps(value))
     except ValueError:

@@ -44,7 +44,7 @@ life = st.lists(step, max_size=12)
 
 
 def live(book, steps):
-    """Count and carry out commands."""
+    """Let time and meters pass in a ledger, and carry out commands."""
     handler = CommandHandler(book)
     for what, argument in steps:
         if what == "count":
@@ -62,12 +62,12 @@ def documents(book):
 
 
 def only_what_lasts(steps):
-    """Without what depends on the state that only the whole store knows."""
+    """Leave out the commands whose effect depends on what only the store knows."""
     return [each for each in steps if each[0] not in ("unsnooze", "enable", "disable")]
 
 
 @given(life, life.map(only_what_lasts))
-def test_joining_is_as_if_the_store_had_been_read_at_start(before, since):
+def test_joining_late_gives_the_same_as_reading_the_store_at_the_start(before, since):
     stored = Ledger(PLANS)
     live(stored, before)
     late = Ledger(PLANS)
@@ -77,22 +77,23 @@ def test_joining_is_as_if_the_store_had_been_read_at_start(before, since):
     in_time = Ledger(PLANS, *documents(stored))
     live(in_time, since)
     for book in (late, in_time):
-        live(book, [("count", 0.0)])  # a snooze that has passed ends
+        live(book, [("count", 0.0)])  # A snooze whose time has passed has ended.
     assert late.readings == pytest.approx(in_time.readings)
     for task in late.plans:
-        mine, should = late.records[task], in_time.records[task]
+        mine, expected = late.records[task], in_time.records[task]
         restarted = {(word, task) for word in ("done", "skip", "adjust")} & set(since)
         if restarted and stored.records[task].enabled == late.plans[task].disabled:
-            continue  # nobody knew whether it was enabled when it was done
+            # At the time of the completion nobody knew whether the task was enabled.
+            continue
         assert late.used(task) == pytest.approx(in_time.used(task)), task
         same = ["enabled", "thresholds", "done_count", "last_done"]
         if ("adjust", task) not in since:
             same.append("snoozed_to")
         for name in same:
-            assert getattr(mine, name) == getattr(should, name), (task, name)
+            assert getattr(mine, name) == getattr(expected, name), (task, name)
 
 
-def test_a_task_disabled_meanwhile_holds_what_it_used_before_and_since():
+def test_a_task_that_is_disabled_before_the_join_keeps_all_that_it_has_used():
     stored = Ledger(PLANS)
     stored.advance({"print_time": 10.0})
     late = Ledger(PLANS)
@@ -103,7 +104,7 @@ def test_a_task_disabled_meanwhile_holds_what_it_used_before_and_since():
     assert not late.records["rods"].enabled
 
 
-def test_a_task_that_was_disabled_counts_nothing_of_what_came_meanwhile():
+def test_a_task_that_was_disabled_in_the_store_counts_nothing_until_the_join():
     stored = Ledger(PLANS)
     live(stored, [("count", 10.0), ("disable", "rods")])
     late = Ledger(PLANS)
@@ -113,7 +114,7 @@ def test_a_task_that_was_disabled_counts_nothing_of_what_came_meanwhile():
     assert late.used("rods") == {"print_time": 10.0}
 
 
-def test_a_task_enabled_meanwhile_goes_on_from_what_was_held():
+def test_a_task_that_is_enabled_before_the_join_goes_on_from_the_stored_use():
     stored = Ledger(PLANS)
     live(stored, [("adjust", "off"), ("count", 10.0)])
     late = Ledger(PLANS)
@@ -123,7 +124,7 @@ def test_a_task_enabled_meanwhile_goes_on_from_what_was_held():
     assert late.used("off") == {"print_time": 4.0}
 
 
-def test_marks_rates_and_answers_of_before_are_there():
+def test_stored_marks_rates_and_results_are_joined():
     stored = Ledger(PLANS)
     stored.advance({"print_time": 10.0})
     stored.settle_rates(20.0)
@@ -148,7 +149,7 @@ def test_marks_rates_and_answers_of_before_are_there():
 
 
 def snoozed(hours, calendar=0.0):
-    """A ledger in which the task was snoozed when the calendar read *calendar*."""
+    """Return a ledger whose task was snoozed when the calendar read *calendar*."""
     book = Ledger(PLANS)
     live(book, [("count", calendar)] if calendar else [])
     change = CommandHandler(book).handle(
@@ -158,7 +159,7 @@ def snoozed(hours, calendar=0.0):
     return book
 
 
-def test_a_snooze_given_meanwhile_ends_that_many_hours_later():
+def test_a_snooze_from_before_the_join_ends_after_its_hours():
     stored = Ledger(PLANS)
     stored.advance({"time": 1000.0})
     late = snoozed(5.0, calendar=2.0)
@@ -168,7 +169,7 @@ def test_a_snooze_given_meanwhile_ends_that_many_hours_later():
     assert late.records["rods"].snoozed_until == NOW + 5 * 3600
 
 
-def test_done_meanwhile_ends_the_snooze_of_before():
+def test_a_completion_before_the_join_ends_the_stored_snooze():
     stored = snoozed(50.0)
     late = Ledger(PLANS)
     live(late, [("done", "rods")])
@@ -178,7 +179,7 @@ def test_done_meanwhile_ends_the_snooze_of_before():
     assert (record.snoozed_to, record.snoozed_until) == (None, None)
 
 
-def test_done_and_snoozed_meanwhile_keeps_the_new_snooze():
+def test_a_completion_and_a_snooze_before_the_join_keep_the_new_snooze():
     stored = snoozed(50.0)
     stored.advance({"time": 100.0})
     late = Ledger(PLANS)
@@ -190,7 +191,7 @@ def test_done_and_snoozed_meanwhile_keeps_the_new_snooze():
     assert record.done_count == 1
 
 
-def test_a_task_disabled_before_and_meanwhile_holds_what_it_held():
+def test_a_task_that_is_disabled_in_both_keeps_the_stored_use():
     stored = Ledger(PLANS)
     live(stored, [("count", 10.0), ("disable", "rods")])
     late = Ledger(PLANS)

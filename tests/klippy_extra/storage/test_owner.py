@@ -1,4 +1,4 @@
-"""One store has one Klippy."""
+"""Only one Klippy uses a store."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def holder(path):
-    """Another process that has the store."""
+    """Another process that uses the store."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(path)],
         stdin=subprocess.PIPE,
@@ -42,23 +42,23 @@ def holder(path):
         process.kill()
 
 
-def test_a_second_process_is_told_which_one_has_the_store(path, holder):
-    with pytest.raises(OccupiedError) as told:
+def test_a_second_process_is_told_which_process_uses_the_store(path, holder):
+    with pytest.raises(OccupiedError) as refusal:
         Owner(path, "which runs b.cfg").take()
     text = f"process {holder.pid}, which runs /home/pi/a/printer.cfg"
-    assert text in str(told.value)
+    assert text in str(refusal.value)
 
 
-def test_a_killed_process_leaves_the_store(path, holder):
+def test_a_killed_process_releases_the_store(path, holder):
     holder.kill()
     holder.wait()
     owner = Owner(path, "which runs b.cfg")
     owner.take()
-    owner.take()  # and keeps it
+    owner.take()  # The next Klippy can take the store and keep it.
     owner.leave()
 
 
-def test_a_thread_of_an_earlier_life_is_no_other_klippy(path):
+def test_a_thread_from_before_a_restart_is_not_another_klippy(path):
     earlier = Owner(path, "which runs a.cfg")
     earlier.take()
     now = Owner(path, "which runs a.cfg")
@@ -69,7 +69,9 @@ def test_a_thread_of_an_earlier_life_is_no_other_klippy(path):
     now.leave()
 
 
-def test_a_file_system_without_locks_has_no_owner(path, monkeypatch):
+def test_a_file_system_without_locks_lets_every_process_use_the_store(
+    path, monkeypatch
+):
     def flock(file, how):
         raise OSError(errno.ENOLCK, "no locks available")
 
@@ -78,7 +80,7 @@ def test_a_file_system_without_locks_has_no_owner(path, monkeypatch):
     Owner(path, "").take()
 
 
-def test_a_name_that_could_not_be_written_is_said_to_be_unknown(path, holder):
+def test_an_owner_whose_name_was_not_written_is_called_unknown(path, holder):
     Path(f"{path}.lock").write_text("")
     with pytest.raises(OccupiedError, match="its name is not known"):
         Owner(path, "").take()

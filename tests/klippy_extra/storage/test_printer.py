@@ -1,4 +1,4 @@
-"""A printer whose store cannot be read or written: it prints, counts, and says so."""
+"""A printer whose store cannot be read or written prints, counts, and reports it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ HOT = "[maintain hot]\ntrigger: print_time\nthreshold: 150\nwhile: extruder>250\
 
 @pytest.fixture
 def start(bench, disk, monkeypatch):
-    """Start a printer whose store is on a disk that can be full or read-only."""
+    """Return a function that starts a printer.
+
+    Its store is on a disk that can be full or read-only.
+    """
 
     def begin(sections=RODS):
         printer = bench(sections, store=disk.folder)
@@ -28,17 +31,20 @@ def start(bench, disk, monkeypatch):
 
 
 def try_again_soon(monkeypatch):
-    """Under each name by which the extra was loaded."""
+    """Let each loaded copy of the extra try again after 0.05 s.
+
+    Klippy loads the extra under a name of its own.
+    """
     for name, module in list(sys.modules.items()):
         if name.endswith("storage.store"):
             monkeypatch.setattr(module, "RETRY", 0.05)
 
 
-def heard(printer, text):
+def is_shown(printer, text):
     return any(text in line for line in printer.console)
 
 
-def test_a_full_disk_loses_nothing_once_there_is_room(start, disk):
+def test_a_full_disk_loses_nothing_once_it_has_room_again(start, disk):
     printer = start()
     printer.use(print_time=5.0)
     printer.restart()
@@ -46,24 +52,24 @@ def test_a_full_disk_loses_nothing_once_there_is_room(start, disk):
     disk.fill()
     printer.restart()
     assert printer.task("rods")["used"] == 5.0
-    disk.fill()  # a file that was closed has left some room
-    printer.advance(12)  # until something is to be saved
-    printer.wait_for(lambda: heard(printer, "is full. Counting goes on"))
+    disk.fill()  # The file that the restart closed has left some room.
+    printer.advance(12)  # Now there is something to save.
+    printer.wait_for(lambda: is_shown(printer, "is full. Counting goes on"))
     printer.use(print_time=2.0)
-    disk.fill()  # a file that was closed has left some room
+    disk.fill()  # The file that was closed has left some room.
     assert "would be lost at a restart" in printer.say("SKIP_MAINTENANCE NAME=rods")
     printer.use(print_time=1.0)
     assert "is full" in printer.status("maintain")["problem"]
 
     disk.drain()
     printer.saved()
-    assert heard(printer, "Maintenance is saved again.")
+    assert is_shown(printer, "Maintenance is saved again.")
     assert printer.status("maintain")["problem"] is None
     printer.restart()
     assert printer.task("rods")["used"] == 1.0
 
 
-def test_a_disk_that_fills_up_in_a_print_is_said_once(start, disk):
+def test_a_disk_that_fills_up_during_a_print_is_reported_once(start, disk):
     printer = start()
     printer.print_file()
     printer.advance(30)
@@ -71,7 +77,7 @@ def test_a_disk_that_fills_up_in_a_print_is_said_once(start, disk):
     for _ in range(5):
         printer.gcode("SET_MAINTENANCE_MATERIAL MATERIAL=" + "A" * 50_000)
         printer.advance(30)
-    printer.wait_for(lambda: heard(printer, "Nothing is saved since"))
+    printer.wait_for(lambda: is_shown(printer, "Nothing is saved since"))
     printer.advance(60)
 
     assert printer.status("print_stats")["state"] == "printing"
@@ -79,7 +85,7 @@ def test_a_disk_that_fills_up_in_a_print_is_said_once(start, disk):
     disk.drain()
 
 
-def test_numbers_never_repeat_in_lives_that_save_nothing(start, disk, wall):
+def test_sequence_numbers_never_repeat_over_starts_that_save_nothing(start, disk, wall):
     disk.fill()
     printer = start()
     seen = []
@@ -91,7 +97,7 @@ def test_numbers_never_repeat_in_lives_that_save_nothing(start, disk, wall):
     assert seen == sorted(seen)
 
 
-def test_a_store_that_opens_late_is_joined_with_what_was_counted(bench):
+def test_a_store_that_opens_late_is_joined_with_the_new_counts(bench):
     air = RODS.replace("rods", "air")
     cutter = "[maintain cutter]\ntrigger: count_cuts\nthreshold: 100\n"
     printer = bench(RODS + air + cutter)
@@ -109,16 +115,16 @@ def test_a_store_that_opens_late_is_joined_with_what_was_counted(bench):
         path.symlink_to(folder),
     )
     printer.restart()
-    # Moonraker subscribes to the fields that a status has when it is first read.
+    # Moonraker subscribes to the fields that a status has at its first query.
     assert printer.task("rods")["status"] == "ok"
-    assert heard(printer, "cannot be read")
+    assert is_shown(printer, "cannot be read")
     printer.use(print_time=1.0)
     assert printer.task("rods")["used"] == 1.0
     printer.gcode("UPDATE_MAINTENANCE NAME=air NOTE=meanwhile")
     printer.use(print_time=0.5)
-    # In one step: the store's thread may try at any moment.
+    # The file comes back in one step, because the store may try at any moment.
     aside.replace(path)
-    printer.manager.memory.save({})  # it is tried again at once
+    printer.manager.memory.save({})  # The store tries again at once.
 
     printer.wait_for(lambda: printer.manager.memory.known, "the store")
     printer.saved()
@@ -134,7 +140,7 @@ def test_a_store_that_opens_late_is_joined_with_what_was_counted(bench):
     assert printer.manager.memory.uuid == uuid
 
 
-def test_without_sqlite3_klippy_prints_and_says_so(bench, monkeypatch):
+def test_without_sqlite3_klippy_prints_and_reports_it(bench, monkeypatch):
     printer = bench(RODS)
     for name in [each for each in sys.modules if each.endswith("storage.store")]:
         monkeypatch.delitem(sys.modules, name)
@@ -143,20 +149,20 @@ def test_without_sqlite3_klippy_prints_and_says_so(bench, monkeypatch):
     printer.restart()
 
     assert printer.state == "ready"
-    assert heard(printer, "Nothing is saved: the Python that runs Klippy lacks")
+    assert is_shown(printer, "Nothing is saved: the Python that runs Klippy lacks")
     assert "sqlite3" in printer.status("maintain")["problem"]
     printer.use(print_time=5.0)
     assert "would be lost at a restart" in printer.say("UPDATE_MAINTENANCE NAME=rods")
     assert printer.task("rods")["done_count"] == 1
     assert "done" in printer.say("MAINTENANCE_LOG")
     printer.gcode("MAINTENANCE_LOG EXPORT=1")
-    printer.wait_for(lambda: heard(printer, "maintenance-log.csv was written"))
+    printer.wait_for(lambda: is_shown(printer, "maintenance-log.csv was written"))
     uuid = printer.manager.memory.uuid
     printer.restart()
     assert printer.manager.memory.uuid == uuid
 
 
-def test_a_second_klippy_is_refused_the_store_and_prints(bench, tmp_path):
+def test_a_second_klippy_does_not_get_the_store_and_prints(bench, tmp_path):
     path = tmp_path / "upkeep.sqlite"
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(path)],
@@ -165,9 +171,9 @@ def test_a_second_klippy_is_refused_the_store_and_prints(bench, tmp_path):
     ) as first:
         assert first.stdout.readline() == b"taken\n"
         printer = bench(RODS)
-        said = "\n".join(printer.console)
-        assert f"process {first.pid}, which runs /home/pi/a/printer.cfg" in said
-        assert "give one of them another 'store'" in said
+        text = "\n".join(printer.console)
+        assert f"process {first.pid}, which runs /home/pi/a/printer.cfg" in text
+        assert "give one of them another 'store'" in text
         printer.print_file()
         printer.advance(300)
         assert printer.status("print_stats")["state"] == "printing"
@@ -179,7 +185,7 @@ def test_a_second_klippy_is_refused_the_store_and_prints(bench, tmp_path):
     assert printer.status("maintain")["problem"] is None
 
 
-def test_a_task_with_a_condition_may_be_away_for_one_restart(bench):
+def test_a_conditional_task_that_is_missing_for_one_restart_keeps_its_count(bench):
     printer = bench(RODS + HOT)
     printer.life.upkeep.book.advance({"print_time": 5.0})
     printer.advance(3)
@@ -195,7 +201,7 @@ def test_a_task_with_a_condition_may_be_away_for_one_restart(bench):
     assert printer.task("rods")["used"] == 6.0
 
 
-def test_one_bad_document_costs_no_reading(bench):
+def test_one_damaged_document_costs_no_reading(bench):
     printer = bench(RODS)
     printer.use(print_time=5.0)
     path = printer.manager.settings.store
@@ -206,7 +212,7 @@ def test_one_bad_document_costs_no_reading(bench):
     printer.restart()
 
     assert printer.task("rods")["used"] == 5.0
-    assert heard(printer, "are not valid: ")
+    assert is_shown(printer, "are not valid: ")
 
 
 def spoil(path, *names):

@@ -1,7 +1,6 @@
-"""Hosts: network namespaces with programs of ours in them, and cables between them.
+"""Hosts: network namespaces in which our programs run, with cables between them.
 
-They are made by the tests, are joined with one another and with nothing else, and go
-with the test.
+The tests make them and connect them only with each other. They end with the test.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ DEADLINE = 60.0  # seconds that a program may take on a busy machine
 
 
 class Namespace:
-    """A network namespace, which lives as long as a process in it."""
+    """A network namespace. It exists as long as a process in it."""
 
     def __init__(self) -> None:
         layout = "ip link set lo up && echo ready && exec cat"
@@ -50,7 +49,7 @@ class Namespace:
 
 
 class Host(Namespace):
-    """Runs mkd, mkregistryd and mk, with a home of its own."""
+    """Runs mkd, mkregistryd and mk with a home of its own."""
 
     def __init__(self, name: str, folder: Path) -> None:
         super().__init__()
@@ -71,7 +70,7 @@ class Host(Namespace):
         }
 
     def start(self, *words: str, says: str = "requests at", **more: str) -> Any:
-        """Start a Python program and wait for the line in which it *says* so."""
+        """Start a Python program and wait until it prints a line with *says*."""
         with self.log.open("a") as log:
             process = subprocess.Popen(
                 self.command(sys.executable, "-u", *words),
@@ -123,7 +122,7 @@ class Host(Namespace):
 
 
 class Network:
-    """A switch with a cable to each of its hosts; what it does to frames can change."""
+    """A switch with a cable to each of its hosts. Its faults can be changed."""
 
     def __init__(self, number: int, hosts: list[Host]) -> None:
         self._namespace = Namespace()
@@ -168,7 +167,7 @@ class Network:
 
 
 def line(process: Any, timeout: float = DEADLINE) -> str:
-    """Return the next line that a process prints; fail the test if there is none."""
+    """Return the next line that a process prints. Fail the test if there is none."""
     ready, _, _ = select.select([process.stdout], [], [], timeout)
     if not ready:
         pytest.fail("nothing is printed")
@@ -177,7 +176,7 @@ def line(process: Any, timeout: float = DEADLINE) -> str:
 
 @pytest.fixture
 def world(tmp_path):
-    """Make hosts and the networks that join them."""
+    """Return a maker of hosts and of the networks that connect them."""
     for tool in ("unshare", "nsenter", "ip"):
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is missing: no hosts")
@@ -200,5 +199,5 @@ def world(tmp_path):
 
 
 def port_of(process: Any) -> int:
-    """Return the request port that a daemon has told."""
+    """Return the request port that a daemon has printed."""
     return int(re.search(r"requests at \S+:(\d+)", process.first)[1])

@@ -1,6 +1,6 @@
-"""Many daemons of one store, each a process: they share what the first has imported.
+"""Many daemons of one store, each a process. They share what the first has imported.
 
-``python farm.py 21`` prints a line that says ``requests at`` when all are on the air.
+``python farm.py 21`` prints a line with ``requests at`` when all daemons are ready.
 """
 
 import os
@@ -19,19 +19,19 @@ def serve(number, home, ready):
     os.environ["MKTL_HOME"] = str(home / str(number))
     daemon = Farmer("pie", f"farmer{number}")
     os.write(ready, b".")
-    os.read(alive, 1)  # which ends with the first process, however that ends
+    os.read(alive, 1)  # These end with the first process, however it ends.
     daemon.cleanup()
 
 
 count = int(sys.argv[1])
 home = Path(os.environ["MKTL_HOME"])
-heard, ready = os.pipe()
+end, ready = os.pipe()
 alive, first = os.pipe()
 for number in range(count):
     if os.fork() == 0:
         os.close(first)
         serve(number, home, ready)
         os._exit(0)
-    os.read(heard, 1)
+    os.read(end, 1)
 print(f"{count} daemons, requests at many ports", flush=True)  # noqa: T201
 sys.stdin.read()

@@ -1,9 +1,10 @@
-"""A network of Ethernet between namespaces: with delay, loss, a rate, and cut cables.
+"""An Ethernet network between namespaces, with delay, loss, a rate, and cut cables.
 
-``python link.py p0 p1 ...`` joins these interfaces as a switch would. Each line of
-input, a JSON object, changes what is in it: ``delay`` (seconds, each way), ``loss`` (of
-a frame, each way), ``rate`` (bits in a second, for each cable), ``cut`` (interfaces);
-each is answered with ``done``. Not every kernel has netem, so this does without.
+``python link.py p0 p1 ...`` connects these interfaces as a switch would. Each line of
+input is a JSON object that changes the faults: ``delay`` (seconds, each way), ``loss``
+(of a frame, each way), ``rate`` (bits per second, for each cable), ``cut``
+(interfaces). Each line is answered with ``done``. Not every kernel has netem, so this
+program does without it.
 """
 
 import ctypes
@@ -19,15 +20,16 @@ import sys
 import time
 
 ETH_P_ALL = 3
-OUTGOING = 4  # PACKET_OUTGOING: what we have sent ourselves
-BACKLOG = 1.0  # seconds of frames that wait for a cable; more are lost
+OUTGOING = 4  # PACKET_OUTGOING: a packet that this program has sent
+BACKLOG = 1.0  # seconds of frames that may wait for a cable: more are lost
 SIOCETHTOOL = 0x8946
-# What would have frames put together or left without checksums: they cross as they are.
+# These features would join frames or leave out checksums, and such frames would cross
+# as they are.
 OFFLOADS = (0x17, 0x1F, 0x24, 0x2C)  # checksums, and large frames of three kinds
 
 
 def send_small_frames(interface):
-    """Have the kernel send *interface* the frames that a cable would carry."""
+    """Make the kernel send the frames to *interface* that a cable would carry."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         for command in OFFLOADS:
             value = (ctypes.c_uint32 * 2)(command, 0)
@@ -73,7 +75,7 @@ class Switch:
         for _ in range(256):
             try:
                 frame, address = self.sockets[origin].recvfrom(70000)
-            except OSError:  # no more, or the host is gone
+            except OSError:  # there are no more frames, or the host is gone
                 return
             if address[2] == OUTGOING or origin in self.cut:
                 continue
@@ -98,7 +100,7 @@ class Switch:
                 try:
                     self.sockets[name].send(frame)
                 except OSError:
-                    continue  # as a full cable loses it
+                    continue  # a full cable loses the frame too
 
 
 def _open(interface):

@@ -1,4 +1,4 @@
-"""Daemons and clients on hosts of their own, with a network that is not always good."""
+"""Daemons and clients on different hosts, with a network that has faults."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ try:
 except TimeoutError as error:
     print(type(error).__name__, error, flush=True)
 """
-# A client that knows nothing of ours, as the reference's: it asks for no sign of life.
+# A foreign client, like the reference's: it does not ask for heartbeats.
 LISTEN = """
 import sys, zmq
 socket = zmq.Context().socket(zmq.SUB)
@@ -50,7 +50,7 @@ while True:
 
 @pytest.fixture
 def pair(world):
-    """A host with a registry and a daemon, one with a client, and their network."""
+    """A host with a registry and a daemon, a host with a client, and their network."""
     oven, desk = world.host("oven"), world.host("desk")
     network = world.network(1, oven, desk)
     oven.registry()
@@ -69,7 +69,7 @@ def connections(host, state):
 
 
 def test_a_store_is_found_on_another_host(pair):
-    """There is no default route: calls go to each interface's own broadcast address."""
+    """There is no default route: calls go to each interface's broadcast address."""
     oven, desk, _ = pair
     oven.daemon(ITEMS)
     done = desk.mk("get", "pie.count")
@@ -77,7 +77,10 @@ def test_a_store_is_found_on_another_host(pair):
 
 
 def test_an_array_that_takes_half_a_minute_arrives(pair, rounds):
-    """14 or 20 MB at 5 Mbit/s: no heartbeat ends a connection on which bytes flow."""
+    """It has 14 or 20 MB at 5 Mbit/s.
+
+    No heartbeat ends a connection while bytes flow.
+    """
     oven, desk, network = pair
     oven.daemon(ITEMS)
     size = rounds(14_000_000, 20_000_000)
@@ -88,7 +91,7 @@ def test_an_array_that_takes_half_a_minute_arrives(pair, rounds):
 
 
 def test_a_store_of_many_daemons_is_read_over_a_bad_line(pair, rounds):
-    """8 or 21 daemons, 0.2 s and 2 % loss: they are asked at once."""
+    """8 or 21 daemons with 0.2 s and 2 % loss are asked at the same time."""
     oven, desk, network = pair
     many = rounds(8, 21)
     oven.start(str(HERE / "farm.py"), str(many))
@@ -98,8 +101,8 @@ def test_a_store_of_many_daemons_is_read_over_a_bad_line(pair, rounds):
     assert done.stdout.count(": 7\n") == many
 
 
-def test_the_address_that_answered_is_tried_as_well(world):
-    """A daemon with two interfaces names the first; a client is at the second."""
+def test_the_address_from_which_a_reply_came_is_tried_too(world):
+    """A daemon with two interfaces names the first, and the client is at the second."""
     oven, other, desk = (world.host(name) for name in ("oven", "other", "desk"))
     world.network(1, oven, other)
     world.network(2, oven, desk)
@@ -109,8 +112,8 @@ def test_the_address_that_answered_is_tried_as_well(world):
         assert host.mk("get", "pie.count").stdout == "count: 7\n"
 
 
-def test_who_asks_on_a_slow_line_is_not_warned_of(pair):
-    """An ACK that takes longer than a second comes after another form was tried."""
+def test_a_client_on_a_slow_line_causes_no_warning(pair):
+    """An ACK that takes over a second comes after the other edition was tried."""
     oven, desk, network = pair
     oven.daemon(ITEMS)
     assert desk.mk("get", "pie.count").stdout == "count: 7\n"
@@ -121,8 +124,8 @@ def test_who_asks_on_a_slow_line_is_not_warned_of(pair):
     assert "refused a message" not in oven.log.read_text()
 
 
-def test_a_watcher_hears_on_when_the_cable_is_back(pair, until):
-    """It connects anew every few seconds; the kernel alone would wait for longer."""
+def test_a_watcher_gets_values_again_when_the_cable_is_back(pair, until):
+    """It reconnects every few seconds. The kernel alone would wait for longer."""
     oven, desk, network = pair
     oven.daemon(ITEMS)
     watch = "-m", "mktl_daemon.cli.mk", "watch", "--no-timestamp", "pie.count"
@@ -134,15 +137,15 @@ def test_a_watcher_hears_on_when_the_cable_is_back(pair, until):
     def has_tried_twice():
         for each in connections(desk, "syn-sent"):
             tried.add(each.split()[2])
-        return len(tried) >= 4  # two for each of the daemon's ports
+        return len(tried) >= 4  # two connections for each of the daemon's ports
 
     until(has_tried_twice, "connects anew", DEADLINE)
     network.change(cut=[])
     assert line(watcher) == "count: 8\n"
 
 
-def test_a_client_of_another_kind_misses_nothing_while_the_cable_is_out(pair, until):
-    """It never learns that it was cut off, so its connection is kept."""
+def test_a_foreign_client_misses_nothing_while_the_cable_is_cut(pair, until):
+    """It never notices the cut, so its connection is kept."""
     oven, desk, network = pair
     daemon = oven.daemon(ITEMS)
     values = re.search(r"values at (\d+)", daemon.first)[1]
@@ -150,12 +153,12 @@ def test_a_client_of_another_kind_misses_nothing_while_the_cable_is_out(pair, un
         "-c", LISTEN, oven.addresses[0], values, says="listening"
     )  # fmt: skip
 
-    def is_heard():
+    def has_arrived():
         oven.mk("set", "pie.count=1")
         oven.mk("set", "pie.count=2")
         return connections(oven, "established")
 
-    until(is_heard, "subscribed")
+    until(has_arrived, "subscribed")
     while '"value":2' not in line(listener):
         continue
     network.change(cut=[desk])
@@ -172,8 +175,8 @@ def test_a_client_of_another_kind_misses_nothing_while_the_cable_is_out(pair, un
     assert '"value":3' in line(listener)
 
 
-def test_who_waits_for_a_daemon_that_fell_silent_is_told(pair):
-    """Long before its own timeout, which is two minutes."""
+def test_a_client_that_waits_for_a_silent_daemon_gets_an_error(pair):
+    """The error comes long before the client's own timeout of two minutes."""
     oven, desk, network = pair
     items = {key: {"type": "string"} for key in ("reading", "gate", "opener", "broken")}
     oven.daemon(items, "--module", "oven", PYTHONPATH=f"{TESTS}:{':'.join(sys.path)}")
@@ -182,8 +185,8 @@ def test_who_waits_for_a_daemon_that_fell_silent_is_told(pair):
     assert "NoReplyError" in line(waiter)
 
 
-def test_ports_are_told_once_more_after_a_restart(pair):
-    """A client with a cached catalog finds a daemon that has come back."""
+def test_a_restarted_daemon_announces_its_ports_again(pair):
+    """A client with a cached catalog finds the daemon that has come back."""
     oven, desk, _ = pair
     daemon = oven.daemon(ITEMS)
     assert desk.mk("get", "pie.count").stdout == "count: 7\n"

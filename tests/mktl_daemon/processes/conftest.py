@@ -1,4 +1,4 @@
-"""Raw sockets to running programs: nothing of ours on the asking side."""
+"""Raw sockets to running programs: the client side uses none of our code."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import pytest
 import zmq
 
-DEADLINE = 20.0  # seconds that an answer may take on a busy machine
+DEADLINE = 20.0  # seconds that a reply may take on a busy machine
 
 
 class Answer(NamedTuple):
-    """What came back for one request."""
+    """The messages that came back for one request."""
 
     kinds: list[bytes]
     payload: Any
@@ -30,7 +30,7 @@ class Answer(NamedTuple):
 
 
 class Peer:
-    """A client's DEALER, and frames as they are."""
+    """A client's DEALER, which sends and receives raw frames."""
 
     def __init__(
         self, context: zmq.Context, port: int, identity: bytes, room: int
@@ -47,9 +47,9 @@ class Peer:
         self.socket.send_multipart(frames)
 
     def receive(self, deadline: float = DEADLINE) -> list[bytes]:
-        """Return the next message; fail the test if there is none in time."""
+        """Return the next message. Fail the test if there is none in time."""
         if not self.socket.poll(int(deadline * 1000)):
-            pytest.fail(f"nothing came within {deadline} s")
+            pytest.fail(f"no message came within {deadline} s")
         return self.socket.recv_multipart()
 
     def request(
@@ -71,7 +71,7 @@ class Peer:
     def ask(
         self, kind: bytes, target: bytes | str, *args: Any, **kwargs: Any
     ) -> Answer:
-        """Send a request and return all that comes until its REP."""
+        """Send a request and return all messages until its REP."""
         ident = self.request(kind, target, *args, **kwargs)
         return self.answer(ident)
 
@@ -79,7 +79,9 @@ class Peer:
         frames = []
         while not frames or frames[-1][2] != b"REP":
             message = self.receive()
-            assert message[1] == ident, f"an answer to another request: {message}"
+            assert message[1] == ident, (
+                f"the reply belongs to another request: {message}"
+            )
             frames.append(message)
         last = frames[-1]
         return Answer(
@@ -96,7 +98,7 @@ class Peer:
         return self.ask(b"SET", target, {"value": value, **fields}, *bulk)
 
     def is_quiet(self, key: str = "pie.number") -> bool:
-        """Tell whether nothing more came before the answer to one more request."""
+        """Return whether no message comes before the reply to one more request."""
         return self.get(key).kinds in ([b"ACK", b"REP"], [b"REP"])
 
 
@@ -122,13 +124,13 @@ class Listener:
         return [json.loads(self.receive()[2])["value"] for _ in range(count)]
 
     def settle(self, change: Any) -> None:
-        """Wait until the subscription has arrived: call *change* until it is heard."""
+        """Call *change* until a publication arrives: then the subscription is there."""
         for _ in range(200):
             change()
             if self.socket.poll(100):
                 break
         else:
-            pytest.fail("the subscription never took")
+            pytest.fail("the subscription never arrived")
         while self.socket.poll(200):
             self.socket.recv_multipart()
 
@@ -141,7 +143,7 @@ class Wire:
         self._made: list[Peer | Listener] = []
 
     def peer(self, running: Any, identity: bytes = b"", room: int = 0) -> Peer:
-        """Connect a client with *room* for messages that it has not read (0: any)."""
+        """Connect a client with *room* for unread messages (0: without a limit)."""
         made = Peer(self.context, running.rep, identity, room)
         self._made.append(made)
         return made

@@ -13,8 +13,8 @@ def put(peer, bulk, **fields):
     return peer.ask(b"SET", "pie.image", fields, bulk)
 
 
-def test_an_array_comes_back_as_it_was_sent(peer):
-    """Bytes, shape and type of number."""
+def test_an_array_is_the_same_after_a_set_and_a_get(peer):
+    """Its bytes, its shape and its type of number are the same."""
     assert put(peer, INTEGERS, **IMAGE).error is None
     answer = peer.get("pie.image")
 
@@ -25,13 +25,13 @@ def test_an_array_comes_back_as_it_was_sent(peer):
     assert len(answer.frames[0]) == 6
 
 
-def test_an_absent_array_is_an_absent_frame(peer):
+def test_a_value_without_an_array_has_no_seventh_frame(peer):
     """A plain value has six frames."""
     assert len(peer.ask(b"GET", "pie.number").frames[-1]) == 6
 
 
 def test_an_empty_array_is_an_empty_frame(peer):
-    """It is not the same as none."""
+    """An empty array differs from no array."""
     assert put(peer, b"", shape=[0], dtype="float64").error is None
     answer = peer.get("pie.image")
 
@@ -51,8 +51,11 @@ def test_an_empty_array_is_an_empty_frame(peer):
         (b"\0" * 12, {"shape": [1, 1, 3], "dtype": "float32"}),
     ],
 )
-def test_an_array_is_replaced_by_another(wire, oven, peer, bulk, fields):
-    """Of other values, shape or type; subscribers and readers have the new one."""
+def test_an_array_can_be_replaced_by_another(wire, oven, peer, bulk, fields):
+    """The new one has other values, another shape or type.
+
+    Subscribers and readers get it.
+    """
     listener = wire.listener(oven, b"pie.image.")
     listener.settle(lambda: (peer.set("pie.image", 0), peer.set("pie.image", 1)))
     put(peer, INTEGERS, **IMAGE)
@@ -67,8 +70,8 @@ def test_an_array_is_replaced_by_another(wire, oven, peer, bulk, fields):
     assert (answer.bulk, answer.payload["dtype"]) == (bulk, fields["dtype"])
 
 
-def test_an_array_is_replaced_by_a_plain_value(wire, oven, peer):
-    """And the other way round: the frame and its description come and go."""
+def test_an_array_can_be_replaced_by_a_plain_value_and_back(wire, oven, peer):
+    """The frame and its description vanish and come back."""
     listener = wire.listener(oven, b"pie.image.")
     listener.settle(lambda: (peer.set("pie.image", 0), peer.set("pie.image", 1)))
     for _ in range(2):
@@ -84,7 +87,7 @@ def test_an_array_is_replaced_by_a_plain_value(wire, oven, peer):
 
 
 def test_an_array_without_dimensions_is_a_number(peer):
-    """Clients send numpy's own numbers so."""
+    """Clients send numpy's own numbers in this way."""
     bulk, fields = struct.pack("<d", 1.5), {"shape": [], "dtype": "float64"}
     assert peer.ask(b"SET", "pie.number", fields, bulk).error is None
     assert peer.get("pie.number").value == 1.5
@@ -104,22 +107,22 @@ def test_an_array_without_dimensions_is_a_number(peer):
         (b"abc", {"shape": [1], "dtype": "int32"}),
     ],
 )
-def test_an_array_that_is_not_what_it_says_is_refused(peer, bulk, fields):
-    """Shape, type and bytes must agree; what was there stays."""
+def test_an_array_that_does_not_fit_its_description_is_refused(peer, bulk, fields):
+    """Shape, type and bytes must agree. The old value stays."""
     put(peer, INTEGERS, **IMAGE)
     assert put(peer, bulk, **fields).error["type"]
     assert peer.get("pie.image").bulk == INTEGERS
 
 
-def test_a_hundred_megabytes_travel(peer):
-    """There and back, whole."""
+def test_an_array_of_a_hundred_megabytes_is_set_and_read(peer):
+    """It arrives complete in both directions."""
     bulk = bytes(range(250)) * 400_000
     assert put(peer, bulk, shape=[len(bulk)], dtype="uint8").error is None
     assert peer.get("pie.image").bulk == bulk
     assert peer.set("pie.image", 0).error is None
 
 
-def test_a_hundred_megabytes_of_text_are_answered(peer):
+def test_a_text_of_a_hundred_megabytes_is_set_and_read(peer):
     """A payload may be large, too."""
     text = "pie " * 25_000_000
     assert peer.set("pie.anything", text).error is None

@@ -1,4 +1,4 @@
-"""mk, mkd and mkregistryd, as one types them."""
+"""The commands mk, mkd and mkregistryd as a user types them."""
 
 import contextlib
 import json
@@ -52,7 +52,7 @@ TART = {
 
 @pytest.fixture(scope="session")
 def shop(kitchen, registry):
-    """A community with a registry and two stores: tart is read, torte is set."""
+    """A registry and two stores: tart is read, torte is set."""
     kitchen.daemon("tart", "lemon", TART)
     kitchen.daemon("torte", "lemon", TART)
     return kitchen
@@ -82,13 +82,13 @@ def shop(kitchen, registry):
     ],
 )
 def test_values_are_printed(shop, line, printed):
-    """One line for each item: its key, its value as people read it, its units."""
+    """A line for each item has its key, its value as people read it, and its units."""
     done = shop.mk(*line.split())
     assert done == (printed.replace("|", "\n") + "\n", "", 0)
 
 
 def test_a_whole_store_is_printed(shop):
-    """All that can be read, the daemon's own items too, in order."""
+    """It has everything that can be read in order, and the daemon's own items."""
     lines = shop.mk("get", "tart").out.splitlines()
     keys = [line.partition(":")[0] for line in lines]
 
@@ -99,7 +99,7 @@ def test_a_whole_store_is_printed(shop):
 
 
 def test_a_time_stamp_is_printed_on_request(shop):
-    """In local time, to the millisecond."""
+    """It is local time, to the millisecond."""
     line = shop.mk("--timestamp", "get", "tart.slices").out
     assert line[2] + line[5] + line[8] == "::."
     assert line[12:] == " slices: 3 pieces\n"
@@ -128,7 +128,7 @@ def test_a_time_stamp_is_printed_on_request(shop):
     ],
 )
 def test_values_are_set(shop, until, line, printed, value):
-    """What was set is printed once the daemon has confirmed it."""
+    """The value is printed after the daemon has confirmed it."""
     done = shop.mk(*line.split())
     assert (done.out.strip(), done.err, done.code) == (printed, "", 0)
     if value is not None:
@@ -137,8 +137,8 @@ def test_values_are_set(shop, until, line, printed, value):
         until(lambda: shop.mk(*get).out == value + "\n", f"{name} is {value}")
 
 
-def test_items_are_set_at_once_or_in_turn(shop):
-    """One that fails is told; in turn it is the last."""
+def test_items_are_set_at_once_or_one_after_the_other(shop):
+    """A failure is reported. One after the other, it is the last item that is set."""
     line = "torte.weight=1", "torte.slices=4"
     at_once = shop.mk("set", *line)
     assert at_once.out == "Set torte.slices to 4 pieces\n"
@@ -150,7 +150,7 @@ def test_items_are_set_at_once_or_in_turn(shop):
 
 
 def test_mk_is_a_program(shop):
-    """With output, errors and exit code of its own."""
+    """It has its own output, errors and exit code."""
     done = shop.mk_alone("get", "tart.nothing", "tart.weight")
     assert done == (
         "weight: 7\n",
@@ -160,7 +160,7 @@ def test_mk_is_a_program(shop):
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "wording"),
     [
         ("get tart.nothing", "tart.nothing failed: store 'tart' has no 'nothing'"),
         ("get nowhere.at.all", "nowhere.at.all failed: "),
@@ -178,23 +178,23 @@ def test_mk_is_a_program(shop):
         ("list nowhere", "nowhere failed: "),
     ],
 )
-def test_what_goes_wrong_is_one_line(shop, line, told):
-    """On standard error, with exit code 1 and no traceback."""
+def test_an_error_is_one_line(shop, line, wording):
+    """It is on standard error, with exit code 1 and without a traceback."""
     done = shop.mk(*line.split())
     assert (done.out, done.code) == ("", 1)
-    assert told in done.err
+    assert wording in done.err
     assert done.err.count("\n") == 1
 
 
-def test_one_failure_does_not_hide_the_rest(shop):
-    """The other items are printed."""
+def test_one_failure_does_not_hide_the_other_items(shop):
+    """Their values are printed."""
     done = shop.mk("get", "tart.nothing", "tart.slices", "tart.empty")
     assert done.out.splitlines()[1:] == ["empty: "]
     assert done.code == 1
 
 
 def test_a_store_is_listed(shop):
-    """Each key with its type and what one may do with it."""
+    """Each key is shown with its type and what a client may do with it."""
     done = shop.mk("list", "tart")
     lines = dict(line.split(maxsplit=1) for line in done.out.splitlines())
 
@@ -208,19 +208,19 @@ def test_a_store_is_listed(shop):
 
 
 def test_a_description_is_printed_as_json(shop):
-    """With the UUID and the whereabouts of the daemon that has the item."""
-    [(name, told)] = json.loads(shop.mk("describe", "tart.angle").out).items()
+    """It has the UUID and the address of the daemon that has the item."""
+    [(name, description)] = json.loads(shop.mk("describe", "tart.angle").out).items()
     assert name == "tart.angle"
-    assert {field: told[field] for field in TART["angle"]} == TART["angle"]
-    assert told["uuid"]
-    assert told["provenance"][0]["pub"]
+    assert {field: description[field] for field in TART["angle"]} == TART["angle"]
+    assert description["uuid"]
+    assert description["provenance"][0]["pub"]
 
     whole = json.loads(shop.mk("describe", "tart").out)
     assert set(TART) <= set(whole)
 
 
 def test_stores_are_discovered(shop):
-    """By their number and their names; the bare list is names alone."""
+    """Their number and their names are printed, or with an option only the names."""
     done = shop.mk_alone("discover", "127.0.0.1", home="newcomer")
     assert done.code == 0
     assert "stores discovered: " in done.out
@@ -228,8 +228,8 @@ def test_stores_are_discovered(shop):
     assert "tart" in shop.mk_alone("list", home="newcomer").out.splitlines()
 
 
-def test_without_a_registry_there_is_nothing_to_discover(own_kitchen):
-    """And it says so."""
+def test_without_a_registry_nothing_is_discovered(own_kitchen):
+    """An error tells it."""
     done = own_kitchen.mk_alone("discover")
     assert (done.out, done.err, done.code) == (
         "",
@@ -250,7 +250,11 @@ def watching(kitchen, *arguments):
 
     def line():
         ready, _, _ = select.select([process.stdout], [], [], 20)
-        return process.stdout.readline() if ready else pytest.fail("nothing is printed")
+        return (
+            process.stdout.readline()
+            if ready
+            else pytest.fail("the process printed nothing")
+        )
 
     try:
         yield process, line
@@ -263,7 +267,7 @@ def watching(kitchen, *arguments):
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_changes_are_watched(shop, how):
-    """The value that is there and every one that follows, until one has enough."""
+    """The present value and every change is printed, until the given number."""
     shop.mk("set", "torte.slices=1")
     with watching(shop, "torte.slices") as (process, line):
         assert line()[12:] == " slices: 1 pieces\n"
@@ -274,8 +278,8 @@ def test_changes_are_watched(shop, how):
         assert process.stderr.read() == ""
 
 
-def test_a_reader_that_leaves_ends_the_watch(shop):
-    """As in "mk watch torte.slices | head -1"; quietly."""
+def test_a_reader_that_closes_the_pipe_ends_the_watch(shop):
+    """This is so in "mk watch torte.slices | head -1", and without an error."""
     shop.mk("set", "torte.slices=1")
     with watching(shop, "--no-timestamp", "torte.slices") as (process, line):
         assert line() == "slices: 1 pieces\n"
@@ -287,7 +291,7 @@ def test_a_reader_that_leaves_ends_the_watch(shop):
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "wording"),
     [
         ("get", "no requests specified"),
         ("set -s tart", "no requests specified"),
@@ -298,25 +302,25 @@ def test_a_reader_that_leaves_ends_the_watch(shop):
         ("get a.b -u mm --unformatted", "--units needs formatted values"),
     ],
 )
-def test_a_command_line_that_makes_no_sense_is_told(capsys, line, told):
-    """Before anybody is asked."""
+def test_an_invalid_command_line_is_refused(capsys, line, wording):
+    """No daemon is asked."""
     assert mk.main(line.split()) == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("mk: ")
-    assert told in err
+    assert wording in err
 
 
 @pytest.mark.parametrize("line", ["", "bake", "get --hot"])
-def test_an_unknown_word_is_told_with_the_usage(capsys, line):
-    """The exit code is that of every wrong usage."""
+def test_an_unknown_command_is_refused_with_the_usage(capsys, line):
+    """The exit code is the same as for every wrong usage."""
     with pytest.raises(SystemExit, match="2"):
         mk.main(line.split())
     assert "usage: mk" in capsys.readouterr().err
 
 
 def started(kitchen, line, home):
-    """Return how an mkd ended that is not to run for long."""
+    """Run an mkd that is to end soon, and return how it ended."""
     return subprocess.run(
         [sys.executable, "-m", "mktl_daemon.cli.mkd", *line.split()],
         env=kitchen.environment(home),
@@ -329,7 +333,7 @@ def started(kitchen, line, home):
 
 
 def test_an_item_file_in_a_folder_is_a_running_store(own_kitchen):
-    """Nothing but the file, and "mkd bread rye"."""
+    """It needs nothing but the file and "mkd bread rye"."""
     folder = own_kitchen.folder / "baker" / "daemon" / "store" / "bread"
     folder.mkdir(parents=True)
     (folder / "rye.json").write_text('{"Loaves": {"type": "numeric", "initial": 4}}')
@@ -337,23 +341,23 @@ def test_an_item_file_in_a_folder_is_a_running_store(own_kitchen):
 
     daemon = own_kitchen.start("mkd", "bread", "rye", home="baker")
 
-    assert daemon.said.startswith("bread.rye: 1 item, requests at 127.0.0.1:")
-    assert "this machine only" in daemon.said
+    assert daemon.line.startswith("bread.rye: 1 item, requests at 127.0.0.1:")
+    assert "this machine only" in daemon.line
     assert own_kitchen.mk_alone("get", "bread.loaves").out == "loaves: 4\n"
     for running in (daemon, registry):
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(20) == 0
 
 
-def test_a_daemon_binds_where_it_is_told_and_lets_in_who_is_on_the_list(own_kitchen):
-    """What the options say goes before the environment."""
+def test_a_daemon_uses_the_address_and_the_allowed_clients_of_its_options(own_kitchen):
+    """Options replace the variables of the environment."""
     items = own_kitchen.folder / "items.json"
     items.write_text('{"loaves": {"initial": 4}}')
     own_kitchen.registry()
     line = f"bread rye -c {items} --interface 127.0.0.2 --allow 192.0.2.7"
     on_the_list = f"{line} --allow 127.0.0.0/8"
     daemon = own_kitchen.start("mkd", *on_the_list.split(), home="baker")
-    assert "requests at 127.0.0.2:" in daemon.said
+    assert "requests at 127.0.0.2:" in daemon.line
     assert own_kitchen.mk("get", "bread.loaves") == ("loaves: 4\n", "", 0)
 
 
@@ -363,7 +367,7 @@ def test_a_daemon_binds_where_it_is_told_and_lets_in_who_is_on_the_list(own_kitc
 def test_a_registry_is_found_at_another_address_of_the_machine(
     own_kitchen, registry, daemon
 ):
-    """The answer to a call comes from the address where the registry can be asked."""
+    """The reply to a call comes from the address at which the registry can be asked."""
     own_kitchen.start("mkregistryd", "--interface", registry, home="registry")
     items = own_kitchen.folder / "items.json"
     items.write_text('{"loaves": {"initial": 4}}')
@@ -373,7 +377,7 @@ def test_a_registry_is_found_at_another_address_of_the_machine(
 
 
 def bakery(kitchen):
-    """Start the daemon that the test wrote into bakery.py."""
+    """Start the daemon that the test has written into bakery.py."""
     line = "pie fruit --module bakery --subclass Baker"
     return subprocess.Popen(
         [sys.executable, "-m", "mktl_daemon.cli.mkd", *line.split()],
@@ -384,7 +388,7 @@ def bakery(kitchen):
     )
 
 
-def test_a_daemon_that_is_being_set_up_can_be_told_to_end(own_kitchen):
+def test_a_daemon_can_be_stopped_during_its_setup(own_kitchen):
     """It cleans up."""
     (own_kitchen.folder / "bakery.py").write_text(
         "import mktl_daemon, time\n"
@@ -403,7 +407,7 @@ def test_a_daemon_that_is_being_set_up_can_be_told_to_end(own_kitchen):
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "wording"),
     [
         ("pie fruit -c nowhere.json", "nowhere.json"),
         ("pie fruit -c broken.json", "broken.json: "),
@@ -417,20 +421,20 @@ def test_a_daemon_that_is_being_set_up_can_be_told_to_end(own_kitchen):
         ("pie ../fruit", "cannot be used as a name"),
     ],
 )
-def test_a_daemon_that_cannot_start_says_why(own_kitchen, line, told):
-    """In one line, with exit code 1."""
+def test_a_daemon_that_cannot_start_tells_why(own_kitchen, line, wording):
+    """It prints one line and ends with exit code 1."""
     (own_kitchen.folder / "broken.json").write_text("{")
     (own_kitchen.folder / "list.json").write_text("[]")
     (own_kitchen.folder / "typo.json").write_text('{"a": {"type": "nummeric"}}')
     done = started(own_kitchen, line, "daemon")
     assert (done.stdout, done.returncode) == ("", 1)
     assert done.stderr.startswith("mkd: ")
-    assert told in done.stderr
+    assert wording in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_a_class_in_the_folder_one_stands_in_is_found(own_kitchen):
-    """It gets the command line's options, its own configuration file among them."""
+def test_a_class_in_the_current_folder_is_found(own_kitchen):
+    """It gets the options of the command line, like its own configuration file."""
     (own_kitchen.folder / "bakery.py").write_text(
         "import mktl_daemon\n"
         "class Baker(mktl_daemon.Daemon):\n"
@@ -442,8 +446,8 @@ def test_a_class_in_the_folder_one_stands_in_is_found(own_kitchen):
     assert done.stderr.endswith("mkd: RuntimeError: baking by book.txt\n")
 
 
-def test_an_error_in_a_users_class_has_its_traceback(own_kitchen):
-    """The text of a KeyError alone tells nobody where it was raised."""
+def test_an_error_in_a_users_class_is_printed_with_its_traceback(own_kitchen):
+    """The text of a KeyError alone does not tell where it was raised."""
     (own_kitchen.folder / "bakery.py").write_text(
         "import mktl_daemon\n"
         "class Baker(mktl_daemon.Daemon):\n"
@@ -457,7 +461,7 @@ def test_an_error_in_a_users_class_has_its_traceback(own_kitchen):
 
 
 @pytest.mark.parametrize("program", ["mk", "mkd", "mkregistryd"])
-def test_a_program_tells_its_version(program):
+def test_a_program_prints_its_version(program):
     done = subprocess.run(
         [sys.executable, "-m", f"mktl_daemon.cli.{program}", "--version"],
         capture_output=True,
@@ -478,8 +482,8 @@ def test_a_verbose_daemon_logs_each_set(own_kitchen):
 
 
 @pytest.mark.parametrize("option", ["--override", "store.override"])
-def test_a_refusal_names_what_the_program_calls_override(own_kitchen, option):
-    """Its place is taken with the option that the text names."""
+def test_a_refusal_names_the_option_that_overrides_it(own_kitchen, option):
+    """With the option that the text names, the daemon starts."""
     (own_kitchen.folder / "bakery.py").write_text(
         "import mktl_daemon\n"
         "class Baker(mktl_daemon.Daemon):\n"
@@ -498,11 +502,11 @@ def test_a_refusal_names_what_the_program_calls_override(own_kitchen, option):
         "mkd", *f"bread wheat -c {own_kitchen.folder}/bread.rye.json -o".split(),
         home="baker",
     )  # fmt: skip
-    assert "bread.wheat" in running.said
+    assert "bread.wheat" in running.line
 
 
-def test_a_daemon_that_runs_already_is_not_started_again(own_kitchen):
-    """The message says where it runs."""
+def test_a_daemon_that_runs_is_not_started_again(own_kitchen):
+    """The error tells where it runs."""
     running = own_kitchen.daemon("bread", "rye", {})
     done = started(own_kitchen, "bread rye", "bread.rye")
     assert done.returncode == 1
@@ -510,19 +514,19 @@ def test_a_daemon_that_runs_already_is_not_started_again(own_kitchen):
     assert done.stderr.count("\n") == 1
 
 
-def test_a_key_is_taken_by_a_neighbour_of_whom_no_registry_knows(own_kitchen):
-    """Both have one home; there is no registry."""
+def test_a_key_of_a_neighbour_is_refused_without_a_registry(own_kitchen):
+    """Both daemons have one home, and no registry runs."""
     own_kitchen.daemon("bread", "rye", {"loaves": {}})
     (own_kitchen.folder / "wheat.json").write_text('{"loaves": {}}')
-    for _ in range(2):  # however often it is tried
+    for _ in range(2):  # This is so at each attempt.
         done = started(own_kitchen, "bread wheat -c wheat.json", "bread.rye")
         assert (done.stdout, done.returncode) == ("", 1)
         assert "the key 'loaves' of 'bread' is that of 'rye'" in done.stderr
         assert done.stderr.count("\n") == 1
 
 
-def test_a_daemon_that_is_away_is_reported_once(own_kitchen):
-    """However many of its items are read; the others of the store are printed."""
+def test_a_daemon_that_is_gone_is_reported_once(own_kitchen):
+    """It does not matter how many of its items are read. Other items are printed."""
     own_kitchen.registry()
     gone = own_kitchen.daemon("bread", "rye", {f"loaf{n}": {} for n in range(5)})
     own_kitchen.daemon("bread", "wheat", {"rolls": {"initial": 4}})
@@ -535,8 +539,8 @@ def test_a_daemon_that_is_away_is_reported_once(own_kitchen):
     assert printed.code == 1
 
 
-def test_the_package_names_its_programs():
-    """And runs the one that is named."""
+def test_the_package_lists_its_programs():
+    """It runs the program that is named."""
 
     def run(*arguments):
         return subprocess.run(
@@ -558,8 +562,8 @@ def test_the_package_names_its_programs():
     assert run("bake").returncode == 1
 
 
-def test_options_of_both_editions_name_the_items_file():
-    """--config and --catalog are one."""
+def test_the_options_of_both_editions_name_the_file_of_items():
+    """--config and --catalog mean the same."""
     parse = mkd.parser().parse_args
     given = [
         parse(["pie", "fruit", option, "x"])
@@ -581,8 +585,8 @@ assert mktl.get("pie.text").value == "apple"
 """
 
 
-def test_a_client_works_where_the_system_is_not_unix(own_kitchen):
-    """What Windows has not is hidden."""
+def test_a_client_works_on_a_system_that_is_not_unix(own_kitchen):
+    """The test hides the modules that Windows does not have."""
     own_kitchen.registry()
     own_kitchen.daemon()
     done = subprocess.run(
@@ -596,13 +600,13 @@ def test_a_client_works_where_the_system_is_not_unix(own_kitchen):
     assert done.returncode == 0, done.stderr
 
 
-def test_an_interface_of_ipv6_is_refused_in_words(own_kitchen):
+def test_an_interface_with_ipv6_is_refused_with_a_text(own_kitchen):
     done = started(own_kitchen, "pie fruit --interface ::1", "daemon")
     assert "only IPv4" in done.stderr
 
 
 def test_a_daemon_that_joins_a_store_is_listed(own_kitchen):
-    """Also by who has looked at the store before."""
+    """A client that has read the store before sees it too."""
     own_kitchen.registry()
     own_kitchen.daemon()
     assert "pie.number" in own_kitchen.mk("list", "pie").out
@@ -614,7 +618,7 @@ def test_a_daemon_that_joins_a_store_is_listed(own_kitchen):
 
 @pytest.fixture
 def stuck(own_kitchen):
-    """Run a daemon whose cleanup() never ends; yield it once it is on the air."""
+    """Run a daemon whose cleanup() never ends. Yield it when it is ready."""
     (own_kitchen.folder / "bakery.py").write_text(
         "import mktl_daemon, threading\n"
         "class Baker(mktl_daemon.Daemon):\n"
@@ -630,7 +634,7 @@ def stuck(own_kitchen):
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_second_signal_ends_a_daemon_whose_cleanup_hangs(stuck, how):
-    """The first one, of any kind, has it clean up."""
+    """The first signal of any kind makes it clean up."""
     stuck.send_signal(how)
     assert stuck.stdout.readline() == "cleaning\n"
     stuck.send_signal(how)
@@ -638,8 +642,8 @@ def test_a_second_signal_ends_a_daemon_whose_cleanup_hangs(stuck, how):
 
 
 @pytest.mark.parametrize("name", ["pie.x y", "pie. y", ".pie y"])
-def test_a_store_with_a_dot_is_refused_at_start(own_kitchen, name):
-    """The first dot of a name ends the store's: nobody could ask for its keys."""
+def test_a_store_with_a_dot_is_refused_at_the_start(own_kitchen, name):
+    """The name of a store ends at the first dot, so nobody could ask for its keys."""
     done = started(own_kitchen, name, "daemon")
     assert (done.stdout, done.returncode) == ("", 1)
     assert done.stderr.startswith("mkd: ")
@@ -647,7 +651,7 @@ def test_a_store_with_a_dot_is_refused_at_start(own_kitchen, name):
 
 
 def test_a_daemon_is_found_under_the_name_that_it_advertises(own_kitchen):
-    """In its catalog, and by who asks a registry."""
+    """Its catalog has this name, and so do the replies of a registry."""
     own_kitchen.registry()
     items = own_kitchen.folder / "items.json"
     items.write_text('{"loaves": {"initial": 4}}')

@@ -1,4 +1,4 @@
-"""Daemons, registries and who finds whom, over UDP and raw sockets."""
+"""Daemons and registries find each other, over UDP and raw sockets."""
 
 import json
 import signal
@@ -18,7 +18,7 @@ def cake(kitchen, registry):
 
 
 def block_for(port, **changes):
-    """Return the catalog block of a daemon that answers at *port*."""
+    """Return the catalog block of a daemon at *port*."""
     return {
         "store": "tart",
         "alias": "crust",
@@ -34,7 +34,7 @@ def block_for(port, **changes):
 
 
 def answers(port, *words):
-    """Yield what answers calls that everybody on this machine hears."""
+    """Yield a socket that sends calls to all programs on this machine."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as calling:
         calling.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         calling.settimeout(10)
@@ -45,17 +45,17 @@ def answers(port, *words):
 
 
 @pytest.mark.parametrize("words", CALLS)
-def test_a_daemon_answers_each_editions_call_with_its_answer(kitchen, oven, words):
-    """And the number of its request port."""
+def test_a_daemon_answers_the_call_of_each_edition_in_its_form(kitchen, oven, words):
+    """The answer has the number of its request port."""
     wanted = CALLS[words] + b"%d" % oven.rep
     assert wanted in answers(kitchen.daemons, words)
 
 
 @pytest.mark.parametrize("words", CALLS)
-def test_a_registry_answers_each_editions_call_with_its_answer(
+def test_a_registry_answers_the_call_of_each_edition_in_its_form(
     kitchen, registry, words
 ):
-    """On its own port."""
+    """It answers on its own port."""
     wanted = CALLS[words] + b"%d" % registry.rep
     assert next(answers(kitchen.registries, words)) == wanted
 
@@ -64,20 +64,23 @@ def test_a_registry_answers_each_editions_call_with_its_answer(
     "words", [b"", b"hello", b"\xff" * 2000, b"Aloha", b"E komo mai:1"]
 )
 def test_other_words_are_not_answered(kitchen, registry, words):
-    """The call after them is, and it is the first thing that comes."""
+    """The next call is answered, and this answer is the first that arrives."""
     wanted = b"E komo mai:%d" % registry.rep
     assert next(answers(kitchen.registries, words, b"Aloha mKTL")) == wanted
 
 
-def test_a_call_with_a_line_end_is_a_call(kitchen, registry):
-    """People try it by hand."""
+def test_a_call_may_end_with_a_line_end(kitchen, registry):
+    """People type calls by hand."""
     wanted = b"E komo mai:%d" % registry.rep
     assert next(answers(kitchen.registries, b"Aloha mKTL\n")) == wanted
 
 
 @pytest.mark.parametrize("name", ["_catalog", "_config"])
-def test_a_daemons_catalog_has_both_editions_names(oven, peer, name):
-    """It is a dictionary of blocks by UUID; this daemon's says where it is."""
+def test_a_daemons_catalog_has_the_names_of_both_editions(oven, peer, name):
+    """It is a dictionary of blocks by UUID.
+
+    The block of this daemon has its address.
+    """
     [(identity, block)] = peer.get(f"pie.{name}").value.items()
 
     assert block["uuid"] == identity
@@ -90,29 +93,29 @@ def test_a_daemons_catalog_has_both_editions_names(oven, peer, name):
 
 
 def test_a_store_has_a_hash(peer):
-    """By store and UUID; the bare name is all stores that the daemon knows."""
+    """It is given by store and UUID. Without a store all known stores are listed."""
     [(identity, block)] = peer.get("pie._catalog").value.items()
     assert peer.get("pie._hash").value == {"pie": {identity: block["hash"]}}
     assert peer.get("_hash").value["pie"] == {identity: block["hash"]}
 
 
 @pytest.mark.parametrize("name", ["pie._hash", "_hash", "pie._catalog", "pie._config"])
-def test_what_the_protocol_tells_cannot_be_set(peer, name):
-    """Only a registry takes announcements."""
+def test_what_the_protocol_reports_cannot_be_set(peer, name):
+    """Only a registry accepts announcements."""
     assert peer.set(name, {}).error["type"]
     assert peer.get(name).error is None
 
 
-def test_the_oldest_names_are_request_types(peer):
-    """HASH and CONFIG are answered as the GETs that took their place."""
+def test_the_oldest_names_of_requests_are_accepted(peer):
+    """HASH and CONFIG are answered like the GETs that replaced them."""
     answer = peer.ask(b"HASH", "pie")
     assert answer.value == peer.get("pie._hash").value
     assert peer.ask(b"HASH", "").value == peer.get("_hash").value
     assert peer.ask(b"CONFIG", "pie").value == peer.get("pie._config").value
 
 
-def test_a_registry_knows_the_daemons_that_announced_themselves(wire, registry, cake):
-    """Their blocks, with itself added to the provenance, without a publish port."""
+def test_a_registry_has_the_daemons_that_announced_themselves(wire, registry, cake):
+    """Their blocks also name the registry in the provenance, without a publish port."""
     peer = wire.peer(registry)
 
     [(identity, block)] = peer.get("cake._catalog").value.items()
@@ -123,18 +126,20 @@ def test_a_registry_knows_the_daemons_that_announced_themselves(wire, registry, 
     assert peer.get("cake._config").value == {identity: block}
 
 
-def test_a_registry_tells_a_stores_hash(wire, registry, cake):
-    """The daemon's own, asked of the one and of the other."""
-    told = wire.peer(registry).get("cake._hash").value
-    assert told == wire.peer(cake).get("cake._hash").value
-    assert wire.peer(registry).get("_hash").value["cake"] == told["cake"]
+def test_a_registry_reports_the_hash_of_a_store(wire, registry, cake):
+    """The daemon and the registry report the same hash."""
+    hashes = wire.peer(registry).get("cake._hash").value
+    assert hashes == wire.peer(cake).get("cake._hash").value
+    assert wire.peer(registry).get("_hash").value["cake"] == hashes["cake"]
     assert wire.peer(registry).get("nowhere._hash").error["type"]
     assert wire.peer(registry).get("nowhere._catalog").error["type"]
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_a_registry_that_comes_back_finds_the_daemons(own_kitchen, wire, until, how):
-    """It calls them; they need not know."""
+def test_a_registry_that_is_started_again_finds_the_daemons(
+    own_kitchen, wire, until, how
+):
+    """It calls them, and they do not have to notice it."""
     registry = own_kitchen.registry()
     daemon = own_kitchen.daemon("cake", "batter", ITEMS)
     own_kitchen.stop(registry, how)
@@ -148,8 +153,8 @@ def test_a_registry_that_comes_back_finds_the_daemons(own_kitchen, wire, until, 
 
 
 @pytest.mark.parametrize("name", ["_catalog", "_config", "quiche.config"])
-def test_an_announcement_is_taken_under_all_its_names(wire, registry, name):
-    """A SET of a block, by whoever has one; in June 2026 with the store in front."""
+def test_an_announcement_is_accepted_under_all_its_names(wire, registry, name):
+    """It is a SET of a block by any client. In June 2026 the store stands in front."""
     peer = wire.peer(registry)
     block = block_for(12345, store="quiche", uuid=str(uuid.UUID(int=5)), time=1.0)
     assert peer.set(name, block).error is None
@@ -159,16 +164,16 @@ def test_an_announcement_is_taken_under_all_its_names(wire, registry, name):
     assert taken["provenance"][0] == block["provenance"][0]
 
 
-def test_an_announcement_is_taken_in_its_oldest_form(wire, registry):
-    """A CONFIG request whose target is the store."""
+def test_an_announcement_is_accepted_in_its_oldest_form(wire, registry):
+    """It is a CONFIG request whose target is the store."""
     peer = wire.peer(registry)
     block = block_for(12346, store="torte")
     assert peer.ask(b"CONFIG", "torte", {"value": block}).error is None
     assert block["uuid"] in peer.ask(b"CONFIG", "torte").value
 
 
-def test_a_key_that_is_taken_is_refused_with_its_owners_address(wire, registry):
-    """So is an alias."""
+def test_a_key_in_use_is_refused_with_its_owners_address(wire, registry):
+    """An alias in use is refused, too."""
     peer = wire.peer(registry)
     first = block_for(12344, store="strudel", alias="one")
     assert peer.set("_catalog", first).error is None
@@ -183,8 +188,8 @@ def test_a_key_that_is_taken_is_refused_with_its_owners_address(wire, registry):
     assert list(peer.get("strudel._catalog").value) == [first["uuid"]]
 
 
-def test_an_override_takes_the_place_of_a_daemon_that_is_gone(own_kitchen, wire):
-    """And of one that still answers it does not."""
+def test_an_override_replaces_a_daemon_that_is_gone(own_kitchen, wire):
+    """It does not replace a daemon that still answers."""
     registry = own_kitchen.registry()
     daemon = own_kitchen.daemon("cake", "batter", ITEMS)
     peer = wire.peer(registry)
@@ -199,8 +204,8 @@ def test_an_override_takes_the_place_of_a_daemon_that_is_gone(own_kitchen, wire)
     assert list(peer.get("cake._catalog").value) == [usurper["uuid"]]
 
 
-def test_a_loop_is_dropped(wire, registry):
-    """A block that already names the registry came from it."""
+def test_a_block_that_comes_back_to_its_registry_is_dropped(wire, registry):
+    """The registry's name in the provenance shows that the block came from it."""
     peer = wire.peer(registry)
     block = block_for(12349, store="loop")
     own = peer.get("_hash").value
@@ -225,8 +230,10 @@ def test_a_loop_is_dropped(wire, registry):
         {"items": {"../../evil": {}}},
     ],
 )
-def test_an_announcement_cannot_name_its_way_out(kitchen, wire, registry, changes):
-    """It is refused, and no file of that name is anywhere below or above."""
+def test_an_announced_name_cannot_point_out_of_the_folder(
+    kitchen, wire, registry, changes
+):
+    """It is refused, and no file with that name exists anywhere."""
     peer = wire.peer(registry)
     error = peer.set("_catalog", block_for(12350, **changes)).error
 
@@ -254,7 +261,7 @@ def test_an_announcement_cannot_name_its_way_out(kitchen, wire, registry, change
     ids=lambda block: json.dumps(block)[-40:],
 )
 def test_a_malformed_announcement_is_refused(wire, registry, block):
-    """And the registry goes on."""
+    """The registry goes on."""
     peer = wire.peer(registry)
     assert peer.set("_catalog", block).error["type"]
     assert peer.get("_hash").error is None

@@ -1,4 +1,4 @@
-"""Programs of before 8 June 2026, whose messages have no frame for flags."""
+"""Programs from before 8 June 2026, whose messages have no frame for flags."""
 
 import json
 
@@ -12,7 +12,7 @@ def exchange(peer, *frames):
 
 
 def test_an_early_set_is_answered_in_early_frames(peer):
-    """Five of them: version, identifier, type, target, payload."""
+    """They are five: version, identifier, type, target, payload."""
     ack, rep = exchange(peer, b"SET", b"pie.number", b'{"value": 23}')
 
     assert ack == [b"a", b"00000023", b"ACK", ack[3], b""]
@@ -23,14 +23,14 @@ def test_an_early_set_is_answered_in_early_frames(peer):
 
 
 def test_an_early_get_with_a_refresh_is_answered_in_early_frames(peer):
-    """As their clients ask when they begin."""
+    """Early clients ask in this way when they start."""
     peer.set("pie.number", 24)
     _, rep = exchange(peer, b"GET", b"pie.number", b'{"value": null, "refresh": true}')
     assert json.loads(rep[4])["value"] == 24
 
 
 def test_an_early_array_is_the_sixth_frame(peer):
-    """Both ways; the payload beside it has a value, which is null."""
+    """This is so in both directions. The payload beside it has the value null."""
     described = b'{"value": null, "shape": [2], "dtype": "uint8"}'
     _, rep = exchange(peer, b"SET", b"pie.image", described, b"\1\2")
     assert json.loads(rep[4])["value"] is True
@@ -43,7 +43,7 @@ def test_an_early_array_is_the_sixth_frame(peer):
 
 @pytest.mark.parametrize("target", [b"", b"pie"])
 def test_an_early_hash_and_an_early_config_are_answered(peer, target):
-    """Of one store or of all that there are."""
+    """They are for one store, or for all known stores."""
     _, rep = exchange(peer, b"HASH", target, b"")
     [(identity, _)] = json.loads(rep[4])["value"]["pie"].items()
 
@@ -51,8 +51,8 @@ def test_an_early_hash_and_an_early_config_are_answered(peer, target):
     assert json.loads(rep[4])["value"][identity]["alias"] == "fruit"
 
 
-def test_an_early_error_is_told_in_early_frames(peer):
-    """With a type and a text, as ever."""
+def test_an_early_client_gets_errors_in_early_frames(peer):
+    """They have a type and a text, as in all editions."""
     _, rep = exchange(peer, b"SET", b"pie.fixed", b'{"value": 1}')
     assert json.loads(rep[4])["error"]["type"] == "TypeError"
 

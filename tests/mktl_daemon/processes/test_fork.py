@@ -1,4 +1,4 @@
-"""A process that was forked begins anew, as a client; the parent notices nothing."""
+"""A forked process starts again as a client, and the parent notices nothing."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def child(work):
 """
 
 CLIENT = """
-heard = []
+values = []
 number = mktl.get("pie.number")
-number.register(lambda item, value, when: heard.append(value))
+number.register(lambda item, value, when: values.append(value))
 assert number.value == 1
 
 def work():
@@ -36,15 +36,15 @@ def work():
     assert mktl.get("pie.number") is number
     number.set(5, wait=False).wait(10)
     assert mktl.get("pie.text").value == "apple"
-    assert heard == [], heard
-    number.register(lambda item, value, when: heard.append(-value))
+    assert values == [], values
+    number.register(lambda item, value, when: values.append(-value))
     number.set(6)
-    assert heard[-1] == -6, heard
+    assert values[-1] == -6, values
 
 child(work)
 number.set(8)
 assert number.value == 8
-assert heard[-1] == 8, heard
+assert values[-1] == 8, values
 """
 
 DAEMON = """
@@ -109,19 +109,21 @@ def run(own_kitchen):
     return run
 
 
-def test_a_forked_client_asks_sets_and_subscribes_by_itself(own_kitchen, run):
-    """What it inherited are the parent's connections, which it does not touch."""
+def test_a_forked_client_makes_its_own_requests_and_subscriptions(own_kitchen, run):
+    """It inherits the parent's connections and does not touch them."""
     own_kitchen.registry()
     own_kitchen.daemon()
     run(CLIENT, "client")
 
 
-def test_the_child_of_a_daemon_is_its_client_and_ends_without_it(own_kitchen, run):
-    """The daemon's cleanup is the parent's."""
+def test_the_child_of_a_daemon_is_its_client_and_ends_without_its_cleanup(
+    own_kitchen, run
+):
+    """The daemon's cleanup belongs to the parent."""
     own_kitchen.registry()
     assert run(DAEMON, "daemon") == "cleanup True\n"
 
 
 def test_the_child_of_a_daemon_does_not_hold_its_lock(own_kitchen, run):
-    """Else no other could take its place while the child lives."""
+    """Otherwise no other daemon could start while the child lives."""
     assert run(HEIR, "daemon") == "again\n"

@@ -1,4 +1,4 @@
-"""Many at once, and clients that misbehave."""
+"""Many requests at once, and clients that misbehave."""
 
 import itertools
 import json
@@ -15,7 +15,7 @@ THOUSANDS = 5000
 
 
 def collect(peer, count):
-    """Return the types that came for each identifier."""
+    """Return the types of messages that came for each identifier."""
     seen = {}
     while count:
         _, ident, kind, *_ = peer.receive()
@@ -25,7 +25,7 @@ def collect(peer, count):
 
 
 def test_thousands_of_gets_in_flight_are_all_answered(wire, oven):
-    """From four clients, none lost, each ACK before its REP."""
+    """They come from four clients. None is lost, and each ACK comes before its REP."""
     peers = [wire.peer(oven) for _ in range(4)]
     for number in range(THOUSANDS):
         for peer in peers:
@@ -37,7 +37,7 @@ def test_thousands_of_gets_in_flight_are_all_answered(wire, oven):
 
 
 def test_thousands_of_sets_in_flight_are_all_carried_out(wire, oven):
-    """From two clients at once on two items, each in its order."""
+    """Two clients set two items at once, and each one's order is kept."""
     one, two = wire.peer(oven), wire.peer(oven)
     for number in range(THOUSANDS):
         one.request(b"SET", "pie.number", {"value": number}, ident=b"%d" % number)
@@ -50,7 +50,7 @@ def test_thousands_of_sets_in_flight_are_all_carried_out(wire, oven):
 
 
 def test_thousands_of_refreshes_in_flight_are_all_answered(peer):
-    """Each by a look of its own."""
+    """Each reads the sensor by itself."""
     before = peer.get("pie.reading", refresh=True).value
     for number in range(1000):
         peer.request(b"GET", "pie.reading", {"refresh": True}, ident=b"%d" % number)
@@ -58,8 +58,8 @@ def test_thousands_of_refreshes_in_flight_are_all_answered(peer):
     assert peer.get("pie.reading", refresh=True).value == before + 1001
 
 
-def test_two_connections_with_one_identity_leave_the_daemon_well(wire, oven, peer):
-    """The newer one is answered, as often as it asks, and so is everybody else."""
+def test_two_connections_with_one_identity_do_the_daemon_no_harm(wire, oven, peer):
+    """The newer one is answered each time, and so are all other clients."""
     first = wire.peer(oven, b"twin")
     assert first.get("pie.number").kinds == [b"ACK", b"REP"]
     second = wire.peer(oven, b"twin")
@@ -68,16 +68,16 @@ def test_two_connections_with_one_identity_leave_the_daemon_well(wire, oven, pee
         assert peer.get("pie.number").kinds == [b"ACK", b"REP"]
 
 
-def test_a_client_may_come_back_under_its_identity(wire, oven):
-    """A crashed client's name is not taken for good."""
+def test_a_client_may_come_back_with_its_identity(wire, oven):
+    """The name of a crashed client can be used again."""
     for _ in range(20):
         client = wire.peer(oven, b"phoenix")
         assert client.get("pie.number").kinds == [b"ACK", b"REP"]
         client.socket.close(linger=0)
 
 
-def test_a_client_that_never_reads_holds_nobody_up(wire, oven, peer):
-    """Its answers wait or are lost; everybody else's come."""
+def test_a_client_that_never_reads_does_not_delay_others(wire, oven, peer):
+    """Its own replies wait or are lost."""
     deaf = wire.peer(oven, room=1)
     for _ in range(50_000):
         deaf.request(b"GET", "pie.number")
@@ -86,8 +86,8 @@ def test_a_client_that_never_reads_holds_nobody_up(wire, oven, peer):
         assert peer.get("pie.number").value == value
 
 
-def test_a_subscriber_that_never_reads_holds_nobody_up(wire, oven, peer):
-    """Values are dropped for it and for nobody else."""
+def test_a_subscriber_that_never_reads_does_not_delay_others(wire, oven, peer):
+    """Only its own values are dropped."""
     wire.listener(oven, b"", room=1)
     listener = wire.listener(oven, b"pie.number.")
     values = iter(range(-1000, 0))
@@ -97,9 +97,7 @@ def test_a_subscriber_that_never_reads_holds_nobody_up(wire, oven, peer):
     assert listener.values(2000) == list(range(2000))
 
 
-def test_fifty_clients_of_fifty_items_hear_all_values_in_order(
-    own_kitchen, wire, until
-):
+def test_fifty_clients_get_the_values_of_fifty_items_in_order(own_kitchen, wire, until):
     keys = [f"item{number}" for number in range(50)]
     daemon = own_kitchen.daemon("pie", "fruit", {key: {"initial": 0} for key in keys})
     crowd = [wire.listener(daemon, b"pie.item") for _ in keys]
@@ -115,17 +113,17 @@ def test_fifty_clients_of_fifty_items_hear_all_values_in_order(
         for key in keys:
             assert peer.set(f"pie.{key}", value).error is None
     for listener in crowd:
-        heard = {key: [] for key in keys}
-        while heard[keys[-1]] != [1, 2, 3]:
+        values = {key: [] for key in keys}
+        while values[keys[-1]] != [1, 2, 3]:
             topic, _, payload = listener.receive()[:3]
-            heard[topic.decode().split(".")[1]].append(json.loads(payload)["value"])
-        heard["item0"] = [value for value in heard["item0"] if value > 0]
-        assert heard == {key: [1, 2, 3] for key in keys}
+            values[topic.decode().split(".")[1]].append(json.loads(payload)["value"])
+        values["item0"] = [value for value in values["item0"] if value > 0]
+        assert values == {key: [1, 2, 3] for key in keys}
 
 
 @pytest.mark.timeout(300)
-def test_a_client_follows_and_asks_a_thousand_daemons(rounds, tmp_path):
-    """Or 400: more than the descriptors and sockets that a process begins with."""
+def test_a_client_uses_a_thousand_daemons(rounds, tmp_path):
+    """Or 400: this is more than the descriptors that a process starts with."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limits = f"--nofile=512:{hard}"
     script = str(Path(__file__).parents[1] / "many_daemons.py")
@@ -145,8 +143,8 @@ def test_a_client_follows_and_asks_a_thousand_daemons(rounds, tmp_path):
     assert (done.stdout, done.stderr) == ("all are heard\n", "")
 
 
-def test_a_client_that_leaves_in_the_middle_does_no_harm(wire, oven, peer):
-    """Its answers have nowhere to go."""
+def test_a_client_that_leaves_during_a_request_does_no_harm(wire, oven, peer):
+    """Its replies have no receiver."""
     for _ in range(20):
         leaver = wire.peer(oven)
         for _ in range(50):
@@ -155,8 +153,8 @@ def test_a_client_that_leaves_in_the_middle_does_no_harm(wire, oven, peer):
     assert peer.is_quiet()
 
 
-def test_what_is_no_zeromq_does_no_harm(oven, peer):
-    """A browser, a port scanner."""
+def test_bytes_that_are_no_zeromq_do_no_harm(oven, peer):
+    """They may come from a browser or a port scanner."""
     for data in (b"GET / HTTP/1.1\r\n\r\n", b"\0" * 1000, b"\xff" * 64, b""):
         for port in (oven.rep, oven.pub):
             with socket.create_connection(("127.0.0.1", port), 5) as stray:
@@ -167,7 +165,7 @@ def test_what_is_no_zeromq_does_no_harm(oven, peer):
 def test_more_subscribers_than_descriptors_are_refused_with_one_line(
     own_kitchen, wire, until
 ):
-    """Those who are there are served, and the daemon rests in between."""
+    """The present subscribers are served, and the daemon rests in between."""
     daemon = own_kitchen.daemon(
         "pie", "fruit", {"number": {"initial": 1}}, descriptors=256
     )
@@ -183,7 +181,7 @@ def test_more_subscribers_than_descriptors_are_refused_with_one_line(
     before = seconds_of(daemon.process.pid)
     clock.values(4)
     used = seconds_of(daemon.process.pid) - before
-    assert used < 0.6, "it spins"
+    assert used < 0.6, "the daemon uses the processor without a pause"
     assert peer.get("pie.number").value == 1
     peer.set("pie.number", 2)
     assert sum(bool(each.socket.poll(100)) for each in crowd) > 50
@@ -197,6 +195,6 @@ def test_more_subscribers_than_descriptors_are_refused_with_one_line(
 
 
 def seconds_of(pid):
-    """Return for how many seconds a process has had a processor."""
+    """Return how many seconds of a processor a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

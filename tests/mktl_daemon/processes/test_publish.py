@@ -1,10 +1,10 @@
-"""What is published, to whom and in which order."""
+"""What is published, to whom, and in which order."""
 
 import json
 
 
 def test_a_value_that_was_set_is_published(wire, oven, peer):
-    """Topic with a trailing dot, version, payload: three frames."""
+    """A publication has three frames: the topic with a final dot, version, payload."""
     listener = wire.listener(oven, b"pie.number.")
     values = iter(range(1000, 2000))
     listener.settle(lambda: peer.set("pie.number", next(values)))
@@ -17,7 +17,7 @@ def test_a_value_that_was_set_is_published(wire, oven, peer):
     assert fields["time"] == peer.get("pie.number").payload["time"]
 
 
-def test_a_topic_does_not_bleed_into_another(wire, oven, peer):
+def test_a_subscription_to_one_topic_gets_no_other(wire, oven, peer):
     """a.b is not the beginning of a.bc."""
     listener = wire.listener(oven, b"pie.a.b.")
     values = iter(range(1000, 2000))
@@ -29,8 +29,8 @@ def test_a_topic_does_not_bleed_into_another(wire, oven, peer):
     assert (topic, json.loads(payload)["value"]) == (b"pie.a.b.", 2)
 
 
-def test_a_prefix_that_ends_in_a_dot_is_all_below_it(wire, oven, peer):
-    """One subscription for a family of keys."""
+def test_a_prefix_that_ends_in_a_dot_has_all_keys_below_it(wire, oven, peer):
+    """One subscription serves a family of keys."""
     listener = wire.listener(oven, b"pie.a.")
     values = iter(range(1000, 2000))
     listener.settle(lambda: peer.set("pie.a.b", next(values)))
@@ -40,8 +40,8 @@ def test_a_prefix_that_ends_in_a_dot_is_all_below_it(wire, oven, peer):
     assert [listener.receive()[0] for _ in range(2)] == [b"pie.a.b.", b"pie.a.bc."]
 
 
-def test_sets_of_one_client_are_published_in_their_order(wire, oven, peer):
-    """However many are on their way at once, and the last one stays."""
+def test_the_sets_of_one_client_are_published_in_their_order(wire, oven, peer):
+    """This is so however many are sent at once, and the last value stays."""
     listener = wire.listener(oven, b"pie.number.")
     values = iter(range(-1000, 0))
     listener.settle(lambda: peer.set("pie.number", next(values)))
@@ -56,7 +56,7 @@ def test_sets_of_one_client_are_published_in_their_order(wire, oven, peer):
 
 
 def test_the_same_value_again_is_not_published(wire, oven, peer):
-    """Subscribers hear of changes."""
+    """Subscribers get changes only."""
     listener = wire.listener(oven, b"pie.number.")
     values = iter(range(1000, 2000))
     listener.settle(lambda: peer.set("pie.number", next(values)))
@@ -67,7 +67,7 @@ def test_the_same_value_again_is_not_published(wire, oven, peer):
 
 
 def test_true_and_one_are_different_values(wire, oven, peer):
-    """What JSON tells apart is told apart."""
+    """Values that differ in JSON differ here, too."""
     listener = wire.listener(oven, b"pie.anything.")
     values = iter(range(1000, 2000))
     listener.settle(lambda: peer.set("pie.anything", next(values)))
@@ -78,7 +78,10 @@ def test_true_and_one_are_different_values(wire, oven, peer):
 
 
 def test_built_in_items_are_published_once_a_second(wire, oven):
-    """Uptime grows by a second from one to the next; the load comes as often."""
+    """Uptime grows by one second between two publications.
+
+    The load is published as often.
+    """
     clock = wire.listener(oven, b"pie._fruitclk.")
     first, second, third = clock.values(3)
     assert 0.5 < second - first < 2
@@ -89,7 +92,7 @@ def test_built_in_items_are_published_once_a_second(wire, oven):
 
 
 def test_built_in_items_can_be_read(oven, peer):
-    """Who the daemon is, where and since when."""
+    """They tell the daemon's name, its place and the time of its start."""
     assert peer.get("pie._fruitpid").value == oven.process.pid
     assert peer.get("pie._fruithost").value
     assert peer.get("pie._fruitmem").value > 1000
@@ -101,7 +104,7 @@ def test_built_in_items_can_be_read(oven, peer):
 
 
 def test_the_developers_note_can_be_set(peer):
-    """It is the one built-in item that can."""
+    """No other built-in item can be set."""
     assert peer.set("pie._fruitdev", "being baked").error is None
     assert peer.get("pie._fruitdev").value == "being baked"
     assert peer.set("pie._fruitpid", 1).error["type"]

@@ -1,4 +1,4 @@
-"""Daemons in this process, each test with a home and a community of its own."""
+"""Daemons in this process. Each test has its own home and discovery ports."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ITEMS = {
 
 @pytest.fixture
 def community(tmp_path, monkeypatch):
-    """An empty home, and ports of discovery that nobody else listens on."""
+    """An empty home, and discovery ports on which nobody else listens."""
     monkeypatch.setenv("MKTL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MKTL_INTERFACE", "127.0.0.1")
     monkeypatch.setenv("MKTL_DISCOVERY", f"{free_udp()},{free_udp()}")
@@ -41,7 +41,7 @@ def community(tmp_path, monkeypatch):
 
 @pytest.fixture
 def start(community):
-    """Start daemons; whatever happens, they end with the test."""
+    """Return a function that starts daemons. They always end with the test."""
     started = []
 
     def begin(kind=mktl.Daemon, items=None, store="pie", alias="fruit", **options):
@@ -57,7 +57,7 @@ def start(community):
 
 
 class Peer:
-    """A client that knows frames and nothing else."""
+    """A client that only knows frames."""
 
     def __init__(self, context, port):
         self.socket = context.socket(zmq.DEALER)
@@ -72,11 +72,11 @@ class Peer:
         return ident
 
     def receive(self):
-        assert self.socket.poll(DEADLINE * 1000), "nothing came back"
+        assert self.socket.poll(DEADLINE * 1000), "no reply came"
         return self.socket.recv_multipart()
 
     def reply(self, ident=None):
-        """Return the fields of the next reply, or of that to *ident*."""
+        """Return the fields of the next reply, or of the reply to *ident*."""
         while True:
             frames = self.receive()
             if frames[2] == b"REP" and ident in (None, frames[1]):
@@ -93,7 +93,7 @@ class Peer:
 
 @pytest.fixture
 def ask():
-    """Connect to a daemon of this process by frames."""
+    """Return a function that connects a raw client to a daemon of this process."""
     context, peers = zmq.Context(), []
 
     def connect(daemon):
@@ -107,7 +107,7 @@ def ask():
 
 
 class Box:
-    """Collects what callbacks bring, and waits for it."""
+    """Collects the values of callbacks, and waits for them."""
 
     def __init__(self):
         self.things = []
@@ -137,7 +137,7 @@ def box():
 
 
 def is_asking():
-    """Tell whether a thread waits for an answer on a socket of its own."""
+    """Return whether a thread waits for a reply on its own socket."""
     return any(
         frame.f_code.co_filename.endswith("net/line.py")
         for top in sys._current_frames().values()  # noqa: SLF001 - it is documented
@@ -148,10 +148,11 @@ def is_asking():
 @pytest.fixture(scope="session", autouse=True)
 def _end_of_the_loop():
     yield
-    # A socket that somebody reads cannot be closed: whoever follows gives up in time.
+    # A socket that a thread reads cannot be closed. A client that follows items ends
+    # its read in time.
     until = time.monotonic() + DEADLINE
     while is_asking() and time.monotonic() < until:
-        time.sleep(0.1)  # between looks at other threads
+        time.sleep(0.1)  # the pause between two looks at the threads
     if is_asking():
         return
     close()
@@ -161,7 +162,7 @@ PUPPET = "00000000-0000-4000-8000-000000000001"
 
 
 class Puppet:
-    """The daemon of one item: it publishes nothing but what a test has it publish."""
+    """A daemon with one item, which publishes only what a test tells it to."""
 
     def __init__(self, context):
         self.router, self.pub = context.socket(zmq.ROUTER), context.socket(zmq.XPUB)
@@ -169,8 +170,8 @@ class Puppet:
             socket.bind_to_random_port("tcp://127.0.0.1")
             for socket in (self.router, self.pub)
         )
-        self.reply = {"value": True}  # to the next SET
-        self.current = {"value": 1, "time": 1.0}  # for any other GET
+        self.reply = {"value": True}  # the reply to the next SET
+        self.current = {"value": 1, "time": 1.0}  # the reply to any other GET
         self.hashes = {"value": {"puppet": {PUPPET: 1}}}
         self._is_over = False
         self._thread = threading.Thread(target=self._answer)
@@ -185,10 +186,10 @@ class Puppet:
             if not self.router.poll(20):
                 continue
             routing, _, ident, kind, target, *_ = self.router.recv_multipart()
-            told = self.reply if kind == b"SET" else self.current
+            reply = self.reply if kind == b"SET" else self.current
             if target.endswith(b"_hash"):
-                told = self.hashes
-            for word, payload in ((b"ACK", b""), (b"REP", json.dumps(told).encode())):
+                reply = self.hashes
+            for word, payload in ((b"ACK", b""), (b"REP", json.dumps(reply).encode())):
                 self.router.send_multipart(
                     [routing, b"a", ident, word, target, b"", payload]
                 )

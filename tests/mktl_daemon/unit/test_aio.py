@@ -1,4 +1,4 @@
-"""Items in programs that are written with async."""
+"""Items in programs that use async."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def oven():
         yield daemon
 
 
-def test_an_item_is_read_written_and_followed(oven):
+def test_an_item_can_be_read_set_and_followed(oven):
     async def main():
         setpoint = await aio.get("kitchen.setpoint")
         assert await aio.read(setpoint) == 20
-        heard = aio.values(setpoint)
-        first = asyncio.ensure_future(anext(heard))
+        values = aio.values(setpoint)
+        first = asyncio.ensure_future(anext(values))
         while not first.done():
             await aio.write(setpoint, 180)
             await aio.write(setpoint, 181)
@@ -49,7 +49,7 @@ def test_an_item_is_read_written_and_followed(oven):
     asyncio.run(main())
 
 
-def test_perform_set_may_be_a_coroutine_and_its_errors_are_the_clients(oven):
+def test_perform_set_may_be_a_coroutine_whose_errors_reach_the_client(oven):
     item = mktl.get("kitchen.setpoint")
     item.set(200)
     assert item.value == 200

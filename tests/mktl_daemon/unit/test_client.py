@@ -1,4 +1,4 @@
-"""A client in this process, its daemon in another: asking, hearing, losing, finding."""
+"""A client in this process, its daemon in another: reading, setting, subscribing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ITEMS = {
 
 @pytest.fixture
 def pie(own_kitchen, monkeypatch):
-    """A registry and the daemon of a store; this process is a client of theirs."""
+    """A registry and the daemon of a store. This process is their client."""
     for name, value in own_kitchen.environment("client").items():
         if name.startswith("MKTL_"):
             monkeypatch.setenv(name, value)
@@ -42,7 +42,7 @@ def pie(own_kitchen, monkeypatch):
     forget()
 
 
-def test_a_store_is_a_mapping_that_only_its_items_can_change(pie):
+def test_a_store_is_a_mapping_that_only_its_own_code_can_change(pie):
     store = mktl.get("pie")
     assert store is mktl.get("PIE")
     assert store["NUMBER"] is mktl.get("pie.number") is mktl.get("pie", "Number")
@@ -63,7 +63,7 @@ def test_a_store_is_a_mapping_that_only_its_items_can_change(pie):
             forbidden()
 
 
-def test_a_value_is_read_and_set_in_all_its_forms(pie):
+def test_a_value_can_be_read_and_set_in_all_its_forms(pie):
     store = mktl.get("pie")
     number, angle, noyes = store["number"], store["angle"], store["noyes"]
     number.set(44)
@@ -87,7 +87,7 @@ def test_a_value_is_read_and_set_in_all_its_forms(pie):
     assert angle.quantity.to("degree").magnitude == pytest.approx(0.5)
 
 
-def test_what_the_daemon_refuses_is_a_runtime_error_with_its_words(pie):
+def test_a_refusal_is_a_runtime_error_with_the_daemons_text(pie):
     with pytest.raises(RuntimeError, match=r"fixed.*read-only") as caught:
         mktl.get("pie.fixed").set(1)
     assert caught.value.type == "TypeError"
@@ -96,35 +96,35 @@ def test_what_the_daemon_refuses_is_a_runtime_error_with_its_words(pie):
 
 
 def test_arrays_arrive_as_arrays(pie):
-    """Whatever their shape and type, and whatever came before."""
+    """They may have any shape and type, and may follow any other value."""
     image = mktl.get("pie.image")
     for array in (np.eye(3), np.arange(4, dtype="int16"), np.zeros((2, 0))):
         image.set(array)
-        found = image.get(refresh=True)
-        assert found.dtype == array.dtype
-        assert np.array_equal(found, array)
+        read = image.get(refresh=True)
+        assert read.dtype == array.dtype
+        assert np.array_equal(read, array)
 
 
 def test_a_callback_has_run_when_set_returns(pie):
     number = mktl.get("pie.number")
     calls = []
 
-    def hear(item, value, when):
+    def on_value(item, value, when):
         calls.append((item, value, when))
 
-    number.register(hear)
+    number.register(on_value)
     for value in range(100, 110):
         number.value = value
     assert [value for _, value, _ in calls] == list(range(100, 110))
     assert all(item is number and when > 0 for item, _, when in calls)
 
 
-def test_what_was_asked_for_is_not_heard_again_when_it_is_published_late(
+def test_a_value_from_a_reply_calls_no_callback_again_when_it_is_published(
     pie, monkeypatch
 ):
     calls, late = [], []
 
-    def hear(item, value, when):
+    def on_value(item, value, when):
         calls.append(value)
 
     publish = mktl.Item.receive_publication
@@ -132,23 +132,23 @@ def test_what_was_asked_for_is_not_heard_again_when_it_is_published_late(
         mktl.Item, "receive_publication", lambda item, each: late.append(each)
     )
     number = mktl.get("pie.number")
-    number.register(hear)
+    number.register(on_value)
     for value in (100, 101, 102):
         number.value = value
     assert len(late) == len(calls) == 3
     for publication in late:
-        assert not publish(number, publication), "it is no news"
+        assert not publish(number, publication), "the publication is no change"
         assert number.value == 102
     assert calls == [100, 101, 102]
 
 
-def test_what_was_published_is_not_heard_again_when_it_is_asked_for(pie):
+def test_a_published_value_calls_no_callback_again_when_it_is_read(pie):
     number, calls = mktl.get("pie.number"), []
 
-    def hear(item, value, when):
+    def on_value(item, value, when):
         calls.append(value)
 
-    number.register(hear)
+    number.register(on_value)
     number.value = 100
     for _ in range(3):
         assert number.get(refresh=True) == 100
@@ -156,17 +156,20 @@ def test_what_was_published_is_not_heard_again_when_it_is_asked_for(pie):
     assert calls == [100, 101]
 
 
-def test_a_client_that_was_closed_answers_that_nobody_is_there(pie):
-    """However many asked it, and whenever."""
-    asked = dealer.Client("127.0.0.1", pie.rep)
-    asked.close()
-    for pending in [asked.ask(b"GET", "pie.number") for _ in range(3)]:
+def test_requests_to_a_closed_client_fail_with_nobody_is_there(pie):
+    """This is so for any number of requests at any time."""
+    closed = dealer.Client("127.0.0.1", pie.rep)
+    closed.close()
+    for pending in [closed.ask(b"GET", "pie.number") for _ in range(3)]:
         with pytest.raises(TimeoutError, match="nobody"):
             pending.wait(DEADLINE)
 
 
-def test_a_set_need_not_be_waited_for(pie):
-    """Nor answered; what one thread asks arrives in the order in which it asked."""
+def test_a_set_does_not_have_to_be_waited_for(pie):
+    """It does not have to be answered either.
+
+    The order of one thread's requests is kept.
+    """
     number = mktl.get("pie.number")
     for value in range(200):
         if value % 3 == 0:
@@ -189,7 +192,7 @@ mktl.get("pie.number").set(77, {how}=False)
 
 @pytest.mark.parametrize("how", ["wait", "reply"])
 def test_a_programs_last_set_arrives(pie, own_kitchen, how, until):
-    """Although it ends at once and waits for no answer."""
+    """The program ends at once and does not wait for the reply."""
     subprocess.run(
         [sys.executable, "-c", LAST_WORDS.format(how=how)],
         env=own_kitchen.environment("client"),
@@ -200,8 +203,8 @@ def test_a_programs_last_set_arrives(pie, own_kitchen, how, until):
     until(lambda: number.get(refresh=True) == 77, "the SET arrives")
 
 
-def test_a_set_that_is_not_waited_for_is_acknowledged_all_the_same(pie, own_kitchen):
-    """Or raises: who is told nothing may believe that the daemon has it."""
+def test_a_set_without_waiting_is_acknowledged_or_raises(pie, own_kitchen):
+    """Without an error the caller may rely on it that the daemon has the value."""
     number = mktl.get("pie.number")
     assert number.set(5, wait=False).acked
     own_kitchen.stop(pie)
@@ -218,7 +221,7 @@ def test_many_threads_share_a_client(pie):
             for _ in range(50):
                 item.set(str(number))
                 item.get(refresh=True)
-        except Exception as error:  # noqa: BLE001 - told below
+        except Exception as error:  # noqa: BLE001 - it is reported below
             failures.append(error)
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
@@ -229,7 +232,7 @@ def test_many_threads_share_a_client(pie):
     assert failures == []
 
 
-def test_a_client_that_follows_many_items_has_few_threads(pie, own_kitchen):
+def test_a_client_with_many_subscriptions_has_few_threads(pie, own_kitchen):
     items = {f"item{n}": {"type": "numeric", "initial": n} for n in range(2000)}
     own_kitchen.daemon("cake", "layers", items)
     store = mktl.get("cake")
@@ -238,11 +241,12 @@ def test_a_client_that_follows_many_items_has_few_threads(pie, own_kitchen):
         range(2000)
     )
     assert all(item.subscribed for item in store)
-    # The callbacks' pool and the loop's: as many as they are, however many items.
+    # The callbacks' pool and the loop have the same number of threads for any number of
+    # items.
     assert threading.active_count() <= before + 24
 
 
-def test_a_store_that_nobody_knows_is_a_runtime_error(pie):
+def test_an_unknown_store_is_a_runtime_error(pie):
     with pytest.raises(RuntimeError, match="nowhere"):
         mktl.get("nowhere")
     with pytest.raises(ValueError, match="name"):
@@ -255,7 +259,7 @@ def test_discover_fills_the_cache(pie):
     assert "pie" in mktl.config.get_hashes()
 
 
-def test_a_client_without_a_registry_lives_on_its_cache(pie, own_kitchen):
+def test_a_client_without_a_registry_uses_its_cache(pie, own_kitchen):
     mktl.get("pie.number")
     for running in list(own_kitchen.running):
         if running is not pie:
@@ -264,8 +268,8 @@ def test_a_client_without_a_registry_lives_on_its_cache(pie, own_kitchen):
     assert mktl.get("pie.fixed").value == 7
 
 
-def test_a_client_learns_that_items_have_changed(pie, own_kitchen):
-    """An unknown key is asked for again before it is refused."""
+def test_a_client_notices_that_items_have_changed(pie, own_kitchen):
+    """An unknown key is searched for again before it is refused."""
     assert "sugar" not in mktl.get("pie")
     own_kitchen.stop(pie)
     own_kitchen.daemon("pie", "fruit", {**ITEMS, "sugar": {"initial": "much"}})
@@ -273,7 +277,7 @@ def test_a_client_learns_that_items_have_changed(pie, own_kitchen):
 
 
 def test_a_subscription_outlives_its_daemon(pie, own_kitchen, box, until):
-    """Killed and started again: the ports come back, and so do the values."""
+    """The daemon is killed and started again. It has the same ports and values."""
     number = mktl.get("pie.number")
     number.register(lambda item, value, when: box.put(value))
     number.set(5)
@@ -293,17 +297,17 @@ def test_a_subscription_outlives_its_daemon(pie, own_kitchen, box, until):
 
 
 def test_a_request_in_flight_fails_when_its_daemon_is_killed(own_kitchen, pie):
-    """At once, not after the time-out, and the error says who did not answer."""
+    """It fails at once, not after the timeout. The error names the daemon."""
     oven = own_kitchen.daemon("bread")
     mktl.get("pie")
-    asked = dealer.client("127.0.0.1", oven.rep)
-    pending = asked.ask(b"SET", "bread.gate", b'{"value":"wait"}')
+    client = dealer.client("127.0.0.1", oven.rep)
+    pending = client.ask(b"SET", "bread.gate", b'{"value":"wait"}')
     assert pending.wait_ack(DEADLINE)
     failures = []
 
     def wait():
         try:
-            asked.call(b"SET", "bread.gate", b'{"value":"wait"}')
+            client.call(b"SET", "bread.gate", b'{"value":"wait"}')
         except TimeoutError as error:
             failures.append(str(error))
 
@@ -317,8 +321,8 @@ def test_a_request_in_flight_fails_when_its_daemon_is_killed(own_kitchen, pie):
     assert "bread.gate" in failures[0]
 
 
-def test_a_daemon_that_is_away_is_said_to_be_away(pie, own_kitchen):
-    """And what was asked of it meanwhile does not reach it when it is back."""
+def test_a_request_to_a_daemon_that_is_gone_is_refused(pie, own_kitchen):
+    """It does not reach the daemon when it is back."""
     number = mktl.get("pie.number")
     number.set(5)
     own_kitchen.stop(pie)
@@ -334,10 +338,10 @@ def test_a_daemon_that_is_away_is_said_to_be_away(pie, own_kitchen):
     assert mktl.get("pie.number").value == 5
 
 
-def test_values_that_persist_are_whole_whenever_the_daemon_is_killed(
+def test_persistent_values_are_complete_whenever_the_daemon_is_killed(
     pie, own_kitchen, until
 ):
-    """Kill it in the middle of many SETs, five times."""
+    """It is killed during many SETs, five times."""
 
     def kept():
         files = list(own_kitchen.folder.glob("pie.fruit/daemon/persist/*/number"))
@@ -347,12 +351,12 @@ def test_values_that_persist_are_whole_whenever_the_daemon_is_killed(
         stop = threading.Event()
 
         def set_on(port=pie.rep, stop=stop, base=base):
-            asked = dealer.Client("127.0.0.1", port)
+            client = dealer.Client("127.0.0.1", port)
             for value in range(base, base + 1000):
-                asked.ask(b"SET", "pie.number", b'{"value":%d}' % value)
+                client.ask(b"SET", "pie.number", b'{"value":%d}' % value)
                 if stop.wait(0.001):
                     break
-            asked.close()
+            client.close()
 
         setting = threading.Thread(target=set_on)
         setting.start()
@@ -366,8 +370,8 @@ def test_values_that_persist_are_whole_whenever_the_daemon_is_killed(
         assert value == last >= base
 
 
-def test_a_value_that_the_reply_tells_is_there_when_set_returns(puppet, box):
-    """Before it is published; and what was published before it comes too late."""
+def test_a_value_in_the_reply_is_there_when_set_returns(puppet, box):
+    """This is before its publication. An earlier publication comes too late."""
     number = mktl.get("puppet.number")
     assert puppet.pub.recv() == b"\1puppet.number."
     for value, when in ((20, 2.0), (30, 3.0)):
@@ -381,20 +385,18 @@ def test_a_value_that_the_reply_tells_is_there_when_set_returns(puppet, box):
     assert box.wait(1) == [(20, 30)]
     puppet.publish(30, 3.0)
     assert box.wait(2)[1:] == [(30, 30)]
-    puppet.publish(25, 2.5)  # a time that its publisher chose
+    puppet.publish(25, 2.5)  # Its publisher chose this time.
     assert box.wait(3)[2:] == [(25, 25)]
 
 
-def test_a_value_that_is_older_than_what_was_published_meanwhile_is_not_taken(
-    puppet, until
-):
+def test_a_value_that_is_older_than_the_last_publication_is_ignored(puppet, until):
     number = mktl.get("puppet.number")
     assert puppet.pub.recv() == b"\1puppet.number."
     client = dealer.client("127.0.0.1", puppet.rep_port)
     ask = client.call
 
-    def published_meanwhile(*asked):
-        answer = ask(*asked)
+    def published_meanwhile(*request):
+        answer = ask(*request)
         puppet.current = {"value": 4, "time": 4.0}
         puppet.publish(4, 4.0)
         until(lambda: number.timestamp == 4.0, "what was published")
@@ -407,7 +409,7 @@ def test_a_value_that_is_older_than_what_was_published_meanwhile_is_not_taken(
 
 
 @pytest.mark.parametrize("now", [None, 3, {}, {"value": 3}, {"time": 3.0}, [3]])
-def test_a_reply_that_tells_no_value_is_no_error(puppet, now):
+def test_a_reply_without_a_value_is_no_error(puppet, now):
     number = mktl.get("puppet.number")
     puppet.reply = {"value": True, "now": now}
     puppet.current = {"value": 3, "time": 3.0}
@@ -415,8 +417,8 @@ def test_a_reply_that_tells_no_value_is_no_error(puppet, now):
     assert number.value == 3
 
 
-def test_what_was_set_without_waiting_is_read_after_wait(own_kitchen, monkeypatch):
-    """300 times, a number and a list in turn, with a value that is published."""
+def test_a_value_set_without_waiting_can_be_read_after_wait(own_kitchen, monkeypatch):
+    """300 times, with numbers and lists in turn, and with a published value."""
     for name, value in own_kitchen.environment("client").items():
         if name.startswith("MKTL_"):
             monkeypatch.setenv(name, value)

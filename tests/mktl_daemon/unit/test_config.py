@@ -38,7 +38,7 @@ def pie(community):
 
 
 def test_one_name_finds_a_key_a_uuid_or_an_alias(pie):
-    """A key's description tells who has it."""
+    """The description of a key tells which daemon has it."""
     own = pie.uuids(authoritative=True)[0]
     assert pie["ANGLE"]["uuid"] == own
     assert pie[own] is pie["fruit"]
@@ -48,14 +48,14 @@ def test_one_name_finds_a_key_a_uuid_or_an_alias(pie):
         pie["nothing"]
 
 
-def test_there_is_one_configuration_of_a_store(pie):
+def test_a_store_has_only_one_configuration(pie):
     assert config.get("PIE") is pie
     assert mktl.meta.catalog("pie") is pie
     assert isinstance(pie, mktl.meta.Catalog)
 
 
-def test_the_class_gives_the_one_configuration_too(community):
-    """With an alias it is made the daemon's; a bad name leaves nothing behind."""
+def test_the_class_returns_the_same_configuration(community):
+    """With an alias it becomes the daemon's. An invalid name leaves nothing behind."""
     made = config.Configuration("cake")
     config.authoritative("cake", "layer", {"x": {}})
     assert made is config.Configuration("Cake", "layer") is config.get("cake")
@@ -65,7 +65,7 @@ def test_the_class_gives_the_one_configuration_too(community):
     assert set(catalogs.known) == {"cake"}
 
 
-def test_nothing_is_known_of_a_store_until_something_is(community):
+def test_an_unknown_store_has_no_keys(community):
     with pytest.raises(KeyError):
         config.get("cake")
     with pytest.raises(KeyError):
@@ -74,7 +74,7 @@ def test_nothing_is_known_of_a_store_until_something_is(community):
         config.get("")
 
 
-def test_the_authoritative_keys_leave_out_what_is_built_in(pie):
+def test_the_authoritative_keys_do_not_include_the_built_in_ones(pie):
     pie.update(block())
     assert sorted(pie.keys()) == ["_fruitclk", "angle", "crust", "door"]
     assert sorted(pie.keys(authoritative=True)) == ["angle", "door"]
@@ -82,24 +82,24 @@ def test_the_authoritative_keys_leave_out_what_is_built_in(pie):
     assert len(pie.uuids(authoritative=True)) == 1
 
 
-def test_a_process_is_one_daemon_of_a_store(pie):
+def test_a_process_has_only_one_daemon_of_a_store(pie):
     with pytest.raises(ValueError, match="fruit"):
         config.authoritative("pie", "meat", {})
 
 
-def test_a_uuid_stays_over_restarts(pie):
+def test_a_uuid_is_kept_over_restarts(pie):
     before = pie.uuids(authoritative=True)
     config.forget("pie")
     config.authoritative("pie", "fruit", ITEMS)
     assert config.get("pie").uuids(authoritative=True) == before
 
 
-def test_a_bad_description_is_refused_by_its_key(community):
+def test_a_bad_description_is_refused_with_its_key(community):
     with pytest.raises(ValueError, match=r"angle.*type|type.*angle"):
         config.authoritative("pie", "fruit", {"angle": {"type": "vegetable"}})
 
 
-def test_items_come_from_the_daemons_file(community):
+def test_items_are_read_from_the_daemons_file(community):
     path = places.items_file("pie", "fruit")
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(ITEMS))
@@ -121,10 +121,10 @@ def test_a_file_that_cannot_be_read_is_named(community):
         max_size=20,
     )
 )
-def test_the_hash_tells_what_the_items_are_and_not_how_they_came(changes):
-    """Changes lead to the hash of the same items declared at once.
+def test_the_hash_depends_on_the_items_and_not_on_their_order(changes):
+    """Changes give the same hash as the same items declared at once.
 
-    And what no item is described by any more is forgotten.
+    Descriptions that no item uses any more are forgotten.
     """
     items = OwnItems()
     wanted = {}
@@ -157,8 +157,8 @@ def test_every_change_of_an_item_changes_the_hash(pie):
     assert config.get_hashes("pie") == {"pie": pie.hashes()}
 
 
-def test_what_is_described_anew_never_misses(pie):
-    """A bad description, or one of an item that is not there, changes nothing."""
+def test_a_description_is_replaced_without_a_gap(pie):
+    """An invalid description, or one of an unknown item, changes nothing."""
     before = pie["fruit"]["hash"]
     with pytest.raises(ValueError, match="bad"):
         pie.describe({"door": {"type": "string"}, "bad": {"type": "vegetable"}})
@@ -170,7 +170,7 @@ def test_what_is_described_anew_never_misses(pie):
     assert pie["fruit"]["hash"] != before
 
 
-def test_a_key_that_is_taken_is_not_added_nor_is_what_came_with_it(pie):
+def test_a_key_in_use_is_refused_with_all_that_came_with_it(pie):
     before = pie["fruit"]["hash"]
     with pytest.raises(ValueError, match="DOOR"):
         pie.add({"new": {}, "DOOR": {}})
@@ -180,16 +180,16 @@ def test_a_key_that_is_taken_is_not_added_nor_is_what_came_with_it(pie):
     assert "new" not in pie
 
 
-def test_a_block_travels_as_it_is(pie):
+def test_a_block_is_passed_on_unchanged(pie):
     pie.update(block(provenance=[{"stratum": 0, "hostname": "h", "rep": 1, "pub": 2}]))
-    told = json.loads(pie.encoded())
+    catalog = json.loads(pie.encoded())
     own = pie.uuids(authoritative=True)[0]
-    assert told == {own: pie[own], "u-1": pie["u-1"]}
+    assert catalog == {own: pie[own], "u-1": pie["u-1"]}
     more = json.loads(pie.encoded_block(own, override=True))
     assert more == {**pie[own], "override": True}
 
 
-def test_a_newer_block_takes_the_place_of_an_older_one_it_disagrees_with(pie):
+def test_a_newer_block_replaces_an_older_one_with_which_it_disagrees(pie):
     pie.update(block("old", time=1.0))
     pie.update(block("new", alias="third", time=2.0))
     assert "old" not in pie
@@ -198,13 +198,13 @@ def test_a_newer_block_takes_the_place_of_an_older_one_it_disagrees_with(pie):
     assert "new" in pie
 
 
-def test_nobody_takes_the_place_of_this_processs_own_block(pie):
+def test_no_block_replaces_this_processs_own(pie):
     with pytest.raises(ValueError, match="angle"):
         pie.update(block(items={"angle": {}}, time=9e9))
     assert pie["angle"]["type"] == "numeric"
 
 
-def test_blocks_are_kept_for_the_next_process_and_removed_for_good(pie):
+def test_blocks_are_saved_for_the_next_process_and_can_be_removed(pie):
     pie.update(block())
     config.forget("pie")
     again = config.get("pie")
@@ -215,8 +215,8 @@ def test_blocks_are_kept_for_the_next_process_and_removed_for_good(pie):
         config.get("pie")
 
 
-def test_what_is_cached_of_a_daemon_is_not_what_it_starts_with(community):
-    """Its items are those that it declares and adds; all of these can be dropped."""
+def test_a_daemon_does_not_start_with_cached_items(community):
+    """Its items are those that it declares and adds. All of them can be removed."""
     config.authoritative("pie", "fruit", ITEMS)
     config.known("pie").save()
     config.forget("pie")
@@ -228,14 +228,14 @@ def test_what_is_cached_of_a_daemon_is_not_what_it_starts_with(community):
     assert again.keys(authoritative=True) == []
 
 
-def test_a_broken_file_in_the_cache_is_no_obstacle(pie, community):
+def test_a_broken_file_in_the_cache_does_no_harm(pie, community):
     pie.update(block())
     atomic.write(community / "client/cache/pie/broken.json", b"{")
     config.forget("pie")
     assert config.get("pie").uuids() == ("u-1",)
 
 
-def test_names_that_lead_elsewhere_are_refused(pie, community):
+def test_names_that_point_out_of_the_folder_are_refused(pie, community):
     for bad in (block("../../u"), block(alias="../x"), block(items={"../k": {}})):
         with pytest.raises(ValueError, match=r"\.\."):
             pie.update(bad)
@@ -243,18 +243,18 @@ def test_names_that_lead_elsewhere_are_refused(pie, community):
         config.get("../pie", "fruit")
 
 
-def test_a_callback_hears_of_every_block(pie):
-    heard = []
+def test_a_callback_gets_every_block(pie):
+    sizes = []
 
-    def hear():
-        heard.append(len(pie))
+    def on_block():
+        sizes.append(len(pie))
 
-    pie.register(hear)
+    pie.register(on_block)
     pie.update(block())
-    assert heard == [1, 2]
+    assert sizes == [1, 2]
 
 
-def test_values_are_converted_as_the_description_says(pie):
+def test_values_are_converted_as_their_description_says(pie):
     assert pie.to_format("door", 1) == "True"
     assert pie.from_format("DOOR", "false") == 0
     quantity = pie.to_quantity("angle", 0.5)
@@ -265,7 +265,7 @@ def test_values_are_converted_as_the_description_says(pie):
         pie.to_quantity("door", 1)
 
 
-def test_a_bad_item_among_very_many_leaves_none_behind(pie, monkeypatch):
+def test_one_bad_item_among_many_adds_none(pie, monkeypatch):
     monkeypatch.setattr(own_block, "_BATCH", 10)
     before = pie["fruit"]["hash"]
     items = {f"item{n}": {} for n in range(35)} | {"bad": {"type": "vegetable"}}
@@ -275,8 +275,11 @@ def test_a_bad_item_among_very_many_leaves_none_behind(pie, monkeypatch):
     assert "item0" not in pie
 
 
-def test_a_key_of_ones_own_wins_over_what_is_remembered_of_another(pie):
-    """That one's block is forgotten, on disk too; whose the key is a registry says."""
+def test_an_own_key_comes_before_a_remembered_one(pie):
+    """The other block is forgotten, on disk too.
+
+    A registry decides who owns the key.
+    """
     pie.update(block(time=2e9))
     pie.update(block("u-2", "third", {"cream": {}}))
     pie.add({"Crust": {"type": "numeric"}})
@@ -287,22 +290,22 @@ def test_a_key_of_ones_own_wins_over_what_is_remembered_of_another(pie):
         pie.add({"crust": {}})
 
 
-def test_the_catalog_is_told_while_it_changes(pie, monkeypatch):
-    """A block that goes meanwhile is told or not, and does no harm."""
+def test_the_catalog_can_be_read_while_it_changes(pie, monkeypatch):
+    """A block that is removed meanwhile may or may not be read, and does no harm."""
     pie.update(block())
     pie.update(block("u-2", "third", {"cream": {}}))
     encode = pie.encode
 
-    def going(told, **more):
+    def going(value, **more):
         pie.remove("u-2")
-        return encode(told, **more)
+        return encode(value, **more)
 
     monkeypatch.setattr(pie, "encode", going)
     assert json.loads(pie.encoded())["u-1"]["alias"] == "other"
 
 
-def test_true_and_one_are_different_items_of_a_catalog(community):
-    """In a field of any name, and in the names of values."""
+def test_true_and_one_make_different_items_in_a_catalog(community):
+    """This is so in any field, and in the names of values."""
     hashes = set()
     for number, value in enumerate((True, 1, 1.0, "1", False, 0)):
         store = f"store{number}"

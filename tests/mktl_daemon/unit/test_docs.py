@@ -1,4 +1,4 @@
-"""What docs/mktl.md shows is run."""
+"""The examples in docs/mktl.md are run."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ PAGE = Path(__file__).parents[3] / "docs" / "mktl.md"
 
 def examples(kind: str) -> str:
     block = re.compile(rf"^```{kind}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-    found = block.findall(PAGE.read_text())
-    assert found
-    return "\n".join(found)
+    blocks = block.findall(PAGE.read_text())
+    assert blocks
+    return "\n".join(blocks)
 
 
-def test_the_examples_of_the_page_do_what_they_say(start, own_kitchen, monkeypatch):
-    """The daemon's in this process, the client's in another, with a registry."""
+def test_the_examples_of_the_page_work(start, own_kitchen, monkeypatch):
+    """The daemon's run in this process, the client's in another, with a registry."""
     for name, value in own_kitchen.environment("daemon").items():
         if name.startswith("MKTL_"):
             monkeypatch.setenv(name, value)

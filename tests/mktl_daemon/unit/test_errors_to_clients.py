@@ -1,4 +1,4 @@
-"""What a client reads of an error: its text, and no path or traceback."""
+"""A client gets the text of an error, without a path and without a traceback."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_refusal_has_no_traceback_and_no_path(fail):
     assert fail(ValueError("no such hour"))["text"] == "no such hour"
 
 
-def test_while_debugging_the_traceback_goes_along(fail, caplog):
+def test_with_debugging_the_traceback_is_sent_too(fail, caplog):
     caplog.set_level(logging.DEBUG, "mktl_daemon")
     assert "Traceback" in fail(caught())["debug"]
 

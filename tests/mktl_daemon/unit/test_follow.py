@@ -1,4 +1,4 @@
-"""A client that runs goes where its items go."""
+"""A running client finds its items again when they move."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ OTHER = {"other": {"type": "numeric", "initial": 1}}
 MANY = 5000
 
 
-class Town:
-    """A registry and daemons that trade items."""
+class DaemonGroup:
+    """A registry and daemons that pass items to each other."""
 
     def __init__(self, kitchen):
         self.kitchen = kitchen
@@ -39,35 +39,35 @@ class Town:
 
 
 class Trader:
-    """A daemon that is asked past the client that is tested."""
+    """A daemon that the test controls without the tested client."""
 
     def __init__(self, alias, started):
         self.alias, self.started = alias, started
-        self._asked = dealer.Client("127.0.0.1", started.rep)
+        self._client = dealer.Client("127.0.0.1", started.rep)
 
     def change(self, order):
-        self._asked.call(
+        self._client.call(
             b"SET", f"pie.{self.alias}.order", json.dumps({"value": order}).encode()
         )
 
     def set(self, key, value):
-        self._asked.call(b"SET", f"pie.{key}", b'{"value":%d}' % value)
+        self._client.call(b"SET", f"pie.{key}", b'{"value":%d}' % value)
 
     def get(self, key):
-        return self._asked.get(f"pie.{key}")
+        return self._client.get(f"pie.{key}")
 
     def close(self):
-        self._asked.close()
+        self._client.close()
 
 
 @pytest.fixture
-def town(own_kitchen, monkeypatch):
-    """This process is a client, with a home of its own."""
+def group(own_kitchen, monkeypatch):
+    """A registry and daemons. This process is a client with its own home."""
     for name, value in own_kitchen.environment("client").items():
         if name.startswith("MKTL_"):
             monkeypatch.setenv(name, value)
     forget()
-    made = Town(own_kitchen)
+    made = DaemonGroup(own_kitchen)
     yield made
     for trader in made.traders:
         trader.close()
@@ -76,7 +76,7 @@ def town(own_kitchen, monkeypatch):
 
 @pytest.fixture
 def taken():
-    """Take a port, so that a daemon has to go elsewhere."""
+    """Occupy a port, so that a daemon has to use another one."""
     context, sockets = zmq.Context(), []
 
     def take(*ports):
@@ -89,7 +89,7 @@ def taken():
                     break
                 time.sleep(0.01)
             else:
-                pytest.fail("the port does not become free")
+                pytest.fail("the port did not become free")
 
     yield take
     for each in sockets:
@@ -97,17 +97,20 @@ def taken():
     context.term()
 
 
-def test_a_daemon_at_another_port_is_found_again(town, taken, box):
-    """Values that come, values that were missed, and SETs; nobody does a thing."""
-    first = town.daemon("pie", "fruit", NUMBER)
+def test_a_daemon_at_another_port_is_found_again(group, taken, box):
+    """Values arrive, missed values too, and SETs work.
+
+    The program does nothing for it.
+    """
+    first = group.daemon("pie", "fruit", NUMBER)
     number = mktl.get("pie.number")
     number.register(lambda item, value, when: box.put(value))
     number.set(5)
     assert box.wait(1) == [5]
 
-    town.stop(first, signal.SIGKILL)
+    group.stop(first, signal.SIGKILL)
     taken(first.rep, first.pub)
-    again = town.daemon("pie", "fruit", NUMBER)
+    again = group.daemon("pie", "fruit", NUMBER)
     assert again.rep != first.rep
     assert again.pub != first.pub
     with contextlib.closing(dealer.Client("127.0.0.1", again.rep)) as other:
@@ -120,21 +123,21 @@ def test_a_daemon_at_another_port_is_found_again(town, taken, box):
 
 
 @pytest.mark.parametrize("ask", ["get", "set"])
-def test_a_request_finds_a_daemon_at_another_port(town, taken, ask):
-    """At once: it does not wait until somebody has looked."""
-    first = town.daemon("pie", "fruit", NUMBER)
+def test_a_request_finds_a_daemon_at_another_port(group, taken, ask):
+    """This is so at once: the request does not wait for the next search."""
+    first = group.daemon("pie", "fruit", NUMBER)
     number = mktl.get("pie.number")
-    town.stop(first)
+    group.stop(first)
     taken(first.rep, first.pub)
-    town.daemon("pie", "fruit", NUMBER)
+    group.daemon("pie", "fruit", NUMBER)
     if ask == "set":
         number.set(8)
     assert number.get(refresh=True) == (8 if ask == "set" else 1)
 
 
-def test_a_key_that_is_handed_over_while_both_stay_is_followed(town, box):
-    """So is the way back, and no callback is lost on it."""
-    one, two = town.trader("one"), town.trader("two")
+def test_a_key_that_moves_between_running_daemons_is_followed(group, box):
+    """It is followed back as well, and no callback is lost."""
+    one, two = group.trader("one"), group.trader("two")
     one.change("+shared")
     shared = mktl.get("pie.shared")
     shared.register(lambda item, value, when: box.put(value))
@@ -152,15 +155,20 @@ def test_a_key_that_is_handed_over_while_both_stay_is_followed(town, box):
         box.wait_for(wanted)
 
 
-def test_a_key_is_followed_to_who_takes_it_from_a_daemon_that_is_gone(town, box):
-    """Its old block stays in the cache until then; a newer one does not wait for it."""
-    one, two = town.trader("one"), town.trader("two", "--override")
+def test_a_key_is_followed_to_the_daemon_that_takes_it_from_one_that_is_gone(
+    group, box
+):
+    """The old block stays in the cache until then.
+
+    A newer block does not wait for it.
+    """
+    one, two = group.trader("one"), group.trader("two", "--override")
     one.change("+shared")
     shared = mktl.get("pie.shared")
     shared.register(lambda item, value, when: box.put(value))
     shared.set(1)
     box.wait_for(1)
-    town.stop(one.started, signal.SIGKILL)
+    group.stop(one.started, signal.SIGKILL)
     two.change("+shared")
     two.set("shared", 2)
     box.wait_for(2)
@@ -168,9 +176,9 @@ def test_a_key_is_followed_to_who_takes_it_from_a_daemon_that_is_gone(town, box)
     box.wait_for(3)
 
 
-def test_a_request_finds_a_key_that_was_handed_over(town):
-    """A SET that was refused for it is carried out once, by who has it now."""
-    one, two = town.trader("one"), town.trader("two")
+def test_a_request_finds_a_key_that_has_moved(group):
+    """A refused SET is carried out once, by the daemon that has the key now."""
+    one, two = group.trader("one"), group.trader("two")
     one.change("+shared")
     shared = mktl.get("pie.shared")
     one.change("-shared")
@@ -180,9 +188,9 @@ def test_a_request_finds_a_key_that_was_handed_over(town):
     assert two.get("two.sets") == 1
 
 
-def test_a_key_that_nobody_has_any_more_is_refused(town):
-    """Time and again, in the words of the daemon that had it."""
-    one = town.trader("one")
+def test_a_key_that_no_daemon_has_any_more_is_refused(group):
+    """It is refused each time, with the text of the daemon that had it."""
+    one = group.trader("one")
     one.change("+shared")
     shared = mktl.get("pie.shared")
     one.change("-shared")
@@ -195,10 +203,13 @@ def test_a_key_that_nobody_has_any_more_is_refused(town):
         assert caught.value.type == "KeyError"
 
 
-def test_thousands_of_subscriptions_move_without_a_thread_for_each(town, until):
-    """Handed over in one change: a value that was set there is here, of each."""
+def test_thousands_of_subscriptions_move_without_one_thread_each(group, until):
+    """They move in one change.
+
+    For each a value that is set at the new daemon arrives.
+    """
     keys = [f"many{number}" for number in range(MANY)]
-    one, two = town.trader("one"), town.trader("two")
+    one, two = group.trader("one"), group.trader("two")
     one.change(" ".join(f"+{key}" for key in keys))
     store = mktl.get("pie")
     items = [store[key] for key in keys]
@@ -214,40 +225,40 @@ def test_thousands_of_subscriptions_move_without_a_thread_for_each(town, until):
     assert threading.active_count() <= before + 6
 
 
-def test_a_client_looks_on_until_its_daemon_is_back(
-    town, taken, box, monkeypatch, until
+def test_a_client_searches_until_its_daemon_is_back(
+    group, taken, box, monkeypatch, until
 ):
-    """A few times a minute, whatever the number of items; then it is found."""
-    looks = []
-    look = search.refresh
-    monkeypatch.setattr(find, "refresh", lambda *a: looks.append(a) or look(*a))
-    first = town.daemon("pie", "fruit", NUMBER | OTHER)
+    """It searches a few times a minute for any number of items, and then finds it."""
+    searches = []
+    refresh = search.refresh
+    monkeypatch.setattr(find, "refresh", lambda *a: searches.append(a) or refresh(*a))
+    first = group.daemon("pie", "fruit", NUMBER | OTHER)
     for item in mktl.get("pie"):
         item.register(lambda item, value, when: box.put(value))
-    del looks[:]
-    town.stop(first)
-    town.stop(town.registry)
+    del searches[:]
+    group.stop(first)
+    group.stop(group.registry)
     taken(first.rep, first.pub)
     box.things.clear()
-    until(lambda: len(looks) >= 3, "it looks on")
-    town.kitchen.registry()
-    again = town.daemon("pie", "fruit", NUMBER | OTHER)
+    until(lambda: len(searches) >= 3, "it looks on")
+    group.kitchen.registry()
+    again = group.daemon("pie", "fruit", NUMBER | OTHER)
     with contextlib.closing(dealer.Client("127.0.0.1", again.rep)) as other:
         other.call(b"SET", "pie.number", b'{"value":6}')
     while 6 not in box.wait(1):
         box.wait(len(box.things) + 1)
-    assert len(looks) < 10
+    assert len(searches) < 10
 
 
-def test_a_daemon_that_is_refused_on_the_air_asks_until_it_is_accepted(town, until):
-    """It says so once, and once that it is accepted."""
-    one, two = town.trader("one"), town.trader("two")
+def test_a_refused_daemon_asks_until_it_is_accepted(group, until):
+    """It reports the refusal once, and the acceptance once."""
+    one, two = group.trader("one"), group.trader("two")
     one.change("+shared")
     until(lambda: "shared" in mktl.get("pie"), "the item of the first")
     two.change("+shared")
-    until(lambda: two.get("two.heard") == "-", "the refusal")
+    until(lambda: two.get("two.answers") == "-", "the refusal")
     two.change("+more")
     one.change("-shared")
-    until(lambda: two.get("two.heard") == "-+", "the acceptance")
-    log = (town.kitchen.folder / "pie.two.log").read_text()
+    until(lambda: two.get("two.answers") == "-+", "the acceptance")
+    log = (group.kitchen.folder / "pie.two.log").read_text()
     assert log.count("asked again until it accepts") == 1

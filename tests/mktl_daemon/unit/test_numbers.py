@@ -1,4 +1,4 @@
-"""An item in expressions, as numpy's users write them."""
+"""An item in expressions, as users of numpy write them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_an_array_is_compared_element_by_element(store):
     assert (image != 2.0).tolist() == [True, False, True]
 
 
-def test_numpy_takes_an_item_for_its_value(store):
+def test_numpy_accepts_an_item_as_its_value(store):
     image, number = store["image"], store["number"]
     assert np.mean(image) == 2.0
     assert np.asarray(image, dtype="int16").dtype == "int16"
@@ -41,7 +41,7 @@ def test_numpy_takes_an_item_for_its_value(store):
     assert 2.0 in image
 
 
-def test_a_number_is_converted_and_formatted(store):
+def test_a_number_can_be_converted_and_formatted(store):
     number = store["number"]
     assert (float(number), int(number), complex(number)) == (2.5, 2, 2.5 + 0j)
     assert format(number, ".2f") == "2.50"

@@ -1,4 +1,4 @@
-"""Polling: catching up, going on whatever a method does, and ending."""
+"""Polling: it catches up, goes on after errors, and can be stopped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from mktl_daemon import poll
 
-# Calls that break on purpose may be dropped after their test.
+# Calls that raise on purpose may be dropped after their test.
 pytestmark = pytest.mark.logs_errors
 
 DEADLINE = 20.0
@@ -27,12 +27,12 @@ def polled(until):
     yield begin
     for method, entry in started:
         poll.stop(method)
-        # A call in flight would log its error into the next test.
+        # A call that still runs would log its error in the next test.
         until(lambda entry=entry: not entry.running, "the last call")
 
 
-def test_a_function_is_called_until_that_is_ended(polled, box):
-    """At once and again and again; the period can be asked for."""
+def test_a_function_is_called_until_it_is_stopped(polled, box):
+    """It is called at once and then again and again. Its period can be read."""
     calls = itertools.count()
     tick = lambda: box.put(next(calls))  # noqa: E731 - a lambda can be polled, too
     polled(tick)
@@ -42,14 +42,14 @@ def test_a_function_is_called_until_that_is_ended(polled, box):
     assert poll.period(tick) is None
 
 
-def test_what_is_not_polled_can_be_stopped():
+def test_a_function_that_is_not_polled_can_be_stopped():
     poll.stop(print)
     assert poll.period(print) is None
 
 
 @pytest.mark.parametrize("end", [ValueError, SystemExit, KeyboardInterrupt])
 def test_a_method_that_raises_is_called_again(polled, box, caplog, end):
-    """Even if it means to end the program."""
+    """This is so even for SystemExit."""
 
     def broken():
         box.put("called")
@@ -61,7 +61,7 @@ def test_a_method_that_raises_is_called_again(polled, box, caplog, end):
 
 
 def test_fast_polls_catch_up_and_slow_ones_do_not_pile_up(box, until):
-    """A second's worth is made up for; one call at a time."""
+    """Missed calls of one second are made up for. Only one call runs at a time."""
     gate = threading.Event()
 
     def slow():
@@ -83,7 +83,7 @@ def test_fast_polls_catch_up_and_slow_ones_do_not_pile_up(box, until):
     scheduler.pool.close()
 
 
-def test_what_was_stopped_owes_nothing(box, until):
+def test_a_stopped_poll_makes_no_more_calls(box, until):
     gate = threading.Event()
     scheduler = poll.Scheduler("mktl-client-test", 4)
     entry = poll.Entry("test", lambda: (box.put("called"), gate.wait(DEADLINE)), 0.1)
@@ -98,7 +98,7 @@ def test_what_was_stopped_owes_nothing(box, until):
 
 
 @pytest.mark.parametrize("period", [-1.0, float("nan"), float("inf"), 1e-9])
-def test_a_period_that_no_clock_keeps_is_refused_and_others_go_on(polled, box, period):
+def test_an_impossible_period_is_refused_and_others_go_on(polled, box, period):
     with pytest.raises(ValueError, match="period"):
         polled(print, period)
     assert poll.period(print) is None
@@ -106,7 +106,7 @@ def test_a_period_that_no_clock_keeps_is_refused_and_others_go_on(polled, box, p
     box.wait(2)
 
 
-def test_a_period_of_years_does_not_keep_others_from_theirs(polled, box):
+def test_a_period_of_years_does_not_delay_others(polled, box):
     polled(lambda: box.put("first"), 1e11)
     assert box.wait(1) == ["first"]
     polled(lambda: box.put("other"))

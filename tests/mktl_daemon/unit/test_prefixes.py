@@ -1,4 +1,4 @@
-"""One subscription for all keys that begin alike."""
+"""One subscription for all keys with the same beginning."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ITEMS = {
 }
 
 
-def test_a_prefix_hears_its_keys_and_those_that_are_followed_besides(
+def test_a_prefix_gets_its_keys_beside_single_subscriptions(
     own_kitchen, community, monkeypatch, box
 ):
     for name, value in own_kitchen.environment("client").items():
@@ -22,8 +22,8 @@ def test_a_prefix_hears_its_keys_and_those_that_are_followed_besides(
     rails = mktl.get("upkeep.voron.rails")
     followed = []
     rails.register(lambda item, value, when: followed.append(value))
-    heard = mktl.subscribe("upkeep.voron.", lambda *each: box.put(each[:2]))
-    # Nobody says when a subscription has arrived.
+    subscription = mktl.subscribe("upkeep.voron.", lambda *each: box.put(each[:2]))
+    # ZeroMQ does not report when a subscription has arrived.
     while not box.things:
         mktl.get("upkeep.voron.belt").set(1)
         mktl.get("upkeep.voron.belt").set(2)
@@ -34,7 +34,7 @@ def test_a_prefix_hears_its_keys_and_those_that_are_followed_besides(
         box.wait(len(box.things) + 1)
     assert not any(key.startswith("upkeep.other") for key, _ in box.things)
     assert 7 in followed
-    heard.close()
+    subscription.close()
     rails.set(8)
     assert rails.value == 8
     assert ("upkeep.voron.rails", 8) not in box.things

@@ -1,4 +1,4 @@
-"""Where daemons are: all are asked at once, and the one that is wanted is enough."""
+"""The search for daemons: all are asked at once, and the wanted one is enough."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def block(number, port, **more):
 
 @pytest.fixture
 def silence():
-    """Addresses where somebody listens and says nothing."""
+    """Addresses at which a socket listens and never answers."""
     with contextlib.ExitStack() as stack:
         listening = [stack.enter_context(socket.socket()) for _ in range(20)]
         for each in listening:
@@ -36,8 +36,8 @@ def silence():
         yield [each.getsockname()[1] for each in listening]
 
 
-@pytest.mark.timeout(15)  # each that is silent takes a second
-def test_a_key_does_not_wait_for_daemons_that_are_silent(puppet, silence):
+@pytest.mark.timeout(15)  # each silent daemon takes a second
+def test_a_search_for_a_key_does_not_wait_for_silent_daemons(puppet, silence):
     for number, port in enumerate(silence):
         config.known("puppet").update(block(number, port), save=False)
     assert mktl.get("puppet.number").value == 1
@@ -51,10 +51,10 @@ def test_silent_daemons_are_asked_at_once(community, silence):
         mktl.get("puppet.silent3").get(refresh=True)
 
 
-def test_a_daemon_whose_name_nobody_knows_is_found_where_its_registry_is(
+def test_a_daemon_with_an_unknown_host_name_is_found_at_its_registrys_address(
     puppet, monkeypatch
 ):
-    """As where a daemon announces a name that is its network's alone."""
+    """A daemon may announce a name that only its own network knows."""
     its = config.known("puppet").blocks()[PUPPET]
     stratum = {**its["provenance"][0], "hostname": "kitchen.invalid"}
     unknown = {**its, "provenance": [stratum]}
@@ -67,15 +67,15 @@ def test_a_daemon_whose_name_nobody_knows_is_found_where_its_registry_is(
 
 
 def test_a_registry_that_answered_the_call_is_asked_again(puppet, monkeypatch):
-    """On a line that loses packets a connection to it may fail."""
+    """On a line that loses packets the first connection to it may fail."""
     its = config.known("puppet").blocks()[PUPPET]
     config.known("puppet").remove(PUPPET)
     registry = "127.0.0.1", puppet.rep_port
-    asked = []
+    calls = []
 
     def blocks_at(*_):
-        asked.append(1)
-        if len(asked) == 1:
+        calls.append(1)
+        if len(calls) == 1:
             raise mktl.NoAckError("lost on the way")
         return {PUPPET: its}
 

@@ -1,4 +1,4 @@
-"""The door for tests: a daemon in the process, with a home of its own."""
+"""The helper for users' tests: a daemon in the process, with its own home."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Oven(mktl.Daemon):
         return {"setpoint": {"type": "numeric", "initial": 20}}
 
 
-def test_a_daemon_runs_in_a_home_of_its_own_and_is_gone_after(monkeypatch):
+def test_a_daemon_runs_in_its_own_home_and_is_gone_afterwards(monkeypatch):
     monkeypatch.setenv("MKTL_HOME", "/nowhere")
     monkeypatch.setenv("MKTL_DISCOVERY", "1,2")
     with testing.running(Oven, store="kitchen") as daemon:
@@ -30,8 +30,8 @@ def test_a_daemon_runs_in_a_home_of_its_own_and_is_gone_after(monkeypatch):
     monkeypatch.undo()
 
 
-def test_nobody_hears_of_it(monkeypatch):
-    """No call by UDP, and nobody answers one."""
+def test_no_other_program_notices_the_daemon(monkeypatch):
+    """It sends no call by UDP, and answers none."""
     bind = socket.socket.bind
     bound = []
     monkeypatch.setattr(

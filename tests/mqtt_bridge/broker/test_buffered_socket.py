@@ -13,8 +13,8 @@ from mqtt_bridge.broker.buffered_socket import (
 from tests.mqtt_bridge.broker.test_packets import Cable
 
 
-def test_what_the_system_does_not_take_waits():
-    """And too much of it is told, so that nobody reads what wants more answers."""
+def test_bytes_that_the_system_does_not_accept_wait():
+    """When too many bytes wait, no packet is read, because it may need an answer."""
     cable = Cable(room=3)
     connection = BufferedSocket(cable, five=False)
     assert connection.send(b"12345") == 5
@@ -30,7 +30,7 @@ def test_what_the_system_does_not_take_waits():
     assert not connection.has_unsent
 
 
-def test_a_farewell_is_sent_before_the_end():
+def test_a_disconnect_is_sent_before_the_end():
     cable = Cable()
     connection = BufferedSocket(cable, five=False)
     connection.send(b"\xe0\x00")
@@ -39,11 +39,11 @@ def test_a_farewell_is_sent_before_the_end():
 
 
 @pytest.mark.parametrize("version", ["2.1.0", "2.2.0", "2.2.1"])
-def test_the_versions_of_paho_that_were_tried_are_taken(version):
+def test_the_versions_of_paho_that_were_tried_are_accepted(version):
     check_paho(version)
 
 
 @pytest.mark.parametrize("version", ["1.6.1", "2.0.0", "2.3.0", "3.0", "what"])
-def test_another_paho_is_refused_by_name(version):
+def test_another_version_of_paho_is_refused_by_name(version):
     with pytest.raises(UntriedPahoError, match=f"paho-mqtt {version} .* 2.1 and 2.2"):
         check_paho(version)

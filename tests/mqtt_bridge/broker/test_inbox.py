@@ -1,4 +1,4 @@
-"""The inbox: under a flood the newest state wins, and no event is lost."""
+"""The inbox: in a flood the newest state of a topic is kept, and no event is lost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from mqtt_bridge.broker import inbox
 from mqtt_bridge.broker.inbox import Inbox
 
 
-def test_the_newest_state_of_a_topic_wins():
+def test_the_newest_state_of_a_topic_is_kept():
     box = Inbox()
     for number in range(1000):
         box.state("a", b"%d" % number)
@@ -18,7 +18,7 @@ def test_the_newest_state_of_a_topic_wins():
     assert box.superseded == 999
 
 
-def test_what_says_online_stays_behind_the_values_that_it_promises():
+def test_online_is_read_after_the_values_before_it():
     box = Inbox()
     box.state("p/availability", b"online")
     box.state("p/tasks/rods", b"1")
@@ -27,7 +27,7 @@ def test_what_says_online_stays_behind_the_values_that_it_promises():
     assert list(box.take().states) == ["p/tasks/rods", "p/availability"]
 
 
-def test_a_task_that_is_told_again_and_again_keeps_its_turn():
+def test_a_task_that_is_published_again_and_again_keeps_its_place():
     box = Inbox()
     box.state("p/tasks/rods", b"1")
     box.state("p/tasks/belt", b"1")
@@ -47,13 +47,13 @@ def test_a_flood_is_read_in_portions(monkeypatch):
     ]  # fmt: skip
 
 
-def test_it_is_full_until_it_is_read(monkeypatch):
+def test_the_inbox_is_full_until_it_is_read(monkeypatch):
     monkeypatch.setattr(inbox, "FULL", 10)
     monkeypatch.setattr(inbox, "OVERHEAD", 0)
     box = Inbox()
     box.state("a", b"x" * 8)
     box.state("a", b"y" * 8)
-    assert not box.full, "the older one is not there any more"
+    assert not box.full, "the older state was replaced"
 
     box.message("events", b"z" * 8)
     assert box.full
@@ -61,7 +61,7 @@ def test_it_is_full_until_it_is_read(monkeypatch):
     assert not box.full
 
 
-def test_states_of_another_time_can_be_forgotten():
+def test_states_of_a_lost_connection_can_be_forgotten():
     box = Inbox()
     box.state("p/availability", b"online")
     box.state("p/info", b"x")
@@ -70,8 +70,8 @@ def test_states_of_another_time_can_be_forgotten():
     assert list(box.take().states) == ["p/info"]
 
 
-def test_what_says_nothing_takes_room_too():
-    """Empty payloads on ever new topics fill it as any others."""
+def test_empty_messages_take_room_too():
+    """Empty payloads on more and more topics fill the inbox like all others."""
     box = Inbox()
     for number in range(inbox.FULL // inbox.OVERHEAD):
         box.state(f"{number}", b"")
@@ -82,7 +82,7 @@ def test_what_says_nothing_takes_room_too():
     assert box.size == 0
 
 
-def test_nobody_waits_for_a_reader_that_has_ended():
+def test_writers_do_not_wait_for_a_reader_that_has_ended():
     box = Inbox()
     assert box.offer(list)
     box.close()
@@ -91,12 +91,12 @@ def test_nobody_waits_for_a_reader_that_has_ended():
     assert box.take().calls == [list]
 
 
-def test_what_waits_is_limited_to_64_mib():
+def test_the_inbox_holds_at_most_64_mib():
     assert inbox.FULL == 64 * 1024 * 1024
 
 
-def test_a_retained_state_is_read_behind_the_live_one_that_waits():
-    """Some brokers send it late: it would replace its own successor unread."""
+def test_a_retained_state_is_read_after_the_waiting_live_one():
+    """Some brokers send it late: read earlier, it would replace its own successor."""
     box = Inbox()
     box.state("p/tasks/rods", b"live")
     for payload in (b"live", b"retained", b"again"):
@@ -110,14 +110,14 @@ def test_a_retained_state_is_read_behind_the_live_one_that_waits():
     assert box.size == 0
 
 
-def test_a_retained_state_with_nothing_before_it_is_read_at_once():
+def test_a_retained_state_without_a_waiting_one_is_read_at_once():
     box = Inbox()
     box.state("p/tasks/rods", b"retained", retained=True)
     box.state("p/tasks/rods", b"live")
     assert box.take().states == {"p/tasks/rods": b"live"}
 
 
-def test_what_was_sent_live_of_whether_somebody_is_online_is_never_older():
+def test_a_live_availability_message_is_never_the_older_one():
     box = Inbox()
     box.state("p/availability", b"offline")
     box.state("p/availability", b"online", retained=True)

@@ -1,11 +1,11 @@
-"""Marks that are lost are sent again, and given up where none ever arrives."""
+"""Lost marks are sent again. If none ever arrives, the bridge stops sending them."""
 
 from __future__ import annotations
 
 from mqtt_bridge.broker.marks import ATTEMPTS, QUIET, WAIT, Marks
 
 
-def test_a_mark_that_arrives_is_over():
+def test_a_mark_that_arrives_ends_the_waiting():
     marks, calls = Marks(), []
     payload = marks.open(lambda: calls.append(1), now=0.0)
     assert marks
@@ -13,8 +13,8 @@ def test_a_mark_that_arrives_is_over():
     assert (calls, bool(marks), marks.arrived(payload)) == ([1], False, None)
 
 
-def test_a_mark_that_was_lost_is_sent_again_once_the_broker_is_quiet():
-    """A full queue drops it together with what it follows: that is no missing right."""
+def test_a_lost_mark_is_sent_again_when_the_broker_is_quiet():
+    """A full queue drops it with the messages after it. This is no missing right."""
     marks, calls = Marks(), []
     payload = marks.open(lambda: calls.append(1), now=0.0)
     marks.last_retained = 5.0
@@ -24,7 +24,7 @@ def test_a_mark_that_was_lost_is_sent_again_once_the_broker_is_quiet():
     assert (calls, marks.arrivals) == ([1], 1)
 
 
-def test_marks_that_never_arrive_are_given_up():
+def test_marks_that_never_arrive_are_no_longer_sent():
     marks, calls = Marks(), []
     marks.open(lambda: calls.append(1), now=0.0)
     now = 0.0
@@ -36,7 +36,7 @@ def test_marks_that_never_arrive_are_given_up():
     assert (calls, bool(marks), marks.arrivals) == ([1], False, 0)
 
 
-def test_a_broker_that_never_is_quiet_is_not_waited_for():
+def test_the_bridge_does_not_wait_for_a_broker_that_never_is_quiet():
     marks = Marks()
     marks.open(list, now=0.0)
     marks.last_retained = WAIT

@@ -1,4 +1,4 @@
-"""A stream of packets that is cut anywhere is the same packets."""
+"""A stream of packets gives the same packets wherever it is cut."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ PING = b"\xd0\x00"
 
 
 class Cable:
-    """A socket's other side: brings *chunks*, takes *room* bytes at a time."""
+    """The other end of a socket.
+
+    It delivers chunks, and accepts *room* bytes at a time.
+    """
 
     def __init__(self, *chunks, room=10**9, end=False):
         self.chunks = [chunk for chunk in chunks if chunk]
@@ -71,7 +74,7 @@ def length(number):
 
 
 def read_all(cable, connection):
-    """Return what was published, and the bytes that are left to paho."""
+    """Return the publications, and the bytes that are left to paho."""
     publications, left = [], b""
     while True:
         connection.fill()
@@ -102,8 +105,11 @@ publications = st.builds(
 
 
 @given(st.lists(publications | st.just(PING), max_size=8), st.data())
-def test_a_stream_cut_anywhere_is_the_same_packets(packets, data):
-    """Publications at QoS 1 are read and acknowledged; paho gets the others whole."""
+def test_a_stream_gives_the_same_packets_wherever_it_is_cut(packets, data):
+    """Publications at QoS 1 are read and acknowledged.
+
+    paho gets all other packets whole.
+    """
     stream = b"".join(packets)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
     chunks = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, None], strict=True)]
@@ -135,23 +141,23 @@ def rebuilt(publication, packet):
 
 
 @given(st.binary(max_size=200), st.booleans())
-def test_whatever_bytes_come_reading_them_raises_nothing(garbage, five):
-    """What is no packet is paho's to complain about."""
+def test_reading_any_bytes_raises_nothing(garbage, five):
+    """paho reports packets that are not valid."""
     cable = Cable(garbage, end=True)
     publications, left = read_all(cable, BufferedSocket(cable, five=five))
     assert all(isinstance(each, Publication) for each in publications)
     assert len(left) <= len(garbage)
 
 
-def test_a_length_that_never_ends_reaches_paho():
-    """It would wait for ever for the rest."""
+def test_a_length_without_an_end_is_passed_to_paho():
+    """Otherwise the rest of the packet would be waited for without end."""
     garbage = b"\x32" + b"\xff" * 8
     cable = Cable(garbage)
     assert read_all(cable, BufferedSocket(cable, five=False)) == ([], garbage)
 
 
-def test_properties_of_mqtt_5_are_passed_over():
-    """Few of them; a publication with many is paho's to read."""
+def test_properties_of_mqtt_5_are_skipped():
+    """A publication with many properties is left to paho."""
     short = publish("a/b", b"1", properties=b"\x02\x01\x01")
     none = publish("a/b", b"2", properties=b"\x00")
     many = publish("a/b", b"3", properties=b"\x80\x01" + bytes(128))
@@ -167,8 +173,8 @@ def test_a_topic_that_is_not_utf_8_is_left_to_paho():
     assert read_all(cable, BufferedSocket(cable, five=False)) == ([], packet)
 
 
-def test_the_end_comes_after_all_that_came_before_it():
-    """As a socket says it: no bytes. Half a packet is never seen."""
+def test_the_end_comes_after_everything_that_arrived_before_it():
+    """A socket reports its end by an empty read. Half a packet is never passed on."""
     packet = publish("a", b"1")
     cable = Cable(packet + packet[:4], end=True)
     connection = BufferedSocket(cable, five=False)
@@ -189,10 +195,10 @@ def oversized(qos, size):
     st.binary(max_size=50),
 )
 @settings(max_examples=30)
-def test_a_body_of_more_than_a_megabyte_is_skipped_and_acknowledged(
+def test_a_payload_of_more_than_a_megabyte_is_skipped_and_acknowledged(
     qos, size, chunk, before
 ):
-    """It is never held, and what is around it is read."""
+    """It is never held in memory, and the packets around it are read."""
     first, last = publish("a", before), publish("b", b"after", mid=3)
     stream = first + oversized(qos, size) + last
     reader = PacketReader(five=False)

@@ -1,4 +1,4 @@
-"""A standby knows from the main bridge's own words whether it is there."""
+"""A standby learns from the main bridge's own messages whether it works."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def standby():
     return presence
 
 
-def test_a_main_bridge_and_its_standby_hear_each_other():
+def test_a_main_bridge_and_its_standby_read_each_others_messages():
     main, standby = (
         Presence.of(Settings(store=Store(role=role, alias="halls")))
         for role in (MAIN, STANDBY)
@@ -39,31 +39,31 @@ def test_a_main_bridge_and_its_standby_hear_each_other():
     assert main.own == "klipper_upkeep/_bridge/part/upkeep-halls/main"
 
 
-def test_a_bridge_alone_says_nothing_of_itself():
+def test_a_bridge_without_a_standby_publishes_no_presence():
     assert Presence.of(Settings()) is None
 
 
-def test_whoever_is_not_heard_for_a_while_is_absent(standby):
+def test_a_bridge_without_a_message_for_a_while_is_absent(standby):
     assert not standby.is_absent(100.0 + ABSENT - 0.1)
     assert standby.is_absent(100.0 + ABSENT)
 
 
 @pytest.mark.parametrize("payload", [STARTING, SERVING])
-def test_whoever_is_heard_is_not_absent(standby, payload):
+def test_a_bridge_with_a_recent_message_is_not_absent(standby, payload):
     standby.hear(payload, 107.0)
     assert not standby.is_absent(107.0 + ABSENT - 0.1)
     assert standby.is_absent(107.0 + ABSENT)
 
 
-def test_without_a_connection_nobody_is_absent(standby):
-    """It cannot be known: the main bridge may be the only one that has its broker."""
+def test_without_a_connection_no_bridge_is_absent(standby):
+    """This cannot be known: perhaps only the main bridge has a connection."""
     standby.lost()
     assert not standby.is_absent(10_000.0)
     standby.connected(10_000.0)
     assert not standby.is_absent(10_000.0)
 
 
-def test_only_whoever_serves_now_is_back(standby):
+def test_only_a_bridge_that_serves_is_back(standby):
     standby.hear(STARTING, 101.0)
     assert not standby.other_serves(101.0)
     standby.hear(SERVING, 102.0)
@@ -73,7 +73,7 @@ def test_only_whoever_serves_now_is_back(standby):
     assert not standby.other_serves(103.0)
 
 
-def test_whoever_is_announced_serves_and_whoever_serves_may_not_be(standby):
+def test_an_announced_bridge_serves_and_a_serving_bridge_may_be_unannounced(standby):
     standby.hear(SERVING, 101.0)
     assert not standby.other_is_announced(101.0)
     standby.hear(ANNOUNCED, 102.0)
@@ -82,13 +82,13 @@ def test_whoever_is_announced_serves_and_whoever_serves_may_not_be(standby):
     assert not standby.other_is_announced(102.0 + ABSENT)
 
 
-def test_a_bridge_says_every_few_seconds_what_it_does(main):
+def test_a_bridge_publishes_its_state_every_few_seconds(main):
     assert main.say(100.0) == STARTING
     assert main.say(100.0 + EVERY - 0.1) == b""
     assert main.say(100.0 + EVERY) == STARTING
 
 
-def test_a_standby_that_waits_says_nothing(standby):
+def test_a_waiting_standby_publishes_nothing(standby):
     assert standby.say(100.0) == b""
     standby.hear(STARTING, 101.0)
     assert standby.say(101.0) == b""
@@ -98,28 +98,28 @@ def test_a_standby_that_waits_says_nothing(standby):
     assert standby.say(110.0) == b""
 
 
-def test_what_changes_is_said_at_once(main):
+def test_a_changed_state_is_published_at_once(main):
     main.say(100.0)
     main.become(SERVING)
     assert main.say(100.1) == SERVING
 
 
-def test_a_bridge_that_starts_knows_soon_whether_another_one_serves(main):
+def test_a_bridge_that_starts_learns_soon_whether_another_one_serves(main):
     assert not main.knows(1000.0)
     main.say(1000.0)
     assert not main.knows(1000.0 + ANSWERED - 0.1)
     assert main.knows(1000.0 + ANSWERED)
 
 
-def test_whoever_starts_is_answered_at_once(standby):
-    """A main bridge that is back learns in time that its standby serves."""
+def test_a_bridge_that_starts_gets_an_answer_at_once(standby):
+    """So a main bridge that is back learns in time that its standby serves."""
     standby.become(SERVING)
     standby.say(100.0)
     standby.hear(STARTING, 100.5)
     assert standby.say(100.5) == SERVING
 
 
-def test_two_that_start_do_not_answer_each_other_for_ever(main):
+def test_two_bridges_that_start_do_not_answer_each_other_for_ever(main):
     main.say(100.0)
     main.hear(STARTING, 100.5)
     assert main.say(100.5) == b""

@@ -1,4 +1,4 @@
-"""What is too long is dropped, and named as often as the log can bear."""
+"""Messages that are too long are dropped, and named only a limited number of times."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def test_the_log_names_no_more_topics_than_the_limit(monkeypatch, caplog):
     assert caplog.text.count("is dropped") == 2
 
 
-def test_what_nobody_subscribed_to_is_passed_over_in_silence(caplog):
-    """Amqtt sends a new client all retained messages that anybody subscribed to."""
+def test_a_topic_without_a_subscription_is_ignored_without_a_warning(caplog):
+    """Amqtt sends a new client the retained messages of all clients' subscriptions."""
     box, reader = made()
     reader.receive(Publication("homeassistant/device/x/config", b"{}", True))
     reader.receive(Publication("klipper_upkeep_2/voron/info", b"{}", True))

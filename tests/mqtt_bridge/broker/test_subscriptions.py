@@ -1,4 +1,4 @@
-"""Subscriptions fit every broker; one that is refused costs only what it was for."""
+"""Subscriptions fit every broker. A refused one costs only its own messages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def drain(made):
     return parts
 
 
-def test_all_printers_need_one_subscribe_of_eight_filters():
+def test_all_printers_need_one_subscribe_packet_of_eight_filters():
     made = subscriptions()
     made.begin()
     [part] = drain(made)
@@ -33,7 +33,7 @@ def test_all_printers_need_one_subscribe_of_eight_filters():
     assert part[:3] == ("base/+/results", "base/+/events", "base/_bridge/mark")
 
 
-def test_no_subscribe_has_more_than_eight_filters():
+def test_no_subscribe_packet_has_more_than_eight_filters():
     made = subscriptions(tuple(f"p{n}" for n in range(20)), ("a", "b"))
     made.begin()
     parts = drain(made)
@@ -41,7 +41,7 @@ def test_no_subscribe_has_more_than_eight_filters():
     assert sum(map(len, parts)) == 7 * 20 * 2 + 1
 
 
-def test_a_refused_filter_is_named_and_the_others_hold():
+def test_a_refused_filter_is_named_and_the_others_are_subscribed():
     made = subscriptions()
     made.begin()
     [part] = drain(made)
@@ -52,7 +52,7 @@ def test_a_refused_filter_is_named_and_the_others_hold():
 
 
 def test_a_filter_that_ends_the_connection_is_found_and_left_out():
-    """As EMQX does with deny_action = disconnect."""
+    """EMQX ends the connection with deny_action = disconnect."""
     made = subscriptions()
     guilty = "base/+/meters"
     left_out = []
@@ -82,7 +82,7 @@ def test_connections_that_end_for_another_reason_leave_nothing_out():
     assert made.left_out == []
 
 
-def test_without_wildcards_only_exact_filters_are_asked_for():
+def test_without_wildcards_only_exact_filters_are_subscribed():
     made = subscriptions(("voron",))
     made.begin(wildcards=False)
     filters = [each for part in drain(made) for each in part]
@@ -92,14 +92,14 @@ def test_without_wildcards_only_exact_filters_are_asked_for():
 
 
 @pytest.mark.parametrize("kind", ["info", "tasks/+", "results", "availability"])
-def test_every_kind_has_words_for_what_it_is_for(kind):
+def test_every_kind_of_subscription_has_a_text_for_its_purpose(kind):
     assert "marks" not in purpose(f"base/+/{kind}")
     assert "marks" in purpose("base/_bridge/0a1b")
     assert "not arrived" in purpose("base/voron/tasks/rods")
 
 
-def test_requests_at_which_connections_end_are_left_out_and_then_given_up():
-    """What is missing was requested on each connection, and ended each of them."""
+def test_requests_at_which_connections_end_are_first_left_out_and_then_dropped():
+    """Missing topics were requested on each connection, and ended each of them."""
     made = subscriptions()
     for number in range(MOST_LEFT_OUT):
         part = (f"base/p{number}/info",)
@@ -113,7 +113,7 @@ def test_requests_at_which_connections_end_are_left_out_and_then_given_up():
     assert drain(made)
 
 
-def test_a_request_that_is_answered_tells_that_earlier_cuts_had_another_reason():
+def test_an_answered_request_shows_that_earlier_ends_had_another_reason():
     made = subscriptions()
     for _ in range(CUTS + 2):
         made.requested(1, ("base/+/+",))

@@ -1,4 +1,4 @@
-"""MQTT in a WebSocket: the handshake, and frames cut anywhere."""
+"""MQTT in a WebSocket: the handshake, and frames that are cut anywhere."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def opened():
 
 
 def frame(data, opcode=2, last=True):
-    """As a server sends it: not masked."""
+    """Return a frame as a server sends it, without a mask."""
     head = bytes([(0x80 if last else 0) | opcode])
     if len(data) < 126:
         return head + bytes([len(data)]) + data
@@ -43,11 +43,11 @@ def frame(data, opcode=2, last=True):
 
 
 def unmasked(data):
-    """The frames of a client, as opcode and payload."""
+    """Return the frames of a client as pairs of opcode and payload."""
     frames = []
     while data:
         opcode, size, at = data[0] & 15, data[1] & 127, 2
-        assert data[1] & 128, "a client masks"
+        assert data[1] & 128, "a client has to mask its frames"
         more = {126: 2, 127: 8}.get(size, 0)
         if more:
             size = int.from_bytes(data[at : at + more], "big")
@@ -69,7 +69,7 @@ def test_the_request_asks_for_mqtt():
     ("status", "key", "text"),
     [("404 Not Found", None, "404 Not Found"), ("101 ok", b"other", "wrong answer")],
 )
-def test_a_web_server_that_is_no_broker_is_named(status, key, text):
+def test_a_web_server_that_is_no_broker_is_reported(status, key, text):
     made = WebSocket("h:1", "/mqtt")
     with pytest.raises(WebSocketError, match=text):
         made.handshake(answer(made.request(), status, key))
@@ -79,7 +79,7 @@ def test_a_web_server_that_is_no_broker_is_named(status, key, text):
     st.lists(st.binary(max_size=400) | st.integers(0, 70_000).map(bytes), max_size=5),
     st.data(),
 )
-def test_frames_that_are_cut_anywhere_are_the_same_bytes(parts, data):
+def test_frames_give_the_same_bytes_wherever_they_are_cut(parts, data):
     stream = b"".join(map(frame, parts))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
     made = opened()
@@ -88,17 +88,17 @@ def test_frames_that_are_cut_anywhere_are_the_same_bytes(parts, data):
 
 
 @given(st.binary(max_size=70_000))
-def test_what_is_wrapped_is_one_masked_frame(data):
+def test_bytes_are_sent_as_one_masked_frame(data):
     assert unmasked(opened().wrap(data)) == [(2, data)]
 
 
-def test_frames_that_came_with_the_handshake_are_not_lost():
+def test_frames_that_arrive_with_the_handshake_are_not_lost():
     made = WebSocket("h:1", "/")
     made.handshake(answer(made.request()) + frame(b"early"))
     assert made.feed(b"") == b"early"
 
 
-def test_a_ping_is_answered_and_a_close_ends_it():
+def test_a_ping_is_answered_and_a_close_ends_the_connection():
     made = opened()
     assert made.feed(frame(b"a") + frame(b"hi", 9) + frame(b"b")) == b"ab"
     assert made.feed(frame(b"", 8)) == b""
@@ -110,6 +110,6 @@ def test_a_ping_is_answered_and_a_close_ends_it():
     ("data", "text"),
     [(frame(b"x", 1), "text"), (b"\x82\x81", "masks"), (b"\x89\x7e\x00\x7e", "126")],
 )
-def test_what_a_server_must_not_send_is_an_error(data, text):
+def test_a_frame_that_a_server_must_not_send_is_an_error(data, text):
     with pytest.raises(WebSocketError, match=text):
         opened().feed(data)

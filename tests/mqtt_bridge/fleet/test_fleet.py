@@ -1,4 +1,4 @@
-"""The mirror: what printers say becomes items, and nothing else does."""
+"""The mirror: messages of printers become items, and nothing else does."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.mqtt_bridge.mirror import NOW, Mirror
 @pytest.fixture
 def mirrored():
     made = Mirror()
-    made.hear(m.printer())
+    made.receive(m.printer())
     return made
 
 
@@ -39,39 +39,39 @@ def test_a_printer_becomes_items(mirrored):
     assert mirrored["voron.rods.done"] == 0
 
 
-def test_what_does_not_work_is_an_item_of_the_task_and_of_the_printer(mirrored):
+def test_a_problem_is_an_item_of_the_task_and_of_the_printer(mirrored):
     assert mirrored["voron.problem"] is None
     assert mirrored["voron.rods.problem"] is None
 
     summary = m.summary()._replace(problem="The disk is full.")
-    mirrored.hear(m.printer(tasks=(m.state(problem="It has no such meter."),)))
-    mirrored.hear({m.topic("voron", "summary"): summary.encode()})
+    mirrored.receive(m.printer(tasks=(m.state(problem="It has no such meter."),)))
+    mirrored.receive({m.topic("voron", "summary"): summary.encode()})
 
     assert mirrored["voron.problem"] == "The disk is full."
     assert mirrored["voron.rods.problem"] == "It has no such meter."
 
 
 def test_the_order_of_retained_messages_does_not_matter():
-    """Brokers send what they retain in any order."""
+    """Brokers send retained messages in any order."""
     orders = random.Random(7)
     expected = None
     for _ in range(20):
         payloads = list(m.printer(tasks=(m.state(), m.state("belt"))).items())
         orders.shuffle(payloads)
         made = Mirror()
-        made.hear(dict(payloads))
+        made.receive(dict(payloads))
         values = {key: made[key] for key in made.items}
         expected = expected or values
         assert values == expected
 
 
-def test_every_description_is_one_that_a_catalog_takes(mirrored):
+def test_every_description_is_valid_in_a_catalog(mirrored):
     described = {key: place.description for key, place in mirrored.items.items()}
 
     assert check_items(described).keys() == described.keys()
 
 
-def test_units_are_those_of_pint(mirrored):
+def test_the_names_of_units_are_those_of_pint(mirrored):
     def units(key):
         return mirrored.items[key].description.get("units")
 
@@ -81,15 +81,15 @@ def test_units_are_those_of_pint(mirrored):
     assert units("voron.rods.done_count") is None
 
 
-def test_the_time_of_a_value_is_that_of_the_reading(mirrored):
-    mirrored.hear({m.topic("voron", "tasks/rods"): m.state(
+def test_the_time_of_a_value_is_the_time_of_its_reading(mirrored):
+    mirrored.receive({m.topic("voron", "tasks/rods"): m.state(
         seq=2, time=2000.0, limits=(m.limit(used=40.0),)).encode()})  # fmt: skip
 
     assert mirrored.rows()["voron.rods.used"] == (40.0, 2000.0)
 
 
-def test_only_what_changed_is_published(mirrored):
-    mirrored.hear({m.topic("voron", "tasks/rods"): m.state(
+def test_only_changed_values_are_published(mirrored):
+    mirrored.receive({m.topic("voron", "tasks/rods"): m.state(
         seq=2, time=2000.0, limits=(m.limit(used=40.0),)).encode()})  # fmt: skip
 
     assert set(mirrored.rows()) == {
@@ -97,58 +97,58 @@ def test_only_what_changed_is_published(mirrored):
     }  # fmt: skip
 
 
-def test_tasks_of_one_shape_share_their_descriptions():
+def test_tasks_with_the_same_fields_share_their_descriptions():
     made = Mirror()
-    made.hear(m.printer("a") | m.printer("b"))
+    made.receive(m.printer("a") | m.printer("b"))
 
     a, b = made.items["a.rods.used"], made.items["b.rods.used"]
     assert a.description is b.description
 
 
-def test_shapes_that_nobody_has_any_more_are_forgotten():
-    """A printer may call its units and meters anything, and each time anew."""
+def test_descriptions_that_no_task_uses_any_more_are_forgotten():
+    """A printer may give its units and meters any names, and new ones each time."""
     made = Mirror()
-    made.hear(m.printer("a") | m.printer("b"))
+    made.receive(m.printer("a") | m.printer("b"))
     shapes = made.fleet.shapes
     before = len(shapes)
     for number in range(100):
         limits = (m.limit(f"m{number}", f"u{number}"), m.limit(f"n{number}"))
         task = m.state(seq=2 + number, limits=limits)
-        made.hear({m.topic("a", "tasks/rods"): task.encode()})
-    made.hear({m.topic("a", "tasks/rods"): m.state(seq=200).encode()})
+        made.receive({m.topic("a", "tasks/rods"): task.encode()})
+    made.receive({m.topic("a", "tasks/rods"): m.state(seq=200).encode()})
 
     assert len(shapes) == before
     a, b = made.items["a.rods.used"], made.items["b.rods.used"]
     assert a.description is b.description
 
 
-def test_a_task_that_info_does_not_list_is_not_shown(mirrored):
-    """A broker keeps the state of a task that its printer has lost."""
-    mirrored.hear({m.topic("voron", "tasks/old"): m.state("old").encode()})
+def test_a_task_that_info_does_not_list_has_no_items(mirrored):
+    """A broker keeps the state of a task that its printer no longer has."""
+    mirrored.receive({m.topic("voron", "tasks/old"): m.state("old").encode()})
     assert "voron.old.used" not in mirrored.items
 
-    mirrored.hear({m.topic("voron", "info"): m.info("rods", "old").encode()})
+    mirrored.receive({m.topic("voron", "info"): m.info("rods", "old").encode()})
     assert mirrored["voron.old.used"] == 37.5
 
-    mirrored.hear({m.topic("voron", "info"): m.info("old").encode()})
+    mirrored.receive({m.topic("voron", "info"): m.info("old").encode()})
     assert "voron.rods.used" not in mirrored.items
 
 
 def test_an_empty_payload_removes_the_task(mirrored):
-    mirrored.hear({m.topic("voron", "tasks/rods"): b""})
+    mirrored.receive({m.topic("voron", "tasks/rods"): b""})
 
     assert not [key for key in mirrored.items if key.startswith("voron.rods.")]
 
 
-def test_a_printer_that_clears_everything_is_gone(mirrored):
-    mirrored.hear(dict.fromkeys(m.printer(), b""))
+def test_a_printer_that_clears_all_its_topics_is_removed(mirrored):
+    mirrored.receive(dict.fromkeys(m.printer(), b""))
 
     assert mirrored.items == {}
     assert mirrored.fleet.printers == {}
 
 
-def test_an_offline_printer_keeps_values_and_times(mirrored):
-    mirrored.hear({m.topic("voron", "availability"): b"offline"})
+def test_an_offline_printer_keeps_its_values_and_their_times(mirrored):
+    mirrored.receive({m.topic("voron", "availability"): b"offline"})
 
     assert mirrored["voron.online"] == 0
     assert mirrored["voron.rods.used"] == 37.5
@@ -156,33 +156,33 @@ def test_an_offline_printer_keeps_values_and_times(mirrored):
     assert mirrored.changes.gone == {"voron"}
 
 
-def test_without_a_broker_nobody_is_online(mirrored):
+def test_without_a_broker_no_printer_is_online(mirrored):
     mirrored.connection(up=False)
     assert mirrored["voron.online"] == 0
 
-    # It was on its way when the broker was lost.
-    mirrored.hear({m.topic("voron", "availability"): b"online"})
+    # This message was on its way when the broker was lost.
+    mirrored.receive({m.topic("voron", "availability"): b"online"})
     assert mirrored["voron.online"] == 0
 
     mirrored.connection(up=True)
     assert mirrored["voron.online"] == 0
-    mirrored.hear({m.topic("voron", "availability"): b"online"})
+    mirrored.receive({m.topic("voron", "availability"): b"online"})
     assert mirrored["voron.online"] == 1
 
 
-def test_a_printer_whose_info_comes_back_is_whole_again(mirrored):
-    """Its readings were not said again: they are still the newest."""
+def test_a_printer_whose_info_comes_back_is_complete_again(mirrored):
+    """Its meters are not published again: the last message is still the newest."""
     before = {key: mirrored[key] for key in mirrored.items}
-    mirrored.hear({m.topic("voron", "info"): b""})
+    mirrored.receive({m.topic("voron", "info"): b""})
     assert mirrored.items == {}
 
-    mirrored.hear({m.topic("voron", "info"): m.info("rods").encode()})
+    mirrored.receive({m.topic("voron", "info"): m.info("rods").encode()})
     assert {key: mirrored[key] for key in mirrored.items} == before
 
 
-def test_meters_that_changed_unseen_are_shown_as_they_are(mirrored):
-    mirrored.hear({m.topic("voron", "info"): b""})
-    mirrored.hear(
+def test_meters_that_changed_while_hidden_have_their_newest_values(mirrored):
+    mirrored.receive({m.topic("voron", "info"): b""})
+    mirrored.receive(
         {m.topic("voron", "info"): m.info("rods", meters=("filament",)).encode()}
     )
 
@@ -190,10 +190,10 @@ def test_meters_that_changed_unseen_are_shown_as_they_are(mirrored):
     assert mirrored["voron.filament"] is None
 
 
-def test_the_same_complaint_about_other_values_is_logged_once(mirrored, caplog):
+def test_the_same_fault_with_other_values_is_logged_once(mirrored, caplog):
     for number in range(20):
         where = m.topic("voron", "availability")
-        mirrored.hear({where: b"here %d" % number})
+        mirrored.receive({where: b"here %d" % number})
 
     assert len(caplog.records) == 1
 
@@ -203,7 +203,7 @@ TWO = (m.limit(), m.limit("filament", "m", 100.0, 1000.0, 50.0))
 
 def test_each_of_several_limits_has_its_own_items():
     made = Mirror()
-    made.hear(m.printer(tasks=(m.state(limits=TWO),)))
+    made.receive(m.printer(tasks=(m.state(limits=TWO),)))
 
     assert made["voron.rods.used"] == 37.5
     assert made["voron.rods.print_time.used"] == 37.5
@@ -211,10 +211,10 @@ def test_each_of_several_limits_has_its_own_items():
     assert made.items["voron.rods.filament.used"].description["units"] == "meter"
 
 
-def test_when_another_limit_decides_the_units_follow():
+def test_when_another_limit_decides_the_units_change_with_it():
     made = Mirror()
-    made.hear(m.printer(tasks=(m.state(limits=TWO),)))
-    made.hear({m.topic("voron", "tasks/rods"): m.state(
+    made.receive(m.printer(tasks=(m.state(limits=TWO),)))
+    made.receive({m.topic("voron", "tasks/rods"): m.state(
         seq=2, limits=TWO, trigger="filament").encode()})  # fmt: skip
 
     assert made["voron.rods.used"] == 100.0
@@ -222,15 +222,15 @@ def test_when_another_limit_decides_the_units_follow():
     assert made["voron.rods.trigger"] == "filament"
 
 
-def test_meters_of_any_name_are_keys():
-    """A meter may be called as one of the printer's own items, or as nobody would."""
+def test_meters_of_any_name_have_keys():
+    """A meter may be named like one of the printer's own items, or in any other way."""
     made = Mirror()
     names = ("due", "fan on", "fan.on")
     payloads = m.printer(meters=names)
     payloads[m.topic("voron", "meters")] = m.meters(
         **dict.fromkeys(names, 1.0)
     ).encode()
-    made.hear(payloads)
+    made.receive(payloads)
 
     assert made["voron.due"] == 0
     assert made["voron.meter_due"] == 1.0
@@ -239,8 +239,8 @@ def test_meters_of_any_name_are_keys():
     assert sum(key.startswith("voron.fan_on") for key in made.items) == 2
 
 
-def test_no_name_makes_a_key_that_a_catalog_refuses():
-    """Neither many that give one slug, nor the longest ones."""
+def test_no_name_gives_a_key_that_a_catalog_refuses():
+    """This is so for many names with one slug, and for the longest names."""
     names = [f"a{'!' * number}" for number in range(1, 250)] + ["z" * 63]
     most = contract.MAX_LIMITS
     tasks = [
@@ -255,7 +255,7 @@ def test_no_name_makes_a_key_that_a_catalog_refuses():
     payloads[m.topic("p" * 63, "meters")] = m.meters(
         **dict.fromkeys(names, 1.0)
     ).encode()
-    made.hear(payloads)
+    made.receive(payloads)
 
     described = {key: place.description for key, place in made.items.items()}
     assert len(check_items(described)) == len(made.items)
@@ -264,16 +264,16 @@ def test_no_name_makes_a_key_that_a_catalog_refuses():
     assert sum(key.count(".") == 1 for key in made.items) == len(names) + len(PRINTER)
 
 
-def test_read_only_items_are_described_so():
+def test_read_only_items_are_described_as_read_only():
     made = Mirror(read_only=True)
-    made.hear(m.printer())
+    made.receive(m.printer())
 
     assert not any(place.description["settable"] for place in made.items.values())
 
 
-def test_only_owned_printers_are_mirrored():
+def test_only_the_bridges_own_printers_are_mirrored():
     made = Mirror(owns=lambda printer: printer == "a")
-    made.hear(m.printer("a") | m.printer("b"))
+    made.receive(m.printer("a") | m.printer("b"))
 
     assert {key.split(".")[0] for key in made.items} == {"a"}
 
@@ -291,18 +291,18 @@ def test_only_owned_printers_are_mirrored():
     ],
     ids=lambda payload: repr(payload[:20]),
 )  # fmt: skip
-def test_a_bad_message_changes_no_good_value(mirrored, payload, caplog):
+def test_an_invalid_message_changes_no_good_value(mirrored, payload, caplog):
     before = {key: mirrored[key] for key in mirrored.items}
-    mirrored.hear({m.topic("voron", "tasks/rods"): payload})
-    mirrored.hear({m.topic("voron", "tasks/rods"): payload})
+    mirrored.receive({m.topic("voron", "tasks/rods"): payload})
+    mirrored.receive({m.topic("voron", "tasks/rods"): payload})
 
     assert {key: mirrored[key] for key in mirrored.items} == before
     assert mirrored.fleet.refused == 2
-    assert len(caplog.records) == 1, "it is logged once"
+    assert len(caplog.records) == 1, "the fault is logged once"
 
 
 @given(st.binary(max_size=300) | st.text().map(str.encode))
-def test_any_bytes_are_read_as_the_contract_reads_them(payload):
+def test_any_bytes_are_read_in_the_same_way_as_by_the_contract(payload):
     def outcome(read):
         try:
             return read(payload)
@@ -319,14 +319,14 @@ def test_any_bytes_are_read_as_the_contract_reads_them(payload):
     lambda inner: st.lists(inner, max_size=4)
     | st.dictionaries(st.text(), inner, max_size=4),
 ))  # fmt: skip
-def test_json_is_read_as_the_contract_reads_it(value):
+def test_json_is_read_in_the_same_way_as_by_the_contract(value):
     payload = msgspec.json.encode({"a": value})
 
     assert fleet.parse(payload) == contract.parse(payload)
 
 
-def test_the_quick_decoder_accepts_only_what_the_contract_accepts():
-    """And reads the same of it."""
+def test_the_fast_decoder_accepts_only_what_the_contract_accepts():
+    """It also reads the same values."""
     read = 0
     for _, payload in fuzzed(20_000, seed=7):
         state = decode.state(payload, "rods")
@@ -340,7 +340,7 @@ def test_the_quick_decoder_accepts_only_what_the_contract_accepts():
 @pytest.mark.parametrize(
     "value", [None, True, -1, 1.5, 10**400, "", "x", [], {}, "2026-08-02T17:20:11Z"]
 )
-def test_the_quick_decoder_takes_no_field_that_the_contract_refuses(field, value):
+def test_the_fast_decoder_accepts_no_field_that_the_contract_refuses(field, value):
     fields = msgspec.json.decode(m.state().encode())
     fields[field] = value
     payload = json.dumps(fields).encode()
@@ -354,7 +354,7 @@ def test_the_quick_decoder_takes_no_field_that_the_contract_refuses(field, value
 
 
 def fuzzed(count, seed):
-    """Topics and payloads that are nearly right."""
+    """Yield topics and payloads that are almost valid."""
     chance = random.Random(seed)
     good = list(m.printer(tasks=(m.state(limits=TWO), m.state("belt"))).items())
     for _ in range(count):
@@ -372,14 +372,14 @@ def fuzzed(count, seed):
 
 
 @pytest.mark.timeout(3600)
-def test_fuzzed_messages_crash_nothing_and_touch_no_other_printer():
-    """By default some thousands; a million with FUZZ=1000000 in the environment."""
+def test_fuzzed_messages_raise_nothing_and_change_no_other_printer():
+    """These are some thousand messages, or a million with the variable FUZZ=1000000."""
     made = Mirror()
-    made.hear(m.printer("other"))
+    made.receive(m.printer("other"))
     before = {key: made[key] for key in made.items}
 
     for topic, payload in fuzzed(int(os.environ.get("FUZZ", "3000")), seed=20261121):
-        made.hear({topic: payload})
+        made.receive({topic: payload})
 
     after = {key: made[key] for key in made.items if key.startswith("other.")}
     assert after == before
@@ -414,9 +414,9 @@ def test_a_set_becomes_a_command(mirrored, field, value, expected):
     assert contract.Command.decode(command.encode()) == command
 
 
-def test_with_several_limits_a_command_names_the_one_that_is_meant():
+def test_a_command_names_its_limit_if_the_task_has_several():
     made = Mirror()
-    made.hear(m.printer(tasks=(m.state(limits=TWO),)))
+    made.receive(m.printer(tasks=(m.state(limits=TWO),)))
 
     assert ask(made, "rods", "threshold", 9).threshold == {"print_time": 9.0}
     assert ask(made, "rods", "filament.threshold", 9).threshold == {"filament": 9.0}
@@ -430,17 +430,17 @@ def test_with_several_limits_a_command_names_the_one_that_is_meant():
         ("used", -1), ("threshold", float("nan")), ("used", float("inf")),
     ],
 )  # fmt: skip
-def test_a_value_that_makes_no_sense_is_refused(mirrored, field, value):
+def test_an_invalid_value_is_refused(mirrored, field, value):
     with pytest.raises(ValueError, match=field):
         ask(mirrored, "rods", field, value)
 
 
-def test_a_limits_amounts_are_all_items():
-    """The values of a limit are taken in the order of the contract."""
+def test_all_amounts_of_a_limit_are_items():
+    """The values of a limit are read in the order of the contract."""
     assert {facet.field for facet in items.LIMIT} == set(Limit._fields[2:])
 
 
-def test_every_retained_kind_is_mirrored():
+def test_every_kind_of_retained_message_is_mirrored():
     assert all(
         kind == "task" or hasattr(Fleet, f"_on_{kind}") for kind in contract.RETAINED
     )
@@ -453,14 +453,14 @@ def big(task, limits, **fields):
     )
 
 
-def test_the_items_of_a_printer_and_of_all_have_a_limit(monkeypatch, caplog):
-    """Twenty messages made 900,000 items."""
+def test_the_number_of_items_is_limited_for_a_printer_and_for_all(monkeypatch, caplog):
+    """Twenty messages once made 900,000 items."""
     size = len(Shapes(read_only=False).task(big("t0", 3))[0].fields)
     monkeypatch.setattr(fleet, "MAX_PRINTER_ITEMS", 2 * size)
     monkeypatch.setattr(fleet, "MAX_ITEMS", 3 * size)
     mirror = Mirror()
     states = [big(f"t{number}", 3) for number in range(3)]
-    mirror.hear(m.printer("a", states) | m.printer("b", states))
+    mirror.receive(m.printer("a", states) | m.printer("b", states))
 
     assert set(mirror.fleet.printers["a"].tasks) == {"t0", "t1"}
     assert set(mirror.fleet.printers["b"].tasks) == {"t0"}
@@ -468,39 +468,39 @@ def test_the_items_of_a_printer_and_of_all_have_a_limit(monkeypatch, caplog):
     assert "items of tasks" in caplog.text
     assert "items of all printers" in caplog.text
 
-    mirror.hear(dict.fromkeys(m.printer("a", states), b""))
+    mirror.receive(dict.fromkeys(m.printer("a", states), b""))
     assert mirror.fleet.size == size
-    mirror.hear(m.printer("b", states))
+    mirror.receive(m.printer("b", states))
     assert set(mirror.fleet.printers["b"].tasks) == {"t0", "t1"}
 
 
-def test_a_task_that_changes_its_limits_is_counted_anew():
+def test_a_task_with_new_limits_is_counted_again_for_the_limit_of_items():
     mirror = Mirror()
-    mirror.hear(m.printer("a", [big("t0", 3)]))
+    mirror.receive(m.printer("a", [big("t0", 3)]))
     before = mirror.fleet.size
-    mirror.hear({m.topic("a", "tasks/t0"): big("t0", 2, seq=2).encode()})
+    mirror.receive({m.topic("a", "tasks/t0"): big("t0", 2, seq=2).encode()})
     assert mirror.fleet.size < before
-    mirror.hear({m.topic("a", "tasks/t0"): b""})
+    mirror.receive({m.topic("a", "tasks/t0"): b""})
     assert mirror.fleet.size == 0
 
 
-def test_printers_below_several_base_topics_are_one_fleet(caplog):
+def test_printers_under_several_base_topics_are_one_fleet(caplog):
     mirror = Mirror(bases=("farm/one", "farm/two"))
     for base in ("farm/one", "farm/two"):
         payloads = m.printer("p" + base[-3:])
-        mirror.hear({t.replace(m.BASE, base): each for t, each in payloads.items()})
+        mirror.receive({t.replace(m.BASE, base): each for t, each in payloads.items()})
     printers = mirror.fleet.printers
     assert {slug: each.base for slug, each in printers.items()} == {
         "pone": "farm/one", "ptwo": "farm/two",
     }  # fmt: skip
     assert mirror.fleet.missing() == {}
-    mirror.hear({"farm/two/pone/availability": b"offline"})
+    mirror.receive({"farm/two/pone/availability": b"offline"})
     assert "'pone' is below 'farm/one' already" in caplog.text
     assert printers["pone"].online
 
 
-def test_what_has_not_arrived_is_named_by_its_topics(mirrored):
-    mirrored.hear({m.topic("voron", "info"): m.info("rods", "belt").encode()})
+def test_missing_messages_are_named_by_their_topics(mirrored):
+    mirrored.receive({m.topic("voron", "info"): m.info("rods", "belt").encode()})
     belt = m.topic("voron", "tasks/belt")
     assert mirrored.fleet.missing() == {"voron": [belt]}
     assert mirrored.fleet.lacks(belt)
@@ -508,32 +508,34 @@ def test_what_has_not_arrived_is_named_by_its_topics(mirrored):
     assert m.topic("voron", "availability") in mirrored.fleet.missing()["voron"]
 
 
-def test_printers_have_a_limit_and_those_that_are_there_go_on(monkeypatch, caplog):
+def test_the_number_of_printers_is_limited_and_the_known_ones_go_on(
+    monkeypatch, caplog
+):
     assert fleet.MAX_PRINTERS == 100_000
     monkeypatch.setattr(fleet, "MAX_PRINTERS", 2)
     mirror = Mirror()
     for slug in ("a", "b", "c"):
-        mirror.hear(m.printer(slug))
+        mirror.receive(m.printer(slug))
     assert set(mirror.fleet.printers) == {"a", "b"}
     assert not any(key.startswith("c.") for key in mirror.items)
     assert "more than 2 printers" in caplog.text
 
-    mirror.hear({m.topic("b", "tasks/rods"): m.state(seq=2, limits=TWO).encode()})
+    mirror.receive({m.topic("b", "tasks/rods"): m.state(seq=2, limits=TWO).encode()})
     assert mirror["b.rods.used"] == mirror["a.rods.used"]
-    mirror.hear(dict.fromkeys(m.printer("a"), b""))
-    mirror.hear(m.printer("c"))
+    mirror.receive(dict.fromkeys(m.printer("a"), b""))
+    mirror.receive(m.printer("c"))
     assert set(mirror.fleet.printers) == {"b", "c"}
 
 
-def test_tasks_of_a_printer_have_a_limit(monkeypatch, caplog):
+def test_the_number_of_tasks_of_a_printer_is_limited(monkeypatch, caplog):
     monkeypatch.setattr(fleet, "MAX_TASKS", 2)
     mirror = Mirror()
-    mirror.hear({
+    mirror.receive({
         m.topic("voron", f"tasks/t{number}"): m.state(f"t{number}").encode()
         for number in range(3)
     })  # fmt: skip
     assert set(mirror.fleet.printers["voron"].tasks) == {"t0", "t1"}
-    mirror.hear(m.printer("voron", tuple(m.state(f"t{n}") for n in range(3))))
+    mirror.receive(m.printer("voron", tuple(m.state(f"t{n}") for n in range(3))))
     assert "more than 2 tasks" in caplog.text
     assert mirror.fleet.printers["voron"].state.info is None
 
@@ -542,7 +544,7 @@ def test_the_log_names_no_more_topics_than_the_limit(monkeypatch, caplog):
     monkeypatch.setattr(fleet, "MAX_COMPLAINTS", 3)
     mirror = Mirror()
     for number in range(10):
-        mirror.hear({m.topic(f"p{number}", "info"): b"x"})
+        mirror.receive({m.topic(f"p{number}", "info"): b"x"})
     assert mirror.fleet.refused == 10
     assert caplog.text.count("message dropped") == 4
     assert caplog.text.count("names no more dropped messages") == 1
@@ -552,16 +554,19 @@ def test_the_log_names_no_more_topics_than_the_limit(monkeypatch, caplog):
     ("seq", "time", "is_taken"),
     [(4, 999.0, False), (4, 1000.0, False), (4, 1001.0, True), (6, 999.0, True)],
 )
-def test_what_arrives_behind_its_successor_is_dropped(seq, time, is_taken):
-    """Brokers deliver retained messages late; a restored store counts from earlier."""
+def test_a_state_that_arrives_after_its_successor_is_dropped(seq, time, is_taken):
+    """Brokers deliver retained messages late.
+
+    A store from a backup counts from an earlier number.
+    """
     mirror = Mirror()
-    mirror.hear(m.printer("voron", [m.state(seq=5)]))
-    mirror.hear({
+    mirror.receive(m.printer("voron", [m.state(seq=5)]))
+    mirror.receive({
         m.topic("voron", "meters"): m.meters(seq=5, print_time=20.0).encode(),
         m.topic("voron", "summary"): m.summary(seq=5, due=2).encode(),
     })  # fmt: skip
     used = (m.limit(used=1.0),)
-    mirror.hear({
+    mirror.receive({
         m.topic("voron", "tasks/rods"): m.state("rods", seq, time, used).encode(),
         m.topic("voron", "meters"): m.meters(seq, time, print_time=1.0).encode(),
         m.topic("voron", "summary"): m.summary(seq=seq, time=time, due=1).encode(),
@@ -572,19 +577,19 @@ def test_what_arrives_behind_its_successor_is_dropped(seq, time, is_taken):
 
 
 @pytest.mark.parametrize("meters", [(), ("print_time",)])
-def test_a_printer_that_names_meters_is_whole_only_with_their_readings(meters):
+def test_a_printer_with_meters_is_complete_only_with_their_readings(meters):
     payloads = m.printer(meters=meters)
     readings = m.topic("voron", "meters")
     payload = payloads.pop(readings)
     mirror = Mirror()
-    mirror.hear(payloads)
+    mirror.receive(payloads)
     assert mirror.fleet.missing() == ({"voron": [readings]} if meters else {})
-    mirror.hear({readings: payload})
+    mirror.receive({readings: payload})
     assert mirror.fleet.missing() == {}
 
 
-def test_a_key_that_comes_back_within_a_batch_is_placed_and_not_removed(mirrored):
-    """What cleared its info and sent it again, before anybody read the first."""
+def test_a_key_that_comes_back_in_the_same_batch_is_placed_and_not_removed(mirrored):
+    """A printer cleared its info and sent it again before the first was read."""
     mirror, changes = mirrored, Changes()
     info = m.topic("voron", "info")
     for payload in (b"", m.info("rods").encode()):
@@ -592,7 +597,7 @@ def test_a_key_that_comes_back_within_a_batch_is_placed_and_not_removed(mirrored
     assert "voron.rods.used" in changes.placed
     assert changes.removed == set()
     assert ("voron.rods.used", 37.5, 1000.0) in changes.rows
-    mirror.hear({info: b""})
+    mirror.receive({info: b""})
     again = Changes()
     for payload in (m.info("rods").encode(), b""):
         mirror.fleet.receive(info, payload, NOW, again)
@@ -600,13 +605,15 @@ def test_a_key_that_comes_back_within_a_batch_is_placed_and_not_removed(mirrored
     assert again.placed == {}
 
 
-def test_the_time_of_a_meter_is_that_of_its_reading(mirrored):
+def test_the_time_of_a_meter_is_the_time_of_its_reading(mirrored):
     payloads = m.meters(2, 2000.0, print_time=13.0).encode()
-    mirrored.hear({m.topic("voron", "meters"): payloads})
+    mirrored.receive({m.topic("voron", "meters"): payloads})
     assert mirrored.rows() == {"voron.print_time": (13.0, 2000.0)}
 
 
-def test_the_tasks_and_meters_that_an_info_names_have_a_limit(monkeypatch, caplog):
+def test_the_number_of_tasks_and_meters_in_an_info_message_is_limited(
+    monkeypatch, caplog
+):
     monkeypatch.setattr(fleet, "MAX_TASKS", 2)
     mirror = Mirror()
     for slug, info in (
@@ -614,6 +621,6 @@ def test_the_tasks_and_meters_that_an_info_names_have_a_limit(monkeypatch, caplo
         ("b", m.info("t0", meters=("x", "y", "z"))),
         ("c", m.info("t0", "t1", meters=("x", "y"))),
     ):
-        mirror.hear({m.topic(slug, "info"): info.encode()})
+        mirror.receive({m.topic(slug, "info"): info.encode()})
     assert set(mirror.fleet.printers) == {"c"}
     assert caplog.text.count("more than 2 tasks or meters") == 2

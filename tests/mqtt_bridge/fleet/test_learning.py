@@ -1,4 +1,4 @@
-"""Items of a task whose interval learns, and of a print that looks ahead."""
+"""Items of a task with a learnt interval, and of a print that looks ahead."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def values(state):
     return dict(zip([each.name for each in shape.fields], made, strict=True)), shape
 
 
-def test_a_task_that_learns_has_these_items_and_no_other_one_has():
+def test_only_a_task_with_a_learnt_interval_has_its_items():
     plain, _ = values(m.state())
     learnt, _ = values(LEARNT_STATE)
     assert set(learnt) - set(plain) == {facet.field for facet in LEARNT}
@@ -31,25 +31,25 @@ def test_a_task_that_learns_has_these_items_and_no_other_one_has():
     assert {name: learnt[name] for name in plain} == plain
 
 
-def test_a_task_that_learns_by_several_limits_keeps_their_numbers():
+def test_a_task_that_learns_with_several_limits_keeps_their_numbers():
     limits = (m.limit(), m.limit("filament", "m", 100.0, 900.0))
     learnt, _ = values(LEARNT_STATE._replace(limits=limits))
     assert (learnt["filament.used"], learnt["usual"]) == (100.0, 240.0)
 
 
-def test_to_set_learn_follows_the_suggestion():
+def test_setting_learn_follows_the_suggestion():
     made, shape = values(LEARNT_STATE)
     command = items.command(shape, tuple(made.values()), "learn", 1, "anna", "t1")
     assert command == Command("learn", "t1", "anna")
 
 
-def test_the_fast_decoder_leaves_them_to_the_contract():
+def test_the_fast_decoder_leaves_learnt_fields_to_the_contract():
     assert decode.state(LEARNT_STATE.encode(), "rods") is None
     assert decode.state(m.state().encode(), "rods") == m.state()
     assert contract.State.decode(LEARNT_STATE.encode()) == LEARNT_STATE
 
 
-def test_a_printer_tells_what_its_print_will_make_due():
+def test_a_printer_has_an_item_for_what_its_print_will_make_due():
     (facet,) = [each for each in items.PRINTER if each.field == "ahead"]
     state = items.PrinterState()
     assert facet.read(state) is None

@@ -1,4 +1,4 @@
-"""The items of a part: where it is fitted, and setting that."""
+"""The items of a part: its place, and how to set it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_part_has_items_that_no_task_has():
         ("", Command("remove", "t1", "anna")),
     ],
 )
-def test_to_set_the_place_fits_the_part_or_takes_it_off(place, command):
+def test_setting_the_place_fits_or_removes_the_part(place, command):
     made, shape = values(PART)
     order = items.command(shape, tuple(made.values()), "place", place, "anna", "t1")
     assert order == command

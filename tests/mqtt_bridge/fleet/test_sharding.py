@@ -1,4 +1,4 @@
-"""Shares: every printer has one bridge, and few move when there is one more."""
+"""Shares: every printer belongs to one bridge, and few move when a bridge is added."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ def test_every_printer_has_exactly_one_bridge():
     assert all(sum(b.owns(printer) for b in bridges) == 1 for printer in PRINTERS)
 
 
-def test_the_parts_are_about_even():
+def test_the_shares_are_almost_equal():
     parts = [sharding.index(printer, 4) for printer in PRINTERS]
 
     assert all(200 < parts.count(index) < 300 for index in range(4))
 
 
-def test_one_bridge_more_takes_its_own_printers_and_moves_no_other():
+def test_an_added_bridge_takes_its_printers_and_moves_no_others():
     moved = [p for p in PRINTERS if sharding.index(p, 4) != sharding.index(p, 5)]
 
     assert 0 < len(moved) < 300
     assert {sharding.index(printer, 5) for printer in moved} == {4}
 
 
-def test_the_place_of_a_printer_is_the_same_everywhere():
-    """Bridges of different versions and machines must agree."""
+def test_the_share_of_a_printer_is_the_same_on_every_machine():
+    """Bridges of different versions and machines have to agree."""
     assert [sharding.index(printer, 7) for printer in PRINTERS[:8]] == [
         3,
         3,
@@ -46,7 +46,7 @@ def test_one_bridge_has_all_and_two_share_them():
     assert {sharding.index(printer, 2) for printer in PRINTERS} == {0, 1}
 
 
-def test_a_list_of_printers_is_over_the_share():
+def test_a_list_of_printers_replaces_the_share():
     store = Store(printers=("voron",))
 
     assert store.owns("voron")

@@ -1,4 +1,4 @@
-"""Commands under way: each ends once, with what became of it."""
+"""Commands that wait for their result. Each ends once, with its outcome."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def waiting():
     return made
 
 
-def test_the_answer_waits_for_the_state_that_carries_the_change(waiting):
+def test_the_reply_waits_for_the_state_that_has_the_change(waiting):
     assert waiting.answered("voron", Result("t", "rods", seq=7), seq=6) == []
     assert waiting.seen([("voron", "rods", 6), ("ender", "rods", 9)]) == []
 
@@ -26,7 +26,7 @@ def test_the_answer_waits_for_the_state_that_carries_the_change(waiting):
     assert len(waiting) == 0
 
 
-def test_a_state_that_came_first_counts(waiting):
+def test_a_state_that_came_before_the_result_counts(waiting):
     [outcome] = waiting.answered("voron", Result("t", "rods", seq=7), seq=7)
     assert outcome.error is None
 
@@ -58,18 +58,18 @@ def test_every_code_has_its_exception(waiting, code):
     assert outcome.error.args == ("why",)
 
 
-def test_another_printer_cannot_answer(waiting):
+def test_the_result_of_another_printer_does_not_count(waiting):
     assert waiting.answered("ender", Result("t", "rods", seq=1), seq=1) == []
     assert len(waiting) == 1
 
 
-def test_a_repeated_result_is_nothing(waiting):
+def test_a_repeated_result_does_nothing(waiting):
     waiting.answered("voron", Result("t", "rods", seq=1), seq=1)
 
     assert waiting.answered("voron", Result("t", "rods", seq=1), seq=1) == []
 
 
-def test_who_gets_no_answer_is_told_so(waiting):
+def test_a_command_without_a_result_ends_with_a_timeout(waiting):
     waiting.open("later", "voron", "rods", now=1.0)
     assert waiting.expired(4.9) == []
     assert waiting.deadline == 5.0
@@ -81,7 +81,7 @@ def test_who_gets_no_answer_is_told_so(waiting):
     assert waiting.deadline == 6.0
 
 
-def test_when_a_printer_goes_only_its_commands_end(waiting):
+def test_when_a_printer_goes_offline_only_its_commands_end(waiting):
     waiting.open("other", "ender", "rods", now=0.0)
 
     [(transaction, error, _)] = waiting.gone("voron")
@@ -92,7 +92,7 @@ def test_when_a_printer_goes_only_its_commands_end(waiting):
     assert waiting.gone("voron") == []
 
 
-def test_when_the_broker_goes_all_are_answered(waiting):
+def test_when_the_broker_is_lost_all_commands_end(waiting):
     waiting.open("other", "ender", "rods", now=0.0)
 
     outcomes = waiting.lost("the broker was lost")
@@ -104,8 +104,8 @@ def test_when_the_broker_goes_all_are_answered(waiting):
     assert len(waiting) == 0
 
 
-def test_nothing_is_kept_of_what_has_ended():
-    """Whichever way: printers and clients come and go for years."""
+def test_nothing_is_kept_of_a_transaction_that_has_ended():
+    """It may end in any way, because printers and clients come and go for years."""
     made = Transactions()
     for number, client in enumerate(("a@x", "a@x", "b@x", "")):
         made.open(str(number), "voron", "rods", now=0.0, client=client)
@@ -122,8 +122,8 @@ def test_nothing_is_kept_of_what_has_ended():
     assert not any(kept)
 
 
-def test_the_end_of_one_makes_room_for_one(monkeypatch):
-    """In each of the limits."""
+def test_the_end_of_a_command_makes_room_for_another(monkeypatch):
+    """This is so for each of the limits."""
     for limit in ("MAX_FOR_PRINTER", "MAX_FOR_TASK", "MAX_OF_CLIENT"):
         monkeypatch.setattr(transactions, limit, 2)
         made = Transactions()
@@ -137,13 +137,13 @@ def test_the_end_of_one_makes_room_for_one(monkeypatch):
         monkeypatch.undo()
 
 
-def test_a_code_of_a_newer_printer_is_an_error_too():
+def test_an_unknown_error_code_is_an_error_too():
     error = transactions.error("on_fire", "")
     assert isinstance(error, RuntimeError)
     assert str(error) == "on_fire"
 
 
-def test_there_is_an_end_to_what_may_wait(monkeypatch):
+def test_the_number_of_waiting_commands_is_limited(monkeypatch):
     monkeypatch.setattr(transactions, "MAX_OPEN", 1)
     made = Transactions()
     made.open("t", "voron", "rods", now=0.0)
@@ -152,7 +152,7 @@ def test_there_is_an_end_to_what_may_wait(monkeypatch):
         made.open("u", "voron", "rods", now=0.0)
 
 
-def test_what_changes_nothing_waits_for_no_state():
+def test_a_command_that_changes_nothing_waits_for_no_state():
     made = Transactions()
     made.open("t", "voron", "rods", now=0.0, changes=False)
 
@@ -160,8 +160,8 @@ def test_what_changes_nothing_waits_for_no_state():
     assert outcome.result.seq == 99
 
 
-def test_one_printer_and_one_client_may_not_take_all(monkeypatch):
-    """Whoever floods is refused; the others are served."""
+def test_one_printer_or_one_client_cannot_take_all_places(monkeypatch):
+    """A client that floods is refused, and the others are served."""
     monkeypatch.setattr(transactions, "MAX_FOR_PRINTER", 2)
     monkeypatch.setattr(transactions, "MAX_OF_CLIENT", 1)
     made = Transactions()
@@ -177,8 +177,8 @@ def test_one_printer_and_one_client_may_not_take_all(monkeypatch):
     made.open("6", "voron", "rods", now=0.0, client="a@x")
 
 
-def test_commands_of_nobody_in_particular_are_not_those_of_one_client(monkeypatch):
-    """The bridge's page and its buttons ask without a name."""
+def test_commands_without_a_client_are_not_counted_as_one_clients(monkeypatch):
+    """The bridge's page and its buttons send them without a name."""
     monkeypatch.setattr(transactions, "MAX_OF_CLIENT", 1)
     made = Transactions()
     for number in range(3):
@@ -186,7 +186,7 @@ def test_commands_of_nobody_in_particular_are_not_those_of_one_client(monkeypatc
         made.check("voron", "rods")
 
 
-def test_one_task_may_not_take_all_of_its_printer(monkeypatch):
+def test_one_task_cannot_take_all_places_of_its_printer(monkeypatch):
     monkeypatch.setattr(transactions, "MAX_FOR_TASK", 1)
     made = Transactions()
     made.open("1", "voron", "rods", now=0.0)
@@ -207,7 +207,7 @@ def test_a_command_that_the_broker_refuses_ends_at_once():
     assert made.refused("1", "again") == []
 
 
-def test_a_state_ends_every_command_that_it_carries():
+def test_a_state_ends_every_command_whose_change_it_has():
     made = Transactions()
     for number in range(3):
         made.open(str(number), "voron", "rods", now=0.0)
@@ -219,6 +219,6 @@ def test_a_state_ends_every_command_that_it_carries():
     assert last.transaction == "2"
 
 
-def test_a_first_state_has_the_number_zero(waiting):
+def test_the_first_state_may_have_the_number_zero(waiting):
     [outcome] = waiting.answered("voron", Result("t", "rods", seq=0), seq=0)
     assert outcome.error is None

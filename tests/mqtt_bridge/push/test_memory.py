@@ -1,4 +1,4 @@
-"""What is remembered over restarts is appended, and lost only with the disk."""
+"""What is remembered over restarts is appended, and is lost only with the disk."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def reload(memory):
     return memory.load()
 
 
-def test_what_was_kept_is_there_after_a_restart(memory):
+def test_what_was_remembered_survives_a_restart(memory):
     secret = memory.secret
     memory.append([
         ("told", "voron/1/rods/due"), ("printer", "voron"),
@@ -44,7 +44,7 @@ def test_what_was_kept_is_there_after_a_restart(memory):
     assert memory.secret == secret
 
 
-# Remembers two events, and lives on until it is killed.
+# The process remembers two events, and runs until it is killed.
 PROGRAM = """
 import sys, time
 from mqtt_bridge.push.memory import Memory
@@ -59,14 +59,14 @@ time.sleep(600)
 
 
 def killed(file):
-    """Have a process remember two events, and kill it."""
+    """Let a process remember two events, and kill it."""
     command = [sys.executable, "-c", PROGRAM, str(file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
         assert process.stdout.readline() == b"kept\n"
         process.kill()
 
 
-def test_what_was_kept_is_there_after_a_kill(tmp_path):
+def test_what_was_remembered_survives_a_kill(tmp_path):
     file = tmp_path / "push.db"
     killed(file)
     memory = Memory(str(file))
@@ -77,8 +77,8 @@ def test_what_was_kept_is_there_after_a_kill(tmp_path):
 
 
 @pytest.mark.parametrize("lost", [1, 100, 4000])
-def test_a_power_cut_in_the_middle_of_writing_costs_the_last_alone(tmp_path, lost):
-    """The end of what was being written never got to the disk."""
+def test_a_power_cut_during_a_write_loses_only_the_last_event(tmp_path, lost):
+    """The end of the last write never got to the disk."""
     file, log = tmp_path / "push.db", tmp_path / "push.db-wal"
     killed(file)
     log.write_bytes(log.read_bytes()[:-lost])
@@ -89,12 +89,12 @@ def test_a_power_cut_in_the_middle_of_writing_costs_the_last_alone(tmp_path, los
     memory.close()
 
 
-def test_nobody_else_may_read_it(memory, tmp_path):
+def test_other_users_cannot_read_the_file(memory, tmp_path):
     assert (tmp_path / "push.db").stat().st_mode & 0o077 == 0
 
 
-def test_an_event_more_writes_little_however_much_is_remembered(memory, tmp_path):
-    """Ten megabytes were written for each event."""
+def test_another_event_writes_little_however_much_is_remembered(memory, tmp_path):
+    """Once ten megabytes were written for each event."""
     memory.append(("told", f"printer{n}/{n}/rods/due") for n in range(100_000))
     with contextlib.closing(sqlite3.connect(tmp_path / "push.db")) as other:
         other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -102,10 +102,10 @@ def test_an_event_more_writes_little_however_much_is_remembered(memory, tmp_path
     assert (tmp_path / "push.db-wal").stat().st_size < 100_000
 
 
-def test_a_full_disk_is_said_once_and_what_was_not_written_is_written_later(
+def test_a_full_disk_is_reported_once_and_the_events_are_written_later(
     tmp_path, monkeypatch, caplog
 ):
-    """SQLite has the limit of each connection apart, so it is set on Memory's own."""
+    """The limit belongs to one connection of SQLite, so it is set on Memory's own."""
     opened, connect = [], sqlite3.connect
     monkeypatch.setattr(
         sqlite3, "connect", lambda *a, **k: opened.append(connect(*a, **k)) or opened[0]
@@ -127,7 +127,7 @@ def test_a_full_disk_is_said_once_and_what_was_not_written_is_written_later(
 
 
 @pytest.mark.parametrize("name", ["push.db", "push.json"])
-def test_what_an_older_version_kept_is_taken_over(tmp_path, name):
+def test_the_file_of_an_older_version_is_imported(tmp_path, name):
     old = {"told": ["a"], "printers": ["p"], "waiting": [], "used": [["p", "t"]],
            "secret": "00"}  # fmt: skip
     (tmp_path / name).write_text(json.dumps(old))
@@ -138,12 +138,12 @@ def test_what_an_older_version_kept_is_taken_over(tmp_path, name):
         ["p"],
         [["p", "t"]],
     )
-    assert reload(memory)["told"] == ["a"], "it is imported once"
+    assert reload(memory)["told"] == ["a"], "the file is imported only once"
     memory.close()
     assert (tmp_path / f"{name}.imported").exists()
 
 
-def test_a_damaged_file_is_put_aside(tmp_path, caplog):
+def test_a_damaged_file_is_set_aside(tmp_path, caplog):
     (tmp_path / "push.db").write_bytes(b"SQLite format 3\0" + b"rubbish" * 1000)
     memory = Memory(str(tmp_path / "push.db"))
     assert memory.load()["told"] == []
@@ -159,14 +159,14 @@ def test_without_a_file_nothing_is_kept_and_nothing_fails():
     memory.close()
 
 
-def test_it_is_a_database(memory, tmp_path):
+def test_the_file_is_a_database(memory, tmp_path):
     memory.append([("told", "x")])
     with sqlite3.connect(tmp_path / "push.db") as database:
         assert database.execute("SELECT count(*) FROM told").fetchone() == (1,)
     database.close()
 
 
-def test_no_more_events_are_kept_than_the_limit(memory, monkeypatch):
+def test_the_number_of_remembered_events_is_limited(memory, monkeypatch):
     monkeypatch.setattr(memory_module, "REMEMBERED", 4)
     monkeypatch.setattr(memory_module, "TRIM", 10)
     memory.append([("told", f"voron/{number}/rods/due") for number in range(10)])

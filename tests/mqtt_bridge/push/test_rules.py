@@ -1,4 +1,4 @@
-"""The notifier: who is told what, when, and never twice."""
+"""The notifier: which message is sent to whom and when, and never twice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mqtt_bridge.push import rules
 from mqtt_bridge.push.rules import BURST, GIVE_UP, MOST_HELD, REFILL, PushQueue
 from mqtt_bridge.settings import Push, Rule
 
-NOON = 12 * 3600.0  # of 1 January 1970
+NOON = 12 * 3600.0  # seconds of 1 January 1970
 MIDNIGHT = 24 * 3600.0
 
 
@@ -32,7 +32,7 @@ def notifier(*rules, zone=UTC, **push):
 
 
 def sent(made, now):
-    """What is sent at *now*, and that it was."""
+    """Return the messages that are due at *now*, and mark them as sent."""
     notes = made.due(now)
     for each in notes:
         made.sent(each)
@@ -40,7 +40,7 @@ def sent(made, now):
 
 
 def kept(made):
-    """What a memory has of *made*, as it is given back after a restart."""
+    """Return what the memory has of *made*, as it is restored after a restart."""
     memory = made.__dict__.setdefault("memory", {"told": [], "printers": [], "w": {}})
     for kind, *values in made.entries():
         if kind == "told":
@@ -54,7 +54,7 @@ def kept(made):
     return {**memory, "waiting": list(memory["w"].values())}
 
 
-def test_an_event_becomes_a_note_in_the_rules_words():
+def test_an_event_becomes_a_message_with_the_rules_texts():
     made = notifier(Rule(to=("a://",), title="{label}", text="{what} on {slug}"))
 
     assert made.happened(event_of(guide="http://guide"), NOON)
@@ -63,7 +63,7 @@ def test_an_event_becomes_a_note_in_the_rules_words():
     assert (note.guide, note.url) == ("http://guide", "http://voron")
 
 
-def test_an_event_is_told_once():
+def test_an_event_is_sent_once():
     made = notifier()
     assert made.happened(event_of(), NOON)
     assert not made.happened(event_of(), NOON)
@@ -71,7 +71,7 @@ def test_an_event_is_told_once():
     assert made.happened(event_of(seq=2), NOON)
 
 
-def test_an_event_is_told_once_over_restarts():
+def test_an_event_is_sent_once_also_over_restarts():
     made = notifier()
     made.happened(event_of(), NOON)
     sent(made, NOON)
@@ -81,7 +81,7 @@ def test_an_event_is_told_once_over_restarts():
     assert not again.happened(event_of(), NOON)
 
 
-def test_what_was_being_sent_at_a_stop_is_sent_after_it():
+def test_a_message_that_was_not_yet_sent_at_a_stop_is_sent_later():
     made = notifier()
     made.happened(event_of(), NOON)
     made.due(NOON)
@@ -98,7 +98,7 @@ def test_what_was_being_sent_at_a_stop_is_sent_after_it():
         {"printers": 5}, {"waiting": {"a": 1}},
     ],
 )  # fmt: skip
-def test_a_damaged_memory_is_left_out(kept):
+def test_a_damaged_memory_is_ignored(kept):
     made = notifier()
     made.restore(kept)
 
@@ -125,8 +125,8 @@ def test_a_rule_chooses_by_printer_task_and_event(rule, fits):
 @pytest.mark.parametrize(
     ("hour", "waits"), [(21, 0), (22, 9), (23, 8), (24, 7), (30, 1), (31, 0), (36, 0)]
 )
-def test_in_quiet_hours_nothing_is_sent(hour, waits):
-    """From 22:00 to 07:00, over midnight."""
+def test_nothing_is_sent_in_quiet_hours(hour, waits):
+    """They are from 22:00 to 07:00, over midnight."""
     made = notifier(quiet=(22 * 60, 7 * 60))
     now = hour * 3600.0
     made.happened(event_of(), now)
@@ -136,7 +136,7 @@ def test_in_quiet_hours_nothing_is_sent(hour, waits):
     assert len(sent(made, now + waits * 3600)) == bool(waits)
 
 
-def test_what_waited_is_told_together():
+def test_messages_that_waited_are_sent_as_one():
     made = notifier(quiet=(22 * 60, 7 * 60))
     for seq in range(3):
         made.happened(event_of(seq=seq, label=f"Task {seq}"), MIDNIGHT)
@@ -165,17 +165,17 @@ def berlin(*moment):
 @pytest.mark.parametrize(
     ("setting", "now", "then"),
     [
-        # Clocks are put back from 3 to 2 on 25 October, and forward on 29 March.
+        # Clocks go back from 3 to 2 on 25 October, and forward from 2 to 3 on 29 March.
         ({"quiet": "22-7"}, (2026, 10, 24, 23), (2026, 10, 25, 7)),
         ({"quiet": "22-7"}, (2026, 3, 28, 23), (2026, 3, 29, 7)),
         ({"digest": "8"}, (2026, 10, 24, 9), (2026, 10, 25, 8)),
         ({"digest": "8"}, (2026, 3, 28, 9), (2026, 3, 29, 8)),
         ({"digest": "8"}, (2026, 7, 1, 8), (2026, 7, 2, 8)),
-        # There is no half past two: it is half past three then.
+        # On that day there is no 02:30. The message is sent at 03:30.
         ({"digest": "2:30"}, (2026, 3, 28, 9), (2026, 3, 29, 3, 30)),
     ],
 )
-def test_the_clock_on_the_wall_counts_when_clocks_are_changed(setting, now, then):
+def test_times_of_day_are_local_times_when_clocks_change(setting, now, then):
     times = {
         "22-7": (22 * 60, 7 * 60),
         "8": 8 * 60,
@@ -189,8 +189,8 @@ def test_the_clock_on_the_wall_counts_when_clocks_are_changed(setting, now, then
     assert made.next() == berlin(*then)
 
 
-def test_what_comes_in_an_hour_that_comes_twice_waits_for_its_second_end():
-    """Quiet until half past two: it is a quarter past two for the second time."""
+def test_in_an_hour_that_comes_twice_the_quiet_time_ends_after_the_second():
+    """The quiet time ends at 02:30, and it is 02:15 for the second time."""
     made = notifier(zone=BERLIN, quiet=(22 * 60, 150))
     now = datetime(2026, 10, 25, 2, 15, tzinfo=BERLIN, fold=1).timestamp()
     made.happened(event_of(), now)
@@ -198,7 +198,7 @@ def test_what_comes_in_an_hour_that_comes_twice_waits_for_its_second_end():
     assert made.next() == now + 900
 
 
-def test_what_is_tried_again_keeps_the_quiet_hours():
+def test_a_failed_message_is_not_repeated_in_quiet_hours():
     made = notifier(quiet=(22 * 60, 7 * 60))
     late = 22 * 3600.0 - 1
     for seq in range(2):
@@ -207,10 +207,10 @@ def test_what_is_tried_again_keeps_the_quiet_hours():
         assert made.failed(each, late)
 
     assert made.next() == 31 * 3600
-    assert len(made.due(31 * 3600.0)) == 1, "both in one"
+    assert len(made.due(31 * 3600.0)) == 1, "both messages are sent as one"
 
 
-def test_a_digest_that_fails_is_tried_again_on_the_same_day():
+def test_a_digest_that_fails_is_repeated_on_the_same_day():
     made = notifier(digest=8 * 60)
     made.happened(event_of(), 0.0)
     [waiting] = made.due(8 * 3600.0)
@@ -219,18 +219,18 @@ def test_a_digest_that_fails_is_tried_again_on_the_same_day():
     assert made.next() < 9 * 3600
 
 
-def test_what_waits_goes_to_no_other_address_than_it_was_for():
+def test_a_waiting_message_is_sent_only_to_its_own_address():
     made = notifier(Rule(to=("a://", "b://")))
     made.happened(event_of(), NOON)
     remembered = kept(made)
-    assert "a://" not in str(remembered), "addresses hold tokens"
+    assert "a://" not in str(remembered), "an address may have a token"
 
     again = notifier(Rule(to=("c://", "b://")))
     again.restore(remembered)
     assert [note.address for note in sent(again, NOON)] == [1]
 
 
-def test_each_address_is_tried_again_by_itself():
+def test_a_failed_message_is_repeated_only_for_its_address():
     made = notifier(Rule(to=("a://", "b://")))
     made.happened(event_of(), NOON)
     first, second = made.due(NOON)
@@ -241,10 +241,10 @@ def test_each_address_is_tried_again_by_itself():
     [again] = made.due(made.next())
     assert again.note.address == 1
     assert made.failed(again, NOON + 10)
-    assert made.next() > NOON + 30, "the pauses grow"
+    assert made.next() > NOON + 30, "each pause is longer than the last"
 
 
-def test_after_two_days_it_is_no_news():
+def test_a_message_is_dropped_after_two_days():
     made = notifier()
     made.happened(event_of(), NOON)
     [waiting] = made.due(NOON)
@@ -253,7 +253,7 @@ def test_after_two_days_it_is_no_news():
     assert made.waiting == 0
 
 
-def test_only_what_asks_for_work_gets_buttons():
+def test_only_messages_about_due_tasks_have_buttons():
     made = notifier(Rule(to=("a://",), events=("due", "done"), buttons=True))
     made.happened(event_of("due", 1), NOON)
     made.happened(event_of("done", 2), NOON)
@@ -264,51 +264,55 @@ def test_only_what_asks_for_work_gets_buttons():
 VORON = frozenset(["voron"])
 
 
-def looked():
-    """A notifier that knows the printer."""
+def known_notifier():
+    """A notifier that has seen the printer before."""
     made = notifier()
     made.stand(VORON, [], NOON)
     return made
 
 
-def test_what_became_due_while_nobody_listened_is_told_once():
-    made = looked()
+def test_a_task_that_became_due_without_the_bridge_is_reported_once():
+    made = known_notifier()
     assert made.stand(VORON, [event_of(seq=5)], NOON)
-    assert not made.stand(VORON, [event_of(seq=6)], NOON), "it still stands so"
-    assert made.stand(VORON, [event_of(seq=7, done_count=1)], NOON), "done in between"
+    assert not made.stand(VORON, [event_of(seq=6)], NOON), (
+        "the task is still due since the same time"
+    )
+    assert made.stand(VORON, [event_of(seq=7, done_count=1)], NOON), (
+        "the task was done in between"
+    )
     assert made.waiting == 2
 
 
-def test_what_was_told_when_it_happened_is_not_told_as_standing():
-    made = looked()
+def test_an_event_that_was_sent_is_not_sent_again_as_a_due_task():
+    made = known_notifier()
     made.happened(event_of(seq=5), NOON)
 
     assert not made.stand(VORON, [event_of(seq=9)], NOON)
 
 
-def test_what_a_printer_has_due_at_first_sight_is_not_told():
-    """Nor later; what happens from then on is."""
+def test_tasks_that_are_due_when_a_printer_first_appears_are_not_reported():
+    """They are not reported later either. Events from then on are."""
     made = notifier()
     made.stand(VORON, [event_of()], NOON)
     made.stand(VORON, [event_of()], NOON)
     assert made.waiting == 0
 
-    assert made.happened(event_of(), NOON), "a reminder"
+    assert made.happened(event_of(), NOON), "a reminder is a new event"
     assert made.stand(VORON, [event_of(done_count=1)], NOON)
 
 
-def test_a_printer_that_was_here_before_is_known_after_a_restart():
+def test_a_known_printer_is_still_known_after_a_restart():
     again = notifier()
-    again.restore(kept(looked()))
+    again.restore(kept(known_notifier()))
 
     assert again.stand(VORON, [event_of()], NOON)
     assert again.waiting == 1
 
 
-def test_a_printer_that_moved_away_is_new_when_it_comes_back():
-    """Another bridge had it meanwhile, and told what became due."""
+def test_a_printer_that_moved_to_another_bridge_is_new_when_it_comes_back():
+    """The other bridge has reported its due tasks in between."""
     away = notifier()
-    away.restore(kept(looked()), owns=lambda printer: False)
+    away.restore(kept(known_notifier()), owns=lambda printer: False)
     back = notifier()
     back.restore(kept(away))
     back.stand(VORON, [event_of()], NOON)
@@ -316,8 +320,11 @@ def test_a_printer_that_moved_away_is_new_when_it_comes_back():
     assert back.waiting == 0
 
 
-def test_a_printer_that_floods_an_address_is_put_together():
-    """Ten messages in a second are ten vibrations of a phone: five, and then one."""
+def test_many_messages_to_one_address_are_sent_as_one():
+    """Ten messages in a second would make a phone vibrate ten times.
+
+    It gets five, then one.
+    """
     made = notifier()
     for seq in range(12):
         made.happened(event_of(seq=seq), NOON)
@@ -331,7 +338,7 @@ def test_a_printer_that_floods_an_address_is_put_together():
     assert batch.title == "Maintenance: 7 messages"
 
 
-def test_more_than_can_be_read_is_only_counted():
+def test_more_messages_than_people_can_read_are_only_counted():
     made = notifier()
     for seq in range(200):
         made.happened(event_of(seq=seq), NOON)
@@ -343,20 +350,20 @@ def test_more_than_can_be_read_is_only_counted():
     assert batch.text.count("\n") == 10
 
 
-def test_texts_are_cut():
+def test_long_texts_are_cut():
     made = notifier(Rule(to=("a://",), title="{label}", text="{message}"))
     made.happened(event_of(label="x" * 1000, message="y" * 5000), NOON)
     [note] = sent(made, NOON)
     assert (len(note.title), len(note.text)) == (250, 3500)
 
 
-def test_a_link_to_anything_but_a_web_page_is_left_out():
+def test_a_link_that_is_no_web_page_is_left_out():
     made = notifier()
     made.happened(event_of(guide="javascript:alert(1)"), NOON)
     assert sent(made, NOON)[0].guide == ""
 
 
-def test_events_that_were_told_are_remembered_up_to_a_limit(monkeypatch):
+def test_the_number_of_remembered_events_is_limited(monkeypatch):
     monkeypatch.setattr(rules, "REMEMBERED", 4)
     made = notifier()
     for seq in range(10):

@@ -1,4 +1,4 @@
-"""Links behind buttons: nobody else can make one, and none lasts."""
+"""Links behind buttons: nobody else can make one, and each expires."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECRET = b"s" * 32
 PRESS = ButtonPress("voron", "rods", "done", 2000, 7)
 
 
-def test_a_link_tells_what_was_signed():
+def test_a_link_has_the_command_that_was_signed():
     assert (
         signed_links.verify(signed_links.sign(PRESS, SECRET), SECRET, 1999.0) == PRESS
     )
@@ -28,7 +28,7 @@ def test_a_link_expires():
         signed_links.verify(signed_links.sign(PRESS, SECRET), SECRET, 2001.0)
 
 
-def test_another_secret_signs_nothing():
+def test_a_link_signed_with_another_secret_is_refused():
     with pytest.raises(LinkError):
         signed_links.verify(signed_links.sign(PRESS, b"t" * 32), SECRET, 0.0)
 
@@ -55,14 +55,14 @@ def link(body, mac):
     )
 
 
-def test_the_signature_is_half_of_a_sha256_over_the_whole_command():
-    """128 bits, as the first version made them: links that were sent stay good."""
+def test_the_signature_is_half_of_a_sha256_of_the_whole_command():
+    """It has 128 bits as in the first version, so links that were sent stay valid."""
     body = b'["voron","rods","done",2000,7,-1]'
     mac = hmac.digest(SECRET, body, "sha256")[:16]
     assert signed_links.sign(PRESS, SECRET) == link(body, mac)
 
 
-def test_every_bit_of_the_command_and_of_the_signature_counts():
+def test_every_bit_of_the_command_and_of_the_signature_is_checked():
     body = b'["voron","rods","done",2000,7,-1]'
     signed = body + hmac.digest(SECRET, body, "sha256")[:16]
     for bit in range(len(signed) * 8):
@@ -74,7 +74,7 @@ def test_every_bit_of_the_command_and_of_the_signature_counts():
 
 
 @pytest.mark.parametrize("length", [0, 1, 8, 15, 17, 32])
-def test_a_signature_of_another_length_is_none(length):
+def test_a_signature_with_another_length_is_refused(length):
     body = b'["voron","rods","done",2000,7,-1]'
     mac = hmac.digest(SECRET, body, "sha256")
     with pytest.raises(LinkError, match="not made by this bridge"):
@@ -82,7 +82,7 @@ def test_a_signature_of_another_length_is_none(length):
 
 
 @pytest.mark.parametrize("field", ButtonPress._fields)
-def test_no_field_can_be_changed_under_a_signature(field):
+def test_no_field_can_be_changed_without_a_new_signature(field):
     other = PRESS._replace(
         **{field: "x" if isinstance(getattr(PRESS, field), str) else 9999}
     )
@@ -92,7 +92,7 @@ def test_no_field_can_be_changed_under_a_signature(field):
         signed_links.verify(f"{body}.{mac}", SECRET, 0.0)
 
 
-def test_a_link_works_once_over_restarts_too():
+def test_a_link_works_only_once_also_over_restarts():
     used = UsedLinks()
     assert used.take(PRESS, 0.0)
     assert not used.take(PRESS, 0.0)
@@ -100,10 +100,10 @@ def test_a_link_works_once_over_restarts_too():
     again = UsedLinks(json.loads(json.dumps(used.kept())))
     assert not again.take(PRESS, 0.0)
     again.free(PRESS)
-    assert again.take(PRESS, 0.0), "it had no effect"
+    assert again.take(PRESS, 0.0), "a link without an effect can be used again"
 
 
-def test_a_used_link_is_forgotten_once_it_is_too_old():
+def test_a_used_link_is_forgotten_after_it_expires():
     used = UsedLinks()
     used.take(PRESS, 0.0)
     used.take(PRESS._replace(until=5000), 3000.0)
@@ -114,11 +114,11 @@ def test_a_used_link_is_forgotten_once_it_is_too_old():
 @pytest.mark.parametrize(
     "kept", [None, 5, {}, [5], [[1, 2]], [["a", "b", "c", "d", 1]]]
 )
-def test_damaged_memories_of_links_are_left_out(kept):
+def test_a_damaged_memory_of_used_links_is_ignored(kept):
     assert UsedLinks(kept).kept() == []
 
 
-def test_links_that_were_used_are_remembered_up_to_a_limit(monkeypatch):
+def test_the_number_of_remembered_links_is_limited(monkeypatch):
     monkeypatch.setattr(signed_links, "REMEMBERED", 2)
     used = UsedLinks()
     for number in range(5):

@@ -1,4 +1,4 @@
-"""Settings: each wrong one is named, with what is allowed and the fix."""
+"""Settings: each wrong one is named, with the allowed values and the fix."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def load(tmp_path):
     return loaded
 
 
-def test_without_settings_the_defaults_hold():
+def test_without_settings_the_defaults_are_used():
     made = settings.load(None, {})
 
     assert made.broker.address == "mqtt://localhost:1883"
-    assert made.store.interface == "127.0.0.1", "nobody else is let in unasked"
+    assert made.store.interface == "127.0.0.1", "the default lets in nobody else"
     assert made.metrics is None
     assert made.http.listen is None
 
 
-def test_the_environment_is_over_the_file_and_flags_over_both(load):
+def test_the_environment_replaces_the_file_and_flags_replace_both(load):
     text = "[broker]\nhost = 'a'\nport = 1\nkeepalive = 9"
     environ = {"UPKEEP_BROKER_PORT": "2", "UPKEEP_BROKER_KEEPALIVE": "8"}
     made = load(text, environ, ["broker.keepalive=7"]).broker
@@ -80,14 +80,14 @@ push.rule = [{ to = "a", buttons = true }]
         ("[", "is no TOML"),
     ],
 )  # fmt: skip
-def test_a_wrong_setting_is_told_with_what_is_allowed(load, text, wording):
+def test_a_wrong_setting_is_refused_with_the_allowed_values(load, text, wording):
     with pytest.raises(SettingsError) as error:
         load(text)
     assert wording in str(error.value)
     assert re.match(r"/.*/bridge\.toml(: | is no TOML)", str(error.value))
 
 
-def test_where_a_wrong_value_was_set_is_told(load):
+def test_the_error_tells_where_a_wrong_value_was_set(load):
     with pytest.raises(SettingsError, match="environment's UPKEEP_BROKER_PORT"):
         load("", {"UPKEEP_BROKER_PORT": "x"})
     with pytest.raises(SettingsError, match=r"--set broker\.port"):
@@ -110,13 +110,15 @@ def test_where_a_wrong_value_was_set_is_told(load):
         ({}, ["push.rule.0.buttons=true"], "rules can only be set in the file"),
     ],
 )
-def test_what_is_no_setting_is_told_with_the_nearest(load, environ, flags, wording):
+def test_an_unknown_setting_is_refused_with_the_nearest_name(
+    load, environ, flags, wording
+):
     with pytest.raises(SettingsError, match=re.escape(wording)):
         load("[[push.rule]]\nto = 'json://a'", environ, flags)
 
 
-def test_files_that_tls_cannot_use_are_told_by_name(load, tmp_path):
-    """The link would say so for ever, without the name."""
+def test_files_that_tls_cannot_use_are_refused_by_name(load, tmp_path):
+    """The link could only report the fault for ever, without the name."""
     with pytest.raises(SettingsError, match=r"broker\.ca cannot be read: .*/nope"):
         load("[broker]\nca = '/nope'")
     (tmp_path / "x.pem").write_text("no certificate")
@@ -128,12 +130,12 @@ def test_files_that_tls_cannot_use_are_told_by_name(load, tmp_path):
         load(f"[broker]\ncertificate = '{tmp_path}/x.pem'")
 
 
-def test_a_missing_file_is_told_with_the_fix(tmp_path):
+def test_a_missing_file_is_refused_with_the_fix(tmp_path):
     with pytest.raises(SettingsError, match=r"'upkeep-bridge init \S+toml' writes one"):
         settings.load(tmp_path / "none.toml", {})
 
 
-def test_no_password_in_the_settings_or_on_the_command_line(load):
+def test_no_password_is_accepted_in_the_settings_or_on_the_command_line(load):
     with pytest.raises(SettingsError, match=r"broker\.credentials") as error:
         load("[broker]\npassword = 'hunter2'")
     assert "hunter2" not in str(error.value)
@@ -142,7 +144,7 @@ def test_no_password_in_the_settings_or_on_the_command_line(load):
     assert "hunter2" not in str(error.value)
 
 
-def test_credentials_come_from_a_file_or_the_environment(load, tmp_path):
+def test_credentials_are_read_from_a_file_or_the_environment(load, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("# for the bridge\nusername: anna\npassword: a:b\n")
     made = load("[broker]\ncredentials = '$HERE/secret'", {"HERE": str(tmp_path)})
@@ -153,7 +155,7 @@ def test_credentials_come_from_a_file_or_the_environment(load, tmp_path):
     assert "password" not in repr(made)
 
 
-def test_credentials_that_cannot_be_read_are_told_with_the_fix(load, tmp_path):
+def test_credentials_that_cannot_be_read_are_refused_with_the_fix(load, tmp_path):
     with pytest.raises(SettingsError, match="username: NAME"):
         load(f"[broker]\ncredentials = '{tmp_path}/none'")
     (tmp_path / "empty").write_text("")
@@ -161,7 +163,7 @@ def test_credentials_that_cannot_be_read_are_told_with_the_fix(load, tmp_path):
         load(f"[broker]\ncredentials = '{tmp_path}/empty'")
 
 
-def test_tls_moves_the_port(load, tmp_path):
+def test_tls_changes_the_default_port(load, tmp_path):
     made = subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
          "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=x", "-keyout",
@@ -190,7 +192,7 @@ def test_tls_moves_the_port(load, tmp_path):
         "[broker]\npassword = 'SECRET'",
     ],
 )
-def test_no_error_shows_what_may_hold_a_token(load, text):
+def test_no_error_shows_a_value_that_may_be_a_token(load, text):
     with pytest.raises(SettingsError) as error:
         load(text)
     assert "SECRET" not in str(error.value)
@@ -206,13 +208,13 @@ def test_no_error_shows_what_may_hold_a_token(load, text):
         ({}, ""),
     ],
 )
-def test_what_was_told_is_kept_where_a_program_keeps_such(environ, state):
+def test_the_file_of_sent_messages_is_in_the_folder_for_such_files(environ, state):
     wording = settings.load(None, environ, ["store.alias=part1"]).push.state
 
     assert wording == state.format("push-upkeep-part1.db")
 
 
-def test_a_main_bridge_and_its_standby_take_each_others_place(load):
+def test_a_main_bridge_and_its_standby_may_replace_each_other(load):
     text = "[broker]\nclient_id = 'hall'\n[store]\nrole = '{}'"
     main, standby = load(text.format("main")), load(text.format("standby"))
     assert main.store.override

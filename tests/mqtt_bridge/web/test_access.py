@@ -1,4 +1,4 @@
-"""Who may use the page."""
+"""Who can use the page."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from mqtt_bridge.web.access import Access
 TOKEN = "correct horse"
 
 
-def test_a_token_lets_in_by_header_or_by_its_cookie_and_nothing_else_does():
+def test_only_the_token_in_the_header_or_its_cookie_gives_access():
     access = Access(token=TOKEN)
     assert access.admits("", f"Bearer {TOKEN}")
     assert access.admits(access.cookie, "")
     assert not access.admits("", "")
     assert not access.admits("", "Bearer wrong")
     assert not access.admits("wrong", "Basic correct")
-    assert not access.admits(TOKEN, ""), "the cookie is not the token"
+    assert not access.admits(TOKEN, ""), "the cookie must not be the token"
 
 
-def test_another_token_ends_every_cookie():
+def test_a_new_token_makes_all_cookies_invalid():
     assert Access(token=TOKEN).cookie != Access(token=TOKEN + "2").cookie
 
 
-def test_without_a_token_everybody_is_let_in():
+def test_without_a_token_everybody_has_access():
     assert Access().admits("", "")
 
 
@@ -42,10 +42,10 @@ def test_without_a_token_everybody_is_let_in():
         ("", False),
     ],
 )
-def test_an_open_page_answers_to_its_own_names_alone(host, ours):
-    """A foreign page could come in the name of a host that it moves to our address."""
+def test_a_page_without_a_token_answers_only_to_its_own_names(host, ours):
+    """Another web site could let its own host name point to our address."""
     assert Access(hosts=("upkeep.local",)).is_ours(host) is ours
 
 
-def test_a_token_makes_the_name_of_the_host_unimportant():
+def test_with_a_token_the_host_name_does_not_matter():
     assert Access(token=TOKEN).is_ours("printers.example")

@@ -1,4 +1,4 @@
-"""What the page is told."""
+"""What the page gets to show."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.mqtt_bridge import messages as m
 
 @pytest.fixture
 def show():
-    """The view of a printer that has said *messages*."""
+    """Return a function that gives the view of a printer after *messages*."""
 
     def show(messages):
         fleet, changes = Fleet(), Changes()
@@ -50,7 +50,7 @@ def test_every_limit_has_its_own_numbers_and_unit(show):
     assert [each["remaining"] for each in task["limits"]] == [112.5, 800.0]
 
 
-def test_what_left_is_shown_no_more(show):
+def test_removed_tasks_and_printers_are_no_longer_shown(show):
     payloads = m.printer(tasks=(m.state(), m.state("belts")))
     view = show({**payloads, m.topic("voron", "info"): m.info("rods").encode()})
     assert [task["task"] for task in view["tasks"]] == ["rods"]
@@ -60,7 +60,7 @@ AHEAD = contract.Ahead("rails", "Grease the rails", "print_time", 9.0)
 JOB = contract.Job("part.gcode", 0, 14.0, 120.0, (AHEAD,), ("Filter",))
 
 
-def test_the_print_that_runs_is_shown_where_tasks_look_ahead(show):
+def test_the_current_print_is_shown_if_tasks_look_ahead(show):
     messages = m.printer()
     assert show(messages)["job"] is None
 
@@ -71,7 +71,7 @@ def test_the_print_that_runs_is_shown_where_tasks_look_ahead(show):
     assert job["ahead"][0]["label"] == "Grease the rails"
 
 
-def test_what_a_task_should_have_as_its_threshold_is_shown(show):
+def test_the_suggested_threshold_of_a_task_is_shown(show):
     text = "You do this at 240 h, not at 200 h. Set 240 h?"
     learnt = m.state()._replace(
         habit=contract.Habit("print_time", 3, 238.0, 240.0, 245.0, 0.2, agree=True),
@@ -83,7 +83,7 @@ def test_what_a_task_should_have_as_its_threshold_is_shown(show):
     assert "suggestion" not in task
 
 
-def test_a_part_tells_where_it_is_and_can_be(show):
+def test_a_part_is_shown_with_its_place_and_possible_places(show):
     places = ("extruder", "extruder1")
     part = m.state("n4")._replace(kind="nozzle", place="extruder", places=places)
     (task,) = show(m.printer(tasks=(part,)))["tasks"]

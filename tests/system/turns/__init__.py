@@ -1,10 +1,10 @@
-"""`[turns]`: an extra for tests, which measures what is taken of Klippy's reactor.
+"""`[turns]`: an extra for tests, which measures the time taken from Klippy's reactor.
 
 Each stretch of a timer or a callback is measured, from its call or from the end of a
-pause to its return or to the next pause. `maintain` is what the extra itself runs,
-`webhooks` what answers requests and subscriptions. A stretch is measured by the time
-of its thread, and as held: the time that passed, less what the thread was ready to run
-and the machine ran others.
+pause to its return or to the next pause. `maintain` is the group of what the extra
+itself runs, `webhooks` of what answers requests and subscriptions. A stretch has the
+processor time of its thread, and the time for which it held the reactor: the time that
+passed, less the time in which the thread was ready to run and the machine ran others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import greenlet
 
 GROUPS = ("maintain", "webhooks")
-# The one clock that the tests' printers do not run faster.
+# The tests make printers faster, but not this clock.
 CLOCK = getattr(time, "CLOCK_TAI", 11)
 
 
@@ -27,7 +27,8 @@ class Turns:
         self._reactor = reactor = config.get_printer().get_reactor()
         self._register, self._pause = reactor.register_timer, reactor.pause
         reactor.register_timer, reactor.pause = self._registered, self._paused
-        self._begun = {}  # by greenlet: the group, the function, when its stretch began
+        # by greenlet: the group, the function, and the start of its stretch
+        self._begun = {}
         self._waited = os.open(
             f"/proc/self/task/{threading.get_native_id()}/schedstat", os.O_RDONLY
         )
@@ -45,9 +46,9 @@ class Turns:
         self._stretches = {group: [] for group in GROUPS}
 
     def _write(self, gcmd):
-        """Write the stretches by group, and what the extra's own threads took.
+        """Write the stretches by group, and the time of the extra's own threads.
 
-        A stretch is seconds of the thread, seconds held, and a name.
+        A stretch is the seconds of the thread, the seconds held, and a name.
         """
         threads = [each for each in threading.enumerate() if "maintain" in each.name]
         written = {**self._stretches, "threads": sum(map(_seconds_of, threads))}
@@ -58,7 +59,7 @@ class Turns:
 
     def _measured(self, callback):
         def call(eventtime):
-            # Klippy makes a timer of each callback, and puts it in afterwards.
+            # Klippy makes a timer of each callback, and sets the callback afterwards.
             inner = getattr(getattr(callback, "__self__", None), "callback", callback)
             module = getattr(inner, "__module__", None) or ""
             group = next((each for each in GROUPS if each in module), None)
@@ -96,12 +97,12 @@ class Turns:
         return group, name
 
     def _waiting(self):
-        """Seconds that this thread was ready to run, and others ran."""
+        """Return the seconds in which this thread was ready to run and others ran."""
         return int(os.pread(self._waited, 64, 0).split()[1]) / 1e9
 
 
 def _seconds_of(thread):
-    """The processor time that a thread of this process took since it began."""
+    """Return the processor time of a thread of this process since its start."""
     path = Path(f"/proc/self/task/{thread.native_id}/schedstat")
     return int(path.read_text().split()[0]) / 1e9
 

@@ -1,1 +1,1 @@
-"""What the host drives: motion, heat, air, and the jobs that use them."""
+"""What the host controls: motion, heaters, fans, and the jobs that use them."""

@@ -1,4 +1,4 @@
-"""What a screen shows, and what macros say on the console."""
+"""What a screen shows, and what macros write on the console."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Extruders: a heater, a queue of filament, and the tool that is active."""
+"""Extruders: a heater, a queue of filament, and the active tool."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Extruder:
         self._last_position = position
 
     def _addressed(self, gcmd: Command) -> Heater:
-        """The heater of the tool that `T` names, or of the active one."""
+        """Return the heater of the tool that `T` names, or of the active tool."""
         number = gcmd.get_int("T", None, minval=0)
         if number is None:
             active = self._printer.lookup_object("toolhead").get_extruder()

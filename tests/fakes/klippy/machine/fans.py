@@ -1,4 +1,4 @@
-"""Fans: told by G-code, or by a heater."""
+"""Fans that are controlled by G-code or by a heater."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ if TYPE_CHECKING:
     from tests.fakes.klippy.config import Section
     from tests.fakes.klippy.gcode import Command
 
-LOOK = 1.0  # s between two looks at what a fan cools
+LOOK = 1.0  # seconds between two readings of what a fan cools
 
-Wanted = Callable[[float], float]  # from the time to the speed that is needed
+# a function from the time to the speed that is needed
+Wanted = Callable[[float], float]
 
 
 def load_config(config: Section) -> Fan:
-    """`fan`: told by M106 and M107."""
+    """`fan`: controlled by M106 and M107."""
     fan = Fan(config)
     gcode = config.get_printer().lookup_object("gcode")
 
@@ -72,7 +73,7 @@ class Fan:
         toolhead.register_lookahead_callback(when_known)
 
     def obey(self, config: Section) -> None:
-        """Take SET_FAN_SPEED for the section's name."""
+        """Handle SET_FAN_SPEED for the section's name."""
         self._printer.lookup_object("gcode").register_mux_command(
             "SET_FAN_SPEED",
             "FAN",
@@ -84,20 +85,20 @@ class Fan:
         )
 
     def watch(self, wanted: Wanted) -> None:
-        """Turn as fast as *wanted* says, from when the printer is ready."""
+        """Turn at the speed that *wanted* returns, once the printer is ready."""
 
-        def look(eventtime: float) -> float:
+        def update(eventtime: float) -> float:
             self.set_speed(wanted(eventtime))
             return eventtime + LOOK
 
         def begin() -> None:
-            self._reactor.register_timer(look, self._reactor.monotonic() + 0.1)
+            self._reactor.register_timer(update, self._reactor.monotonic() + 0.1)
 
         self._printer.register_event_handler("klippy:ready", begin)
 
 
 def heat_watcher(config: Section) -> Wanted:
-    """`heater_fan`: runs while one of its heaters is hot."""
+    """`heater_fan`: turns while one of its heaters is hot."""
     printer = config.get_printer()
     names = config.getlist("heater", ("extruder",))
     above = config.getfloat("heater_temp", 50.0)

@@ -1,4 +1,4 @@
-"""Heaters: bodies that power warms and the room cools, held at a temperature."""
+"""Heaters: power warms them, the room cools them, and they hold a temperature."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from tests.fakes.klippy.config import Section
 
 AMBIENT = 25.0  # °C
-STEP = 0.5  # s between two looks at a heater
-# How long a heater of this kind takes to come near its end temperature (s).
+STEP = 0.5  # seconds between two readings of a heater
+# How long a heater of this kind takes until it is near its final temperature (s).
 INERTIA = {"extruder": 40.0, "heater_bed": 120.0}
-CLOSE = 1.0  # °C that count as reached
+CLOSE = 1.0  # °C within which the target is reached
 
 
 def load_config(config: Section) -> Any:
@@ -41,7 +41,7 @@ class Heater:
         self._min_extrude = config.getfloat("min_extrude_temp", 170.0)
         self._max_power = config.getfloat("max_power", 1.0, above=0.0, maxval=1.0)
         self._inertia = INERTIA.get(self._name, 60.0)
-        # What full power would lead to: well above what is allowed.
+        # The temperature at full power, which is well above what is allowed.
         self._hottest = AMBIENT + 1.4 * (self._max - AMBIENT)
         self._temperature = AMBIENT
         self._target = 0.0
@@ -71,7 +71,7 @@ class Heater:
         self._target = degrees
 
     def wait(self) -> None:
-        """Return when the target is reached; at once if there is none."""
+        """Return when the target is reached, or at once if there is none."""
         while (
             self._target
             and self._temperature < self._target - CLOSE
@@ -92,7 +92,7 @@ class Heater:
 
 
 class Heaters:
-    """`heaters`: all of them."""
+    """`heaters`: all heaters."""
 
     def __init__(self, config: Section) -> None:
         self._printer = printer = config.get_printer()

@@ -1,4 +1,4 @@
-"""Homing and probing: moves that end where a switch says so."""
+"""Homing and probing: moves that end where a switch is."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from .kinematics import AXES, Endstop, Rail, Stepper
 if TYPE_CHECKING:
     from tests.fakes.klippy.host import Printer
 
-# From the trigger until the motors stand (s): the answer of the micro-controller.
+# From the trigger until the motors stand (s), because the micro-controller has to
+# reply.
 HALT_DELAY = 0.0002
 # From the trigger until the queue of motion ends (s). Klippy queues a homing move in
-# small portions, and what it had queued stays in the history though nothing moved.
+# small portions, and the queued portions stay in the history though nothing moved.
 QUEUED_AHEAD = 0.150
 
 
@@ -32,7 +33,7 @@ class StepperPosition:
 
 
 class HomingMove:
-    """A move that ends at a switch (what the events' handlers are given)."""
+    """A move that ends at a switch. Handlers of the homing events get it."""
 
     def __init__(self, printer: Printer, endstops: list[tuple[Endstop, str]]) -> None:
         self._printer = printer
@@ -43,9 +44,9 @@ class HomingMove:
     def run(
         self, movepos: Sequence[float], speed: float, distance: float
     ) -> tuple[list[float], list[float]]:
-        """Move towards *movepos*; the switch is met after *distance* mm.
+        """Move towards *movepos*. The switch is reached after *distance* mm.
 
-        Returns where it was met and where the carriage came to rest.
+        Returns where the switch was reached and where the carriage stopped.
         """
         toolhead = self.toolhead
         self._printer.send_event("homing:homing_move_begin", self)
@@ -77,7 +78,7 @@ class HomingMove:
         return met, halt
 
     def finish(self, axis: int, position: Sequence[float]) -> None:
-        """The switch has told where *axis* really is: *position* is the truth now."""
+        """Set the true position of *axis*, which the switch has told, to *position*."""
         self.toolhead.set_position(position)
         self.toolhead.get_kinematics().real_offset[axis] = 0.0
         self._printer.send_event("homing:homing_move_end", self)
@@ -92,7 +93,7 @@ class HomingMove:
 
 
 class Homing:
-    """`homing`, and what the events of homing carry."""
+    """`homing`, and what its events carry."""
 
     def __init__(self, printer: Printer) -> None:
         self._printer = printer
@@ -127,7 +128,7 @@ class Homing:
         self._printer.send_event("homing:home_rails_begin", self, [rail])
         info = rail.get_homing_info()
         low, high = rail.get_range()
-        # As far from the switch as the carriage could be, and more.
+        # Further from the switch than the carriage can be.
         self._approach(axis, rail, 1.5 * (high - low), info.speed)
         if info.retract_dist:
             back = self._toolhead.get_position()
@@ -140,7 +141,7 @@ class Homing:
         self._printer.send_event("homing:home_rails_end", self, [rail])
 
     def _approach(self, axis: int, rail: Rail, distance: float, speed: float) -> None:
-        """Move to the switch from where we are, as if that were *distance* away."""
+        """Move from the present place to the switch, as if it were *distance* away."""
         endstop = rail.get_homing_info().position_endstop
         start = self._toolhead.get_position()
         start[axis] = endstop - direction(rail) * distance

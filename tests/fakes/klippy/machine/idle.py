@@ -1,4 +1,4 @@
-"""Whether the printer does anything: Printing (any motion), Ready, and Idle at last."""
+"""Whether the printer works: Printing (any motion), Ready, and after a time Idle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-AT_REST = 0.5  # s without motion until Printing becomes Ready
+AT_REST = 0.5  # seconds without motion until Printing becomes Ready
 TURN_OFF = "TURN_OFF_HEATERS\nM84"
 
 
@@ -30,7 +30,7 @@ class IdleTimeout:
         self._script = macros.load_template(config, "gcode", TURN_OFF)
         self._state = "Idle"
         self._since = 0.0
-        self._timer = self._reactor.register_timer(self._look)
+        self._timer = self._reactor.register_timer(self._update)
         printer.register_event_handler("toolhead:sync_print_time", self._handle_motion)
 
     def get_status(self, eventtime: float) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class IdleTimeout:
         self._reactor.update_timer(self._timer, curtime + print_time - now + AT_REST)
         self._printer.send_event("idle_timeout:printing", now)
 
-    def _look(self, eventtime: float) -> float:
+    def _update(self, eventtime: float) -> float:
         if self._printer.is_shutdown():
             return self._reactor.NEVER
         toolhead = self._printer.lookup_object("toolhead")

@@ -1,7 +1,6 @@
-"""Sections of a real printer.cfg that make no difference to a virtual printer.
+"""Sections of a real printer.cfg that do nothing in a virtual printer.
 
-Drivers, lights, screens, sensors, calibration: their options are accepted as they are,
-and they do nothing.
+They are drivers, lights, screens, sensors and calibration. Their options are accepted.
 """
 
 from __future__ import annotations

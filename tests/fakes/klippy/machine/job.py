@@ -1,4 +1,4 @@
-"""Print jobs: a file that is printed, what is told of it, and its pauses."""
+"""Print jobs: a file that is printed, its state, and its pauses."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def load_config(config: Section) -> PrintStats | VirtualSD | PauseResume:
 
 
 class PrintStats:
-    """`print_stats`: what a screen shows of a job. Its filament is a sample of G-code.
+    """`print_stats`: what a screen shows of a job. Its filament is sampled from G-code.
 
-    `filament_used` is net and divided by the extrude factor, and it grows only when
-    somebody asks. `print_duration` begins when filament has been seen.
+    `filament_used` is net and divided by the extrude factor, and it grows only when it
+    is read. `print_duration` begins when filament was seen.
     """
 
     def __init__(self, config: Section) -> None:
@@ -88,7 +88,7 @@ class PrintStats:
         if self._started_at is None:
             return
         self._state, self._message = state, message
-        # The filament since the last look is never asked for again.
+        # The filament since the last reading is never counted.
         self._total = self._reactor.monotonic() - self._started_at
         if self._filament < NO_FILAMENT:
             self._before_filament = self._total - self._pauses
@@ -125,7 +125,7 @@ class PrintStats:
 
 
 class VirtualSD:
-    """`virtual_sdcard`: prints a file, line by line, whenever nobody else commands."""
+    """`virtual_sdcard`: prints a file line by line, whenever no other command runs."""
 
     def __init__(self, config: Section) -> None:
         self._printer = printer = config.get_printer()
@@ -182,9 +182,9 @@ class VirtualSD:
         self._work = self._reactor.register_timer(self._print, self._reactor.NOW)
 
     def do_pause(self) -> None:
-        """Return when the line that is being carried out is done."""
+        """Return when the current line is done."""
         self.must_pause_work = self.must_pause_work or self._work is not None
-        # A pause that stands in the file itself cannot wait for its own line.
+        # A pause in the file itself cannot wait for its own line.
         while self._work is not None and not self._in_line:
             self._reactor.pause(self._reactor.monotonic() + 0.001)
 
@@ -220,12 +220,12 @@ class VirtualSD:
         return self._reactor.NEVER
 
     def _print_lines(self) -> str | None:
-        """Print until told to stop, or to the end. Returns what went wrong."""
+        """Print until a stop or the end of the file. Returns the error text, if any."""
         if self._file is not None:
             self._file.seek(self._position)
         while self._file is not None and not self.must_pause_work:
             if self._gcode.get_mutex().test():
-                # Somebody else commands: they go first.
+                # Another command runs: it goes first.
                 self._reactor.pause(self._reactor.monotonic() + 0.05)
                 continue
             line = self._file.readline()
@@ -247,7 +247,7 @@ class VirtualSD:
             self._run_on_error()
             return str(error)
         except Exception:
-            # It has shut the printer down already: that is what will be told.
+            # The error has shut the printer down already, and this is reported.
             logger.exception("a line of the file failed")
             self.must_pause_work = True
         finally:
@@ -269,12 +269,12 @@ class VirtualSD:
             raise gcmd.error("The card is busy")
         self._reset()
         name = name.lstrip("/")
-        found = {
+        paths = {
             path.relative_to(self.folder).as_posix().lower(): path
             for path in self.folder.rglob("*")
             if path.suffix in (".gcode", ".g", ".gco")
         }
-        path = found.get(name.lower())
+        path = paths.get(name.lower())
         if path is None:
             raise gcmd.error(f"There is no file '{name}' to print")
         self._path, self._file = path, path.open("rb")

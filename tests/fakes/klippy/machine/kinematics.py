@@ -1,4 +1,4 @@
-"""Rails and steppers: what a position means to the motors, and the way back."""
+"""Rails and steppers: from a position to motors, and back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 AXES = "xyz"
 
-# What each motor does for a position, by kind of machine.
+# The position of each motor for a position of the toolhead, by kind of machine.
 MIXES: dict[str, dict[str, tuple[float, float, float]]] = {
     "cartesian": {"x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1)},
     "corexy": {"x": (1, 1, 0), "y": (1, -1, 0), "z": (0, 0, 1)},
@@ -20,14 +20,14 @@ MIXES: dict[str, dict[str, tuple[float, float, float]]] = {
 
 
 class Stepper:
-    """A motor. Its position is counted in steps that it has really made."""
+    """A motor. Its position is the number of steps that it has really made."""
 
     def __init__(self, name: str, step_dist: float, mix: tuple[float, ...]) -> None:
         self._name = name
         self._step_dist = step_dist
         self._mix = mix
         self._commanded = 0.0
-        self._offset = 0.0  # mm between what was commanded and what was stepped
+        self._offset = 0.0  # mm between the commanded position and the steps
 
     def get_name(self, short: bool = False) -> str:
         return self._name[8:] if short and self._name[:8] == "stepper_" else self._name
@@ -49,11 +49,11 @@ class Stepper:
         return mcu_pos * self._step_dist - self._offset
 
     def follow(self, coord: Sequence[float]) -> None:
-        """Step to *coord*."""
+        """Make steps until *coord* is reached."""
         self._commanded = self.calc_position_from_coord(coord)
 
     def rename(self, coord: Sequence[float]) -> None:
-        """Call the place where the motor stands *coord*; no step is made."""
+        """Give the present place of the motor the name *coord*. No step is made."""
         stepped = self._commanded + self._offset
         self._commanded = self.calc_position_from_coord(coord)
         self._offset = stepped - self._commanded
@@ -80,7 +80,7 @@ class HomingInfo(NamedTuple):
 
 
 class Rail:
-    """What moves one axis: its motors, its switch and its limits."""
+    """The parts of one axis: its motors, its switch and its limits."""
 
     def __init__(self, config: Section, steppers: list[Stepper]) -> None:
         self._name = config.get_name()
@@ -132,8 +132,8 @@ class Kinematics:
         self.mix = config.getchoice("kinematics", {name: MIXES[name] for name in MIXES})
         self.rails = [self._rail(config, axis) for axis in AXES]
         self._homed = [False, False, False]
-        # Where the carriages really are, seen from where they are thought to be:
-        # a machine that was just switched on stands somewhere in the middle.
+        # The real place of the carriages, relative to the assumed one: when a machine
+        # is turned on they stand somewhere in the middle.
         self.real_offset = [0.4 * rail.high for rail in self.rails]
         if self.mix is MIXES["corexy"]:
             for rail in self.rails[:2]:
@@ -158,14 +158,14 @@ class Kinematics:
             step_dist = rotation / (steps * microsteps)
             steppers.append(Stepper(name, step_dist, self.mix[axis]))
             for option in section.get_prefix_options(""):
-                section.get(option)  # pins and currents are nothing to us
+                section.get(option)  # Pins and currents have no effect here.
         return Rail(config.getsection(names[0]), steppers)
 
     def get_steppers(self) -> list[Stepper]:
         return [stepper for rail in self.rails for stepper in rail.get_steppers()]
 
     def calc_position(self, stepper_positions: dict[str, float]) -> list[float]:
-        """The coordinates (mm) of the stepper positions (mm), by stepper name."""
+        """Return the coordinates (mm) for the positions of the steppers (mm)."""
         x, y, z = (stepper_positions[rail.get_name()] for rail in self.rails)
         if self.mix is MIXES["corexy"]:
             return [0.5 * (x + y), 0.5 * (x - y), z]

@@ -1,4 +1,4 @@
-"""Templates, and the macros made of them."""
+"""Templates, and the macros that are made of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def load_config_prefix(config: Section) -> Macro:
 
 
 class StatusView:
-    """What a template knows as `printer`: the status of every object, taken once."""
+    """The `printer` of a template: the status of every object, read once."""
 
     def __init__(self, printer: Printer, eventtime: float | None = None) -> None:
         self._printer = printer

@@ -1,4 +1,4 @@
-"""What every printer has, whatever its configuration says."""
+"""The objects that every printer has, whatever its configuration is."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def add_late_objects(config: Section) -> None:
 
 
 def accept_all(config: Section) -> None:
-    """Take note of every option of a section that makes no difference here."""
+    """Accept every option of a section that has no effect here."""
     for option in config.get_prefix_options(""):
         config.get(option)
 
 
 class Mcu:
-    """`mcu`: its clock begins when the printer starts."""
+    """`mcu`: its clock starts with the printer."""
 
     def __init__(self, printer: Printer) -> None:
         self._start = printer.get_reactor().monotonic() - 1.0
@@ -104,7 +104,7 @@ class DumpTrapQ:
     def extract_trapq(
         self, start_time: float, end_time: float
     ) -> tuple[list[Segment], list[Segment]]:
-        """The moves that touch these print times, in order; and the raw data."""
+        """Return the moves between two print times in their order, and the raw data."""
         moves = self._trapq.between(start_time, end_time)
         return moves, moves
 
@@ -120,12 +120,12 @@ class DumpTrapQ:
 
 
 def has_old_names(printer: Printer) -> bool:
-    """Whether this is a Klipper up to v0.13.0, or Kalico: as `klipper.py` lists it."""
+    """Whether the printer is a Klipper up to v0.13.0, or Kalico, as in `klipper.py`."""
     return bool(printer.get_start_args().get("old_names"))
 
 
 class MotionReport:
-    """`motion_report`: what moved lately, and what moves now."""
+    """`motion_report`: the recent and the current motion."""
 
     def __init__(self, printer: Printer) -> None:
         self._printer = printer

@@ -20,10 +20,10 @@ class GCodeMove:
         self._printer = printer
         self._absolute = True
         self._absolute_extrude = True
-        self._position = [0.0, 0.0, 0.0, 0.0]  # where the toolhead was last sent
-        self._base = [0.0, 0.0, 0.0, 0.0]  # what G92 and offsets made of zero
+        self._position = [0.0, 0.0, 0.0, 0.0]  # the last target of the toolhead
+        self._base = [0.0, 0.0, 0.0, 0.0]  # the place of zero after G92 and offsets
         self._homing = [0.0, 0.0, 0.0, 0.0]
-        self._speed = 25.0  # mm/s, before the speed factor
+        self._speed = 25.0  # mm/s, without the speed factor
         self._speed_factor = 1.0
         self._extrude_factor = 1.0
         self._saved: dict[str, dict[str, Any]] = {}
@@ -52,7 +52,7 @@ class GCodeMove:
             printer.register_event_handler(event, self.reset_last_position)
 
     def reset_last_position(self, *event: Any) -> None:
-        """Begin again from where the toolhead is."""
+        """Start again from the present place of the toolhead."""
         toolhead = self._printer.lookup_object("toolhead", None)
         if toolhead is not None:
             self._position = list(toolhead.get_position())
@@ -110,7 +110,10 @@ class GCodeMove:
             self._position[index] += value
 
     def _cmd_set_origin(self, gcmd: Command) -> None:
-        """G92: call the present place something else. Without axes: zero, all four."""
+        """G92: give the present place other coordinates.
+
+        Without axes all four become zero.
+        """
         named = [gcmd.get_float(axis, None) for axis in AXES]
         if all(value is None for value in named):
             named = [0.0] * len(AXES)
@@ -125,8 +128,8 @@ class GCodeMove:
 
     def _cmd_extrude_factor(self, gcmd: Command) -> None:
         factor = gcmd.get_float("S", 100.0, above=0.0) / 100.0
-        said = self._gcode_position()[E]
-        self._base[E] = self._position[E] - said * factor
+        shown = self._gcode_position()[E]
+        self._base[E] = self._position[E] - shown * factor
         self._extrude_factor = factor
 
     def _cmd_save(self, gcmd: Command) -> None:
@@ -147,7 +150,7 @@ class GCodeMove:
             raise gcmd.error(f"No state was saved as '{name}'")
         state = dict(self._saved[name])
         position = state.pop("position")
-        # What was extruded meanwhile stays extruded.
+        # Filament that was extruded in between stays extruded.
         state["_base"] = list(state["_base"])
         state["_base"][E] += self._position[E] - position[E]
         for field, value in state.items():

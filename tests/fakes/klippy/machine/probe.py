@@ -1,4 +1,4 @@
-"""A probe: touches the bed, which is level and where zero is."""
+"""A probe. It touches the bed, which is level and at the height 0."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Probe:
         }
 
     def touch(self, speed: float) -> ProbeResult:
-        """Move down until the bed is met."""
+        """Move down until the probe touches the bed."""
         toolhead = self._printer.lookup_object("toolhead")
         kinematics = toolhead.get_kinematics()
         rail = kinematics.rails[Z]

@@ -1,4 +1,4 @@
-"""The toolhead: takes moves, plans them, and lets G-code wait when it is far ahead."""
+"""The toolhead: it plans moves, and makes G-code wait when it is far ahead."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
     from .extruder import Extruder
 
-START_DELAY = 0.25  # s from a move's arrival at a machine at rest to its begin
-BUFFER = 1.0  # s of planned motion at which G-code has to wait
-RUNNING_DRY = 0.3  # s of planned motion at which waiting moves are planned at once
-EXTRUDER_JUMP = 1.0  # mm/s that the filament may change its speed by at a corner
+# seconds from the arrival of a move at a machine at rest until the move starts
+START_DELAY = 0.25
+BUFFER = 1.0  # seconds of planned motion at which G-code has to wait
+# seconds of planned motion below which waiting moves are planned at once
+RUNNING_DRY = 0.3
+EXTRUDER_JUMP = 1.0  # mm/s by which the filament may change its speed at a corner
 
 
 class ToolHead:
@@ -47,13 +49,13 @@ class ToolHead:
         gcode.register_command("M400", lambda gcmd: self.wait_moves())
         printer.register_event_handler("klippy:shutdown", self._handle_shutdown)
 
-    # Where it is
+    # Position
 
     def get_position(self) -> list[float]:
         return list(self._position)
 
     def set_position(self, newpos: Sequence[float], homing_axes: str = "") -> None:
-        """Call the present place *newpos*. Nothing moves."""
+        """Give the present place the coordinates *newpos*. Nothing moves."""
         self.flush_step_generation()
         old = self._position
         self._position = tuple(newpos)[:4]  # type: ignore[assignment]
@@ -89,7 +91,7 @@ class ToolHead:
             "stalls": 0,
         }
 
-    # Moving
+    # Moves
 
     def move(self, newpos: Sequence[float], speed: float) -> None:
         move = self._prepare(newpos, speed)
@@ -105,9 +107,9 @@ class ToolHead:
         self._wait_while_ahead()
 
     def plan_alone(self, newpos: Sequence[float], speed: float) -> tuple[Move, float]:
-        """Plan a move from rest to rest, after all others. Returns it and its begin.
+        """Plan a move from rest to rest, after all others. Returns it and its start.
 
-        It is not performed: whoever asks knows how far it will really go.
+        It is not performed, because the caller knows how far it will really go.
         """
         start = self.get_last_move_time()
         move = self._prepare(newpos, speed)
@@ -117,7 +119,7 @@ class ToolHead:
         return move, start
 
     def perform_until(self, move: Move, start: float, print_time: float) -> None:
-        """Perform a move that is cut off at *print_time*; return when it is over."""
+        """Perform a move that ends early at *print_time*, and return when it ends."""
         self._print_time = start
         self._perform([move])
         self._print_time = print_time
@@ -163,7 +165,7 @@ class ToolHead:
         return [self._trapq, *([] if extruder is None else [extruder.get_trapq()])]
 
     def _call_back(self, move: Move) -> None:
-        """Tell who wanted to know when *move* ends."""
+        """Call the callbacks that wait for the end of *move*."""
         for known, callback in [entry for entry in self._callbacks if entry[0] is move]:
             self._callbacks.remove((known, callback))
             callback(self._print_time)
@@ -195,7 +197,7 @@ class ToolHead:
         return self._print_time
 
     def flush_step_generation(self) -> None:
-        """Plan what waits: the last of it ends at rest."""
+        """Plan the moves that wait. The last one ends at rest."""
         self._perform(self._planner.take_all())
 
     def dwell(self, delay: float) -> None:
@@ -203,13 +205,13 @@ class ToolHead:
         self._wait_while_ahead()
 
     def wait_moves(self) -> None:
-        """Return when everything that was asked for has happened: up to 0.1 s later."""
+        """Return when all moves have been made, at most 0.1 s later."""
         self.flush_step_generation()
         while self._print_time > self._now() and not self._printer.is_shutdown():
             self._reactor.pause(self._reactor.monotonic() + 0.1)
 
     def check_busy(self, eventtime: float) -> tuple[float, float, bool]:
-        """(print time of the last move, print time now, whether no move waits)."""
+        """Return the last move's print time, the present one, and if no move waits."""
         now = self._mcu.estimated_print_time(eventtime)
         return self._print_time, now, not self._planner
 
@@ -221,11 +223,11 @@ class ToolHead:
             self._pause(ahead)
 
     def _pause(self, seconds: float) -> None:
-        # A little more than needed: else rounding asks for ever smaller pauses.
+        # A little more than needed, because rounding would ask for ever smaller pauses.
         self._reactor.pause(self._reactor.monotonic() + min(seconds, 1.0) + 0.001)
 
     def _drain_planner(self, eventtime: float) -> float:
-        """Plan what waits before the machine has to stop for want of it."""
+        """Plan the waiting moves before the machine has no more moves and must stop."""
         if not self._planner:
             return self._reactor.NEVER
         ahead = self._print_time - self._now()

@@ -1,4 +1,4 @@
-"""Something with a value stands for that value."""
+"""An object with a value can be used in the place of its value."""
 
 import operator
 
@@ -27,7 +27,7 @@ class Thing(ByValue):
         *("lt", "le", "gt", "ge", "eq", "ne"),
     ],
 )
-def test_an_expression_is_that_of_the_values(act, one, other):
+def test_an_expression_uses_the_values(act, one, other):
     do = getattr(operator, act)
     assert do(Thing(one), other) == do(one, other)
     assert do(one, Thing(other)) == do(one, other)
@@ -47,7 +47,7 @@ def test_a_text_can_be_divided_if_it_is_a_number():
         Thing("many") / 2
 
 
-def test_in_place_operators_set():
+def test_in_place_operators_set_the_value():
     thing = same = Thing(4)
     thing += 1
     thing *= 2
@@ -57,16 +57,15 @@ def test_in_place_operators_set():
 
 
 @pytest.mark.parametrize("value", [None, False, 0, "", "No", "OFF", "false", [], "f"])
-def test_what_is_untrue(value):
+def test_objects_with_an_empty_value_are_false(value):
     assert not Thing(value)
 
 
 @pytest.mark.parametrize("value", [True, 1, -1, "yes", "on", "anything", [0]])
-def test_what_is_true(value):
+def test_objects_with_a_value_are_true(value):
     assert Thing(value)
 
 
-def test_equal_things_are_not_one():
-    """Each is itself in a set."""
+def test_two_objects_with_equal_values_are_different_in_a_set():
     assert len({Thing(1), Thing(1)}) == 2
     assert Thing([1, 2])[1] == 2

@@ -1,4 +1,4 @@
-"""Catalogs at the door."""
+"""Catalogs are checked when they arrive."""
 
 import pytest
 
@@ -27,12 +27,12 @@ BLOCK = {
     ],
 )
 def test_the_first_dot_divides_store_and_key(name, parts):
-    """Both are in lower case; keys may have dots."""
+    """Both parts are in lower case, and keys may have dots."""
     assert catalog.split(name) == parts
 
 
-def test_items_are_completed_and_the_given_ones_left_alone():
-    """Keys and types in lower case, numbers as text, booleans with names."""
+def test_missing_fields_of_items_are_added_and_given_ones_stay():
+    """Keys and types become lower case, numbers become text, booleans get names."""
     items = {
         "On": {"type": "Boolean", "enumerators": {1: "On"}},
         "Leds": {"type": "mask", "enumerators": {None: "dark", 0: "Red"}},
@@ -62,7 +62,7 @@ def test_items_are_completed_and_the_given_ones_left_alone():
         ("description", None, None),
     ],
 )
-def test_a_field_is_taken_as_people_write_it(field, given, kept):
+def test_a_field_is_accepted_in_the_forms_that_people_write(field, given, kept):
     assert catalog.check_items({"a": {field: given}})["a"][field] == kept
 
 
@@ -76,8 +76,11 @@ def test_an_enumerator_is_a_number_of_64_bits_or_none(given, kept):
     assert catalog.check_items(items)["a"]["enumerators"] == {kept: "x"}
 
 
-def test_items_of_one_kind_keep_what_is_their_own():
-    """Kinds are checked once, and what does not tell them apart is each one's."""
+def test_items_of_one_kind_keep_their_own_fields():
+    """A kind is checked once.
+
+    Fields that do not belong to the kind stay with each item.
+    """
     one = {"type": "Numeric", "description": "x", "mine": 1}
     other = {"type": "Numeric", "description": "y", "mine": 2}
     assert catalog.check_items({"a": one, "b": other}) == {
@@ -114,8 +117,8 @@ def test_items_of_one_kind_keep_what_is_their_own():
         (None, "items are a mapping"),
     ],
 )
-def test_what_is_wrong_is_named(items, text):
-    """The key and the field, in the words of the file it came from."""
+def test_an_error_names_the_key_and_the_field(items, text):
+    """It uses the words of the file from which the item came."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         catalog.check_items(items)
     assert text in str(caught.value)
@@ -126,7 +129,7 @@ def test_what_is_wrong_is_named(items, text):
     ["", ".", "..", "a.", ".a", "a..b", "../x", "a/b", "a\\b", "a b", "a\0", "k" * 201],
 )
 def test_a_key_is_safe_in_paths_and_topics(key):
-    """Keys become names of files and end in a dot on the wire."""
+    """Keys become names of files, and end in a dot on the wire."""
     with pytest.raises(ValueError, match="cannot be used as a key"):
         catalog.check_items({key: {}})
     with pytest.raises(ValueError, match="cannot be used as a key"):
@@ -137,8 +140,8 @@ def test_a_key_has_at_most_two_hundred_letters():
     assert catalog.check_items({"k" * 200: {}}) == {"k" * 200: {}}
 
 
-def test_an_items_kind_is_not_confused_with_another():
-    """One and true are equal to Python and not to a reader of the catalog."""
+def test_items_of_different_kinds_are_not_mixed_up():
+    """One and true are equal in Python, but not for a reader of the catalog."""
     items = catalog.check_items(
         {
             "a": {"type": "mask", "enumerators": {"1": "x"}, "settable": True},
@@ -159,8 +162,8 @@ def test_an_items_kind_is_not_confused_with_another():
         )
 
 
-def test_a_block_is_checked_whole():
-    """Its store and its keys come in lower case, and unknown fields are kept."""
+def test_all_fields_of_a_block_are_checked():
+    """Its store and keys become lower case, and unknown fields stay."""
     checked = catalog.check_block({**BLOCK, "override": True})
 
     assert checked["store"] == "pie"
@@ -169,13 +172,13 @@ def test_a_block_is_checked_whole():
     assert checked["hash"] == BLOCK["hash"]
 
 
-def test_a_newer_peers_items_are_kept():
-    """Types and formats that are unknown here may be known to others."""
+def test_the_items_of_a_newer_peer_are_kept():
+    """Other programs may know types and formats that are unknown here."""
     items = {"a": {"type": "Tensor", "format": "{:x}"}}
     assert catalog.check_block({**BLOCK, "items": items})["items"] == items
 
 
-def test_known_types_of_a_peer_are_completed_as_our_own():
+def test_a_peers_items_of_known_types_get_their_missing_fields():
     items = {"a": {"type": "Mask"}, "b": {"type": "NUMERIC"}}
     assert catalog.check_block({**BLOCK, "items": items})["items"] == {
         "a": {"type": "mask", "enumerators": {}},
@@ -183,13 +186,13 @@ def test_known_types_of_a_peer_are_completed_as_our_own():
     }
 
 
-def test_a_block_of_edition_1_has_its_uuid_for_an_alias():
+def test_a_block_of_edition_1_has_its_uuid_as_alias():
     block = {name: value for name, value in BLOCK.items() if name != "alias"}
     assert catalog.check_block(block)["alias"] == BLOCK["uuid"]
 
 
 def test_a_name_has_at_most_two_hundred_bytes():
-    """In the words of UTF-8, as names of files have them."""
+    """The bytes are those of UTF-8, as in names of files."""
     for name in ("x" * 200, "ä" * 100):
         assert catalog.check_name(name) == name
     for name in ("x" * 201, "ä" * 101):
@@ -221,13 +224,13 @@ def test_a_port_is_from_1_to_65535(port):
         "\udcff",
     ],
 )
-def test_no_name_escapes_the_folder(field, name):
-    """A block's names become folders and files here."""
+def test_no_name_points_out_of_the_folder(field, name):
+    """The names in a block become names of folders and files here."""
     with pytest.raises(ValueError, match=f"catalog block: {field}"):
         catalog.check_block({**BLOCK, field: name})
 
 
-def test_a_registrys_own_names_are_names():
+def test_the_names_of_a_registry_are_accepted():
     """They have a colon."""
     names = {"store": "registry:my_host", "alias": "registry:my_host"}
     assert catalog.check_block({**BLOCK, **names})["store"] == "registry:my_host"
@@ -250,21 +253,21 @@ def test_a_registrys_own_names_are_names():
     ],
 )
 def test_a_malformed_block_is_refused(change, text):
-    """The field is named."""
+    """The error names the field."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         catalog.check_block({**BLOCK, **change})
     assert text in str(caught.value)
 
 
 @pytest.mark.parametrize("block", [None, [], "x", {}, {"store": "a"}])
-def test_what_is_no_block_is_refused(block):
-    """With the one exception type there is for it."""
+def test_a_value_that_is_no_block_is_refused(block):
+    """There is one exception type for it."""
     with pytest.raises(ValueError, match="catalog block"):
         catalog.check_block(block)
 
 
 def test_the_digest_changes_when_the_items_do():
-    """It is 128 bits, and the one that the reference would compute."""
+    """It has 128 bits, and equals the digest of the reference."""
     items = {"angle": {"type": "numeric", "units": "rad"}}
 
     assert catalog.digest(items) == 186878044669318582211110160865697192504

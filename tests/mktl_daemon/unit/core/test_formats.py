@@ -1,4 +1,4 @@
-"""Values and their text, by type."""
+"""Values and their texts, by type."""
 
 import math
 
@@ -54,7 +54,7 @@ LEDS = {"type": "mask", "enumerators": {"None": "dark", "0": "Red", "2": "Blue"}
     ],
 )
 def test_values_have_a_text(description, value, text):
-    """What people read of a value."""
+    """It is the text that people read."""
     assert formats.to_format(description, value) == text
 
 
@@ -91,22 +91,22 @@ def test_values_have_a_text(description, value, text):
     ],
 )
 def test_texts_have_a_value(description, text, value):
-    """What a value's text stands for; names in any case."""
+    """A text becomes a value. Names may be in any case."""
     read = formats.from_format(description, text)
     assert read == value
     assert isinstance(read, type(value))
 
 
 @pytest.mark.parametrize("kind", ["boolean", "enumerated", "mask", "numeric"])
-def test_no_value_is_the_empty_text(kind):
-    """An item that has no value yet can be shown."""
+def test_an_item_without_a_value_has_an_empty_text(kind):
+    """So it can be shown."""
     assert formats.to_format({"type": kind, "enumerators": {"1": "On"}}, None) == ""
 
 
 @pytest.mark.parametrize("kind", ["boolean", "enumerated", "mask"])
 @pytest.mark.parametrize("text", ["Loud", "99", "-1", "Still, Loud"])
-def test_an_unknown_name_is_told_the_known_ones(kind, text):
-    """It is a ValueError and a KeyError, and lists the names that are allowed."""
+def test_an_unknown_name_is_refused_with_the_known_ones(kind, text):
+    """The error is a ValueError and a KeyError, and lists the allowed names."""
     description = {"type": kind, "enumerators": {"0": "Still", "1": "Slow"}}
     with pytest.raises(ValueError, match=r"Still \(0\), Slow \(1\)") as caught:
         formats.from_format(description, text)
@@ -118,14 +118,14 @@ def test_an_unknown_name_is_told_the_known_ones(kind, text):
     [(FAN, 1), (FAN, "x"), (LEDS, 2), (LEDS, -1), ({"type": "boolean"}, 2)],
 )
 def test_a_value_without_a_name_has_no_text(description, value):
-    """Neither an enumerator nor a set of known bits."""
+    """This is so for enumerators and for sets of bits."""
     with pytest.raises(ValueError, match="is not one of"):
         formats.to_format(description, value)
 
 
 @pytest.mark.parametrize("form", ["", "%", "%%", "x", "%d %d", "%(a)s", "%9999d", "%c"])
 def test_a_format_prints_exactly_one_number(form):
-    """Everything else is refused, as is a width that would fill the memory."""
+    """All other formats are refused, and so is a width that would fill the memory."""
     with pytest.raises(ValueError, match="not a printf format"):
         printf.check_format(form)
 
@@ -145,7 +145,7 @@ def test_a_format_prints_exactly_one_number(form):
     ],
 )
 def test_sexagesimal_text_is_read_with_its_sign(text, degrees):
-    """The sign is that of the text: minus nought degrees thirty is half below zero."""
+    """The text has the sign: minus zero degrees thirty is half a degree below zero."""
     assert formats.from_format(DEGREES, text) == pytest.approx(degrees, abs=1e-12)
 
 
@@ -166,13 +166,13 @@ def test_sexagesimal_text_is_read_with_its_sign(text, degrees):
         (math.nan, "nan"),
     ],
 )
-def test_sexagesimal_text_carries(degrees, text):
-    """Sixty never shows up in a field, and nothing below what is shown has a sign."""
+def test_sexagesimal_fields_carry_over(degrees, text):
+    """No field shows sixty, and a number too small to be shown has no sign."""
     assert formats.to_format(DEGREES, degrees) == text
 
 
 def test_sexagesimal_units_are_degrees_or_hours():
-    """A right angle is ninety degrees or six hours, and hours of time are hours."""
+    """A right angle is ninety degrees or six hours. Hours of time are hours."""
     right = math.pi / 2
     time = {
         "type": "numeric",
@@ -188,8 +188,8 @@ def test_sexagesimal_units_are_degrees_or_hours():
 
 
 @pytest.mark.parametrize("text", ["1:75:0", "1:-75:0", "1:0:60.1", "--1:0", "1:", ""])
-def test_sexagesimal_text_has_no_field_above_sixty(text):
-    """Who rounds field by field writes sixty, and nobody means more."""
+def test_a_sexagesimal_field_above_sixty_is_refused(text):
+    """Programs that round each field may write sixty, and more is never meant."""
     with pytest.raises(ValueError, match="not"):
         formats.from_format(DEGREES, text)
 
@@ -208,16 +208,19 @@ def test_sexagesimal_text_has_no_field_above_sixty(text):
         ("%d%%:%02d of 11", -0.5, "-0%:30 of 11"),
     ],
 )
-def test_a_sexagesimal_field_is_any_printf_of_a_number(form, hours, text):
-    """It carries by what is printed, and is read back with the text around it."""
+def test_a_sexagesimal_field_may_have_any_printf_format_of_a_number(form, hours, text):
+    """It carries over by its printed digits. It is read back with the text around."""
     description = {"type": "numeric", "format": form}
     assert formats.to_format(description, hours) == text
     read = formats.from_format(description, text)
     assert formats.to_format(description, read) == text
 
 
-def test_a_mask_may_have_bits_beyond_the_machines_words():
-    """Up to 1024; a name of a bit beyond costs no number of that size."""
+def test_a_mask_may_have_more_bits_than_a_machine_word():
+    """There are at most 1024.
+
+    The name of a high bit does not need a number of that size.
+    """
     mask = {"type": "mask", "enumerators": {"0": "A", "70": "B", "1023": "C"}}
     assert formats.from_format(mask, "A, B, C") == 1 + 2**70 + 2**1023
     assert formats.to_format(mask, 2**70 + 2**1023) == "B, C"
@@ -226,8 +229,8 @@ def test_a_mask_may_have_bits_beyond_the_machines_words():
         formats.from_format(beyond, "B")
 
 
-def test_a_mask_is_read_back_though_its_names_have_commas():
-    """Longer names first; a name goes before what stands for nothing."""
+def test_a_mask_is_read_back_if_its_names_have_commas():
+    """Longer names are tried first, and names before the text for no bits."""
     mask = {
         "type": "mask",
         "enumerators": {
@@ -247,7 +250,7 @@ def test_a_mask_is_read_back_though_its_names_have_commas():
 
 
 def test_a_clock_does_not_round_up():
-    """Whole numbers in the last field are cut as a clock's are, less floats' noise."""
+    """Whole numbers in the last field are cut as on a clock, less float noise."""
     clock = {"type": "numeric", "format": "%d:%02d:%02d"}
     assert formats.to_format(clock, 1 + 46.9 / 3600) == "1:00:46"
     assert formats.to_format(clock, 1 + 2 / 60 + 3 / 3600) == "1:02:03"
@@ -257,14 +260,14 @@ def test_a_clock_does_not_round_up():
     ("form", "text"),
     [("%02d:%02d", "-0:30"), ("%3d:%02d", " -0:30"), ("%d:%02d", "-0:30")],
 )
-def test_minus_nought_keeps_its_width(form, text):
-    """The sign stands where printf would have put it."""
+def test_minus_zero_keeps_its_width(form, text):
+    """The sign is where printf puts it."""
     assert formats.to_format({"type": "numeric", "format": form}, -0.5) == text
 
 
 @given(st.floats(-1000, 1000), st.sampled_from([DEGREES, ANGLE, HOUR_ANGLE]))
 def test_sexagesimal_text_is_read_back(value, description):
-    """What is shown is what is meant, to the digits that are shown."""
+    """It gives the same value, to the digits that are shown."""
     text = formats.to_format(description, value)
     again = formats.to_format(description, formats.from_format(description, text))
     assert again == text
@@ -295,8 +298,8 @@ def test_sexagesimal_text_is_read_back(value, description):
         (None, None, None),
     ],
 )
-def test_a_set_carries_what_suits_the_type(kind, value, carried):
-    """Each type makes its own of what it accepts."""
+def test_a_set_accepts_values_that_suit_the_type(kind, value, carried):
+    """Each type converts the values that it accepts."""
     names = {"0": "a", "1": "b", "3": "c"}
     result = formats.coerce({"type": kind, "enumerators": names}, value)
     assert result == carried
@@ -325,15 +328,15 @@ def test_a_set_carries_what_suits_the_type(kind, value, carried):
         ("string", {}),
     ],
 )
-def test_a_set_of_something_else_is_refused(kind, value):
-    """One exception type for all of it."""
+def test_a_set_refuses_values_of_another_type(kind, value):
+    """There is one exception type for all of them."""
     names = {"0": "a", "1": "b", "3": "c"}
     with pytest.raises(ValueError, match="is not"):
         formats.coerce({"type": kind, "enumerators": names}, value)
 
 
 def test_numpy_numbers_and_arrays_count_as_numbers():
-    """A daemon may publish what its driver computed."""
+    """A daemon may publish values that its driver calculated."""
     numpy = pytest.importorskip("numpy")
 
     assert formats.coerce({"type": "numeric"}, numpy.int16(3)) == 3
@@ -361,8 +364,8 @@ any_json = st.recursive(
     ),
     any_json,
 )
-def test_whatever_comes_only_value_errors_leave(description, value):
-    """A peer's value and a peer's description cannot do worse."""
+def test_only_value_errors_are_raised_for_any_input(description, value):
+    """This is so for any value and any description from a peer."""
     for use in (formats.to_format, formats.from_format, formats.coerce):
         try:
             use(description, value)
@@ -384,8 +387,8 @@ def test_whatever_comes_only_value_errors_leave(description, value):
         ("%02ld:%02ld:%04.1lf", 1.5, "01:30:00.0"),
     ],
 )
-def test_the_lengths_of_cs_numbers_are_left_out(form, value, text):
-    """C's printf has them for numbers of several sizes; there is one kind here."""
+def test_the_length_modifiers_of_c_are_ignored(form, value, text):
+    """In C they tell the size of the number. Here all numbers are of one kind."""
     units = {"units": {"": "h", "formatted": "h"}} if ":" in form else {}
     item = {"type": "numeric", "format": form, **units}
     assert formats.to_format(item, value) == text

@@ -1,4 +1,4 @@
-"""NaN and infinities: read from anybody, and the same at both ends."""
+"""NaN and infinities are read from any program, and are the same at both ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("odd", ODD)
-def test_python_s_own_json_is_read(odd):
+def test_pythons_own_json_is_read(odd):
     """A reference daemon without msgspec writes it."""
     fields = wire.fields(json.dumps({"value": odd, "list": [1, odd]}).encode())
     assert same(fields["value"], odd)
@@ -26,8 +26,8 @@ def test_python_s_own_json_is_read(odd):
 
 
 @pytest.mark.parametrize("odd", ODD)
-def test_what_is_sent_is_json_and_comes_back(odd):
-    """Who does not know the field reads null, as the reference's msgspec writes it."""
+def test_numbers_that_are_not_finite_are_sent_as_json_and_read_back(odd):
+    """A program that does not know the field reads null, as msgspec writes it."""
     payload = value.state_of(odd, 5.0).payload
     strict = json.loads(payload, parse_constant=pytest.fail)
     assert strict["value"] is None
@@ -35,14 +35,14 @@ def test_what_is_sent_is_json_and_comes_back(odd):
     assert json.loads(Payload(value=odd).encapsulate()).keys() >= {"nonfinite"}
 
 
-def test_lists_have_them_in_their_places():
+def test_lists_have_them_at_the_same_places():
     state = value.state_of([1.5, math.nan, 3, -math.inf], 5.0)
     assert json.loads(state.payload)["value"] == [1.5, None, 3, None]
     back = value.decode(wire.fields(state.payload), None)
     assert str(back) == str(state.value) == "[1.5, nan, 3, -inf]"
 
 
-def test_nan_is_no_news_after_nan():
+def test_nan_after_nan_is_no_change():
     assert value.is_same(value.state_of(math.nan, 1.0), value.state_of(math.nan, 2.0))
     assert value.is_same(
         value.state_of([math.nan], 1.0), value.state_of([math.nan], 2.0)
@@ -50,13 +50,13 @@ def test_nan_is_no_news_after_nan():
     assert not value.is_same(value.state_of(math.nan, 1.0), value.state_of(1.0, 2.0))
 
 
-def test_whatever_marks_a_peer_sends_are_no_trouble():
+def test_no_field_of_a_peer_raises():
     for marks in ("1e999", 3, {"0": "x"}, {"7": "nan"}, None, [], "nan"):
         value.decode({"value": [None], "nonfinite": marks}, None)
         value.decode({"value": None, "nonfinite": marks}, None)
 
 
-def test_a_number_item_takes_them_and_others_do_not():
+def test_only_a_number_item_accepts_them():
     assert math.isnan(formats.coerce({"type": "numeric"}, math.nan))
     assert formats.coerce({"type": "numeric"}, "-inf") == -math.inf
     for kind in ("boolean", "enumerated", "mask"):
@@ -68,8 +68,8 @@ def test_a_number_item_takes_them_and_others_do_not():
     )
 
 
-def test_bytes_that_did_not_change_are_no_news():
+def test_an_array_with_the_same_bytes_is_no_change():
     one, other = value.state_of(b"abc", 1.0), value.state_of(bytearray(b"abc"), 2.0)
     assert value.is_same(one, value.state_of(b"abc", 2.0))
     assert not value.is_same(one, value.state_of(b"abd", 2.0))
-    assert not value.is_same(one, other)  # they are of another type
+    assert not value.is_same(one, other)  # The arrays have another type.

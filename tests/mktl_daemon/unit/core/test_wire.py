@@ -1,4 +1,4 @@
-"""Frames and payloads: whatever comes, it is a message or MalformedError."""
+"""Frames and payloads: any bytes are a message or raise MalformedError."""
 
 import json
 
@@ -41,8 +41,10 @@ def test_any_frames_are_a_message_or_malformed(kind, frames):
     payload=st.binary(max_size=30),
     bulk=st.none() | st.binary(max_size=30),
 )
-def test_a_request_survives_the_wire(ident, kind, target, flags, payload, bulk):
-    """Identifiers of any bytes; an absent array is not an empty one."""
+def test_a_request_is_the_same_after_encoding_and_decoding(
+    ident, kind, target, flags, payload, bulk
+):
+    """Identifiers may have any bytes. A missing array differs from an empty one."""
     request = wire.Request(ident, kind, target, flags, payload, bulk)
     assert wire.Request.decode(request.encode()) == request
 
@@ -60,12 +62,12 @@ def test_any_bytes_are_fields_or_malformed(data):
     "data",
     [b"NaN", b'{"value":nan}', b'{"Infinity', b"[" * 100_000, b"\xff", b"3"],
 )
-def test_what_is_no_json_object_is_malformed(data):
+def test_a_payload_that_is_no_json_object_is_malformed(data):
     with pytest.raises(MalformedError):
         wire.fields(data)
 
 
-def test_names_are_lower_case_and_flags_empty_mean_none():
+def test_names_become_lower_case_and_empty_flags_mean_none():
     request = wire.Request.decode([b"a", b"1", b"GET", b"Pie.ANGLE", b"", b""])
     assert (request.target, request.flags) == ("pie.angle", 0)
 
@@ -79,14 +81,14 @@ def test_names_are_lower_case_and_flags_empty_mean_none():
         (b"CONFIG", b"pie", b'{"value":{"store":"pie"}}', (b"SET", "_config")),
     ],
 )
-def test_the_oldest_requests_are_read_as_what_took_their_place(
+def test_the_oldest_requests_are_read_as_those_that_replaced_them(
     kind, target, payload, modern
 ):
     request = wire.Request.decode([b"a", b"1", kind, target, b"", payload])
     assert (request.kind, request.target) == modern
 
 
-def test_a_payload_has_the_fields_it_was_given_and_no_others():
+def test_a_payload_has_exactly_the_given_fields():
     payload = mktl.Payload(value=None, time=1.5, testing="x")
     assert (payload.value, payload.time, payload.testing) == (None, 1.5, "x")
     for name in ("bulk", "dtype", "error", "refresh", "shape"):
@@ -96,8 +98,8 @@ def test_a_payload_has_the_fields_it_was_given_and_no_others():
         mktl.Payload(omit=1)
 
 
-def test_a_payload_takes_fields_in_their_order():
-    """The value and its time need no names."""
+def test_a_payload_can_be_made_without_names_of_fields():
+    """The value and its time come first."""
     assert vars(mktl.Payload(5, 12.5, bulk=b"")) == vars(
         mktl.Payload(value=5, time=12.5, bulk=b"")
     )
@@ -105,19 +107,19 @@ def test_a_payload_takes_fields_in_their_order():
         mktl.Payload(*range(8))
 
 
-def test_a_payload_leaves_out_what_is_none_or_omitted():
-    """But for the value: null is one."""
+def test_a_payload_leaves_out_fields_that_are_none():
+    """The value is kept, because null is a value."""
     payload = mktl.Payload(value=None, time=None, bulk=b"x", more=1, less=2)
     payload.omit.add("less")
     assert json.loads(payload.encapsulate()) == {"value": None, "more": 1}
 
 
-def test_a_payload_has_fields_of_any_name_that_a_peer_thinks_of():
+def test_a_payload_may_have_fields_of_any_name():
     payload = mktl.Payload(self=2, value=1)
     assert (payload.self, payload.value) == (2, 1)
 
 
-def test_a_set_says_who_sends_it():
+def test_a_set_tells_who_sends_it():
     payload = mktl.Payload(value=1)
     payload.add_origin()
     assert {"_user", "_hostname", "_pid", "_ppid", "_executable", "_argv"} <= set(

@@ -1,4 +1,4 @@
-"""Files: whole or not there, whenever the power goes."""
+"""Files are complete or do not exist, whenever the power goes."""
 
 import contextlib
 import errno
@@ -30,17 +30,17 @@ class PowerCutError(Exception):
 
 
 def loaded(kept):
-    """Return payload without the digest, and bulk, of the one value."""
+    """Return the payload without the digest, and the array, of the only value."""
     [(key, payload, bulk)] = kept.load()
     assert key == "image"
     return payload.split(b',"_digest"')[0].rstrip(b"}") + b"}", bulk
 
 
 @pytest.mark.parametrize("moment", range(12))
-def test_after_a_power_cut_the_old_value_or_the_new_one_is_there(
+def test_after_a_power_cut_the_old_or_the_new_value_is_there(
     community, monkeypatch, moment
 ):
-    """The cut comes before the n-th change of a name on disk."""
+    """The cut comes before the n-th change of a name on the disk."""
     for before, after in itertools.pairwise(ARRAYS):
         kept = PersistentValues("uuid")
         kept.save("image", *before)
@@ -65,8 +65,8 @@ def test_after_a_power_cut_the_old_value_or_the_new_one_is_there(
         assert loaded(PersistentValues("uuid")) == after
 
 
-def test_what_a_power_cut_left_over_is_removed(community):
-    """Arrays that no payload names, and files that never got their names."""
+def test_files_that_a_power_cut_left_are_removed(community):
+    """They are arrays that no payload names, and files that never got their names."""
     kept = PersistentValues("uuid")
     for key in ("image", "image.0123456789abcdef"):
         kept.save(key, *ARRAYS[0])
@@ -81,14 +81,14 @@ def test_what_a_power_cut_left_over_is_removed(community):
     assert {path.name for path in folder.iterdir()} == {*whole, ".fresh_12"}
 
 
-def test_a_kept_payload_that_cannot_be_read_is_told_as_it_is(community):
-    """Whoever takes it knows what to say."""
+def test_a_saved_payload_that_cannot_be_read_is_returned_unchanged(community):
+    """The caller knows what to report."""
     kept = PersistentValues("uuid")
     kept.save("number", b"{", None)
     assert list(kept.load()) == [("number", b"{", None)]
 
 
-def test_a_file_is_replaced_whole(tmp_path):
+def test_a_file_is_replaced_as_a_whole(tmp_path):
     path = tmp_path / "folder" / "file"
     atomic.write(path, b"one")
     atomic.write(path, b"two")
@@ -96,7 +96,7 @@ def test_a_file_is_replaced_whole(tmp_path):
     assert [each.name for each in path.parent.iterdir()] == ["file"]
 
 
-def test_keys_of_all_kinds_are_file_names(community):
+def test_keys_of_all_kinds_can_be_names_of_files(community):
     kept = PersistentValues("uuid")
     keys = {"a.b", "percent%25", "_fruitdev", "ünïcode", "bulk:x", "a:b"}
     for key in keys:
@@ -105,15 +105,15 @@ def test_keys_of_all_kinds_are_file_names(community):
     assert {key for key, _, _ in kept.load()} == keys
 
 
-def test_no_key_has_the_file_of_anothers_array(community):
+def test_no_key_has_the_file_of_another_keys_array(community):
     kept = PersistentValues("uuid")
     kept.save("x", *ARRAYS[0])
     kept.save("bulk:x", b'{"value":1}', None)
     assert kept.read("x")[1] == b"abc"
 
 
-def test_a_key_whose_file_could_have_no_name_is_refused(community):
-    """Only where it is to persist, and before it has a value."""
+def test_a_key_that_is_too_long_for_a_file_name_is_refused(community):
+    """It is refused only if it is to persist, and before it has a value."""
     long = "ü" * 100
     config.authoritative("pie", "fruit", {long: {}})
     with pytest.raises(ValueError, match="too long"):
@@ -121,7 +121,7 @@ def test_a_key_whose_file_could_have_no_name_is_refused(community):
     PersistentValues("uuid").save("x" * 200, *ARRAYS[0])
 
 
-def test_home_is_made_where_it_is_told(tmp_path, community):
+def test_the_home_is_made_at_the_given_place(tmp_path, community):
     wanted = tmp_path / "elsewhere"
     assert mktl.home(str(wanted)) == str(wanted)
     assert mktl.home() == str(wanted)
@@ -140,7 +140,7 @@ def test_ports_and_identity_are_remembered(community):
     assert places.taken_ports() == {1, 2}
 
 
-def test_registries_are_remembered_beside_those_that_were_written_down(community):
+def test_registries_are_remembered_beside_those_in_the_configuration(community):
     folder = Path(mktl.home(), "client")
     folder.mkdir(parents=True)
     (folder / "registries").write_text("one  two # not three\n\n# four\n")
@@ -148,7 +148,7 @@ def test_registries_are_remembered_beside_those_that_were_written_down(community
     assert set(cache.known_registries()) == {"one", "two", "five"}
 
 
-def test_a_daemon_is_one_process_and_a_dead_one_is_none(community):
+def test_a_daemon_runs_in_only_one_process(community):
     """The lock of a killed process is free."""
     program = (
         "import sys\nfrom mktl_daemon.files import places\n"
@@ -165,7 +165,7 @@ def test_a_daemon_is_one_process_and_a_dead_one_is_none(community):
     places.Lock("pie", "fruit").release()
 
 
-def test_the_ports_of_discovery_can_be_moved(monkeypatch):
+def test_the_discovery_ports_can_be_changed(monkeypatch):
     monkeypatch.delenv("MKTL_DISCOVERY", raising=False)
     assert environment.discovery_ports() == (10103, 10111)
     monkeypatch.setenv("MKTL_DISCOVERY", "1,2")
@@ -175,24 +175,24 @@ def test_the_ports_of_discovery_can_be_moved(monkeypatch):
         environment.discovery_ports()
 
 
-def test_values_that_are_written_together_outlive_a_power_cut(community):
-    """Whatever became of their own files, which were not synced."""
+def test_values_that_are_written_together_survive_a_power_cut(community):
+    """The journal has them, even if their own files were not synced."""
     kept = PersistentValues("uuid")
     kept.save_together({"a": b'{"value":1,"time":1.0}', "b": b'{"value":2,"time":1.0}'})
     kept.save_together({"a": b'{"value":3,"time":2.0}'})
     folder = community / "daemon/persist/uuid"
     (folder / "a").write_bytes(b"")
     (folder / "b").unlink()
-    found = {
+    values = {
         key: json.loads(payload)["value"]
         for key, payload, _ in PersistentValues("uuid").load()
     }
-    assert found == {"a": 3, "b": 2}
+    assert values == {"a": 3, "b": 2}
     assert not (folder / ".journal").exists()
 
 
-def test_what_was_written_after_the_journal_is_newer(community):
-    """By another program of this home, say."""
+def test_a_file_written_after_the_journal_is_newer(community):
+    """Another program with this home may have written it."""
     PersistentValues("uuid").save_together({"a": b'{"value":1,"time":1.0}'})
     (community / "daemon/persist/uuid/a").write_bytes(b'{"value":2,"time":2.0}')
     assert [payload for _, payload, _ in PersistentValues("uuid").load()] == [
@@ -200,7 +200,7 @@ def test_what_was_written_after_the_journal_is_newer(community):
     ]
 
 
-def test_a_settled_value_needs_no_journal(community):
+def test_a_value_whose_file_is_synced_needs_no_journal(community):
     kept = PersistentValues("uuid")
     kept.save_together({"a": b'{"value":1,"time":1.0}'})
     kept.settle()
@@ -210,7 +210,7 @@ def test_a_settled_value_needs_no_journal(community):
     ]
 
 
-def test_a_folder_that_cannot_be_written_is_named_with_the_user_and_the_remedy(
+def test_a_folder_that_cannot_be_written_is_reported_with_user_and_fix(
     community, monkeypatch
 ):
     def refuse(*_, **__):
@@ -223,7 +223,7 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_user_and_the_remedy(
         atomic.write(community / "file", b"")
 
 
-def test_a_group_s_home_has_group_s_folders_whatever_the_umask(tmp_path):
+def test_the_home_of_a_group_has_folders_of_the_group_with_any_umask(tmp_path):
     home = tmp_path / "shared"
     home.mkdir()
     home.chmod(0o2775)
@@ -237,7 +237,7 @@ def test_a_group_s_home_has_group_s_folders_whatever_the_umask(tmp_path):
     assert (home / "a/b/file").stat().st_mode & 0o777 == 0o664
 
 
-def test_a_client_goes_on_without_a_cache_and_warns_once(
+def test_a_client_without_a_cache_goes_on_and_warns_once(
     community, monkeypatch, caplog
 ):
     def refuse(*_, **__):
@@ -258,7 +258,7 @@ def test_a_client_goes_on_without_a_cache_and_warns_once(
     ]
 
 
-def test_a_file_system_without_locks_is_named_and_is_no_twin(
+def test_a_file_system_without_locks_is_named_and_is_no_second_daemon(
     community, monkeypatch, caplog
 ):
     def no_locks(*_):

@@ -1,4 +1,4 @@
-"""A client's requests to a daemon that is slow, old, or talks nonsense."""
+"""A client's requests to a daemon that is slow, old, or sends invalid frames."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEADLINE = 20.0
 
 
 class Stub:
-    """A ROUTER that does nothing but what a test says."""
+    """A ROUTER that does only what a test tells it."""
 
     def __init__(self, socket):
         self.socket = socket
@@ -23,15 +23,15 @@ class Stub:
 
     def receive(self):
         """Return the routing frame and the rest of a request."""
-        assert self.socket.poll(DEADLINE * 1000), "nothing came"
+        assert self.socket.poll(DEADLINE * 1000), "no request came"
         routing, *frames = self.socket.recv_multipart()
         return routing, frames
 
-    def answer(self, routing, asked, early=False):
+    def answer(self, routing, request, early=False):
         """Send ACK and REP to a request."""
         flags = [] if early else [b""]
         for kind, payload in ((b"ACK", b""), (b"REP", b'{"value":true}')):
-            frames = [b"a", asked[1], kind, asked[3], *flags, payload]
+            frames = [b"a", request[1], kind, request[3], *flags, payload]
             self.socket.send_multipart([routing, *frames])
 
 
@@ -56,14 +56,18 @@ def request_closer():
 
 
 def asking(act, *args):
-    """Call *act* in a thread; return what waits for its result or exception."""
+    """Call *act* in a thread.
+
+    Return a function that waits for its result or exception.
+    """
     outcome = []
 
     def run():
         try:
             outcome.append(act(*args))
         except Exception as error:  # noqa: BLE001 - it is returned
-            # Its frames hold the connection, in a circle with what is returned here.
+            # Its frames refer to the connection, and would make a circle with what is
+            # returned here.
             outcome.append(error.with_traceback(None))
 
     thread = threading.Thread(target=run)
@@ -71,14 +75,14 @@ def asking(act, *args):
 
     def result():
         thread.join(DEADLINE)
-        assert outcome, "it does not end"
+        assert outcome, "the thread does not end"
         return outcome[0]
 
     return result
 
 
-def test_a_set_that_nobody_took_was_never_sent(client, stub):
-    """Whoever is too slow to say which edition it is gets two GETs, and no SET."""
+def test_a_set_without_an_ack_was_never_sent(client, stub):
+    """A daemon that is too slow to show its edition gets two GETs, and no SET."""
     error = asking(client.call, b"SET", "pie.x", b'{"value":1}')()
     assert isinstance(error, NoAckError)
     assert "SET of pie.x" in str(error)
@@ -88,8 +92,8 @@ def test_a_set_that_nobody_took_was_never_sent(client, stub):
     assert kinds == [b"GET", b"GET"]
 
 
-def test_a_set_to_an_early_daemon_arrives_once_and_in_early_form(client, stub):
-    """It does not hear what has flags; a GET finds that out."""
+def test_a_set_to_an_early_daemon_arrives_once_in_early_frames(client, stub):
+    """It ignores messages with flags. A GET finds this out."""
     result = asking(client.call, b"SET", "pie.x", b'{"value":1}')
     seen = []
     while b"SET" not in seen:
@@ -102,8 +106,8 @@ def test_a_set_to_an_early_daemon_arrives_once_and_in_early_form(client, stub):
     assert not stub.socket.poll(300)
 
 
-def test_a_set_is_sent_once_to_whom_we_know(client, stub):
-    """However long it takes to say that it has come."""
+def test_a_set_is_sent_once_to_a_daemon_of_a_known_edition(client, stub):
+    """This is so however long its ACK takes."""
     known = asking(client.call, b"GET", "pie.x")
     stub.answer(*stub.receive())
     assert known().ident
@@ -116,8 +120,8 @@ NOISE = [b"a", b"b", b"ACK", b"REP", b"GET", b"", b"\xff", b'{"value":1}', b"pie
 
 
 @pytest.mark.parametrize("way", ["call", "ask"])
-def test_an_answer_follows_whatever_nonsense(client, stub, way, caplog):
-    """What cannot be read is logged and no request's business."""
+def test_a_reply_is_read_after_any_invalid_frames(client, stub, way, caplog):
+    """Frames that cannot be read are logged and belong to no request."""
     chance = random.Random(4)
     act = {
         "call": lambda: client.call(b"GET", "pie.x"),
@@ -136,8 +140,8 @@ def test_an_answer_follows_whatever_nonsense(client, stub, way, caplog):
     assert "answers" in caplog.text
 
 
-def test_of_two_connections_the_one_that_answers_is_used(client, stub):
-    """Where packets are lost, one of two is there early."""
+def test_of_two_connections_the_one_that_is_answered_is_used(client, stub):
+    """Where packets are lost, one of two connections is made sooner."""
 
     def find():
         client.prepare_twice()
@@ -151,8 +155,8 @@ def test_of_two_connections_the_one_that_answers_is_used(client, stub):
     assert result().ident == second[1][1]
 
 
-def test_a_set_goes_one_way_only_where_there_are_two_connections(client, stub):
-    """And so does a GET that is not answered from memory: it may run a user's code."""
+def test_with_two_connections_a_set_is_sent_on_one_only(client, stub):
+    """So is a GET that the cache does not answer: it may run a user's code."""
     known = asking(client.call, b"GET", "pie.x")
     stub.answer(*stub.receive())
     assert known().ident
@@ -170,8 +174,8 @@ def test_a_set_goes_one_way_only_where_there_are_two_connections(client, stub):
         assert result().ident == frames[1]
 
 
-def test_a_connection_that_took_long_is_left_to_the_next_client(stub, request_closer):
-    """A late answer to the first one's request is nothing to the second one's."""
+def test_a_slow_connection_can_be_used_by_the_next_client(stub, request_closer):
+    """A late reply to the first client's request does not reach the second client."""
     first, second = (dealer.Client("127.0.0.1", stub.port) for _ in range(2))
 
     def find():
@@ -180,20 +184,20 @@ def test_a_connection_that_took_long_is_left_to_the_next_client(stub, request_cl
         first.close()
 
     done = asking(find)
-    asked = [stub.receive(), stub.receive()]
-    stub.answer(*asked[0])
+    requests = [stub.receive(), stub.receive()]
+    stub.answer(*requests[0])
     assert done() is None
     request_closer(second)
     result = asking(second.call, b"GET", "pie.x")
     again = [stub.receive(), stub.receive()]
-    assert {routing for routing, _ in again} == {routing for routing, _ in asked}
-    stub.answer(*asked[1])  # late
+    assert {routing for routing, _ in again} == {routing for routing, _ in requests}
+    stub.answer(*requests[1])  # this reply is late
     stub.answer(*again[0])
-    assert result().ident == again[0][1][1] != asked[0][1][1]
+    assert result().ident == again[0][1][1] != requests[0][1][1]
 
 
-def test_what_was_given_up_before_it_could_be_sent_is_not_sent(request_closer):
-    """A daemon that comes later does not carry it out."""
+def test_a_request_that_ended_before_it_was_sent_is_not_sent(request_closer):
+    """A daemon that starts later does not carry it out."""
     with zmq.Context() as context, context.socket(zmq.ROUTER) as probe:
         port = probe.bind_to_random_port("tcp://127.0.0.1")
     client = request_closer(dealer.Client("127.0.0.1", port))
@@ -206,7 +210,7 @@ def test_what_was_given_up_before_it_could_be_sent_is_not_sent(request_closer):
         socket.bind(f"tcp://127.0.0.1:{port}")
         try:
             kept.answered()
-        except NoAckError:  # the daemon came too late for this one, too
+        except NoAckError:  # The daemon started too late for this request as well.
             client.ask(b"GET", "pie.y")
         assert socket.poll(DEADLINE * 1000)
         while socket.poll(300):

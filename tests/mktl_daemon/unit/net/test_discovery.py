@@ -1,4 +1,4 @@
-"""Calls by UDP, of which any may be lost, and so may the answers."""
+"""Calls by UDP. Any call may be lost, and any answer."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from mktl_daemon.net import discovery, loop
 
 
 class Lossy:
-    """Passes calls on to a listener and its answers back; a plan says what is lost.
+    """Passes calls on to a listener and its answers back. A plan tells what is lost.
 
-    Each letter of the plan is a round of calls: in *c* the calls are lost, in *a* the
-    answers are, and in *2* the answers come twice. A round begins with a call in the
-    second edition's form.
+    Each letter of the plan is a round of calls. In *c* the calls are lost, in *a* the
+    answers are lost, and in *2* the answers come twice. A round begins with a call in
+    the form of the second edition.
     """
 
     def __init__(self, listener: int, plan: str) -> None:
@@ -63,8 +63,8 @@ class Lossy:
 
 @pytest.fixture
 def lossy(community, monkeypatch):
-    """Make networks that lose what a plan says, with a listener behind each."""
-    # So that no busy machine is late for a round.
+    """Return a function that makes networks with a plan, and a listener behind each."""
+    # So a busy machine is never late for a round.
     monkeypatch.setattr(discovery, "_PATIENCE_HERE", 4.0)
     made = []
 
@@ -80,18 +80,18 @@ def lossy(community, monkeypatch):
 
 
 @pytest.mark.parametrize("plan", ["c", "a", "ca"])
-def test_a_lost_call_or_answer_is_made_up_for_by_the_next_call(lossy, plan):
+def test_after_a_lost_call_or_answer_the_next_call_is_answered(lossy, plan):
     network = lossy(plan)
     assert discovery.search(network.port, ["127.0.0.1"]) == [("127.0.0.1", 4321)]
     assert network.rounds == len(plan) + 1
 
 
-def test_an_answer_that_comes_twice_is_noted_once(lossy):
+def test_an_answer_that_comes_twice_counts_once(lossy):
     network = lossy("2")
     assert discovery.search(network.port, ["127.0.0.1"]) == [("127.0.0.1", 4321)]
 
 
-def test_nobody_is_called_again_after_an_answer(lossy):
+def test_no_call_follows_an_answer(lossy):
     network = lossy("")
     assert discovery.search(network.port, ["127.0.0.1"])
     assert network.rounds == 1

@@ -1,4 +1,4 @@
-"""The calls below pyzmq's own send and receive what pyzmq's do."""
+"""The calls below pyzmq's send and receive do the same as these."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pair():
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=["one", "three", "large"])
-def test_what_is_sent_is_what_pyzmq_sends(pair, message):
+def test_frames_are_sent_as_by_pyzmq(pair, message):
     one, other = pair
     frames.send(one, message)
     assert other.recv_multipart() == [bytes(frame) for frame in message]
@@ -34,5 +34,5 @@ def test_what_is_sent_is_what_pyzmq_sends(pair, message):
     assert [frame.bytes for frame in received] == [bytes(frame) for frame in message]
 
 
-def test_where_nothing_waits_nothing_is_received(pair):
+def test_nothing_is_received_if_no_message_waits(pair):
     assert frames.receive(pair[0]) is None

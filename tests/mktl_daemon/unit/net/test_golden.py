@@ -1,4 +1,4 @@
-"""The frames of the protocol, written down: what is encoded and what is understood."""
+"""The protocol's frames in a file: encoding makes and decoding accepts them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GOLDEN = json.loads(
 
 
 def octets(text):
-    """Return what a text of the file stands for."""
+    """Return the bytes for a text of the file."""
     if text.startswith("hex:"):
         return bytes.fromhex(text.removeprefix("hex:"))
     return text.encode()
@@ -42,37 +42,37 @@ def cases(kind):
     )
 
 
-def fields(told):
-    """Return a message's fields: bytes, but for a target, flags and what is true."""
+def fields(message):
+    """Return a message's fields: bytes, except target, flags and true fields."""
     return {
         name: octets(value) if isinstance(value, str) and name != "target" else value
-        for name, value in told.items()
+        for name, value in message.items()
     }
 
 
 @cases("request")
-def test_a_request_is_these_frames(message, frames, target):
-    asked = wire.Request(**message)
-    assert asked.encode() == frames
-    assert wire.Request.decode(frames) == asked
+def test_a_request_has_these_frames(message, frames, target):
+    request = wire.Request(**message)
+    assert request.encode() == frames
+    assert wire.Request.decode(frames) == request
 
 
 @cases("answer")
-def test_an_answer_is_these_frames(message, frames, target):
-    told = wire.Answer(**message)
-    assert wire.Answer.decode(frames) == told
-    asked = wire.Request(told.ident, wire.GET, target, early=told.early)
-    ticket = router.Ticket(None, b"routing", asked)
-    sent = ticket.frames(told.kind, told.payload, told.bulk)
+def test_a_reply_has_these_frames(message, frames, target):
+    reply = wire.Answer(**message)
+    assert wire.Answer.decode(frames) == reply
+    request = wire.Request(reply.ident, wire.GET, target, early=reply.early)
+    ticket = router.Ticket(None, b"routing", request)
+    sent = ticket.frames(reply.kind, reply.payload, reply.bulk)
     assert sent == [b"routing", *frames]
-    # A client has a shorter way for most of them.
-    assert dealer.read_answer([zmq.Frame(frame) for frame in frames]) == told
+    # A client has a faster way for most of them.
+    assert dealer.read_answer([zmq.Frame(frame) for frame in frames]) == reply
 
 
 @cases("publication")
-def test_a_value_is_these_frames(message, frames, target):
-    told = wire.Publication(**message)
-    assert wire.Publication.decode(frames) == told
+def test_a_publication_has_these_frames(message, frames, target):
+    publication = wire.Publication(**message)
+    assert wire.Publication.decode(frames) == publication
     server = pub.Server(loop.shared(), "127.0.0.1")
     with zmq.Context() as context, context.socket(zmq.SUB) as listener:
         listener.linger = 0
@@ -80,38 +80,38 @@ def test_a_value_is_these_frames(message, frames, target):
         listener.connect(f"tcp://127.0.0.1:{server.port}")
         while not listener.poll(20):
             with server.lock:
-                server.send(*told)
+                server.send(*publication)
         assert listener.recv_multipart() == frames
     server.close()
-    name = told.topic.decode().removesuffix(".")
-    assert wire.topic(name) == told.topic
+    name = publication.topic.decode().removesuffix(".")
+    assert wire.topic(name) == publication.topic
 
 
 class AtOnce:
-    """A handler that has one answer, which needs no thinking about."""
+    """A handler that always gives one reply at once."""
 
-    def __init__(self, told):
-        self._told = told
+    def __init__(self, reply):
+        self._reply = reply
 
     def at_once(self, kind, target, payload):
-        return self._told.payload, self._told.bulk, False
+        return self._reply.payload, self._reply.bulk, False
 
     def answered(self):
         pass
 
 
 @cases("answer")
-def test_an_answer_at_once_is_these_frames(message, frames, target):
-    """Its ACK names no target, which is fine in answers."""
-    told = wire.Answer(**message)
-    if told.early or told.kind != wire.REP:
+def test_a_reply_at_once_has_these_frames(message, frames, target):
+    """Its ACK has no target, which replies may omit."""
+    reply = wire.Answer(**message)
+    if reply.early or reply.kind != wire.REP:
         return
-    server = router.Server(loop.shared(), AtOnce(told), "127.0.0.1")
+    server = router.Server(loop.shared(), AtOnce(reply), "127.0.0.1")
     server.start()
     with zmq.Context() as context, context.socket(zmq.DEALER) as peer:
         peer.linger, peer.rcvtimeo = 0, int(DEADLINE * 1000)
         peer.connect(f"tcp://127.0.0.1:{server.port}")
-        peer.send_multipart(wire.Request(told.ident, wire.GET, target).encode())
-        ack = [b"a", told.ident, b"ACK", b"", b"", b""]
+        peer.send_multipart(wire.Request(reply.ident, wire.GET, target).encode())
+        ack = [b"a", reply.ident, b"ACK", b"", b"", b""]
         assert [peer.recv_multipart(), peer.recv_multipart()] == [ack, frames]
     server.close()

@@ -25,7 +25,7 @@ def loop():
 
 @pytest.fixture
 def pair(loop, box):
-    """Two sockets on the loop's thread; what comes to the first is put into the box."""
+    """Two sockets on the loop's thread. Messages to the first are put into the box."""
 
     def begin():
         inside, outside = (loop.context.socket(zmq.PAIR) for _ in range(2))
@@ -46,7 +46,7 @@ def test_calls_run_on_the_loops_thread_in_order(loop, box):
     assert not loop.is_here()
 
 
-def test_run_returns_what_the_function_returns_or_raises(loop):
+def test_run_returns_or_raises_what_the_function_does(loop):
     assert loop.run(lambda: 42) == 42
     assert loop.run(lambda: loop.run(lambda: 43)) == 43
     with pytest.raises(ZeroDivisionError):
@@ -69,14 +69,14 @@ def test_timers_run_when_they_are_due_and_not_if_they_were_cancelled(loop, box):
 
 
 def test_a_timer_may_be_due_in_years(loop, box):
-    """The system's poll counts milliseconds in 32 bits, which is 25 days."""
+    """The system's poll has 32 bits for milliseconds, which is 25 days."""
     loop.run(lambda: loop.later(1e9, lambda: box.put("in years")))
     loop.later(0.05, lambda: box.put("soon"))
     assert box.wait(1) == ["soon"]
     assert loop.run(loop.is_here)
 
 
-def test_a_call_that_calls_again_and_again_leaves_sockets_their_turn(loop, pair, box):
+def test_a_call_that_repeats_itself_does_not_block_the_sockets(loop, pair, box):
     """A message is read although there is always another call."""
     over = threading.Event()
 
@@ -91,8 +91,8 @@ def test_a_call_that_calls_again_and_again_leaves_sockets_their_turn(loop, pair,
     over.set()
 
 
-def test_a_message_that_a_call_has_looked_at_is_read_all_the_same(loop, pair, box):
-    """The descriptor of a ZeroMQ socket tells of a message once, to who looks first."""
+def test_a_message_that_a_call_has_noticed_is_read_by_the_loop(loop, pair, box):
+    """A ZeroMQ socket's descriptor signals a message only once, to the first reader."""
     inside, outside = pair
 
     def send_and_look():
@@ -104,10 +104,11 @@ def test_a_message_that_a_call_has_looked_at_is_read_all_the_same(loop, pair, bo
     assert box.wait(1) == [b"hello"]
 
 
-def test_a_descriptor_of_any_number_can_be_unwatched(loop, box):
+def test_a_descriptor_with_any_number_can_be_unwatched(loop, box):
     reads, writes = os.pipe()
     high = fcntl.fcntl(reads, fcntl.F_DUPFD, 900)
-    # Python keeps one object for each small number; a large one is another each time.
+    # Python keeps one object for each small number, but makes a new one for each large
+    # number.
     again = int(str(high))
     try:
         loop.run(lambda: loop.watch(high, lambda: box.put(os.read(high, 1))))
@@ -115,7 +116,7 @@ def test_a_descriptor_of_any_number_can_be_unwatched(loop, box):
         assert box.wait(1) == [b"a"]
         loop.run(lambda: loop.unwatch(again))
         os.write(writes, b"b")
-        # The loop sleeps, rather than look at it again and again.
+        # The loop sleeps, and does not poll all the time.
         began, busy = time.monotonic(), time.process_time()
         loop.later(0.2, lambda: box.put("nothing else"))
         assert box.wait(2) == [b"a", "nothing else"]
@@ -136,7 +137,7 @@ def test_a_closed_socket_does_not_end_the_loop(loop, box, caplog):
     assert box.wait(1) == ["alive"]
 
 
-def test_bind_takes_the_first_free_port_and_avoids_what_it_is_told(loop):
+def test_bind_takes_the_first_free_port_and_avoids_the_given_ones(loop):
     with zmq.Context() as context:
         sockets = [context.socket(zmq.PULL) for _ in range(3)]
         port = sockets[0].bind_to_random_port("tcp://127.0.0.1", 20000, 40000)
@@ -148,7 +149,7 @@ def test_bind_takes_the_first_free_port_and_avoids_what_it_is_told(loop):
         context.destroy(linger=0)
 
 
-def test_bind_says_that_no_port_is_free(loop):
+def test_bind_reports_that_no_port_is_free(loop):
     with zmq.Context() as context:
         first, second = context.socket(zmq.PULL), context.socket(zmq.PULL)
         port = first.bind_to_random_port("tcp://127.0.0.1")
@@ -157,8 +158,8 @@ def test_bind_says_that_no_port_is_free(loop):
         context.destroy(linger=0)
 
 
-def test_a_deferred_job_that_blocks_does_not_stop_the_reading(loop, box):
-    """Nor do more of them than the loop has threads."""
+def test_deferred_jobs_that_block_do_not_stop_the_reading(loop, box):
+    """This is so also with more jobs than the loop has threads."""
     pool, gate = Pool("test"), threading.Event()
     for lane in range(6):
         job = (lambda: gate.wait(DEADLINE)) if lane < 5 else (lambda: box.put("last"))
@@ -169,8 +170,8 @@ def test_a_deferred_job_that_blocks_does_not_stop_the_reading(loop, box):
     pool.close()
 
 
-def test_a_deferred_job_that_blocks_does_not_keep_its_neighbours_waiting(loop, box):
-    """Jobs of several lanes that came in one burst."""
+def test_a_deferred_job_that_blocks_does_not_delay_other_lanes(loop, box):
+    """The jobs of several lanes came in one burst."""
     pool, gate = Pool("test"), threading.Event()
 
     def burst():
@@ -184,7 +185,7 @@ def test_a_deferred_job_that_blocks_does_not_keep_its_neighbours_waiting(loop, b
 
 
 def test_deferred_jobs_of_one_lane_keep_their_order(loop, box):
-    """Whoever carries them out, and wherever they come from."""
+    """It does not matter which thread runs them, and where they come from."""
     pool = Pool("test")
     for number in range(300):
         job = partial(box.put, number)
@@ -196,16 +197,16 @@ def test_deferred_jobs_of_one_lane_keep_their_order(loop, box):
     pool.close()
 
 
-def test_a_deferred_job_may_ask_the_loop(loop, box):
-    """The thread that carries it out is not the one that reads."""
+def test_a_deferred_job_may_call_the_loop(loop, box):
+    """Another thread than the reading one runs it."""
     pool = Pool("test")
     loop.run(lambda: loop.defer(pool, 1, lambda: box.put(loop.run(loop.is_here))))
     assert box.wait(1) == [True]
     pool.close()
 
 
-def test_jobs_of_which_each_blocks_for_the_loops_sake_all_end(loop, box):
-    """Each waits for a call that it made, or that another thread made, to be heard."""
+def test_jobs_that_wait_for_calls_of_the_loop_all_end(loop, box):
+    """Each waits for a call that it has made, or that another thread has made."""
     pool = Pool("test")
 
     def ask(number):
@@ -223,7 +224,7 @@ def test_jobs_of_which_each_blocks_for_the_loops_sake_all_end(loop, box):
     pool.close()
 
 
-def test_a_quick_job_is_carried_out_by_the_thread_that_reads(loop, box):
+def test_a_quick_job_is_run_by_the_thread_that_reads(loop, box):
     pool = Pool("test")
     reader = loop.run(threading.get_ident)
     loop.run(lambda: loop.defer(pool, 1, lambda: box.put(threading.get_ident())))

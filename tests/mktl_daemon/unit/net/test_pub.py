@@ -1,4 +1,4 @@
-"""What a publisher holds back, and what a subscriber does not hurry to read."""
+"""When a publisher holds values back, and when a subscriber pauses reading."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mktl_daemon.net import loop, pub, sub
 DEADLINE = 20.0
 
 
-def test_what_is_held_goes_out_at_release_or_before_what_is_sent_next():
-    """So values are published in the order in which items took them."""
+def test_held_values_are_sent_at_the_release_or_before_the_next_value():
+    """So values are published in the order in which items accepted them."""
     server = pub.Server(loop.shared(), "127.0.0.1")
     with zmq.Context() as context, context.socket(zmq.SUB) as listener:
         listener.rcvtimeo = int(DEADLINE * 1000)
@@ -41,8 +41,8 @@ def test_what_is_held_goes_out_at_release_or_before_what_is_sent_next():
     assert [each for each in seen if each != b"first"] == wanted
 
 
-def test_who_asks_what_a_set_brought_is_told_before_the_subscribers(start, ask):
-    """The reply is on its way when the publisher is given the value."""
+def test_a_set_that_asks_for_the_value_is_answered_before_the_publication(start, ask):
+    """The reply is sent before the publisher gets the value."""
     daemon = start(items={"number": {"type": "numeric"}})
     steps = []
     put, answer = daemon.pub.put, daemon.rep.answer_at_once
@@ -52,8 +52,8 @@ def test_who_asks_what_a_set_brought_is_told_before_the_subscribers(start, ask):
             steps.append("published")
         put(topic, payload, bulk)
 
-    def answered(*told):
-        answer(*told)
+    def answered(*reply):
+        answer(*reply)
         steps.append("answered")
 
     daemon.pub.put, daemon.rep.answer_at_once = published, answered
@@ -61,19 +61,22 @@ def test_who_asks_what_a_set_brought_is_told_before_the_subscribers(start, ask):
     for number, fields in enumerate((b"", b"", b',"now":true', b',"now":true')):
         payload = b'{"value":%d%b}' % (number, fields)
         assert peer.reply(peer.send(b"SET", "pie.number", payload))["value"]
-    # The first is not answered at once: its item has to be found.
+    # The first one is not answered at once, because its item has to be found.
     assert steps[0] == "published"
     assert steps[1:3] == ["published", "answered"]
     peer.get("pie.number")
     assert steps[3:7] == ["answered", "published"] * 2
 
 
-def test_a_value_is_heard_after_whatever_nonsense(puppet, box, caplog):
-    """What cannot be read is logged; what can be and is no value is dropped."""
+def test_a_value_is_received_after_any_invalid_messages(puppet, box, caplog):
+    """Messages that cannot be read are logged.
+
+    Readable ones without a value are dropped.
+    """
     chance = random.Random(5)
     number = mktl.get("puppet.number")
     assert puppet.pub.recv() == b"\1puppet.number."
-    # Bytes behind an empty description are an array, and no nonsense.
+    # Bytes after an empty description are an array, and valid.
     number.register(lambda item, value, when: isinstance(value, int) and box.put(value))
     noise = (b"a", b"b", b"", b"\xff", b"{", b"{}", b"[1]", b'{"value":NaN}', b"x" * 99)
     for _ in range(300):
@@ -85,7 +88,7 @@ def test_a_value_is_heard_after_whatever_nonsense(puppet, box, caplog):
 
 
 def brought_to_rest(puppet, act):
-    """Have the item's subscriber read what is known already; *act* when it rests."""
+    """Let the subscriber read only known values, and call *act* when it pauses."""
     number = mktl.get("puppet.number")
     assert puppet.pub.recv() == b"\1puppet.number."
     subscriber = sub.client("127.0.0.1", puppet.pub_port)
@@ -98,23 +101,23 @@ def brought_to_rest(puppet, act):
     return number, subscriber
 
 
-def test_a_subscriber_that_rests_reads_on(puppet):
-    """Whatever comes after a value that was known already arrives, too."""
-    rests, came = threading.Event(), threading.Event()
+def test_a_subscriber_goes_on_reading_after_a_pause(puppet):
+    """A value that comes after a known value arrives, too."""
+    rests, arrived = threading.Event(), threading.Event()
     number, _ = brought_to_rest(puppet, lambda _: rests.set())
     assert rests.wait(DEADLINE)
-    number.register(lambda item, value, when: value == 3 and came.set())
+    number.register(lambda item, value, when: value == 3 and arrived.set())
     puppet.publish(3, 3.0)
-    assert came.wait(DEADLINE)
+    assert arrived.wait(DEADLINE)
 
 
-def test_a_subscriber_that_is_closed_while_it_rests_stays_closed(puppet):
-    """Its socket is gone: nobody may read it."""
+def test_a_subscriber_that_is_closed_during_its_pause_stays_closed(puppet):
+    """Its socket no longer exists, so nobody may read it."""
     closed = threading.Event()
 
     def close(subscriber):
         subscriber.close()
-        # Behind the end of the rest.
+        # This is after the end of the pause.
         loop.shared().later(2 * sub.REST, closed.set)
 
     _, subscriber = brought_to_rest(puppet, close)

@@ -1,4 +1,4 @@
-"""What a daemon keeps for clients that do not read their answers."""
+"""What a daemon stores for clients that do not read their replies."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ LIMIT = 8_000_000
 
 
 class RequestHandler:
-    """Answers with a megabyte that is another one each time, or with the same one."""
+    """Replies with a megabyte that is a new one each time, or always the same one."""
 
     def __init__(self, way):
         self._way = way
-        self.asked = 0
+        self.requests = 0
         self.same = b'{"value":"%b"}' % (b"x" * 1_000_000)
 
     def _payload(self):
-        self.asked += 1
-        return self.same[:-2] + b'%d"}' % self.asked
+        self.requests += 1
+        return self.same[:-2] + b'%d"}' % self.requests
 
     def at_once(self, kind, target, payload):
         if target == b"pie.small":
@@ -89,15 +89,15 @@ def reply(peer):
 
 
 @pytest.mark.parametrize("way", ["at once", "bulk", "later"])
-def test_large_answers_wait_up_to_a_limit_for_who_does_not_read(
+def test_large_replies_wait_up_to_a_limit_for_a_client_that_does_not_read(
     serve, connect, until, way
 ):
-    """What is more is refused, and tells so; everybody else gets theirs."""
+    """Above the limit an error is sent instead. All other clients get their replies."""
     server, handler = serve(way)
     deaf, other = connect(server), connect(server)
     for _ in range(200):
         ask(deaf, "pie.large")
-    until(lambda: handler.asked == 200, "all are looked at")
+    until(lambda: handler.requests == 200, "all are looked at")
     ask(other, "pie.large")
     assert len(b"".join(reply(other))) > 1_000_000
     assert all(each.waiting <= LIMIT for each in server.backlogs.values())
@@ -113,8 +113,8 @@ def test_large_answers_wait_up_to_a_limit_for_who_does_not_read(
     assert len(b"".join(reply(deaf))) > 1_000_000
 
 
-def test_the_same_large_value_again_and_again_is_there_once(serve, connect):
-    """So a thousand GETs of it in flight are all answered."""
+def test_the_same_large_value_in_many_replies_is_stored_once(serve, connect):
+    """So a thousand GETs of it at once are all answered."""
     server, handler = serve("at once")
     peer = connect(server)
     for _ in range(300):
@@ -122,7 +122,7 @@ def test_the_same_large_value_again_and_again_is_there_once(serve, connect):
     assert {reply(peer)[5] for _ in range(300)} == {handler.same}
 
 
-def test_tens_of_thousands_of_small_answers_wait_and_none_is_lost(serve, connect):
+def test_tens_of_thousands_of_small_replies_wait_and_none_is_lost(serve, connect):
     server, _handler = serve("at once")
     peer, other = connect(server), connect(server)
     for number in range(40_000):
@@ -133,7 +133,7 @@ def test_tens_of_thousands_of_small_answers_wait_and_none_is_lost(serve, connect
 
 
 def test_clients_that_have_left_are_forgotten(serve, connect):
-    """However many have asked for something large."""
+    """This is so however many have asked for large values."""
     server, _handler = serve("at once")
     for _ in range(3 * router.CLIENTS):
         peer = connect(server)

@@ -1,4 +1,4 @@
-"""What a client knows of a value whose publication did not reach it."""
+"""How a client learns a value whose publication did not reach it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mktl_daemon.net import sub
 from tests.mktl_daemon.unit.conftest import DEADLINE
 
 
-def test_a_value_that_was_set_is_read_back_though_nobody_publishes_it(puppet):
+def test_a_value_that_was_set_and_not_published_is_read_back(puppet):
     item = mktl.get("puppet.number")
     assert item.value == 1
     puppet.current = {"value": 5, "time": 1.0}
@@ -20,23 +20,24 @@ def test_a_value_that_was_set_is_read_back_though_nobody_publishes_it(puppet):
 
 
 @pytest.mark.parametrize("connected", [False, True])
-def test_what_changed_before_the_subscription_arrived_is_heard(puppet, connected):
+def test_a_change_before_the_subscription_arrived_is_reported(puppet, connected):
     if connected:
         sub.client("127.0.0.1", puppet.pub_port).register(b"any.", print)
         assert puppet.pub.recv() == b"\1any."
     item = mktl.get("puppet.number")
-    heard = threading.Event()
-    item.register(lambda item, value, when: heard.set())
+    arrived = threading.Event()
+    item.register(lambda item, value, when: arrived.set())
     puppet.current = {"value": 2, "time": 1.0}
-    assert heard.wait(DEADLINE)
+    assert arrived.wait(DEADLINE)
     assert item.value == 2
 
 
-def test_many_threads_that_subscribe_an_item_subscribe_it_once(puppet, box):
-    """One publication is one call, whoever asked first."""
+def test_threads_that_subscribe_to_one_item_make_one_subscription(puppet, box):
+    """One publication makes one call, whichever thread was first."""
     store = mktl.get("puppet")
-    item = mktl.Item(store, "number")  # it does not subscribe itself
-    assert item.get() == 1  # else that would be news, once there is a connection
+    item = mktl.Item(store, "number")  # The item does not subscribe by itself.
+    # Otherwise the value would be new once there is a connection.
+    assert item.get() == 1
     item.subscribe = lambda: None
     item.register(lambda item, value, when: box.put(value))
     del item.subscribe
@@ -53,12 +54,12 @@ def test_many_threads_that_subscribe_an_item_subscribe_it_once(puppet, box):
     puppet.publish(5, 5.0)
     puppet.publish(6, 6.0)
     box.wait(2)
-    # Publications of one item are handed out in order: a second 5 would be here.
+    # Publications of one item are passed on in order, so a second 5 would be here.
     assert box.things == [5, 6]
 
 
-def test_a_subscription_that_fails_can_be_made_again(puppet, monkeypatch):
-    """Until then the value is what the daemon says each time."""
+def test_a_subscription_that_failed_can_be_made_again(puppet, monkeypatch):
+    """Until then each reading asks the daemon."""
     item = mktl.Item(mktl.get("puppet"), "number")
     register = sub.Client.register_many
     monkeypatch.setattr(sub.Client, "register_many", fail)
@@ -71,10 +72,10 @@ def test_a_subscription_that_fails_can_be_made_again(puppet, monkeypatch):
     assert item.value == 2
     puppet.publish(3, 3.0)
     assert puppet.pub.recv() == b"\1puppet.number."
-    heard = threading.Event()
-    item.register(lambda item, value, when: value == 4 and heard.set())
+    arrived = threading.Event()
+    item.register(lambda item, value, when: value == 4 and arrived.set())
     puppet.publish(4, 4.0)
-    assert heard.wait(DEADLINE)
+    assert arrived.wait(DEADLINE)
 
 
 def fail(client, rows):

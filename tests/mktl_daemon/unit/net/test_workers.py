@@ -1,4 +1,4 @@
-"""The pool: lanes in order, turns for all, a bounded number of threads."""
+"""The pool: each lane in order, a turn for every lane, a limited number of threads."""
 
 import sys
 import threading
@@ -18,8 +18,8 @@ def pool():
     made.close()
 
 
-def test_jobs_of_one_lane_run_one_at_a_time_in_order(pool, box):
-    """However many threads there are."""
+def test_jobs_of_one_lane_run_one_after_the_other(pool, box):
+    """This is so with any number of threads."""
     running = []
 
     def job(number):
@@ -33,8 +33,8 @@ def test_jobs_of_one_lane_run_one_at_a_time_in_order(pool, box):
     assert box.wait(200) == list(range(200))
 
 
-def test_a_long_lane_does_not_keep_others_waiting():
-    """With one thread, the other lane waits for one job of the flood, not for all."""
+def test_a_long_lane_does_not_delay_others():
+    """With one thread, another lane waits for one job of the long lane, not for all."""
     pool = Pool("test", size=1, most=1)
     gate, order, done = threading.Event(), [], threading.Event()
     pool.submit("flood", gate.wait)
@@ -47,8 +47,8 @@ def test_a_long_lane_does_not_keep_others_waiting():
     pool.close()
 
 
-def test_there_are_never_more_threads_than_told(pool):
-    """A hundred lanes that block take four threads."""
+def test_there_are_never_more_threads_than_the_limit(pool):
+    """A hundred lanes that block use four threads."""
     gate, entered = threading.Event(), threading.Semaphore(0)
     for lane in range(100):
         pool.submit(lane, lambda: (entered.release(), gate.wait(DEADLINE)))
@@ -59,8 +59,8 @@ def test_there_are_never_more_threads_than_told(pool):
     gate.set()
 
 
-def test_blocked_lanes_leave_threads_to_others(pool, box):
-    """Three of four threads are stuck; the fourth serves everybody else."""
+def test_lanes_that_block_leave_threads_to_others(pool, box):
+    """Three of four threads are blocked. The fourth serves all others."""
     gate = threading.Event()
     for lane in range(3):
         pool.submit(lane, lambda: gate.wait(DEADLINE))
@@ -70,8 +70,8 @@ def test_blocked_lanes_leave_threads_to_others(pool, box):
     gate.set()
 
 
-def test_what_is_too_much_is_refused():
-    """Memory is bounded: submit says no."""
+def test_a_job_above_the_limit_is_refused():
+    """submit returns False, so memory is limited."""
     pool = Pool("test", size=1, limit=3)
     gate = threading.Event()
     taken = [pool.submit(number, lambda: gate.wait(DEADLINE)) for number in range(5)]
@@ -87,12 +87,12 @@ def test_a_job_that_raises_is_logged_and_the_next_one_runs(pool, box, caplog):
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_a_closed_pool_takes_nothing(pool):
+def test_a_closed_pool_accepts_no_jobs(pool):
     pool.close()
     assert pool.submit("lane", print) is False
 
 
-def test_a_pool_whose_threads_are_all_stuck_gets_more_up_to_its_limit():
+def test_a_pool_whose_threads_are_all_blocked_gets_more_up_to_its_limit():
     pool = Pool("test", size=2, most=6)
     gate, entered = threading.Event(), threading.Semaphore(0)
 
@@ -111,7 +111,7 @@ def test_a_pool_whose_threads_are_all_stuck_gets_more_up_to_its_limit():
     pool.close()
 
 
-def test_threads_that_were_added_end_when_they_have_nothing_to_do(monkeypatch, until):
+def test_added_threads_end_when_they_have_nothing_to_do(monkeypatch, until):
     monkeypatch.setattr(workers, "_REST", 0.05)
     pool = Pool("shrinks", size=2)
     gate, entered = threading.Event(), threading.Semaphore(0)
@@ -138,7 +138,7 @@ def test_threads_that_were_added_end_when_they_have_nothing_to_do(monkeypatch, u
 
 
 def test_short_jobs_do_not_make_a_pool_grow(box):
-    """However many wait, they are done no sooner by more threads."""
+    """More threads would not run them sooner, however many wait."""
     pool = Pool("short", size=2)
     for lane in range(20_000):
         pool.submit(lane, lambda: None)
@@ -149,7 +149,7 @@ def test_short_jobs_do_not_make_a_pool_grow(box):
     pool.close()
 
 
-def test_how_many_threads_a_pool_may_have_is_a_setting(monkeypatch):
+def test_the_limit_of_threads_of_a_pool_is_a_setting(monkeypatch):
     assert workers.most_threads() == 1000
     monkeypatch.setenv("MKTL_THREADS", "50")
     assert workers.most_threads() == 50
@@ -160,7 +160,7 @@ def test_how_many_threads_a_pool_may_have_is_a_setting(monkeypatch):
 
 @pytest.fixture
 def hasty():
-    """Threads that change as often as they can."""
+    """Make the interpreter switch threads as often as possible."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -168,11 +168,12 @@ def hasty():
 
 
 @pytest.mark.usefixtures("hasty")
-def test_work_gets_threads_after_idle_threads_have_taken_turns_of_busy_ones():
-    """Chance decides which thread takes the next turn of a lane; the count is exact."""
+def test_new_work_gets_threads_after_idle_threads_shared_long_lanes():
+    """Which thread takes the next job of a lane is random, but the count is exact."""
     pool = Pool("test", size=8, most=60)
     for _ in range(8):
-        # All threads exist, and most of them have nothing to do: three lanes are long.
+        # All threads exist, and most of them have nothing to do, because only three
+        # lanes are long.
         together = threading.Barrier(8)
         for lane in range(8):
             pool.submit(lane, together.wait)

@@ -1,4 +1,7 @@
-"""What follows from how registries take an announcement. No clock, no network."""
+"""What a daemon does with the replies of registries.
+
+There is no clock and no network.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ REFUSAL = RefusedError("the keys are another's")
 SILENCE = TimeoutError("nobody took it")
 
 
-def test_what_all_accept_is_the_end_of_it():
+def test_the_announcement_ends_when_all_registries_accept():
     assert Standing().settle([]) == Outcome()
 
 
-def test_who_does_not_answer_is_asked_again_less_and_less_often():
-    """It is reported once."""
+def test_a_registry_that_does_not_reply_is_asked_less_and_less_often():
+    """This is reported once."""
     standing = Standing()
     outcomes = [standing.settle([SILENCE]) for _ in range(6)]
     assert [each.pause for each in outcomes] == [*AGAIN, AGAIN[-1], AGAIN[-1]]
@@ -33,7 +36,7 @@ def test_a_refusal_is_reported_when_it_begins_and_when_it_ends():
     assert begun.refused == "the keys are another's"
     assert begun.warning.startswith("the keys are another's")
     assert standing.settle([REFUSAL]).refused is None
-    # Silence of the one that refused does not end it.
+    # If the registry that refused does not reply, the refusal has not ended.
     assert not standing.settle([SILENCE]).accepted
     assert standing.settle([]).accepted
     assert not standing.settle([]).accepted
@@ -50,6 +53,6 @@ def test_a_refusal_is_reported_when_it_begins_and_when_it_ends():
     ],
 )
 def test_a_daemon_knows_its_own_address(bound, host, port, is_here):
-    """Another daemon of the machine may have the same port at another address."""
+    """Another daemon on this machine may have the same port at another address."""
     address = DaemonAddress("127.0.0.1", 10079, 10139, True, bound)
     assert address.is_here(host, port) is is_here

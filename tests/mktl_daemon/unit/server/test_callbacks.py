@@ -1,4 +1,4 @@
-"""Callbacks and polls in a daemon's process."""
+"""Callbacks and polls in the process of a daemon."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.mktl_daemon.unit.conftest import ITEMS
 
 
 @pytest.mark.logs_errors
-def test_callbacks_hear_every_value_in_order(start, box):
-    """Also when one raises, and when one publishes."""
+def test_callbacks_get_every_value_in_order(start, box):
+    """This is so also if one raises, or publishes."""
     daemon = start(items=ITEMS)
     number, text = daemon.store["number"], daemon.store["text"]
 
@@ -33,8 +33,8 @@ def test_callbacks_hear_every_value_in_order(start, box):
     assert box.wait(51) == [("text", "apple"), *(("text", str(n)) for n in range(50))]
 
 
-def test_callbacks_hear_values_in_the_order_in_which_they_are_published(start, box):
-    """Whichever threads publish: a callback does not end with an older value."""
+def test_callbacks_get_values_in_the_order_of_their_publication(start, box):
+    """Any thread may publish. The last call never has an older value."""
     daemon = start(items=ITEMS)
     number = daemon.store["number"]
     number.register(lambda item, value, when: box.put(value))
@@ -62,14 +62,14 @@ def test_callbacks_hear_values_in_the_order_in_which_they_are_published(start, b
     assert box.wait(2000) == published
 
 
-def test_a_bound_callback_goes_with_its_object(start, box):
+def test_a_bound_callback_ends_with_its_object(start, box):
     class Listener:
-        def hear(self, item, value, when):
+        def on_value(self, item, value, when):
             box.put(value)
 
     item = start(items=ITEMS).store["number"]
     listener = Listener()
-    item.register(listener.hear)
+    item.register(listener.on_value)
     item.value = 1
     box.wait(1)
     del listener
@@ -94,7 +94,7 @@ def test_an_item_can_watch_another(start, box):
     assert box.wait(1) == [5]
 
 
-def test_a_blocked_method_delays_nobody_else(start, ask):
+def test_a_method_that_blocks_delays_no_other_item(start, ask):
     gate = threading.Event()
 
     class Stuck(mktl.Item):
@@ -116,7 +116,7 @@ def test_a_blocked_method_delays_nobody_else(start, ask):
 
 
 def test_methods_that_block_do_not_stop_the_daemons_own_work(start, ask, until):
-    """It answers for its catalog and keeps values, however many of them there are."""
+    """It sends its catalog and saves values, however many methods block."""
     gate = threading.Event()
 
     class Stuck(mktl.Item):
@@ -136,7 +136,7 @@ def test_methods_that_block_do_not_stop_the_daemons_own_work(start, ask, until):
     gate.set()
 
 
-def test_uptime_goes_out_again_and_again(start, box):
+def test_uptime_is_published_again_and_again(start, box):
     daemon = start(items=ITEMS)
     daemon.store["_fruitclk"].register(lambda item, value, when: box.put(value))
     values = box.wait(3)

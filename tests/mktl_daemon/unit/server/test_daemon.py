@@ -1,4 +1,4 @@
-"""A daemon's life, from its constructor to its end."""
+"""The life of a daemon, from its constructor to its end."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mktl_daemon.net import dealer
 from tests.mktl_daemon.unit.conftest import DEADLINE, ITEMS, forget
 
 
-def test_the_stages_of_a_life_come_in_order(start):
-    """Options, descriptions, setup, the final word; each with what it needs."""
+def test_the_stages_of_a_daemon_come_in_order(start):
+    """They are options, descriptions, setup and setup_final. Each has what it needs."""
     stages = []
 
     class Daemon(mktl.Daemon):
@@ -46,7 +46,7 @@ def test_the_stages_of_a_life_come_in_order(start):
     ]
 
 
-def test_cleanup_comes_even_if_setup_fails_and_the_ports_are_free_again(start):
+def test_cleanup_is_called_if_setup_fails_and_the_ports_are_free_again(start):
     ended = []
 
     class Broken(mktl.Daemon):
@@ -65,14 +65,14 @@ def test_cleanup_comes_even_if_setup_fails_and_the_ports_are_free_again(start):
     assert (again.rep.port, again.pub.port) == ended[0].places
 
 
-def test_stop_asks_for_the_end(start):
+def test_stop_requests_the_end(start):
     daemon = start(items=ITEMS)
     assert not daemon.shutdown.is_set()
     daemon.stop()
     assert daemon.shutdown.is_set()
 
 
-def test_identity_and_ports_come_back(start):
+def test_identity_and_ports_are_kept_over_a_restart(start):
     first = start(items=ITEMS)
     known = first.uuid, first.rep.port, first.pub.port
     first.cleanup()
@@ -90,7 +90,7 @@ def test_a_daemon_that_runs_is_not_started_twice(start):
 def test_a_daemon_that_answers_under_a_copied_home_is_not_started_twice(
     start, community, tmp_path, monkeypatch
 ):
-    """The copy has no lock; who answers at the port that it names is asked."""
+    """The copy has no lock, so the daemon at the port in its files is asked."""
     daemon = start(items=ITEMS)
     shutil.copytree(community, tmp_path / "copy")
     forget()
@@ -99,8 +99,8 @@ def test_a_daemon_that_answers_under_a_copied_home_is_not_started_twice(
         start(items=ITEMS)
 
 
-def test_who_may_not_be_a_daemon_can_be_its_client(start):
-    """And the daemon can be started once the other has ended."""
+def test_a_process_that_cannot_be_the_daemon_can_be_its_client(start):
+    """The daemon can be started here when the other has ended."""
     daemon = start(items=ITEMS)
     block = dict(daemon.catalog["fruit"])
     forget()
@@ -121,8 +121,11 @@ def test_a_daemon_whose_ports_cannot_be_opened_can_be_started_again(start):
     assert start(items=ITEMS).rep.port
 
 
-def test_who_asks_before_the_daemon_is_ready_is_told_so(start, ask, box):
-    """What they asked for is not done later. Whether it is there they may ask."""
+def test_a_request_before_the_daemon_is_ready_is_refused(start, ask, box):
+    """It is not carried out later.
+
+    Only the question whether the daemon exists is answered.
+    """
 
     class Daemon(mktl.Daemon):
         def setup(self):
@@ -141,7 +144,7 @@ def test_who_asks_before_the_daemon_is_ready_is_told_so(start, ask, box):
 
 
 def test_items_can_be_set_by_the_daemon_itself_before_it_is_ready(start, box):
-    """Each once, and by whatever way."""
+    """Each SET is carried out once, in each way to set a value."""
 
     class Noted(mktl.Item):
         def perform_set(self, value):
@@ -160,14 +163,14 @@ def test_items_can_be_set_by_the_daemon_itself_before_it_is_ready(start, box):
     assert daemon.store["list"].value == [1]
 
 
-def test_two_daemons_share_a_process_each_with_its_store(start, ask):
+def test_two_daemons_in_one_process_have_their_own_stores(start, ask):
     pie, cake = start(items=ITEMS), start(items=ITEMS, store="cake")
     assert ask(pie).get("pie.fixed")["value"] == 7
     assert ask(cake).get("cake.fixed")["value"] == 7
     assert ask(pie).get("cake.fixed")["error"]["type"] == "KeyError"
 
 
-def test_every_daemon_has_the_items_that_are_built_in(start, ask):
+def test_every_daemon_has_the_built_in_items(start, ask):
     daemon = start(items=ITEMS)
     peer = ask(daemon)
 
@@ -186,8 +189,8 @@ def test_every_daemon_has_the_items_that_are_built_in(start, ask):
     assert peer.set("pie._fruitpid", 3)["error"]["type"] == "TypeError"
 
 
-def test_both_editions_names_are_there(start):
-    """A configuration, a catalog: one thing."""
+def test_the_names_of_both_editions_exist(start):
+    """A configuration and a catalog are the same."""
     daemon = start(items=ITEMS)
     assert daemon.config is daemon.catalog is daemon.store.config
     assert daemon.store.catalog is mktl.config.get("pie") is mktl.meta.catalog("pie")
@@ -196,7 +199,7 @@ def test_both_editions_names_are_there(start):
     assert item.description["uuid"] == daemon.uuid
 
 
-def test_an_address_that_is_not_on_the_list_gets_no_answer(start, ask, caplog):
+def test_an_address_that_is_not_allowed_gets_no_reply(start, ask, caplog):
     class Options:
         allow = ("192.0.2.0/24",)
 
@@ -206,7 +209,7 @@ def test_an_address_that_is_not_on_the_list_gets_no_answer(start, ask, caplog):
     assert "127.0.0.1" in caplog.text
 
 
-def test_an_address_that_is_on_the_list_gets_one(start, ask):
+def test_an_allowed_address_gets_a_reply(start, ask):
     class Options:
         allow = ("192.0.2.0/24", "127.0.0.1")
 
@@ -215,7 +218,7 @@ def test_an_address_that_is_on_the_list_gets_one(start, ask):
     )
 
 
-def test_loopback_is_the_default(start, monkeypatch):
+def test_loopback_is_the_default_interface(start, monkeypatch):
     monkeypatch.delenv("MKTL_INTERFACE")
     daemon = start(items=ITEMS)
     assert (daemon.rep.host, daemon.pub.host) == ("127.0.0.1", "127.0.0.1")
@@ -223,26 +226,27 @@ def test_loopback_is_the_default(start, monkeypatch):
 
 
 @pytest.mark.parametrize("interface", ["127.0.0.1", "127.0.0.2", "0.0.0.0", "*", "lo"])
-def test_the_provenance_names_an_address_that_answers_there(start, interface):
+def test_the_provenance_has_an_address_that_answers(start, interface):
     class Options:
         pass
 
     Options.interface = interface
     daemon = start(items=ITEMS, options=Options())
     [place] = daemon.catalog["fruit"]["provenance"]
-    asked = dealer.Client(place["hostname"], place["rep"])
-    assert asked.get("pie.text") == "apple"
-    asked.close()
-    assert interface[0] not in "127" or place["hostname"] == interface
+    client = dealer.Client(place["hostname"], place["rep"])
+    assert client.get("pie.text") == "apple"
+    client.close()
+    if interface.startswith("127."):
+        assert place["hostname"] == interface
 
 
-def test_a_list_that_is_none_is_refused(start, monkeypatch):
+def test_an_invalid_list_of_addresses_is_refused(start, monkeypatch):
     monkeypatch.setenv("MKTL_ALLOW", "127.0.0.1, everybody")
     with pytest.raises(ValueError, match="everybody"):
         start(items=ITEMS)
 
 
-def test_the_daemon_must_come_before_its_clients(start):
+def test_the_daemon_has_to_be_made_before_its_clients(start):
     daemon = start(items=ITEMS)
     assert mktl.get("pie.text") is daemon.store["text"]
     assert mktl.get("pie") is daemon.store
@@ -253,8 +257,8 @@ def test_the_daemon_must_come_before_its_clients(start):
         start(items=ITEMS)
 
 
-def test_an_address_that_is_not_on_the_list_hears_nothing(start, caplog):
-    """The values are behind the list as the requests are."""
+def test_an_address_that_is_not_allowed_gets_no_publications(start, caplog):
+    """The list is for published values as well as for requests."""
 
     class Options:
         allow = ("192.0.2.0/24",)
@@ -264,9 +268,9 @@ def test_an_address_that_is_not_on_the_list_hears_nothing(start, caplog):
         listener.linger = 0
         listener.subscribe(b"")
         monitor = listener.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
-        # An address of its own: each is reported once in a process.
+        # It needs its own address, because each address is reported once in a process.
         listener.connect(f"tcp://127.0.0.3:0;127.0.0.1:{daemon.pub.port}")
-        assert monitor.poll(DEADLINE * 1000), "it is not turned away"
+        assert monitor.poll(DEADLINE * 1000), "the address was not refused"
         daemon.store["text"].publish("pear")
         assert not listener.poll(300)
         listener.disable_monitor()

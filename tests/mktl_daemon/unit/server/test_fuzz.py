@@ -1,6 +1,7 @@
-"""Random and mutated frames at every door; what is valid in between is answered.
+"""Random and changed frames on every socket. Valid requests in between are answered.
 
-MKTL_FUZZ says how many (a million takes some minutes); the seed is fixed.
+The variable MKTL_FUZZ sets their number (a million takes some minutes). The seed is
+fixed.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import pytest
 import zmq
 
 FRAMES = int(os.environ.get("MKTL_FUZZ", "4000"))
-VALID = 200  # every so many frames one that must be answered
+VALID = 200  # after so many frames comes one that must be answered
 DEADLINE = 20.0
-GROWTH = 64  # megabytes that a daemon may be larger afterwards
+GROWTH = 64  # megabytes by which a daemon may grow
 
 pytestmark = pytest.mark.timeout(60 + FRAMES // 500)
 
@@ -36,7 +37,7 @@ VALUES = [
 
 
 def frames(chance: random.Random) -> list[bytes]:
-    """Return something like a request, or not much like one."""
+    """Return something more or less like a request."""
     message = [
         b"a",
         chance.randbytes(chance.choice([0, 8, 300])),
@@ -78,7 +79,7 @@ class Door:
         self._count = 0
 
     def is_answered(self) -> bool:
-        """Ask what must be answered, past whatever else comes back."""
+        """Send a request that must be answered, and ignore all other replies."""
         self._count += 1
         ident = b"valid%d" % self._count
         self.socket.send_multipart([b"a", ident, b"GET", self.valid, b"", b""])
@@ -91,7 +92,7 @@ class Door:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_no_frames_stop_a_daemon_or_a_registry(own_kitchen, seed):
-    """Nothing is left hanging, nothing grows."""
+    """No request stays open, and memory does not grow."""
     chance = random.Random(seed)
     registry, daemon = own_kitchen.registry(), own_kitchen.daemon()
     context = zmq.Context()
@@ -116,7 +117,7 @@ def test_no_frames_stop_a_daemon_or_a_registry(own_kitchen, seed):
 
 
 def test_no_bytes_stop_a_port(own_kitchen, udp_socket):
-    """Bytes that are not ZeroMQ's at the TCP ports, and any at the UDP ports."""
+    """They are no ZeroMQ at the TCP ports, and any bytes at the UDP ports."""
     chance = random.Random(3)
     registry, daemon = own_kitchen.registry(), own_kitchen.daemon()
     for number in range(FRAMES // 20):
@@ -136,7 +137,7 @@ def test_no_bytes_stop_a_port(own_kitchen, udp_socket):
     context.term()
     udp_socket.settimeout(DEADLINE)
     udp_socket.sendto(b"Aloha mKTL", ("127.0.0.1", own_kitchen.registries))
-    # Some of the bytes above were calls, too: their answers come before.
+    # Some of the bytes above were calls as well, and their answers come first.
     while udp_socket.recv(100) != b"E komo mai:%d" % registry.rep:
         pass
 

@@ -1,4 +1,4 @@
-"""Users' methods do not wait for each other, however many of them are stuck."""
+"""Users' methods do not wait for each other, however many of them block."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.mktl_daemon.unit.conftest import DEADLINE
 
 
 class Gated(mktl.Item):
-    """Its methods stay where they are until the gate opens."""
+    """Its methods wait until the gate opens."""
 
     gate: threading.Event
 
@@ -22,7 +22,7 @@ def numbers(count):
 
 
 class Gate:
-    """Opens at the end of a test, come what may."""
+    """It always opens at the end of a test."""
 
     def __enter__(self):
         self.event = threading.Event()
@@ -32,7 +32,7 @@ class Gate:
         self.event.set()
 
 
-def test_a_callback_runs_while_forty_others_are_stuck(start, box):
+def test_a_callback_runs_while_forty_others_block(start, box):
     daemon = start(items={**numbers(40), "quick": {"type": "numeric"}})
     with Gate() as gate:
         for number in range(40):
@@ -43,7 +43,7 @@ def test_a_callback_runs_while_forty_others_are_stuck(start, box):
         assert box.wait(1) == [7]
 
 
-def test_polls_and_the_uptime_go_on_while_sixty_polls_are_stuck(start, box):
+def test_polls_and_the_uptime_go_on_while_sixty_polls_block(start, box):
     daemon = start(items={**numbers(60), "quick": {"type": "numeric"}})
     begun = threading.Semaphore(0)
     with Gate() as gate:
@@ -66,7 +66,7 @@ def test_polls_and_the_uptime_go_on_while_sixty_polls_are_stuck(start, box):
         assert quick.wait(DEADLINE)
 
 
-def test_a_refresh_is_answered_while_130_sets_are_stuck(start, ask):
+def test_a_refresh_is_answered_while_130_sets_block(start, ask):
     class Gates(mktl.Daemon):
         def setup(self):
             for number in range(130):
@@ -83,7 +83,7 @@ def test_a_refresh_is_answered_while_130_sets_are_stuck(start, ask):
         }
         reading = ask(daemon)
         assert reading.get("pie.read", refresh=True)["value"] == 5
-        # A built-in item is answered by threads of the daemon's own.
+        # Threads of the daemon itself answer for a built-in item.
         assert reading.get("pie._fruitclk", refresh=True)["value"] > 0
         gate.set()
         for _ in range(len(idents)):
@@ -91,7 +91,7 @@ def test_a_refresh_is_answered_while_130_sets_are_stuck(start, ask):
 
 
 def test_a_concurrent_item_can_be_stopped_by_a_second_set(start, ask):
-    """By default the second SET waits for the first; see `Item.concurrent`."""
+    """By default the second SET waits for the first. See `Item.concurrent`."""
 
     class Motor(mktl.Item):
         concurrent = True

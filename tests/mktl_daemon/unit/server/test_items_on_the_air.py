@@ -1,4 +1,4 @@
-"""Items that come and go while the daemon is on the air."""
+"""Items that are added and removed while the daemon runs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from mktl_daemon.server import announcer
 from tests.mktl_daemon.unit.conftest import ITEMS
 
 
-def test_an_item_can_be_added_and_removed_on_the_air(start, ask):
-    """The hash and the time follow; what is gone is refused with a KeyError."""
+def test_an_item_can_be_added_and_removed_while_the_daemon_runs(start, ask):
+    """The hash and the time change with it.
+
+    A removed item is refused with a KeyError.
+    """
     daemon = start(items=ITEMS)
     peer = ask(daemon)
     before = dict(daemon.catalog["fruit"])
@@ -34,10 +37,10 @@ def test_an_item_can_be_added_and_removed_on_the_air(start, ask):
     assert "new.one" not in daemon.store
 
 
-def test_many_changes_are_one_announcement(start, monkeypatch, box):
+def test_many_changes_make_one_announcement(start, monkeypatch, box):
     daemon = start(items=ITEMS)
-    asked = lambda **_: box.put(len(daemon.store)) or []  # noqa: E731
-    monkeypatch.setattr(discovery, "registries", asked)
+    announce_to = lambda **_: box.put(len(daemon.store)) or []  # noqa: E731
+    monkeypatch.setattr(discovery, "registries", announce_to)
     with daemon.changing():
         daemon.add_items({f"many.{n}": {"type": "numeric"} for n in range(100)})
         daemon.add_item(mktl.Item, "single", description={})
@@ -46,10 +49,10 @@ def test_many_changes_are_one_announcement(start, monkeypatch, box):
     assert box.wait(1) == [len(ITEMS) + 8 + 99]
 
 
-def test_an_item_that_comes_while_the_daemon_announces_itself_is_announced(
+def test_an_item_that_is_added_during_the_announcement_is_announced(
     start, monkeypatch, box
 ):
-    """And has its value."""
+    """Its value can be read."""
     starting = []
 
     class Daemon(mktl.Daemon):
@@ -69,7 +72,7 @@ def test_an_item_that_comes_while_the_daemon_announces_itself_is_announced(
     assert box.wait(2) == [3, 3]
 
 
-def test_no_item_is_added_twice_or_without_a_description(start):
+def test_an_item_is_not_added_twice_or_without_a_description(start):
     daemon = start(items=ITEMS)
     with pytest.raises(RuntimeError, match="number"):
         daemon.add_item(mktl.Item, "number")
@@ -82,12 +85,13 @@ def test_no_item_is_added_twice_or_without_a_description(start):
         daemon.remove_item("unknown")
 
 
-def test_items_that_were_added_can_be_removed_after_a_restart(start):
+def test_added_items_can_be_removed_after_a_restart(start):
     for _ in range(2):
         daemon = start()
         daemon.add_items({"one": {}, "two": {}})
         daemon.remove_item("one")
         daemon.catalog.save()
+        assert set(daemon.catalog.authoritative_items) & {"one", "two"} == {"two"}
         daemon.cleanup()
 
 
@@ -98,8 +102,8 @@ class Broken(mktl.Item):
         raise OSError("no controller")
 
 
-def test_an_item_that_could_not_be_made_is_not_there(start, ask):
-    """It can be made another time; of many either all are there or none."""
+def test_an_item_whose_constructor_raised_does_not_exist(start, ask):
+    """It can be added later. Of several items either all exist or none."""
     daemon = start(items=ITEMS)
     hashes = ask(daemon).get("pie._hash")["value"]
     with pytest.raises(OSError, match="controller"):
@@ -112,7 +116,9 @@ def test_an_item_that_could_not_be_made_is_not_there(start, ask):
     assert ask(daemon).get("pie.late")["value"] == 3
 
 
-def test_a_described_item_that_could_not_be_made_can_be_made_otherwise(start, ask):
+def test_a_described_item_whose_constructor_raised_can_be_made_with_another_class(
+    start, ask
+):
     class Daemon(mktl.Daemon):
         def setup(self):
             with pytest.raises(OSError, match="controller"):
@@ -121,8 +127,8 @@ def test_a_described_item_that_could_not_be_made_can_be_made_otherwise(start, as
     assert ask(start(Daemon, ITEMS)).get("pie.text")["value"] == "apple"
 
 
-def test_an_item_that_is_removed_while_it_is_asked_for_is_gone(start, ask):
-    """Not remembered as what answers the next request."""
+def test_an_item_that_is_removed_during_a_request_does_not_stay(start, ask):
+    """It is not remembered for the next request."""
 
     class Leaving(mktl.Item):
         def own_description(self):
@@ -146,7 +152,7 @@ def test_an_item_that_is_removed_while_it_is_asked_for_is_gone(start, ask):
         assert act()["error"]["type"] == "KeyError"
 
 
-def test_a_handler_goes_with_its_item(start, ask):
+def test_a_handler_is_removed_with_its_item(start, ask):
     daemon = start(items=ITEMS)
     daemon.add_item(mktl.Item, "late", description={})
     daemon.add_get_handler("late", lambda request: 5)
@@ -157,19 +163,21 @@ def test_a_handler_goes_with_its_item(start, ask):
     assert ask(daemon).get("pie.late")["value"] == 6
 
 
-def test_a_daemon_announces_itself_at_its_own_port_elsewhere(start, monkeypatch, box):
-    """There it is a registry's."""
+def test_a_daemon_announces_itself_to_a_registry_at_its_own_port_number(
+    start, monkeypatch, box
+):
+    """On another host this port may be a registry's."""
     daemon = start(items=ITEMS)
     port = daemon.rep.port
-    found = [("127.0.0.1", port), ("192.0.2.1", port)]
-    monkeypatch.setattr(discovery, "registries", lambda **_: found)
+    addresses = [("127.0.0.1", port), ("192.0.2.1", port)]
+    monkeypatch.setattr(discovery, "registries", lambda **_: addresses)
     monkeypatch.setattr(announcer, "announce_to", lambda host, *_: box.put(host))
     daemon.add_item(mktl.Item, "news", description={})
     assert box.wait(1) == ["192.0.2.1"]
 
 
-def test_a_registry_that_does_not_answer_is_asked_again(start, monkeypatch, box):
-    """The daemon is on the air all the same."""
+def test_a_registry_that_does_not_reply_is_asked_again(start, monkeypatch, box):
+    """The daemon serves its clients meanwhile."""
 
     def announce_to(*_):
         box.put("asked")
@@ -182,7 +190,7 @@ def test_a_registry_that_does_not_answer_is_asked_again(start, monkeypatch, box)
     box.wait(2)
 
 
-def test_a_polled_item_that_is_removed_is_polled_no_more(start, box):
+def test_a_removed_item_is_no_longer_polled(start, box):
     class Polled(mktl.Item):
         def perform_get(self):
             box.put(self.key)
@@ -195,8 +203,8 @@ def test_a_polled_item_that_is_removed_is_polled_no_more(start, box):
     assert poll.period(item.perform_poll) is None
 
 
-def test_items_cost_little(start):
-    """No thread, and one description for all that are alike."""
+def test_many_items_need_little_memory(start):
+    """They need no threads, and equal items share one description."""
     daemon = start(items=ITEMS)
     threads = threading.active_count()
     daemon.add_items({f"p{n}.used": {"type": "numeric"} for n in range(5000)})

@@ -1,4 +1,4 @@
-"""What programs written for the reference do."""
+"""Habits of programs that were written for the reference."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Doubling(mktl.Item):
 
 
 @pytest.mark.parametrize("way", ["store", "get", "watch"])
-def test_add_item_takes_the_place_of_one_that_was_only_read(start, box, way):
-    """Callbacks go over to it."""
+def test_add_item_replaces_an_item_that_was_only_read(start, box, way):
+    """Its callbacks are moved to the new item."""
 
     class Daemon(mktl.Daemon):
         def setup(self):
@@ -53,9 +53,7 @@ def test_an_error_in_cleanup_does_not_hide_the_one_in_setup(start, caplog):
     assert "no controller to close" in caplog.text
 
 
-def test_a_poll_that_fails_is_named_once_and_once_more_when_it_works_again(
-    start, box, caplog
-):
+def test_a_poll_that_fails_is_reported_once_and_again_when_it_works(start, box, caplog):
     caplog.set_level(logging.WARNING)
     daemon = start(items=ITEMS)
     results = iter([OSError("cable"), OSError("cable"), 1, 2])
@@ -77,18 +75,18 @@ def test_a_poll_that_fails_is_named_once_and_once_more_when_it_works_again(
     ]
 
 
-def test_options_that_mean_something_else_are_left_alone(start):
-    """A serial interface is a path; a switch is no list of addresses."""
+def test_options_with_another_meaning_are_ignored(start):
+    """A serial interface is a path, and a switch is no list of addresses."""
     options = types.SimpleNamespace(interface="/dev/ttyUSB0", allow=True)
     daemon = start(items=ITEMS, options=options)
     assert daemon.hostname == "127.0.0.1"
 
 
-def test_a_payload_that_is_no_json_is_an_error_of_a_get_as_well(start, ask):
+def test_a_payload_that_is_no_json_is_an_error_in_a_get_too(start, ask):
     peer = ask(start(items=ITEMS))
-    for _ in range(2):  # before the item is remembered, and after
-        told = peer.reply(peer.send(b"GET", "pie.text", b"{refresh"))
-        assert told["error"]["type"] == "MalformedError"
+    for _ in range(2):  # before the item is remembered, and afterwards
+        reply = peer.reply(peer.send(b"GET", "pie.text", b"{refresh"))
+        assert reply["error"]["type"] == "MalformedError"
         assert peer.get("pie.text")["value"] == "apple"
 
 
@@ -99,19 +97,19 @@ def test_nan_is_the_same_at_both_ends(start, ask):
     assert math.isnan(item.value)
     peer = ask(daemon)
     assert peer.get("pie.number")["nonfinite"] == "nan"
-    told = peer.reply(peer.send(b"SET", "pie.number", b'{"value": Infinity}'))
-    assert told["value"] is True
+    reply = peer.reply(peer.send(b"SET", "pie.number", b'{"value": Infinity}'))
+    assert reply["value"] is True
     assert item.value == math.inf
 
 
-def test_a_block_without_an_alias_is_taken(community):
-    """As the page of edition 1 has it."""
+def test_a_block_without_an_alias_is_accepted(community):
+    """The document of edition 1 has such a block."""
     block = {"store": "tart", "uuid": "u-1", "items": {"a": {"type": "numeric"}}}
     config.known("tart").update(block, save=False)
     assert config.get("tart").keys() == ["a"]
 
 
-def test_a_known_store_is_not_kept_waiting_by_a_search(start, monkeypatch):
+def test_a_known_store_does_not_wait_for_a_search(start, monkeypatch):
     start(items=ITEMS)
     searching, go_on = threading.Event(), threading.Event()
 

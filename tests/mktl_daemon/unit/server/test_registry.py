@@ -1,4 +1,4 @@
-"""The registry reconciles what daemons announce."""
+"""The registry reconciles the announcements of daemons."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_block_is_passed_on_with_the_registry_in_its_provenance(known):
     assert "pub" not in second
 
 
-def test_what_disagrees_is_refused_with_the_others_address(known):
+def test_a_block_that_disagrees_is_refused_with_the_others_address(known):
     known.reconcile(block())
     for other in (block("u-2"), block("u-3", alias="meat")):
         with pytest.raises(ValueError, match=r"disagrees with .* at 127\.0\.0\.1:9"):
@@ -43,28 +43,28 @@ def test_what_disagrees_is_refused_with_the_others_address(known):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no address", "*", "0.0.0.0;tcp"])
-def test_an_override_takes_the_place_of_who_does_not_answer(known, host):
-    """Wherever that one said it was; nothing stays open for it."""
+def test_an_override_replaces_a_daemon_that_does_not_answer(known, host):
+    """This is so wherever that daemon was, and no connection to it stays open."""
     known.reconcile(block(host=host))
     known.reconcile(block("u-2", alias="meat", port=8, override=True))
     assert config.known("pie").uuids() == ("u-2",)
     assert "override" not in config.known("pie")["u-2"]
 
 
-def test_a_daemon_that_moved_is_known_by_its_uuid(known):
+def test_a_daemon_that_moved_is_recognised_by_its_uuid(known):
     known.reconcile(block())
     known.reconcile(block(port=8))
     assert config.known("pie")["u-1"]["provenance"][0]["rep"] == 8
 
 
-def test_an_older_state_of_a_block_changes_nothing(known):
+def test_an_older_block_changes_nothing(known):
     known.reconcile(block(time=5.0))
     known.reconcile(block(time=4.0))
     assert config.known("pie")["u-1"]["time"] == 5.0
 
 
-def test_a_daemon_that_runs_is_not_overridden(start, known):
-    """Its address is in the message."""
+def test_a_daemon_that_runs_cannot_be_overridden(start, known):
+    """The error has its address."""
     daemon = start(items=ITEMS, store="cake")
     known.reconcile(dict(daemon.catalog["fruit"]))
     usurper = block("u-9", store="cake", override=True)
@@ -72,10 +72,10 @@ def test_a_daemon_that_runs_is_not_overridden(start, known):
         known.reconcile(usurper)
 
 
-def test_another_daemon_at_the_old_port_is_not_the_old_one(start, known):
-    """It has the store and the alias, and its own UUID."""
+def test_another_daemon_at_the_old_port_is_not_taken_for_the_old_one(start, known):
+    """It has the same store and alias, but its own UUID."""
     daemon = start(items=ITEMS, store="cake")
-    config.forget("cake")  # the registry of this process has not heard of it
+    config.forget("cake")  # The registry of this process does not know it yet.
     known.reconcile(
         block("u-old", store="cake", items={"layer": {}}, port=daemon.rep.port)
     )
@@ -85,7 +85,7 @@ def test_another_daemon_at_the_old_port_is_not_the_old_one(start, known):
     assert "u-old" not in config.known("cake")
 
 
-def test_a_daemon_that_is_starting_is_not_overridden(start, known, box):
+def test_a_daemon_that_is_starting_cannot_be_overridden(start, known, box):
     class Slow(mktl.Daemon):
         def setup(self):
             known.reconcile(dict(self.catalog["fruit"]))
@@ -97,8 +97,8 @@ def test_a_daemon_that_is_starting_is_not_overridden(start, known, box):
     assert box.things == ["tried"]
 
 
-def test_what_a_registry_knew_it_knows_after_a_restart(start, known):
-    """Its hashes tell of it, too."""
+def test_a_registry_remembers_its_blocks_over_a_restart(start, known):
+    """Its hashes have them, too."""
     known.reconcile(block())
     known.cleanup()
     config.forget("pie")
@@ -106,14 +106,14 @@ def test_what_a_registry_knew_it_knows_after_a_restart(start, known):
     assert config.get_hashes()["pie"] == {"u-1": 1}
 
 
-def test_a_cached_block_that_tells_no_address_gives_way(known):
+def test_a_cached_block_without_an_address_can_be_replaced(known):
     config.known("pie").update(block(provenance=None))
     known.reconcile(block(time=2.0))
     assert config.known("pie")["u-1"]["provenance"][0]["rep"] == 9
 
 
-def test_a_name_that_no_file_can_have_is_refused(known):
-    """It counts in bytes. Nothing is remembered of it."""
+def test_a_name_too_long_for_a_file_is_refused(known):
+    """Its bytes count. Nothing of the block is remembered."""
     long = "\N{CROISSANT}" * 150
     for fields in ({"uuid": long}, {"alias": long}, {"store": long}):
         with pytest.raises(ValueError, match="name"):
@@ -121,7 +121,7 @@ def test_a_name_that_no_file_can_have_is_refused(known):
     assert "pie" not in config.get_hashes()
 
 
-def test_looking_for_a_store_makes_none(known, ask):
+def test_searching_for_a_store_does_not_make_one(known, ask):
     peer = ask(known)
     for number in range(5):
         assert peer.get(f"nowhere{number}._catalog")["error"]["type"] == "KeyError"
@@ -132,8 +132,10 @@ SHAPES = [None, [], 3, "text", [None], {"puppet": None}, {"puppet": []}]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=repr)
-def test_daemons_and_registries_may_tell_anything(puppet, start, monkeypatch, shape):
-    """What is of no use is passed over."""
+def test_any_reply_of_daemons_and_registries_is_accepted(
+    puppet, start, monkeypatch, shape
+):
+    """Values without use are ignored."""
     there = [("127.0.0.1", puppet.rep_port)]
     monkeypatch.setattr(discovery, "daemons", lambda **_: there)
     monkeypatch.setattr(discovery, "registries", lambda *_, **__: there)
@@ -148,8 +150,8 @@ def test_daemons_and_registries_may_tell_anything(puppet, start, monkeypatch, sh
     assert config.known("puppet").blocks() == before
 
 
-def test_a_daemon_takes_nobodys_word_for_its_own_items(start, monkeypatch):
-    """A registry still has what it had before it was started again."""
+def test_a_daemon_accepts_no_foreign_block_for_its_own_items(start, monkeypatch):
+    """A registry still has the block from before the daemon's restart."""
     pie = start(items=ITEMS)
     block = pie.catalog[pie.alias]
     items = {**block["items"], "gone": {"type": "numeric"}}
@@ -159,8 +161,8 @@ def test_a_daemon_takes_nobodys_word_for_its_own_items(start, monkeypatch):
     assert "gone" not in pie.catalog.authoritative_items
 
 
-def test_a_daemon_with_a_new_name_at_its_old_address_is_the_same(start, known):
-    """It is the one that answers there, and it announces itself."""
+def test_a_daemon_with_a_new_host_name_at_its_old_address_is_the_same(start, known):
+    """It answers at this address, and it announces itself."""
     daemon = start(items=ITEMS, store="cake")
     mine = dict(daemon.catalog["fruit"])
     known.reconcile(mine)
@@ -171,8 +173,8 @@ def test_a_daemon_with_a_new_name_at_its_old_address_is_the_same(start, known):
     known.reconcile(renamed, instance=daemon.instance)
 
 
-def test_a_daemon_tells_its_own_block_and_no_other(start, ask):
-    """What its home has of others may be old."""
+def test_a_daemon_reports_only_its_own_block(start, ask):
+    """Blocks of others in its home may be old."""
     config.known("pie").update(block(items={"crust": {"type": "string"}}, alias="meat"))
     daemon = start(items=ITEMS)
     peer = ask(daemon)
@@ -183,8 +185,8 @@ def test_a_daemon_tells_its_own_block_and_no_other(start, ask):
     assert peer.get("cake._catalog")["error"]["type"] == "KeyError"
 
 
-def test_a_registry_takes_no_block_from_another_daemons_cache(start, puppet):
-    """The reference's daemons offer them all."""
+def test_a_registry_accepts_no_block_from_another_daemons_cache(start, puppet):
+    """The reference's daemons offer all blocks that they have."""
     foreign = block("u-old", store="puppet", items={"string": {"type": "string"}})
     own = config.known("puppet").blocks()[PUPPET]
     puppet.hashes = {"value": {"puppet": {PUPPET: 1, "u-old": 1}}}
@@ -195,9 +197,9 @@ def test_a_registry_takes_no_block_from_another_daemons_cache(start, puppet):
     assert config.known("puppet").uuids() == (PUPPET,)
 
 
-def test_a_process_of_a_daemon_can_be_told_from_the_one_before(start, ask):
+def test_two_processes_of_a_daemon_can_be_told_apart(start, ask):
     first = start(items=ITEMS, store="cake")
-    told = ask(first).get("cake._instance")["value"]
-    assert told == first.instance
+    instance = ask(first).get("cake._instance")["value"]
+    assert instance == first.instance
     first.cleanup()
-    assert start(items=ITEMS, store="cake").instance != told
+    assert start(items=ITEMS, store="cake").instance != instance

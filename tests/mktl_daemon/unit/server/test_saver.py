@@ -1,4 +1,4 @@
-"""What has changed reaches the disk, whatever happens meanwhile."""
+"""Changed values are written to the disk, whatever happens meanwhile."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Thing:
 
 
 class Disk:
-    """Notes what is written; *meanwhile* is called while it writes."""
+    """Keeps what is written. It calls *meanwhile* during a write."""
 
     def __init__(self):
         self.written = []
@@ -64,7 +64,7 @@ def saver(disk, clock):
     return Saver(disk, clock, lambda job: job())
 
 
-def test_what_changes_before_the_beginning_is_written_after_it(saver, disk, clock):
+def test_a_change_before_the_start_is_written_after_it(saver, disk, clock):
     saver.changed(Thing("a"))
     saver.changed(Thing("b"))
     saver.forget("b")
@@ -83,7 +83,7 @@ def test_many_changes_are_written_at_once(saver, disk, clock):
     assert disk.written == ["a"]
 
 
-def test_what_changes_while_others_are_written_is_written_next(saver, disk, clock):
+def test_a_change_during_a_write_is_written_next(saver, disk, clock):
     saver.begin()
     saver.changed(Thing("a"))
     disk.meanwhile = lambda: disk.written or saver.changed(Thing("b"))
@@ -92,7 +92,7 @@ def test_what_changes_while_others_are_written_is_written_next(saver, disk, cloc
     assert disk.written == ["a", "b"]
 
 
-def test_what_cannot_be_written_is_tried_again_and_told_once(
+def test_a_value_that_cannot_be_written_is_tried_again_and_reported_once(
     saver, disk, clock, caplog
 ):
     def fail():
@@ -111,7 +111,7 @@ def test_what_cannot_be_written_is_tried_again_and_told_once(
     assert clock.planned == []
 
 
-def test_the_end_writes_what_is_left_and_nothing_comes_after(saver, disk, clock):
+def test_the_end_writes_all_changes_and_nothing_is_written_later(saver, disk, clock):
     saver.begin()
     saver.changed(Thing("a"))
     clock.planned.clear()
@@ -121,7 +121,7 @@ def test_the_end_writes_what_is_left_and_nothing_comes_after(saver, disk, clock)
     assert clock.planned == []
 
 
-def test_nothing_is_written_over_what_has_not_been_read(saver, disk):
+def test_a_saved_value_is_not_overwritten_before_it_was_read(saver, disk):
     saver.changed(Thing("a"))
     saver.save()
     saver.close()

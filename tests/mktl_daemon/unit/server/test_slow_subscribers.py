@@ -14,10 +14,10 @@ from mktl_daemon.net.slow_subscribers import Traffic, slowest
 from tests.mktl_daemon.unit.conftest import ITEMS
 
 
-def test_a_subscriber_that_never_reads_costs_bounded_memory_and_no_value(
+def test_a_subscriber_that_never_reads_uses_limited_memory_and_costs_no_value(
     start, monkeypatch
 ):
-    """Others get everything, while it loses what is more than its queue."""
+    """Other subscribers get everything. It loses the values that exceed its queue."""
     monkeypatch.setattr(pub, "_QUEUE", 1000)
     daemon = start(items=ITEMS)
     item, filling = daemon.store["text"], "x" * 4096
@@ -39,17 +39,20 @@ def test_a_subscriber_that_never_reads_costs_bounded_memory_and_no_value(
                 assert reader.poll(20_000), (burst, number)
                 value = json.loads(reader.recv_multipart()[2])["value"]
                 assert value.startswith(f"{burst} {number} ")
-        # Seventy megabytes went out.
+        # 70 MB were published.
         assert megabytes() - before < 40
         idle.close()
         reader.close()
 
 
 @pytest.mark.parametrize("key", ["image", "text"])
-def test_a_subscriber_that_never_reads_costs_nobody_an_array(
+def test_a_subscriber_that_never_reads_costs_others_no_array(
     start, monkeypatch, caplog, key
 ):
-    """Nor a long text: it is cut off when too much waits for it."""
+    """It also costs them no long text.
+
+    It is disconnected when too many bytes wait for it.
+    """
     limit = 8_000_000
     monkeypatch.setattr(pub, "_WAITING", limit)
     monkeypatch.setattr(pub, "_MOST", 4 * limit)
@@ -76,10 +79,10 @@ def test_a_subscriber_that_never_reads_costs_nobody_an_array(
     assert "reads too slowly" in caplog.text
 
 
-def test_what_waits_on_one_topic_is_counted_while_another_is_read(
+def test_waiting_bytes_of_one_topic_are_counted_while_another_is_read(
     start, monkeypatch, caplog
 ):
-    """A topic's values are counted some at a time: never with those of another."""
+    """A topic's values are counted in blocks, never with those of another topic."""
     monkeypatch.setattr(pub, "_WAITING", 8_000_000)
     monkeypatch.setattr(pub, "_MOST", 32_000_000)
     daemon = start(items=ITEMS)
@@ -108,34 +111,34 @@ def test_what_waits_on_one_topic_is_counted_while_another_is_read(
 IDLE, READER, THIRD = (("192.0.2.1", port) for port in (1, 2, 3))
 
 
-def test_who_reads_is_not_cut_off_though_most_waits_for_it_at_this_moment():
-    """It has read what waited at the first measurement; the other has read nothing."""
+def test_a_subscriber_that_reads_is_not_disconnected_though_most_waits_for_it():
+    """It has read what waited at the first measurement. The other has read nothing."""
     before = {IDLE: Traffic(2_000_000, 500), READER: Traffic(3_000_000, 9_000_000)}
     after = {IDLE: Traffic(2_000_000, 500), READER: Traffic(4_000_000, 12_000_000)}
     assert slowest(before, after) == IDLE
 
 
-def test_the_only_subscriber_is_kept_while_it_reads():
-    """So one that reads is not cut off after one that did not."""
+def test_the_only_subscriber_is_not_disconnected_while_it_reads():
+    """So a reader is not disconnected right after one that did not read."""
     before = {READER: Traffic(3_000_000, 9_000_000)}
     after = {READER: Traffic(4_000_000, 12_000_000)}
     assert slowest(before, after) is None
-    assert slowest({}, after) is None  # it has just come
+    assert slowest({}, after) is None  # it has just connected
 
 
-def test_of_several_that_read_the_one_that_would_take_longest_is_cut_off():
-    """What waits for it, at the pace at which it has read."""
+def test_of_several_readers_the_one_that_needs_the_longest_is_disconnected():
+    """This is what waits for it, divided by its speed so far."""
     before = {each: Traffic(3_000_000, 0) for each in (IDLE, READER, THIRD)}
     after = {
-        IDLE: Traffic(2_000_000, 200_000),  # ten times as long
-        READER: Traffic(4_000_000, 2_000_000),  # once and a half
+        IDLE: Traffic(2_000_000, 200_000),  # it needs ten times as long
+        READER: Traffic(4_000_000, 2_000_000),  # it needs one and a half times as long
         THIRD: Traffic(0, 3_000_000),
     }
     assert slowest(before, after) == IDLE
 
 
-def test_bytes_that_are_on_their_way_make_nobody_slow():
-    """A subscriber to small values is not the victim of one to large ones."""
+def test_bytes_in_transit_make_no_subscriber_slow():
+    """A subscriber to small values is not disconnected for one to large values."""
     before = {IDLE: Traffic(2_000_000, 500), READER: Traffic(90, 40)}
     after = {IDLE: Traffic(2_000_000, 900_500), READER: Traffic(90, 130)}
     assert slowest(before, after) == IDLE

@@ -1,4 +1,4 @@
-"""What users' methods do, and what becomes of what they raise."""
+"""What users' methods can do, and what their exceptions become."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Careful(mktl.Item):
         return "said" if value == 14 else None
 
 
-def test_what_perform_set_raises_the_client_is_told(start, ask):
+def test_an_exception_in_perform_set_reaches_the_client(start, ask):
     class Daemon(mktl.Daemon):
         def setup(self):
             self.add_item(Careful, "number")
@@ -44,7 +44,7 @@ def test_what_perform_set_raises_the_client_is_told(start, ask):
 
 
 def test_a_method_can_be_given_to_one_item(start, ask):
-    """By assignment, whenever; it may call what it takes the place of."""
+    """It can be assigned at any time, and may call the method that it replaces."""
     daemon = start(items=ITEMS)
     number, peer = daemon.store["number"], ask(daemon)
     assert peer.set("pie.number", 1)["value"] is True
@@ -63,8 +63,8 @@ def test_a_method_can_be_given_to_one_item(start, ask):
     assert text.perform_set(1) is None
 
 
-def test_every_set_leaves_a_line_for_who_looks(start, ask, caplog):
-    """Of plain items and of others; `log_on_set` ends it for one item."""
+def test_every_set_writes_one_line_into_the_log(start, ask, caplog):
+    """This is so for all items. `log_on_set` switches it off for one item."""
 
     class Daemon(mktl.Daemon):
         def setup(self):
@@ -83,8 +83,8 @@ def test_every_set_leaves_a_line_for_who_looks(start, ask, caplog):
     ]
 
 
-def test_a_field_that_nobody_knows_is_no_trouble(start, ask):
-    """Whatever its name; in a SET that user code takes part in, too."""
+def test_an_unknown_field_does_no_harm(start, ask):
+    """It may have any name. This is so also in a SET that runs user code."""
 
     class Daemon(mktl.Daemon):
         def setup(self):
@@ -102,8 +102,8 @@ class Leaving(mktl.Item):
 
 
 @pytest.mark.logs_errors
-def test_a_method_that_means_to_end_the_program_ends_only_itself(start, ask, box):
-    """The client is told, and the next SET and the next value find who takes them."""
+def test_a_method_that_raises_system_exit_ends_only_itself(start, ask, box):
+    """The client gets the error, and the next SET and the next value are handled."""
 
     class Daemon(mktl.Daemon):
         def setup(self):
@@ -118,7 +118,7 @@ def test_a_method_that_means_to_end_the_program_ends_only_itself(start, ask, box
     peer = ask(daemon)
     error = peer.set("pie.number", 1)["error"]
     assert (error["type"], error["text"]) == ("SystemExit", "enough")
-    for number in range(40):  # more than there are threads to lose
+    for number in range(40):  # more than the threads that could be lost
         assert peer.set("pie.number", 1)["error"]
         assert peer.set("pie.text", str(number))["value"]
     assert peer.set("pie.number", 2)["value"]
@@ -144,8 +144,8 @@ def deferred(start, box):
     return start(Daemon, ITEMS)
 
 
-def test_hundreds_of_sets_wait_without_a_thread_each(deferred, ask, box):
-    """They are answered when their Futures are, in any order."""
+def test_hundreds_of_sets_wait_without_threads(deferred, ask, box):
+    """Each is answered when its Future has a result, in any order."""
     peer = ask(deferred)
     idents = [peer.send(b"SET", "pie.number", b'{"value":%d}' % n) for n in range(300)]
     waiting = box.wait(300)
@@ -174,7 +174,7 @@ def test_a_set_that_waits_when_the_daemon_ends_is_answered(deferred, ask, box):
     assert "stopped" in peer.reply()["error"]["text"]
 
 
-def test_a_refresh_asks_perform_get_and_a_plain_get_does_not(start, ask):
+def test_a_refresh_calls_perform_get_and_a_plain_get_does_not(start, ask):
     class Counting(mktl.Item):
         count = 0
 
@@ -191,7 +191,7 @@ def test_a_refresh_asks_perform_get_and_a_plain_get_does_not(start, ask):
     assert [peer.get("pie.number")["value"] for _ in range(2)] == [2, 2]
 
 
-def test_performers_stand_in_for_methods(start, ask, box):
+def test_performers_can_replace_methods(start, ask, box):
     daemon = start(items=ITEMS)
     daemon.add_performers([("NUMBER", "get", lambda: 12), ("text", "SET", box.put)])
     peer = ask(daemon)
@@ -206,7 +206,7 @@ def test_performers_stand_in_for_methods(start, ask, box):
         daemon.add_get_performer("number", 3)
 
 
-def test_handlers_answer_past_the_item(start, ask):
+def test_handlers_answer_in_the_place_of_the_item(start, ask):
     daemon = start(items=ITEMS)
     peer = ask(daemon)
     assert peer.get("pie.text")["value"] == "apple"

@@ -1,4 +1,4 @@
-"""The values that items begin with, take and keep."""
+"""The values with which items start, which they accept and which they save."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_rows_are_published_with_their_times(start, ask):
         daemon.publish([("unknown", 1, None)])
 
 
-def test_rows_take_the_place_of_whatever_value_was_there(start, ask):
+def test_rows_replace_any_value(start, ask):
     """An item stands for its value, and some values are neither true nor false."""
     numpy = pytest.importorskip("numpy")
     daemon = start(items=ITEMS)
@@ -48,13 +48,13 @@ def test_a_list_that_was_changed_in_place_is_a_new_value(start, ask):
     assert item.value == [1, 2, 3]
 
 
-def test_numpys_numbers_are_numbers(start, ask):
+def test_numbers_of_numpy_are_numbers(start, ask):
     daemon = start(items=ITEMS)
     daemon.store["number"].value = np.float64(2.5)
     assert ask(daemon).get("pie.number")["value"] == 2.5
 
 
-def test_an_array_is_kept_as_it_was_published(start):
+def test_an_array_is_saved_as_it_was_published(start):
     item = start(items=ITEMS).store["image"]
     array = np.arange(6.0).reshape(2, 3)
     item.value = array
@@ -64,8 +64,8 @@ def test_an_array_is_kept_as_it_was_published(start):
         item.value = np.array([object()])
 
 
-def test_initial_values_give_way_to_kept_ones(start, ask):
-    """A persistent value and an array outlive the daemon; others begin anew."""
+def test_saved_values_come_before_initial_values(start, ask):
+    """A persistent value and an array survive the daemon. Other items start again."""
     daemon = start(items=ITEMS)
     assert daemon.store["kept"].value == 1
     ask(daemon).set("pie.kept", 23)
@@ -80,8 +80,8 @@ def test_initial_values_give_way_to_kept_ones(start, ask):
     assert again.store["fixed"].value == 7
 
 
-def test_what_is_published_before_the_daemon_is_on_the_air_is_kept(start):
-    """In setup too, if nothing was kept before."""
+def test_a_value_published_before_the_daemon_is_ready_is_saved(start):
+    """This is so also in setup, if no value was saved earlier."""
 
     class Daemon(mktl.Daemon):
         def setup(self):
@@ -95,10 +95,10 @@ def test_what_is_published_before_the_daemon_is_on_the_air_is_kept(start):
     again = start(items=ITEMS).store
     assert again["image"].value.tolist() == [[1, 0], [0, 1]]
     assert again["_fruitdev"].value == "bakes"
-    assert again["kept"].value == 1  # its initial value came after
+    assert again["kept"].value == 1  # its initial value was given later
 
 
-def test_a_daemon_that_does_not_get_far_leaves_what_was_kept(start):
+def test_a_daemon_that_does_not_start_leaves_the_saved_values(start):
     class Broken(mktl.Daemon):
         def setup(self):
             self.store["kept"].publish(4)
@@ -112,7 +112,7 @@ def test_a_daemon_that_does_not_get_far_leaves_what_was_kept(start):
     assert start(items=ITEMS).store["kept"].value == 23
 
 
-def test_a_kept_value_keeps_its_time(start):
+def test_a_saved_value_keeps_its_time(start):
     daemon = start(items=ITEMS)
     daemon.store["kept"].publish(23, 1000.5)
     daemon.store["image"].publish(np.eye(2), 2000.5)
@@ -122,7 +122,7 @@ def test_a_kept_value_keeps_its_time(start):
     assert again["image"].timestamp == 2000.5
 
 
-def test_what_need_not_persist_any_more_begins_anew(start):
+def test_a_value_that_is_no_longer_persistent_starts_again(start):
     daemon = start(items=ITEMS)
     daemon.store["kept"].publish(23)
     daemon.cleanup()
@@ -131,8 +131,10 @@ def test_what_need_not_persist_any_more_begins_anew(start):
 
 
 @pytest.mark.parametrize("restart", [False, True])
-def test_an_item_that_is_added_on_the_air_gets_its_kept_value(start, restart):
-    """Also if it was removed a moment ago."""
+def test_an_item_that_is_added_while_the_daemon_runs_gets_its_saved_value(
+    start, restart
+):
+    """This is so also right after it was removed."""
     described = {"type": "numeric", "persist": True, "initial": 1}
     daemon = start(items=ITEMS)
     daemon.add_item(mktl.Item, "late", description=described).publish(5, 1000.5)
@@ -144,9 +146,9 @@ def test_an_item_that_is_added_on_the_air_gets_its_kept_value(start, restart):
     assert (daemon.store["late"].value, daemon.store["late"].timestamp) == (5, 1000.5)
 
 
-def test_a_value_that_cannot_be_kept_does_not_keep_others_from_disk(start, community):
+def test_a_value_that_cannot_be_saved_does_not_prevent_others(start, community):
     daemon = start(items=ITEMS)
-    # Nothing can be put in place of a folder.
+    # A folder cannot be replaced by a file.
     (community / "daemon" / "persist" / daemon.uuid / "image").mkdir(parents=True)
     daemon.store["image"].publish(np.eye(2))
     daemon.store["kept"].publish(23)
@@ -155,14 +157,14 @@ def test_a_value_that_cannot_be_kept_does_not_keep_others_from_disk(start, commu
     assert start(items=ITEMS).store["kept"].value == 23
 
 
-def test_an_initial_value_that_does_not_fit_is_refused_by_its_key(start):
+def test_an_initial_value_of_the_wrong_type_is_refused_with_its_key(start):
     with pytest.raises(ValueError, match=r"pie\.n"):
         start(items={"n": {"type": "numeric", "initial": "many"}})
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "float64", "complex64", "bool"])
-def test_an_array_that_is_given_away_is_sent_from_where_it_lies(start, ask, dtype):
-    """It is read and compared as one that was copied, and is not copied."""
+def test_an_array_that_is_given_away_is_sent_without_a_copy(start, ask, dtype):
+    """It is read and compared like an array that was copied."""
     image = start(items=ITEMS).store["image"]
     given = np.arange(24).reshape(2, 3, 4).astype(dtype)
     image.publish(given, copy=False)
@@ -172,14 +174,14 @@ def test_an_array_that_is_given_away_is_sent_from_where_it_lies(start, ask, dtyp
     when = image.timestamp
     image.publish(given.copy(), copy=False)
     image.publish(given.copy())
-    assert image.timestamp == when, "it was sent again"
+    assert image.timestamp == when, "the same array was sent again"
     other = given.copy()
     other[-1, -1, -1] = 0
     image.publish(other)
     assert image.timestamp > when
 
 
-def test_an_array_whose_bytes_are_not_in_order_is_copied(start):
+def test_an_array_that_is_not_contiguous_is_copied(start):
     image = start(items=ITEMS).store["image"]
     turned = np.arange(6, dtype="int16").reshape(2, 3).T
     image.publish(turned, copy=False)
