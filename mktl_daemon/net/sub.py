@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -22,8 +23,10 @@ from .loop import Loop
 _BURST = 1024  # messages before other sockets get their turn
 # Values that may wait to be read; what is more is lost.
 _QUEUE = 100_000
+_BESIDE = 1  # message that a thread reads which has sent a request
 _CALM = 0.0005  # seconds between values that come one by one
 REST = 0.002  # seconds after which values that are known already are read
+_LONG_REST = 0.005  # the same while threads that send requests read them
 
 _logger = logging.getLogger(__name__)
 
@@ -41,7 +44,11 @@ class Client:
         self._losses: list[Callable[[], Any]] = []
         self._returns: list[Callable[[], Any]] = []
         self._read_at = 0.0
+        # While there is one, the loop does not watch the socket, and any thread may
+        # read it that has the lock.
         self._resting: loops.Timer | None = None
+        self._using = threading.RLock()
+        self._is_read_beside = False  # since the rest began
         self.socket = self._loop.run(self._connect)
 
     def register(self, topic: bytes, receiver: Receiver) -> None:
@@ -56,16 +63,18 @@ class Client:
         """Call *receiver* with all whose topic begins so, whoever else hears of it."""
 
         def register() -> None:
-            self.socket.setsockopt(zmq.SUBSCRIBE, prefix)
-            self._prefixes.append((prefix, receiver))
+            with self._using:
+                self.socket.setsockopt(zmq.SUBSCRIBE, prefix)
+                self._prefixes.append((prefix, receiver))
 
         self._loop.run(register)
 
     def unregister_prefix(self, prefix: bytes, receiver: Receiver) -> None:
         def unregister() -> None:
-            if (prefix, receiver) in self._prefixes and not self.socket.closed:
-                self._prefixes.remove((prefix, receiver))
-                self.socket.setsockopt(zmq.UNSUBSCRIBE, prefix)
+            with self._using:
+                if (prefix, receiver) in self._prefixes and not self.socket.closed:
+                    self._prefixes.remove((prefix, receiver))
+                    self.socket.setsockopt(zmq.UNSUBSCRIBE, prefix)
 
         self._loop.run(unregister)
 
@@ -113,13 +122,15 @@ class Client:
         return socket
 
     def _close(self) -> None:
-        if self.socket.closed:
-            return
-        if self._resting is not None:
-            self._resting.cancel()
-        self._loop.unfollow(self.socket)
-        self._loop.unwatch(self.socket)
-        self.socket.close()
+        with self._using:
+            if self.socket.closed:
+                return
+            if self._resting is not None:
+                self._resting.cancel()
+                self._resting = None
+            self._loop.unfollow(self.socket)
+            self._loop.unwatch(self.socket)
+            self.socket.close()
 
     def _down(self) -> None:
         for function in self._losses:
@@ -140,29 +151,53 @@ class Client:
             self._loop.run(partial(_starmap, act, batch))
 
     def _subscribe(self, topic: bytes, receiver: Receiver) -> None:
-        receivers = self._receivers.setdefault(topic, [])
-        if not receivers:
-            self.socket.setsockopt(zmq.SUBSCRIBE, topic)
-        receivers.append(receiver)
+        with self._using:
+            receivers = self._receivers.setdefault(topic, [])
+            if not receivers:
+                self.socket.setsockopt(zmq.SUBSCRIBE, topic)
+            receivers.append(receiver)
 
     def _unsubscribe(self, topic: bytes, receiver: Receiver) -> None:
-        receivers = self._receivers.get(topic, [])
-        if receiver in receivers:
-            receivers.remove(receiver)
-            if not receivers:
-                del self._receivers[topic]
-                self.socket.setsockopt(zmq.UNSUBSCRIBE, topic)
+        with self._using:
+            receivers = self._receivers.get(topic, [])
+            if receiver in receivers:
+                receivers.remove(receiver)
+                if not receivers:
+                    del self._receivers[topic]
+                    self.socket.setsockopt(zmq.UNSUBSCRIBE, topic)
+
+    def read_beside(self) -> None:
+        """Read what has come, in a thread that sends a request, if the loop rests.
+
+        So the loop's thread does not take the interpreter from it.
+        """
+        if self._resting is None or not self._using.acquire(blocking=False):
+            return
+        try:
+            if self._resting is not None:
+                known = self._read_some(_BESIDE)
+                # The loop reads what is news to somebody.
+                self._is_read_beside = self._is_read_beside if known is None else known
+        finally:
+            self._using.release()
 
     def _read(self) -> None:
+        with self._using:
+            if self._read_some(_BURST):
+                self.rest()
+
+    def _read_some(self, most: int) -> bool | None:
+        """Read what has come; return whether the last of it was known already.
+
+        None: nothing has come.
+        """
         before, self._read_at = self._read_at, time.monotonic()
         is_calm = self._read_at - before > _CALM
-        known = False
-        for _ in range(_BURST):
+        known = None
+        for _ in range(most):
             frames = receive(self.socket)
             if frames is None:
-                if known:
-                    self.rest()
-                return
+                return known
             try:
                 publication = _publication(frames)
             except MalformedError as error:
@@ -170,7 +205,8 @@ class Client:
                 continue
             known = not self._hand_out(publication)
             if is_calm and self._loop.deferred:
-                return  # rather call back than look for more
+                return False  # rather call back than look for more
+        return False
 
     def rest(self) -> None:
         """Let values come that are known already, and read several at once.
@@ -179,11 +215,19 @@ class Client:
         comes of each at once would take the interpreter from it each time.
         """
         self._loop.unwatch(self.socket)
+        self._is_read_beside = False
         self._resting = self._loop.later(REST, self._read_on)
 
     def _read_on(self) -> None:
-        self._resting = None
-        self._loop.watch(self.socket, self._read)
+        with self._using:
+            if self.socket.closed:
+                return
+            if self._is_read_beside:
+                self._is_read_beside = False
+                self._resting = self._loop.later(_LONG_REST, self._read_on)
+                return
+            self._resting = None
+            self._loop.watch(self.socket, self._read)
 
     def _hand_out(self, publication: Publication) -> bool:
         """Return whether it was news to anybody."""
