@@ -20,14 +20,13 @@ from mktl_daemon.net import dealer, loop
 from mktl_daemon.net.pending import Pending
 from mktl_daemon.net.workers import Pool
 
-from . import process
+from . import follow, process
 
 if TYPE_CHECKING:
     from .interfaces import ItemStore
 
 _logger = logging.getLogger(__name__)
 
-_RECENT = 1.0  # seconds until the address of a daemon is searched again
 _REFRESH = wire.dumps({"refresh": True})
 _SETTLE = 0.01  # seconds that a SET waits for its own publication
 _LAG = 1.0  # seconds that a publication may arrive later than the reply with its value
@@ -186,18 +185,40 @@ class ClientEnd(ByValue):
         place = self.store.follower.place_of(self.key)
         return dealer.client(place.host, place.rep)
 
+    def _answering_client(self, kind: bytes) -> dealer.Client:
+        """Return the client for a request. NoAckError: nobody answered just now."""
+        daemon = self._client()
+        if self.store.follower.take_silence(self.key):
+            request = wire.Request(b"", kind, self.full_key)
+            raise daemon.failure(request, False, "in time")
+        return daemon
+
+    def note_sent(self) -> None:
+        """Read what the daemon has published, while it answers a request."""
+        self.store.follower.read_beside(self.key)
+
+    def note_unheard(self) -> None:
+        """Search for the daemon, which does not acknowledge a request."""
+        self.store.follower.search_beside(self.key)
+
     def _call(
         self, kind: bytes, payload: bytes, bulk: Buffer | None = None
     ) -> wire.Answer:
-        """Send a request to the daemon, wherever it is. No SET is carried out twice."""
-        daemon = self._client()
+        """Send a request to the daemon, wherever it is. No SET is carried out twice.
+
+        NoAckError: no daemon answers, here or elsewhere.
+        """
+        began = time.monotonic()
+        daemon = self._answering_client(kind)
         request = (kind, self.full_key, payload, bulk, self.timeout)
         try:
-            return daemon.call(*request)
+            return daemon.call(*request, self)
         except (NoAckError, RemoteError) as error:
             if isinstance(error, RemoteError) and error.type != "KeyError":
                 raise
-            self.store.follower.search([self.key], _RECENT)
+            # A search that began beside the request serves as well.
+            age = max(follow.FRESH, time.monotonic() - began)
+            self.store.follower.search([self.key], age)
             if self._client() is daemon:
                 raise
         return self._client().call(*request)
@@ -230,6 +251,16 @@ class ClientEnd(ByValue):
                 return
             self._note_fetched(fresh)
         self._pass_on(fresh)
+
+    def _prime(self) -> None:
+        """GET the value, if the daemon is there."""
+        try:
+            self._fetch(refresh=True)
+        except (TimeoutError, RuntimeError) as error:
+            _logger.info("%s has no value yet: %s", self.full_key, error)
+            if isinstance(error, NoAckError):
+                # Who reads the value next need not wait for the same once more.
+                self.store.follower.note_silence([self.key])
 
     def _follow(self, before: State, value: Any, payload: bytes) -> None:
         """Make sure that the value after a SET to *value* can be read."""
@@ -321,6 +352,12 @@ class ClientEnd(ByValue):
         then = partial(self.catch_up_with, self._state)
         self._client().ask(GET, self.full_key, timeout=self.timeout, then=then)
 
+    def _add_callback(self, reference: Callable[[], Callable[..., Any] | None]) -> None:
+        with _guard.lock:
+            if self._callbacks is None:
+                self._callbacks = []
+            self._callbacks.append(reference)
+
     def _propagate(self, state: State) -> None:
         loop.defer(_callers, id(self), partial(self._call_back, state))
 
@@ -338,4 +375,4 @@ class ClientEnd(ByValue):
 
 _callers = Pool("mktl-client-callback")
 _askers = Pool("mktl-client-ask", 4, most=4)  # they wait for the loop, and not long
-_guard = process.Guard()  # of the values that clients' items take
+_guard = process.Guard()  # of clients' values, and of the lists of callbacks

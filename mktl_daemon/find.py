@@ -74,8 +74,8 @@ def store_of(name: str, key: str = "") -> Store:
 
     RuntimeError: nobody knows the store.
     """
-    its_store = _store(name, key)
-    if key and key not in its_store:
+    its_store, is_searched = _store(name, key)
+    if key and key not in its_store and not is_searched:
         # Its daemon may have added the key since.
         its_store.search_for(key)
     return its_store
@@ -88,7 +88,7 @@ def whole_store(name: str) -> Store:
     """
     known = stores.by_name.get(name)
     if known is None:
-        return _store(name, everybody=True)
+        return _store(name, everybody=True)[0]
     ask_everybody(known.catalog)
     known.update_catalog()
     return known
@@ -140,27 +140,32 @@ def forget(store: str) -> None:
         known.close()
 
 
-def _store(name: str, key: str = "", everybody: bool = False) -> Store:
+def _store(name: str, key: str = "", everybody: bool = False) -> tuple[Store, bool]:
+    """Return a store, and whether all who may have *key* were asked just now."""
     if not name:
         raise ValueError("the name of the store is missing")
     known = stores.by_name.get(name)
     if known is not None:
-        return known
+        return known, False
     with stores.searching(name):
         known = stores.by_name.get(name)
         if known is not None:
-            return known
+            return known, False
         catalog = config.known(name)
         first = _uuid_of(catalog, key)
         there = refresh(catalog, [key] if key else [], first, everybody)
-        is_partial = first in there and first
+        is_partial = first is not None and first in there
         if not len(catalog):
             raise RuntimeError(f"no registry knows a store {name!r}")
         with stores.lock:
             known = stores.by_name.setdefault(name, Store(name, refresh))
         if is_partial:
             known.follower.search_soon()  # for the other daemons
-        return known
+        else:
+            for identity, block in catalog.blocks().items():
+                if identity not in there:
+                    known.follower.note_silence(block["items"])
+        return known, not is_partial
 
 
 def _uuid_of(catalog: Configuration, key: str) -> str | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
+import math
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,6 +30,7 @@ _PAUSES = (1.0, 2.0, 5.0, 10.0)  # seconds between searches while a daemon is mi
 _SHARE = 20  # limits the share of the processor that searches take with large catalogs
 _SPREAD = 0.5  # seconds over which the clients of a daemon spread their questions
 ARRIVAL = 1.0  # seconds after which a subscription has certainly reached its daemon
+FRESH = 1.0  # seconds for which the result of a search counts
 _PATIENCE = 10.0  # seconds for a value that is read again
 _WINDOW = 64  # values that are asked for at a time
 
@@ -71,12 +74,12 @@ class Follower:
         """Follow nothing; also called in a forked child."""
         self._followed: dict[str, tuple[Followed, Place]] = {}
         self._lock = threading.RLock()  # of what is followed; never on the loop
-        self._searching = threading.RLock()
-        self._searched = -_PAUSES[0]  # when a search began, by the monotonic clock
+        self._searches = _Searches()
         self._tries = 0
         self._planning = threading.Lock()
         self._planned: tuple[float, loop.Timer] | None = None
         self._connections: dict[Place, _Connection] = {}
+        self._silent: dict[str, float] = {}  # keys, and until when that counts
 
     def follow(self, item: Followed) -> bool:
         """Subscribe an item at its daemon, once; tell whether this was the time.
@@ -99,15 +102,29 @@ class Follower:
                 raise
             return self._followed[key][1]
 
+    def note_silence(self, keys: Iterable[str]) -> None:
+        """Remember for a second that no daemon with one of *keys* answered."""
+        self._silent.update(dict.fromkeys(keys, time.monotonic() + FRESH))
+
+    def take_silence(self, key: str) -> bool:
+        """Tell whether no daemon answered for *key* just now, and forget it.
+
+        So one request fails at once that would ask and search the same again.
+        """
+        return bool(self._silent) and self._silent.pop(key, 0.0) > time.monotonic()
+
+    def search_beside(self, key: str) -> None:
+        """Begin a search for *key* on another thread, unless one began just now."""
+        job = partial(self.search, [key], FRESH)
+        _pool.submit(("search for", self._catalog.store, key), job)
+
     def search(self, keys: Iterable[str], age: float = 0.0) -> None:
         """Search now, for *keys* too, unless one began in the last *age* seconds."""
         if self._search_store is None or loop.shared().is_here():
             self.search_soon()
             return
-        arrival = time.monotonic()
-        with self._searching:
-            # A search that another thread has begun meanwhile serves as well.
-            if arrival - self._searched >= age:
+        with self._searches.turn(time.monotonic() - age) as is_mine:
+            if is_mine:
                 self._search(keys)
 
     def search_soon(self, delay: float = 0.0) -> None:
@@ -116,12 +133,20 @@ class Follower:
             if self.closed or self._search_store is None:
                 return
             now = time.monotonic()
-            due = max(now + delay, self._searched + _PAUSES[0])
+            due = max(now + delay, self._searches.began + _PAUSES[0])
             if self._planned is not None:
                 if self._planned[0] <= due:
                     return
                 self._planned[1].cancel()
             self._planned = due, loop.shared().later(due - now, self._begin)
+
+    def read_beside(self, key: str) -> None:
+        """Read what has come from the daemon of *key*, if the loop leaves that."""
+        followed = self._followed.get(key)
+        if followed is not None:
+            connection = self._connections.get(followed[1])
+            if connection is not None:
+                connection.source.read_beside()
 
     def close(self) -> None:
         with self._planning:
@@ -139,7 +164,7 @@ class Follower:
     def _search_again(self) -> None:
         if self.closed:
             return
-        with self._searching:
+        with self._searches.turn(math.inf):
             # This does not count the time of waiting for absent daemons.
             before = time.thread_time()
             is_found = self._search()
@@ -156,7 +181,6 @@ class Follower:
 
         A search that fails counts as a search without a result.
         """
-        self._searched = time.monotonic()
         catalog = self._catalog
         followed = list(self._followed)
         if self._search_store is None:
@@ -201,7 +225,7 @@ class Follower:
         for item in items:
             self._followed[item.key] = item, place
         if place not in self._connections:
-            connection = self._connections[place] = _Connection(self, place)
+            connection = self._connections[place] = _Connection(self, place, source)
             source.register(self._topic, connection.receive)
             source.on_loss(connection.lost)
             source.on_return(connection.returned)
@@ -249,12 +273,42 @@ class Follower:
         _pool.submit(("read", place), lambda: _read(place, items))
 
 
+class _Searches:
+    """Has one search run at a time."""
+
+    def __init__(self) -> None:
+        self.began = -_PAUSES[0]  # the last one, by the monotonic clock
+        self._over = -math.inf  # when the last one that is over began
+        self._is_running = False
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def turn(self, since: float) -> Iterator[bool]:
+        """Wait for one's turn to search.
+
+        False: one that began at the time *since* or later is over, and serves as well.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._over >= since or not self._is_running)
+            is_mine = self._over < since
+            if is_mine:
+                self._is_running, self.began = True, time.monotonic()
+        try:
+            yield is_mine
+        finally:
+            if is_mine:
+                with self._changed:
+                    self._is_running, self._over = False, self.began
+                    self._changed.notify_all()
+
+
 class _Connection:
     """Hears of a daemon on the loop's thread."""
 
-    def __init__(self, follower: Follower, place: Place) -> None:
+    def __init__(self, follower: Follower, place: Place, source: sub.Client) -> None:
         self._follower = follower
         self._place = place
+        self.source = source
 
     def receive(self, publication: wire.Publication) -> None:
         self._follower.compare_hashes(publication)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
@@ -34,8 +33,6 @@ else:
 
 Callback = Callable[["Item[Any]", Any, float], Any]
 Performer = Callable[..., Any]
-
-_logger = logging.getLogger(__name__)
 
 
 class Item(DaemonEnd, Generic[V]):
@@ -229,7 +226,8 @@ class Item(DaemonEnd, Generic[V]):
         if not (wait and reply):
             flags = 0 if reply else NO_ACK | NO_REP
             request = (SET, self.full_key, payload, bulk, flags, self.timeout)
-            pending = self._client().ask(*request)
+            daemon = self._answering_client(SET) if reply else self._client()
+            pending = daemon.ask(*request)
             if reply and self.subscribed and not self.authoritative:
                 follow_up = partial(self._follow_reply, before, new_value, pending)
                 pending.before_return(follow_up)
@@ -250,9 +248,7 @@ class Item(DaemonEnd, Generic[V]):
         """
         if not callable(method):
             raise TypeError("a callback must be callable")
-        if self._callbacks is None:
-            self._callbacks = []
-        self._callbacks.append(poll.reference(method))
+        self._add_callback(poll.reference(method))
         self.subscribe()
         if prime and self._state.time is not None:
             method(self, self._state.value, self.timestamp)
@@ -266,10 +262,7 @@ class Item(DaemonEnd, Generic[V]):
             return  # or another thread does it
         self.subscribed = True
         if prime:
-            try:
-                self._fetch(refresh=True)
-            except (TimeoutError, RuntimeError) as error:
-                _logger.info("%s has no value yet: %s", self.full_key, error)
+            self._prime()
             # The GET goes another way than the subscription and may overtake it: what
             # is published in between is not heard.
             primed = self._state

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 
 from mktl_daemon.core import wire
 from mktl_daemon.core.catalog import check_block
-from mktl_daemon.core.errors import MalformedError, RemoteError
+from mktl_daemon.core.errors import MalformedError, NoAckError, RemoteError
 from mktl_daemon.core.wire import CONFIG, GET, HASH
 from mktl_daemon.net import dealer, discovery
 from mktl_daemon.net.reach import is_open
@@ -24,7 +25,6 @@ from .follow import Place
 _logger = logging.getLogger(__name__)
 
 _TIMEOUT = 10.0  # seconds for a catalog
-_ALIVE = 5.0  # seconds for a sign of life
 _HEAD_START = 0.2  # seconds that daemons have before registries are asked
 _GLANCE = 0.02  # seconds after which it is checked whether it is enough
 
@@ -154,12 +154,18 @@ class _Search:
         self._catalog = catalog
         self._mine = catalog.authoritative_uuid
         self._blocks: dict[str, Block] = {}
-        self._away: set[tuple[str, Place]] = set()
+        # Whom somebody asked at a place, and whether the answer is known by now.
+        self._asked: dict[tuple[str, Place], threading.Event] = {}
+        self._lock = threading.Lock()  # of these
         self._strange: set[str] = set()  # another daemon is where they were
+        self._mute: set[str] = set()  # somebody listens there and does not answer
         self.there: set[str] = set()
 
     def ask(self, block: Block) -> None:
-        """Ask the daemon of a block for its newest one."""
+        """Ask the daemon of a block for its newest one.
+
+        It is asked once at each place: who asks meanwhile waits for the same answer.
+        """
         identity = block["uuid"]
         if identity == self._mine:
             self._blocks[identity] = block
@@ -169,15 +175,29 @@ class _Search:
             place = Place.of(block)
         except RuntimeError:
             return
-        if identity in self.there or (identity, place) in self._away:
+        if identity in self.there:
             return
+        mine = threading.Event()
+        with self._lock:
+            answered = self._asked.setdefault((identity, place), mine)
+        if answered is not mine:
+            answered.wait()
+            return
+        try:
+            self._ask_at(place, block)
+        finally:
+            answered.set()
+
+    def _ask_at(self, place: Place, block: Block) -> None:
+        identity = block["uuid"]
         try:
             self._blocks[identity] = _word_of(block, place)
         except (TimeoutError, RemoteError, KeyError, ValueError) as error:
             _logger.info("%s:%d: %s", place.host, place.rep, error)
-            self._away.add((identity, place))
             if isinstance(error, KeyError):
                 self._strange.add(identity)
+            elif isinstance(error, NoAckError):
+                self._mute.add(identity)
         else:
             self.there.add(identity)
 
@@ -209,10 +229,15 @@ class _Search:
         """
         identity = checked["uuid"]
         self.ask(checked)
-        if identity not in self.there and identity not in self._strange:
-            self.ask(_moved(checked, via))
-            if identity in self.there:
-                self._blocks[identity] = _moved(self._blocks[identity], via)
+        if identity in self.there | self._strange:
+            return
+        if identity in self._mute and _is_at(Place.of(checked).host, via):
+            return
+        self.ask(_moved(checked, via))
+        if identity in self.there:
+            self._blocks[identity] = _moved(self._blocks[identity], via)
+        # Who else is there has nothing to do with this block.
+        self._strange.discard(identity)
 
     def is_complete(self, keys: Iterable[str]) -> bool:
         items = [self._blocks[identity]["items"] for identity in list(self.there)]
@@ -238,6 +263,14 @@ class _Search:
             catalog.remove(identity)
         if fresh:
             catalog.renew(fresh, self.there)
+
+
+def _is_at(name: str, address: str) -> bool:
+    """Tell whether *name* is that of the machine at *address*."""
+    try:
+        return socket.gethostbyname(name) == socket.gethostbyname(address)
+    except (OSError, ValueError):
+        return False
 
 
 def _moved(block: Block, host: str) -> Block:
@@ -277,18 +310,6 @@ def blocks_at(host: str, port: int, store: str) -> dict[str, Any]:
     """Return the blocks of a store that somebody has, by UUID."""
     names = ((GET, f"{store}._catalog"), (GET, f"{store}._config"), (CONFIG, store))
     return _get_first(host, port, names)
-
-
-def uuid_at(host: str, port: int, store: str, alias: str) -> str | None:
-    """Return the UUID of the daemon *alias* at an address, None where there is none."""
-    if not is_open(host, port):
-        return None
-    with contextlib.closing(dealer.Client(host, port)) as daemon:
-        try:
-            uuid = daemon.get(f"{store}._{alias}uuid".lower(), timeout=_TIMEOUT)
-        except (TimeoutError, RemoteError, ValueError):
-            return None
-    return uuid if isinstance(uuid, str) else None
 
 
 def _passing(catalog: Configuration) -> set[tuple[str, int]]:
@@ -340,44 +361,3 @@ def fetch(catalog: Configuration, host: str, port: int) -> None:
             _logger.warning(
                 "%s:%d sent a block that cannot be used: %s", host, port, error
             )
-
-
-def is_running(block: Block) -> bool:
-    """Tell whether the daemon of a block answers, at any address it has given."""
-    for stratum in block.get("provenance") or ():
-        if "pub" not in stratum:
-            continue
-        try:
-            # Not one of the clients that stay: anybody may announce any address.
-            daemon = dealer.Client(stratum["hostname"], stratum["rep"])
-            with contextlib.closing(daemon):
-                if _is(block, daemon):
-                    return True
-        except (TimeoutError, RemoteError, ValueError):
-            continue
-    return False
-
-
-def _is(block: Block, daemon: dealer.Client) -> bool:
-    """Tell whether *daemon* is that of a block, and not another of its name."""
-    builtin = f"{block['store']}._{block['alias']}".lower()
-    with contextlib.suppress(RemoteError):
-        # A daemon that is starting answers this and nothing else.
-        who = daemon.get(f"{builtin}uuid", timeout=_ALIVE)
-        if who is not None:
-            return bool(who == block["uuid"])
-    return daemon.get(f"{builtin}clk", timeout=_ALIVE, refresh=True) is not None
-
-
-def instance_at(block: Block) -> str | None:
-    """Return what the process says of itself that answers where a block's daemon is."""
-    for stratum in block.get("provenance") or ():
-        if "pub" in stratum:
-            daemon = dealer.Client(stratum["hostname"], stratum["rep"])
-            with (
-                contextlib.closing(daemon),
-                contextlib.suppress(TimeoutError, RemoteError, ValueError),
-            ):
-                instance = daemon.get(f"{block['store']}._instance", timeout=_ALIVE)
-                return str(instance)
-    return None

@@ -21,7 +21,7 @@ from mktl_daemon.core.wire import ACK, GET, NO_REP, REP, VERSION, Buffer
 from . import loop as loops
 from .addresses import PerAddress
 from .frames import receive, send, stay_alive
-from .line import ACK_TIMEOUT, SWEEP, Line, Mine
+from .line import ACK_TIMEOUT, SWEEP, Asker, Line, Mine
 from .loop import Loop
 from .pending import Pending, checked
 from .spares import spares
@@ -92,8 +92,11 @@ class Client:
         payload: bytes = b"",
         bulk: Buffer | None = None,
         timeout: float = TIMEOUT,
+        asker: Asker | None = None,
     ) -> wire.Answer:
         """Send a request and wait for its answer.
+
+        *asker* is told meanwhile how far the request is.
 
         TimeoutError: nobody is there, or nobody answers in time. RemoteError: the
         daemon refused. What a thread asks arrives in the order in which it asked.
@@ -109,8 +112,8 @@ class Client:
         early = bool(self.early)
         request = wire.Request(ident, kind, target, 0, payload, bulk, early)
         if self.early is None and kind != GET:
-            request = self._introduced(line, request)
-        return checked(request, line.call(self, request, timeout))
+            request = self._introduced(line, request, asker)
+        return checked(request, line.call(self, request, timeout, asker))
 
     def prepare(self) -> bool:
         """Begin the connection that this thread's next `call` uses.
@@ -140,14 +143,17 @@ class Client:
         self._mine.line = line
         return line
 
-    def _introduced(self, line: Line, request: wire.Request) -> wire.Request:
+    def _introduced(
+        self, line: Line, request: wire.Request, asker: Asker | None
+    ) -> wire.Request:
         """Return a SET, which is never sent twice, in the form that is heard.
 
         A GET finds out which one that is.
         """
         ident = b"%08x" % (next(self._names) & 0xFFFFFFFF)
         with contextlib.suppress(NoAckError, NoReplyError):  # an ACK tells as much
-            line.call(self, wire.Request(ident, GET, "_hash"), ACK_TIMEOUT)
+            hello = wire.Request(ident, GET, "_hash")
+            line.call(self, hello, ACK_TIMEOUT, asker)
         if self.early is None:
             raise self.failure(request, False, "in time")
         return request._replace(early=bool(self.early))
@@ -294,8 +300,9 @@ class Client:
         what = f"{request.kind.decode()} of {request.target}"
         where = f"{self.host}:{self.port}"
         if acked:
-            return NoReplyError(f"{what}: {where} took it and did not answer {when}")
-        return NoAckError(f"{what}: nobody at {where} took it {when}")
+            taken = "acknowledged it and did not answer"
+            return NoReplyError(f"{what}: {where} {taken} {when}")
+        return NoAckError(f"{what}: nobody at {where} answered {when}")
 
 
 # This process's client of a daemon; there is one for each address.

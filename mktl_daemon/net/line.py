@@ -19,6 +19,16 @@ ACK_TIMEOUT = 1.0  # seconds until a daemon that says nothing is not there
 SWEEP = 0.1  # seconds between checks for late requests
 
 
+class Asker(Protocol):
+    """Who waits for the answer to a request, and has something to do meanwhile."""
+
+    def note_sent(self) -> None:
+        """Take note that the request was sent; the daemon answers it now."""
+
+    def note_unheard(self) -> None:
+        """Take note that connecting, or the ACK, takes long. It may come twice."""
+
+
 class Daemon(Protocol):
     """What a line asks of the client that has it."""
 
@@ -75,24 +85,28 @@ class Line:
             self._is_second_asked = False
 
     def call(
-        self, client: Daemon, request: wire.Request, timeout: float
+        self,
+        client: Daemon,
+        request: wire.Request,
+        timeout: float,
+        asker: Asker | None = None,
     ) -> wire.Answer:
+        """Send a request and return its answer."""
         losses = client.losses
         acked = self._is_second_asked = False
-        self._send(client, request)
+        self._send(client, request, asker)
         # A connection may take as long as an ACK does, where the network is slow.
         started = time.monotonic()
         deadline = started + min(ACK_TIMEOUT, timeout)
         while True:
             frames = self._receive(request)
             if frames is None:
-                if time.monotonic() >= deadline:
-                    is_known = client.early is not None or request.early
-                    if acked or is_known or request.kind != GET:
-                        raise client.failure(request, acked, "in time")
-                    # Somebody is there and does not hear us.
-                    request = request._replace(early=True)
-                    self._send(client, request)
+                now = time.monotonic()
+                if not acked and now >= started + ACK_TIMEOUT / 2:
+                    _note_unheard(asker)
+                    asker = None
+                if now >= deadline:
+                    request = self._send_early(client, request, acked)
                     deadline = time.monotonic() + min(ACK_TIMEOUT, timeout)
                 if client.losses != losses and acked:
                     when = "before the connection was lost"
@@ -106,20 +120,40 @@ class Line:
                 return answer
             acked, deadline = True, started + timeout
 
-    def _send(self, client: Daemon, request: wire.Request) -> None:
+    def _send_early(
+        self, client: Daemon, request: wire.Request, acked: bool
+    ) -> wire.Request:
+        """Send a request again, in the form of before June 2026, and return it.
+
+        What `Daemon.failure` returns is raised if that is of no use.
+        """
+        is_known = client.early is not None or request.early
+        if acked or is_known or request.kind != GET:
+            raise client.failure(request, acked, "in time")
+        # Somebody is there and does not hear us.
+        request = request._replace(early=True)
+        self._send(client, request)
+        return request
+
+    def _send(
+        self, client: Daemon, request: wire.Request, asker: Asker | None = None
+    ) -> None:
         frames = request.encode()
         try:
             send(self._socket, frames)
         except zmq.Again:
-            if not self._is_connected(client):
+            if not self._is_connected(client, asker):
                 raise client.failure(request, False, "in time") from None
             send(self._socket, frames)
+        if asker is not None:
+            asker.note_sent()
 
-    def _is_connected(self, client: Daemon) -> bool:
+    def _is_connected(self, client: Daemon, asker: Asker | None) -> bool:
         """Wait until there is a connection, be it a second one, or for a second."""
         first, early = self._socket, int(AGAIN * 1000)
         if self._second is None and first.poll(early, zmq.POLLOUT):
             return True
+        _note_unheard(asker)
         self.begin_another(client)
         waiting = zmq.Poller()
         waiting.register(first, zmq.POLLOUT)
@@ -173,3 +207,9 @@ class Line:
     def _take(self, socket: zmq.Socket[bytes]) -> None:
         self._socket = socket
         self._socket.set(zmq.RCVTIMEO, int(SWEEP * 1000))
+
+
+def _note_unheard(asker: Asker | None) -> None:
+    # Not "if asker": an item is false if its value is.
+    if asker is not None:
+        asker.note_unheard()

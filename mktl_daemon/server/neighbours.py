@@ -6,7 +6,8 @@ from mktl_daemon.configuration import Configuration
 from mktl_daemon.core import wire
 from mktl_daemon.core.errors import RefusedError
 from mktl_daemon.files import cache
-from mktl_daemon.search import is_running
+
+from .running import is_running
 
 
 def refuse_taken_keys(catalog: Configuration) -> None:

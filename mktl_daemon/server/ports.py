@@ -13,7 +13,8 @@ from mktl_daemon.files import environment, places
 from mktl_daemon.net import access, descriptors, discovery, pub, router
 from mktl_daemon.net.addresses import ANYWHERE
 from mktl_daemon.net.loop import Loop
-from mktl_daemon.search import uuid_at
+
+from .running import uuid_at
 
 T = TypeVar("T")
 

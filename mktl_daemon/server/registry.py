@@ -15,6 +15,7 @@ from mktl_daemon.files import cache, environment
 from mktl_daemon.net import discovery
 from mktl_daemon.net.router import Ticket
 
+from . import running
 from .daemon import Daemon
 
 _logger = logging.getLogger(__name__)
@@ -131,10 +132,10 @@ class Registry(Daemon):
                     f"{_name(block)} disagrees with {_name(old)}: {reason}"
                 )
             if _address(old) == _address(block) or (
-                moved and instance and search.instance_at(old) == instance
+                moved and instance and running.instance_at(old) == instance
             ):
                 pass  # it is the one that announces itself
-            elif search.is_running(old):
+            elif running.is_running(old):
                 raise ValueError(f"{_name(old)} is running and has {reason}")
             _logger.info("forgotten: %s", _name(old))
             known.remove(identity)

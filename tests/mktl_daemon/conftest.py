@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import re
 import select
 import signal
@@ -12,10 +13,12 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import zmq
 
 from tests import programs
 
@@ -120,7 +123,9 @@ class Kitchen:
         path.write_text(json.dumps(ITEMS if items is None else items))
         more = ["--module", "oven"] if items is None else []
         line = "mkd", store, alias, "--catalog", str(path), *more
-        return self.start(*line, home=f"{store}.{alias}", descriptors=descriptors)
+        home = f"{store}.{alias}"
+        _claim_ports(self.folder / home / "daemon", store, alias)
+        return self.start(*line, home=home, descriptors=descriptors)
 
     def registry(self) -> Running:
         return self.start("mkregistryd", home="registry")
@@ -202,6 +207,61 @@ def oven(kitchen):
     running = kitchen.daemon()
     yield running
     assert running.process.poll() is None, "the test has ended the daemon"
+
+
+def _claim_ports(folder: Path, store: str, alias: str) -> None:
+    """Give a daemon ports that nobody takes while it is away."""
+    identity = folder / "store" / store / f"{alias}.uuid"
+    if identity.exists():
+        return
+    name = str(uuid.uuid4())
+    for path, text in (
+        (identity, name),
+        (folder / "port" / store / f"{name}.req", str(quiet_port())),
+        (folder / "port" / store / f"{name}.pub", str(quiet_port())),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def quiet_port() -> int:
+    """Return a free TCP port that only those choose who ask for it here.
+
+    Daemons choose lower ones, and the system higher ones.
+    """
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+class Mute:
+    """Where a daemon was: it takes requests and answers none."""
+
+    def __init__(self, context: zmq.Context) -> None:
+        self._router = context.socket(zmq.ROUTER)
+        self._router.linger = 0
+        self.port = self._router.bind_to_random_port("tcp://127.0.0.1")
+
+    def requests(self) -> list[tuple[str, str]]:
+        """Return kind and target of each request until now."""
+        taken = []
+        while self._router.poll(100):
+            _, _, _, kind, target, *_ = self._router.recv_multipart()
+            taken.append((kind.decode(), target.decode()))
+        return taken
+
+    def close(self) -> None:
+        self._router.close()
+
+
+@pytest.fixture
+def mute():
+    with zmq.Context() as context:
+        made = Mute(context)
+        yield made
+        made.close()
 
 
 def free_udp() -> int:

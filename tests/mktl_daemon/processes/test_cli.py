@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+import uuid
 
 import pytest
 
@@ -537,6 +538,35 @@ def test_a_daemon_that_is_gone_is_reported_once(own_kitchen):
     assert printed.err.count("\n") == 1
     assert "nobody at 127.0.0.1" in printed.err
     assert printed.code == 1
+
+
+def test_a_silent_key_is_searched_once_and_said_once(own_kitchen, wire, mute):
+    """A registry knows its daemon, which takes requests and answers none."""
+    block = {
+        "store": "bread",
+        "alias": "rye",
+        "uuid": str(uuid.uuid4()),
+        "hash": 1,
+        "time": 1.0,
+        "provenance": [
+            {"stratum": 0, "hostname": "127.0.0.1", "rep": mute.port, "pub": 1}
+        ],
+        "items": {"loaves": {"type": "numeric"}},
+    }
+    announced = wire.peer(own_kitchen.registry()).set("_catalog", block)
+    assert announced.error is None
+
+    printed = own_kitchen.mk_alone("get", "bread.loaves")
+    assert (printed.out, printed.code) == ("", 1)
+    assert printed.err == (
+        "bread.loaves failed: GET of bread.loaves: "
+        f"nobody at 127.0.0.1:{mute.port} answered in time\n"
+    )
+    # Once in each of the two forms of a request, and perhaps once more by a search that
+    # begins a second after the subscription. The value itself is not asked.
+    requests = mute.requests()
+    assert set(requests) == {("GET", "bread._hash")}
+    assert 2 <= len(requests) <= 4
 
 
 def test_the_package_lists_its_programs():

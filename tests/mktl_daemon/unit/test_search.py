@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections import Counter
 
 import pytest
 
 import mktl_daemon as mktl
-from mktl_daemon import config, find, search
+from mktl_daemon import config, find, follow, search
 from tests.mktl_daemon.unit.conftest import PUPPET
 
 
@@ -82,3 +83,70 @@ def test_a_registry_that_answered_the_call_is_asked_again(puppet, monkeypatch):
     monkeypatch.setattr(find.discovery, "registries", lambda *_, **__: [registry])
     monkeypatch.setattr(search, "blocks_at", blocks_at)
     assert mktl.get("puppet.number").value == 1
+
+
+@pytest.fixture
+def calm(monkeypatch):
+    """What is planned for later comes after the test, and what is fresh stays so."""
+    monkeypatch.setattr(follow, "_PAUSES", (60.0,))
+    monkeypatch.setattr(follow, "FRESH", 60.0)
+
+
+HASH, SILENT = ("GET", "puppet._hash"), ("GET", "puppet.silent0")
+# A daemon that does not answer is asked in today's form and in that of before.
+FORMS = 2
+
+
+@pytest.mark.usefixtures("community", "calm")
+def test_a_silent_daemon_is_asked_once_for_a_value(mute):
+    """To get the item and to read it takes one search, and the value is not asked."""
+    config.known("puppet").update(block(0, mute.port), save=False)
+    with pytest.raises(mktl.NoAckError, match=f"nobody at 127.0.0.1:{mute.port}"):
+        _ = mktl.get("puppet.silent0").value
+    assert mute.requests() == [HASH] * FORMS
+
+
+@pytest.mark.usefixtures("puppet", "calm")
+def test_a_silent_key_of_a_known_store_is_asked_and_searched_once(mute):
+    config.known("puppet").update(block(0, mute.port), save=False)
+    assert mktl.get("puppet.number").value == 1
+    with pytest.raises(mktl.NoAckError):
+        _ = mktl.get("puppet.silent0").value
+    # One search found the first key, and another one asked the remaining daemons.
+    assert Counter(mute.requests()) == {HASH: 2 * FORMS, SILENT: FORMS}
+
+
+@pytest.mark.usefixtures("community", "calm")
+def test_a_silent_key_is_asked_again_by_the_next_request(mute):
+    """The daemon may be back."""
+    config.known("puppet").update(block(0, mute.port), save=False)
+    item = mktl.get("puppet.silent0")
+    for read in (lambda: item.value, item.get):
+        with pytest.raises(mktl.NoAckError):
+            read()
+    assert SILENT in mute.requests()
+
+
+@pytest.mark.usefixtures("community", "calm")
+def test_a_daemon_that_two_registries_know_is_asked_once(mute, monkeypatch):
+    registries = [("127.0.0.1", 1), ("127.0.0.1", 2)]
+    its = {"u-0": block(0, mute.port)}
+    monkeypatch.setattr(find.discovery, "registries", lambda *_, **__: registries)
+    monkeypatch.setattr(search, "blocks_at", lambda *_: its)
+    with pytest.raises(mktl.NoAckError):
+        _ = mktl.get("puppet.silent0").value
+    assert mute.requests() == [HASH] * FORMS
+
+
+@pytest.mark.usefixtures("calm")
+def test_a_silent_daemon_stays_known_if_another_is_where_its_registry_is(
+    puppet, monkeypatch
+):
+    """That one has the port by chance."""
+    config.known("puppet").remove(PUPPET)
+    its = {"u-0": block(0, puppet.rep_port, hostname="kitchen.invalid")}
+    registries = [("127.0.0.1", puppet.rep_port)]
+    monkeypatch.setattr(find.discovery, "registries", lambda *_, **__: registries)
+    monkeypatch.setattr(search, "blocks_at", lambda *_: its)
+    with pytest.raises(mktl.NoAckError, match=r"nobody at kitchen\.invalid"):
+        _ = mktl.get("puppet.silent0").value

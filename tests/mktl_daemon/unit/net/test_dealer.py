@@ -215,3 +215,35 @@ def test_a_request_that_ended_before_it_was_sent_is_not_sent(request_closer):
         assert socket.poll(DEADLINE * 1000)
         while socket.poll(300):
             assert socket.recv_multipart()[3] == b"GET"
+
+
+class Asker:
+    """Notes how far a request is."""
+
+    def __init__(self):
+        self.notes = []
+
+    def note_sent(self):
+        self.notes.append("sent")
+
+    def note_unheard(self):
+        self.notes.append("unheard")
+
+
+def test_who_asks_is_told_of_a_late_ack_before_the_request_fails(client):
+    """So that somebody can search for the daemon meanwhile."""
+    asker = Asker()
+    with pytest.raises(NoAckError):
+        client.call(b"GET", "pie.x", asker=asker)
+    assert asker.notes == ["sent", "unheard"]
+
+
+def test_who_asks_is_told_of_a_late_connection_before_the_request_fails(
+    stub, request_closer
+):
+    away = request_closer(dealer.Client("127.0.0.1", stub.port))
+    stub.socket.close()
+    asker = Asker()
+    with pytest.raises(NoAckError):
+        away.call(b"GET", "pie.x", asker=asker)
+    assert asker.notes[-1] == "unheard"

@@ -123,3 +123,24 @@ def test_a_subscriber_that_is_closed_during_its_pause_stays_closed(puppet):
     _, subscriber = brought_to_rest(puppet, close)
     assert closed.wait(DEADLINE)
     assert subscriber.socket not in [each for each, _ in loop.shared().watched]
+
+
+def test_a_thread_that_sends_requests_reads_while_the_subscriber_rests(
+    puppet, monkeypatch, until
+):
+    """So the loop's thread does not take the interpreter from it."""
+    monkeypatch.setattr(sub, "REST", 60.0)
+    rests, readers = threading.Event(), []
+    number, subscriber = brought_to_rest(puppet, lambda _: rests.set())
+    assert rests.wait(DEADLINE)
+    subscriber.register(
+        b"puppet.number.", lambda _: readers.append(threading.current_thread())
+    )
+    puppet.publish(3, 3.0)
+
+    def is_read():
+        number.get(refresh=True)
+        return readers
+
+    until(is_read, "the value is read")
+    assert readers == [threading.current_thread()]
