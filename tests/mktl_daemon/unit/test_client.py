@@ -277,19 +277,18 @@ def test_a_client_notices_that_items_have_changed(pie, own_kitchen):
 
 
 def test_a_subscription_outlives_its_daemon(pie, own_kitchen, box, until):
-    """The daemon is killed and started again. It has the same ports and values."""
+    """The daemon is killed and started again, at the same ports or at others."""
     number = mktl.get("pie.number")
     number.register(lambda item, value, when: box.put(value))
     number.set(5)
     box.wait(1)
     own_kitchen.stop(pie, signal.SIGKILL)
-    again = own_kitchen.daemon("pie", "fruit", ITEMS)
-    assert (again.rep, again.pub) == (pie.rep, pie.pub)
+    own_kitchen.daemon("pie", "fruit", ITEMS)
 
     def tried():
         try:
             number.set(number.get(refresh=True) + 1)
-        except TimeoutError:
+        except (TimeoutError, mktl.RemoteError):  # nobody is there, or another daemon
             return False
         return number.value in box.things
 

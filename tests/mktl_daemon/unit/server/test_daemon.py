@@ -9,8 +9,16 @@ import zmq
 
 import mktl_daemon as mktl
 from mktl_daemon import config
+from mktl_daemon.files import places
 from mktl_daemon.net import dealer
+from tests.mktl_daemon.conftest import quiet_port
 from tests.mktl_daemon.unit.conftest import DEADLINE, ITEMS, forget
+
+
+def claim_ports():
+    """Give the daemon ports that nobody takes while it is away."""
+    uuid = places.identity("pie", "fruit")
+    places.save_ports("pie", uuid, quiet_port(), quiet_port())
 
 
 def test_the_stages_of_a_daemon_come_in_order(start):
@@ -58,6 +66,7 @@ def test_cleanup_is_called_if_setup_fails_and_the_ports_are_free_again(start):
         def cleanup(self):
             ended.append("cleanup")
 
+    claim_ports()
     with pytest.raises(OSError, match="no controller"):
         start(Broken, ITEMS)
     assert ended[1:] == ["cleanup"]
@@ -73,6 +82,7 @@ def test_stop_requests_the_end(start):
 
 
 def test_identity_and_ports_are_kept_over_a_restart(start):
+    claim_ports()
     first = start(items=ITEMS)
     known = first.uuid, first.rep.port, first.pub.port
     first.cleanup()
