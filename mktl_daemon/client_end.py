@@ -9,21 +9,18 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mktl_daemon.core import arrays, wire
-from mktl_daemon.core.arithmetic import ByValue
-from mktl_daemon.core.errors import MktlError, NoAckError, RemoteError
+from mktl_daemon.core.errors import MktlError, NoAckError
 from mktl_daemon.core.value import NOTHING, NUMBERS, State, decode, is_same
 from mktl_daemon.core.wire import GET, Buffer, Payload
-from mktl_daemon.net import dealer, loop
+from mktl_daemon.net import loop
 from mktl_daemon.net.pending import Pending
 from mktl_daemon.net.workers import Pool
 
-from . import follow, process
-
-if TYPE_CHECKING:
-    from .interfaces import ItemStore
+from . import process
+from .caller import Caller
 
 _logger = logging.getLogger(__name__)
 
@@ -35,7 +32,7 @@ _MOST_FETCHED = 16  # values that GETs brought and whose publications are late
 _NONE_EXPECTED = (-math.inf, math.inf)
 
 
-class ClientEnd(ByValue):
+class ClientEnd(Caller):
     """Has the value of one key, and keeps it equal to the daemon's."""
 
     __slots__ = (
@@ -48,11 +45,8 @@ class ClientEnd(ByValue):
         "subscribed",
     )
 
-    key: str
-    store: ItemStore
     authoritative: bool
     subscribed: bool
-    timeout: float
     _state: State
     _callbacks: list[Callable[[], Callable[..., Any] | None]] | None
 
@@ -67,10 +61,6 @@ class ClientEnd(ByValue):
     # Whether a subclass overrides `to_payload` or `from_payload`.
     _has_own_encoding = False
     _has_own_decoding = False
-
-    @property
-    def full_key(self) -> str:
-        return f"{self.store.name}.{self.key}"
 
     @property
     def callbacks(self) -> list[Callable[..., Any]]:
@@ -180,48 +170,6 @@ class ClientEnd(ByValue):
             self.subscribed = False
 
     # Requests
-
-    def _client(self) -> dealer.Client:
-        place = self.store.follower.place_of(self.key)
-        return dealer.client(place.host, place.rep)
-
-    def _answering_client(self, kind: bytes) -> dealer.Client:
-        """Return the client for a request. NoAckError: nobody answered just now."""
-        daemon = self._client()
-        if self.store.follower.take_silence(self.key):
-            request = wire.Request(b"", kind, self.full_key)
-            raise daemon.failure(request, False, "in time")
-        return daemon
-
-    def note_sent(self) -> None:
-        """Read what the daemon has published, while it answers a request."""
-        self.store.follower.read_beside(self.key)
-
-    def note_unheard(self) -> None:
-        """Search for the daemon, which does not acknowledge a request."""
-        self.store.follower.search_beside(self.key)
-
-    def _call(
-        self, kind: bytes, payload: bytes, bulk: Buffer | None = None
-    ) -> wire.Answer:
-        """Send a request to the daemon, wherever it is. No SET is carried out twice.
-
-        NoAckError: no daemon answers, here or elsewhere.
-        """
-        began = time.monotonic()
-        daemon = self._answering_client(kind)
-        request = (kind, self.full_key, payload, bulk, self.timeout)
-        try:
-            return daemon.call(*request, self)
-        except (NoAckError, RemoteError) as error:
-            if isinstance(error, RemoteError) and error.type != "KeyError":
-                raise
-            # A search that began beside the request serves as well.
-            age = max(follow.FRESH, time.monotonic() - began)
-            self.store.follower.search([self.key], age)
-            if self._client() is daemon:
-                raise
-        return self._client().call(*request)
 
     def _set_request(self, value: Any) -> tuple[bytes, Buffer | None]:
         """Return the payload of a SET, which names this process, and its bulk."""

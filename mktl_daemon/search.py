@@ -155,7 +155,7 @@ class _Search:
         self._mine = catalog.authoritative_uuid
         self._blocks: dict[str, Block] = {}
         # Whom somebody asked at a place, and whether the answer is known by now.
-        self._asked: dict[tuple[str, Place], threading.Event] = {}
+        self._requests: dict[tuple[str, Place], threading.Event] = {}
         self._lock = threading.Lock()  # of these
         self._strange: set[str] = set()  # another daemon is where they were
         self._mute: set[str] = set()  # somebody listens there and does not answer
@@ -179,7 +179,7 @@ class _Search:
             return
         mine = threading.Event()
         with self._lock:
-            answered = self._asked.setdefault((identity, place), mine)
+            answered = self._requests.setdefault((identity, place), mine)
         if answered is not mine:
             answered.wait()
             return
