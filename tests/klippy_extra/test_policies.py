@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from klippy_extra.contract import DISABLED, DUE, MAX_TEXT, OK, Command
-from klippy_extra.ledger.ledger import HALF_LIFE, Ledger
+from klippy_extra.ledger.ledger import Ledger
 from klippy_extra.ledger.records import Counter, Limit, Plan
 from klippy_extra.storage import database
 from klippy_extra.storage.store import Store
@@ -104,10 +104,11 @@ def test_a_date_in_more_than_ten_years_is_no_forecast():
 def test_a_rate_loses_half_of_its_weight_in_two_weeks():
     book = watched(PRINTED, print_time=10.0, hours=100.0)
     assert book.rate(PRINTED.counter) == pytest.approx(0.1)
-    book.settle_rates(HALF_LIFE)
+    two_weeks = 14 * 24.0
+    book.settle_rates(two_weeks)
 
     # Half of the 10 h in half of the 100 h, and nothing more in two weeks.
-    assert book.rate(PRINTED.counter) == pytest.approx(5.0 / (50.0 + HALF_LIFE))
+    assert book.rate(PRINTED.counter) == pytest.approx(5.0 / (50.0 + two_weeks))
 
 
 def test_a_rate_follows_a_change_of_habits_and_survives_a_restart():

@@ -23,9 +23,6 @@ _COUNTED = (
     f"{_EXTRA}/test_carry_out.py",
     f"{_EXTRA}/test_carry_out_edges.py",
     f"{_EXTRA}/test_policies.py",
-    # This test lets days pass for a printer, which is too slow for the limit.
-    f"--deselect={_EXTRA}/test_policies.py::test_a_disabled_task_reminds_nobody",
-    f"{_EXTRA}/test_parts.py",
     f"{_EXTRA}/test_parts_edges.py",
     f"{_EXTRA}/test_precision.py",
     f"{_EXTRA}/storage/test_joining.py",

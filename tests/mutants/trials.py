@@ -87,10 +87,16 @@ class Quick:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        # A virtual printer takes seconds for each of its tests.
+        items[:] = [item for item in items if "bench" not in _fixtures(item)]
         order = self._order
         if order is not None:
             chosen = [item for item in items if item.nodeid in order]
             items[:] = sorted(chosen, key=lambda item: order[item.nodeid])
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    return item.fixturenames if isinstance(item, pytest.Function) else []
 
 
 class Watch:

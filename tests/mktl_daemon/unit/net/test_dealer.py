@@ -8,8 +8,10 @@ import threading
 import pytest
 import zmq
 
+from mktl_daemon.core import wire
 from mktl_daemon.errors import NoAckError
 from mktl_daemon.net import dealer
+from mktl_daemon.net.line import Line
 
 DEADLINE = 20.0
 
@@ -112,6 +114,16 @@ def test_a_set_is_sent_once_to_a_daemon_of_a_known_edition(client, stub):
     stub.answer(*stub.receive())
     assert known().ident
     assert isinstance(asking(client.call, b"SET", "pie.x", b"")(), NoAckError)
+    assert stub.receive()[1][2] == b"SET"
+    assert not stub.socket.poll(300)
+
+
+def test_a_connection_sends_a_set_once_though_it_does_not_know_the_daemon(client, stub):
+    """A GET is asked again in the early form; a SET may have been carried out."""
+    line = Line(client.connect())
+    request = wire.Request(b"1", wire.SET, "pie.x", 0, b'{"value":1}')
+    assert isinstance(asking(line.call, client, request, 5.0)(), NoAckError)
+    line.close()
     assert stub.receive()[1][2] == b"SET"
     assert not stub.socket.poll(300)
 
