@@ -208,7 +208,7 @@ def joined(
         for name, value in mine._asdict().items()
         if value != getattr(began, name)
     }
-    changed["done_count"] = stored.done_count + mine.done_count - began.done_count
+    changed["done_count"] = stored.done_count + mine.done_count
     if restarted:
         # A task that was done or skipped is not snoozed any more.
         changed.update(snoozed_to=mine.snoozed_to, snoozed_until=mine.snoozed_until)

@@ -149,9 +149,10 @@ class Stamps:
                 noted[name] = value
         for limit in self._book.plans[task].limits:
             begun = now.start.get(limit.name)
-            changed = begun is not None and begun != before.start.get(limit.name)
-            if changed and limit.counter.key == CALENDAR:
-                noted[START + limit.name] = begun or 0.0
+            if begun is None or begun == before.start.get(limit.name):
+                continue
+            if limit.counter.key == CALENDAR:
+                noted[START + limit.name] = begun
 
     # Corrections
 

@@ -262,6 +262,18 @@ def test_what_was_used_before_and_meanwhile_is_used():
     assert late.used("rods") == {"print_time": 12.0}
 
 
+@pytest.mark.parametrize("before", [0.0, 0.25, 10.0])
+def test_disabled_meanwhile_it_holds_what_was_used_before_and_since(before):
+    def disabled(book):
+        book.advance({"print_time": 0.5})
+        record, plan = book.records["rods"], book.plans["rods"]
+        book.records["rods"] = switch(record, plan, book.readings, enabled=False)
+        book.advance({"print_time": 7.0})
+
+    late = joined({"print_time": before}, [disabled])
+    assert late.used("rods") == {"print_time": before + 0.5}
+
+
 def test_done_meanwhile_counts_from_then_on():
     def done(book):
         book.advance({"print_time": 2.0})

@@ -300,6 +300,18 @@ def test_the_hours_off_may_be_known_one_moment_after_the_clock(clocked):
     assert clocked.book.used("air")["time"] == pytest.approx(48.0, abs=0.01)
 
 
+def test_marks_get_their_time_though_the_hours_off_are_known_first(clocked):
+    clocked.book.mark(clocked.wall)
+    [mark] = clocked.book.mark_times
+    clocked.carry_out("air", command="snooze", hours=1.0)
+    clocked.tick()
+    assert clocked.tick(0.0, missed=24.0) is not None
+    assert clocked.book.mark_times == [mark]
+    clocked.ahead = 0.0
+    clocked.tick(0.0)
+    assert clocked.book.mark_times == [mark + 200 * DAY]
+
+
 def test_a_clock_that_was_right_for_a_moment_is_not_trusted_yet(clocked):
     clocked.carry_out("rods", command="done")
     clocked.tick(trusted=True)
