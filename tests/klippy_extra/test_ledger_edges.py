@@ -406,6 +406,13 @@ def test_a_forecast_is_a_whole_hour():
     assert isinstance(due_at, int)
 
 
+@pytest.mark.parametrize(("hours", "is_shown"), [(87_600, True), (87_601, False)])
+def test_a_forecast_of_up_to_ten_years_is_shown(hours, is_shown):
+    book = ledger(AIR._replace(threshold=float(hours)))
+    due_at = NOW + hours * 3600 if is_shown else None
+    assert book.view("rods", NOW).due_at == due_at
+
+
 def test_of_all_limits_one_that_is_used_up_waits_for_the_other():
     plan = Plan("rods", (PRINTED, AIR), match="all")
     book = Ledger([plan], {"readings": {"print_time": 0.0, "time": 0.0}})

@@ -38,7 +38,7 @@ class Printer:
     def __init__(self, printer="voron", document=None, records=None, plans=PARTS):
         self.inventory = inventory.make(plans, TOOLS, printer)
         plans, records = inventory.restored(
-            self.inventory, [*plans, RODS], records or {}
+            self.inventory, [RODS, *plans], records or {}
         )
         self.book = Ledger(plans, document, records)
         self.book.inventory = self.inventory
@@ -434,7 +434,7 @@ def test_of_two_parts_at_one_place_the_later_one_goes(printer):
 
 
 def test_tasks_and_fitted_parts_are_counted_and_those_on_the_shelf_are_not(printer):
-    assert printer.book.working == ("n4", "pei", "spare", "rods")
+    assert printer.book.working == ("rods", "n4", "pei", "spare")
     records = {"a": Record(place=SHELF), "b": Record(place="T0"), "c": Record()}
     plans = dict.fromkeys("abcd", RODS)
     assert inventory.working(plans, records) == ("b", "c", "d")

@@ -23,6 +23,7 @@ gcode:
     {action_respond_info('off we go')}
 """
 CONFIRM = "at_print_start: confirm\n" + START
+CANCELLED = "// The print is not started: it was cancelled."
 
 
 def count(printer, text):
@@ -115,7 +116,10 @@ def test_an_emergency_stop_ends_the_question(asking):
 @pytest.fixture
 def asking_file(due, tmp_path):
     """A printer that prints a file whose start waits for an answer."""
-    printer = due(CONFIRM)
+    return asking_of_a_file(due(CONFIRM), tmp_path)
+
+
+def asking_of_a_file(printer, tmp_path):
     (tmp_path / "job.gcode").write_text("PRINT_START\nG28\n")
     printer.lookup("virtual_sdcard").folder = tmp_path
     printer.print_file("job.gcode")
@@ -156,6 +160,7 @@ def test_a_start_that_was_cancelled_during_the_question_heats_nothing(asking_fil
     asking_file.gcode("CANCEL_PRINT", 2)
     asking_file.advance(200)
 
+    assert count(asking_file, CANCELLED) == 1
     assert count(asking_file, "off we go") == 0
     assert target(asking_file) == 0
     assert asking_file.status("print_stats")["state"] == "cancelled"
@@ -165,8 +170,9 @@ def test_a_start_that_was_cancelled_during_the_question_heats_nothing(asking_fil
 def test_a_start_whose_file_was_closed_during_the_question_heats_nothing(asking_file):
     """A file cannot close itself, but somebody else can."""
     asking_file.lookup("virtual_sdcard").close()
-    asking_file.advance(2)
+    asking_file.advance(200)
 
+    assert count(asking_file, CANCELLED) == 1
     assert count(asking_file, "off we go") == 0
     assert target(asking_file) == 0
 
@@ -174,6 +180,7 @@ def test_a_start_whose_file_was_closed_during_the_question_heats_nothing(asking_
 def test_a_start_without_a_file_that_was_cancelled_heats_nothing(asking):
     asking.gcode("CANCEL_PRINT", 2)
 
+    assert count(asking, CANCELLED) == 1
     assert count(asking, "off we go") == 0
     assert target(asking) == 0
 
@@ -195,11 +202,55 @@ def test_a_start_that_was_paused_waits_until_it_is_resumed(asking_file):
     assert asking_file.status("print_stats")["state"] == "complete"
 
 
+def test_a_question_has_all_its_time_again_after_a_pause(asking_file):
+    asking_file.gcode("PAUSE")
+    asking_file.advance(400)
+    asking_file.gcode("RESUME", 1)
+    asking_file.advance(110)
+    assert count(asking_file, "off we go") == 0
+    asking_file.advance(20)
+    assert count(asking_file, "off we go") == 1
+
+
+SLOW_PAUSE = """
+[gcode_macro SLOW_PAUSE]
+gcode:
+    G4 P10000
+    M400
+    PAUSE
+"""
+
+
+def test_a_pause_that_is_under_way_as_the_time_runs_out_holds(due, tmp_path):
+    printer = asking_of_a_file(due(CONFIRM + SLOW_PAUSE), tmp_path)
+    printer.advance(110)
+    printer.gcode("SLOW_PAUSE", 60)
+    assert count(printer, "off we go") == 0
+    assert target(printer) == 0
+
+    printer.gcode("RESUME", 1)
+    printer.advance(130)
+    assert count(printer, "off we go") == 1
+
+
 def test_a_start_whose_heaters_were_turned_off_does_not_go_on_cold(asking_file):
     asking_file.gcode("TURN_OFF_HEATERS", 2)
 
+    assert count(asking_file, "a heater was switched off meanwhile.") == 1
     assert count(asking_file, "off we go") == 0
     assert target(asking_file) == 0
+
+
+def test_a_start_whose_motors_were_switched_off_does_not_go_on(due):
+    """Nobody knows where the nozzle is then."""
+    printer = due(CONFIRM)
+    printer.gcode("G28", 30)
+    printer.gcode("PRINT_START", 5)
+    printer.gcode("M84", 2)
+
+    assert count(printer, "the motors were switched off meanwhile.") == 1
+    assert count(printer, "off we go") == 0
+    assert target(printer) == 0
 
 
 def test_the_idle_timeout_does_not_fire_during_the_question(due):

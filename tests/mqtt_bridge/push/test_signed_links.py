@@ -81,12 +81,16 @@ def test_a_signature_with_another_length_is_refused(length):
         signed_links.verify(link(body, mac[:length]), SECRET, 0.0)
 
 
+LONGEST = PRESS._replace(printer="p" * 63, task="t" * 63)
+
+
+@pytest.mark.parametrize("press", [PRESS, LONGEST], ids=["short", "longest"])
 @pytest.mark.parametrize("field", ButtonPress._fields)
-def test_no_field_can_be_changed_without_a_new_signature(field):
-    other = PRESS._replace(
-        **{field: "x" if isinstance(getattr(PRESS, field), str) else 9999}
+def test_no_field_can_be_changed_without_a_new_signature(field, press):
+    other = press._replace(
+        **{field: "x" if isinstance(getattr(press, field), str) else 9999}
     )
-    _, mac = signed_links.sign(PRESS, SECRET).split(".")
+    _, mac = signed_links.sign(press, SECRET).split(".")
     body, _ = signed_links.sign(other, SECRET).split(".")
     with pytest.raises(LinkError, match="not made by this bridge"):
         signed_links.verify(f"{body}.{mac}", SECRET, 0.0)
