@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -25,8 +25,10 @@ from mqtt_bridge.language import mark, tr
 from mqtt_bridge.settings.model import Web
 from mqtt_bridge.web import views
 from mqtt_bridge.web.access import COOKIE, Access, is_public, needs_login
+from mqtt_bridge.web.connections import WHOLE, Connections, Handler
 from mqtt_bridge.web.logs import Logs
 from mqtt_bridge.web.plain_routes import add_routes
+from mqtt_bridge.web.streams import Stream, Streams, read
 
 logger = logging.getLogger(__name__)
 
@@ -35,14 +37,11 @@ PAGE = Path(__file__).parent / "page"  # the page's files
 QUIET = 1.0  # seconds between two messages to a browser
 WITHIN = 7.0  # seconds; the bridge itself gives up after 5 seconds
 PART = 50  # printers that are read in one turn of the bridge
-BEHIND = 20  # messages that may wait for a slow browser
-STREAMS = 100  # browsers that can follow the page at once
 MOST_BODY = 16 * 1024  # the greatest size of a command, in bytes
 MOST_ADDRESS = 1000  # characters of an address in a QR code
 WRONG = 1.0  # seconds until the answer to a wrong token
 
 NOTHING: Mapping[str, Routes] = MappingProxyType({})
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Make = Callable[[Record, str], Command]
 
 # The reasons why a request is refused.
@@ -90,8 +89,10 @@ class WebServer:
         self._prefix = given.prefix
         self._loop = asyncio.new_event_loop()
         self._changed: set[str] = set()
+        self._failed: set[str] = set()  # printers that cannot be shown
         self._ring = asyncio.Event()
-        self._streams: set[asyncio.Queue[bytes | None]] = set()
+        self._streams = Streams()
+        self._connections = Connections()
         self._started: Future[int] = Future()
         self._thread = threading.Thread(
             target=self._run, name="upkeep-web", daemon=True
@@ -115,7 +116,9 @@ class WebServer:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        runner = web.AppRunner(self._application(), access_log=None)
+        runner = web.AppRunner(
+            self._application(), access_log=None, shutdown_timeout=1.0
+        )
         try:
             self._loop.run_until_complete(self._serve(runner))
         except OSError as error:
@@ -124,24 +127,29 @@ class WebServer:
             teller = self._loop.create_task(self._tell())
             self._loop.run_forever()
             teller.cancel()
-            for stream in self._streams:
-                stream.put_nowait(None)
+            self._streams.end()
         finally:
-            self._loop.run_until_complete(runner.cleanup())
+            self._loop.run_until_complete(self._end(runner))
             self._loop.close()
+
+    async def _end(self, runner: web.AppRunner) -> None:
+        self._connections.close()
+        await runner.cleanup()
+        # Those of clients that left a moment ago, which aiohttp does not wait for.
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def _serve(self, runner: web.AppRunner) -> None:
         await runner.setup()
-        host, port = self._address
-        site = web.TCPSite(
-            runner, host, port, ssl_context=self._tls, shutdown_timeout=1.0
-        )
-        await site.start()
-        self._started.set_result(runner.addresses[0][1])
+        listen = self._connections.listen(runner, self._address, self._tls)
+        self._started.set_result(await listen)
 
     def _application(self) -> web.Application:
         application = web.Application(
-            middlewares=[self._guard], client_max_size=MOST_BODY
+            middlewares=[self._connections.note, self._guard],
+            client_max_size=MOST_BODY,
         )
         add = application.router
         for method, path, handler in (
@@ -226,8 +234,16 @@ class WebServer:
         return printers
 
     def _part(self, slugs: list[str]) -> list[views.Json]:
-        printers = self._source.fleet.printers
-        return [views.printer(printers[slug]) for slug in slugs if slug in printers]
+        printers, shown = self._source.fleet.printers, list[views.Json]()
+        for slug in slugs:
+            try:
+                shown += [views.printer(printers[slug])] if slug in printers else []
+            except Exception:
+                # It costs no other printer its place, and the log one line.
+                if slug not in self._failed:
+                    logger.exception("page: printer %s is left out", slug)
+                self._failed.add(slug)
+        return shown
 
     async def _in_turn(self, function: Callable[[], Any]) -> Any:
         async with asyncio.timeout(WITHIN):
@@ -264,40 +280,16 @@ class WebServer:
         present = {each["slug"] for each in changed}
         gone = [slug for slug in slugs if slug not in present]
         text = json.dumps({"changed": changed, "gone": gone})
-        message = f"data: {text}\n\n".encode()
-        for stream in list(self._streams):
-            if stream.qsize() < BEHIND:
-                stream.put_nowait(message)
-            else:
-                # The browser requests everything again when it connects again.
-                self._streams.discard(stream)
-                stream.put_nowait(None)
+        self._streams.send(f"data: {text}\n\n".encode())
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        if len(self._streams) >= STREAMS:
+        stream = self._streams.open()
+        if stream is None:
             return _refused(503, TOO_MANY)
-        answer = web.StreamResponse(
-            headers={
-                "Content-Type": "text/event-stream",
-                "Cache-Control": "no-store",
-                "X-Accel-Buffering": "no",
-            }
-        )
-        await answer.prepare(request)
-        stream: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._streams.add(stream)
         try:
-            await answer.write(b"retry: 2000\n\n")
-            while True:
-                message = await _next(stream)
-                if message is None:
-                    break
-                await answer.write(message)
-        except ConnectionError:
-            pass
+            return await _follow(request, stream)
         finally:
-            self._streams.discard(stream)
-        return answer
+            self._streams.close(stream)
 
     # Requests to printers
 
@@ -359,6 +351,23 @@ class WebServer:
         return web.json_response({"limits": outcome.history})
 
 
+async def _follow(request: web.Request, stream: Stream) -> web.StreamResponse:
+    """Send the browser what *stream* has, until it ends."""
+    answer = web.StreamResponse(
+        headers={
+            "Content-Type": "text/event-stream",
+            "Cache-Control": "no-store",
+            "X-Accel-Buffering": "no",
+        }
+    )
+    await answer.prepare(request)
+    with suppress(ConnectionError):
+        await answer.write(b"retry: 2000\n\n")
+        while (message := await read(stream)) is not None:
+            await answer.write(message)
+    return answer
+
+
 async def _code(request: web.Request) -> web.Response:
     """Return the QR code of an address, as a data URI."""
     address = request.query.get("address", "")
@@ -368,24 +377,16 @@ async def _code(request: web.Request) -> web.Response:
     return web.json_response({"image": code.svg_data_uri(scale=6, light="white")})
 
 
-async def _next(stream: asyncio.Queue[bytes | None]) -> bytes | None:
-    """Return the next message, or a comment if there is none for a long time.
-
-    The comment shows a proxy and the browser that the stream still works.
-    """
-    try:
-        async with asyncio.timeout(20.0):
-            return await stream.get()
-    except TimeoutError:
-        return b": \n\n"
-
-
 async def _fields(request: web.Request) -> dict[str, Any]:
     """Return the JSON object of a request. A foreign page's form has another type."""
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text="Send application/json.")
     try:
-        fields = await request.json()
+        async with asyncio.timeout(WHOLE):
+            fields = await request.json()
+    except TimeoutError:
+        text = f"The request did not arrive within {WHOLE:g} s."
+        raise web.HTTPRequestTimeout(text=text) from None
     except ValueError:
         fields = None
     if not isinstance(fields, dict):

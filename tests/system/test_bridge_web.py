@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import socket
 import threading
 import urllib.request
+from concurrent.futures import Future
 
 import pytest
 
 from mqtt_bridge import http_server as module
+from mqtt_bridge.fleet.fleet import Fleet
+from mqtt_bridge.fleet.records import Changes
 from mqtt_bridge.http_server import PLAIN, HttpServer, Routes
+from mqtt_bridge.settings.model import Web
+from mqtt_bridge.web import connections, server, streams, views
+from mqtt_bridge.web.server import WebServer
+from tests.mqtt_bridge import messages as m
 
 pytestmark = pytest.mark.system
 
@@ -121,3 +129,136 @@ def test_an_ipv6_address_is_served():
     with urllib.request.urlopen(f"http://[::1]:{web.port}/", timeout=20) as answer:
         assert answer.read() == b"six"
     web.close()
+
+
+class Source:
+    """A bridge without printers."""
+
+    def __init__(self):
+        self.fleet, self.observers = Fleet(), []
+
+    def call(self, function):
+        future = Future()
+        future.set_result(function())
+        return future
+
+
+@pytest.fixture
+def page():
+    """The port of a page that is open to everybody."""
+    made = WebServer(Source(), Web(listen=("127.0.0.1", 0)))
+    yield made.start()
+    made.close()
+
+
+FOLLOW = b"GET /api/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+def read_until(follower, text):
+    read = b""
+    while text not in read:
+        read += follower.recv(1 << 16)
+
+
+def printers(port):
+    address = f"http://127.0.0.1:{port}/api/printers"
+    with urllib.request.urlopen(address, timeout=20) as answer:
+        return answer.read()
+
+
+def test_connections_without_a_request_keep_nobody_from_the_page(page, monkeypatch):
+    """The oldest makes way; a browser that follows is served on."""
+    monkeypatch.setattr(connections, "MOST", 5)
+    with contextlib.ExitStack() as stack:
+        follower = stack.enter_context(connection(page))
+        follower.sendall(FOLLOW)
+        assert follower.recv(1)
+        slow = [stack.enter_context(connection(page)) for _ in range(10)]
+        for each in slow:
+            with contextlib.suppress(OSError):
+                each.sendall(b"GET / HTTP/1.1\r\nX: ")
+        for _ in range(3):
+            assert b"printers" in printers(page)
+        for each in slow[:5]:
+            with contextlib.suppress(ConnectionError):
+                assert each.recv(1) == b"", "closed"
+        follower.setblocking(False)
+        assert follower.recv(1 << 16).endswith(b"retry: 2000\n\n\r\n")
+
+
+def test_of_connections_that_all_have_a_request_the_oldest_makes_way(page, monkeypatch):
+    monkeypatch.setattr(connections, "MOST", 2)
+    with contextlib.ExitStack() as stack:
+        followers = []
+        for _ in range(3):
+            followers.append(stack.enter_context(connection(page)))
+            followers[-1].sendall(FOLLOW)
+            assert followers[-1].recv(1)
+        with contextlib.suppress(ConnectionError):
+            while followers[0].recv(1 << 16):
+                pass
+        assert b"printers" in printers(page)
+
+
+def test_a_command_to_the_page_has_a_size_and_a_deadline(page, monkeypatch):
+    monkeypatch.setattr(server, "WHOLE", 0.2)
+    head = (
+        b"POST /api/command HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    )
+    for size, status in ((100, b" 408 "), (server.MOST_BODY + 1, b" 413 ")):
+        with connection(page) as made:
+            made.sendall(head % size + b" " * (size if status == b" 413 " else 1))
+            assert status in made.recv(1 << 16)
+
+
+def test_browsers_that_follow_have_a_limit(page, monkeypatch):
+    monkeypatch.setattr(streams, "MOST", 1)
+    with connection(page) as first, connection(page) as second:
+        first.sendall(FOLLOW)
+        assert b" 200 " in first.recv(1 << 16)
+        second.sendall(FOLLOW)
+        assert b" 503 " in second.recv(1 << 16)
+
+
+def test_a_slow_browser_is_disconnected_and_costs_no_other_its_changes(monkeypatch):
+    """It reads everything again when it connects again."""
+    monkeypatch.setattr(streams, "BEHIND", 2)
+    made = streams.Streams()
+    slow, quick = made.open(), made.open()
+    for number in range(4):
+        made.send(b"%d" % number)
+        assert quick.get_nowait() == b"%d" % number
+    assert [slow.get_nowait() for _ in range(slow.qsize())] == [b"0", b"1", None]
+    assert len(made) == 1
+
+
+@pytest.mark.logs_errors
+def test_a_printer_that_cannot_be_shown_costs_no_other_its_place(monkeypatch, caplog):
+    """Neither when the page is opened nor while a browser follows it."""
+    source, shows = Source(), views.printer
+
+    def show(printer):
+        if printer.slug == "bad":
+            raise ValueError("it cannot be shown")
+        return shows(printer)
+
+    monkeypatch.setattr(views, "printer", show)
+    for slug in ("bad", "good"):
+        for topic, payload in m.printer(slug).items():
+            source.fleet.receive(topic, payload, 0.0, Changes())
+    made = WebServer(source, Web(listen=("127.0.0.1", 0)))
+    port = made.start()
+    try:
+        with connection(port) as follower:
+            follower.sendall(FOLLOW)
+            read_until(follower, b"retry")
+            [shown] = json.loads(printers(port))["printers"]
+            assert shown["slug"] == "good"
+            for _ in range(2):
+                [observe] = source.observers
+                observe(frozenset({"bad", "good"}))
+                read_until(follower, b'"slug": "good"')
+    finally:
+        made.close()
+    assert caplog.text.count("printer bad is left out") == 1
