@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from mqtt_bridge import contract
 from mqtt_bridge.contract import Event
-from mqtt_bridge.fleet.fleet import Fleet
+from mqtt_bridge.fleet.fleet import MAX_PRINTERS, Fleet
 from mqtt_bridge.fleet.items import STATUS_AT
 from mqtt_bridge.fleet.records import Printer, PrinterEvent
 
@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 MOST_EARLY = 20_000  # events that may wait for the states of their tasks
 BURST, RATE = 2000.0, 1.0  # events that a printer may send at once, and each second
+MOST_NAMED = 1000  # printers whose flood of events the log has named
 
 
 class Events:
@@ -79,13 +80,17 @@ class Events:
 
     def _allowed(self, slug: str, now: float) -> bool:
         """Return whether *slug* may send one more event now. A flood is cut off."""
-        credit, since = self._credit.get(slug, (BURST, now))
+        credit, since = self._credit.pop(slug, (BURST, now))
         credit = min(BURST, credit + (now - since) * RATE)
-        if credit >= 1.0:
-            self._credit[slug] = (credit - 1.0, now)
+        is_allowed = credit >= 1.0
+        self._credit[slug] = (credit - is_allowed, now)
+        if len(self._credit) > MAX_PRINTERS:
+            # Anybody can send events under ever new names.
+            del self._credit[next(iter(self._credit))]
+        if is_allowed:
             return True
         self.dropped += 1
-        if slug not in self._named:
+        if slug not in self._named and len(self._named) < MOST_NAMED:
             self._named.add(slug)
             logger.warning(
                 "printer %s sends more than %d events: those above %g in a second "

@@ -377,23 +377,23 @@ def _discovery(settings: Settings) -> CheckResult:
 def _push(settings: Settings) -> Iterator[CheckResult]:
     if not settings.push.rules:
         return
-    from mqtt_bridge.push.sender import PushSender  # noqa: PLC0415
+    from mqtt_bridge.push.sender import check_rules  # noqa: PLC0415
 
     try:
-        PushSender(settings)
+        check_rules(settings.push.rules)
     except SettingsError as error:
         yield CheckResult(
             "push", str(error), "Correct the rule; Apprise has a list of its services."
         )
         return
-    yield CheckResult("push", f"{len(settings.push.rules)} rules")
-    state = settings.push.state
-    if state:
-        folder = Path(state).expanduser().parent
-        with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            yield CheckResult(
-                "push.state", f"{folder} cannot be written",
-                "Name a file in a folder of this user.",
-            )  # fmt: skip
+    count = len(settings.push.rules)
+    yield CheckResult("push", f"{count} {'rule' if count == 1 else 'rules'}")
+    # The file is not made here: its owner must be the user that the bridge runs as.
+    file = Path(settings.push.state).expanduser().absolute()
+    place = next(each for each in (file, *file.parents) if each.exists())
+    fits = place.is_file() if place == file else place.is_dir()
+    if settings.push.state and not (fits and os.access(place, os.W_OK)):
+        yield CheckResult(
+            "push.state", f"{place} cannot be written",
+            "Name a file in a folder of this user.",
+        )  # fmt: skip

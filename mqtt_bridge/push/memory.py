@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mqtt_bridge.push.rules import Entry
+from mqtt_bridge.push.rules import MOST_PRINTERS, Entry
+from mqtt_bridge.push.signed_links import REMEMBERED as MOST_LINKS
 
 logger = logging.getLogger(__name__)
 
@@ -137,13 +138,19 @@ class Memory:
         if self._written < TRIM or self._database is None:
             return
         self._written = 0
-        oldest = "SELECT rowid FROM told ORDER BY rowid DESC LIMIT -1 OFFSET ?"
         try:
             with self._database:
-                self._database.execute(
-                    f"DELETE FROM told WHERE rowid IN ({oldest})",  # noqa: S608 - ours
-                    (REMEMBERED,),
-                )
+                for table, most in (
+                    ("told", REMEMBERED),
+                    ("printers", MOST_PRINTERS),
+                    ("used", MOST_LINKS),
+                ):
+                    oldest = f"SELECT rowid FROM {table} ORDER BY rowid DESC"  # noqa: S608 - ours
+                    self._database.execute(
+                        f"DELETE FROM {table} WHERE rowid IN "  # noqa: S608 - ours
+                        f"({oldest} LIMIT -1 OFFSET ?)",
+                        (most,),
+                    )
         except sqlite3.Error as error:
             logger.debug("push.state: %s is not trimmed: %s", self._path, error)
 
@@ -154,7 +161,7 @@ def _read(database: sqlite3.Connection) -> dict[str, Any]:
 
     return {
         "told": column("SELECT ident FROM told ORDER BY rowid"),
-        "printers": column("SELECT slug FROM printers"),
+        "printers": column("SELECT slug FROM printers ORDER BY rowid"),
         "waiting": [
             [number, *json.loads(row)]
             for number, row in database.execute("SELECT number, row FROM waiting")

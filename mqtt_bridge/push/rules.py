@@ -24,6 +24,8 @@ GIVE_UP = 2 * 86400.0  # seconds after which a message is out of date
 # gets one more. Messages above that are put together.
 BURST, REFILL = 5.0, 60.0
 MOST_HELD = 50  # messages that are put together; more of them are only counted
+MOST_WAITING = 10_000  # messages that wait; the oldest are dropped
+MOST_PRINTERS = 100_000  # known printers, and rates of addresses and printers
 
 # A change of the remembered data: its kind, and the values for `Memory`'s SQL.
 Entry = tuple[Any, ...]
@@ -54,12 +56,15 @@ class Rate:
         batch = self._batches.get(key, 0.0)
         if batch > now:
             return batch
-        credit, when = self._credit.get(key, (BURST, now))
+        credit, when = self._credit.pop(key, (BURST, now))
         credit = min(BURST, credit + max(0.0, now - when) / REFILL)
         self._credit[key] = (max(0.0, credit - 1.0), now)
+        _keep_newest(self._credit, MOST_PRINTERS)
         if credit >= 1.0:
             return now
+        self._batches.pop(key, None)
         self._batches[key] = due = now + (1.0 - credit) * REFILL
+        _keep_newest(self._batches, MOST_PRINTERS)
         return due
 
 
@@ -75,12 +80,13 @@ class PushQueue:
         self._push = push
         self._local = local
         self._pushed: OrderedDict[str, None] = OrderedDict()
-        self._printers: set[str] = set()  # the known printers
+        self._printers: dict[str, None] = {}  # the known printers, oldest first
         self._waiting: list[QueuedMessage] = []
         self._sending: list[QueuedMessage] = []
         self._rate = Rate()
         self._number = 0
         self._entries: list[Entry] = []
+        self.dropped = 0  # messages that did not wait until they could be sent
 
     @property
     def waiting(self) -> int:
@@ -106,14 +112,16 @@ class PushQueue:
         printer are only noted: its owner knows them already, and if another bridge had
         the printer before, that one has sent the messages.
         """
-        changed = not printers <= self._printers
+        new = [slug for slug in sorted(printers) if slug not in self._printers]
+        changed = bool(new)
         for event in standing:
             if event.printer not in self._printers:
                 self._remember(_standing(event))
             elif self._take(event, _standing(event), now):
                 changed = True
-        self._entries += [("printer", slug) for slug in printers - self._printers]
-        self._printers |= printers
+        self._entries += [("printer", slug) for slug in new]
+        self._printers.update(dict.fromkeys(new))
+        _keep_newest(self._printers, MOST_PRINTERS)
         return changed
 
     def _take(self, event: PrinterEvent, ident: str, now: float) -> bool:
@@ -200,7 +208,8 @@ class PushQueue:
         if not isinstance(kept, dict):
             return
         self._pushed.update(dict.fromkeys(map(str, _list(kept, "told"))))
-        self._printers.update(filter(owns, map(str, _list(kept, "printers"))))
+        printers = filter(owns, map(str, _list(kept, "printers")))
+        self._printers.update(dict.fromkeys(printers))
         for row in _list(kept, "waiting"):
             try:
                 number, digest, note, due, since, held, more = row
@@ -222,6 +231,9 @@ class PushQueue:
         queued = queued._replace(number=self._number)
         self._waiting.append(queued)
         self._entries.append(self._row(queued))
+        if len(self._waiting) > MOST_WAITING:
+            self._entries.append(("over", self._waiting.pop(0).number))
+            self.dropped += 1
 
     def _replace(self, old: QueuedMessage, new: QueuedMessage) -> None:
         self._waiting[self._waiting.index(old)] = new
@@ -275,6 +287,11 @@ class PushQueue:
         again, tomorrow = here.replace(fold=1), here + timedelta(days=1)
         times = [each.timestamp() for each in (here, again, tomorrow)]
         return next((each for each in times if each > now), times[-1])
+
+
+def _keep_newest(entries: dict[Any, Any], most: int) -> None:
+    while len(entries) > most:
+        del entries[next(iter(entries))]
 
 
 def _list(kept: dict[str, Any], name: str) -> list[Any]:

@@ -7,7 +7,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -17,9 +17,9 @@ from mqtt_bridge.language import tr
 from mqtt_bridge.push import signed_links
 from mqtt_bridge.push.memory import Memory
 from mqtt_bridge.push.messages import PushMessage
-from mqtt_bridge.push.rules import Entry, PushQueue, QueuedMessage
+from mqtt_bridge.push.rules import MOST_WAITING, Entry, PushQueue, QueuedMessage
 from mqtt_bridge.push.signed_links import ButtonPress, UsedLinks
-from mqtt_bridge.settings import Settings, SettingsError
+from mqtt_bridge.settings import Rule, Settings, SettingsError
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ Address = tuple[int, int]  # the number of a rule, and of an address in it
 TICK = 5.0  # seconds between two checks of the clock
 CLOSE_WITHIN = 1.0  # seconds in which messages can still be sent at the end
 SENDERS = 16  # addresses to which messages are sent at once
+MOST_EVENTS = 20_000  # events that wait for the queue's thread
 NTFY = ("ntfy://", "ntfys://")  # only these services have buttons
 
 
@@ -41,10 +42,12 @@ class PushSender:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._rules = settings.push.rules
-        self._apprise = _apprise()
-        self._check_addresses()
+        self._apprise = check_rules(settings.push.rules)
         if self._rules and not settings.push.state:
-            logger.warning("no push.state and no home: a restart forgets what was told")
+            logger.warning(
+                "there is no folder for push.state, so messages may be sent again "
+                "after a restart: set push.state"
+            )
         self._memory = Memory(settings.push.state)
         kept = self._memory.load()
         self.secret = self._memory.secret
@@ -55,6 +58,7 @@ class PushSender:
         # Calls for the queue's thread. They return true if there are entries to keep.
         self._acts: list[Callable[[float], bool]] = []
         self._links: list[Entry] = []  # the used links that must be remembered
+        self._dropped = False  # whether the log tells of dropped messages
         self._closing = False
         self._end_by = 0.0  # monotonic
         self._ready: dict[Address, list[QueuedMessage]] = {}
@@ -76,7 +80,10 @@ class PushSender:
 
     def take(self, event: PrinterEvent) -> None:
         """Handle an event. This is one of `Events.event_listeners`."""
-        self._ring(lambda now: self._queue.happened(event, now))
+        if len(self._acts) < MOST_EVENTS:
+            self._ring(lambda now: self._queue.happened(event, now))
+        else:
+            self._name_dropped()
 
     def stand(self, printers: frozenset[str], standing: list[PrinterEvent]) -> None:
         """Handle the tasks' statuses. This is one of `Events.standing_listeners`."""
@@ -122,21 +129,17 @@ class PushSender:
         )  # fmt: skip
         return f"{self._settings.http.url}/do/{signed_links.sign(press, self.secret)}"
 
+    def _name_dropped(self) -> None:
+        if not self._dropped:
+            self._dropped = True
+            logger.warning(
+                "push: more than %d messages wait, so some are dropped", MOST_WAITING
+            )
+
     def _ring(self, act: Callable[[float], bool]) -> None:
         with self._bell:
             self._acts.append(act)
             self._bell.notify()
-
-    def _check_addresses(self) -> None:
-        for number, rule in enumerate(self._rules):
-            for each in rule.to:
-                if self._apprise.Apprise.instantiate(each) is None:
-                    scheme, mark, _ = each.partition("://")
-                    which = f"{scheme}://..." if mark else "without ://"
-                    raise SettingsError(
-                        f"push.rule.{number}.to has an address ({which}) that "
-                        "Apprise does not know; see its list of services"
-                    )
 
     # The queue's thread
 
@@ -153,7 +156,7 @@ class PushSender:
                 self._turn(acts, links, closing=closing)
             # The thread must not end, since later messages would then be lost.
             except Exception:
-                logger.exception("push: messages wait for the next one")
+                logger.exception("push: sending failed; it goes on with the next event")
             over = closing and self._pause() <= 0
 
     def _pause(self) -> float:
@@ -172,6 +175,8 @@ class PushSender:
         now = time.time()
         for act in acts:
             _guarded(act, now)
+        if self._queue.dropped:
+            self._name_dropped()
         ready = [] if closing else self._queue.due(now)
         # A message is stored before it is sent. So after a crash it is sent once more
         # rather than never, and after a normal end it is not sent twice.
@@ -256,6 +261,21 @@ class PushSender:
             + ("&" if "?" in address else "?")
             + urlencode(more, quote_via=quote)
         )
+
+
+def check_rules(rules: Sequence[Rule]) -> Any:
+    """Return Apprise. SettingsError: *rules* have an address that it does not know."""
+    apprise = _apprise()
+    for number, rule in enumerate(rules):
+        for each in rule.to:
+            if apprise.Apprise.instantiate(each) is None:
+                scheme, mark, _ = each.partition("://")
+                which = f"{scheme}://..." if mark else "without ://"
+                raise SettingsError(
+                    f"push.rule.{number}.to has an address ({which}) that "
+                    "Apprise does not know; see its list of services"
+                )
+    return apprise
 
 
 def _guarded(act: Callable[[float], bool], now: float) -> None:

@@ -345,6 +345,64 @@ def test_events_of_a_printer_that_floods_are_dropped_and_no_others(
     assert caplog.text.count("printer a sends more than") == 1
 
 
+def test_printers_of_which_events_are_counted_have_a_limit(turns, monkeypatch, caplog):
+    """Anybody who may publish can send events under ever new names."""
+    monkeypatch.setattr(events, "BURST", 1.0)
+    monkeypatch.setattr(events, "RATE", 0.0)
+    monkeypatch.setattr(events, "MAX_PRINTERS", 2)
+    monkeypatch.setattr(events, "MOST_NAMED", 2)
+    turns.settle()
+    heard = turns.watch()
+
+    def flood(*slugs):
+        for slug in slugs:
+            for seq in range(2):
+                payload = Event(seq, 1000.0, "rods", "due").encode()
+                turns.happen(slug, "events", payload)
+        turns.turn()
+        printers = [each.printer for each in heard]
+        heard.clear()
+        return printers
+
+    assert flood("a", "b", "c") == ["a", "b", "c"]
+    assert flood("c", "b") == [], "the newest are remembered"
+    assert flood("a") == ["a"]
+    assert caplog.text.count("sends more than") == 2
+
+
+@pytest.mark.logs_errors
+def test_a_listener_that_fails_for_one_printer_costs_no_other_anything(turns):
+    """Neither another printer nor another listener, nor the rest of the bridge."""
+
+    def fail(event):
+        if event.printer == "a":
+            raise ValueError("no")
+        kept.append(event.printer)
+
+    def fail_standing(*_):
+        raise ValueError("no")
+
+    def fail_changes(printers):
+        raise ValueError("no")
+
+    kept, seen = [], []
+    turns.settle()
+    turns.bridge.events.event_listeners.append(fail)
+    turns.bridge.events.standing_listeners.append(fail_standing)
+    turns.bridge.observers += [fail_changes, seen.append]
+    heard = turns.watch()
+    turns.receive(m.printer("a") | m.printer("b"))
+    assert frozenset({"a", "b"}) in seen
+    heard.clear()
+    for slug in ("a", "b"):
+        turns.happen(slug, "events", Event(20, 1000.0, "rods", "due").encode())
+    turns.turn()
+    assert [each.printer for each in heard] == ["a", "b"]
+    assert kept == ["b"]
+    turns.settle()
+    assert heard[-1][0] == ["a", "b"], "the other standing listener"
+
+
 def test_the_number_of_events_that_wait_for_states_is_limited(turns, monkeypatch):
     monkeypatch.setattr(events, "MOST_EARLY", 2)
     reports = turns.watch()

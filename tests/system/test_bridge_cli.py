@@ -141,6 +141,23 @@ def test_check_tells_how_to_mend_each_fault(
     assert done.returncode == 1
 
 
+def test_check_makes_no_file_of_messages(run, broker, printer, tmp_path):
+    """Whoever checks may be another user than the bridge, which could not read it."""
+    state = tmp_path / "state" / "push.db"
+    file = tmp_path / "bridge.toml"
+    file.write_text(
+        f"[push]\nstate = {str(state)!r}\n[[push.rule]]\nto = ['ntfy://localhost/a']\n"
+    )
+    done = run("-c", str(file), "check", port=broker.port)
+    assert "push: 1 rule\n" in done.stdout
+    assert "push.state" not in done.stdout
+    assert not state.parent.exists()
+
+    state.parent.write_text("a file, and no folder")
+    done = run("-c", str(file), "check", port=broker.port)
+    assert "FAIL push.state" in done.stdout
+
+
 def test_check_reports_a_broker_that_does_not_run_and_a_port_in_use(run, community):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"metrics.listen=127.0.0.1:{taken.getsockname()[1]}"
@@ -457,6 +474,15 @@ def test_watch_shows_printer_and_task_in_a_terminal_of_any_size(size):
     assert "Clean" in first
 
 
+class Unanswered(Future):
+    """An answer that never arrives: nobody may wait for it."""
+
+    def result(self, timeout=None):
+        raise AssertionError("a key waits")
+
+    exception = result
+
+
 class HungBridge:
     """A bridge whose commands are never answered."""
 
@@ -473,7 +499,7 @@ class HungBridge:
 
     def ask(self, printer, task, make):
         self.commands.append(make(None, "t").command)
-        return Future()
+        return Unanswered()
 
 
 def test_a_broker_that_hangs_does_not_block_the_keys():
@@ -481,11 +507,9 @@ def test_a_broker_that_hangs_does_not_block_the_keys():
     shown = watch.Watch(bridge)
     shown.begin()
     shown.refresh()
-    begin = time.monotonic()
     for key in "jddsu":
         assert shown.key(key)
         shown.refresh()
-    assert time.monotonic() - begin < 1
     assert bridge.commands == ["done", "snooze", "unsnooze"]
     assert not shown.key("q")
 

@@ -19,11 +19,12 @@ import pytest
 
 from mqtt_bridge import metrics
 from mqtt_bridge.assembly import make_bridge
-from mqtt_bridge.contract import Command
+from mqtt_bridge.contract import Command, Event
+from mqtt_bridge.fleet.records import PrinterEvent
 from mqtt_bridge.http_server import HttpServer, Routes
 from mqtt_bridge.metrics import Exporter
 from mqtt_bridge.metrics import serve as serve_metrics
-from mqtt_bridge.push import rules
+from mqtt_bridge.push import rules, sender
 from mqtt_bridge.push.link_server import LinkServer
 from mqtt_bridge.push.messages import PushMessage
 from mqtt_bridge.push.sender import PushSender
@@ -261,6 +262,20 @@ def test_an_event_during_a_sending_is_kept_over_a_stop(broker, printer, ntfy, tm
     with People(broker.port, rule, state=state):
         texts = lambda: [each["message"] for each, _ in ntfy.messages]  # noqa: E731
         until(lambda: any("was done" in text for text in texts()), "the other")
+
+
+def test_events_that_wait_for_the_queue_have_a_limit(ntfy, monkeypatch, caplog):
+    """Events of ever new printers arrive faster than they are queued."""
+    monkeypatch.setattr(sender, "MOST_EVENTS", 3)
+    pusher = PushSender(Settings(push=Push(rules=(Rule(to=(ntfy.address,)),))))
+    for number in range(5):
+        event = Event(1, 1000.0, "rods", "due", "Oil")
+        pusher.take(PrinterEvent(f"p{number}", "", "", event))
+    pusher.start()
+    until(lambda: pusher.sent == 3, "those that had room")
+    pusher.close()
+    assert len(ntfy.messages) == 3
+    assert caplog.text.count("messages wait, so some are dropped") == 1
 
 
 def test_the_text_of_a_message_may_be_empty(broker, printer, ntfy):

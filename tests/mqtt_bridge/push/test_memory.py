@@ -171,3 +171,14 @@ def test_the_number_of_remembered_events_is_limited(memory, monkeypatch):
     monkeypatch.setattr(memory_module, "TRIM", 10)
     memory.append([("told", f"voron/{number}/rods/due") for number in range(10)])
     assert reload(memory)["told"] == [f"voron/{n}/rods/due" for n in range(6, 10)]
+
+
+def test_no_more_printers_and_links_are_kept_than_the_limit(memory, monkeypatch):
+    monkeypatch.setattr(memory_module, "MOST_PRINTERS", 2)
+    monkeypatch.setattr(memory_module, "MOST_LINKS", 3)
+    monkeypatch.setattr(memory_module, "TRIM", 10)
+    memory.append([("printer", f"p{number}") for number in range(5)])
+    memory.append([("used", f"[{number}]") for number in range(5)])
+    kept = reload(memory)
+    assert kept["printers"] == ["p3", "p4"]
+    assert kept["used"] == [[2], [3], [4]]

@@ -11,7 +11,14 @@ import pytest
 from mqtt_bridge.contract import Event
 from mqtt_bridge.fleet.records import PrinterEvent
 from mqtt_bridge.push import rules
-from mqtt_bridge.push.rules import BURST, GIVE_UP, MOST_HELD, REFILL, PushQueue
+from mqtt_bridge.push.rules import (
+    BURST,
+    GIVE_UP,
+    MOST_HELD,
+    REFILL,
+    PushQueue,
+    Rate,
+)
 from mqtt_bridge.settings import Push, Rule
 
 NOON = 12 * 3600.0  # seconds of 1 January 1970
@@ -371,3 +378,29 @@ def test_the_number_of_remembered_events_is_limited(monkeypatch):
     assert not made.happened(event_of(seq=9), NOON)
     assert not made.happened(event_of(seq=8), NOON)
     assert made.happened(event_of(seq=5), NOON)
+
+
+def test_messages_that_wait_have_a_limit_and_the_oldest_are_dropped(monkeypatch):
+    """An address that takes nothing for two days must not fill the memory."""
+    monkeypatch.setattr(rules, "MOST_WAITING", 3)
+    made = notifier()
+    for number in range(5):
+        made.happened(event_of(printer=f"p{number}"), NOON)
+    assert made.dropped == 2
+    assert len(kept(made)["waiting"]) == 3
+    assert [note.printer for note in sent(made, NOON)] == ["p2", "p3", "p4"]
+
+
+def test_printers_and_rates_of_ever_new_names_have_a_limit(monkeypatch):
+    """Anybody who may publish can make up names; the newest are remembered."""
+    monkeypatch.setattr(rules, "MOST_PRINTERS", 2)
+    made, rate = notifier(), Rate()
+    for slug in ("a", "b", "c"):
+        assert made.stand(frozenset({slug}), [], NOON), "a new one is kept"
+        for _ in range(int(BURST)):
+            assert rate.due((0, 0, slug), NOON) == NOON
+        assert rate.due((0, 0, slug), NOON) > NOON
+    assert not made.stand(frozenset({"b", "c"}), [], NOON)
+    assert rate.due((0, 0, "c"), NOON) > NOON
+    assert made.stand(frozenset({"a"}), [], NOON)
+    assert rate.due((0, 0, "a"), NOON) == NOON
