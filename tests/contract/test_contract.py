@@ -565,6 +565,13 @@ def test_a_transaction_is_the_same_after_decoding():
     assert command.transaction == "a\nb"
 
 
+def test_a_command_of_more_than_four_kilobytes_is_refused():
+    command = b"done".rjust(4096)
+    assert Command.decode(command).command == "done"
+    with pytest.raises(ContractError, match="at most 4096 bytes"):
+        Command.decode(b" " + command)
+
+
 def test_integers_texts_and_limits_have_a_maximum():
     """`done_count: 10**400` once made the bridge's metrics fail for the whole farm."""
     limits = [Limit(f"m{n}", "h", 1.0, 0.0, 1.0, 0.0) for n in range(33)]

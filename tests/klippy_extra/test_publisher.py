@@ -447,6 +447,19 @@ def test_the_printer_with_the_lower_uuid_publishes_over_the_others_messages(test
     assert "availability" in tested.topics()
 
 
+def test_a_namesake_is_answered_at_most_once_in_ten_seconds(tested):
+    """However often it says who it is."""
+    tested.online()
+    answers = []
+    for second in (0, 1, 9, 10, 11):
+        tested.now = 100.0 + second
+        tested.receive(f"{BASE}/info", info(HIGHER).encode())
+        tested.go()
+        answers.append(tested.topics().count("info"))
+        tested.sent.clear()
+    assert answers == [1, 0, 0, 1, 0]
+
+
 def test_the_next_connection_tries_to_take_the_name_again(tested):
     tested.receive(f"{BASE}/info", info(LOWER).encode(), retained=True)
     tested.receive(f"{BASE}/availability", b"online", retained=True)

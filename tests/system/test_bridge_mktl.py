@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import itertools
+import json
 import re
 
 import pytest
@@ -72,6 +73,30 @@ def test_a_value_can_be_read_after_its_set_is_answered(community, broker, printe
     assert community.get("voron.rods.threshold") == 200.0
     assert community.set("voron.rods.enabled=0") == ""
     assert not community.get("voron.rods.enabled")
+
+
+def test_the_origin_that_a_client_claims_is_one_line_of_text(
+    community, broker, printer
+):
+    """It goes into the task's log, which terminals and other programs show."""
+    community.bridge(broker.port)
+    [file] = (community.folder / "mktl/daemon/port/upkeep").glob("*.req")
+    heard = []
+    printer.client.on_message = lambda _c, _d, message: heard.append(message.payload)
+    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+        socket.linger = 0
+        socket.connect(f"tcp://127.0.0.1:{int(file.read_text())}")
+        payload = {"value": True, "_user": "a\nb\x1b[2J\x9b" + "x" * 5000,
+                   "_hostname": ["c\r"]}  # fmt: skip
+        target = b"upkeep.voron.rods.done"
+        socket.send_multipart(
+            [b"a", b"1", b"SET", target, b"", json.dumps(payload).encode()]
+        )
+        until(lambda: heard, "the command")
+    claimed = json.loads(heard[0])["by"]
+    assert claimed.startswith("a b")
+    assert claimed.isprintable()
+    assert len(claimed) == 200
 
 
 def test_a_refusal_reaches_the_client_with_the_printers_text(

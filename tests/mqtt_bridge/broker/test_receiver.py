@@ -35,6 +35,12 @@ def test_the_log_names_no_more_topics_than_the_limit(monkeypatch, caplog):
     assert caplog.text.count("is dropped") == 2
 
 
+def test_no_topic_makes_a_line_of_the_log(caplog):
+    _, reader = made()
+    reader.drop("klipper_upkeep/a\nWARNING forged\x1b[2J/info", 2 << 20)
+    assert not [text for text in caplog.messages if "\n" in text or "\x1b" in text]
+
+
 def test_a_topic_without_a_subscription_is_ignored_without_a_warning(caplog):
     """Amqtt sends a new client the retained messages of all clients' subscriptions."""
     box, reader = made()

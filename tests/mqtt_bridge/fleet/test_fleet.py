@@ -201,6 +201,20 @@ def test_the_same_fault_with_other_values_is_logged_once(mirrored, caplog):
 TWO = (m.limit(), m.limit("filament", "m", 100.0, 1000.0, 50.0))
 
 
+def test_no_topic_and_no_value_makes_a_line_of_the_log(caplog):
+    """A line feed in a topic would forge one; an escape would steer the terminal."""
+    mirror = Mirror()
+    wild = "voron\nWARNING forged\x1b[2J"
+    mirror.receive({
+        f"{m.BASE}/{wild}/info": b"{}",
+        f"{wild}/info": b"{}",
+        m.topic("voron", "availability"): wild.encode(),
+        m.topic("voron", "tasks/rods"): json.dumps({"task": wild}).encode(),
+    })  # fmt: skip
+    assert mirror.fleet.refused >= 3
+    assert not [text for text in caplog.messages if "\n" in text or "\x1b" in text]
+
+
 def test_each_of_several_limits_has_its_own_items():
     made = Mirror()
     made.receive(m.printer(tasks=(m.state(limits=TWO),)))
