@@ -6,7 +6,6 @@ import contextlib
 import logging
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -259,9 +258,8 @@ def test_a_refused_command_fails_after_one_round_trip():
         broker.retain(m.printer())
         with bridge(broker.port, version="5") as made:
             assert made.ready.wait(30)
-            begin = time.monotonic()
-            error = done(made).exception(10)
-            assert time.monotonic() - begin < 2
+            made.commands.transactions.answer_within = 600.0
+            error = done(made).exception(60)
     assert isinstance(error, RuntimeError)
     assert "Not authorized" in str(error)
 

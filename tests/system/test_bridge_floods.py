@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 import zmq
@@ -21,9 +20,7 @@ from tests.system.test_bridge_broker import Items
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
-FLOOD = 60_000  # SETs that are refused at once
-SENT = 3_000  # SETs of which some are sent to a printer
-WITHIN = 1.0  # seconds for the SET of another client
+FLOOD = 60_000  # SETs of one client that wait at once
 
 
 @pytest.fixture
@@ -50,12 +47,51 @@ class Client:
         ident = b"%d" % self.number
         self.socket.send_multipart([b"a", ident, b"SET", target, b"", payload])
 
+    def read(self):
+        """The payload of the next message if it is a REP, or None."""
+        frames = self.socket.recv_multipart()
+        return bytes(frames[5]) if frames[2] == b"REP" else None
+
     def reply(self):
         """Return the payload of the next REP."""
-        while True:
-            frames = self.socket.recv_multipart()
-            if frames[2] == b"REP":
-                return bytes(frames[5])
+        while (payload := self.read()) is None:
+            pass
+        return payload
+
+
+class Flood:
+    """A client that has `FLOOD` SETs on their way; its answers are counted."""
+
+    def __init__(self, client, key, value):
+        self._client, self._key, self._value = client, key, value
+        self.answers = []
+
+    def fill(self):
+        """Read what was answered, and send as many SETs again."""
+        while self._client.socket.poll(0):
+            self._read()
+        while self._client.number - len(self.answers) < FLOOD:
+            self._client.set(self._key, self._value)
+
+    def reply_to(self, other):
+        """The next REP of *other*, and how many answers arrive before it."""
+        before, payload = len(self.answers), None
+        poller = zmq.Poller()
+        for socket in (self._client.socket, other.socket):
+            poller.register(socket, zmq.POLLIN)
+        while payload is None:
+            ready = dict(poller.poll(60_000))
+            assert ready, "neither is answered"
+            if other.socket in ready:
+                payload = other.read()
+            elif self._client.socket in ready:
+                self._read()
+        return payload, len(self.answers) - before
+
+    def _read(self):
+        payload = self._client.read()
+        if payload is not None:
+            self.answers.append(payload)
 
 
 def port_of(community):
@@ -64,16 +100,16 @@ def port_of(community):
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "count"),
+    ("key", "value"),
     [
-        ("voron.rods.threshold", -1.0, FLOOD),  # refused at once
-        # Some hundred of these wait for the printer.
-        ("voron.rods.threshold", 100.0, SENT),
-        ("gone.rods.done", 1, SENT),  # a printer that is offline
+        ("voron.rods.threshold", -1.0),  # refused at once
+        ("voron.rods.threshold", 100.0),  # some hundred wait for a printer
+        ("gone.rods.done", 1),  # a printer that is offline
     ],
+    ids=["refused", "waiting", "offline"],
 )
-def test_during_a_flood_of_one_client_anothers_set_ends_within_a_second(
-    community, broker, key, value, count
+def test_during_a_flood_of_one_client_anothers_set_does_not_wait_for_it(
+    community, broker, key, value
 ):
     """60,000 SETs of one client once stalled the bridge for a minute."""
     with (
@@ -87,31 +123,21 @@ def test_during_a_flood_of_one_client_anothers_set_ends_within_a_second(
         gone.say("availability", contract.OFFLINE)
         flooder, other = (Client(context, port_of(community)) for _ in range(2))
         until(lambda: not community.get("gone.online"), "it is offline")
-        answered = []
-
-        def flood():
-            for _ in range(count):
-                flooder.set(key, value)
-            while len(answered) < count:
-                answered.append(flooder.reply())
-
-        flooding = threading.Thread(target=flood)
-        flooding.start()
+        flood = Flood(flooder, key, value)
         try:
-            slowest = 0.0
             for number in range(5):
-                begin = time.monotonic()
+                flood.fill()
                 other.set("ender.rods.threshold", 100.0 + number, "bo")
-                assert b"true" in other.reply()
-                slowest = max(slowest, time.monotonic() - begin)
+                reply, before = flood.reply_to(other)
+                assert b"true" in reply
+                # Of 60,000 that were sent before: in their order it would be all.
+                assert before < FLOOD / 2
         finally:
-            flooding.join()
             other.socket.close()
             flooder.socket.close()
-        assert slowest < WITHIN
         assert [each.by for each in printer.commands] == ["bo"] * 5
         assert "Traceback" not in bridge.log
-        assert not any(b"Traceback" in each or b"/" in each for each in answered)
+        assert not any(b"Traceback" in each or b"/" in each for each in flood.answers)
         assert "no connection" not in bridge.log
 
 
@@ -135,10 +161,9 @@ def test_a_printer_that_sends_a_flood_does_not_delay_commands(community, broker)
         thread.start()
         try:
             for number in range(5):
-                begin = time.monotonic()
+                # The bridge itself ends a command that takes five seconds.
                 other.set("ender.rods.threshold", 100.0 + number)
                 assert b"true" in other.reply()
-                assert time.monotonic() - begin < 2 * WITHIN
         finally:
             over.set()
             thread.join()
