@@ -207,7 +207,7 @@ class Bridge:
             self._hand_over(changes)
         except Exception:
             logger.exception(
-                "items are refused; each printer's are tried by themselves"
+                "items are refused, so those of each printer are tried alone"
             )
             for slug, part in changes.parts().items():
                 self._try(slug, part, changes)

@@ -40,7 +40,7 @@ class RegistryProcess:
         """Start the registry, and wait until it answers. OSError: it does not."""
         if self._answers():
             if self._process is None:
-                logger.info("store.registry: one answers already, none is started")
+                logger.info("store.registry: a registry answers already")
             return
         self.close()
         self._process = subprocess.Popen(  # noqa: S603 - this project's own program

@@ -139,8 +139,8 @@ def _log(
         entries = result.log if result else ()
         if len(entries) in (MOST, LOG):
             problems.append(
-                f"{name}: only the newest {len(entries)} entries; all that there are "
-                "writes MAINTENANCE_LOG EXPORT=1 in the printer's console"
+                f"{name}: only the newest {len(entries)} entries are exported; "
+                "MAINTENANCE_LOG EXPORT=1 in the printer's console writes all of them"
             )
         rows += [_entry(line, entry) for entry in entries]
     return rows

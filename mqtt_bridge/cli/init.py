@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 TEXT = """\
-# The settings of upkeep-bridge. Lines that are commented out show the defaults.
+# The settings of upkeep-bridge. Lines that are commented out show the defaults, or
+# examples where the default is nothing.
 # All settings but the rules can also be set in the environment (UPKEEP_BROKER_HOST)
 # or by a flag (--set broker.host=10.0.0.5). "upkeep-bridge check" tries them.
 
