@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import isfinite
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+
 from . import arrays, wire
 from .wire import Buffer
 
@@ -24,6 +26,13 @@ class State(NamedTuple):
     bulk: Buffer | None = None
 
 
+class _Fields(Struct, gc=False):
+    """The fields of a message with a value, which cost less than a dictionary."""
+
+    value: Any
+    time: float
+
+
 NOTHING = State()
 _new = tuple.__new__
 
@@ -33,7 +42,7 @@ def state_of(value: Any, when: float, copy: bool = True) -> State:
     if type(value) in _PLAIN:
         if type(value) is float and not isfinite(value):
             return State(value, when, _encoded(value, when))
-        payload = wire.dumps({"value": value, "time": when})
+        payload = wire.dumps(_Fields(value, when))
         return _new(State, (value, when, payload, None))  # not through Python's code
     if arrays.is_array(value):
         bulk, shape, dtype = arrays.take_apart(value, copy)
@@ -58,10 +67,11 @@ def _encoded(value: Any, when: float) -> bytes:
 
 
 def is_same(one: State, other: State) -> bool:
+    old, new = one.value, other.value
     # True and 1 are equal, and not the same on the wire.
-    alike = type(one.value) is type(other.value)
-    if type(other.value) in _PLAIN and other.bulk is None:
-        if not alike or one.value == other.value:
+    alike = type(old) is type(new)
+    if type(new) in _PLAIN and other.bulk is None:
+        if not alike or old == new:
             return alike
         # NaN is not equal to itself, and is not sent again and again.
         return bool(one.value != one.value and other.value != other.value)

@@ -63,7 +63,7 @@ class Server:
     def send(self, topic: bytes, payload: bytes, bulk: Buffer | None) -> None:
         """Send a value to its subscribers; the caller holds `lock`."""
         if self._held:
-            self._send_held()
+            self.send_held()
         self.put(topic, payload, bulk)
 
     def hold(self, topic: bytes, payload: bytes, bulk: Buffer | None) -> None:
@@ -80,9 +80,10 @@ class Server:
         """Send what is held. For whoever held it, who must not hold `lock`."""
         if self._held:
             with self.lock:
-                self._send_held()
+                self.send_held()
 
-    def _send_held(self) -> None:
+    def send_held(self) -> None:
+        """Send what is held; the caller holds `lock`."""
         held, self._held = self._held, []
         for topic, payload in held:
             self.put(topic, payload, None)
@@ -90,21 +91,24 @@ class Server:
     def put(self, topic: bytes, payload: bytes, bulk: Buffer | None) -> None:
         """Do as `send`, but for what is held, which stays behind."""
         socket = self.socket
-        if socket.closed:
-            return  # the daemon has ended, and a thread of its user has not
         size = len(payload) if bulk is None else len(payload) + len(bulk)
         if size >= _LARGE and not self._make_room(size):
             _logger.warning("%r is not published: values wait for subscribers", topic)
             return
-        send_frame(socket, topic, SNDMORE)
-        send_frame(socket, VERSION, SNDMORE)
-        if bulk is not None:
-            send_frame(socket, payload, SNDMORE)
-        last = payload if bulk is None else bulk
-        if size < _LARGE:
-            send_frame(socket, last)
-        else:
-            self.backlog.send(socket, last, size, topic)
+        try:
+            send_frame(socket, topic, SNDMORE)
+            send_frame(socket, VERSION, SNDMORE)
+            if bulk is not None:
+                send_frame(socket, payload, SNDMORE)
+            last = payload if bulk is None else bulk
+            if size < _LARGE:
+                send_frame(socket, last)
+            else:
+                self.backlog.send(socket, last, size, topic)
+        except zmq.ZMQError:
+            if not socket.closed:
+                raise
+            # The daemon has ended, and a thread of its user has not.
 
     def _make_room(self, size: int) -> bool:
         """Tell whether a large value may be sent.

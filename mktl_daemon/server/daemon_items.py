@@ -171,9 +171,10 @@ class DaemonItems:
     def _take(self, taken: list[tuple[Item, State]]) -> None:
         """Publish all of *taken*, and empty it."""
         server = self.store.publisher()
-        send = server.send
+        put = server.put
         with server.lock:
-            noted = [item for item, state in taken if item.take(state, send)]
+            server.send_held()
+            noted = [item for item, state in taken if item.take(state, put)]
         taken.clear()
         for item in noted:
             self.store.note_change(item)

@@ -24,6 +24,8 @@ _KIND, _ANY_PUBLISH, _QOS = 0xF0, 0x30, 0x06
 # suffice to find out whether a publication is too long.
 _ENOUGH = 128 << 10
 
+_new = tuple.__new__  # of a NamedTuple, not through Python's code
+
 
 class Publication(NamedTuple):
     """A message that the broker delivered."""
@@ -87,11 +89,12 @@ class PacketReader:
 
         None: it has not arrived completely, or it is for paho.
         """
-        packet = None if self._at < self._end else self._next()
-        if packet is None:
+        data, at = self._read, self._at
+        header = None if at < self._end else self._header(at)
+        if header is None or header[1] > len(data):
             return None
-        data, (body, end) = self._read, packet
-        first = data[self._at]
+        body, end = header
+        first = data[at]
         if first & ~_OPEN_BITS != _PUBLISH:
             return None
         name = body + 2
@@ -110,7 +113,8 @@ class PacketReader:
         self.unsent += _PUBACK
         self.unsent += data[ident : ident + 2]
         self._at = self._end = end
-        return Publication(topic, bytes(data[start:end]), bool(first & _RETAINED))
+        retained = bool(first & _RETAINED)
+        return _new(Publication, (topic, bytes(data[start:end]), retained))
 
     def read(self, size: int) -> bytes | None:
         """Return at most *size* bytes of a packet that has arrived completely.

@@ -73,6 +73,7 @@ _rare = attrgetter(
 _ABSENT = _rare(_State(0, 0, 0.0, "", "", [], "", "", "", True, 0))
 _decoder = msgspec.json.Decoder(_State)
 _meter = itemgetter(Limit._fields.index("meter"))
+_new = tuple.__new__  # of a NamedTuple, not through Python's code
 _moment = functools.lru_cache(maxsize=65536)(contract.moment)
 
 
@@ -84,7 +85,7 @@ def state(payload: bytes, task: str) -> State | None:
         fields = _decoder.decode(payload)
         if _rare(fields) != _ABSENT:
             return None
-        limits = tuple(map(Limit._make, map(astuple, fields.limits)))
+        limits = tuple([_new(Limit, astuple(each)) for each in fields.limits])
         snoozed, done, due = fields.snoozed_until, fields.last_done, fields.due_at
         made = State(
             fields.seq, fields.time, task, fields.label, limits, fields.trigger,
