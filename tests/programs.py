@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -63,6 +64,14 @@ def require_node_package(name: str, folder: Path) -> Path:
 
 def missing(name: str) -> str:
     return f"no {name} here (Debian: apt-get install {PACKAGES[name]})"
+
+
+def pause(begin: float, longest: float = 0.3) -> None:
+    """Sleep before the next question to another process; both need a processor for it.
+
+    The longer ago the first one was, at *begin* (`time.monotonic`), the longer.
+    """
+    time.sleep(min(max(0.02, (time.monotonic() - begin) / 10), longest))
 
 
 class _Log(NamedTuple):

@@ -39,7 +39,7 @@ def file_of(kind):
 
 @pytest.fixture(scope="module")
 def errors(tmp_path_factory):
-    """Return the errors that mypy finds in the programs, which use the installed package.
+    """Return the errors of mypy in the programs, which use the installed package.
 
     One run checks them all: most of its time goes to the packages that they use.
     """

@@ -25,13 +25,13 @@ def until(what: Callable[[], Found], text: str, seconds: float = PATIENCE) -> Fo
 
     Fails with *text* after *seconds*.
     """
-    deadline = time.monotonic() + seconds
+    begin = time.monotonic()
     while True:
         value = what()
         if value:
             return value
-        assert time.monotonic() < deadline, f"not within {seconds} s: {text}"
-        time.sleep(0.05)  # the pause between two questions to another process
+        assert time.monotonic() < begin + seconds, f"not within {seconds} s: {text}"
+        programs.pause(begin)
 
 
 class Tab:

@@ -66,10 +66,11 @@ def until(what: Callable[[], Any], about: str = "", timeout: float = PATIENCE) -
 
     Raises AssertionError with *about* at the timeout.
     """
-    deadline = time.monotonic() + timeout
+    begin = time.monotonic()
     while not (value := what()):
-        assert time.monotonic() < deadline, f"not within {timeout:.0f} s: {about}"
-        time.sleep(0.05)  # the pause between two looks at another process
+        is_late = time.monotonic() >= begin + timeout
+        assert not is_late, f"not within {timeout:.0f} s: {about}"
+        programs.pause(begin)
     return value
 
 

@@ -24,13 +24,13 @@ def until(what: Callable[[], Any], reason: str, seconds: float = PATIENCE) -> An
 
     Fails with *reason* after *seconds*.
     """
-    deadline = time.monotonic() + seconds
+    begin = time.monotonic()
     while True:
         result = what()
         if result:
             return result
-        assert time.monotonic() < deadline, f"not within {seconds} s: {reason}"
-        time.sleep(0.02)  # the pause between two looks at another process
+        assert time.monotonic() < begin + seconds, f"not within {seconds} s: {reason}"
+        programs.pause(begin)
 
 
 class Process:
