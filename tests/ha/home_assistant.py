@@ -19,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests import programs
 from tests.fakes.mosquitto import free_port
 from tests.ha.websocket import WebSocket
 

@@ -294,13 +294,11 @@ def test_four_bridges_share_a_store_and_pass_printers_to_two(community, broker):
             )
             for index in range(4)
         ]  # fmt: skip
-        until(
-            lambda: all(f"{slug}.rods.used" in community.listed() for slug in slugs),
-            "all printers",
-        )
+        used = {f"{slug}.rods.used" for slug in slugs}
+        until(lambda: used <= community.listed(), "all printers")
         assert community.get(*(f"{slug}.rods.used" for slug in slugs)) == [37.5] * 8
-        used = {sharding.index(slug, 4) for slug in slugs}
-        assert len(used) > 1, "several bridges have printers"
+        parts = {sharding.index(slug, 4) for slug in slugs}
+        assert len(parts) > 1, "several bridges have printers"
 
         moved = next(slug for slug in slugs if sharding.index(slug, 4) > 1)
         stays = next(slug for slug in slugs if sharding.index(slug, 2) == 0)
@@ -318,10 +316,7 @@ def test_four_bridges_share_a_store_and_pass_printers_to_two(community, broker):
                 f"store.share.index={index}", "store.override=true",
                 name=f"half{index}",
             )  # fmt: skip
-        until(
-            lambda: all(f"{slug}.rods.used" in community.listed() for slug in slugs),
-            "all printers after the move",
-        )
+        until(lambda: used <= community.listed(), "all printers after the move")
         assert community.set(f"{moved}.rods.threshold=123") == ""
         assert community.get(f"{moved}.rods.threshold") == 123.0
         watch.wait_for("123", seconds=120)
