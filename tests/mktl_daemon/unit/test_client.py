@@ -232,6 +232,7 @@ def test_many_threads_share_a_client(pie):
     assert failures == []
 
 
+@pytest.mark.soak
 def test_a_client_with_many_subscriptions_has_few_threads(pie, own_kitchen):
     items = {f"item{n}": {"type": "numeric", "initial": n} for n in range(2000)}
     own_kitchen.daemon("cake", "layers", items)
@@ -337,6 +338,7 @@ def test_a_request_to_a_daemon_that_is_gone_is_refused(pie, own_kitchen):
     assert mktl.get("pie.number").value == 5
 
 
+@pytest.mark.soak
 def test_persistent_values_are_complete_whenever_the_daemon_is_killed(
     pie, own_kitchen, until
 ):

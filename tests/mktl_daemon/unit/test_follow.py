@@ -203,6 +203,7 @@ def test_a_key_that_no_daemon_has_any_more_is_refused(group):
         assert caught.value.type == "KeyError"
 
 
+@pytest.mark.soak
 def test_thousands_of_subscriptions_move_without_one_thread_each(group, until):
     """They move in one change.
 

@@ -122,6 +122,7 @@ def test_the_same_large_value_in_many_replies_is_stored_once(serve, connect):
     assert {reply(peer)[5] for _ in range(300)} == {handler.same}
 
 
+@pytest.mark.soak
 def test_tens_of_thousands_of_small_replies_wait_and_none_is_lost(serve, connect):
     server, _handler = serve("at once")
     peer, other = connect(server), connect(server)
