@@ -1,4 +1,4 @@
-"""The contract at the edges of its rules: sizes, times, slugs, and what is told."""
+"""The contract at the edges of its rules: sizes, times, slugs and errors."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def fields_of(message, **changes):
     return dict(json.loads(message.encode()), **changes)
 
 
-# What is told
+# Errors
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda each: type(each).__name__)
-def test_every_message_without_a_schema_is_told_so(message):
+def test_every_message_without_a_schema_is_refused(message):
     fields = fields_of(message)
     del fields["schema"]
     assert refusal(type(message), fields) == "'schema' is missing"
@@ -80,7 +80,7 @@ def test_every_message_without_a_schema_is_told_so(message):
         (MESSAGES[5], "log", "a list"),
     ],
 )
-def test_a_field_that_is_wrong_is_named_with_what_is_wanted(message, name, wanted):
+def test_a_wrong_field_is_named_with_what_is_allowed(message, name, wanted):
     wrong = {"no": "such"}
     error = refusal(type(message), fields_of(message, **{name: wrong}))
     assert error == f"'{name}' is {wrong!r}, not {wanted}"
@@ -97,7 +97,7 @@ def test_a_field_that_is_wrong_is_named_with_what_is_wanted(message, name, wante
         (MESSAGES[5], "ok"), (MESSAGES[5], "seq"),
     ],
 )  # fmt: skip
-def test_a_field_that_is_missing_is_named(message, name):
+def test_a_missing_field_is_named(message, name):
     fields = fields_of(message)
     del fields[name]
     assert refusal(type(message), fields) == f"'{name}' is missing"
@@ -131,7 +131,7 @@ def test_a_field_that_is_missing_is_named(message, name):
         (MESSAGES[5], {"ok": False, "error": {}}, "'code' is missing"),
     ],
 )  # fmt: skip
-def test_a_value_inside_of_a_field_is_named(message, changes, text):
+def test_a_wrong_value_inside_a_field_is_named(message, changes, text):
     fields = fields_of(message, **changes)
     if changes.get("log") == [{}]:
         fields["log"] = [{"used": {}}]
@@ -150,7 +150,7 @@ def test_an_entry_of_the_log_without_its_use_is_refused():
     assert error == "'condition' is 'wild', not one of good, worn, broken"
 
 
-def test_what_an_older_printer_leaves_out_of_a_refusal_or_an_event_is_empty():
+def test_fields_that_older_printers_leave_out_of_results_and_events_are_empty():
     fields = {"schema": 1, "transaction": "t", "task": "rods", "ok": False}
     fields["error"] = {"code": "internal"}
     result = Result.decode(json.dumps(fields).encode())
@@ -165,7 +165,7 @@ def test_what_an_older_printer_leaves_out_of_a_refusal_or_an_event_is_empty():
 # Sizes
 
 
-def test_a_command_may_have_4096_bytes_and_no_more():
+def test_a_command_has_at_most_4096_bytes():
     payload = b'{"command": "done"}'
     payload += b" " * (4096 - len(payload))
     assert Command.decode(payload) == Command("done")
@@ -173,7 +173,7 @@ def test_a_command_may_have_4096_bytes_and_no_more():
         Command.decode(payload + b" ")
 
 
-def test_a_message_may_have_a_mebibyte_and_no_more():
+def test_a_message_has_at_most_a_mebibyte():
     payload = MESSAGES[2].encode()
     payload += b" " * (contract.MAX_PAYLOAD - len(payload))
     assert Meters.decode(payload) == MESSAGES[2]
@@ -192,7 +192,7 @@ def test_a_transaction_has_1_to_64_letters():
     )
 
 
-def test_a_note_and_a_name_are_cut_at_a_thousand_letters():
+def test_a_note_and_a_name_are_cut_after_1000_letters():
     fields = {"command": "done", "note": "n" * 1001, "by": "b" * 1001}
     command = Command.decode(json.dumps(fields).encode())
     assert (command.note, command.by) == ("n" * 1000, "b" * 1000)
@@ -200,7 +200,7 @@ def test_a_note_and_a_name_are_cut_at_a_thousand_letters():
     assert Command.decode(json.dumps(fields).encode()).note == "n" * 1000
 
 
-def test_a_whole_number_ends_where_a_double_skips_some():
+def test_a_whole_number_is_at_most_the_largest_exact_double():
     assert Meters.of(fields_of(MESSAGES[2], seq=2**53)).seq == 2**53
     error = refusal(Meters, fields_of(MESSAGES[2], seq=2**53 + 1))
     assert error == "'seq' is 'huge', not a whole number from 0 to 2^53"
@@ -217,7 +217,7 @@ def test_a_state_has_at_most_32_limits():
     assert error == "more than 32 limits"
 
 
-def test_what_is_cleaned_keeps_its_words_apart():
+def test_cleaning_a_text_keeps_a_space_between_words():
     assert contract.clean("a\r\n\tb\x7fc") == "a b c"
     assert contract.clean("x" * 4001) == "x" * 4000
 
@@ -225,12 +225,12 @@ def test_what_is_cleaned_keeps_its_words_apart():
 # Commands
 
 
-def test_a_command_of_hours_by_meter_makes_no_sense():
+def test_hours_for_each_meter_are_refused():
     error = refusal(Command, {"command": "snooze", "for": {"a": 1}})
     assert error == "'for' is a number of hours"
 
 
-def test_what_a_command_does_not_know_is_left_alone_and_what_others_take_is_not():
+def test_an_unknown_field_is_ignored_and_a_field_of_another_command_is_refused():
     fields = {"command": "enable", "colour": "blue"}
     assert Command.decode(json.dumps(fields).encode()) == Command("enable")
     for name in ("note", "at", "used", "for", "threshold", "limit", "place", "part"):
@@ -239,7 +239,7 @@ def test_what_a_command_does_not_know_is_left_alone_and_what_others_take_is_not(
 
 
 @pytest.mark.parametrize("word", sorted(contract.ARGUMENTS))
-def test_a_bare_word_is_a_command_unless_it_needs_more(word):
+def test_a_bare_word_is_a_command_unless_it_needs_arguments(word):
     needs = dict(contract.REQUIRED).get(word)
     if needs is None and word != "set":
         assert Command.decode(word.encode()) == Command(word)
@@ -249,7 +249,7 @@ def test_a_bare_word_is_a_command_unless_it_needs_more(word):
     assert str(refused.value).startswith(f"'{word}' needs ")
 
 
-def test_what_is_not_said_is_not_sent():
+def test_fields_without_a_value_are_not_sent():
     assert json.loads(Command("log", "t").encode()) == {
         "command": "log",
         "transaction": "t",
@@ -264,7 +264,7 @@ def test_the_condition_may_be_left_out_or_empty():
         assert Command.decode(payload).condition == ""
 
 
-def test_a_command_that_is_no_utf_8_is_refused_with_the_contracts_error():
+def test_a_command_that_is_not_utf_8_raises_the_contracts_error():
     with pytest.raises(ContractError, match="not JSON"):
         Command.decode(b"done\xff")
 
@@ -282,7 +282,7 @@ def test_a_command_that_is_no_utf_8_is_refused_with_the_contracts_error():
         ("1969-12-31T23:59:59.500000Z", -1),
     ],
 )
-def test_a_time_is_read_to_the_second_that_has_begun(text, seconds):
+def test_a_time_is_rounded_down_to_the_second(text, seconds):
     assert contract.moment(text) == seconds
 
 
@@ -294,13 +294,13 @@ def test_a_time_is_read_to_the_second_that_has_begun(text, seconds):
         ("2026-13-01T00:00:00Z", "'2026-13-01T00:00:00Z' is no ISO time"),
     ],
 )
-def test_what_is_no_time_is_quoted(text, why):
+def test_an_invalid_time_is_quoted_in_the_error(text, why):
     with pytest.raises(ContractError) as refused:
         contract.moment(text)
     assert str(refused.value) == why
 
 
-def test_a_time_is_written_to_the_second_in_utc():
+def test_a_time_is_written_in_utc_and_in_whole_seconds():
     assert contract.iso(1795219200.9) == "2026-11-21T00:00:00Z"
     assert contract.iso(0) == "1970-01-01T00:00:00Z"
     assert contract.iso(None) is None
@@ -353,6 +353,6 @@ def test_a_slug_has_1_to_63_plain_letters(text, is_one):
         "b/v/other/rods", "b/v/info/rods",
     ],
 )  # fmt: skip
-def test_a_topic_that_is_none_of_ours_is_refused(topic):
+def test_a_topic_outside_the_contract_is_refused(topic):
     with pytest.raises(ContractError, match=r"is not below 'b'|is no topic of ours"):
         Topic.parse("b", topic)

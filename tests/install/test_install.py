@@ -256,7 +256,7 @@ def test_uninstalling_keeps_the_users_own_maintain_cfg_and_warns(usual):
 def test_the_file_of_klippermaintenance_is_replaced_and_comes_back(usual, how):
     old = usual.path / "KlipperMaintenance" / "maintain.py"
     old.parent.mkdir()
-    old.write_text("# the ancestor\n")
+    old.write_text("# KlipperMaintenance\n")
     place = link(usual.path / "klipper").with_suffix(".py")
     if how == "copy":
         shutil.copy(old, place)
@@ -269,7 +269,7 @@ def test_the_file_of_klippermaintenance_is_replaced_and_comes_back(usual, how):
 
     assert not place.exists()
     assert linked(usual)
-    assert old.read_text() == "# the ancestor\n"
+    assert old.read_text() == "# KlipperMaintenance\n"
 
     usual.install("--uninstall")
     assert usual.snapshot() == before
@@ -328,7 +328,7 @@ def test_klippermaintenance_in_plugins_is_replaced_and_comes_back(home):
     klipper = home.kalico()
     home.env()
     old = klipper / "klippy" / "plugins" / "maintain.py"
-    old.write_text("# the ancestor\n")
+    old.write_text("# KlipperMaintenance\n")
     before = home.snapshot()
     home.install()
 
@@ -530,7 +530,9 @@ def test_without_pip_nothing_is_changed_and_the_option_is_named(usual):
 
 def test_a_dry_run_changes_nothing(usual):
     usual.git()
-    (link(usual.path / "klipper").with_suffix(".py")).write_text("# the ancestor\n")
+    (link(usual.path / "klipper").with_suffix(".py")).write_text(
+        "# KlipperMaintenance\n"
+    )
     before = usual.snapshot()
     output = usual.install("--dry-run", "--preset", "voron").stdout
 

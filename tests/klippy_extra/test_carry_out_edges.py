@@ -1,4 +1,4 @@
-"""Commands at the edges of their rules, and what the log and people read of them."""
+"""Commands at the edges of their rules, their log entries and their sentences."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Commands:
         return change
 
     def refusal(self, word, task="rods", ready=True, **fields):
-        """The code and the text of a refusal, which has changed nothing."""
+        """Return code and text of a refusal, which must change nothing."""
         before = dict(self.book.records)
         with pytest.raises(RefusedError) as refused:
             self.handler.handle(task, Command(word, **fields), NOW, ready)
@@ -61,7 +61,7 @@ def commands():
     return Commands()
 
 
-# What people read
+# Sentences for people
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_every_command_is_answered_with_a_sentence(
          "counts print_time 1 h, time 3 h as used now."),
     ],
 )  # fmt: skip
-def test_of_several_limits_each_is_named_in_their_order(commands, word, fields, text):
+def test_several_limits_are_named_in_their_order(commands, word, fields, text):
     assert text in commands.give(word, "belts", **fields).text
 
 
@@ -128,24 +128,24 @@ def test_the_log_has_the_value_before_and_the_note(commands):
     assert commands.give("skip").entry.note == ""
 
 
-def test_the_condition_of_what_was_changed_is_in_the_log(commands):
+def test_a_changed_condition_is_in_the_log(commands):
     assert commands.give("done", condition="worn").entry.condition == "worn"
     assert commands.give("done").entry.condition == ""
 
 
-# What was used, in the log
+# The use in the log
 
 
-def test_the_log_has_six_decimals_of_what_was_used(commands):
+def test_the_log_has_the_use_with_six_decimals(commands):
     commands.book.advance({"print_time": 1.0 / 3.0})
     assert commands.give("done").entry.used == {"print_time": 40.333333}
 
 
-def test_the_log_has_all_that_was_used_also_where_some_of_it_stays(commands):
+def test_the_log_has_the_whole_use_also_if_a_part_of_it_stays(commands):
     assert commands.give("done", used=12.5).entry.used == {"print_time": 40.0}
 
 
-def test_back_dated_the_log_has_what_was_used_until_then(commands):
+def test_the_log_of_an_earlier_completion_has_the_use_until_then(commands):
     commands.give("done", now=NOW - DAY)
     commands.book.mark(NOW - DAY)
     commands.book.advance({"print_time": 1.0, "time": 24.0})
@@ -160,11 +160,11 @@ def test_back_dated_the_log_has_what_was_used_until_then(commands):
 # Done
 
 
-def test_each_done_is_counted(commands):
+def test_each_completion_is_counted(commands):
     assert [commands.give("done").record.done_count for _ in range(3)] == [1, 2, 3]
 
 
-def test_done_ends_the_snooze_for_people_too(commands):
+def test_done_also_ends_the_shown_time_of_a_snooze(commands):
     commands.give("snooze", hours=5.0)
     record = commands.give("done").record
     assert (record.snoozed_to, record.snoozed_until) == (None, None)
@@ -173,7 +173,7 @@ def test_done_ends_the_snooze_for_people_too(commands):
     assert (record.snoozed_to, record.snoozed_until) == (None, None)
 
 
-def test_done_at_the_time_of_the_last_one_is_taken(commands):
+def test_done_at_the_time_of_the_last_completion_is_accepted(commands):
     at = int(NOW) - HOUR
     commands.give("done", at=at)
     assert commands.give("done", at=at).record.done_count == 2
@@ -182,17 +182,17 @@ def test_done_at_the_time_of_the_last_one_is_taken(commands):
     assert "It was done later than" in text
 
 
-def test_done_now_is_taken_though_the_clock_was_set_back(commands):
+def test_done_now_is_accepted_after_the_clock_was_set_back(commands):
     commands.give("done")
     assert commands.give("done", now=NOW - 30 * DAY).record.last_done == NOW - 30 * DAY
 
 
-def test_done_with_a_part_of_the_limits_begins_the_others_at_zero(commands):
+def test_done_with_amounts_for_some_limits_starts_the_others_at_zero(commands):
     commands.give("done", "belts", used={"time": 5.0})
     assert commands.book.used("belts") == {"print_time": 0.0, "time": 5.0}
 
 
-def test_adjust_leaves_the_limits_that_it_does_not_name(commands):
+def test_adjust_does_not_change_limits_without_an_amount(commands):
     commands.give("adjust", "belts", used={"time": 5.0})
     assert commands.book.used("belts") == {"print_time": 40.0, "time": 5.0}
 
@@ -201,7 +201,7 @@ def test_adjust_leaves_the_limits_that_it_does_not_name(commands):
 
 
 @pytest.mark.parametrize("hours", [0.25, TEN_YEARS])
-def test_a_snooze_lasts_as_long_as_is_said(commands, hours):
+def test_a_snooze_lasts_the_given_hours(commands, hours):
     record = commands.give("snooze", hours=hours).record
     assert record.snoozed_to == 90.0 + hours
     assert record.snoozed_until == int(NOW + hours * HOUR)
@@ -230,14 +230,14 @@ def test_values_of_several_limits_are_set_one_after_the_other(commands):
 
 
 @pytest.mark.parametrize("number", [LEAST, MOST])
-def test_the_least_and_the_most_can_be_set(commands, number):
+def test_the_smallest_and_the_largest_value_can_be_set(commands, number):
     commands.give("set", threshold=number, warn_at=number)
     limit = commands.book.view("rods", NOW).deciding
     assert (limit.threshold, limit.warn_at) == (number, number)
 
 
 @pytest.mark.parametrize("number", [0.0, MOST])
-def test_the_least_and_the_most_can_have_been_used(commands, number):
+def test_the_smallest_and_the_largest_use_can_be_given(commands, number):
     assert commands.give("adjust", used=number).record is commands.book.records["rods"]
     assert commands.book.used("rods") == {"print_time": number}
 
@@ -253,7 +253,7 @@ def test_the_least_and_the_most_can_have_been_used(commands, number):
         ("done", {"at": int(NOW) + 61}, "It cannot have been done in the future"),
     ],
 )
-def test_a_number_that_is_refused_is_named(commands, word, fields, text):
+def test_a_refused_number_is_named(commands, word, fields, text):
     code, why = commands.refusal(word, **fields)
     assert code == BAD_ARGUMENT
     assert text in why
@@ -273,13 +273,13 @@ def test_a_number_that_is_refused_is_named(commands, word, fields, text):
          "'threshold' is none of the limits print_time, time."),
     ],
 )  # fmt: skip
-def test_which_limits_there_are_is_told(commands, word, fields, text):
+def test_a_refusal_lists_the_limits_of_the_task(commands, word, fields, text):
     code, why = commands.refusal(word, "belts", **fields)
     assert code == BAD_ARGUMENT
     assert text in why
 
 
-def test_what_is_not_there_or_not_ready_is_told(commands):
+def test_an_unknown_task_and_a_printer_that_is_not_ready_are_reported(commands):
     assert commands.refusal("done", "nobody") == (
         UNKNOWN_TASK,
         "There is no maintenance task 'nobody'.",
@@ -290,7 +290,7 @@ def test_what_is_not_there_or_not_ready_is_told(commands):
     )
 
 
-# What the log suggests
+# Suggestions from the log
 
 
 def test_learn_sets_what_the_log_suggests(commands):
@@ -311,11 +311,11 @@ def test_learn_sets_what_the_log_suggests(commands):
     assert commands.refusal("learn")[0] == BAD_ARGUMENT
 
 
-# Answers
+# Results
 
 
-def test_an_answer_is_remembered_without_what_was_read_for_it(commands):
-    """A log or an export may be long, and 256 answers are kept."""
+def test_a_result_is_remembered_without_the_log_or_the_export(commands):
+    """A log or an export may be long, and 256 results are kept."""
     entry = Entry(int(NOW), "rods", "done", "", "", {})
     history = {"time": ((1, 2.0),)}
     result = Result("t", "rods", 7, log=(entry,), history=history, part={"id": "x"})
@@ -323,7 +323,7 @@ def test_an_answer_is_remembered_without_what_was_read_for_it(commands):
     assert commands.handler.answer("t") == Result("t", "rods", 7)
 
 
-def test_answers_come_back_from_the_store_as_they_were(commands):
+def test_results_are_the_same_after_saving_and_reading(commands):
     refused = Result("b", "rods", code=BAD_ARGUMENT, text="no")
     for result in (Result("a", "rods", 7), refused):
         commands.handler.answered(result)
@@ -332,7 +332,7 @@ def test_answers_come_back_from_the_store_as_they_were(commands):
     assert [again.answer(each) for each in "ab"] == [Result("a", "rods", 7), refused]
 
 
-def test_what_is_under_way_has_no_answer_yet(commands):
+def test_a_command_that_is_being_saved_has_no_result_yet(commands):
     commands.handler.opened(Result("t", "rods", 7))
     assert commands.handler.known("t")
     assert commands.handler.answer("t") is None
@@ -340,7 +340,7 @@ def test_what_is_under_way_has_no_answer_yet(commands):
     assert commands.handler.answer("t") == Result("t", "rods", 7)
 
 
-def test_the_oldest_answers_are_forgotten_whether_they_were_given_or_not(commands):
+def test_the_oldest_results_are_forgotten_sent_or_not(commands):
     commands.handler.opened(Result("oldest", "rods", 1))
     for number in range(REMEMBERED):
         commands.handler.answered(Result(f"t{number}", "rods", number))
@@ -355,7 +355,7 @@ def test_the_oldest_answers_are_forgotten_whether_they_were_given_or_not(command
     assert len(store.answers()) == 1
 
 
-def test_what_was_answered_before_is_answered_beside_what_is_new(commands):
+def test_results_of_the_store_are_kept_beside_new_ones(commands):
     earlier = CommandHandler(commands.book, [["a", "rods", 1, None, ""]])
     commands.handler.answered(Result("b", "rods", 2))
     commands.handler.join(earlier)

@@ -314,13 +314,13 @@ def test_any_text_is_accepted_or_refused_with_one_exception_type(text, material)
         "temperature_fan__chamber",
     ],
 )
-def test_a_short_name_stands_for_any_kind_of_sensor_and_means_its_temperature(name):
+def test_a_short_name_finds_any_kind_of_sensor_and_compares_its_temperature(name):
     warm = Printer(**{name: Thing(temperature=48.0, speed=0.0)})
     assert holds(warm, "chamber>45")
     assert holds(warm, f"{name.replace('__', ' ')}>45")
 
 
-def test_an_object_of_that_very_name_comes_before_any_other():
+def test_an_object_with_exactly_this_name_comes_first():
     printer = Printer(
         chamber=Thing(temperature=20.0),
         heater_generic__chamber=Thing(temperature=90.0),
@@ -349,14 +349,12 @@ def test_a_fan_is_no_sensor_and_a_sensor_is_no_fan():
         ({}, False),
     ],
 )
-def test_without_a_field_it_is_the_temperature_or_the_speed_or_the_value(
-    status, expected
-):
+def test_without_a_field_the_temperature_speed_or_value_is_compared(status, expected):
     assert holds(Printer(pin=Thing(**status)), "pin>4") is expected
 
 
-def test_an_object_that_is_missing_is_looked_for_once():
-    """A printer's objects are all there before it is ready."""
+def test_a_missing_object_is_searched_for_once():
+    """All objects of a printer exist before it is ready."""
     printer = Printer()
     conditions = Conditions(printer, Material(printer))
     assert not conditions.holds(parse("chamber>45"), 1.0)
@@ -365,7 +363,7 @@ def test_an_object_that_is_missing_is_looked_for_once():
     assert not conditions.holds(parse("chamber>45"), 2.0)
 
 
-def test_of_several_checks_the_missing_object_is_named():
+def test_the_missing_object_of_several_checks_is_named():
     printer = Printer(bed=Thing(temperature=1.0))
     conditions = Conditions(printer, Material(printer))
     condition = parse("bed>1, chmaber.x>2, third>3")
@@ -375,20 +373,20 @@ def test_of_several_checks_the_missing_object_is_named():
     assert conditions.missing(parse("bed>1")) == ""
 
 
-def test_every_check_must_hold_whichever_comes_first():
+def test_every_check_must_hold_in_any_order():
     printer = Printer(a=Thing(value=1.0), b=Thing(value=0.0))
     assert not holds(printer, "a>0, b>0")
     assert not holds(printer, "b>0, a>0")
 
 
-def test_words_are_compared_whatever_their_letters_are():
+def test_words_are_compared_in_any_case():
     printer = Printer(print_stats=Thing(state="PRINTING"), idle=Thing(state=None))
     assert holds(printer, "print_stats.state=Printing")
     assert holds(printer, "print_stats.state!=Paused")
     assert holds(printer, "idle.state=none")
 
 
-def test_truth_is_a_number_too():
+def test_true_and_false_are_compared_as_numbers():
     printer = Printer(sensor=Thing(enabled=True))
     assert holds(printer, "sensor.enabled=1")
     assert not holds(printer, "sensor.enabled=0")
@@ -404,7 +402,7 @@ def test_truth_is_a_number_too():
         ("CF=5", "", 1.0),
     ],
 )
-def test_a_factor_may_lessen_the_wear_and_the_longer_name_decides(
+def test_a_factor_may_reduce_the_wear_and_the_longer_name_decides(
     factor, material, expected
 ):
     assert parse_factor(factor).of(material) == expected
@@ -416,7 +414,7 @@ def test_materials_without_factors_count_once():
     assert conditions.weight(parse("", "ABS, PLA"), parse_factor(), 1.0) == 0.0
 
 
-def test_a_material_that_was_given_has_no_spaces_around_it():
+def test_spaces_around_a_material_are_removed():
     material = Material(Printer())
     material.set("  ABS ")
     assert material.current(1.0) == "ABS"
@@ -425,7 +423,7 @@ def test_a_material_that_was_given_has_no_spaces_around_it():
     assert variable.current(1.0) == "PETG"
 
 
-def test_a_variable_that_is_emptied_leaves_no_material():
+def test_an_emptied_variable_means_no_material():
     macro = Thing(material="ABS")
     material = Material(Printer(gcode_macro__S=macro), "gcode_macro S.material")
     assert material.current(1.0) == "ABS"
@@ -445,11 +443,11 @@ def test_a_variable_that_is_emptied_leaves_no_material():
         (" a . b.c ", ("a", "b.c")),
     ],
 )
-def test_a_variable_is_an_object_and_what_is_behind_the_first_dot(text, names):
+def test_a_variable_is_split_at_its_first_dot(text, names):
     assert parse_variable(text) == names
 
 
-def test_a_condition_is_read_into_its_parts():
+def test_a_condition_is_split_into_its_parts():
     condition = parse(" heater_bed.x >= 8e1 and fan  a == 1 , s = Big", "pla, Pc-Cf")
     assert [tuple(check) for check in condition.checks] == [
         ("heater_bed", "x", ">=", 80.0),
@@ -459,5 +457,5 @@ def test_a_condition_is_read_into_its_parts():
     assert condition.materials == ("PLA", "PC-CF")
 
 
-def test_a_name_with_and_in_it_is_one_name():
+def test_a_name_that_contains_and_is_one_name():
     assert parse("sand_band>1").key == "sand_band>1"

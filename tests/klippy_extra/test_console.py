@@ -18,7 +18,7 @@ BELTS = """
 trigger: travel_x, time
 threshold: 20000, 720
 """
-ANCESTOR = (
+KLIPPER_MAINTENANCE = (
     "MAINTAIN_STATUS",
     "CHECK_MAINTENANCE",
     "UPDATE_MAINTENANCE",
@@ -44,7 +44,7 @@ def printer(bench):
     return bench(RODS + BELTS)
 
 
-@pytest.mark.parametrize("command", ANCESTOR + OURS)
+@pytest.mark.parametrize("command", KLIPPER_MAINTENANCE + OURS)
 def test_every_command_has_a_help_text(printer, command):
     assert len(printer.request("gcode/help")[command]) > 20
 

@@ -171,13 +171,14 @@ def test_klippy_can_stop_after_a_fault_during_the_disconnect(
 
 
 def test_klippy_goes_on_after_a_fault_in_the_template_of_expired_gcode(
-    bench, monkeypatch
+    bench, monkeypatch, caplog
 ):
     printer = bench(DUE)
     monkeypatch.setattr(printer.lookup("maintain rods").expired_gcode, "render", breaks)
     printer.use(print_time=151.0)
 
     assert printer.state == "ready"
+    assert "the G-code for 'rods' failed; printing goes on" in caplog.text
     monkeypatch.undo()
 
 

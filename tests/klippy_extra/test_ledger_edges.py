@@ -1,6 +1,6 @@
 """The ledger at the edges of its rules.
 
-Each test was added after a fault was not noticed.
+Each test was added after a planted fault was not noticed.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def test_only_counters_of_parts_and_conditions_are_dropped_when_no_limit_uses_th
 # Counting
 
 
-def test_a_bad_increment_stops_no_other_one():
+def test_an_invalid_increment_does_not_stop_the_others():
     book = ledger()
     book.advance({"fan_part": float("nan"), "print_time": 2.0, "travel_x": 1e12})
     assert book.readings == {"print_time": 2.0, "time": 0.0}
@@ -169,20 +169,20 @@ def test_a_bad_increment_stops_no_other_one():
 HOT = PRINTED._replace(name="hot", counter=Counter("print_time", "heater_bed>80"))
 
 
-def test_a_condition_counts_fully_where_nobody_weighs_it():
+def test_a_condition_without_a_factor_counts_fully():
     book = ledger(PRINTED, HOT)
     book.advance({"print_time": 2.0})
     assert book.used("rods") == {"print_time": 2.0, "hot": 2.0}
 
 
 @pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), 1e13])
-def test_a_weight_that_makes_no_sense_counts_for_the_meter_alone(weight):
+def test_an_invalid_weight_counts_only_for_the_meter(weight):
     book = ledger(PRINTED, HOT)
     book.advance({"print_time": 2.0}, lambda counter: weight)
     assert book.used("rods") == {"print_time": 2.0, "hot": 0.0}
 
 
-def test_what_was_counted_long_ago_tells_nothing_of_a_weighted_rate():
+def test_use_from_before_the_rates_gives_no_weighted_rate():
     book = ledger(HOT)
     book.advance({"print_time": 50.0}, recent=False)
     book.advance({"print_time": 24.0})
@@ -198,7 +198,7 @@ def test_a_rate_is_known_after_an_hour(hours, rate):
     assert book.rate(PRINTED.counter) == rate
 
 
-def test_a_rate_is_taken_over_a_day_at_least():
+def test_a_rate_is_taken_over_at_least_a_day():
     book = ledger()
     book.advance({"print_time": 12.0})
     book.settle_rates(23.0)
@@ -207,7 +207,7 @@ def test_a_rate_is_taken_over_a_day_at_least():
     assert book.rate(PRINTED.counter) == pytest.approx(12.0 / 25.0, rel=1e-2)
 
 
-def test_no_time_and_short_times_are_counted_once_in_a_rate():
+def test_short_times_are_counted_once_in_a_rate():
     book = ledger()
     book.advance({"print_time": 48.0})
     for hours in (0.0, -1.0, 0.5, 0.5, 47.0):
@@ -216,7 +216,7 @@ def test_no_time_and_short_times_are_counted_once_in_a_rate():
     assert book.rate(PRINTED.counter) == pytest.approx(48.0 * fading / 48.0, rel=2e-2)
 
 
-def test_a_moment_of_no_length_takes_nothing_into_a_rate():
+def test_a_time_of_zero_settles_no_rate():
     book = ledger()
     book.advance({"print_time": 48.0})
     book.settle_rates(0.0)
@@ -224,7 +224,7 @@ def test_a_moment_of_no_length_takes_nothing_into_a_rate():
     assert book.rate(PRINTED.counter) == 48.0 / (14 * 24.0)
 
 
-# Meters that go
+# Removed meters
 
 
 def forgetful():
@@ -234,7 +234,7 @@ def forgetful():
     return book
 
 
-def test_a_meter_that_is_removed_begins_again_from_nothing():
+def test_a_removed_meter_starts_again_from_zero():
     book = forgetful()
     book.advance({"old": 1.0})
     book.forget("old")
@@ -249,7 +249,7 @@ def test_a_meter_that_is_removed_begins_again_from_nothing():
     assert book.rate(Counter("old")) == pytest.approx(2.0 / 24.0)
 
 
-def test_a_meter_that_gets_another_name_takes_its_reading_along():
+def test_a_renamed_meter_keeps_its_reading():
     book = forgetful()
     book.forget("old", into="chamber")
     assert (book.readings["chamber"], "old" in book.readings) == (7.0, False)
@@ -262,7 +262,7 @@ def test_a_meter_that_gets_another_name_takes_its_reading_along():
     assert book.used("rods") == {"print_time": 11.0}
 
 
-def test_a_task_that_is_away_finds_its_counter_again():
+def test_a_task_that_was_missing_keeps_its_counter():
     away = {"hot": {"counters": {"print_time": "print_time?heater_bed>80"}}}
     document = {"readings": {"print_time?heater_bed>80": 5.0, "travel_x*PLA=2": 6.0}}
     book = ledger(document=document, records=away)
@@ -274,7 +274,7 @@ def test_a_task_that_is_away_finds_its_counter_again():
 # Marks and history
 
 
-def test_marks_that_get_another_time_keep_their_readings():
+def test_marks_with_corrected_times_keep_their_readings():
     book = ledger(
         marks=[[1.0, {"time": 0.0, "print_time": 3.0}], [2.0, {"time": 24.0}]]
     )
@@ -286,7 +286,7 @@ def test_marks_that_get_another_time_keep_their_readings():
     ]
 
 
-def test_the_history_has_the_readings_of_each_limit_up_to_now():
+def test_the_history_has_the_readings_of_each_limit_until_now():
     marks = [
         [NOW - DAY + 0.4, {"time": 0.0, "print_time": 1.23456}],
         [NOW + 1.0, {"time": 1.0, "print_time": 99.0}],
@@ -299,7 +299,7 @@ def test_the_history_has_the_readings_of_each_limit_up_to_now():
     }
 
 
-def test_what_was_counted_since_the_latest_mark_is_shared_by_time():
+def test_use_since_the_latest_mark_is_divided_by_time():
     document = {"readings": {"time": 30.0, "print_time": 8.0}}
     marks = [[NOW, {"time": 0.0, "print_time": 2.0}]]
     marks.append([NOW, {"time": 20.0, "print_time": 4.0}])
@@ -312,7 +312,7 @@ def test_what_was_counted_since_the_latest_mark_is_shared_by_time():
     assert amounts == pytest.approx([0.0, 1.0, 4.0, 5.0, 6.0, 6.0])
 
 
-def test_nothing_was_counted_since_now_also_at_the_moment_of_a_mark():
+def test_nothing_was_used_since_now_even_at_a_mark():
     document = {"readings": {"time": 20.0, "print_time": 8.0}}
     marks = [[NOW, {"time": 20.0, "print_time": 4.0}]]
     book = ledger(document=document, marks=marks)
@@ -320,8 +320,8 @@ def test_nothing_was_counted_since_now_also_at_the_moment_of_a_mark():
     assert book.since(PRINTED.counter, NOW - 3600, NOW) == 4.0
 
 
-def test_what_a_mark_cannot_tell_is_not_made_up():
-    """A mark without a calendar, one from ahead, and a reading that fell."""
+def test_a_mark_without_the_needed_readings_gives_no_use():
+    """It has no calendar, is ahead of the present, or has a larger reading."""
     document = {"readings": {"time": 20.0, "print_time": 8.0}}
 
     def since(*marks):
@@ -334,16 +334,16 @@ def test_what_a_mark_cannot_tell_is_not_made_up():
     assert since({"time": 0.0, "print_time": 50.0}) == 0.0
 
 
-def test_the_calendar_since_the_future_is_nothing():
+def test_no_calendar_time_has_passed_since_a_future_time():
     book = ledger(AIR)
     assert book.since(AIR.counter, NOW + 5.0, NOW) == 0.0
     assert book.since(AIR.counter, NOW - 1800.0, NOW) == 0.5
 
 
-# What is told of a task
+# The view of a task
 
 
-def test_a_limit_has_its_numbers():
+def test_a_view_has_the_numbers_of_each_limit():
     book = ledger(PRINTED._replace(warn=20.0))
     book.advance({"print_time": 25.0})
     (limit,) = book.view("rods", NOW).limits
@@ -357,7 +357,7 @@ def test_a_threshold_of_zero_is_used_up():
 
 
 @pytest.mark.parametrize(("left", "status"), [(10.0, SOON), (10.001, OK)])
-def test_a_warning_begins_where_its_remaining_amount_is_reached(left, status):
+def test_a_warning_begins_at_its_remaining_amount(left, status):
     book = ledger()
     book.advance({"print_time": 100.0 - left})
     assert book.view("rods", NOW).status == status
@@ -374,14 +374,16 @@ def test_a_warning_begins_where_its_remaining_amount_is_reached(left, status):
         (50.0, 100.0, "print_time"),
     ],
 )
-def test_of_two_limits_that_are_as_urgent_the_share_decides(printed, passed, trigger):
+def test_of_two_equally_urgent_limits_the_more_used_one_decides(
+    printed, passed, trigger
+):
     book = ledger(PRINTED, AIR)
     book.advance({"print_time": printed, "time": passed})
     view = book.view("rods", NOW)
     assert view.trigger == view.deciding.meter == trigger
 
 
-def test_a_snooze_ends_at_its_hour_and_hides_only_what_is_due():
+def test_a_snooze_ends_at_its_hour_and_hides_only_a_due_task():
     book = ledger(document={"readings": {"time": 10.0}})
     snoozed = book.records["rods"]._replace(snoozed_to=10.5, snoozed_until=5)
     book.records["rods"] = snoozed
@@ -392,14 +394,14 @@ def test_a_snooze_ends_at_its_hour_and_hides_only_what_is_due():
     assert book.view("rods", NOW).status == DUE
 
 
-def test_it_is_due_since_the_second_in_which_it_was_noticed():
+def test_a_task_is_due_since_the_second_in_which_it_was_examined():
     book = ledger()
     book.advance({"print_time": 100.0})
     record, events = book.examine("rods", book.view("rods", NOW), NOW + 0.9)
     assert (record.due_since, events) == (int(NOW), [DUE])
 
 
-def test_a_forecast_is_a_whole_hour():
+def test_a_forecast_is_rounded_to_a_whole_hour():
     book = ledger(AIR)
     due_at = book.view("rods", NOW + 1000.0).due_at
     assert due_at == NOW + 720 * 3600
@@ -413,7 +415,7 @@ def test_a_forecast_of_up_to_ten_years_is_shown(hours, is_shown):
     assert book.view("rods", NOW).due_at == due_at
 
 
-def test_of_all_limits_one_that_is_used_up_waits_for_the_other():
+def test_all_waits_for_the_other_limit_if_one_is_used_up():
     plan = Plan("rods", (PRINTED, AIR), match="all")
     book = Ledger([plan], {"readings": {"print_time": 0.0, "time": 0.0}})
     book.records["rods"] = book.restart("rods", {"print_time": 100.0, "time": 700.0})

@@ -62,7 +62,7 @@ class Printer:
         return change
 
     def refusal(self, word, name, **fields):
-        """The text of a refusal, which has changed nothing."""
+        """Return the text of a refusal, which must change nothing."""
         before = dict(self.book.records)
         with pytest.raises(RefusedError) as refused:
             self.handler.handle(name, Command(word, **fields), NOW, ready=True)
@@ -74,7 +74,7 @@ class Printer:
         return self.book.records[part].place
 
     def restarted(self, **more):
-        """The printer after a restart: what was stored went through JSON."""
+        """Return the printer after a restart. Its documents go through JSON."""
         records = {t: each.document() for t, each in self.book.records.items()}
         stored = json.loads(json.dumps([self.book.document(), records]))
         return Printer(document=stored[0], records=stored[1], **more)
@@ -85,10 +85,10 @@ def printer():
     return Printer()
 
 
-# Fit and take off
+# Fitting and removing
 
 
-def test_a_swap_tells_what_made_room(printer):
+def test_a_swap_names_the_part_that_was_removed(printer):
     change = printer.give("fit", "n6", place="T0")
     assert (change.event, change.text) == ("changed", "is fitted to T0.")
     assert change.entry.note == "fitted to T0, in the place of n4"
@@ -103,24 +103,24 @@ def test_a_swap_tells_what_made_room(printer):
     )
 
 
-def test_an_empty_place_needs_no_room(printer):
+def test_fitting_to_an_empty_place_removes_no_part(printer):
     change = printer.give("fit", "n6", place="T1")
     assert change.entry.note == "fitted to T1"
     assert (change.moves.removed, change.moves.records) == ((), {})
     assert printer.place("n4") == "T0"
 
 
-def test_a_place_is_found_however_it_is_written(printer):
+def test_the_name_of_a_place_is_found_in_any_case(printer):
     assert printer.give("fit", "n6", place="  t1 ").text == "is fitted to T1."
 
 
-def test_a_part_goes_home_where_no_place_is_named(printer):
+def test_without_a_place_a_part_is_fitted_at_its_configured_one(printer):
     printer.give("remove", "n4")
     assert printer.give("fit", "n4").text == "is fitted to T0."
     assert printer.place("n4") == "T0"
 
 
-def test_taking_off_is_told_and_keeps_the_counts(printer):
+def test_removing_a_part_is_an_event_and_keeps_its_counts(printer):
     printer.count(3.0, 5.0)
     change = printer.give("remove", "n4")
     assert change.event == "changed"
@@ -134,7 +134,7 @@ def test_taking_off_is_told_and_keeps_the_counts(printer):
     assert printer.book.used("n4") == {"print_time": 4.0, "filament": 7.0}
 
 
-def test_a_part_counts_what_its_own_place_wears(printer):
+def test_a_part_counts_only_the_use_at_its_own_place(printer):
     printer.give("fit", "n6", place="T1")
     printer.count(2.0, 7.0)
     printer.active = "T1"
@@ -151,7 +151,7 @@ def test_a_part_counts_what_its_own_place_wears(printer):
         ("remove", "n6", {}, "is on the shelf already."),
     ],
 )
-def test_what_is_so_already_is_no_event(printer, word, part, fields, text):
+def test_a_command_that_changes_nothing_is_no_event(printer, word, part, fields, text):
     change = printer.give(word, part, **fields)
     assert (change.event, change.text, change.entry) == ("", text, None)
 
@@ -170,11 +170,11 @@ def test_what_is_so_already_is_no_event(printer, word, part, fields, text):
         ("export", "n4", {"to": "voron"}, "Give the slug of the other printer"),
     ],
 )  # fmt: skip
-def test_a_refusal_says_what_to_do(printer, word, part, fields, text):
+def test_a_refusal_tells_what_to_do(printer, word, part, fields, text):
     assert text in printer.refusal(word, part, **fields)
 
 
-def test_a_disabled_part_keeps_what_it_held_wherever_it_is(printer):
+def test_a_disabled_part_keeps_its_use_at_any_place(printer):
     printer.count(3.0)
     printer.give("disable", "n4")
     printer.give("remove", "n4")
@@ -195,7 +195,7 @@ def exported(printer, part="n4", to="ender"):
     return printer.give("export", part, to=to)
 
 
-def test_an_export_has_all_that_a_part_has(printer):
+def test_an_export_has_all_values_of_a_part(printer):
     printer.give("done", "n4", by="anna")
     printer.count(12.0, 3.0)
     change = exported(printer)
@@ -217,11 +217,11 @@ def test_an_export_has_all_that_a_part_has(printer):
     assert printer.place("n4") == SHELF
 
 
-def test_a_part_on_the_shelf_is_given_away_and_not_taken_off(printer):
+def test_exporting_a_part_from_the_shelf_removes_none(printer):
     assert exported(printer, "n6").moves.removed == ()
 
 
-def test_who_asks_again_gets_the_same_export_and_no_event(printer):
+def test_a_repeated_export_is_the_same_and_no_event(printer):
     first = exported(printer)
     again = exported(printer)
     assert again.moves.export == first.moves.export
@@ -237,7 +237,7 @@ def test_who_asks_again_gets_the_same_export_and_no_event(printer):
     )
 
 
-def test_an_import_has_all_that_was_exported(printer):
+def test_an_import_has_all_exported_values(printer):
     printer.give("done", "n4", by="anna")
     printer.count(12.0, 3.0)
     document = exported(printer).moves.export
@@ -274,7 +274,7 @@ def test_a_part_that_comes_back_can_be_fitted_again(printer):
     assert printer.book.used("n4")["print_time"] == 7.0
 
 
-def test_what_was_imported_on_the_shelf_is_there_over_a_restart():
+def test_a_part_imported_on_the_shelf_survives_a_restart():
     there = Printer("ender")
     document = {"id": "x", "part": "n6", "to": "ender", "used": {"print_time": 5.0}}
     there.give("import", "n6", part=document)
@@ -290,7 +290,7 @@ def test_what_was_imported_on_the_shelf_is_there_over_a_restart():
     [(0.0, False, True), (0.004, False, True), (0.005, False, False),
      (1.0, False, False), (0.0, True, False)],
 )  # fmt: skip
-def test_what_a_printer_counted_itself_is_not_overwritten(used, done, is_taken):
+def test_an_import_does_not_overwrite_the_printers_own_count(used, done, is_taken):
     there = Printer("ender")
     if done:
         there.give("done", "n4")
@@ -328,14 +328,14 @@ NONE = "This is no export of a part."
          "This export is for the printer 'prusa', and this one is 'ender'."),
     ],
 )  # fmt: skip
-def test_what_is_no_export_for_this_part_is_refused(change, text):
+def test_an_export_that_is_not_for_this_part_is_refused(change, text):
     there = Printer("ender")
     assert there.refusal("import", "n4", part=dict(GOOD, **change)) == text
     assert there.refusal("import", "n4") == NONE
 
 
 @pytest.mark.parametrize("used", [0, 0.0, 0.5, 999_999_999_999])
-def test_an_export_may_have_any_amount_and_none_of_what_is_optional(used):
+def test_an_export_may_have_any_amount_and_no_optional_field(used):
     there = Printer("ender")
     document = dict(GOOD, used={"print_time": used, "of_a_newer_version": 1})
     there.give("import", "n4", part=document)
@@ -347,7 +347,7 @@ def test_an_export_may_have_any_amount_and_none_of_what_is_optional(used):
 # Places
 
 
-def test_a_place_exists_where_a_section_says_so_unless_the_machine_would_know():
+def test_a_section_can_name_a_place_that_is_no_tool():
     def places(home):
         plans = [Plan("p", (PRINTED,), kind="plate", home=home), PARTS[1]]
         return list(inventory.make(plans, [Place("T0")]).places)
@@ -364,7 +364,7 @@ def test_without_parts_there_are_no_places():
     assert (made.plans, made.places, made.printer) == ({}, {}, "voron")
 
 
-def test_a_home_of_the_machine_keeps_what_the_machine_says_of_it(printer):
+def test_a_place_of_the_machine_keeps_its_properties(printer):
     assert printer.inventory.places["T0"] is TOOLS[0]
     assert printer.inventory.of("T0") is TOOLS[0]
     assert printer.inventory.of("elsewhere") == Place("elsewhere")
@@ -372,13 +372,13 @@ def test_a_home_of_the_machine_keeps_what_the_machine_says_of_it(printer):
     assert printer.inventory.find("elsewhere") == ""
 
 
-def test_a_part_can_be_chosen_for_the_places_of_its_kind(printer):
+def test_a_part_can_be_fitted_at_the_places_of_its_kind(printer):
     assert printer.inventory.choices("n6") == ("T0", "T1")
     assert printer.inventory.choices("pei") == ("bed",)
     assert printer.inventory.choices("spare") == ("drawer",)
 
 
-def test_a_home_that_the_printer_lacks_is_named():
+def test_a_configured_place_that_the_printer_does_not_have_is_named():
     plans = (Plan("n8", (PRINTED,), kind="nozzle", home="T8"), *PARTS)
     lacking = Printer(plans=plans)
     assert lacking.inventory.missing("n8") == "T8"
@@ -387,7 +387,7 @@ def test_a_home_that_the_printer_lacks_is_named():
     assert lacking.place("n8") == SHELF
 
 
-def test_hours_that_pass_count_for_every_part_that_is_fitted():
+def test_calendar_time_counts_for_every_fitted_part():
     limits = (CALENDAR, PRINTED, CALENDAR._replace(counter=Counter("power_on")))
     plan = Plan("n4", limits, kind="nozzle", home="T0")
     fitted = inventory.placed(plan, TOOLS[0])
@@ -403,7 +403,7 @@ def test_hours_that_pass_count_for_every_part_that_is_fitted():
     ]
 
 
-def test_two_parts_of_one_kind_and_one_home_leave_one_on_the_shelf():
+def test_of_two_parts_of_one_kind_at_one_place_one_is_on_the_shelf():
     plans = (*PARTS, Plan("n9", (PRINTED,), kind="nozzle", home="T0"))
     printer = Printer(plans=plans)
     assert (printer.place("n4"), printer.place("n9")) == ("T0", SHELF)
@@ -412,7 +412,7 @@ def test_two_parts_of_one_kind_and_one_home_leave_one_on_the_shelf():
     assert (printer.place("n4"), printer.place("fan")) == ("T0", "T0")
 
 
-def test_a_part_whose_place_is_gone_still_counts_from_what_it_had(printer):
+def test_a_part_whose_place_no_longer_exists_keeps_its_use(printer):
     printer.give("fit", "n6", place="T1")
     printer.active = "T1"
     printer.count(3.0, 8.0)
@@ -425,7 +425,7 @@ def test_a_part_whose_place_is_gone_still_counts_from_what_it_had(printer):
     assert list(inventory.gone(places, book.records)) == ["n6"]
 
 
-def test_of_two_parts_at_one_place_the_later_one_goes(printer):
+def test_of_two_parts_at_one_place_the_later_one_is_removed(printer):
     records = dict(printer.book.records)
     records["n6"] = records["n6"]._replace(place="T0")
     assert list(inventory.gone(printer.inventory, records)) == ["n6"]
@@ -433,14 +433,14 @@ def test_of_two_parts_at_one_place_the_later_one_goes(printer):
     assert list(inventory.gone(printer.inventory, records)) == ["n6"]
 
 
-def test_tasks_and_fitted_parts_are_counted_and_those_on_the_shelf_are_not(printer):
+def test_tasks_and_fitted_parts_are_counted_and_parts_on_the_shelf_are_not(printer):
     assert printer.book.working == ("rods", "n4", "pei", "spare")
     records = {"a": Record(place=SHELF), "b": Record(place="T0"), "c": Record()}
     plans = dict.fromkeys("abcd", RODS)
     assert inventory.working(plans, records) == ("b", "c", "d")
 
 
-def test_a_restart_leaves_each_part_where_it_was(printer):
+def test_a_restart_keeps_the_place_of_each_part(printer):
     printer.give("fit", "n6", place="T1")
     printer.give("remove", "pei")
     printer.active = "T1"
@@ -453,10 +453,10 @@ def test_a_restart_leaves_each_part_where_it_was(printer):
     assert again.book.used("n4") == {"print_time": 0.0, "filament": 0.0}
 
 
-# A store that could be read only later
+# A store that opens late
 
 
-def test_a_part_counts_where_the_store_has_it_unless_it_was_fitted_meanwhile(printer):
+def test_a_part_has_its_stored_place_unless_it_was_fitted_before_the_join(printer):
     printer.give("fit", "n6", place="T1")
     printer.give("remove", "pei")
     printer.active = "T1"

@@ -1,4 +1,4 @@
-"""A task's stored data: what is written, what is read back, and what a change keeps."""
+"""The record of a task: what is saved, what is read, and what a change keeps."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ READINGS = {"print_time": 10.0, "filament": 70.0, "time": 0.0}
         (Counter("filament", "a>1", "CF=5", "T0"), "filament@T0?a>1*CF=5"),
     ],
 )
-def test_each_counter_has_a_key_of_its_own(counter, key):
+def test_each_counter_has_its_own_key(counter, key):
     assert counter.key == key
 
 
@@ -73,19 +73,19 @@ FULL = Record(
         Record(place=SHELF),
     ],
 )
-def test_a_record_comes_back_from_the_store_as_it_was(record):
+def test_a_record_is_the_same_after_saving_and_reading(record):
     again = Record.of(json.loads(json.dumps(record.document())))
     assert again == record
     assert isinstance(again.imports, tuple)
 
 
-def test_only_a_part_is_stored_with_what_parts_have():
+def test_only_a_part_is_saved_with_the_fields_of_parts():
     fields = {"place", "export", "imports"}
     assert not fields & set(FULL.document())
     assert fields <= set(Record(place=SHELF).document())
 
 
-def test_what_a_newer_version_stored_is_left_alone():
+def test_a_field_of_a_newer_version_is_ignored():
     assert Record.of({"of_a_newer_version": 1, "done_count": 2}) == Record(done_count=2)
 
 
@@ -96,7 +96,7 @@ def test_what_a_newer_version_stored_is_left_alone():
         ("T0", False, False), (SHELF, True, False),
     ],
 )  # fmt: skip
-def test_what_is_disabled_or_on_the_shelf_does_not_count(place, enabled, counts):
+def test_a_task_that_is_disabled_or_on_the_shelf_does_not_count(place, enabled, counts):
     assert Record(place=place, enabled=enabled).counts is counts
 
 
@@ -113,7 +113,7 @@ def test_a_warning_is_a_share_of_the_present_threshold_or_an_amount():
 # A changed configuration
 
 
-def test_a_limit_that_is_new_begins_at_zero_and_the_others_go_on():
+def test_a_new_limit_starts_at_zero_and_the_others_go_on():
     record = Record(
         start={"print_time": 4.0}, counters={"print_time": "print_time"}, held={}
     )
@@ -124,19 +124,19 @@ def test_a_limit_that_is_new_begins_at_zero_and_the_others_go_on():
     assert made.counters == {"print_time": "print_time", "filament": "filament"}
 
 
-def test_a_start_ahead_of_its_counter_has_used_nothing():
+def test_a_start_above_its_counter_means_nothing_used():
     record = Record(start={"print_time": 99.0}, counters={"print_time": "print_time"})
     assert reconciled(PLAN, record, READINGS, READINGS).start == {"print_time": 10.0}
 
 
-def test_a_counter_that_is_gone_has_used_nothing():
+def test_a_counter_that_no_longer_exists_means_nothing_used():
     record = Record(start={"print_time": 4.0}, counters={"print_time": "gone"})
     assert reconciled(PLAN, record, READINGS, READINGS).start == {"print_time": 10.0}
     record = Record(start={}, counters={"print_time": "print_time"})
     assert reconciled(PLAN, record, READINGS, READINGS).start == {"print_time": 10.0}
 
 
-def test_what_was_set_for_a_limit_that_is_gone_goes_with_it():
+def test_values_of_a_removed_limit_are_removed_with_it():
     record = Record(
         thresholds={"print_time": Override(7.0, 100.0), "old": Override(1.0, 2.0)},
         warns={"print_time": Override(3.0, 10.0), "old": Override(1.0, 2.0)},
@@ -147,7 +147,7 @@ def test_what_was_set_for_a_limit_that_is_gone_goes_with_it():
 
 
 @pytest.mark.parametrize("disabled", [True, False])
-def test_the_option_disabled_switches_once(disabled):
+def test_a_change_of_the_option_disabled_applies_once(disabled):
     plan = PLAN._replace(disabled=disabled)
     record = Record(
         start={"print_time": 4.0},
@@ -166,10 +166,10 @@ def test_the_option_disabled_switches_once(disabled):
     assert reconciled(plan, again, READINGS, READINGS).enabled is disabled
 
 
-# What is switched
+# Enabling, disabling, fitting
 
 
-def test_whoever_stops_counting_holds_what_was_used_and_never_less_than_nothing():
+def test_a_task_that_stops_counting_keeps_its_use_which_is_never_negative():
     record = Record(start={"print_time": 4.0})
     off = switch(record, PLAN, READINGS, enabled=False)
     assert (off.held, off.enabled) == ({"print_time": 6.0}, False)
@@ -179,7 +179,7 @@ def test_whoever_stops_counting_holds_what_was_used_and_never_less_than_nothing(
     assert (on.start, on.enabled) == ({"print_time": 44.0}, True)
 
 
-def test_what_counts_as_before_keeps_its_start():
+def test_a_task_that_counts_as_before_keeps_its_start():
     record = Record(start={"print_time": 4.0}, held={"print_time": 1.0})
     fresh = record._replace(last_by="anna")
     assert changed(record, PLAN, READINGS, fresh) is fresh
@@ -189,10 +189,10 @@ def test_what_counts_as_before_keeps_its_start():
     )
 
 
-# Tasks that are away, and rates
+# Missing tasks, and rates
 
 
-def test_the_counters_of_tasks_that_are_away_are_known():
+def test_the_counters_of_missing_tasks_are_known():
     stored = {
         "rods": {"counters": {"print_time": "print_time"}},
         "hot": {"counters": {"print_time": "print_time?a>1", "filament": "filament"}},
@@ -202,7 +202,7 @@ def test_the_counters_of_tasks_that_are_away_are_known():
     assert counters_of({}, []) == set()
 
 
-def test_rates_add_up_by_their_counters():
+def test_rates_of_the_same_counter_are_added():
     before = {"a": (1.0, 10.0), "b": (2.0, 20.0)}
     since = {"b": (3.0, 30.0), "c": (4.0, 40.0)}
     assert sum_of_rates(before, since) == {
@@ -211,11 +211,11 @@ def test_rates_add_up_by_their_counters():
     assert before["b"] == (2.0, 20.0)
 
 
-# A store that could be read only later
+# A store that opens late
 
 
 def joined(before, since, stored=None, plans=(PLAN,)):
-    """Count *before*, then *since* in a ledger that began from nothing; join both."""
+    """Join a ledger that counted *since* with a stored one that counted *before*."""
     earlier = Ledger(plans)
     earlier.advance(before)
     earlier.records["rods"] = earlier.records["rods"]._replace(**(stored or {}))
@@ -234,18 +234,18 @@ def setting(**fields):
 
 
 @pytest.mark.parametrize("name", ["snoozed_to", "reminded", "ran"])
-def test_what_happened_meanwhile_is_later_on_the_calendar(name):
+def test_times_from_before_the_join_move_by_the_stored_calendar(name):
     late = joined({"time": 100.0}, [setting(**{name: 5.0})])
     assert getattr(late.records["rods"], name) == 105.0
 
 
 @pytest.mark.parametrize("name", ["snoozed_to", "reminded", "ran"])
-def test_what_ended_meanwhile_has_ended(name):
+def test_stored_times_stay_the_same_in_the_join(name):
     late = joined({"time": 100.0}, [], {name: 70.0})
     assert getattr(late.records["rods"], name) == 70.0
 
 
-def test_each_time_that_it_was_done_counts():
+def test_completions_of_both_ledgers_are_added():
     late = joined({}, [setting(done_count=2, last_by="ben")], {"done_count": 3})
     assert (late.records["rods"].done_count, late.records["rods"].last_by) == (5, "ben")
     late = joined({}, [], {"done_count": 3, "announced": DUE, "last_by": "anna"})
@@ -254,7 +254,7 @@ def test_each_time_that_it_was_done_counts():
     assert late.records["rods"].announced != OK
 
 
-def test_what_was_used_before_and_meanwhile_is_used():
+def test_the_use_of_both_ledgers_is_added():
     late = joined(
         {"print_time": 10.0},
         [lambda book: book.advance({"print_time": 2.0})],
@@ -263,7 +263,7 @@ def test_what_was_used_before_and_meanwhile_is_used():
 
 
 @pytest.mark.parametrize("before", [0.0, 0.25, 10.0])
-def test_disabled_meanwhile_it_holds_what_was_used_before_and_since(before):
+def test_a_task_disabled_before_the_join_keeps_the_use_of_both_ledgers(before):
     def disabled(book):
         book.advance({"print_time": 0.5})
         record, plan = book.records["rods"], book.plans["rods"]
@@ -274,7 +274,7 @@ def test_disabled_meanwhile_it_holds_what_was_used_before_and_since(before):
     assert late.used("rods") == {"print_time": before + 0.5}
 
 
-def test_done_meanwhile_counts_from_then_on():
+def test_after_a_completion_before_the_join_only_later_use_counts():
     def done(book):
         book.advance({"print_time": 2.0})
         book.records["rods"] = book.restart("rods", {"print_time": 0.5})

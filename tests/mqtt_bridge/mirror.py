@@ -1,4 +1,4 @@
-"""A fleet with the items that a daemon would have of it, for tests."""
+"""A fleet with the items that a daemon would have, for tests."""
 
 from __future__ import annotations
 

@@ -251,7 +251,9 @@ def test_a_log_entry_is_moved_only_once(clocked):
 
 
 @pytest.mark.parametrize(("seconds", "is_one"), [(60.0, False), (61.0, True)])
-def test_a_clock_was_set_if_it_is_more_than_a_minute_off(clocked, seconds, is_one):
+def test_a_clock_counts_as_set_if_it_moved_by_more_than_a_minute(
+    clocked, seconds, is_one
+):
     for ahead in (seconds, -seconds):
         clocked.ahead += ahead
         assert (clocked.tick() is not None) is is_one
@@ -260,7 +262,7 @@ def test_a_clock_was_set_if_it_is_more_than_a_minute_off(clocked, seconds, is_on
 
 
 @pytest.mark.parametrize(("minutes", "is_one"), [(1.0, False), (1.1, True)])
-def test_hours_off_are_more_than_a_minute(clocked, minutes, is_one):
+def test_hours_off_count_if_they_are_more_than_a_minute(clocked, minutes, is_one):
     clocked.carry_out("air", command="snooze", hours=1.0)
     clocked.tick()
     corrections = clocked.tick(0.0, missed=minutes / 60.0)
@@ -270,7 +272,7 @@ def test_hours_off_are_more_than_a_minute(clocked, minutes, is_one):
     assert moved == pytest.approx(expected, abs=1e-6)
 
 
-def test_hours_off_move_no_time_of_the_clock_and_the_clock_none_of_the_calendar(
+def test_hours_off_move_calendar_times_and_a_set_clock_moves_clock_times(
     clocked,
 ):
     clocked.carry_out("air", command="snooze", hours=5.0)
@@ -289,7 +291,7 @@ def test_hours_off_move_no_time_of_the_clock_and_the_clock_none_of_the_calendar(
     assert again.snoozed_to == record.snoozed_to
 
 
-def test_the_hours_off_may_be_known_one_moment_after_the_clock(clocked):
+def test_the_hours_off_may_become_known_one_tick_after_the_clock(clocked):
     clocked.carry_out("air", command="done")
     clocked.tick()
     clocked.ahead = 0.0
@@ -300,7 +302,7 @@ def test_the_hours_off_may_be_known_one_moment_after_the_clock(clocked):
     assert clocked.book.used("air")["time"] == pytest.approx(48.0, abs=0.01)
 
 
-def test_marks_get_their_time_though_the_hours_off_are_known_first(clocked):
+def test_marks_are_corrected_also_if_the_hours_off_become_known_first(clocked):
     clocked.book.mark(clocked.wall)
     [mark] = clocked.book.mark_times
     clocked.carry_out("air", command="snooze", hours=1.0)
@@ -312,7 +314,7 @@ def test_marks_get_their_time_though_the_hours_off_are_known_first(clocked):
     assert clocked.book.mark_times == [mark + 200 * DAY]
 
 
-def test_a_clock_that_was_right_for_a_moment_is_not_trusted_yet(clocked):
+def test_a_clock_that_was_right_for_one_tick_is_not_trusted_yet(clocked):
     clocked.carry_out("rods", command="done")
     clocked.tick(trusted=True)
     clocked.tick()
@@ -321,7 +323,7 @@ def test_a_clock_that_was_right_for_a_moment_is_not_trusted_yet(clocked):
 
 
 @pytest.mark.parametrize(("seconds", "is_stamp"), [(5, True), (6, False)])
-def test_what_is_within_five_seconds_of_the_clock_is_the_clocks_own(
+def test_a_time_within_five_seconds_of_the_clock_came_from_the_clock(
     clocked, seconds, is_stamp
 ):
     wall = int(clocked.wall) + 1
@@ -337,7 +339,7 @@ def test_what_is_within_five_seconds_of_the_clock_is_the_clocks_own(
     assert clocked.book.records["rods"].last_done == moved
 
 
-def test_of_the_log_the_newest_five_hundred_are_corrected(clocked):
+def test_the_newest_500_entries_of_the_log_are_corrected(clocked):
     for number in range(501):
         entry = Entry(int(clocked.wall), "rods", f"e{number}", "", "", {})
         clocked.log.append(entry)
@@ -346,7 +348,7 @@ def test_of_the_log_the_newest_five_hundred_are_corrected(clocked):
     assert [move.row[2] for move in moves] == [f"e{n}" for n in range(1, 501)]
 
 
-def test_what_was_changed_again_has_its_last_time(clocked):
+def test_a_snooze_that_was_ended_gets_no_time_again(clocked):
     clocked.carry_out("rods", command="snooze", hours=1.0)
     clocked.tick()
     clocked.carry_out("rods", command="unsnooze")
@@ -356,7 +358,7 @@ def test_what_was_changed_again_has_its_last_time(clocked):
     assert (record.snoozed_until, record.snoozed_to) == (None, None)
 
 
-def test_a_task_that_is_gone_keeps_the_others_from_nothing(clocked):
+def test_a_removed_task_does_not_prevent_corrections_of_others(clocked):
     for task in ("rods", "air"):
         clocked.carry_out(task, command="done")
     clocked.tick()
@@ -376,7 +378,7 @@ def test_a_record_that_did_not_change_is_not_written(clocked):
     assert len(corrections.moves) == 1
 
 
-def test_without_an_id_of_this_boot_nothing_is_taken_from_an_earlier_life(clocked):
+def test_without_a_boot_id_nothing_is_kept_from_before_the_start(clocked):
     clocked.carry_out("rods", command="done")
     clocked.tick()
     document = dict(clocked.stamps.document(), boot="")
@@ -384,7 +386,7 @@ def test_without_an_id_of_this_boot_nothing_is_taken_from_an_earlier_life(clocke
     assert again.stamps.document() == ClockedLedger(None, "").stamps.document()
 
 
-def test_after_joining_a_store_its_records_and_marks_are_no_new_stamps(clocked):
+def test_records_and_marks_of_a_joined_store_do_not_move(clocked):
     done = clocked.book.records["rods"]._replace(last_done=int(clocked.wall))
     clocked.book.records["rods"] = done
     clocked.book.mark(clocked.wall)
@@ -400,7 +402,7 @@ def test_sql_gets_the_new_time_before_the_row(clocked):
     assert rows_of([Move((1, "rods", "done"), 7)]) == [(7, 1, "rods", "done")]
 
 
-def test_a_boot_has_an_id_where_the_kernel_gives_one(tmp_path, monkeypatch):
+def test_a_boot_has_an_id_if_the_kernel_gives_one(tmp_path, monkeypatch):
     path = tmp_path / "boot_id"
     monkeypatch.setattr(stamps, "BOOT_ID", str(path))
     assert boot_id() == ""

@@ -1,4 +1,4 @@
-"""What the quick decoder takes by itself, and what it leaves to the contract."""
+"""What the fast decoder reads by itself, and what it leaves to the contract."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FIELDS = {
 }
 
 
-def test_every_field_is_read_as_the_contract_reads_it():
+def test_every_field_is_read_as_by_the_contract():
     state = m.state(**FIELDS)
     assert decode.state(state.encode(), "rods") == state
 
@@ -38,13 +38,13 @@ def test_letters_of_other_scripts_are_read():
 
 
 @pytest.mark.parametrize("letter", ["\\u00d6", "\x7f", "\u0085", "\\n"])
-def test_what_the_contract_would_clean_is_left_to_it(letter):
+def test_texts_that_need_cleaning_are_left_to_the_contract(letter):
     payload = m.state(label="Oil").encode().replace(b"Oil", letter.encode())
     assert decode.state(payload, "rods") is None
     assert contract.State.decode(payload).task == "rods"
 
 
-def test_what_is_no_utf_8_is_left_to_the_contract_though_nobody_reads_it():
+def test_a_message_that_is_not_utf_8_is_left_to_the_contract():
     payload = m.state().encode()
     unread = payload[:-1] + b', "of_a_newer_version": "\xff"}'
     assert decode.state(payload[:-1] + b', "newer": "x"}', "rods") == m.state()
@@ -60,12 +60,12 @@ def test_what_is_no_utf_8_is_left_to_the_contract_though_nobody_reads_it():
         {"task": "belt"},
     ],
 )
-def test_a_state_that_does_not_fit_itself_or_its_topic_is_left_to_the_contract(fields):
+def test_an_inconsistent_state_is_left_to_the_contract(fields):
     payload = json.dumps(json.loads(m.state().encode()) | fields)
     assert decode.state(payload.encode(), "rods") is None
 
 
-def test_a_message_may_have_as_many_bytes_as_the_contract_says_and_no_more():
+def test_a_message_has_at_most_the_contracts_number_of_bytes():
     payload = m.state().encode()
     longest = payload + b" " * (contract.MAX_PAYLOAD - len(payload))
     assert decode.state(longest, "rods") == m.state()

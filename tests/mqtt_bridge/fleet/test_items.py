@@ -1,4 +1,4 @@
-"""The descriptions and values of items, and the keys that names become."""
+"""The descriptions and values of items, and the keys that are made of names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def described(*limits):
     return descriptions(shape)
 
 
-def test_what_a_client_may_set_is_described_so_unless_all_is_read_only():
+def test_items_that_a_client_may_set_are_described_as_settable():
     shape, _ = Shapes(read_only=False).task(m.state())
     settable = {n for n, each in descriptions(shape).items() if each["settable"]}
     assert settable == {
@@ -37,7 +37,7 @@ def test_what_a_client_may_set_is_described_so_unless_all_is_read_only():
     )
 
 
-def test_the_problem_of_a_task_is_not_described_as_that_of_the_printer():
+def test_the_problem_of_a_task_has_another_description_than_the_printers():
     shapes = Shapes(read_only=False)
     printer = descriptions(shapes.printer)["problem"]["description"]
     task = descriptions(shapes.task(m.state())[0])["problem"]["description"]
@@ -45,7 +45,7 @@ def test_the_problem_of_a_task_is_not_described_as_that_of_the_printer():
     assert task == "Why the task is not counted; empty if it is counted"
 
 
-def test_amounts_are_written_with_two_decimals_and_counts_as_they_are():
+def test_amounts_have_two_decimals_and_counts_have_none():
     task = described()
     assert {task[name]["format"] for name in ("used", "percent", "snooze")} == {"%.2f"}
     assert task["done_count"]["format"] == "%.10g"
@@ -53,7 +53,7 @@ def test_amounts_are_written_with_two_decimals_and_counts_as_they_are():
     assert "format" not in task["label"]
 
 
-def test_a_unit_that_nobody_knows_is_kept():
+def test_an_unknown_unit_is_kept():
     assert described(m.limit("spools", "furlong"))["used"]["units"] == "furlong"
     assert "units" not in described(m.limit("jobs", ""))["used"]
 
@@ -84,7 +84,7 @@ def test_a_meter_is_described_by_its_label_or_its_name():
     ("until", "hours"),
     [(None, 0.0), (999, 0.0), (1000, 0.0), (1000 + 7300, 2.03), (1001, 0.0)],
 )
-def test_a_snooze_is_told_by_the_hours_that_are_left(until, hours):
+def test_a_snooze_is_given_as_the_hours_that_are_left(until, hours):
     made = read(m.state(time=1000.0, snoozed_until=until))
     assert made["snooze"] == hours
     assert isinstance(made["snooze"], float)
@@ -97,14 +97,14 @@ def test_a_snooze_is_told_by_the_hours_that_are_left(until, hours):
         {"habit": Habit("print_time", 3, 238.0, 240.0, 245.0, 0.2, agree=True)},
     ],
 )
-def test_a_forecast_or_a_habit_alone_has_the_items_of_a_task_that_learns(fields):
+def test_a_forecast_or_a_habit_alone_gives_a_task_the_items_of_learning(fields):
     made = read(m.state()._replace(**fields))
     assert {facet.field for facet in LEARNT} <= set(made)
     assert made["due_from"] == fields.get("due_from")
     assert made["usual"] == (240.0 if "habit" in fields else None)
 
 
-def test_a_shape_is_one_object_only_for_the_same_meters_and_units():
+def test_equal_meters_and_units_have_the_same_shape_object():
     shapes = Shapes(read_only=False)
 
     def shape(*limits):
@@ -119,7 +119,7 @@ def test_a_shape_is_one_object_only_for_the_same_meters_and_units():
     assert two is not shape(m.limit("a", "h"), m.limit("b", "h"))
 
 
-def test_the_number_of_shapes_and_descriptions_is_all_there_are():
+def test_the_length_counts_all_shapes_and_descriptions():
     shapes = Shapes(read_only=False)
     before = len(shapes)
     assert before == len(items.PRINTER)
@@ -140,15 +140,15 @@ def test_a_name_that_fits_is_its_own_key_and_a_longer_one_is_cut():
     assert made[longer].startswith("b" * (LONGEST - 9) + "_")
 
 
-def test_names_that_become_the_same_key_get_apart():
+def test_names_that_become_the_same_key_get_different_keys():
     first, second = slugs(["fan on", "fan.on"]).values()
     assert first == "fan_on"
     assert second.startswith("fan_on_")
     assert len(second) == len("fan_on_") + 8
 
 
-def test_a_name_that_no_unicode_is_gets_a_key_too():
-    """JSON can write half of a surrogate pair."""
+def test_a_name_that_is_not_valid_unicode_gets_a_key_too():
+    """JSON can contain half of a surrogate pair."""
     names = ["fan \ud800", "fan \ud801"]
     made = slugs([*names, "x" * 70 + "\ud800"])
     assert len(set(made.values())) == 3
@@ -171,17 +171,17 @@ def test_any_threshold_above_zero_can_be_set(value):
 
 @pytest.mark.parametrize("field", ["threshold", "warn_at"])
 @pytest.mark.parametrize("value", [0, -0.5])
-def test_a_threshold_of_nothing_is_refused(field, value):
+def test_a_threshold_of_zero_or_less_is_refused(field, value):
     with pytest.raises(ValueError, match=f"'{field}' cannot be {value}"):
         ask(field, value)
 
 
-def test_less_than_nothing_is_never_used():
+def test_a_negative_use_is_refused():
     with pytest.raises(ValueError, match=r"'used' cannot be -0\.5"):
         ask("used", -0.5)
 
 
-def test_every_command_tells_who_gave_it():
+def test_every_command_has_the_name_of_its_sender():
     part = m.state()._replace(kind="nozzle", place="bed", places=("bed",))
     learns = m.state()._replace(due_from=1, due_to=2)
     for field, value, state in (
@@ -194,7 +194,7 @@ def test_every_command_tells_who_gave_it():
         assert (command.by, command.transaction) == ("anna", "t-1"), field
 
 
-def test_several_limits_that_were_never_named_mean_the_deciding_one():
+def test_an_amount_without_a_meter_is_for_the_deciding_limit():
     limits = (m.limit(), m.limit("filament", "m"))
     state = m.state(limits=limits, trigger="filament")
     assert ask("used", 2, state).used == {"filament": 2.0}

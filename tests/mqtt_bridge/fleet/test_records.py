@@ -1,4 +1,4 @@
-"""The records of a printer, and the changes of a batch by themselves."""
+"""The records of a printer, and the changes of one batch of messages."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def test_a_record_names_its_values():
     assert Record("voron.").named() == {}
 
 
-def test_values_that_do_not_fit_their_items_are_an_error():
+def test_values_that_do_not_match_their_items_are_an_error():
     made = record()
     made.values = made.values[1:]
     with pytest.raises(ValueError, match="shorter"):
         made.named()
 
 
-def test_the_printers_of_a_batch_are_those_of_any_change():
+def test_the_printers_of_a_batch_are_those_with_any_change():
     changes = Changes()
     changes.rows.append(("a.rods.print_time.used", 1.0, 2.0))
     changes.remove("b.rods.used")
@@ -58,7 +58,7 @@ def test_the_changes_of_each_printer_are_its_own():
         assert part.placed[f"{slug}.rods.used"].value == 37.5
 
 
-def test_what_is_not_shown_changes_nothing():
+def test_a_hidden_record_makes_no_change():
     made, changes = record(), Changes()
     shape, values = Shapes(read_only=False).task(m.state(limits=(m.limit(used=1.0),)))
     update(made, shape, values, 2000.0, changes)

@@ -41,7 +41,7 @@ def test_the_share_of_a_printer_is_the_same_on_every_machine():
     ]
 
 
-def test_one_bridge_has_all_and_two_share_them():
+def test_one_bridge_has_all_printers_and_two_share_them():
     assert {sharding.index(printer, 1) for printer in PRINTERS} == {0}
     assert {sharding.index(printer, 2) for printer in PRINTERS} == {0, 1}
 
