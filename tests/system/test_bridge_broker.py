@@ -140,7 +140,7 @@ def test_messages_in_flight_are_at_most_what_the_broker_accepts():
         until(lambda: running.bridge.link.connected, "the greeting")
         for number in range(5):
             running.bridge.link.publish(f"t/{number}", b"", print)
-        until(lambda: "t/4" in strict.taken, "all of them")
+        until(lambda: "t/4" in strict.taken, "all messages")
     assert [each for each in strict.taken if each.startswith("t/")] == [
         f"t/{number}" for number in range(5)
     ]
@@ -219,7 +219,7 @@ def test_a_host_name_that_is_unknown_for_a_while_is_tried_again(
         is_known.clear()
         broker.kill()
         again = Mosquitto(tmp_path, port=broker.port).start()
-        until(lambda: requests.count(False) > 3, "some look-ups in vain")
+        until(lambda: requests.count(False) > 3, "some failed look-ups")
         assert running.items.value("voron.online") == 0
         is_known.set()
         running.until_online()

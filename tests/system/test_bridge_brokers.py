@@ -357,7 +357,7 @@ def test_a_broker_that_retains_nothing_is_reported(caplog):
         assert made.ready.wait(30)
         with ScriptedPrinter(broker.port):
             until(lambda: made.fleet.printers, "what it sends live")
-            until(lambda: not made.fleet.missing(), "all of it")
+            until(lambda: not made.fleet.missing(), "all its messages")
     assert caplog.text.count("it retains no messages") == 1
 
 

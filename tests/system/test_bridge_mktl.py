@@ -57,7 +57,9 @@ def test_printers_and_tasks_appear_and_vanish_while_the_bridge_runs(
         assert community.get("ender.rods.used") == 37.5
         for topic in m.printer("ender"):
             other.client.publish(topic, b"", qos=1, retain=True)
-        until(lambda: "ender.rods.used" not in community.listed(), "it is gone")
+        until(
+            lambda: "ender.rods.used" not in community.listed(), "the printer is gone"
+        )
 
     # This is how mk shows a KeyError.
     assert "has no 'ender.rods.done'" in community.set("ender.rods.done=1")

@@ -164,7 +164,7 @@ def test_an_event_is_sent_to_a_phone_and_a_mailbox(broker, printer, ntfy):
         rule = Rule(to=(ntfy.address, smtp.address))
         with People(broker.port, rule):
             printer.happen("due", message="One drop.", guide="http://guide.example")
-            until(lambda: ntfy.messages and smtp.mails, "both")
+            until(lambda: ntfy.messages and smtp.mails, "both messages")
         [(message, _)] = ntfy.messages
         assert message["title"] == "Voron: Oil the rods"
         assert "One drop." in message["message"]
@@ -237,10 +237,10 @@ def test_a_slow_address_does_not_delay_the_others(broker, printer, ntfy):
         with People(broker.port, Rule(to=(slow.address, ntfy.address))):
             printer.happen("due")
             printer.happen("due")
-            until(lambda: len(ntfy.messages) == 2, "both at the other")
+            until(lambda: len(ntfy.messages) == 2, "both messages at the other address")
             assert slow.messages == []
             slow.gate.set()
-            until(lambda: len(slow.messages) == 2, "both")
+            until(lambda: len(slow.messages) == 2, "both messages")
 
 
 def test_an_event_during_a_sending_is_kept_over_a_stop(broker, printer, ntfy, tmp_path):
@@ -470,7 +470,7 @@ def test_a_printer_that_cannot_be_shown_does_not_hide_the_metrics_of_others(
     broker, printer, caplog
 ):
     with ScriptedPrinter(broker.port, "ender"), People(broker.port) as people:
-        until(lambda: len(people.bridge.fleet.printers) == 2, "both")
+        until(lambda: len(people.bridge.fleet.printers) == 2, "both printers")
         record = people.bridge.fleet.printers["ender"].tasks["rods"]
         record.values = ("spoiled",) * len(record.values)
         with scraping(people) as scraped:
@@ -597,7 +597,7 @@ def test_a_scrape_reads_only_a_part_of_the_fleet_in_one_turn(
         for topic, payload in m.printer(slug).items():
             printer.client.publish(topic, payload, qos=1, retain=True)
     with People(broker.port) as people:
-        until(lambda: len(people.bridge.fleet.printers) > len(slugs), "all")
+        until(lambda: len(people.bridge.fleet.printers) > len(slugs), "all printers")
         parts = []
         exporter = metrics.Exporter(people.bridge, None, lambda: True)
         part = exporter.part

@@ -206,7 +206,7 @@ def test_nothing_is_lost_or_counted_twice_while_the_broker_is_away(
 
     broker.kill()
     away = printer.task("nozzle")["used"]
-    until(lambda: printer.task("nozzle")["used"] > away + 0.01, "more of it")
+    until(lambda: printer.task("nozzle")["used"] > away + 0.01, "more filament")
     before = len(listener.messages)
     broker.start()
 

@@ -139,7 +139,7 @@ def test_a_watcher_gets_values_again_when_the_cable_is_back(pair, until):
             tried.add(each.split()[2])
         return len(tried) >= 4  # two connections for each of the daemon's ports
 
-    until(has_tried_twice, "connects anew", DEADLINE)
+    until(has_tried_twice, "connects again", DEADLINE)
     network.change(cut=[])
     assert line(watcher) == "count: 8\n"
 

@@ -241,7 +241,7 @@ def test_a_client_searches_until_its_daemon_is_back(
     group.stop(group.registry)
     taken(first.rep, first.pub)
     box.things.clear()
-    until(lambda: len(searches) >= 3, "it looks on")
+    until(lambda: len(searches) >= 3, "it searches again")
     group.kitchen.registry()
     again = group.daemon("pie", "fruit", NUMBER | OTHER)
     with contextlib.closing(dealer.Client("127.0.0.1", again.rep)) as other:
