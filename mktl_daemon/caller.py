@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mktl_daemon.core import wire
 from mktl_daemon.core.arithmetic import ByValue
 from mktl_daemon.core.errors import NoAckError, RemoteError
-from mktl_daemon.core.wire import Buffer
+from mktl_daemon.core.wire import GET, Buffer
 from mktl_daemon.net import dealer
 
 from . import follow
@@ -67,7 +67,10 @@ class Caller(ByValue):
                 raise
             # A search that began beside the request serves as well.
             age = max(follow.FRESH, time.monotonic() - began)
-            self.store.follower.search([self.key], age)
-            if self._client() is daemon:
+            follower = self.store.follower
+            follower.search([self.key], age)
+            # On a line that loses packets the request or its ACK may be lost.
+            is_lost = isinstance(error, NoAckError) and follower.is_there(self.key)
+            if self._client() is daemon and not (kind == GET and is_lost):
                 raise
         return self._client().call(*request)

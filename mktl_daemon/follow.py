@@ -79,6 +79,7 @@ class Follower:
         self._planning = threading.Lock()
         self._planned: tuple[float, loop.Timer] | None = None
         self._connections: dict[Place, _Connection] = {}
+        self._present: set[str] = set()  # daemons that answered the last search
         self._silent: dict[str, float] = {}  # keys, and until when that counts
 
     def follow(self, item: Followed) -> bool:
@@ -101,6 +102,12 @@ class Follower:
             if key not in self._followed:
                 raise
             return self._followed[key][1]
+
+    def is_there(self, key: str) -> bool:
+        """Tell whether the daemon of *key* answered the last search."""
+        with contextlib.suppress(KeyError):
+            return self._catalog.block_of(key)["uuid"] in self._present
+        return False
 
     def note_silence(self, keys: Iterable[str]) -> None:
         """Remember for a second that no daemon with one of *keys* answered."""
@@ -190,6 +197,7 @@ class Follower:
         except Exception:
             _logger.exception("unable to search for store %r", catalog.store)
             return False
+        self._present = there
         self._move()
         blocks = [catalog.blocks().get(identity) for identity in there]
         present = [block["items"] for block in blocks if block is not None]

@@ -173,6 +173,7 @@ class Puppet:
         self.reply = {"value": True}  # the reply to the next SET
         self.current = {"value": 1, "time": 1.0}  # the reply to any other GET
         self.hashes = {"value": {"puppet": {PUPPET: 1}}}
+        self.lost = 0  # how many of the next requests for the item get no answer
         self._is_over = False
         self._thread = threading.Thread(target=self._answer)
         self._thread.start()
@@ -189,6 +190,9 @@ class Puppet:
             reply = self.reply if kind == b"SET" else self.current
             if target.endswith(b"_hash"):
                 reply = self.hashes
+            elif self.lost:
+                self.lost -= 1
+                continue
             for word, payload in ((b"ACK", b""), (b"REP", json.dumps(reply).encode())):
                 self.router.send_multipart(
                     [routing, b"a", ident, word, target, b"", payload]

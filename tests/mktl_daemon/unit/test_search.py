@@ -150,3 +150,15 @@ def test_a_silent_daemon_stays_known_if_another_is_where_its_registry_is(
     monkeypatch.setattr(search, "blocks_at", lambda *_: its)
     with pytest.raises(mktl.NoAckError, match=r"nobody at kitchen\.invalid"):
         _ = mktl.get("puppet.silent0").value
+
+
+def test_a_lost_get_is_sent_again_if_a_search_finds_the_daemon(puppet):
+    """A SET is not: the daemon may have it."""
+    number = mktl.get("puppet.number")
+    puppet.current = {"value": 2, "time": 2.0}
+    puppet.lost = 1
+    assert number.get(refresh=True) == 2
+    puppet.lost = 1
+    with pytest.raises(mktl.NoAckError):
+        number.set(3)
+    assert number.get(refresh=True) == 2
