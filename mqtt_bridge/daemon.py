@@ -19,6 +19,7 @@ from mqtt_bridge.contract import Command
 from mqtt_bridge.fleet import items
 from mqtt_bridge.fleet.items import Description
 from mqtt_bridge.fleet.records import ItemSource, Record
+from mqtt_bridge.http_server import serve
 from mqtt_bridge.push import link_server
 from mqtt_bridge.push.sender import PushSender
 from mqtt_bridge.registry import RegistryProcess
@@ -193,12 +194,18 @@ class BridgeDaemon(Daemon):
         )
         plain = dict.fromkeys(metrics.PATHS, exporter.routes)
         if given.metrics is not None:
-            self._webs.append(metrics.serve(exporter, given.metrics))
+            server = serve(
+                exporter.routes, given.metrics, "upkeep-metrics", "metrics.listen"
+            )
+            self._webs.append(server)
         if self._pusher is not None and given.http.url:
             links = link_server.LinkServer(self.bridge, self._pusher)
             plain[link_server.PATH] = links.routes
             if given.http.listen is not None:
-                self._webs.append(link_server.serve(links, given.http.listen))
+                server = serve(
+                    links.routes, given.http.listen, "upkeep-links", "http.listen"
+                )
+                self._webs.append(server)
         if given.web.listen is not None:
             self._webs.append(web.serve(self.bridge, given.web, plain))
 

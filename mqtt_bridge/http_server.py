@@ -30,6 +30,16 @@ class Routes(NamedTuple):
     post: Callable[[str], HttpReply]
 
 
+def serve(
+    routes: Routes, address: tuple[str, int], name: str, option: str
+) -> HttpServer:
+    """Serve *routes*. OSError: the address of *option* cannot be used."""
+    try:
+        return HttpServer(address, routes, name)
+    except OSError as error:
+        raise OSError(f"{option}: {address[0]}:{address[1]}: {error}") from None
+
+
 class HttpServer:
     """Serves *routes* at *address* until `close`. OSError: the port is taken."""
 

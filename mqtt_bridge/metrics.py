@@ -15,7 +15,7 @@ from mqtt_bridge import exposition
 from mqtt_bridge.bridge import Bridge
 from mqtt_bridge.exposition import Exposition, PrinterSnapshot, Task
 from mqtt_bridge.fleet.records import Printer
-from mqtt_bridge.http_server import PLAIN, HttpReply, HttpServer, Routes
+from mqtt_bridge.http_server import PLAIN, HttpReply, Routes
 
 logger = logging.getLogger(__name__)
 
@@ -150,14 +150,6 @@ class Exporter:
         if not bridge.link.connected:
             return (503 if must_be_ready else 200), PLAIN, b"no broker\n"
         return 200, PLAIN, b"ok\n"
-
-
-def serve(exporter: Exporter, address: tuple[str, int]) -> HttpServer:
-    """Serve the metrics. OSError: the address cannot be used."""
-    try:
-        return HttpServer(address, exporter.routes, "upkeep-metrics")
-    except OSError as error:
-        raise OSError(f"metrics.listen: {address[0]}:{address[1]}: {error}") from None
 
 
 def _copy(printer: Printer) -> PrinterSnapshot:

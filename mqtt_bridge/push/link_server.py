@@ -11,7 +11,7 @@ from typing import Protocol
 
 from mqtt_bridge.contract import Command, Result
 from mqtt_bridge.fleet.records import Record
-from mqtt_bridge.http_server import HttpReply, HttpServer, Routes
+from mqtt_bridge.http_server import HttpReply, Routes
 from mqtt_bridge.language import mark, tr
 from mqtt_bridge.push import signed_links
 from mqtt_bridge.push.signed_links import ButtonPress, LinkError
@@ -113,14 +113,6 @@ class LinkServer:
             return Command("done", transaction, BY)
 
         self._bridge.ask(press.printer, press.task, make).result(WITHIN)
-
-
-def serve(server: LinkServer, address: tuple[str, int]) -> HttpServer:
-    """Serve the links. OSError: the address cannot be used."""
-    try:
-        return HttpServer(address, server.routes, "upkeep-links")
-    except OSError as error:
-        raise OSError(f"http.listen: {address[0]}:{address[1]}: {error}") from None
 
 
 def _question(press: ButtonPress) -> HttpReply:

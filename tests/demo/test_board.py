@@ -271,13 +271,8 @@ def test_klippy_gets_the_clock_of_the_time_at_which_it_asked(klippy):
     assert early == [DICTIONARY.encode("uptime", (0, 7000))]
 
 
-def test_an_endstop_stops_its_stepper_at_the_right_step_also_when_it_is_read_late(
-    klippy,
-):
-    """The carriage starts 30 mm away, which are 2400 steps.
-
-    The board sleeps all the time.
-    """
+def begin_homing(klippy):
+    """Configure a stepper and its endstop, and let the axis home."""
     klippy.send("config_stepper", 0, pin_number("gpio1"), pin_number("gpio2"), 0, 0)
     klippy.send("config_endstop", 1, pin_number("gpio3"), 1)
     klippy.send("config_trsync", 2)
@@ -286,6 +281,16 @@ def test_an_endstop_stops_its_stepper_at_the_right_step_also_when_it_is_read_lat
     klippy.send("endstop_home", 1, 1000, 0, 4, 50, 1, 2, 1)
     klippy.send("reset_step_clock", 0, 0)
     klippy.send("set_next_step_dir", 0, 0)
+
+
+def test_an_endstop_stops_its_stepper_at_the_right_step_also_when_it_is_read_late(
+    klippy,
+):
+    """The carriage starts 30 mm away, which are 2400 steps.
+
+    The board sleeps all the time.
+    """
+    begin_homing(klippy)
     klippy.send("queue_step", 0, 1000, 5000, 0)
 
     klippy.board.run(10_000_000)
@@ -312,14 +317,7 @@ def test_an_endstop_reports_after_homing_when_it_was_read_last(klippy):
 
 
 def test_late_steps_stop_at_the_same_place_as_steps_in_time(klippy):
-    klippy.send("config_stepper", 0, pin_number("gpio1"), pin_number("gpio2"), 0, 0)
-    klippy.send("config_endstop", 1, pin_number("gpio3"), 1)
-    klippy.send("config_trsync", 2)
-    klippy.send("trsync_start", 2, 0, 0, 4)
-    klippy.send("stepper_stop_on_trigger", 0, 2)
-    klippy.send("endstop_home", 1, 1000, 0, 4, 50, 1, 2, 1)
-    klippy.send("reset_step_clock", 0, 0)
-    klippy.send("set_next_step_dir", 0, 0)
+    begin_homing(klippy)
 
     klippy.send("queue_step", 0, 1000, 5000, 0, clock=20_000_000)
     klippy.board.run(20_000_001)

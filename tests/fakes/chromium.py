@@ -8,30 +8,12 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from tests import programs
 from tests.ha.websocket import WebSocket
-
-PATIENCE = 60.0  # seconds
-
-Found = TypeVar("Found")
-
-
-def until(what: Callable[[], Found], text: str, seconds: float = PATIENCE) -> Found:
-    """Repeat *what* until it is true, and return its value.
-
-    Fails with *text* after *seconds*.
-    """
-    begin = time.monotonic()
-    while True:
-        value = what()
-        if value:
-            return value
-        assert time.monotonic() < begin + seconds, f"not within {seconds} s: {text}"
-        programs.pause(begin)
+from tests.waiting import until
 
 
 class Tab:

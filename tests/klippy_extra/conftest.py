@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.fakes.mosquitto import Mosquitto
 from tests.fakes.virtual_printer import VirtualPrinter
 
 STARTED = 1_795_219_200.0  # the wall clock at the start of each test
@@ -35,6 +36,10 @@ class Bench(VirtualPrinter):
         self.gcode(command)
         self.wait_for(lambda: "ok" in self.console[begin:], f"an answer to {command}")
         return "\n".join(line for line in self.console[begin:] if line != "ok")
+
+    def times(self, text):
+        """How many lines of the console have *text*."""
+        return sum(text in line for line in self.console)
 
     def saved(self):
         """Wait until the store has written everything that it was given."""
@@ -99,3 +104,23 @@ def bench(tmp_path, wall, monkeypatch):
     yield start
     for printer in started:
         printer.close()
+
+
+@pytest.fixture
+def broker(tmp_path):
+    """A mosquitto that runs."""
+    broker = Mosquitto(tmp_path).start()
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture
+def due(bench, request):
+    """Start a printer with the module's task RODS, which has just become due."""
+
+    def start(more="", main="[maintain]\n"):
+        printer = bench(main + request.module.RODS + more)
+        printer.use(print_time=151.0)
+        return printer
+
+    return start

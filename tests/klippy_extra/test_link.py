@@ -14,6 +14,7 @@ import pytest
 from klippy_extra.broker import Broker, credentials
 from tests import programs
 from tests.fakes.links import Reactor, make_link
+from tests.fakes.listening import listening
 from tests.fakes.mosquitto import Mosquitto, free_port
 from tests.fakes.strict import Strict
 
@@ -27,13 +28,6 @@ def reactor(monkeypatch):
     # The tests last less than a connection that counts as short.
     monkeypatch.setattr("klippy_extra.mqtt.link.SHORT", 0.0)
     return Reactor()
-
-
-@pytest.fixture
-def broker(tmp_path):
-    broker = Mosquitto(tmp_path).start()
-    yield broker
-    broker.kill()
 
 
 @pytest.fixture
@@ -343,14 +337,6 @@ def test_credentials_without_a_user_name_are_refused_with_the_fix(tmp_path):
 
 def test_a_broker_never_prints_its_password():
     assert "secret" not in repr(Broker("h", "c", username="u", password="secret"))
-
-
-def listening():
-    """Return a socket that listens on a free port."""
-    server = socket.socket()
-    server.bind(("127.0.0.1", 0))
-    server.listen()
-    return server
 
 
 class Proxy:

@@ -20,6 +20,7 @@ from klippy_extra.history.moonraker import (
     grown,
 )
 from klippy_extra.web_address import default_url, parse_url
+from tests.fakes.listening import listening
 
 TIMEOUT = 0.3
 
@@ -44,20 +45,13 @@ def answer(body=b"", status="200 OK", length=None):
     ).encode() + body
 
 
-def listen():
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
-    listening.listen()
-    return listening
-
-
 class Server:
     """A real server. *behave* gets each connection after its request was read."""
 
     def __init__(self, behave):
         self.behave = behave
         self.requests = []
-        self._listening = listen()
+        self._listening = listening()
         self._open = []
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
@@ -228,7 +222,7 @@ def test_the_log_tells_the_fix(serve, ask, caplog, how, fix):
 
 
 def test_a_moonraker_that_does_not_run_is_asked_again(serve, ask, caplog):
-    with listen() as taken:
+    with listening() as taken:
         port = taken.getsockname()[1]
     ask(f"http://127.0.0.1:{port}")
     deadline = time.monotonic() + 10

@@ -24,22 +24,6 @@ TEXT = (
 OFTEN = "[maintain]\nremind_interval: 60\n"  # seconds
 
 
-def count(printer, text):
-    return sum(text in line for line in printer.console)
-
-
-@pytest.fixture
-def due(bench):
-    """Return a function that starts a printer with a task that has just become due."""
-
-    def start(more="", main="[maintain]\n"):
-        printer = bench(main + RODS + more)
-        printer.use(print_time=151.0)
-        return printer
-
-    return start
-
-
 def test_a_due_task_is_shown_on_console_display_and_dialog(due):
     printer = due()
 
@@ -64,12 +48,12 @@ def test_a_due_task_is_shown_on_console_display_and_dialog(due):
 def test_a_reminder_is_shown_once_and_again_at_the_interval(due):
     printer = due(main=OFTEN)
     # once in the console and once in the dialog
-    assert count(printer, "rods is due") == 2
+    assert printer.times("rods is due") == 2
 
     printer.advance(54)
-    assert count(printer, "rods is due") == 2
+    assert printer.times("rods is due") == 2
     printer.advance(6)
-    assert count(printer, "rods is due") == 4
+    assert printer.times("rods is due") == 4
 
 
 def test_due_soon_is_shown_once_and_in_no_dialog(bench):
@@ -77,8 +61,8 @@ def test_due_soon_is_shown_once_and_in_no_dialog(bench):
     printer.use(print_time=140.0)
     printer.advance(150)
 
-    assert count(printer, "due soon") == 1
-    assert count(printer, "action:prompt_show") == 0
+    assert printer.times("due soon") == 1
+    assert printer.times("action:prompt_show") == 0
 
 
 def test_the_buttons_work_and_close_the_dialog(due):
@@ -198,34 +182,34 @@ def test_a_guide_keeps_its_anchor(due):
 def test_a_reminder_comes_at_the_end_of_a_snooze_whatever_the_interval(due):
     printer = due(main="[maintain]\nremind_interval: 86400\n")
     printer.say("SNOOZE_MAINTENANCE NAME=rods HOURS=0.05")
-    before = count(printer, "rods is due")
+    before = printer.times("rods is due")
     printer.advance(170)
-    assert count(printer, "rods is due") == before
+    assert printer.times("rods is due") == before
     printer.advance(20)
-    assert count(printer, "rods is due") == before + 2
+    assert printer.times("rods is due") == before + 2
 
 
 def test_a_snoozed_task_does_not_remind_and_a_snooze_survives_restarts(due):
     printer = due(main=OFTEN)
     printer.say("SNOOZE_MAINTENANCE NAME=rods HOURS=0.05")
-    before = count(printer, "rods is due")
+    before = printer.times("rods is due")
     printer.advance(90)
     printer.restart()
     assert printer.task("rods")["status"] == "snoozed"
-    assert count(printer, "rods is due") == before
+    assert printer.times("rods is due") == before
 
     printer.advance(120)
     assert printer.task("rods")["status"] == "due"
-    assert count(printer, "rods is due") >= before + 2
+    assert printer.times("rods is due") >= before + 2
 
 
 def test_a_restart_is_no_new_event(due):
     printer = due()
-    before = count(printer, "rods is due")
+    before = printer.times("rods is due")
     printer.restart()
     printer.advance(60)
 
-    assert count(printer, "rods is due") == before
+    assert printer.times("rods is due") == before
 
 
 def test_a_reminder_waits_for_the_end_of_a_print(bench):
@@ -234,12 +218,12 @@ def test_a_reminder_waits_for_the_end_of_a_print(bench):
     printer.advance(60)
     printer.use(print_time=151.0)
     printer.advance(60)
-    assert count(printer, "rods is due") == 0
+    assert printer.times("rods is due") == 0
     assert printer.task("rods")["status"] == "due"
 
     printer.gcode("CANCEL_PRINT")
     printer.advance(30)
-    assert count(printer, "rods is due") == 2
+    assert printer.times("rods is due") == 2
 
 
 def test_a_reminder_comes_during_a_print_if_the_option_says_so(bench):
@@ -248,7 +232,7 @@ def test_a_reminder_comes_during_a_print_if_the_option_says_so(bench):
     printer.advance(60)
     printer.use(print_time=151.0)
 
-    assert count(printer, "rods is due") == 2
+    assert printer.times("rods is due") == 2
 
 
 def test_a_printer_without_a_display_gets_no_display_command(bench, tmp_path):
@@ -257,8 +241,8 @@ def test_a_printer_without_a_display_gets_no_display_command(bench, tmp_path):
     printer.printer.objects.pop("display_status", None)
     printer.use(print_time=151.0)
 
-    assert count(printer, "rods is due") == 2
-    assert count(printer, "Unknown") == 0
+    assert printer.times("rods is due") == 2
+    assert printer.times("Unknown") == 0
 
 
 # expired_gcode
@@ -268,14 +252,14 @@ EXPIRED = "expired_gcode: {action_respond_info('spread')}\n"
 
 def test_expired_gcode_runs_once_and_again_at_the_interval(due):
     printer = due(EXPIRED, OFTEN)
-    assert count(printer, "spread") == 1
+    assert printer.times("spread") == 1
     # expired_gcode does not replace the message.
-    assert count(printer, "rods is due") == 2
+    assert printer.times("rods is due") == 2
 
     printer.advance(54)
-    assert count(printer, "spread") == 1
+    assert printer.times("spread") == 1
     printer.advance(6)
-    assert count(printer, "spread") == 2
+    assert printer.times("spread") == 2
 
 
 def test_expired_gcode_is_a_template(due):
@@ -283,7 +267,7 @@ def test_expired_gcode_is_a_template(due):
         "expired_gcode: {action_respond_info('left %d' %"
         " printer['maintain rods'].remaining)}\n"
     )
-    assert count(printer, "left -1") == 1
+    assert printer.times("left -1") == 1
 
 
 @pytest.mark.parametrize(("option_value", "times"), [("", 0), ("True", 1)])
@@ -295,11 +279,11 @@ def test_expired_gcode_waits_for_the_end_of_a_print_without_the_option(
     printer.print_file()
     printer.advance(60)
     printer.use(print_time=151.0)
-    assert count(printer, "spread") == times
+    assert printer.times("spread") == times
 
     printer.gcode("CANCEL_PRINT")
     printer.advance(30)
-    assert count(printer, "spread") == 1
+    assert printer.times("spread") == 1
 
 
 def test_expired_gcode_does_not_wait_for_the_gcode_mutex(bench):
@@ -307,11 +291,11 @@ def test_expired_gcode_does_not_wait_for_the_gcode_mutex(bench):
     printer = bench(RODS + EXPIRED)
     printer.gcode("M109 S220")
     printer.use(print_time=151.0)
-    assert count(printer, "rods is due") == 2
-    assert count(printer, "spread") == 0
+    assert printer.times("rods is due") == 2
+    assert printer.times("spread") == 0
 
     printer.advance(300)
-    assert count(printer, "spread") == 1
+    assert printer.times("spread") == 1
 
 
 def test_expired_gcode_waits_while_somebody_adjusts_a_height(bench):
@@ -327,11 +311,11 @@ def test_expired_gcode_waits_while_somebody_adjusts_a_height(bench):
     probe = printer.printer.objects["manual_probe"] = ManualProbe()
     printer.use(print_time=151.0)
     printer.advance(60)
-    assert count(printer, "spread") == 0
+    assert printer.times("spread") == 0
 
     probe.is_active = False
     printer.advance(1)
-    assert count(printer, "spread") == 1
+    assert printer.times("spread") == 1
 
 
 def test_expired_gcode_waits_for_the_end_of_a_pause_without_a_file(bench):
@@ -339,11 +323,11 @@ def test_expired_gcode_waits_for_the_end_of_a_pause_without_a_file(bench):
     printer.gcode("PAUSE")
     printer.use(print_time=151.0)
     printer.advance(60)
-    assert count(printer, "spread") == 0
+    assert printer.times("spread") == 0
 
     printer.gcode("RESUME")
     printer.advance(10)
-    assert count(printer, "spread") == 1
+    assert printer.times("spread") == 1
 
 
 def test_expired_gcode_runs_after_a_command_that_starts_at_the_same_moment(bench):
@@ -354,9 +338,9 @@ def test_expired_gcode_runs_after_a_command_that_starts_at_the_same_moment(bench
     with printer.lookup("gcode").get_mutex():
         printer.manager.reminders.run("rods", task, task.expired_gcode)
         printer.advance(10)
-        assert count(printer, "spread") == 1
+        assert printer.times("spread") == 1
     printer.advance(1)
-    assert count(printer, "spread") == 2
+    assert printer.times("spread") == 2
 
 
 @pytest.mark.parametrize(
@@ -377,7 +361,7 @@ def test_an_error_in_expired_gcode_is_reported_once_and_the_printer_goes_on(
     printer.advance(150)
 
     assert printer.state == "ready"
-    assert count(printer, "the G-code for 'rods' failed") == 1
+    assert printer.times("the G-code for 'rods' failed") == 1
 
 
 # MAINTENANCE_PROMPT

@@ -5,19 +5,11 @@ from __future__ import annotations
 import paho.mqtt.client as paho
 import pytest
 
-from tests.fakes.mosquitto import Mosquitto
 from tests.fakes.virtual_printer import VirtualPrinter
 
 pytestmark = [
     pytest.mark.system,
 ]
-
-
-@pytest.fixture
-def broker(tmp_path):
-    made = Mosquitto(tmp_path).start()
-    yield made
-    made.kill()
 
 
 @pytest.fixture

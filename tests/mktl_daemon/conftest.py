@@ -78,6 +78,12 @@ class Kitchen:
             "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path]),
         }
 
+    def enter(self, home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let this process be a member of the community, with a home of its own."""
+        for name, value in self.environment(home).items():
+            if name.startswith("MKTL_"):
+                monkeypatch.setenv(name, value)
+
     def start(
         self, program: str, *arguments: str, home: str, descriptors: int | None = None
     ) -> Running:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mqtt_bridge import contract
 from mqtt_bridge.contract import Info, Limit, Meter, Meters, State, Summary
+from mqtt_bridge.fleet.items import Shapes
 
 BASE = contract.BASE
 
@@ -22,6 +23,12 @@ def state(task="rods", seq=1, time=1000.0, limits=None, **fields):
         **fields,
     }
     return State(seq=seq, time=time, task=task, limits=limits, **fields)
+
+
+def values(state):
+    """Return the values of a task's items by their fields, and the task's shape."""
+    shape, made = Shapes(read_only=False).task(state)
+    return dict(zip([each.name for each in shape.fields], made, strict=True)), shape
 
 
 def info(*tasks, meters=("print_time",), **fields):

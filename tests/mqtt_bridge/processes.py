@@ -8,29 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tests import programs
+from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60.0
-
-
-def until(what: Callable[[], Any], reason: str, seconds: float = PATIENCE) -> Any:
-    """Repeat *what* until it is true, and return its value.
-
-    Fails with *reason* after *seconds*.
-    """
-    begin = time.monotonic()
-    while True:
-        result = what()
-        if result:
-            return result
-        assert time.monotonic() < begin + seconds, f"not within {seconds} s: {reason}"
-        programs.pause(begin)
 
 
 class Process:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.brokers import BROKERS, Broker, ScriptedBroker, start
 from tests.fakes.mosquitto import Mosquitto
+from tests.mqtt_bridge.processes import Community
 from tests.system.klippy import (
     PRINT,
     SPEED,
@@ -50,6 +52,13 @@ def back_end(request: pytest.FixtureRequest) -> BackEnd:
     pace = request.node.get_closest_marker("pace")
     speed = SPEED if pace is None else min(SPEED, pace.args[0])
     return Klippy(KLIPPYS[request.param], speed=speed)
+
+
+@pytest.fixture
+def community(tmp_path: Path) -> Iterator[Community]:
+    """A registry, bridges and mKTL clients, which the test starts."""
+    with Community(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture

@@ -18,13 +18,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from demo.klippy import EXTRAS, PATIENCE, ROOT, Api, Source, find
-from tests import programs
+from tests import programs, waiting
 from tests.fakes.board import WrongClock
 
 SPEED = float(os.environ.get("KLIPPER_SPEED", "30"))
@@ -523,18 +522,8 @@ def until(
     timeout: float = PATIENCE,
     pause: float = 0.02,
 ) -> Any:
-    """Return the first true value of *condition*.
-
-    Raises an AssertionError that names *what* if there is none in time.
-    """
-    deadline = time.monotonic() + timeout
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {timeout:.0f} s for {what}")
-        time.sleep(pause)
+    """Do as `tests.waiting.until`, without long pauses: the printer's time is fast."""
+    return waiting.until(condition, what, timeout, pause)
 
 
 def spawn(

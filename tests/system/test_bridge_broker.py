@@ -21,8 +21,8 @@ from tests import programs
 from tests.fakes.mosquitto import Mosquitto, free_port
 from tests.fakes.strict import Strict
 from tests.mqtt_bridge import messages as m
-from tests.mqtt_bridge.processes import until
 from tests.mqtt_bridge.scripted import ScriptedPrinter
+from tests.waiting import until
 
 pytestmark = pytest.mark.system
 

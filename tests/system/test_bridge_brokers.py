@@ -16,9 +16,10 @@ from mqtt_bridge.settings import Broker, Settings, Store
 from tests.brokers import BROKERS, Rules, ScriptedBroker, start
 from tests.fakes.mosquitto import Mosquitto, free_port
 from tests.mqtt_bridge import messages as m
-from tests.mqtt_bridge.processes import ROOT, Community, until
+from tests.mqtt_bridge.processes import ROOT, Community
 from tests.mqtt_bridge.scripted import ScriptedPrinter
 from tests.system.test_bridge_broker import Items
+from tests.waiting import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 

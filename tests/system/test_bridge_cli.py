@@ -28,16 +28,11 @@ from mqtt_bridge.cli import snapshot, watch
 from mqtt_bridge.contract import Entry, Result
 from tests.fakes.mosquitto import Mosquitto, free_port
 from tests.mqtt_bridge import messages as m
-from tests.mqtt_bridge.processes import ROOT, Community, until
+from tests.mqtt_bridge.processes import ROOT
 from tests.mqtt_bridge.scripted import ScriptedPrinter
+from tests.waiting import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
-
-
-@pytest.fixture
-def community(tmp_path):
-    with Community(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

@@ -21,10 +21,10 @@ from mqtt_bridge.push.memory import Memory
 from mqtt_bridge.settings import Broker, Push, Rule, Settings
 from tests.mktl_daemon.conftest import free_udp
 from tests.mqtt_bridge import messages as m
-from tests.mqtt_bridge.processes import until
 from tests.mqtt_bridge.scripted import ScriptedPrinter
 from tests.system.test_bridge_broker import Relay
 from tests.system.test_bridge_people import Ntfy
+from tests.waiting import until
 
 pytestmark = pytest.mark.system
 

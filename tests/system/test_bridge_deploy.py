@@ -18,9 +18,10 @@ from mqtt_bridge.metrics import Exporter
 from mqtt_bridge.push.sender import PushSender
 from mqtt_bridge.settings import Broker, Settings
 from tests import programs
-from tests.mqtt_bridge.processes import ROOT, Community, until
+from tests.mqtt_bridge.processes import ROOT, Community
 from tests.mqtt_bridge.scripted import ScriptedPrinter
 from tests.system.test_bridge_broker import Items
+from tests.waiting import until
 
 pytestmark = pytest.mark.system
 

@@ -14,19 +14,13 @@ from mqtt_bridge.settings import Broker as BrokerSettings
 from mqtt_bridge.settings import Settings
 from tests.brokers import ScriptedBroker
 from tests.mqtt_bridge import messages as m
-from tests.mqtt_bridge.processes import Community, until
 from tests.mqtt_bridge.scripted import ScriptedPrinter
 from tests.system.test_bridge_broker import Items
+from tests.waiting import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
 FLOOD = 60_000  # SETs of one client that wait at once
-
-
-@pytest.fixture
-def community(tmp_path):
-    with Community(tmp_path) as made:
-        yield made
 
 
 class Client:

@@ -14,16 +14,10 @@ import zmq
 from mqtt_bridge import contract
 from mqtt_bridge.fleet import sharding
 from tests.mqtt_bridge import messages as m
-from tests.mqtt_bridge.processes import Community, until
 from tests.mqtt_bridge.scripted import ScriptedPrinter
+from tests.waiting import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
-
-
-@pytest.fixture
-def community(tmp_path):
-    with Community(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

@@ -11,10 +11,9 @@ import pytest
 
 from mqtt_bridge import contract
 from mqtt_bridge.contract import Entry, Result
-from tests.fakes.chromium import Tab, until
+from tests.fakes.chromium import Tab
 from tests.fakes.mosquitto import free_port
 from tests.mqtt_bridge import messages as m
-from tests.mqtt_bridge.processes import Community
 from tests.mqtt_bridge.scripted import ScriptedPrinter
 from tests.page.page import (
     DESK,
@@ -24,6 +23,7 @@ from tests.page.page import (
     needs_axe,
     needs_chromium,
 )
+from tests.waiting import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
@@ -57,12 +57,6 @@ class Web:
 
 def _read(text):
     return json.loads(text) if text.startswith(b"{") else text.decode()
-
-
-@pytest.fixture
-def community(tmp_path):
-    with Community(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

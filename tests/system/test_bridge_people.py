@@ -23,7 +23,6 @@ from mqtt_bridge.contract import Command, Event
 from mqtt_bridge.fleet.records import PrinterEvent
 from mqtt_bridge.http_server import HttpServer, Routes
 from mqtt_bridge.metrics import Exporter
-from mqtt_bridge.metrics import serve as serve_metrics
 from mqtt_bridge.push import rules, sender
 from mqtt_bridge.push.link_server import LinkServer
 from mqtt_bridge.push.messages import PushMessage
@@ -31,9 +30,10 @@ from mqtt_bridge.push.sender import PushSender
 from mqtt_bridge.settings import Broker, Http, Push, Rule, Settings, SettingsError, load
 from tests.fakes.mosquitto import Mosquitto, free_port
 from tests.mqtt_bridge import messages as m
-from tests.mqtt_bridge.processes import Community, until
+from tests.mqtt_bridge.processes import Community
 from tests.mqtt_bridge.scripted import ScriptedPrinter
 from tests.system.test_bridge_broker import Items
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.system,
@@ -485,7 +485,9 @@ def test_a_printer_that_cannot_be_shown_does_not_hide_the_metrics_of_others(
 @contextlib.contextmanager
 def scraping(people):
     """Yield a function that reads the metrics: series with their values."""
-    web = serve_metrics(Exporter(people.bridge, people.pusher), ("127.0.0.1", 0))
+    web = HttpServer(
+        ("127.0.0.1", 0), Exporter(people.bridge, people.pusher).routes, "metrics"
+    )
 
     def scraped():
         address = f"http://127.0.0.1:{web.port}/metrics"

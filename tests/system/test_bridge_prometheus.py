@@ -12,13 +12,15 @@ import pytest
 
 from mqtt_bridge.assembly import make_bridge
 from mqtt_bridge.exposition import METRICS
-from mqtt_bridge.metrics import Exporter, serve
+from mqtt_bridge.http_server import HttpServer
+from mqtt_bridge.metrics import Exporter
 from mqtt_bridge.settings import Broker, Settings
 from tests import programs
 from tests.fakes.mosquitto import free_port
-from tests.mqtt_bridge.processes import ROOT, until
+from tests.mqtt_bridge.processes import ROOT
 from tests.mqtt_bridge.scripted import ScriptedPrinter
 from tests.system.test_bridge_broker import Items
+from tests.waiting import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
@@ -39,7 +41,7 @@ def metrics(broker):
     settings = Settings(broker=Broker(host="127.0.0.1", port=broker.port))
     bridge = make_bridge(settings, Items())
     bridge.start()
-    web = serve(Exporter(bridge, None), ("127.0.0.1", 0))
+    web = HttpServer(("127.0.0.1", 0), Exporter(bridge, None).routes, "metrics")
     with ScriptedPrinter(broker.port) as printer:
         printer.change(status="due")
         until(lambda: bridge.fleet.printers, "the printer")
@@ -107,7 +109,7 @@ def test_the_health_address_answers_while_the_bridge_starts(broker):
     settings = Settings(broker=Broker(host="127.0.0.1", port=1))
     bridge = make_bridge(settings, Items())
     bridge.start()
-    web = serve(Exporter(bridge, None), ("127.0.0.1", 0))
+    web = HttpServer(("127.0.0.1", 0), Exporter(bridge, None).routes, "metrics")
     try:
         assert get(web.port, "/health") == b"starting\n"
         with pytest.raises(urllib.error.HTTPError, match="503"):

@@ -8,17 +8,11 @@ import pytest
 
 from tests.fakes.mosquitto import free_port
 from tests.mqtt_bridge import messages as m
-from tests.mqtt_bridge.processes import Community, until
 from tests.mqtt_bridge.scripted import ScriptedPrinter
+from tests.waiting import until
 
 KEY = "voron.rods.used"
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
-
-
-@pytest.fixture
-def community(tmp_path):
-    with Community(tmp_path) as made:
-        yield made
 
 
 def main_bridge(community, broker, name="main"):

@@ -15,9 +15,10 @@ from mqtt_bridge.cli.probe import Probe
 from mqtt_bridge.contract import Command
 from mqtt_bridge.settings import Broker, Settings, Tls
 from tests.fakes.mosquitto import Mosquitto, free_port
-from tests.mqtt_bridge.processes import Community, until
+from tests.mqtt_bridge.processes import Community
 from tests.mqtt_bridge.scripted import ScriptedPrinter
 from tests.system.test_bridge_broker import Authority, Items
+from tests.waiting import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 

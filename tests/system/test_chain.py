@@ -10,10 +10,10 @@ import pytest
 from mqtt_bridge import contract
 from tests.fakes import GEAR
 from tests.fakes.mosquitto import Mosquitto
-from tests.mqtt_bridge.processes import Community, until
 from tests.system import parts
 from tests.system.klippy import Virtual
 from tests.system.sections import BASE, MAINTAIN, RODS
+from tests.waiting import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -35,12 +35,6 @@ def back_end(request):
     if request.param == "klippy":
         return request.getfixturevalue("klippy")
     return Virtual(speed=150)
-
-
-@pytest.fixture
-def community(tmp_path):
-    with Community(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

@@ -17,9 +17,10 @@ import pytest
 
 from tests.fakes.mosquitto import Mosquitto
 from tests.fakes.virtual_printer import VirtualPrinter
-from tests.mqtt_bridge.processes import ROOT, Community, until
+from tests.mqtt_bridge.processes import ROOT, Community
 from tests.system.listener import Listener
 from tests.system.test_bridge_people import Ntfy
+from tests.waiting import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 

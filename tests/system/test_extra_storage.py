@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
-
 import pytest
 
+from tests.fakes.disk import small_disk
 from tests.system.klippy import Klippy, Printer, until
 
 pytestmark = pytest.mark.klipper
@@ -113,43 +111,26 @@ def test_a_second_klippy_does_not_get_the_store_of_the_first(make, tmp_path):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("only root can mount a small file system")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+def disk(tmp_path):
+    with small_disk(tmp_path / "disk") as made:
+        yield made
 
 
-def fill(folder: Path) -> Path:
-    filler = folder / "filler"
-    with filler.open("ab", buffering=0) as file:
-        for size in (1 << 16, 1 << 12, 1):
-            while True:
-                try:
-                    file.write(b"x" * size)
-                except OSError:
-                    break
-    return filler
-
-
-def test_a_completion_on_a_full_disk_is_saved_once_there_is_room(make, small_disk):
-    sections = f"[maintain]\nstore: {small_disk}/upkeep.sqlite\n" + RODS
+def test_a_completion_on_a_full_disk_is_saved_once_there_is_room(make, disk):
+    sections = f"[maintain]\nstore: {disk.folder}/upkeep.sqlite\n" + RODS
     printer = make(sections)
     printer.gcode("ADJUST_MAINTENANCE NAME=rods USED=42")
-    filler = fill(small_disk)
+    disk.fill()
     printer.kill()
     printer.start()
-    fill(small_disk)
+    disk.fill()
     assert printer.task("rods")["used"] == pytest.approx(42, abs=0.1)
     assert "lost at a restart" in printer.console(
         "ADJUST_MAINTENANCE NAME=rods USED=43"
     )
     assert "is full" in printer.status("maintain")["problem"]
 
-    filler.unlink()
+    disk.drain()
     until(lambda: printer.status("maintain")["problem"] is None, "the disk")
     printer.kill()
     printer.start()

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from tests.fakes.chromium import Tab, until
+from tests.fakes.chromium import Tab
 from tests.page.page import (
     DESK,
     PHONE,
@@ -18,6 +18,7 @@ from tests.page.page import (
     needs_chromium,
 )
 from tests.system.moonraker import OPEN, Moonraker, needs_moonraker
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.system,

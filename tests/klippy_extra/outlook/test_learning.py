@@ -34,19 +34,15 @@ def rails(bench):
     return start
 
 
-def count(printer, text):
-    return sum(text in line for line in printer.console)
-
-
 def state(printer):
     return printer.life.upkeep.board.state("rails")
 
 
 def test_three_similar_completions_ask_once_and_change_nothing(rails):
     printer = rails()
-    assert count(printer, f"// Grease the rails: {ASKS}") == 1
-    assert count(printer, f"prompt_text {ASKS}") == 1
-    assert count(printer, "prompt_button Set 240 h|MAINTENANCE_LEARN NAME=rails") == 1
+    assert printer.times(f"// Grease the rails: {ASKS}") == 1
+    assert printer.times(f"prompt_text {ASKS}") == 1
+    assert printer.times("prompt_button Set 240 h|MAINTENANCE_LEARN NAME=rails") == 1
     assert state(printer).deciding.threshold == 200.0
 
 
@@ -76,8 +72,8 @@ def test_check_and_learn_show_the_habit(rails):
 
 def test_a_printer_without_the_option_shows_nothing_of_it(rails):
     printer = rails(learn="False")
-    assert count(printer, "You do this") == 0
-    assert count(printer, "CONDITION=") == 0
+    assert printer.times("You do this") == 0
+    assert printer.times("CONDITION=") == 0
     payload = json.loads(state(printer).encode())
     assert not {"habit", "suggestion", "due_from", "due_to"} & set(payload)
     assert "The last" not in printer.say("CHECK_MAINTENANCE NAME=rails")
@@ -105,9 +101,9 @@ def test_an_unknown_condition_is_refused_and_nothing_is_done(rails):
 def test_the_dialog_offers_the_conditions(rails):
     printer = rails(uses=())
     printer.use(print_time=201.0)
-    assert count(printer, "prompt_button Done|UPDATE_MAINTENANCE NAME=rails") == 1
-    assert count(printer, "Done: worn|UPDATE_MAINTENANCE NAME=rails BY=screen") == 1
-    assert count(printer, "CONDITION=good") == 1
+    assert printer.times("prompt_button Done|UPDATE_MAINTENANCE NAME=rails") == 1
+    assert printer.times("Done: worn|UPDATE_MAINTENANCE NAME=rails BY=screen") == 1
+    assert printer.times("CONDITION=good") == 1
 
 
 def test_a_completion_on_an_earlier_day_has_what_was_used_by_then(rails, wall):

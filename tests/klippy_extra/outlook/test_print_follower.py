@@ -45,15 +45,11 @@ def ahead(bench, tmp_path):
     return start
 
 
-def count(printer, text):
-    return sum(text in line for line in printer.console)
-
-
 def begin(printer):
     """Start the file, and wait until its start went on or was refused."""
 
     def starts():
-        return count(printer, "off we go") + count(printer, "not started")
+        return printer.times("off we go") + printer.times("not started")
 
     before = starts()
     printer.print_file("job.gcode")
@@ -90,8 +86,8 @@ def test_a_file_without_a_prediction_is_answered_with_one_sentence(ahead):
         " needs, so nothing is known ahead."
     )
     begin(printer)
-    assert count(printer, "nothing is known ahead") == 2
-    assert count(printer, "off we go") == 1
+    assert printer.times("nothing is known ahead") == 2
+    assert printer.times("off we go") == 1
 
 
 @pytest.mark.parametrize(
@@ -113,14 +109,14 @@ def test_a_print_start_warns_once_of_what_the_print_makes_due(ahead):
     printer = ahead()
     begin(printer)
     printer.advance(20)
-    assert count(printer, f"// Maintenance: {MAKES_DUE}") == 1
+    assert printer.times(f"// Maintenance: {MAKES_DUE}") == 1
 
 
 def test_the_warning_also_comes_without_the_command_in_the_start_macro(ahead):
     printer = ahead(file=FILE.replace("PRINT_START", "STARTED"))
     run(printer)
     printer.advance(10)
-    assert count(printer, f"// Maintenance: {MAKES_DUE}") == 1
+    assert printer.times(f"// Maintenance: {MAKES_DUE}") == 1
 
 
 def test_the_look_ahead_is_off_by_default_and_reads_no_file(bench, tmp_path):
@@ -130,7 +126,7 @@ def test_the_look_ahead_is_off_by_default_and_reads_no_file(bench, tmp_path):
     printer.use(print_time=191.0)
     begin(printer)
     printer.advance(20)
-    assert count(printer, "passes") == 0
+    assert printer.times("passes") == 0
     assert job(printer) is None
     assert b"job" not in printer.life.upkeep.board.summary().encode()
 
@@ -138,22 +134,22 @@ def test_the_look_ahead_is_off_by_default_and_reads_no_file(bench, tmp_path):
 def test_the_policy_confirm_asks_and_tells_why(ahead):
     printer = ahead("ahead=confirm")
     printer.print_file("job.gcode")
-    printer.wait_for(lambda: count(printer, "comes due in this print"), "a question")
+    printer.wait_for(lambda: printer.times("comes due in this print"), "a question")
     printer.advance(5)
-    assert count(printer, "prompt_begin Maintenance ahead. Print?") == 1
-    assert count(printer, MAKES_DUE) >= 1
+    assert printer.times("prompt_begin Maintenance ahead. Print?") == 1
+    assert printer.times(MAKES_DUE) >= 1
 
     printer.gcode("MAINTENANCE_CHECK ANSWER=stop", 2)
     assert printer.status("print_stats")["state"] == "cancelled"
-    assert count(printer, "not started: maintenance would come due in it.") > 0
+    assert printer.times("not started: maintenance would come due in it.") > 0
 
 
 def test_the_policy_block_ends_the_start_as_cancelled(ahead):
     printer = ahead("ahead=block")
     begin(printer)
     printer.advance(2)
-    assert count(printer, "off we go") == 0
-    assert count(printer, f"maintenance comes first. {MAKES_DUE}") > 0
+    assert printer.times("off we go") == 0
+    assert printer.times(f"maintenance comes first. {MAKES_DUE}") > 0
     assert printer.status("print_stats")["state"] == "cancelled"
 
 
@@ -199,7 +195,7 @@ def test_the_end_of_a_print_tells_what_the_print_made_due(ahead):
     assert not job(printer).ended
 
     printer.advance(120)
-    assert count(printer, "This print made maintenance due: Grease the rails.") == 1
+    assert printer.times("This print made maintenance due: Grease the rails.") == 1
     assert job(printer).ended
     assert job(printer).due == ("Grease the rails",)
 
@@ -212,8 +208,8 @@ def test_the_next_print_starts_without_the_tasks_of_the_last(ahead):
 
     run(printer)
     assert job(printer).due == ()
-    assert count(printer, "made maintenance due") == 0
-    assert count(printer, f"// Maintenance: {MAKES_DUE}") == 2
+    assert printer.times("made maintenance due") == 0
+    assert printer.times(f"// Maintenance: {MAKES_DUE}") == 2
 
 
 def test_a_print_that_follows_at_once_is_another_print(ahead):
@@ -228,7 +224,7 @@ def test_a_print_that_follows_at_once_is_another_print(ahead):
 
     printer.print_file("job.gcode")
     printer.advance(2)
-    assert count(printer, "This print made maintenance due: Grease the rails.") == 1
+    assert printer.times("This print made maintenance due: Grease the rails.") == 1
     assert job(printer).due == ()
     assert not job(printer).ended
 

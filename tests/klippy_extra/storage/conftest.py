@@ -2,52 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from pathlib import Path
-
 import pytest
 
-ROOT_ONLY = "only root can mount a small file system"
-
-
-class Disk:
-    """A file system of 1 MiB that a test can fill and make read-only."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._filler = folder / "filler"
-
-    def fill(self) -> None:
-        with self._filler.open("ab", buffering=0) as file:
-            for size in (1 << 16, 1 << 12, 1):
-                while True:
-                    try:
-                        file.write(b"x" * size)
-                    except OSError:
-                        break
-
-    def drain(self) -> None:
-        self._filler.unlink()
-
-    def write_protect(self) -> None:
-        self._mount("-o", "remount,ro")
-
-    def allow_writing(self) -> None:
-        self._mount("-o", "remount,rw")
-
-    def _mount(self, *options: str) -> None:
-        subprocess.run(["mount", *options, str(self.folder)], check=True)
+from tests.fakes.disk import small_disk
 
 
 @pytest.fixture
 def disk(tmp_path):
-    if os.geteuid() != 0:
-        pytest.skip(ROOT_ONLY)
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if subprocess.run(mount, check=False).returncode:
-        pytest.skip("this machine lets nobody mount a file system")
-    yield Disk(folder)
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with small_disk(tmp_path / "disk") as made:
+        yield made

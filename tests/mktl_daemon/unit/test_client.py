@@ -33,9 +33,7 @@ ITEMS = {
 @pytest.fixture
 def pie(own_kitchen, monkeypatch):
     """A registry and the daemon of a store. This process is their client."""
-    for name, value in own_kitchen.environment("client").items():
-        if name.startswith("MKTL_"):
-            monkeypatch.setenv(name, value)
+    own_kitchen.enter("client", monkeypatch)
     forget()
     own_kitchen.registry()
     yield own_kitchen.daemon("pie", "fruit", ITEMS)
@@ -420,9 +418,7 @@ def test_a_reply_without_a_value_is_no_error(puppet, now):
 
 def test_a_value_set_without_waiting_can_be_read_after_wait(own_kitchen, monkeypatch):
     """300 times, with numbers and lists in turn, and with a published value."""
-    for name, value in own_kitchen.environment("client").items():
-        if name.startswith("MKTL_"):
-            monkeypatch.setenv(name, value)
+    own_kitchen.enter("client", monkeypatch)
     own_kitchen.registry()
     own_kitchen.daemon("pie", "fruit", {"any": {}})
     item = mktl.get("pie.any")

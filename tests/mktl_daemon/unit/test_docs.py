@@ -21,9 +21,7 @@ def examples(kind: str) -> str:
 
 def test_the_examples_of_the_page_work(start, own_kitchen, monkeypatch):
     """The daemon's run in this process, the client's in another, with a registry."""
-    for name, value in own_kitchen.environment("daemon").items():
-        if name.startswith("MKTL_"):
-            monkeypatch.setenv(name, value)
+    own_kitchen.enter("daemon", monkeypatch)
     own_kitchen.registry()
     names: dict[str, object] = {}
     exec(compile(examples("python"), str(PAGE), "exec"), names)

@@ -63,9 +63,7 @@ class Trader:
 @pytest.fixture
 def group(own_kitchen, monkeypatch):
     """A registry and daemons. This process is a client with its own home."""
-    for name, value in own_kitchen.environment("client").items():
-        if name.startswith("MKTL_"):
-            monkeypatch.setenv(name, value)
+    own_kitchen.enter("client", monkeypatch)
     forget()
     made = DaemonGroup(own_kitchen)
     yield made

@@ -14,9 +14,7 @@ ITEMS = {
 def test_a_prefix_gets_its_keys_beside_single_subscriptions(
     own_kitchen, community, monkeypatch, box
 ):
-    for name, value in own_kitchen.environment("client").items():
-        if name.startswith("MKTL_"):
-            monkeypatch.setenv(name, value)
+    own_kitchen.enter("client", monkeypatch)
     own_kitchen.registry()
     own_kitchen.daemon("upkeep", "farm", ITEMS)
     rails = mktl.get("upkeep.voron.rails")

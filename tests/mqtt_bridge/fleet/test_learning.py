@@ -5,7 +5,7 @@ from __future__ import annotations
 from mqtt_bridge import contract
 from mqtt_bridge.contract import Ahead, Command, Habit, Job, Suggestion
 from mqtt_bridge.fleet import decode, items
-from mqtt_bridge.fleet.items import LEARNT, Shapes
+from mqtt_bridge.fleet.items import LEARNT
 from tests.mqtt_bridge import messages as m
 
 TEXT = "You do this at 240 h, not at 200 h. Set 240 h?"
@@ -17,14 +17,9 @@ LEARNT_STATE = m.state()._replace(
 )
 
 
-def values(state):
-    shape, made = Shapes(read_only=False).task(state)
-    return dict(zip([each.name for each in shape.fields], made, strict=True)), shape
-
-
 def test_only_a_task_with_a_learnt_interval_has_its_items():
-    plain, _ = values(m.state())
-    learnt, _ = values(LEARNT_STATE)
+    plain, _ = m.values(m.state())
+    learnt, _ = m.values(LEARNT_STATE)
     assert set(learnt) - set(plain) == {facet.field for facet in LEARNT}
     assert (learnt["suggestion"], learnt["usual"]) == (TEXT, 240.0)
     assert (learnt["due_from"], learnt["due_to"]) == (1_000, 2_000)
@@ -33,12 +28,12 @@ def test_only_a_task_with_a_learnt_interval_has_its_items():
 
 def test_a_task_that_learns_with_several_limits_keeps_their_numbers():
     limits = (m.limit(), m.limit("filament", "m", 100.0, 900.0))
-    learnt, _ = values(LEARNT_STATE._replace(limits=limits))
+    learnt, _ = m.values(LEARNT_STATE._replace(limits=limits))
     assert (learnt["filament.used"], learnt["usual"]) == (100.0, 240.0)
 
 
 def test_setting_learn_follows_the_suggestion():
-    made, shape = values(LEARNT_STATE)
+    made, shape = m.values(LEARNT_STATE)
     command = items.command(shape, tuple(made.values()), "learn", 1, "anna", "t1")
     assert command == Command("learn", "t1", "anna")
 

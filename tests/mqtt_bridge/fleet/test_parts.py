@@ -6,20 +6,14 @@ import pytest
 
 from mqtt_bridge.contract import Command, State
 from mqtt_bridge.fleet import decode, items
-from mqtt_bridge.fleet.items import Shapes
 from tests.mqtt_bridge import messages as m
 
 PART = m.state()._replace(kind="nozzle", place="extruder", places=("extruder",))
 
 
-def values(state):
-    shape, made = Shapes(read_only=False).task(state)
-    return dict(zip([each.name for each in shape.fields], made, strict=True)), shape
-
-
 def test_a_part_has_items_that_no_task_has():
-    plain, _ = values(m.state())
-    part, _ = values(PART)
+    plain, _ = m.values(m.state())
+    part, _ = m.values(PART)
 
     assert set(part) - set(plain) == {"kind", "place", "places"}
     assert (part["kind"], part["place"]) == ("nozzle", "extruder")
@@ -33,7 +27,7 @@ def test_a_part_has_items_that_no_task_has():
     ],
 )
 def test_setting_the_place_fits_or_removes_the_part(place, command):
-    made, shape = values(PART)
+    made, shape = m.values(PART)
     order = items.command(shape, tuple(made.values()), "place", place, "anna", "t1")
     assert order == command
     assert Command.decode(order.encode()) == command
