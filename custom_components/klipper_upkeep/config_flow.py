@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
     from .fleet import UpkeepEntry
 
-LOOK_FOR = 3.0  # seconds in which a retained message must arrive
+# Seconds in which a retained message must arrive: Home Assistant subscribes with a
+# delay, and takes everybody's messages in turn.
+LOOK_FOR = 10.0
 
 
 class UpkeepConfigFlow(ConfigFlow, domain=DOMAIN):
