@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from tests.fakes.chromium import Tab
-from tests.ha.home_assistant import HomeAssistant, until
+from tests.ha.home_assistant import START, HomeAssistant, until
 
 # The page is a tree of shadow roots, and its text is collected from all of them.
 TEXT = """
@@ -16,7 +16,7 @@ TEXT = """
   const walk = (node) => {
     if (node.nodeType === Node.TEXT_NODE) {
       if (node.textContent.trim()) lines.push(node.textContent.trim());
-    } else if (node.tagName === 'SLOT') {
+    } else if (node.tagName === 'SLOT' && node.assignedNodes().length) {
       node.assignedNodes().forEach(walk);
     } else if (!skipped.has(node.tagName)) {
       (node.shadowRoot || node).childNodes.forEach(walk);
@@ -65,14 +65,18 @@ class Browser(Tab):
         self.open(self._home.url + path)
 
     def see(self, path: str, texts: Sequence[str], size: tuple[int, int]) -> None:
-        """Open a page and wait until all *texts* are on it."""
+        """Open a page and wait until all *texts* are on it, and all has been loaded."""
         self.resize(*size)
         self.go(path)
 
         def are_there() -> bool:
             return not self.run(WAITING) and all(each in self.text() for each in texts)
 
-        until(are_there, f"{', '.join(texts)} on {path}")
+        try:
+            until(are_there, f"{', '.join(texts)} on {path}", START)
+        except AssertionError as error:
+            waits = "it still waits" if self.run(WAITING) else "it has settled"
+            raise AssertionError(f"{error}; {waits}:\n{self.text()}") from None
 
     def text(self) -> str:
         """All the text of the page, from its shadow roots too."""

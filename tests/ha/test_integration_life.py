@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.ha.conftest import DUE, there
 from tests.ha.home_assistant import HomeAssistant, until
 from tests.ha.printer import TASKS, Voron, forget
 from tests.ha.upkeep import (
@@ -22,6 +23,7 @@ from tests.ha.upkeep import (
     listed_issues,
     reload,
     set_options,
+    set_up,
 )
 
 FARM = "farm"
@@ -127,8 +129,8 @@ def second(home, broker, folder, channel) -> Iterator[HomeAssistant]:
     """Another Home Assistant at the same broker, with the integration."""
     other = HomeAssistant(home.environment, folder / f"{channel}-second", broker.port)
     other.start()
-    other.flow(DOMAIN, {"base_topic": DOMAIN})
-    other.wait(TODO, known)
+    other.wait(DUE, there)  # it has heard what the broker has retained
+    set_up(other)
     yield other
     other.stop()
 
