@@ -346,6 +346,19 @@ def test_the_weekly_summary_lists_due_tasks(home, automate, due):
     assert notification["message"] == "- Voron: Carbon filter"
 
 
+def test_a_limit_in_days_that_passed_while_the_printer_is_off_is_listed_and_said(
+    home, automate, silent
+):
+    automate("weekly", "weekly_summary", weekday="sun", at="10:00:00")
+    automate("assist", "ask")
+
+    home.call("automation.trigger", "automation.weekly")
+
+    told = until(lambda: home.notifications().get("klipper_upkeep_weekly"))
+    assert told["message"] == "- Silent: Belts"
+    assert home.converse("What is due?") == "Due: Silent Belts."
+
+
 def test_a_print_is_stopped_while_a_task_is_due_and_otherwise_goes_on(
     home, automate, silent, due
 ):
@@ -393,6 +406,39 @@ def test_a_scanned_tag_marks_the_task_done(home, automate, phone, due):
     home.wait(FILTER, "off")
     assert last_by(home) == "Anna"
     assert count(home) == before + 1
+
+
+# Of a task that is called Belts elsewhere: what happens when somebody does it there.
+ELSEWHERE = {
+    "tag_done": ({"tag": "tag.spare_box"}, "tag_scanned", {"tag_id": "spare-box"}),
+    "home_keeper": (
+        {"name": "Belts"},
+        "home_keeper_task_completed",
+        {"name": "Belts", "origin": "manual"},
+    ),
+    "maintenance_supporter": (
+        {"object": "Silent", "name": "Belts"},
+        "maintenance_supporter_task_completed",
+        {"object_name": "Silent", "task_name": "Belts"},
+    ),
+}
+
+
+def test_what_is_done_elsewhere_while_the_printer_is_off_is_answered_and_not_sent(
+    home, automate, listener, silent
+):
+    home.ask("tag/create", tag_id="spare-box", name="Spare box")
+    until(lambda: "tag.spare_box" in home.states(), "the tag")
+
+    for blueprint, (inputs, event, told) in ELSEWHERE.items():
+        automate("elsewhere", blueprint, task=silent, **inputs)
+        home.http("POST", f"/api/events/{event}", told)
+        about = f"klipper_upkeep_{blueprint.removesuffix('_done')}_{silent}"
+        answer = until(lambda about=about: home.notifications().get(about), about)
+        assert answer["title"] == "Silent"
+        assert 'The printer is off, so "Belts" was not marked done' in answer["message"]
+
+    assert not [told for told in listener.messages if told.topic.endswith("/command")]
 
 
 def test_a_task_that_home_keeper_completes_by_itself_is_not_done_at_the_printer(
