@@ -35,7 +35,7 @@ type Order = Callable[[Any], Command]
 
 SNOOZE_HOURS: Final = 24.0
 MOST: Final = 1e9  # the greatest threshold
-COARSE: Final = 100.0  # threshold from which on metres and calendar hours are whole
+SHOWN_WHOLE: Final = 100.0  # from this threshold on; else 8999.9 h is "8,999h, 53m"
 WANTED_METERS: Final = frozenset(["print_time", "filament", "jobs_completed"])
 
 HIDDEN: Final = {"entity_registry_enabled_default": False}
@@ -278,8 +278,7 @@ def _any_unit(state: State) -> str:
 
 
 def _measured_of(limit: Limit) -> dict[str, Any]:
-    is_coarse = limit.unit == "m" or limit.meter == CALENDAR
-    return _measured(_unit(limit), is_coarse and limit.threshold >= COARSE)
+    return _measured(_unit(limit), limit.threshold >= SHOWN_WHOLE)
 
 
 def _measured(unit: str, is_whole: bool) -> dict[str, Any]:

@@ -46,6 +46,7 @@ from .entities import (
 
 # A cleared topic sends an empty message, which is no JSON.
 IT = "(value_json|default({}))"
+SHOWN_WHOLE = 100.0  # from this threshold on, amounts are shown without decimals
 
 # Letters that are no letter with an accent, as Home Assistant writes them in entity
 # ids.
@@ -289,7 +290,9 @@ def _threshold(subject: _Subject, amount: str, limit: Limit) -> Component:
 
 def _amount(subject: _Subject, row: Entity, limit: Limit, **more: Any) -> Component:
     unit = _unit(limit.meter, limit.unit)
-    decimals = places(limit.threshold, limit.unit, limit.meter)
+    # Home Assistant shows a tenth of an hour as minutes: "8,999h, 53m".
+    is_long = limit.threshold >= SHOWN_WHOLE
+    decimals = 0 if is_long else places(limit.threshold, limit.unit, limit.meter)
     return subject.make(
         row._replace(value=_read(row.field, unit)),
         **dict(_measured(unit, decimals), **more),
