@@ -229,7 +229,11 @@ class KlipperUpkeepCard extends HTMLElement {
 
 class KlipperUpkeepDashboard extends HTMLElement {
   static async generate(config, hass) {
-    const cards = devicesOf(hass).map(({ id }) => ({
+    // The printer with the most urgent task comes first, and stays there until the page
+    // is loaded again: nothing moves below somebody's finger.
+    const urgency = ({ id }) => RANK[tasksOf(hass, id)[0].attributes.status];
+    const devices = devicesOf(hass).sort((a, b) => urgency(a) - urgency(b));
+    const cards = devices.map(({ id }) => ({
       type: "custom:klipper-upkeep-card", device: id,
     }));
     if (!cards.length) cards.push({ type: "custom:klipper-upkeep-card" });
