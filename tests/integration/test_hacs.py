@@ -134,4 +134,6 @@ def test_the_readme_tells_where_to_click():
     readme = (ROOT / "integration" / "README.md").read_text()
     for words in ("⋮", "Custom repositories", "Integration", "Download", "restart"):
         assert words in readme
+    for words in ("Settings > Marketplace", "Add from link", "GitHub link", "Install"):
+        assert words in readme
     assert REQUIRED_PYTHON_VER >= (3, 13)

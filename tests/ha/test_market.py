@@ -1,0 +1,42 @@
+"""Home Assistant's own Marketplace, which took HACS' place, installs from here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.ha.conftest import named
+from tests.ha.home_assistant import ROOT
+
+SCRIPT = Path(__file__).parent / "market.py"
+
+
+def test_the_marketplace_finds_the_integration_and_complains_of_nothing():
+    if not named("latest"):
+        pytest.skip("HA_LATEST names no Home Assistant: see tests/ha/install")
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+
+    asked = subprocess.run(
+        [Path(named("latest")) / "python", SCRIPT, ROOT],
+        env={**os.environ, "SHARED": str(ROOT)},
+        cwd=ROOT,
+        input=listed.stdout,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert json.loads(asked.stdout) == {
+        "found": True,
+        "folder": "/config/custom_components/klipper_upkeep",
+        "name": "Klipper Upkeep",
+        "needs": "2025.4.0",
+        "has a flow": True,
+        "complaints": [],
+    }
