@@ -69,6 +69,22 @@ def test_a_tick_in_the_list_marks_done_with_the_users_name_and_can_be_undone(
     due.wait("sensor.voron_filter_remaining", "-1.5")
 
 
+def test_a_tick_is_an_item_that_was_completed_for_automations(due, channel):
+    if channel == "stable":
+        return  # it has no such trigger
+    notify = {
+        "action": "persistent_notification.create",
+        "data": {"notification_id": "ticked", "message": "ticked"},
+    }
+    completed = {"trigger": "todo.item_completed", "target": {"entity_id": TODO}}
+    due.automation("ticked", {"triggers": [completed], "actions": [notify]})
+
+    due.call("todo.update_item", TODO, item="filter", status="completed")
+
+    until(lambda: "ticked" in due.notifications(), "the automation")
+    due.forget_automation("ticked")
+
+
 @pytest.fixture
 def repaired(due):
     """Repairs for tasks that are overdue by one percent, which is an option."""

@@ -8,6 +8,7 @@ import pytest
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers.json import json_bytes
 from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import (
     async_fire_mqtt_message,
@@ -252,6 +253,25 @@ async def test_a_printer_shows_what_it_published(hass, printer, owned):
     await settle(hass)
     assert hass.states.get("binary_sensor.voron_rods_due").state == "off"
     assert hass.states.get("binary_sensor.voron_maintenance_due").state == "off"
+
+
+async def test_no_attributes_are_more_than_a_recorder_takes(hass, printer, owned):
+    """Whatever a printer has in its configuration, and however much is due."""
+    long = RODS._replace(
+        label="€" * 200, message="€" * 1000, guide="€" * 1000, parts="€" * 1000
+    )
+    printer.tell(long)
+    many = SUMMARY._replace(due=99, due_labels=("€" * 200,) * 99)
+    printer.send(printer.topic("summary"), many.encode())
+    await settle(hass)
+
+    sizes = {
+        each.entity_id: len(json_bytes(each.attributes))
+        for each in hass.states.async_all()
+    }
+    assert sizes["sensor.voron_rods_status"] > 1000
+    assert sizes["binary_sensor.voron_maintenance_due"] > 1000
+    assert max(sizes.values()) < 16_384
 
 
 async def test_an_entity_is_written_only_when_its_own_value_changes(

@@ -549,6 +549,18 @@ async def test_a_refusal_of_the_printer_reaches_the_user(
     assert len(await items(hass)) == 1
 
 
+async def test_a_tick_on_the_list_of_a_printer_that_is_off_fails_and_sends_nothing(
+    hass, printer, loaded
+):
+    printer.send(printer.topic("availability"), "offline")
+    with pytest.raises(HomeAssistantError, match="is off"):
+        await tick(hass)
+    assert len(await items(hass)) == 1
+    printer.send(printer.topic("availability"), "online")
+    await settle(hass)
+    assert printer.commands == []
+
+
 async def test_a_printer_that_does_not_answer_is_an_error(
     hass, printer, loaded, monkeypatch
 ):
@@ -656,7 +668,13 @@ async def test_a_forecast_in_the_past_is_shown_today(hass, printer, loaded):
     assert start[:10] == str(dt_util.now().date())
 
 
-async def test_the_forecast_is_shown_without_the_log(hass, printer, loaded):
+@pytest.mark.parametrize("mute", [False, True])
+async def test_the_forecast_is_shown_without_the_log(
+    hass, printer, loaded, monkeypatch, mute
+):
+    """The printer is asked once, so nobody waits for longer than one answer takes."""
+    monkeypatch.setattr(fleet_module, "ANSWER_WITHIN", 0.05)
+    printer.mute = mute
     printer.refuse = ("internal", "no log")
     entity = hass.data["entity_components"]["calendar"].get_entity(CALENDAR)
     start, end = map(
@@ -836,6 +854,19 @@ async def test_a_repair_shows_the_printers_refusal(
     printer.refuse = ("not_ready", "shut down")
     again = await post(client, f"{FLOWS}/{flow['flow_id']}", {})
     assert again["errors"] == {"base": "not_ready"}
+
+
+async def test_a_repair_without_a_broker_fails_in_words_and_is_not_sent_later(
+    hass, printer, repaired, hass_client, broker
+):
+    client, flow = await open_flow(hass, hass_client)
+    await broker(False)
+    again = await post(client, f"{FLOWS}/{flow['flow_id']}", {"note": "dry"})
+    assert again["errors"] == {"base": "broker_away"}
+    await broker(True)
+    printer.send(printer.topic("availability"), "online")
+    await settle(hass)
+    assert printer.commands == []
 
 
 async def test_the_repair_of_a_removed_task_ends(hass, printer, repaired, hass_client):
