@@ -1,3 +1,3 @@
-"""The version that the printer tells of this software."""
+"""The version of this software, which the printer publishes."""
 
 VERSION = "0.1.0"

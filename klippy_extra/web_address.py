@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-PORT = 7125  # of Moonraker, unless its moonraker.conf has another
+PORT = 7125  # Moonraker's port, unless its moonraker.conf has another one
 
 
 class Address(NamedTuple):
-    """A server, and the path before those of its pages."""
+    """A server, and the first part of its pages' paths."""
 
     secure: bool
     host: str
@@ -27,9 +27,9 @@ class Address(NamedTuple):
 
 
 def default_url(config_file: Path) -> str:
-    """Where the Moonraker listens whose moonraker.conf is beside *config_file*.
+    """Return the address of the Moonraker whose moonraker.conf is beside *config_file*.
 
-    Several instances on one host have one each, every one with a port of its own.
+    Several instances on one host have one Moonraker each, and each has its own port.
     """
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:
@@ -42,7 +42,7 @@ def default_url(config_file: Path) -> str:
 
 
 def parse_url(url: str) -> Address:
-    """Read ``http://127.0.0.1:7125``. ValueError with the fix."""
+    """Read an address like ``http://127.0.0.1:7125``. ValueError names the fix."""
     try:
         parts = urlsplit(url.strip())
         secure, host, port = parts.scheme == "https", parts.hostname, parts.port

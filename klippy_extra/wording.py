@@ -8,11 +8,11 @@ from . import contract
 from .contract import DISABLED, DUE, SNOOZED, SOON
 from .language import current, mark, number, tr
 
-LEAST = 0.005  # people read an amount below this as zero
+LEAST = 0.005  # people see a smaller amount as zero
 
 amount = number
 
-# The events of the contract, as people say them.
+# The words for the contract's events.
 EVENTS = {
     "due": mark("due"),
     "soon": mark("due soon"),
@@ -48,7 +48,7 @@ def quantity(number: float, unit: str) -> str:
 
 
 def moment(seconds: float) -> str:
-    """A day and a time of it, by the clock of the house."""
+    """Return a day and a time, by the local clock."""
     return _local(seconds).strftime(current.catalogue.moment)
 
 
@@ -84,7 +84,7 @@ def standing(label: str, state: contract.State) -> str:
 
 
 def _use(label: str, limit: contract.Limit) -> str:
-    """What is used of a limit, or left of it, without the full stop."""
+    """Return a sentence about the use of a limit, without its full stop."""
     amounts = {
         "label": label,
         "used": quantity(limit.used, limit.unit),
@@ -104,7 +104,7 @@ def _use(label: str, limit: contract.Limit) -> str:
 
 
 def happened(label: str, what: str, is_part: bool = False) -> str:
-    """Return the effect of a command; *what* follows the label of the task or part."""
+    """Return the effect of a command. *what* follows the label of the task or part."""
     about = mark('Part "{label}" {what}') if is_part else MAINTENANCE
     return tr(about, label=label, what=what)
 

@@ -1,6 +1,6 @@
-"""The G-code commands of parts: fitted, taken off, and moved to another printer.
+"""The G-code commands for parts: to fit, take off, and move to another printer.
 
-They are there where a section [maintain_part NAME] is.
+They exist if there is a section [maintain_part NAME].
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ FITTED = mark("{place}, {kind}: {standing}")
 
 
 class Links(NamedTuple):
-    """The addresses that open something on the page."""
+    """The addresses of tasks and parts on the page."""
 
-    page: str  # the page's own; "": nobody told
-    printer: str  # this one's slug
+    page: str  # the address of the page; "": it is unknown
+    printer: str  # this printer's slug
 
     def of(self, task: str) -> str:
         """Return the link to a task or a part; "" if the page's address is unknown."""
@@ -44,7 +44,7 @@ class Links(NamedTuple):
 
 
 class Parts:
-    """Registers the commands, and lets the console answer them."""
+    """Registers the commands. The console sends the answers."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Parts:
         part = self._part(gcmd).slug
 
         def saved() -> None:
-            """Give the line away: from now on no power cut brings the part back."""
+            """Show the line, since a power cut cannot bring the part back any more."""
             export = running.upkeep.book.records[part].export
             self._console.say(
                 tr(
@@ -123,7 +123,7 @@ class Parts:
         gcmd.respond_info("\n".join(lines))
 
     def _link(self, part: Task, wants_code: bool) -> list[str]:
-        """Tell the link to the part's page, and have its QR code written."""
+        """Return a sentence with the link to the part's page, and write its QR code."""
         link = self._links.of(part.slug)
         if wants_code and link:
             self._export.write_code(link, part.slug, self._console.say)
@@ -157,13 +157,13 @@ class Parts:
 
 
 def _code(document: Mapping[str, Any]) -> str:
-    """The export as one word that a console takes."""
+    """Return the export as one word, which a console accepts."""
     text = json.dumps(dict(document), separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def _decoded(code: str) -> dict[str, Any]:
-    """Read `_code`; ValueError where it is none."""
+    """Read a text of `_code`. ValueError: it is no such text."""
     padded = code.strip() + "=" * (-len(code.strip()) % 4)
     document = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
     if not isinstance(document, dict):

@@ -1,4 +1,4 @@
-"""MAINTENANCE_CHECK in PRINT_START: warns, asks, or refuses if a task is due."""
+"""MAINTENANCE_CHECK in PRINT_START warns, asks or refuses if a task is due."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .start import SHUT_DOWN, Start
 
 ANSWERS = (PRINT, STOP)
 
-Texts = Mapping[str, Sequence[str]]  # sentences, by what is to happen
+Texts = Mapping[str, Sequence[str]]  # sentences, by the action that follows
 
 
 class PrintStart:
-    """Lets a print start, or ends it in order."""
+    """Lets a print start, or ends it without harm."""
 
     def __init__(
         self, printer: Printer, dialogs: Dialogs, display: Display, seconds: float
@@ -46,8 +46,8 @@ class PrintStart:
     def check(self, gcmd: GcodeCommand, due: Texts, ahead: Texts) -> None:
         """Let the print start, or raise the error that ends the macro.
 
-        *due* is what is due now, *ahead* what this print will make due, both by
-        what is to happen then.
+        *due* are sentences about due tasks, and *ahead* about tasks that this print
+        will make due, both by the action that follows.
         """
         texts = {
             action: [*due.get(action, ()), *ahead.get(action, ())]
@@ -89,14 +89,14 @@ class PrintStart:
             raise self._refusal.end(gcmd, start, tr(ended))
 
     def answer(self, gcmd: GcodeCommand, answer: str) -> None:
-        """Take a person's answer, from a button or typed."""
+        """Handle a person's answer, from a button or from the console."""
         self._dialogs.close()
         if self._question is None:
             gcmd.respond_info(tr("No print start waits for an answer."))
         else:
             self._question.answer(answer)
 
-    # Events while it waits
+    # Events while a question waits
 
     def _heard(self, text: str) -> None:
         if self._start is not None:

@@ -1,6 +1,6 @@
 """Dialogs that Mainsail, Fluidd and KlipperScreen show. Pure.
 
-Each line goes out by itself: a message of several lines is not understood.
+Each line is sent by itself, since screens do not understand a message of several lines.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from .. import wording
 from ..language import tr
 
 LATER = 24  # hours
-TITLE = 28  # letters that Mainsail shows of a title
-SCREEN = "screen"  # who pressed a button, for the log
+TITLE = 28  # how many letters of a title Mainsail shows
+SCREEN = "screen"  # the name in the log if somebody pressed a button
 END = "// action:prompt_end"
 
 
@@ -32,7 +32,7 @@ def dialog(
     buttons: Sequence[Button],
     footer: Sequence[Button],
 ) -> list[str]:
-    """Return the lines that show a dialog. KlipperScreen keeps one text only."""
+    """Return the lines that show a dialog. KlipperScreen shows only one text."""
     if len(title) > TITLE:
         title = title[: TITLE - 1].rstrip() + "…"
     lines = [END, _line("begin", title), _line("text", paragraph(texts))]
@@ -42,7 +42,7 @@ def dialog(
 
 
 def paragraph(texts: Sequence[str]) -> str:
-    """Return one text of sentences, with addresses at its end: they can be copied."""
+    """Return one text of sentences, with the addresses at its end for copying."""
     spoken = [each for each in texts if "://" not in each]
     addresses = [each for each in texts if "://" in each]
     ended = [each if each[-1:] in ".!?…" else f"{each}." for each in spoken]
@@ -54,7 +54,7 @@ def reminder(
 ) -> list[str]:
     """Return the dialog for a task, named by its slug: done, later, or close.
 
-    Where it *learns*, one can tell in which condition something was.
+    If it *learns*, there are buttons for the condition of the part.
     """
     gcode = f"UPDATE_MAINTENANCE NAME={task} BY={SCREEN}"
     done = [Button(tr("Done"), gcode)]
@@ -93,7 +93,7 @@ def notice(title: str, texts: Sequence[str]) -> list[str]:
 
 
 def _button(kind: str, button: Button) -> str:
-    # The parts stand between bars, so the label may have none.
+    # Bars divide the line, so the label must not have one.
     label = button.label.replace("|", "/")
     return _line(kind, f"{label}|{button.gcode}|{button.style}")
 

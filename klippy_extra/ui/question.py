@@ -1,8 +1,8 @@
 """The question at a print's start: print although maintenance is due?
 
-The buttons' G-code has to come in while the macro waits, so the mutex that keeps
-others out is given back meanwhile. Whatever they did, it is looked at before the
-start goes on.
+The buttons' G-code must run while the macro waits. So the G-code mutex, which would
+prevent that, is given back meanwhile. Before the start goes on, all changes by other
+commands are checked.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from .start import Start
 
 PRINT, STOP = "print", "stop"
 KEY = "question"
-TICK = 0.25  # seconds between two looks at the printer
-SHOWN_AFTER = 2.0  # seconds: KlipperScreen drops what is shown as a print begins
-AGAIN_AFTER = 3.0  # seconds after the dialog was closed by its X
+TICK = 0.25  # seconds between two checks of the printer
+SHOWN_AFTER = 2.0  # seconds; KlipperScreen drops a dialog at the begin of a print
+AGAIN_AFTER = 3.0  # seconds until a dialog that was closed by its X is shown again
 COUNT_EVERY = 5.0  # seconds between two numbers on the display
 AWAKE_EVERY = 10.0  # seconds, or a third of a short idle timeout
 HAND_OVER_WITHIN = 2.0  # seconds
@@ -30,7 +30,7 @@ ENDS = mark("The print is not started: Klipper ends.")
 
 
 class Words(NamedTuple):
-    """The texts of a question about due tasks, or about those ahead; marked."""
+    """The marked texts of a question about due tasks, or about tasks ahead."""
 
     title: str
     intro: str
@@ -53,7 +53,7 @@ AHEAD = Words(
 
 
 class Question:
-    """One question: `ask` waits in the greenlet of the macro."""
+    """One question. `ask` waits in the greenlet of the macro."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Question:
         self._show_at: float | None = now + SHOWN_AFTER
         self._count_at = self._awake_at = now
 
-    # Events from others
+    # Events from outside
 
     def answer(self, answer: str) -> None:
         self._answer = answer
@@ -95,8 +95,8 @@ class Question:
     def hand_over(self) -> None:
         """End the question with the mutex of the command that restarts Klipper.
 
-        That command holds the mutex until Klipper is gone: who waited for it here
-        would be thrown out of the middle of a macro, as a fault.
+        That command has the mutex until Klipper ends. If the macro waited for it here,
+        it would be ended in its middle, as a fault.
         """
         held = self._without_mutex = self._mutex.test()
         self.end(RESTARTS)
@@ -115,7 +115,7 @@ class Question:
     # The macro's greenlet
 
     def ask(self) -> str:
-        """Return why the start is to end, as a marked text, or ""."""
+        """Return why the start must end, as a marked text, or ""."""
         wait = tr("The print starts by itself in {seconds} s.", seconds=self._seconds)
         self._say("\n".join([tr(self._words.intro), *self._texts, wait]))
         self._start.hold()
@@ -123,7 +123,7 @@ class Question:
             while True:
                 self._wait_outside()
                 ended = self._why_not()
-                # Somebody may have paused while the mutex was waited for.
+                # Somebody may have paused the print during the wait for the mutex.
                 if ended or not self._start.paused():
                     return ended
         finally:
@@ -149,18 +149,18 @@ class Question:
                 self._mutex.lock()
 
     def _sleep(self) -> None:
-        """Wait for a bell, or until it is time to look at the printer again."""
+        """Wait for an event, or until it is time to check the printer again."""
         bell = self._bell = self._reactor.completion()
         until = self._reactor.monotonic() + TICK
         if unharmed(lambda: bell.wait(until, False)) is None:
-            # Klipper is gone: nobody will ever give us the mutex.
+            # Klipper has ended, and so the mutex will never be free.
             self._ended, self._without_mutex = ENDS, True
 
     def _is_settled(self, now: float) -> bool:
         if self._why_not():
             return True
         if self._start.paused():
-            # A paused printer may go idle as any other: nobody may be near.
+            # A paused printer may go idle like any other, since perhaps nobody is near.
             self._deadline = now + self._seconds
         elif self._answer or now >= self._deadline:
             return True
@@ -169,10 +169,10 @@ class Question:
         self._show(now)
         return False
 
-    # Meanwhile
+    # During the wait
 
     def _keep_awake(self, now: float) -> None:
-        """Keep the idle timeout from switching heaters and motors off."""
+        """Prevent the idle timeout from switching heaters and motors off."""
         if now < self._awake_at or self._mutex.test():
             return
         idle = self._printer.lookup_object("idle_timeout", None)
@@ -199,5 +199,5 @@ class Question:
         return tr("The print starts in {seconds} s.", seconds=left)
 
     def _closed(self) -> None:
-        """The dialog was closed by its X, and the question stands."""
+        """Show the dialog again, since it was closed by its X without an answer."""
         self._show_at = self._reactor.monotonic() + AGAIN_AFTER

@@ -1,8 +1,8 @@
 """Ends a print start with a message, and without an alarm.
 
-Only an error ends a macro. Klipper shows each as a line with `!!`, and OctoPrint
-answers such a line with an emergency stop. So the lines of our own errors are held
-back, and what they say is said as an information.
+Only an error ends a macro. Klipper shows each error as a line with `!!`, and OctoPrint
+answers such a line with an emergency stop. So these lines are not sent for the extra's
+own errors, and their text is sent as information.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ class Refusal:
         self._muted = ""
 
     def end(self, gcmd: GcodeCommand, start: Start, text: str) -> Exception:
-        """End the job of *start* as cancelled; the caller raises what this returns."""
+        """End the job of *start* as cancelled. The caller raises the returned error."""
         if start.of_stream:
             self._gcode.respond_raw(CANCEL)
         start.cancel()
         return self.error(gcmd, text)
 
     def error(self, gcmd: GcodeCommand, text: str) -> Exception:
-        """Say *text*, and return the error that ends the macro without an alarm."""
+        """Show *text*, and return the error that ends the macro without an alarm."""
         text = " ".join(text.split())
         gcmd.respond_info(text)
         self._mute(text)

@@ -1,4 +1,4 @@
-"""Reminders on the console, on the display and as dialogs of screens."""
+"""Reminders on the console, on the display, and as dialogs of screens."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def how_to_set(task: str) -> str:
 
 
 class Reminders:
-    """Reminds of due tasks: at once, then at each interval, never during a print."""
+    """Reminds of due tasks at once and at each interval, but never during a print."""
 
     def __init__(
         self,
@@ -47,24 +47,24 @@ class Reminders:
         self._dialogs, self._display = dialogs, display
         self._notes = Notes(printer, settings.notify, self.say)
         self._state_of: Callable[[str], State] | None = None
-        self._waiting: list[str] = []  # tasks whose dialogs follow
+        self._waiting: list[str] = []  # tasks whose dialogs must still be shown
         self._failed: set[str] = set()  # tasks whose expired_gcode failed
         self._missed: set[str] = set()  # tasks whose expired_gcode had no turn
         self._is_asking = is_asking  # whether a print start waits for an answer
 
     def start(self, state_of: Callable[[str], State]) -> None:
-        """Begin to show dialogs; *state_of* tells how a task stands."""
+        """Begin to show dialogs. *state_of* returns the state of a task."""
         self._state_of = state_of
         self._dialogs.tidy()
 
     def leave(self) -> None:
-        """Close the open dialog: nothing else would, after Klipper has ended."""
+        """Close the open dialog, since nobody can close it after Klipper's end."""
         self._waiting.clear()
         if self._dialogs.key:
             self._dialogs.close()
 
     def busy(self, eventtime: float) -> bool:
-        """Whether the printer prints, from its card or from elsewhere, or pauses."""
+        """Return whether the printer prints from any source, or is paused."""
         stats = self._status("print_stats", eventtime)
         if stats.get("state") in PAUSED or self._is_asking():
             return True
@@ -77,7 +77,7 @@ class Reminders:
         return {} if thing is None else thing.get_status(eventtime)
 
     def remind(self, book: Ledger, state: State, busy: bool) -> Record:
-        """Remind of one task if it is time to; return its record with that noted."""
+        """Remind of one task if it is time; return its record with a note of that."""
         record = book.records[state.task]
         if state.status not in (SOON, DUE) or not self._settings.remind:
             self._missed.discard(state.task)
@@ -122,10 +122,10 @@ class Reminders:
         return record._replace(ran=calendar)
 
     def _occupied(self, task: Task, eventtime: float) -> bool:
-        """Whether G-code of ours would come between what somebody else does.
+        """Return whether a task's G-code would disturb what somebody does now.
 
-        A command that waits for a temperature holds the mutex for minutes; who adjusts
-        a nozzle by hand does not hold it, and a jumping nozzle would hurt.
+        A command that waits for a temperature has the mutex for minutes. A person who
+        adjusts a nozzle by hand does not have it, and a moving nozzle would hurt.
         """
         if self._printer.is_shutdown():
             return True
@@ -136,9 +136,9 @@ class Reminders:
         return bool(self._status("manual_probe", eventtime).get("is_active"))
 
     def run(self, slug: str, task: Task, template: Template) -> None:
-        """Run a task's G-code in a callback of its own: there it may wait.
+        """Run a task's G-code in its own callback, where it may wait.
 
-        What began between the decision and the turn of the callback comes first.
+        A command that began between the decision and the callback goes first.
         """
 
         def run(eventtime: float) -> None:
@@ -174,7 +174,7 @@ class Reminders:
         self._dialogs.show(state.task, lines, self._show_next)
 
     def settled(self, task: str, by: str) -> None:
-        """Close the task's dialog, in whichever life it was opened; show the next."""
+        """Close the task's dialog, also after a restart, and show the next."""
         if task in self._waiting:
             self._waiting.remove(task)
         self._display.clear()
@@ -182,7 +182,7 @@ class Reminders:
             self.close()
 
     def suggest(self, state: State, suggestion: Suggestion) -> None:
-        """Offer another threshold, where nothing else is shown."""
+        """Offer another threshold, if no other dialog is shown."""
         amount = wording.quantity(suggestion.threshold, suggestion.unit)
         self.say(f"{state.label}: {suggestion.text} {how_to_set(state.task)}")
         if not self._dialogs.key:
@@ -190,14 +190,14 @@ class Reminders:
             self._dialogs.show(state.task, lines, self._show_next)
 
     def moved(self, fitted: Sequence[str], removed: Sequence[str]) -> None:
-        """Run the G-code of the parts' sections for being fitted and taken off."""
+        """Run the G-code of the sections of parts that were fitted or taken off."""
         for slug in removed:
             self._run_template(slug, self._tasks[slug].templates.on_remove)
         for slug in fitted:
             self._run_template(slug, self._tasks[slug].templates.on_fit)
 
     def _run_template(self, slug: str, template: Template | None) -> None:
-        """Run it in a callback of its own, as soon as other G-code has ended."""
+        """Run G-code in its own callback, when other G-code has ended."""
         if template is None:
             return
 
@@ -208,7 +208,7 @@ class Reminders:
         self._reactor.register_callback(guarded(run, f"the G-code of {slug!r}"))
 
     def close(self) -> None:
-        """Close the dialog, whichever it is, and show the next."""
+        """Close any open dialog, and show the next one."""
         self._dialogs.close()
         self._show_next()
 

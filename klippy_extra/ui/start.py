@@ -1,7 +1,7 @@
-"""The start of a print, and whether the printer has changed since.
+"""The start of a print, and whether the printer has changed since then.
 
-Whoever waits inside a macro with the G-code mutex given back lets others command
-meanwhile: they cancel, pause, and switch heaters off.
+While a macro waits without the G-code mutex, other commands can run. They may cancel
+the print, pause it, or switch heaters off.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOTORS_OFF = mark("The print is not started: the motors were switched off meanwh
 
 
 class Start:
-    """A print start that runs, as it was when this was made."""
+    """The state of a running print start when this object was made."""
 
     def __init__(self, printer: Printer) -> None:
         self._printer = printer
@@ -39,7 +39,7 @@ class Start:
     # The printer's state
 
     def over(self) -> str:
-        """Return why this start is not to go on, as a marked text, or ""."""
+        """Return why this start must not go on, as a marked text, or ""."""
         if self._printer.is_shutdown():
             return SHUT_DOWN
         if self._is_cancelled or self._open_file() != self._file:
@@ -51,7 +51,7 @@ class Start:
         return ""
 
     def paused(self) -> bool:
-        """Whether somebody has paused the print that starts."""
+        """Whether somebody has paused the starting print."""
         pauses = self._printer.lookup_object("pause_resume", None)
         if pauses is not None and pauses.get_status(self._now())["is_paused"]:
             return True
@@ -60,21 +60,21 @@ class Start:
         )
 
     def heard(self, text: str) -> None:
-        """Read the console's output: a stream's job is cancelled by a word in it."""
+        """Read the console's output, in which a word cancels the job of a stream."""
         if not self._card and CANCEL in text:
             self._is_cancelled = True
 
     def active(self) -> bool:
-        """Whether the file's line, or its end, is still being carried out."""
+        """Whether the file's line or its end is still being carried out."""
         return self._card is not None and bool(self._card.is_active())
 
     # Changes
 
     def hold(self) -> None:
-        """Let a print that is paused meanwhile be resumed, too.
+        """Let people also resume a print that was paused meanwhile.
 
-        The file waits inside one of its lines. Klipper refuses to resume it there:
-        "SD busy". To lift the order to stop after this line is all that is needed.
+        The file waits inside of one of its lines, where Klipper refuses to resume it
+        with "SD busy". It is enough to remove the order to stop after this line.
         """
         card = self._card
         if card is not None:
@@ -89,7 +89,7 @@ class Start:
             vars(self._card).pop("do_resume", None)
 
     def cancel(self) -> None:
-        """End the job as cancelled: an error would end it as failed."""
+        """End the job as cancelled, since an error would end it as failed."""
         if self._card is not None:
             self._card.do_cancel()
 
@@ -118,10 +118,10 @@ class Start:
 
 
 def _comes_from_stream(printer: Printer) -> bool:
-    """Whether this command stands in a line that came over the pseudo-terminal.
+    """Return whether this command is in a line from the pseudo-terminal.
 
-    Klipper tells no command where it comes from. That the terminal has lines in work
-    does not say so: they may be waiting for the command of somebody else.
+    Klipper does not tell a command where it comes from. Lines of the terminal that are
+    in work prove nothing, since they may wait for another command.
     """
     terminal = printer.lookup_object("gcode_io", None)
     frame = inspect.currentframe()

@@ -1,7 +1,6 @@
 """Endpoints for Moonraker and screens: the tasks, their log and history, commands.
 
-Moonraker hands them on as `/printer/maintain/tasks`, `…/log`, `…/history` and
-`…/command`.
+Moonraker has them as `/printer/maintain/tasks`, `…/log`, `…/history` and `…/command`.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ Handler = Callable[["WebRequest", "Running"], None]
 
 NOT_READY = mark("The printer is not ready.")
 A_TURN = 5  # tasks that are made in one turn of the reactor
-LISTED = 100  # entries of the log, unless asked for more
-PATIENCE = 20.0  # seconds for a change to reach the disk
+LISTED = 100  # entries of the log, unless the request has a limit
+PATIENCE = 20.0  # seconds in which a change must reach the disk
 UNSAVED = mark("is changed, but the disk has not confirmed it yet.")
 
 
 class Web:
-    """Registers the endpoints; they are answered from memory."""
+    """Registers the endpoints, which are answered from memory."""
 
     def __init__(self, printer: Printer, registry: TaskRegistry) -> None:
         self._registry = registry
@@ -49,7 +48,7 @@ class Web:
             webhooks.register_endpoint(path, entry)
 
     def _with_upkeep(self, handler: Handler) -> Callable[[WebRequest], None]:
-        """Call *handler* while the upkeep is running, and refuse while it is not."""
+        """Call *handler* if the upkeep is running, and otherwise refuse."""
 
         def entry(request: WebRequest) -> None:
             running = self._registry.running
@@ -60,7 +59,7 @@ class Web:
         return entry
 
     def _tasks(self, request: WebRequest, running: Running) -> None:
-        """All tasks. Making them takes a few turns, so that no timer waits for it."""
+        """Send all tasks. They are made in several turns, so that no timer waits."""
         tasks: list[dict[str, object]] = []
         for slug in running.upkeep.tasks:
             if tasks and not len(tasks) % A_TURN:
@@ -78,7 +77,7 @@ class Web:
         )
 
     def _pause(self, request: WebRequest) -> None:
-        """Let other greenlets run: requests are handled in greenlets of their own."""
+        """Let other greenlets run. Each request is handled in its own greenlet."""
         now = self._reactor.monotonic()
         if unharmed(lambda: self._reactor.pause(now)) is None:
             raise request.error(tr(NOT_READY))
@@ -92,10 +91,10 @@ class Web:
         request.send({"log": lines, "csv": table(entries)})
 
     def _history(self, request: WebRequest, running: Running) -> None:
-        """The readings of each limit's counter, a day apart, oldest first.
+        """Send the readings of each limit's counter for each day, the oldest first.
 
-        A point is a moment (UNIX seconds) and the counter's reading in its unit; the
-        last point is now.
+        A point is a time (UNIX seconds) and the counter's reading in its unit. The last
+        point is now.
         """
         task = self._task(request)
         now = running.upkeep.wall()
@@ -103,7 +102,7 @@ class Web:
         request.send({"task": task.slug, "limits": points})
 
     def _command(self, request: WebRequest, running: Running) -> None:
-        """Carry out a command of the contract, and answer once it is on the disk."""
+        """Carry out a command of the contract, and answer when it is on disk."""
         task = self._task(request)
         payload = request.get("command")
         if not isinstance(payload, str):
@@ -124,11 +123,11 @@ class Web:
         )
         if refused:
             raise request.error(refused[0])
-        # Waiting here holds nobody up, as in `_pause`.
+        # A wait here delays no other greenlet, as in `_pause`.
         until = self._reactor.monotonic() + PATIENCE
         text = unharmed(lambda: written.wait(until, ""))
         answer: dict[str, object] = {"text": text or tr(UNSAVED)}
-        # A part that a power cut would bring back is not given away yet.
+        # The code of a part is not sent while a power cut could bring the part back.
         if command.command == "export" and saved:
             answer["part"] = dict(running.upkeep.book.records[task.slug].export)
         request.send(answer)
@@ -142,7 +141,7 @@ class Web:
 
 
 def _count(request: WebRequest, name: str, default: int) -> int:
-    """Of at least 1. Out of an address Moonraker makes words of numbers."""
+    """Return a number of at least 1. Moonraker makes texts of an address's numbers."""
     value = request.get(name, default)
     try:
         return max(1, int(value))

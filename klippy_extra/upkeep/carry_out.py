@@ -1,4 +1,4 @@
-"""Carries out commands: each one once, and each one gets an answer. Pure."""
+"""Carries out each command once, and gives each one an answer. Pure."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from . import parts
 from .parts import Moves
 from .refused import RefusedError
 
-REMEMBERED = 256  # answers
-LEAST, MOST = 0.001, 1e9  # of a threshold; amounts may be 0
+REMEMBERED = 256  # answers that are remembered
+LEAST, MOST = 0.001, 1e9  # the bounds of a threshold; amounts may be 0
 LONGEST_SNOOZE = 10 * 365 * 24.0  # hours
 # The log's text about a change.
 THRESHOLD_SET = mark("threshold {now}, before {before}")
@@ -34,42 +34,42 @@ TOLERANCE = 60  # seconds that another machine's clock may be ahead
 
 
 class Change(NamedTuple):
-    """The effect of a command on a task; *event* is empty if there is none."""
+    """The effect of a command on a task. *event* is empty if there is none."""
 
     record: records.Record
     event: str
-    text: str  # for a person
+    text: str  # a text for people
     entry: Entry | None = None
     moves: Moves = Moves()
 
 
 class CommandHandler:
-    """Answers commands, and a repeated transaction with its first answer."""
+    """Answers commands. A repeated transaction gets its first answer again."""
 
     def __init__(self, book: Ledger, answers: Iterable[Any] = ()) -> None:
         self._book = book
         self._answers: collections.OrderedDict[str, Result] = collections.OrderedDict()
         self._open: set[str] = set()
-        # The suggested threshold of a task.
+        # Returns the suggested threshold of a task.
         self.suggestion: Callable[[str], Suggestion | None] = lambda task: None
         for row in answers:
             self._answers[row[0]] = Result(*row)
 
     def known(self, transaction: str) -> bool:
-        """Whether the transaction was answered, or its answer is under way."""
+        """Return whether the transaction has an answer, or will have one soon."""
         return transaction in self._answers
 
     def answer(self, transaction: str) -> Result | None:
-        """The first answer; None while it is under way."""
+        """Return the first answer, or None while it is not ready."""
         return None if transaction in self._open else self._answers[transaction]
 
     def opened(self, result: Result) -> None:
-        """Remember what will be answered, to be stored with what it answers."""
+        """Remember the coming answer, so that it is stored with the change."""
         self._open.add(result.transaction)
         self._remember(result)
 
     def answered(self, result: Result) -> None:
-        """Remember the answer; it is given again to whoever asks again."""
+        """Remember the answer. A repeated transaction gets it again."""
         self._open.discard(result.transaction)
         self._remember(result)
 
@@ -82,19 +82,19 @@ class CommandHandler:
             self._open.discard(forgotten)
 
     def join(self, earlier: CommandHandler) -> None:
-        """Give again what *earlier* has answered, too."""
+        """Also remember the answers of *earlier*."""
         mine, self._answers = self._answers, earlier._answers.copy()
         for result in mine.values():
             self._remember(result)
 
     def answers(self) -> list[list[Any]]:
-        """The answers as the store keeps them."""
+        """Return the answers for the store."""
         return [list(each[:5]) for each in self._answers.values()]
 
     def handle(self, task: str, command: Command, now: float, ready: bool) -> Change:
-        """Return what *command* does to *task*; the caller applies it.
+        """Return the change that *command* makes to *task*. The caller applies it.
 
-        Raises RefusedError; then nothing is to be changed.
+        RefusedError: the command is refused, and nothing must be changed.
         """
         if task not in self._book.plans:
             raise RefusedError(
@@ -132,7 +132,7 @@ class CommandHandler:
         return {name: round(amount, 6) for name, amount in used.items()}
 
     def _as_learnt(self, task: str, command: Command) -> Command:
-        """The command that sets what the task has learnt."""
+        """Return the command that sets the task's suggested threshold."""
         suggestion = self.suggestion(task)
         if suggestion is None:
             text = tr("The log suggests no other threshold for this task.")
@@ -172,7 +172,7 @@ def _done(book: Ledger, task: str, command: Command, now: int) -> Any:
         used = {each.name: book.since(each.counter, at, now) for each in limits}
     else:
         used = dict.fromkeys((each.name for each in limits), 0.0)
-    # Never more than there was: what is known of the past is rounded to days.
+    # It is not more than the present use, since the past is only known by days.
     if command.used is None:
         was = book.used(task)
         used = {name: min(amount, was[name]) for name, amount in used.items()}
@@ -292,7 +292,7 @@ def _by_limit(
     least: float = 0.0,
     complete: bool = False,
 ) -> dict[str, float]:
-    """Spread one number, or an object by meter, over the limits it is for."""
+    """Return the amount for each limit, from one number or from an object by meter."""
     names = [each.name for each in limits]
     if not isinstance(requested, dict):
         if len(names) > 1:

@@ -1,4 +1,4 @@
-"""Carries out commands from every source, saves the changes, and then answers."""
+"""Carries out commands from all sources, saves the changes, and then answers."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
         def moved(self, fitted: Sequence[str], removed: Sequence[str]) -> None: ...
 
 
-LISTED, MOST_LISTED = 20, 100  # entries of the log in an answer: it is no file
+LISTED, MOST_LISTED = 20, 100  # entries of the log in an answer: default, and most
 
-# Commands before which the meters are read: the wear until now belongs to the time
-# before the command.
+# Before these commands the meters are read, since the wear until now is from before the
+# command.
 COUNTED = ("done", "skip", "adjust", "enable", "disable", "fit", "remove", "export")
 
 Tell = Callable[[str], None]
@@ -46,12 +46,12 @@ Saved = Callable[[], None]
 
 
 class Commands:
-    """Gives commands to the handler, then saves and publishes. Reactor only."""
+    """Gives commands to the handler, then saves and publishes. The reactor uses it."""
 
     def __init__(self, upkeep: Upkeep, audience: Audience) -> None:
         self._upkeep = upkeep
         self._audience = audience
-        self.unsaved = 0  # changes on their way to disk
+        self.unsaved = 0  # changes that are not on disk yet
 
     def give(
         self,
@@ -61,12 +61,12 @@ class Commands:
         tell: Tell,
         saved: Saved | None = None,
     ) -> None:
-        """Carry out *command*; *tell* follows once the disk has answered.
+        """Carry out *command*. *tell* is called when the disk has answered.
 
-        *saved* follows only if the change is on disk, where a power cut leaves it.
+        *saved* is called only if the change is on disk and survives a power cut.
         *refuse* is called at once, and then nothing has changed.
         """
-        # Texts go to the console, where a line of its own can mean something.
+        # The texts go to the console, where a line break could begin another message.
         by, note = " ".join(command.by.split()), " ".join(command.note.split())
         command = command._replace(by=by, note=note)
         transaction = command.transaction
@@ -93,7 +93,7 @@ class Commands:
             self._carry_out(task, command, change, tell, saved)
 
     def by_broker(self, task: str, command: Command) -> None:
-        """The same for a command over MQTT; *task* is a slug, and may be nobody's."""
+        """Carry out a command from MQTT. *task* is a slug, perhaps of no task."""
         upkeep = self._upkeep
         if not upkeep.settings.allow_commands:
             text = tr(
@@ -124,7 +124,7 @@ class Commands:
         now = upkeep.wall()
         moves = change.moves
         self._apply(task, change)
-        # A task that was done may be due again at once; then it is reported again.
+        # A task that was done may be due again at once. Then it is reported again.
         book.records[task], events = book.examine(task, book.view(task, now), now)
         upkeep.learning.take(task, change.entry)
         state = upkeep.numbered(task)
@@ -191,7 +191,7 @@ class Commands:
         result: Result | None,
         problem: str,
     ) -> None:
-        """Publish what a command did: the state, the events, and then the result."""
+        """Publish the effects of a command: the state, the events, then the result."""
         if result is not None:
             if problem:
                 text = tr(
@@ -221,7 +221,7 @@ class Commands:
 
 
 def event_of(state: State, event: str) -> Event:
-    """The event that a state goes with."""
+    """Return an event of a task, with the fields of its state."""
     return Event(
         seq=state.seq,
         time=state.time,

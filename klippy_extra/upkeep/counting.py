@@ -1,4 +1,4 @@
-"""Adds the meters' readings to the ledger, and stores them together."""
+"""Adds the meters' growth to the ledger, and stores meters and ledger together."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NOT_COUNTED = mark("The meter '{meter}' is not counted now, and klippy.log tells
 
 
 class Counting:
-    """Reads the meters of a printer that is ready, and weighs their amounts."""
+    """Reads the meters of a ready printer, and applies conditions and factors."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Counting:
         self._failing: frozenset[str] = frozenset()
         self._wall = wall
         self._tools = tools  # None: there are no parts
-        # By the texts of condition and factor: a part's meters follow its place.
+        # The parsed conditions and factors, by their texts, since parts change places.
         self._weights = {
             (weights[0].key, weights[1].key): weights
             for task in tasks.values()
@@ -70,7 +70,7 @@ class Counting:
             ),
         )
         self.meters: dict[str, contract.Meter] = {}
-        # Read by another thread, and added when it has an answer.
+        # Another thread reads these, and they are added when it has an answer.
         elsewhere = OF_MOONRAKER.values() if settings.moonraker else ()
         self._elsewhere = families.meters(*elsewhere)
         self._learn()
@@ -80,7 +80,7 @@ class Counting:
         self._conditions = Conditions(printer, self._material)
         self.synchronized = synchronized()
         self._stamps = Stamps(book, documents.get("clock") or {}, boot_id())
-        self._missed = 0.0  # hours that the calendar has just learnt of
+        self._missed = 0.0  # hours that were just added to the calendar
         self._eventtime = printer.get_reactor().monotonic()
         self._rated_at = book.calendar
 
@@ -100,17 +100,17 @@ class Counting:
     def _look_at_tools(
         self, tools: Tools, increments: Increments, eventtime: float
     ) -> None:
-        """Take in which tools are at work, and the changes that Klipper tells not."""
+        """Read which tools are in use, and count the changes that have no event."""
         changes = tools.refresh(eventtime)
         if changes and CHANGES not in self._sources.meters:
             increments[CHANGES] = float(changes)
 
     def flush(self, eventtime: float) -> None:
-        """Take in everything, before a restart or the end."""
+        """Count everything before a restart or the end."""
         self._take(self._sources.flush(eventtime))
 
     def stop(self, eventtime: float) -> None:
-        """Add the moves that were really made when the printer shut down."""
+        """Add the moves that were really made before the printer shut down."""
         self._take(self._sources.stop(eventtime))
 
     def _take(self, increments: Mapping[str, float]) -> None:
@@ -125,7 +125,7 @@ class Counting:
     ) -> Corrections | None:
         """Correct times from before the clock was set.
 
-        *entries* are those of the log since this was called last.
+        *entries* are the entries of the log since the last call.
         """
         missed, self._missed = self._missed, 0.0
         return self._stamps.watch(
@@ -141,7 +141,7 @@ class Counting:
         return self._conditions.weight(condition, factor, self._eventtime)
 
     def worth(self, counter: Counter) -> float | None:
-        """What a meter's amount counts with the present material; None: who knows."""
+        """Return the factor of a counter now, or None if its condition may change."""
         condition, factor = self._weights.get(
             (counter.condition, counter.factor), (Condition(), Factor())
         )
@@ -150,27 +150,27 @@ class Counting:
         return self._conditions.weight(condition, factor, self._eventtime)
 
     def settle(self) -> bool:
-        """Bring the rates up to date; whether there is a new mark to save."""
+        """Update the rates; return whether there is a new mark to save."""
         calendar = self._book.calendar
         self._book.settle_rates(calendar - self._rated_at)
         self._rated_at = calendar
         return self._book.mark(self._wall())
 
     def move(self, name: str, by: float) -> str:
-        """Move a macro's count meter; return its name. ValueError with the fix."""
+        """Increase a count meter; return its name. ValueError names the fix."""
         return self._sources.counts.count(name, by)
 
     def remove(self, name: str) -> str:
-        """Forget a count meter that no task counts, with its reading; or ValueError."""
+        """Remove a count meter with its reading. ValueError: a task counts it."""
         meter = self._sources.counts.take_away(name)
         self._book.forget(meter)
         self._learn()
         return meter
 
     def rename(self, name: str, to: str) -> str:
-        """Add the reading of a meter that no task counts to another; or ValueError.
+        """Add the reading of a meter that no task counts to another one.
 
-        What the tasks of the other one have used stays as it is.
+        The use of the other meter's tasks does not change. ValueError names the fix.
         """
         target = self._sources.counts.target(to)
         meter = self._sources.counts.take_away(name)
@@ -188,7 +188,7 @@ class Counting:
         self._book.add_meters(self.meters)
 
     def resume(self, documents: Mapping[str, Any]) -> None:
-        """Go on from a store that was read only now."""
+        """Continue from a store that was read only now."""
         counts = filter(_is_count, self._book.readings)
         self._sources.resume(documents.get("memory") or {}, tuple(counts))
         self._stamps.rebase()
@@ -197,16 +197,16 @@ class Counting:
             self._material.set(str(documents.get("material") or ""))
 
     def readings(self) -> dict[str, float]:
-        """Every meter's reading, to 0.1 mm and 0.4 s."""
+        """Return all meters' readings, to 0.1 mm and 0.4 s."""
         readings = self._book.readings
         return {name: round(readings.get(name, 0.0), 4) for name in self.meters}
 
     def published(self) -> dict[str, float]:
-        """Every meter's reading, in the precision of its size."""
+        """Return all meters' readings, with the precision for their sizes."""
         return precision.readings(self.readings(), self.meters)
 
     def documents(self) -> dict[str, Any]:
-        """What belongs into the store together: else a count could be taken twice."""
+        """Return the documents that must be stored together to count only once."""
         return {
             "meters": self._book.document(),
             "memory": self._sources.memory,
@@ -214,7 +214,7 @@ class Counting:
         }
 
     def report(self) -> dict[str, list[str]]:
-        """Report the meters that are not counted; return these sentences by task."""
+        """Report the meters that are not counted; return sentences for each task."""
         failing = self._failing
         texts = {task.slug: self._wrong(task) for task in self._tasks.values()}
         for task, sentences in texts.items():
@@ -230,7 +230,7 @@ class Counting:
         return {task: sentences for task, sentences in texts.items() if sentences}
 
     def _wrong(self, task: Task) -> list[str]:
-        """Return sentences: which meters of a task are not counted, and why."""
+        """Return sentences about a task's meters that are not counted."""
         wanted = {limit.counter.meter for limit in task.plan.limits}
         missing = NOT_STARTED if self._sources.not_made else NO_METER
         texts = [

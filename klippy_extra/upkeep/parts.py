@@ -1,7 +1,7 @@
-"""Commands to parts: fit, take off, and move to another printer.
+"""Commands for parts: fit, take off, and move to another printer.
 
-Nothing that a part has is lost or counted twice: an export takes the part away from
-this printer, is made for one other printer, and is taken in there once.
+No count of a part is lost or counted twice. An export removes the part from this
+printer, is for one other printer, and can be imported there only once.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 CHANGED = "changed"
 NO_EXPORT = mark("This is no export of a part.")
-LEAST = 0.005  # an amount below it is none to a person
+LEAST = 0.005  # people see a smaller amount as zero
 
 
 class Moves(NamedTuple):
-    """The changes of a command beside the record of its own part."""
+    """The changes by a command, beside its own part's record."""
 
-    plans: Mapping[str, Plan] = {}  # by part: its counters from now on
-    records: Mapping[str, Record] = {}  # of parts that made room
+    plans: Mapping[str, Plan] = {}  # the parts' plans with their new counters
+    records: Mapping[str, Record] = {}  # the records of parts that were taken off
     fitted: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     export: Mapping[str, Any] | None = None
 
 
 def part_of(book: Ledger, task: str) -> Record:
-    """The record of a part; RefusedError where the task is none."""
+    """Return the record of a part. RefusedError: the task is no part."""
     if task not in book.inventory.plans:
         raise RefusedError(BAD_ARGUMENT, tr("This is a task and no part."))
     return book.records[task]
@@ -112,7 +112,7 @@ def _place(book: Ledger, task: str, wanted: str) -> str:
 
 
 def _off(book: Ledger, task: str) -> Record:
-    """The record of a part that is taken off, with what it has used."""
+    """Return the record of a part after it is taken off, with its use."""
     record = book.records[task]
     fresh = record._replace(place=SHELF)
     return records.changed(record, book.plans[task], book.readings, fresh)
@@ -139,7 +139,7 @@ def export(book: Ledger, task: str, command: Command, now: int) -> Any:
                     printer=given,
                 ),
             )
-        # A client that did not get the first answer gets the same one again.
+        # A client that has not received the first answer gets the same one again.
         text = tr("is given to the printer '{printer}'.", printer=given)
         return record, "", text, "", Moves(export=record.export)
     if not to or to == book.inventory.printer:

@@ -1,7 +1,7 @@
-"""The present problems, for every surface that shows them. Pure.
+"""The present problems, for all places that show them. Pure.
 
-Each part of the extra reports a problem under its own name, as a complete sentence,
-and clears it when it works again. The reactor's thread alone uses this.
+Each part of the extra reports a problem under its own name, as a complete sentence, and
+clears it when it works again. Only the reactor's thread uses this.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class Problems:
         self.report(source, "")
 
     def report_task(self, task: str, text: str) -> None:
-        """Keep why *task*, a slug, is not counted, or not all of it; "" clears it."""
+        """Keep why *task* (a slug) is not, or not fully, counted; "" clears it."""
         _keep(self._tasks, task, text)
 
     @property
     def texts(self) -> list[str]:
-        """The sentences about the printer as a whole."""
+        """Return the sentences about the printer as a whole."""
         return [self._texts[source] for source in SOURCES if source in self._texts]
 
     @property
@@ -42,7 +42,7 @@ class Problems:
         return " ".join(self.texts) or None
 
     def task(self, task: str) -> str | None:
-        """Why *task* is not counted; None where it is."""
+        """Return why *task* is not counted, or None if it is."""
         return self._tasks.get(task)
 
 

@@ -1,4 +1,4 @@
-"""Passes messages to the publisher, if the printer has one already."""
+"""Passes messages to the publisher, if there is one yet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..contract import Event, Result, State, Summary
 
     class PublisherProtocol(Protocol):
-        """The publisher; its methods never wait."""
+        """The publisher. Its methods never wait."""
 
         @property
         def live(self) -> bool: ...

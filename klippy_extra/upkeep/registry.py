@@ -1,4 +1,4 @@
-"""Gives commands and endpoints the tasks, and the running upkeep if there is one."""
+"""Has the tasks, and the running upkeep, for commands and endpoints."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Running(NamedTuple):
 
 
 class TaskRegistry:
-    """The tasks that are configured, and what is running for them."""
+    """The configured tasks, and the objects that run for them."""
 
     def __init__(self, problems: Problems) -> None:
         self.problems = problems
@@ -31,9 +31,9 @@ class TaskRegistry:
         self.running: Running | None = None
 
     def find(self, name: str) -> Task | None:
-        """The task of that name, of that slug, or of that first word.
+        """Return the task with this name, this slug, or this first word of its name.
 
-        KlipperMaintenance knew `[maintain xyrods left side]` as `xyrods`.
+        In KlipperMaintenance, the name of `[maintain xyrods left side]` was `xyrods`.
         """
         tasks = self.tasks.values()
         named = [task for task in tasks if task.name == name]

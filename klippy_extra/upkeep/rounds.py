@@ -1,6 +1,6 @@
 """Goes from task to task, and saves, publishes and reminds of changes.
 
-A little in each turn of the reactor, so that no turn is long.
+It does a little in each turn of the reactor, so that no turn is long.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 EVERY = 0.25  # seconds between two turns
 SOON = 0.02  # seconds, while messages wait for their turn
-ROUND = 32  # turns until every task of many was examined
-LEAST = 4  # tasks in one turn
-MESSAGES = 3  # that are made in one turn
-RATES_EVERY = 60.0  # seconds
-SUM_EVERY = 1.0  # seconds
-SETTLED = 30.0  # seconds with a broker until it has what it should have
+ROUND = 32  # turns in which all of many tasks are examined
+LEAST = 4  # tasks that are examined in one turn at least
+MESSAGES = 3  # messages that are made in one turn
+RATES_EVERY = 60.0  # seconds between two updates of the rates
+SUM_EVERY = 1.0  # seconds between two summaries
+SETTLED = 30.0  # seconds with a broker after which it has all messages
 
 
 class Rounds:
@@ -48,7 +48,7 @@ class Rounds:
         self._saved = self._rated = self._metered = self._summed = now
         self._live_since: float | None = None
         self._busy = False
-        self._working: tuple[str, ...] = ()  # the tasks that the round is made of
+        self._working: tuple[str, ...] = ()  # the tasks of the present round
         self._round: list[str] = []
 
     def turn(self, eventtime: float) -> float:
@@ -60,7 +60,7 @@ class Rounds:
         elif eventtime - self._saved >= upkeep.settings.store_interval:
             self._saved = eventtime
             upkeep.save()
-        # What is on its way to disk is published first, in the order of `seq`.
+        # Changes on their way to disk are published first, in the order of `seq`.
         elif not self._commands.unsaved:
             publisher = upkeep.publisher.target
             if publisher is not None and publisher.busy:
@@ -115,7 +115,7 @@ class Rounds:
         if eventtime - self._metered >= upkeep.settings.publish_interval:
             self._metered = eventtime
             publisher.meters(upkeep.counting.published())
-        # Not for each task: the summary reads all of them.
+        # This is not done for each task, since a summary reads all of them.
         elif eventtime - self._summed >= SUM_EVERY:
             self._summed = eventtime
             upkeep.sum_up()

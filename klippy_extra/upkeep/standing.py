@@ -1,4 +1,4 @@
-"""The status of the tasks, as the contract's messages."""
+"""Makes the contract's messages about the status of the tasks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .problems import Problems
 
 
 class Board:
-    """Reads tasks and ledger; changes nothing. *wall* is the clock of the house."""
+    """Reads the tasks and the ledger, and changes nothing. *wall* is the wall clock."""
 
     def __init__(
         self,
@@ -28,11 +28,11 @@ class Board:
         self._problems = problems
         self._latest: dict[str, State] = {}
         self._exact: dict[str, Limit] = {}
-        self.learning: Learning | None = None  # where intervals learn
-        self.job: Callable[[], Job | None] = lambda: None  # the print that runs
+        self.learning: Learning | None = None  # None: intervals do not learn
+        self.job: Callable[[], Job | None] = lambda: None  # the running print
 
     def state(self, task: str, seq: int = 0, view: View | None = None) -> State:
-        """Return a task's state, with its numbers as they are published."""
+        """Return a task's state, with the published numbers."""
         now = self._wall()
         made, record = self._tasks[task], self._book.records[task]
         if view is None:
@@ -69,7 +69,7 @@ class Board:
         return [self.state(task) for task in self._tasks]
 
     def summary(self, seq: int = 0) -> Summary:
-        """How many tasks are due and soon, by how each stood when last looked at."""
+        """Return how many tasks are due, or soon due, by their last examinations."""
         counted = [
             each
             for each in self._latest.values()
@@ -94,9 +94,9 @@ class Board:
         )
 
     def status(self, task: str) -> dict[str, Any]:
-        """Return a task's fields for `get_status`: few, as screens subscribe to all."""
-        # Moonraker subscribes to the fields that a status has when it is first read, so
-        # a task that nobody has examined yet has all of them, too.
+        """Return a task's fields for `get_status`: few, as screens read all of them."""
+        # Moonraker subscribes to the fields that a status has at its first reading, so
+        # a task that was not examined yet also has all fields.
         state = self._latest.get(task) or self.state(task)
         limit = self._exact[task]
         part = {"kind": state.kind, "place": state.place} if state.kind else {}
@@ -122,7 +122,7 @@ class Board:
 
 
 def _learnt(state: State, view: View, learning: Learning) -> State:
-    """The state with what the task has learnt, and a forecast by the weekdays."""
+    """Return the state with the task's habit and suggestion, and a better forecast."""
     state = state._replace(
         habit=learning.habit(state.task), suggestion=learning.suggestion(state.task)
     )

@@ -1,4 +1,4 @@
-"""Joins ledger, counting, board and store of a printer that is ready."""
+"""Joins the ledger, the counting, the board and the store of a ready printer."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from ..task import Task
     from .problems import Problems
 
-RECORD = "task/"  # before a task's slug, in the name of its document
+RECORD = "task/"  # the begin of the name of a task's document; its slug follows
 
 
 class Upkeep:
-    """The tasks and their counts, for commands, rounds, screens and MQTT. Reactor only.
+    """The tasks and their counts, for commands, rounds, screens and MQTT.
 
-    *wall* is the clock of the house, in UNIX seconds.
+    Only the reactor uses this. *wall* is the wall clock, in UNIX seconds.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Upkeep:
         self._is_running = True
 
     def _restored(self, documents: Mapping[str, Any]) -> tuple[Ledger, CommandHandler]:
-        """Make the ledger and the handler as they were when *documents* were saved."""
+        """Make the ledger and the handler from the saved *documents*."""
         plans = [task.plan for task in self.tasks.values()]
         records = {
             name[len(RECORD) :]: document
@@ -102,7 +102,7 @@ class Upkeep:
             return book, CommandHandler(book)
 
     def _house(self, book: Ledger) -> None:
-        """Give the ledger its places; what is fitted nowhere goes to the shelf."""
+        """Give the ledger the places. Parts whose place is gone go to the shelf."""
         book.inventory = self.inventory
         for task in list(inventory.gone(self.inventory, book.records)):
             was = book.records[task]
@@ -111,7 +111,7 @@ class Upkeep:
         book.follow()
 
     def join(self, documents: dict[str, Any]) -> None:
-        """Go on from what a store holds that could not be read at start."""
+        """Continue from the documents of a store that was not readable at the start."""
         self.flush()
         earlier, handler = self._restored(documents)
         self.book.join(earlier)
@@ -122,7 +122,7 @@ class Upkeep:
 
     @property
     def is_ready(self) -> bool:
-        """Whether commands are carried out."""
+        """Whether commands are carried out now."""
         return self._is_running and not self._printer.is_shutdown()
 
     def close(self) -> None:
@@ -132,15 +132,15 @@ class Upkeep:
     # Counting
 
     def flush(self) -> None:
-        """Count what there is, before a restart or the end."""
+        """Count everything before a restart or the end."""
         self.counting.flush(self._reactor.monotonic())
 
     def stop(self) -> None:
-        """Count the moves that were really made when the printer shut down."""
+        """Count the moves that were really made before the printer shut down."""
         self.counting.stop(self._reactor.monotonic())
 
     def count_now(self) -> None:
-        """Count up to now, because somebody asks for the present numbers."""
+        """Count up to now, because somebody requests the present numbers."""
         if self.is_ready:
             self.flush()
 
@@ -155,12 +155,12 @@ class Upkeep:
         self.memory.correct(documents, corrections.moves)
 
     def settle(self) -> None:
-        """Bring the recent rates up to date, once a minute."""
+        """Update the recent rates. This is called once a minute."""
         if self.counting.settle():
             self.memory.save({"marks": self.book.marks})
 
     def change_count(self, name: str, to: str | None) -> str:
-        """Remove a count meter, or rename it; return a sentence. Or ValueError."""
+        """Remove or rename a count meter; return a sentence. ValueError: it fails."""
         if to is None:
             text = tr("{meter} is removed.", meter=self.counting.remove(name))
         else:
@@ -175,7 +175,7 @@ class Upkeep:
         return text
 
     def set_material(self, name: str) -> None:
-        """Weigh by this material what is counted from now on."""
+        """Apply the factors of this material from now on."""
         self.count_now()
         self.counting.set_material(name)
         self.memory.save({"material": name})
@@ -186,33 +186,33 @@ class Upkeep:
         return self.book.records[task].enabled
 
     def numbered(self, task: str) -> State:
-        """Return a task's state as its next message, with a new `seq`."""
+        """Return a task's state for its next message, with a new `seq`."""
         return self.board.state(task, self.memory.next_seq())
 
     def sum_up(self) -> None:
-        """Publish how many tasks are due, if that is new."""
+        """Publish how many tasks are due, if that has changed."""
         self.publisher.summary(self.board.summary())
 
     def keep(self, task: str, record: Record) -> bool:
-        """Remember the record; return whether it is another one."""
+        """Keep the record; return whether it has changed."""
         if record is self.book.records[task]:
             return False
         self.book.records[task] = record
         self.memory.save(self.records([task]))
         return True
 
-    # What must survive
+    # The store
 
     def save(self) -> None:
-        """Save what is counted."""
+        """Save the counts."""
         self.memory.save({**self.counting.documents(), **self.memory.identity()})
 
     def records(self, tasks: Iterable[str]) -> dict[str, Any]:
-        """The documents of these tasks."""
+        """Return the documents of these tasks."""
         return {RECORD + task: self.book.records[task].document() for task in tasks}
 
     def documents(self) -> dict[str, Any]:
-        """Return all documents. A task's start belongs together with the readings."""
+        """Return all documents. A task's record must be saved with the readings."""
         documents = self.counting.documents()
         documents["answers"] = self.handler.answers()
         documents.update(self.records(self.book.records))
