@@ -565,7 +565,7 @@ def test_a_transaction_is_the_same_after_decoding():
     assert command.transaction == "a\nb"
 
 
-def test_a_command_of_more_than_four_kilobytes_is_refused():
+def test_a_command_has_at_most_four_kilobytes():
     command = b"done".rjust(4096)
     assert Command.decode(command).command == "done"
     with pytest.raises(ContractError, match="at most 4096 bytes"):

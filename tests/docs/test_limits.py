@@ -1,4 +1,4 @@
-"""The limits that docs/security.md tells are those of the program, and are tested."""
+"""The limits in docs/security.md are those of the program, and each has a test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text()
 MIB = 1 << 20
 
-# The rows: what has a limit, the limit, and the tests that fail without it.
+# The rows: what is limited, the limit, and the tests that fail without it.
 ROWS = {
     "a message": (
         f"{packets.MAX_PAYLOAD // MIB} MiB; CONNECT says this to an MQTT 5 broker",
@@ -128,7 +128,7 @@ ROWS = {
         "test_the_number_of_remembered_topics_is_limited",
     ),
 }
-# What the text says of the printer, and the tests.
+# Sentences of the text about the printer, and their tests.
 SENTENCES = {
     f"at most {pace.A_SECOND:.0f} small messages a second": (
         "test_the_messages_read_in_a_second_are_bounded_in_number_and_in_bytes",
@@ -165,7 +165,7 @@ SENTENCES = {
 
 
 def rows() -> dict[str, str]:
-    """The table's first two columns."""
+    """Return the first two columns of the table."""
     text = PAGE.partition("## Limits for incoming messages")[2]
     cells = re.findall(r"^\| ([^|]+) \| ([^|]+) \|", text, re.MULTILINE)
     return {what: most for what, most in cells[1:] if set(what) != {"-"}}
@@ -179,22 +179,22 @@ def names_of_tests() -> frozenset[str]:
     return frozenset(names)
 
 
-def test_every_limit_of_the_page_is_that_of_the_program():
+def test_every_limit_on_the_page_is_the_programs():
     assert rows() == {what: most for what, (most, *_) in ROWS.items()}
 
 
 @pytest.mark.parametrize("sentence", SENTENCES)
-def test_what_the_page_says_of_limits_is_true(sentence):
+def test_the_sentences_about_limits_are_true(sentence):
     assert sentence in PAGE.replace("\n", " ")
 
 
-def test_every_limit_has_its_test():
+def test_every_limit_has_a_test():
     named = {test for _, *tests in ROWS.values() for test in tests}
     named |= {test for tests in SENTENCES.values() for test in tests}
     assert named - names_of_tests() == set()
 
 
-def test_places_that_have_the_same_limit_agree():
+def test_equal_limits_in_several_modules_agree():
     assert memory.REMEMBERED == rules.REMEMBERED
     assert events.MAX_PRINTERS == rules.MOST_PRINTERS == fleet.MAX_PRINTERS
     assert receiver.MOST_NAMED == fleet.MAX_COMPLAINTS == events.MOST_NAMED

@@ -186,7 +186,7 @@ def test_a_start_that_was_paused_waits_until_it_is_resumed(asking_file):
     assert asking_file.status("print_stats")["state"] == "complete"
 
 
-def test_a_question_has_all_its_time_again_after_a_pause(asking_file):
+def test_a_question_has_its_whole_time_again_after_a_pause(asking_file):
     asking_file.gcode("PAUSE")
     asking_file.advance(400)
     asking_file.gcode("RESUME", 1)
@@ -205,7 +205,7 @@ gcode:
 """
 
 
-def test_a_pause_that_is_under_way_as_the_time_runs_out_holds(due, tmp_path):
+def test_a_pause_at_the_end_of_the_time_keeps_the_start_waiting(due, tmp_path):
     printer = asking_of_a_file(due(CONFIRM + SLOW_PAUSE), tmp_path)
     printer.advance(110)
     printer.gcode("SLOW_PAUSE", 60)
@@ -225,8 +225,8 @@ def test_a_start_whose_heaters_were_turned_off_does_not_go_on_cold(asking_file):
     assert target(asking_file) == 0
 
 
-def test_a_start_whose_motors_were_switched_off_does_not_go_on(due):
-    """Nobody knows where the nozzle is then."""
+def test_a_start_whose_motors_were_turned_off_does_not_go_on(due):
+    """The position of the nozzle is unknown then."""
     printer = due(CONFIRM)
     printer.gcode("G28", 30)
     printer.gcode("PRINT_START", 5)

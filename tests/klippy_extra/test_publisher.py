@@ -447,8 +447,8 @@ def test_the_printer_with_the_lower_uuid_publishes_over_the_others_messages(test
     assert "availability" in tested.topics()
 
 
-def test_a_namesake_is_answered_at_most_once_in_ten_seconds(tested):
-    """However often it says who it is."""
+def test_another_printer_with_this_name_is_answered_once_in_ten_seconds(tested):
+    """This is so however often it publishes its info."""
     tested.online()
     answers = []
     for second in (0, 1, 9, 10, 11):

@@ -216,7 +216,7 @@ def oven(kitchen):
 
 
 def _claim_ports(folder: Path, store: str, alias: str) -> None:
-    """Give a daemon ports that nobody takes while it is away."""
+    """Give a daemon ports that no other program takes while it is stopped."""
     identity = folder / "store" / store / f"{alias}.uuid"
     if identity.exists():
         return
@@ -231,7 +231,7 @@ def _claim_ports(folder: Path, store: str, alias: str) -> None:
 
 
 def quiet_port() -> int:
-    """Return a free TCP port that only those choose who ask for it here.
+    """Return a free TCP port that no program chooses by itself.
 
     Daemons choose lower ones, and the system higher ones.
     """
@@ -243,7 +243,7 @@ def quiet_port() -> int:
 
 
 class Mute:
-    """Where a daemon was: it takes requests and answers none."""
+    """The port of a silent daemon: it accepts requests and answers none."""
 
     def __init__(self, context: zmq.Context) -> None:
         self._router = context.socket(zmq.ROUTER)
@@ -251,7 +251,7 @@ class Mute:
         self.port = self._router.bind_to_random_port("tcp://127.0.0.1")
 
     def requests(self) -> list[tuple[str, str]]:
-        """Return kind and target of each request until now."""
+        """Return kind and target of each request so far."""
         taken = []
         while self._router.poll(100):
             _, _, _, kind, target, *_ = self._router.recv_multipart()

@@ -345,14 +345,16 @@ def test_events_of_a_printer_that_floods_are_dropped_and_no_others(
     assert caplog.text.count("printer a sends more than") == 1
 
 
-def test_printers_of_which_events_are_counted_have_a_limit(turns, monkeypatch, caplog):
-    """Anybody who may publish can send events under ever new names."""
+def test_the_number_of_printers_with_counted_events_is_limited(
+    turns, monkeypatch, caplog
+):
+    """A client that may publish can send events under more and more names."""
     monkeypatch.setattr(events, "BURST", 1.0)
     monkeypatch.setattr(events, "RATE", 0.0)
     monkeypatch.setattr(events, "MAX_PRINTERS", 2)
     monkeypatch.setattr(events, "MOST_NAMED", 2)
     turns.settle()
-    heard = turns.watch()
+    reports = turns.watch()
 
     def flood(*slugs):
         for slug in slugs:
@@ -360,8 +362,8 @@ def test_printers_of_which_events_are_counted_have_a_limit(turns, monkeypatch, c
                 payload = Event(seq, 1000.0, "rods", "due").encode()
                 turns.happen(slug, "events", payload)
         turns.turn()
-        printers = [each.printer for each in heard]
-        heard.clear()
+        printers = [each.printer for each in reports]
+        reports.clear()
         return printers
 
     assert flood("a", "b", "c") == ["a", "b", "c"]
@@ -371,8 +373,8 @@ def test_printers_of_which_events_are_counted_have_a_limit(turns, monkeypatch, c
 
 
 @pytest.mark.logs_errors
-def test_a_listener_that_fails_for_one_printer_costs_no_other_anything(turns):
-    """Neither another printer nor another listener, nor the rest of the bridge."""
+def test_a_listener_that_fails_for_one_printer_affects_no_other(turns):
+    """Other printers, other listeners and the rest of the bridge go on."""
 
     def fail(event):
         if event.printer == "a":
@@ -390,17 +392,17 @@ def test_a_listener_that_fails_for_one_printer_costs_no_other_anything(turns):
     turns.bridge.events.event_listeners.append(fail)
     turns.bridge.events.standing_listeners.append(fail_standing)
     turns.bridge.observers += [fail_changes, seen.append]
-    heard = turns.watch()
+    reports = turns.watch()
     turns.receive(m.printer("a") | m.printer("b"))
     assert frozenset({"a", "b"}) in seen
-    heard.clear()
+    reports.clear()
     for slug in ("a", "b"):
         turns.happen(slug, "events", Event(20, 1000.0, "rods", "due").encode())
     turns.turn()
-    assert [each.printer for each in heard] == ["a", "b"]
+    assert [each.printer for each in reports] == ["a", "b"]
     assert kept == ["b"]
     turns.settle()
-    assert heard[-1][0] == ["a", "b"], "the other standing listener"
+    assert reports[-1][0] == ["a", "b"], "the other standing listener"
 
 
 def test_the_number_of_events_that_wait_for_states_is_limited(turns, monkeypatch):

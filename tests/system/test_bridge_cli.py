@@ -136,8 +136,8 @@ def test_check_tells_how_to_mend_each_fault(
     assert done.returncode == 1
 
 
-def test_check_makes_no_file_of_messages(run, broker, printer, tmp_path):
-    """Whoever checks may be another user than the bridge, which could not read it."""
+def test_check_does_not_make_the_file_of_sent_messages(run, broker, printer, tmp_path):
+    """The bridge may run as another user, who could not read the file."""
     state = tmp_path / "state" / "push.db"
     file = tmp_path / "bridge.toml"
     file.write_text(
@@ -470,7 +470,7 @@ def test_watch_shows_printer_and_task_in_a_terminal_of_any_size(size):
 
 
 class Unanswered(Future):
-    """An answer that never arrives: nobody may wait for it."""
+    """An answer that never arrives. Nothing may wait for it."""
 
     def result(self, timeout=None):
         raise AssertionError("a key waits")

@@ -42,7 +42,7 @@ class Client:
         self.socket.send_multipart([b"a", ident, b"SET", target, b"", payload])
 
     def read(self):
-        """The payload of the next message if it is a REP, or None."""
+        """Return the payload of the next message if it is a REP, or None."""
         frames = self.socket.recv_multipart()
         return bytes(frames[5]) if frames[2] == b"REP" else None
 
@@ -54,21 +54,21 @@ class Client:
 
 
 class Flood:
-    """A client that has `FLOOD` SETs on their way; its answers are counted."""
+    """A client that keeps `FLOOD` SETs waiting, and counts its replies."""
 
     def __init__(self, client, key, value):
         self._client, self._key, self._value = client, key, value
         self.answers = []
 
     def fill(self):
-        """Read what was answered, and send as many SETs again."""
+        """Read the replies, and send as many SETs again."""
         while self._client.socket.poll(0):
             self._read()
         while self._client.number - len(self.answers) < FLOOD:
             self._client.set(self._key, self._value)
 
     def reply_to(self, other):
-        """The next REP of *other*, and how many answers arrive before it."""
+        """Return the next REP of *other*, and how many replies arrive before it."""
         before, payload = len(self.answers), None
         poller = zmq.Poller()
         for socket in (self._client.socket, other.socket):
@@ -102,9 +102,7 @@ def port_of(community):
     ],
     ids=["refused", "waiting", "offline"],
 )
-def test_during_a_flood_of_one_client_anothers_set_does_not_wait_for_it(
-    community, broker, key, value
-):
+def test_a_set_does_not_wait_for_another_clients_flood(community, broker, key, value):
     """60,000 SETs of one client once stalled the bridge for a minute."""
     with (
         ScriptedPrinter(broker.port) as deaf,

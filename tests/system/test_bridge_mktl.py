@@ -71,14 +71,14 @@ def test_a_value_can_be_read_after_its_set_is_answered(community, broker, printe
     assert not community.get("voron.rods.enabled")
 
 
-def test_the_origin_that_a_client_claims_is_one_line_of_text(
+def test_the_name_that_a_client_gives_is_cleaned_to_one_line(
     community, broker, printer
 ):
-    """It goes into the task's log, which terminals and other programs show."""
+    """It goes into the task's log, which terminals and programs show."""
     community.bridge(broker.port)
     [file] = (community.folder / "mktl/daemon/port/upkeep").glob("*.req")
-    heard = []
-    printer.client.on_message = lambda _c, _d, message: heard.append(message.payload)
+    payloads = []
+    printer.client.on_message = lambda _c, _d, message: payloads.append(message.payload)
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         socket.linger = 0
         socket.connect(f"tcp://127.0.0.1:{int(file.read_text())}")
@@ -88,11 +88,11 @@ def test_the_origin_that_a_client_claims_is_one_line_of_text(
         socket.send_multipart(
             [b"a", b"1", b"SET", target, b"", json.dumps(payload).encode()]
         )
-        until(lambda: heard, "the command")
-    claimed = json.loads(heard[0])["by"]
-    assert claimed.startswith("a b")
-    assert claimed.isprintable()
-    assert len(claimed) == 200
+        until(lambda: payloads, "the command")
+    name = json.loads(payloads[0])["by"]
+    assert name.startswith("a b")
+    assert name.isprintable()
+    assert len(name) == 200
 
 
 def test_a_refusal_reaches_the_client_with_the_printers_text(

@@ -264,8 +264,10 @@ def test_an_event_during_a_sending_is_kept_over_a_stop(broker, printer, ntfy, tm
         until(lambda: any("was done" in text for text in texts()), "the other")
 
 
-def test_events_that_wait_for_the_queue_have_a_limit(ntfy, monkeypatch, caplog):
-    """Events of ever new printers arrive faster than they are queued."""
+def test_the_number_of_events_that_wait_for_the_queue_is_limited(
+    ntfy, monkeypatch, caplog
+):
+    """Events of more and more printers arrive faster than they are queued."""
     monkeypatch.setattr(sender, "MOST_EVENTS", 3)
     pusher = PushSender(Settings(push=Push(rules=(Rule(to=(ntfy.address,)),))))
     for number in range(5):

@@ -145,7 +145,7 @@ class Source:
 
 @pytest.fixture
 def page():
-    """The port of a page that is open to everybody."""
+    """The port of a page that needs no token."""
     made = WebServer(Source(), Web(listen=("127.0.0.1", 0)))
     yield made.start()
     made.close()
@@ -166,8 +166,8 @@ def printers(port):
         return answer.read()
 
 
-def test_connections_without_a_request_keep_nobody_from_the_page(page, monkeypatch):
-    """The oldest makes way; a browser that follows is served on."""
+def test_connections_without_a_request_do_not_block_the_page(page, monkeypatch):
+    """The oldest connection is closed, and a browser that follows is still served."""
     monkeypatch.setattr(connections, "MOST", 5)
     with contextlib.ExitStack() as stack:
         follower = stack.enter_context(connection(page))
@@ -186,7 +186,7 @@ def test_connections_without_a_request_keep_nobody_from_the_page(page, monkeypat
         assert follower.recv(1 << 16).endswith(b"retry: 2000\n\n\r\n")
 
 
-def test_of_connections_that_all_have_a_request_the_oldest_makes_way(page, monkeypatch):
+def test_the_oldest_of_many_connections_with_a_request_is_closed(page, monkeypatch):
     monkeypatch.setattr(connections, "MOST", 2)
     with contextlib.ExitStack() as stack:
         followers = []
@@ -200,7 +200,7 @@ def test_of_connections_that_all_have_a_request_the_oldest_makes_way(page, monke
         assert b"printers" in printers(page)
 
 
-def test_a_command_to_the_page_has_a_size_and_a_deadline(page, monkeypatch):
+def test_a_command_to_the_page_has_a_maximum_size_and_a_deadline(page, monkeypatch):
     monkeypatch.setattr(server, "WHOLE", 0.2)
     head = (
         b"POST /api/command HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -212,7 +212,7 @@ def test_a_command_to_the_page_has_a_size_and_a_deadline(page, monkeypatch):
             assert status in made.recv(1 << 16)
 
 
-def test_browsers_that_follow_have_a_limit(page, monkeypatch):
+def test_the_number_of_browsers_that_follow_is_limited(page, monkeypatch):
     monkeypatch.setattr(streams, "MOST", 1)
     with connection(page) as first, connection(page) as second:
         first.sendall(FOLLOW)
@@ -221,8 +221,8 @@ def test_browsers_that_follow_have_a_limit(page, monkeypatch):
         assert b" 503 " in second.recv(1 << 16)
 
 
-def test_a_slow_browser_is_disconnected_and_costs_no_other_its_changes(monkeypatch):
-    """It reads everything again when it connects again."""
+def test_a_slow_browser_is_disconnected_and_others_get_their_changes(monkeypatch):
+    """It reads everything again after it reconnects."""
     monkeypatch.setattr(streams, "BEHIND", 2)
     made = streams.Streams()
     slow, quick = made.open(), made.open()
@@ -234,8 +234,8 @@ def test_a_slow_browser_is_disconnected_and_costs_no_other_its_changes(monkeypat
 
 
 @pytest.mark.logs_errors
-def test_a_printer_that_cannot_be_shown_costs_no_other_its_place(monkeypatch, caplog):
-    """Neither when the page is opened nor while a browser follows it."""
+def test_a_printer_that_cannot_be_shown_does_not_hide_the_others(monkeypatch, caplog):
+    """This is so when the page is opened, and while a browser follows it."""
     source, shows = Source(), views.printer
 
     def show(printer):

@@ -540,8 +540,8 @@ def test_a_daemon_that_is_gone_is_reported_once(own_kitchen):
     assert printed.code == 1
 
 
-def test_a_silent_key_is_searched_once_and_said_once(own_kitchen, wire, mute):
-    """A registry knows its daemon, which takes requests and answers none."""
+def test_a_silent_key_is_searched_once_and_reported_once(own_kitchen, wire, mute):
+    """A registry knows its daemon, which accepts requests and answers none."""
     block = {
         "store": "bread",
         "alias": "rye",
@@ -563,7 +563,7 @@ def test_a_silent_key_is_searched_once_and_said_once(own_kitchen, wire, mute):
         f"nobody at 127.0.0.1:{mute.port} answered in time\n"
     )
     # Once in each of the two forms of a request, and perhaps once more by a search that
-    # begins a second after the subscription. The value itself is not asked.
+    # begins a second after the subscription. The value itself is not requested.
     requests = mute.requests()
     assert set(requests) == {("GET", "bread._hash")}
     assert 2 <= len(requests) <= 4

@@ -87,8 +87,8 @@ def test_every_request_is_answered_once(peer):
 def test_flags_tell_which_replies_are_wanted(peer, kind, flags, kinds):
     """Bit 0 means no ACK, bit 1 no REP. The number is big-endian and of any length."""
     marked = peer.request(kind, "pie.number", {"value": 5}, flags=flags)
-    # The second SET of the same item is complete. The first has been carried out when
-    # this one has.
+    # A second request for the same item gets both replies. When it has been carried
+    # out, so has the first.
     last = peer.request(b"SET", "pie.number", {"value": 6})
 
     seen = {marked: [], last: []}

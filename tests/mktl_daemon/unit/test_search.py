@@ -87,19 +87,19 @@ def test_a_registry_that_answered_the_call_is_asked_again(puppet, monkeypatch):
 
 @pytest.fixture
 def calm(monkeypatch):
-    """What is planned for later comes after the test, and what is fresh stays so."""
+    """Planned searches come after the test, and fresh results stay fresh."""
     monkeypatch.setattr(follow, "_PAUSES", (60.0,))
     monkeypatch.setattr(follow, "FRESH", 60.0)
 
 
 HASH, SILENT = ("GET", "puppet._hash"), ("GET", "puppet.silent0")
-# A daemon that does not answer is asked in today's form and in that of before.
+# A silent daemon gets each request in two forms: today's and the early one.
 FORMS = 2
 
 
 @pytest.mark.usefixtures("community", "calm")
-def test_a_silent_daemon_is_asked_once_for_a_value(mute):
-    """To get the item and to read it takes one search, and the value is not asked."""
+def test_a_silent_daemon_is_asked_for_a_value_once(mute):
+    """Getting and reading the item takes one search. The value is not requested."""
     config.known("puppet").update(block(0, mute.port), save=False)
     with pytest.raises(mktl.NoAckError, match=f"nobody at 127.0.0.1:{mute.port}"):
         _ = mktl.get("puppet.silent0").value
@@ -118,7 +118,7 @@ def test_a_silent_key_of_a_known_store_is_asked_and_searched_once(mute):
 
 @pytest.mark.usefixtures("community", "calm")
 def test_a_silent_key_is_asked_again_by_the_next_request(mute):
-    """The daemon may be back."""
+    """The daemon may work again."""
     config.known("puppet").update(block(0, mute.port), save=False)
     item = mktl.get("puppet.silent0")
     for read in (lambda: item.value, item.get):
@@ -139,10 +139,8 @@ def test_a_daemon_that_two_registries_know_is_asked_once(mute, monkeypatch):
 
 
 @pytest.mark.usefixtures("calm")
-def test_a_silent_daemon_stays_known_if_another_is_where_its_registry_is(
-    puppet, monkeypatch
-):
-    """That one has the port by chance."""
+def test_a_silent_daemon_stays_known_if_another_has_its_port(puppet, monkeypatch):
+    """The other daemon has the port by chance."""
     config.known("puppet").remove(PUPPET)
     its = {"u-0": block(0, puppet.rep_port, hostname="kitchen.invalid")}
     registries = [("127.0.0.1", puppet.rep_port)]

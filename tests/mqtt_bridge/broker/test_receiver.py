@@ -35,7 +35,7 @@ def test_the_log_names_no_more_topics_than_the_limit(monkeypatch, caplog):
     assert caplog.text.count("is dropped") == 2
 
 
-def test_no_topic_makes_a_line_of_the_log(caplog):
+def test_a_topic_cannot_forge_a_line_of_the_log(caplog):
     _, reader = made()
     reader.drop("klipper_upkeep/a\nWARNING forged\x1b[2J/info", 2 << 20)
     assert not [text for text in caplog.messages if "\n" in text or "\x1b" in text]

@@ -201,8 +201,8 @@ def test_the_same_fault_with_other_values_is_logged_once(mirrored, caplog):
 TWO = (m.limit(), m.limit("filament", "m", 100.0, 1000.0, 50.0))
 
 
-def test_no_topic_and_no_value_makes_a_line_of_the_log(caplog):
-    """A line feed in a topic would forge one; an escape would steer the terminal."""
+def test_topics_and_values_cannot_forge_a_line_of_the_log(caplog):
+    """A line feed would forge a line, and an escape would change the terminal."""
     mirror = Mirror()
     wild = "voron\nWARNING forged\x1b[2J"
     mirror.receive({

@@ -173,7 +173,7 @@ def test_the_number_of_remembered_events_is_limited(memory, monkeypatch):
     assert reload(memory)["told"] == [f"voron/{n}/rods/due" for n in range(6, 10)]
 
 
-def test_no_more_printers_and_links_are_kept_than_the_limit(memory, monkeypatch):
+def test_the_number_of_remembered_printers_and_links_is_limited(memory, monkeypatch):
     monkeypatch.setattr(memory_module, "MOST_PRINTERS", 2)
     monkeypatch.setattr(memory_module, "MOST_LINKS", 3)
     monkeypatch.setattr(memory_module, "TRIM", 10)

@@ -380,8 +380,8 @@ def test_the_number_of_remembered_events_is_limited(monkeypatch):
     assert made.happened(event_of(seq=5), NOON)
 
 
-def test_messages_that_wait_have_a_limit_and_the_oldest_are_dropped(monkeypatch):
-    """An address that takes nothing for two days must not fill the memory."""
+def test_waiting_messages_are_limited_and_the_oldest_are_dropped(monkeypatch):
+    """An address that fails for two days must not fill the memory."""
     monkeypatch.setattr(rules, "MOST_WAITING", 3)
     made = notifier()
     for number in range(5):
@@ -391,8 +391,8 @@ def test_messages_that_wait_have_a_limit_and_the_oldest_are_dropped(monkeypatch)
     assert [note.printer for note in sent(made, NOON)] == ["p2", "p3", "p4"]
 
 
-def test_printers_and_rates_of_ever_new_names_have_a_limit(monkeypatch):
-    """Anybody who may publish can make up names; the newest are remembered."""
+def test_the_number_of_printers_and_rates_is_limited(monkeypatch):
+    """A client that may publish can invent names. The newest are remembered."""
     monkeypatch.setattr(rules, "MOST_PRINTERS", 2)
     made, rate = notifier(), Rate()
     for slug in ("a", "b", "c"):

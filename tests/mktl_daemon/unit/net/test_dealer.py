@@ -118,8 +118,8 @@ def test_a_set_is_sent_once_to_a_daemon_of_a_known_edition(client, stub):
     assert not stub.socket.poll(300)
 
 
-def test_a_connection_sends_a_set_once_though_it_does_not_know_the_daemon(client, stub):
-    """A GET is asked again in the early form; a SET may have been carried out."""
+def test_a_set_to_an_unknown_daemon_is_sent_once(client, stub):
+    """A GET is sent again in the early form, but a SET may have been carried out."""
     line = Line(client.connect())
     request = wire.Request(b"1", wire.SET, "pie.x", 0, b'{"value":1}')
     assert isinstance(asking(line.call, client, request, 5.0)(), NoAckError)
@@ -230,7 +230,7 @@ def test_a_request_that_ended_before_it_was_sent_is_not_sent(request_closer):
 
 
 class Asker:
-    """Notes how far a request is."""
+    """Notes the progress of a request."""
 
     def __init__(self):
         self.notes = []
@@ -242,17 +242,15 @@ class Asker:
         self.notes.append("unheard")
 
 
-def test_who_asks_is_told_of_a_late_ack_before_the_request_fails(client):
-    """So that somebody can search for the daemon meanwhile."""
+def test_a_late_ack_is_reported_before_the_request_fails(client):
+    """So a search for the daemon can begin meanwhile."""
     asker = Asker()
     with pytest.raises(NoAckError):
         client.call(b"GET", "pie.x", asker=asker)
     assert asker.notes == ["sent", "unheard"]
 
 
-def test_who_asks_is_told_of_a_late_connection_before_the_request_fails(
-    stub, request_closer
-):
+def test_a_late_connection_is_reported_before_the_request_fails(stub, request_closer):
     away = request_closer(dealer.Client("127.0.0.1", stub.port))
     stub.socket.close()
     asker = Asker()

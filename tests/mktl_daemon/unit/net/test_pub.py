@@ -125,10 +125,10 @@ def test_a_subscriber_that_is_closed_during_its_pause_stays_closed(puppet):
     assert subscriber.socket not in [each for each, _ in loop.shared().watched]
 
 
-def test_a_thread_that_sends_requests_reads_while_the_subscriber_rests(
+def test_a_thread_that_sends_requests_reads_during_the_subscribers_pause(
     puppet, monkeypatch, until
 ):
-    """So the loop's thread does not take the interpreter from it."""
+    """So the loop's thread does not take the interpreter away from it."""
     monkeypatch.setattr(sub, "REST", 60.0)
     rests, readers = threading.Event(), []
     number, subscriber = brought_to_rest(puppet, lambda _: rests.set())

@@ -16,7 +16,7 @@ from tests.mktl_daemon.unit.conftest import DEADLINE, ITEMS, forget
 
 
 def claim_ports():
-    """Give the daemon ports that nobody takes while it is away."""
+    """Give the daemon ports that no other program takes while it is stopped."""
     uuid = places.identity("pie", "fruit")
     places.save_ports("pie", uuid, quiet_port(), quiet_port())
 
