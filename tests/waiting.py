@@ -1,4 +1,4 @@
-"""Waits for something that another process or thread does."""
+"""Waits for an effect of another process or thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small file system, which a test can fill or make read-only for real."""
+"""A small file system that a test can really fill or make read-only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 
 class Disk:
-    """A file system of 1 MiB that can be filled, and that can lose its writing."""
+    """A file system of 1 MiB that a test can fill and make read-only."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -42,7 +42,7 @@ class Disk:
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Disk]:
-    """Mount a small file system at *folder*, which is made; skip where nobody can."""
+    """Make *folder* and mount a small file system there, or skip the test."""
     if os.geteuid() != 0:
         pytest.skip("only root can mount a small file system")
     folder.mkdir()

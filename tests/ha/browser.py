@@ -65,7 +65,7 @@ class Browser(Tab):
         self.open(self._home.url + path)
 
     def see(self, path: str, texts: Sequence[str], size: tuple[int, int]) -> None:
-        """Open a page and wait until all *texts* are on it, and all has been loaded."""
+        """Open a page and wait until it is loaded and all *texts* are on it."""
         self.resize(*size)
         self.go(path)
 

@@ -30,7 +30,7 @@ class Complaints(logging.Handler):
 
 
 def tree(files: list[str]) -> list[GitHubGitTreeEntryModel]:
-    """The files and their folders as GitHub lists them."""
+    """Return the files and their folders as GitHub lists them."""
     folders = {str(each) for file in files for each in Path(file).parents}
     kinds = [
         *((each, "tree") for each in folders - {"."}),
@@ -55,7 +55,7 @@ def main() -> None:
     repository.repository_manifest = base.RepositoryManifest.from_dict(about)
     repository.tree = tree(files)
     repository.treefiles = files
-    found = repository.try_resolve_content()
+    is_found = repository.try_resolve_content()
     folder = root / str(repository.content.path.remote)
     manifest = json.loads((folder / "manifest.json").read_text())
     repository._use_integration_manifest(manifest)  # noqa: SLF001 - it has no other name
@@ -63,15 +63,15 @@ def main() -> None:
         integration._check_loadable_manifest(folder, repository.data.domain)  # noqa: SLF001
     except MarketplaceError as error:
         complaints.all.append(str(error))
-    told = {
-        "found": found,
+    report = {
+        "found": is_found,
         "folder": repository.localpath,
         "name": repository.repository_manifest.name,
         "needs": repository.repository_manifest.homeassistant,
         "has a flow": repository.data.config_flow,
         "complaints": [*complaints.all, *map(str, repository.validate.errors)],
     }
-    sys.stdout.write(json.dumps(told))
+    sys.stdout.write(json.dumps(report))
 
 
 if __name__ == "__main__":

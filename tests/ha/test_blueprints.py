@@ -346,7 +346,7 @@ def test_the_weekly_summary_lists_due_tasks(home, automate, due):
     assert notification["message"] == "- Voron: Carbon filter"
 
 
-def test_a_limit_in_days_that_passed_while_the_printer_is_off_is_listed_and_said(
+def test_a_limit_in_days_that_passed_without_the_printer_is_listed_and_told(
     home, automate, silent
 ):
     automate("weekly", "weekly_summary", weekday="sun", at="10:00:00")
@@ -354,8 +354,8 @@ def test_a_limit_in_days_that_passed_while_the_printer_is_off_is_listed_and_said
 
     home.call("automation.trigger", "automation.weekly")
 
-    told = until(lambda: home.notifications().get("klipper_upkeep_weekly"))
-    assert told["message"] == "- Silent: Belts"
+    notification = until(lambda: home.notifications().get("klipper_upkeep_weekly"))
+    assert notification["message"] == "- Silent: Belts"
     assert home.converse("What is due?") == "Due: Silent Belts."
 
 
@@ -408,7 +408,7 @@ def test_a_scanned_tag_marks_the_task_done(home, automate, phone, due):
     assert count(home) == before + 1
 
 
-# Of a task that is called Belts elsewhere: what happens when somebody does it there.
+# The events of other integrations when somebody completes the task Belts there.
 ELSEWHERE = {
     "tag_done": ({"tag": "tag.spare_box"}, "tag_scanned", {"tag_id": "spare-box"}),
     "home_keeper": (
@@ -424,21 +424,21 @@ ELSEWHERE = {
 }
 
 
-def test_what_is_done_elsewhere_while_the_printer_is_off_is_answered_and_not_sent(
+def test_a_completion_elsewhere_while_the_printer_is_off_is_answered_and_not_sent(
     home, automate, listener, silent
 ):
     home.ask("tag/create", tag_id="spare-box", name="Spare box")
     until(lambda: "tag.spare_box" in home.states(), "the tag")
 
-    for blueprint, (inputs, event, told) in ELSEWHERE.items():
+    for blueprint, (inputs, event, fields) in ELSEWHERE.items():
         automate("elsewhere", blueprint, task=silent, **inputs)
-        home.http("POST", f"/api/events/{event}", told)
+        home.http("POST", f"/api/events/{event}", fields)
         about = f"klipper_upkeep_{blueprint.removesuffix('_done')}_{silent}"
         answer = until(lambda about=about: home.notifications().get(about), about)
         assert answer["title"] == "Silent"
         assert 'The printer is off, so "Belts" was not marked done' in answer["message"]
 
-    assert not [told for told in listener.messages if told.topic.endswith("/command")]
+    assert not [each for each in listener.messages if each.topic.endswith("/command")]
 
 
 def test_a_task_that_home_keeper_completes_by_itself_is_not_done_at_the_printer(

@@ -69,7 +69,7 @@ def test_a_tick_in_the_list_marks_done_with_the_users_name_and_can_be_undone(
     due.wait("sensor.voron_filter_remaining", "-1.5")
 
 
-def test_a_tick_is_an_item_that_was_completed_for_automations(due, channel):
+def test_automations_see_a_tick_as_a_completed_item(due, channel):
     if channel == "stable":
         return  # it has no such trigger
     notify = {

@@ -1,4 +1,4 @@
-"""Home Assistant's own Marketplace, which took HACS' place, installs from here."""
+"""Home Assistant's own Marketplace, which replaces HACS, accepts the repository."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.ha.home_assistant import ROOT
 SCRIPT = Path(__file__).parent / "market.py"
 
 
-def test_the_marketplace_finds_the_integration_and_complains_of_nothing():
+def test_the_marketplace_finds_the_integration_without_a_complaint():
     if not named("latest"):
         pytest.skip("HA_LATEST names no Home Assistant: see tests/ha/install")
     listed = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
     )
 
-    asked = subprocess.run(
+    done = subprocess.run(
         [Path(named("latest")) / "python", SCRIPT, ROOT],
         env={**os.environ, "SHARED": str(ROOT)},
         cwd=ROOT,
@@ -32,7 +32,7 @@ def test_the_marketplace_finds_the_integration_and_complains_of_nothing():
         text=True,
     )
 
-    assert json.loads(asked.stdout) == {
+    assert json.loads(done.stdout) == {
         "found": True,
         "folder": "/config/custom_components/klipper_upkeep",
         "name": "Klipper Upkeep",

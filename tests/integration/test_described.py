@@ -1,4 +1,4 @@
-"""What the integration's files tell of its code is so, by the rules of hassfest.
+"""The integration's files describe its code correctly, by the rules of hassfest.
 
 hassfest is not installed with Home Assistant. These are those of its rules that the
 files, the code and the harness can answer.
@@ -23,7 +23,7 @@ from custom_components.klipper_upkeep.contract import CODES, NO_ANSWER
 
 INTEGRATION = Path(__file__).parents[2] / "custom_components" / "klipper_upkeep"
 MANIFEST = json.loads((INTEGRATION / "manifest.json").read_text())
-# The copy of the contract knows nothing of Home Assistant.
+# The copy of the contract does not use Home Assistant.
 SOURCES = {
     each.stem: ast.parse(each.read_text())
     for each in INTEGRATION.glob("*.py")
@@ -31,7 +31,7 @@ SOURCES = {
 }
 CORE = Path(homeassistant.__file__).parent
 LANGUAGES = ("en", "de")
-# Whoever runs Home Assistant has these, so that nobody has to name them.
+# Every Home Assistant has these, so no manifest has to name them.
 PRESENT = {"diagnostics", "logbook", "repairs"}
 REFUSALS = {*CODES, NO_ANSWER}
 NEVER_SENT = {"offline", "broker_away", "too_long"}
@@ -42,7 +42,7 @@ def texts(language):
     return json.loads(path.read_text())
 
 
-def test_the_manifest_has_values_that_home_assistant_knows():
+def test_the_manifest_has_only_values_that_home_assistant_knows():
     assert MANIFEST["domain"] == INTEGRATION.name == DOMAIN
     assert re.fullmatch(r"\d+\.\d+\.\d+", MANIFEST["version"])
     assert MANIFEST["integration_type"] == "hub"
@@ -51,7 +51,7 @@ def test_the_manifest_has_values_that_home_assistant_knows():
     assert all(each.startswith("@") for each in MANIFEST["codeowners"])
     for key in ("documentation", "issue_tracker"):
         assert MANIFEST[key].startswith("https://")
-    # Who is found by MQTT has a flow, and comes after MQTT.
+    # An integration that MQTT discovers has a flow, and starts after MQTT.
     assert MANIFEST["mqtt"]
     assert MANIFEST["config_flow"]
     assert "mqtt" in MANIFEST["dependencies"]
@@ -63,7 +63,7 @@ def test_the_manifest_has_values_that_home_assistant_knows():
 
 
 def components():
-    """The components of Home Assistant that the code imports from."""
+    """Return the components of Home Assistant from which the code imports."""
     for tree in SOURCES.values():
         for node in ast.walk(tree):
             module = getattr(node, "module", None) or ""
@@ -73,7 +73,7 @@ def components():
                 yield module.split(".")[2]
 
 
-def test_what_is_imported_of_home_assistant_is_a_dependency():
+def test_every_imported_component_is_a_dependency():
     named = {*MANIFEST["dependencies"], *MANIFEST["after_dependencies"]}
     platforms = {each.value for each in Platform}
     assert set(components()) <= named | platforms | PRESENT
@@ -88,7 +88,7 @@ def calls(name):
 
 
 def raised():
-    """Each key of an exception in the code, and the words that come with it."""
+    """Yield each key of an exception in the code, and its placeholders."""
     for kind in ("HomeAssistantError", "ServiceValidationError", "ConfigEntryNotReady"):
         for call in calls(kind):
             given = {each.arg: each.value for each in call.keywords}
@@ -103,16 +103,16 @@ def raised():
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_exception_has_its_text_and_the_words_that_are_in_it(language):
-    told = texts(language)["exceptions"]
+def test_every_exception_has_a_text_and_its_placeholders(language):
+    exceptions = texts(language)["exceptions"]
     known = dict(raised())
-    assert set(known) == set(told)
-    for key, each in told.items():
+    assert set(known) == set(exceptions)
+    for key, each in exceptions.items():
         assert set(re.findall(r"{(\w+)}", each["message"])) <= known[key], key
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_every_field_of_a_form_has_a_name_and_says_what_it_means(
+async def test_every_field_of_a_form_has_a_name_and_a_description(
     hass, loaded, language
 ):
     flows = hass.config_entries
@@ -123,10 +123,10 @@ async def test_every_field_of_a_form_has_a_name_and_says_what_it_means(
         ],
         "options": [await flows.options.async_init(loaded.entry_id)],
     }
-    told = texts(language)
+    translations = texts(language)
     for kind, each in forms.items():
         for form in each:
-            step = told[kind]["step"][form["step_id"]]
+            step = translations[kind]["step"][form["step_id"]]
             fields = {str(field) for field in form["data_schema"].schema}
             # An older version lacks one of the options.
             assert fields <= set(step["data"]) <= fields | {"task_devices"}
@@ -134,13 +134,13 @@ async def test_every_field_of_a_form_has_a_name_and_says_what_it_means(
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_everything_that_a_repair_can_be_refused_for_has_its_text(language):
+def test_every_reason_to_refuse_a_repair_has_a_text(language):
     flow = texts(language)["issues"]["due"]["fix_flow"]
     assert set(flow["error"]) == REFUSALS | NEVER_SENT
 
 
-async def test_every_action_is_described_as_it_is(hass, loaded):
-    """With the fields that it takes, and no others; what it wants is required."""
+async def test_every_action_is_described_correctly(hass, loaded):
+    """It has exactly its fields, and the necessary ones are required."""
     actions = hass.services.async_services_for_domain(DOMAIN)
     written = yaml.safe_load((INTEGRATION / "services.yaml").read_text())
     assert set(actions) == set(written)
@@ -157,7 +157,7 @@ async def test_every_action_is_described_as_it_is(hass, loaded):
 
 
 def test_the_quality_scale_answers_every_rule_that_home_assistant_has():
-    """Its own integrations answer all of them."""
+    """Home Assistant's own integrations answer all of them, too."""
     rules = yaml.safe_load((INTEGRATION / "quality_scale.yaml").read_text())["rules"]
     known = set()
     for each in CORE.glob("components/*/quality_scale.yaml"):
@@ -181,11 +181,11 @@ def test_the_quality_scale_answers_every_rule_that_home_assistant_has():
         *(("parallel-updates", each.value, "PARALLEL_UPDATES") for each in PLATFORMS),
     ],
 )
-def test_what_a_rule_wants_stands_where_hassfest_looks(rule, file, name):
-    found = set()
+def test_each_rule_is_fulfilled_where_hassfest_checks_it(rule, file, name):
+    names = set()
     for node in ast.walk(SOURCES[file]):
         if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef):
-            found.add(node.name)
+            names.add(node.name)
         elif isinstance(node, ast.Assign):
-            found |= {each.id for each in node.targets if isinstance(each, ast.Name)}
-    assert name in found, rule
+            names |= {each.id for each in node.targets if isinstance(each, ast.Name)}
+    assert name in names, rule

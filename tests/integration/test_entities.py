@@ -255,8 +255,8 @@ async def test_a_printer_shows_what_it_published(hass, printer, owned):
     assert hass.states.get("binary_sensor.voron_maintenance_due").state == "off"
 
 
-async def test_no_attributes_are_more_than_a_recorder_takes(hass, printer, owned):
-    """Whatever a printer has in its configuration, and however much is due."""
+async def test_all_attributes_are_small_enough_for_the_recorder(hass, printer, owned):
+    """This is so with any configuration, and with any number of due tasks."""
     long = RODS._replace(
         label="€" * 200, message="€" * 1000, guide="€" * 1000, parts="€" * 1000
     )

@@ -672,7 +672,7 @@ async def test_a_forecast_in_the_past_is_shown_today(hass, printer, loaded):
 async def test_the_forecast_is_shown_without_the_log(
     hass, printer, loaded, monkeypatch, mute
 ):
-    """The printer is asked once, so nobody waits for longer than one answer takes."""
+    """The log is requested once, so the calendar waits only for one result."""
     monkeypatch.setattr(fleet_module, "ANSWER_WITHIN", 0.05)
     printer.mute = mute
     printer.refuse = ("internal", "no log")
@@ -856,7 +856,7 @@ async def test_a_repair_shows_the_printers_refusal(
     assert again["errors"] == {"base": "not_ready"}
 
 
-async def test_a_repair_without_a_broker_fails_in_words_and_is_not_sent_later(
+async def test_a_repair_without_a_broker_fails_with_a_text_and_is_not_sent_later(
     hass, printer, repaired, hass_client, broker
 ):
     client, flow = await open_flow(hass, hass_client)

@@ -38,7 +38,7 @@ class Bench(VirtualPrinter):
         return "\n".join(line for line in self.console[begin:] if line != "ok")
 
     def times(self, text):
-        """How many lines of the console have *text*."""
+        """Return how many lines of the console have *text*."""
         return sum(text in line for line in self.console)
 
     def saved(self):
@@ -108,7 +108,7 @@ def bench(tmp_path, wall, monkeypatch):
 
 @pytest.fixture
 def broker(tmp_path):
-    """A mosquitto that runs."""
+    """A running mosquitto."""
     broker = Mosquitto(tmp_path).start()
     yield broker
     broker.kill()
@@ -116,7 +116,10 @@ def broker(tmp_path):
 
 @pytest.fixture
 def due(bench, request):
-    """Start a printer with the module's task RODS, which has just become due."""
+    """Return a function that starts a printer whose task has just become due.
+
+    The task is RODS of the test's module.
+    """
 
     def start(more="", main="[maintain]\n"):
         printer = bench(main + request.module.RODS + more)

@@ -266,10 +266,10 @@ def test_an_amount_has_the_device_class_and_unit_of_its_meter(
 @pytest.mark.parametrize(("threshold", "digits"), [(50.0, 1), (100.0, 0), (9000.0, 0)])
 def test_a_long_time_is_shown_in_whole_hours(threshold: float, digits: int) -> None:
     """Home Assistant makes minutes of a fraction: "8,999h, 53m"."""
-    found = made(state("rods", limit("print_time", "h", threshold)))
+    components = made(state("rods", limit("print_time", "h", threshold)))
 
     for field in ("remaining", "used"):
-        assert found[f"task.rods.{field}"]["sug_dsp_prc"] == digits
+        assert components[f"task.rods.{field}"]["sug_dsp_prc"] == digits
 
 
 def test_long_travels_are_shown_in_whole_metres() -> None:

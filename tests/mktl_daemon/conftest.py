@@ -79,7 +79,7 @@ class Kitchen:
         }
 
     def enter(self, home: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Let this process be a member of the community, with a home of its own."""
+        """Let this process be a client of these programs, with its own home."""
         for name, value in self.environment(home).items():
             if name.startswith("MKTL_"):
                 monkeypatch.setenv(name, value)

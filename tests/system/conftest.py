@@ -56,7 +56,7 @@ def back_end(request: pytest.FixtureRequest) -> BackEnd:
 
 @pytest.fixture
 def community(tmp_path: Path) -> Iterator[Community]:
-    """A registry, bridges and mKTL clients, which the test starts."""
+    """A registry, and the bridges and mKTL clients that a test starts."""
     with Community(tmp_path) as made:
         yield made
 

@@ -522,7 +522,7 @@ def until(
     timeout: float = PATIENCE,
     pause: float = 0.02,
 ) -> Any:
-    """Do as `tests.waiting.until`, without long pauses: the printer's time is fast."""
+    """Do as `tests.waiting.until`, with short pauses: the printer's time is fast."""
     return waiting.until(condition, what, timeout, pause)
 
 

@@ -151,7 +151,7 @@ def test_a_silent_daemon_stays_known_if_another_has_its_port(puppet, monkeypatch
 
 
 def test_a_lost_get_is_sent_again_if_a_search_finds_the_daemon(puppet):
-    """A SET is not: the daemon may have it."""
+    """A SET is not sent again, because the daemon may have it."""
     number = mktl.get("puppet.number")
     puppet.current = {"value": 2, "time": 2.0}
     puppet.lost = 1
