@@ -211,7 +211,7 @@ def _switch(value: Any) -> bool:
     # People write item files by hand, so some of them have "true" or 1 here.
     switches = {"true": True, "false": False, "1": True, "0": False}
     try:
-        return value if isinstance(value, bool) else switches[str(value).lower()]
+        return switches[str(value).lower()]
     except KeyError:
         raise vol.Invalid(f"{value!r} is not true or false") from None
 

@@ -148,11 +148,13 @@ def test_items_of_different_kinds_are_not_mixed_up():
             "b": {"type": "mask", "enumerators": {1: "x"}, "settable": 1},
             "c": {"type": "mask", "enumerators": {1: "y"}, "settable": 1},
             "d": {"type": "mask", "enumerators": {"1": "x"}, "settable": 1},
+            "e": {"type": "mask", "enumerators": {2: "x"}, "settable": 1},
         }
     )
     assert items["a"] == items["b"]
     assert items["d"]["settable"] is True
     assert items["c"]["enumerators"] == {"1": "y"}
+    assert items["e"]["enumerators"] == {"2": "x"}
     with pytest.raises(ValueError, match="item 'b': enumerators"):
         catalog.check_items(
             {
