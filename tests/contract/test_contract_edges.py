@@ -181,6 +181,13 @@ def test_a_message_has_at_most_a_mebibyte():
         Meters.decode(payload + b" ")
 
 
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_no_json_is_refused_in_fields_that_nobody_reads_too(word):
+    payload = MESSAGES[2].encode()[:-1] + b', "colour": ' + word.encode() + b"}"
+    with pytest.raises(ContractError, match=f"{word} is no number"):
+        Meters.decode(payload)
+
+
 def test_a_transaction_has_1_to_64_letters():
     longest = json.dumps({"command": "done", "transaction": "t" * 64}).encode()
     assert Command.decode(longest).transaction == "t" * 64

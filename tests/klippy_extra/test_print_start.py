@@ -91,6 +91,8 @@ def test_confirm_accepts_no(asking):
 
 def test_an_emergency_stop_ends_the_question(asking):
     asking.emergency_stop()
+    asking.advance(2)
+    assert count(asking, "The print is not started: the printer has shut down.") == 1
     asking.advance(200)
 
     assert asking.state == "shutdown"
