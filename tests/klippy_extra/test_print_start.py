@@ -242,6 +242,7 @@ def test_a_start_whose_motors_were_turned_off_does_not_go_on(due):
 def test_the_idle_timeout_does_not_fire_during_the_question(due):
     long = "[maintain]\nconfirm_timeout: 600\n"
     printer = due(CONFIRM + "[idle_timeout]\ntimeout: 30\n", long)
+    printer.gcode("G28", 10)  # a printer that never moved does not go idle
     printer.gcode("PRINT_START")
     printer.advance(500)
     assert target(printer, "heater_bed") == 50
@@ -255,6 +256,7 @@ def test_a_restart_ends_the_question_cleanly(asking_file, command, caplog):
     before = asking_file.printer
     asking_file.gcode(command, 10)
 
+    assert count(asking_file, "The print is not started: Klipper restarts.") == 1
     assert asking_file.printer is not before
     assert asking_file.state == "ready"
     assert asking_file.times("off we go") == 0
