@@ -204,7 +204,7 @@ def test_a_store_that_opens_late_hands_over_its_documents(life, tmp_path):
     assert str(path) in now.save({"meters": "from nothing"}, [DONE._replace(time=5)])
 
     permitted()
-    now.store.save({"meters": "from nothing"})
+    now.store.save({"meters": "from nothing", "material": "PLA"})
     now.until(lambda: now.late)
     assert now.late[0].documents == COUNTED
     assert now.late[0].log == [DONE]
