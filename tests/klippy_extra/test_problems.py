@@ -50,10 +50,12 @@ def test_a_problem_of_the_printer_is_shown_until_it_is_cleared(bench):
     assert printer.say("MAINTAIN_STATUS").splitlines()[0].endswith(text)
     assert printer.status("maintain")["problem"] == text
     assert printer.life.upkeep.board.summary().problem == text
+    assert printer.request("maintain/tasks")["problem"] == text
     printer.manager.problems.clear(STORE)
     assert text not in printer.say("MAINTAIN_STATUS")
     assert printer.status("maintain")["problem"] is None
     assert printer.life.upkeep.board.summary().problem is None
+    assert printer.request("maintain/tasks")["problem"] is None
 
 
 def test_the_problems_of_several_parts_of_the_extra_are_one_text():
