@@ -68,6 +68,20 @@ def test_ratios_are_from_zero_to_one():
     assert ratio.endswith(" 0.25")
 
 
+@pytest.mark.parametrize("problem", [None, "The disk is full."])
+def test_a_task_and_a_printer_with_a_problem_are_told_from_the_others(problem):
+    shown = snapshot(problem=problem)
+    summary = m.summary()._replace(problem=problem)
+    shown = shown._replace(state=shown.state._replace(summary=summary))
+    lines = text(shown).splitlines()
+    samples = dict(line.rsplit(" ", 1) for line in lines if "_problem{" in line)
+    assert {name: float(value) for name, value in samples.items()} == {
+        'upkeep_task_problem{printer="voron",task="rods"}': float(problem is not None),
+        'upkeep_task_problem{printer="voron",task="belt"}': 0.0,
+        'upkeep_printer_problem{printer="voron"}': float(problem is not None),
+    }
+
+
 def test_texts_are_escaped():
     assert r'name="Vor\"on\\"' in text(snapshot())
 

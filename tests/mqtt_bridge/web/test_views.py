@@ -56,6 +56,18 @@ def test_removed_tasks_and_printers_are_no_longer_shown(show):
     assert [task["task"] for task in view["tasks"]] == ["rods"]
 
 
+def test_a_problem_of_the_printer_and_one_of_a_task_are_shown(show):
+    messages = m.printer(tasks=(m.state(problem="It has no such meter."), m.state("b")))
+    view = show(messages)
+    assert view["problem"] is None
+    problems = {task["task"]: task["problem"] for task in view["tasks"]}
+    assert problems == {"rods": "It has no such meter.", "b": None}
+
+    summary = m.summary()._replace(problem="The disk is full.").encode()
+    messages[m.topic("voron", "summary")] = summary
+    assert show(messages)["problem"] == "The disk is full."
+
+
 AHEAD = contract.Ahead("rails", "Grease the rails", "print_time", 9.0)
 JOB = contract.Job("part.gcode", 0, 14.0, 120.0, (AHEAD,), ("Filter",))
 
