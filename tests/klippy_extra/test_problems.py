@@ -41,6 +41,16 @@ def test_a_task_without_its_meter_shows_it_in_the_published_message(bench):
     assert states["fine"].problem is None
 
 
+def test_a_task_whose_condition_is_never_true_says_so(bench):
+    printer = bench(
+        "[maintain hot]\ntrigger: print_time\nthreshold: 100\nwhile: heater_bde>80\n"
+    )
+
+    told = "This printer has no 'heater_bde', so the condition 'heater_bde>80'"
+    assert told in printer.say("MAINTAIN_STATUS")
+    assert printer.task("hot")["problem"].startswith(told)
+
+
 def test_a_problem_of_the_printer_is_shown_until_it_is_cleared(bench):
     printer = bench(MISSPELT)
     text = "Nothing is saved since 10:00: the disk is full."
