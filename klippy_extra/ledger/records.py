@@ -214,7 +214,7 @@ def joined(
         changed.update(snoozed_to=mine.snoozed_to, snoozed_until=mine.snoozed_until)
     for name in _ON_THE_CALENDAR:
         if changed.get(name) is not None:
-            changed[name] += before.get(CALENDAR, 0.0)
+            changed[name] += before[CALENDAR]
     start, held = dict(stored.start), dict(stored.held)
     for name, key in mine.counters.items():
         now = before.get(key, 0.0) + counted[key]

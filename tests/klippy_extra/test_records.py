@@ -274,6 +274,19 @@ def test_a_task_disabled_before_the_join_keeps_the_use_of_both_ledgers(before):
     assert late.used("rods") == {"print_time": before + 0.5}
 
 
+def test_a_task_disabled_before_the_join_holds_what_was_used_since_its_last_completion():
+    earlier = Ledger([PLAN])
+    earlier.advance({"print_time": 3.0})
+    earlier.records["rods"] = earlier.restart("rods", {"print_time": 0.0})
+    earlier.advance({"print_time": 0.25})
+    late = Ledger([PLAN])
+    late.advance({"print_time": 0.5})
+    off = switch(late.records["rods"], PLAN, late.readings, enabled=False)
+    late.records["rods"] = off
+    late.join(earlier)
+    assert late.used("rods") == {"print_time": 0.75}
+
+
 def test_after_a_completion_before_the_join_only_later_use_counts():
     def done(book):
         book.advance({"print_time": 2.0})
