@@ -476,3 +476,16 @@ def test_a_part_has_its_stored_place_unless_it_was_fitted_before_the_join(printe
     late.book.join(printer.restarted().book)
     assert late.place("n6") == "bed"
     assert late.book.plans["n6"].limits[0].counter.key == "print_time"
+
+
+def test_a_part_that_was_fitted_meanwhile_counts_where_nothing_was_before(printer):
+    printer.count(3.0, 8.0)
+    late = Printer()
+    late.give("fit", "n6", place="T1")
+    late.active = "T1"
+    late.count(2.0, 5.0)
+    late.book.join(printer.restarted().book)
+    late.book.follow()
+    late.count(1.0, 1.0)
+    assert late.book.used("n6") == {"print_time": 3.0, "filament": 6.0}
+    assert late.book.used("n4") == {"print_time": 3.0, "filament": 8.0}

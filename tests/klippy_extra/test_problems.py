@@ -51,6 +51,15 @@ def test_a_task_whose_condition_is_never_true_says_so(bench):
     assert printer.task("hot")["problem"].startswith(told)
 
 
+def test_a_broker_that_is_not_reached_is_a_problem_of_the_printer(bench):
+    printer = bench("[maintain]\nmqtt_host: 127.0.0.1\nmqtt_port: 9\n" + MISSPELT)
+    printer.wait_for(lambda: printer.manager.problems.summary, "a problem")
+    printer.advance(3)
+
+    assert "127.0.0.1" in printer.status("maintain")["problem"]
+    assert "'mqtt_port'" in printer.say("MAINTAIN_STATUS").splitlines()[0]
+
+
 def test_a_problem_of_the_printer_is_shown_until_it_is_cleared(bench):
     printer = bench(MISSPELT)
     text = "Nothing is saved since 10:00: the disk is full."

@@ -274,7 +274,7 @@ def test_a_task_disabled_before_the_join_keeps_the_use_of_both_ledgers(before):
     assert late.used("rods") == {"print_time": before + 0.5}
 
 
-def test_a_task_disabled_before_the_join_holds_what_was_used_since_its_last_completion():
+def test_a_task_disabled_before_the_join_holds_its_use_since_it_was_done():
     earlier = Ledger([PLAN])
     earlier.advance({"print_time": 3.0})
     earlier.records["rods"] = earlier.restart("rods", {"print_time": 0.0})

@@ -302,6 +302,15 @@ def test_the_hours_off_may_become_known_one_tick_after_the_clock(clocked):
     assert clocked.book.used("air")["time"] == pytest.approx(48.0, abs=0.01)
 
 
+def test_hours_off_that_are_known_at_the_first_tick_count_as_missed():
+    book = Ledger(PLANS)
+    book.advance({"time": 5.0})
+    clocked = ClockedLedger(book=book)
+    clocked.carry_out("air", command="done")
+    assert clocked.tick(0.0, missed=24.0).tasks == ("air",)
+    assert book.used("air")["time"] == pytest.approx(0.0, abs=1e-6)
+
+
 def test_marks_are_corrected_also_if_the_hours_off_become_known_first(clocked):
     clocked.book.mark(clocked.wall)
     [mark] = clocked.book.mark_times
