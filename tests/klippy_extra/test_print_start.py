@@ -92,7 +92,7 @@ def test_confirm_accepts_no(asking):
 def test_an_emergency_stop_ends_the_question(asking):
     asking.emergency_stop()
     asking.advance(2)
-    assert count(asking, "The print is not started: the printer has shut down.") == 1
+    assert asking.times("The print is not started: the printer has shut down.") == 1
     asking.advance(200)
 
     assert asking.state == "shutdown"
@@ -256,7 +256,7 @@ def test_a_restart_ends_the_question_cleanly(asking_file, command, caplog):
     before = asking_file.printer
     asking_file.gcode(command, 10)
 
-    assert count(asking_file, "The print is not started: Klipper restarts.") == 1
+    assert asking_file.times("The print is not started: Klipper restarts.") == 1
     assert asking_file.printer is not before
     assert asking_file.state == "ready"
     assert asking_file.times("off we go") == 0
