@@ -62,7 +62,7 @@ ROWS = {
     "events that wait for retained messages; for messages to people": (
         f"{events.MOST_EARLY:,}; {sender.MOST_EVENTS:,}",
         "test_the_number_of_events_that_wait_for_states_is_limited",
-        "test_events_that_wait_for_the_queue_have_a_limit",
+        "test_the_number_of_events_that_wait_for_the_queue_is_limited",
     ),
     "open commands: all; for one printer; for one task; of one client": (
         (
@@ -84,16 +84,16 @@ ROWS = {
     ),
     "push messages that wait": (
         f"{rules.MOST_WAITING:,}",
-        "test_messages_that_wait_have_a_limit_and_the_oldest_are_dropped",
+        "test_waiting_messages_are_limited_and_the_oldest_are_dropped",
     ),
     "events that the bridge remembers as sent; printers of which it remembers how many "
     "events they sent": (
         f"{rules.REMEMBERED:,}; {rules.MOST_PRINTERS:,}",
         "test_the_number_of_remembered_events_is_limited",
         "test_the_number_of_remembered_events_is_limited",
-        "test_printers_of_which_events_are_counted_have_a_limit",
-        "test_printers_and_rates_of_ever_new_names_have_a_limit",
-        "test_no_more_printers_and_links_are_kept_than_the_limit",
+        "test_the_number_of_printers_with_counted_events_is_limited",
+        "test_the_number_of_printers_and_rates_is_limited",
+        "test_the_number_of_remembered_printers_and_links_is_limited",
     ),
     "connections to the server of the links or of the metrics; seconds for a request": (
         f"{http_server.MOST}; {http_server.WHOLE:g}",
@@ -102,22 +102,22 @@ ROWS = {
     ),
     "connections to the page; browsers that follow its changes": (
         f"{connections.MOST}; {streams.MOST}",
-        "test_connections_without_a_request_keep_nobody_from_the_page",
-        "test_of_connections_that_all_have_a_request_the_oldest_makes_way",
-        "test_browsers_that_follow_have_a_limit",
+        "test_connections_without_a_request_do_not_block_the_page",
+        "test_the_oldest_of_many_connections_with_a_request_is_closed",
+        "test_the_number_of_browsers_that_follow_is_limited",
     ),
     "changes of the page that wait for a slow browser": (
         f"{streams.BEHIND}",
-        "test_a_slow_browser_is_disconnected_and_costs_no_other_its_changes",
+        "test_a_slow_browser_is_disconnected_and_others_get_their_changes",
     ),
     "a command to the page; seconds until it has arrived": (
         f"{server.MOST_BODY >> 10} KiB; {server.WHOLE:g}",
-        "test_a_command_to_the_page_has_a_size_and_a_deadline",
+        "test_a_command_to_the_page_has_a_maximum_size_and_a_deadline",
     ),
     "used links of buttons that the bridge remembers": (
         f"{signed_links.REMEMBERED:,}",
         "test_the_number_of_remembered_links_is_limited",
-        "test_no_more_printers_and_links_are_kept_than_the_limit",
+        "test_the_number_of_remembered_printers_and_links_is_limited",
     ),
     "topics and reasons that the log names": (
         f"{receiver.MOST_NAMED:,}",
@@ -150,9 +150,9 @@ SENTENCES = {
     ),
     "the console says so once": ("test_the_console_shows_a_flood_of_commands_once",),
     f"is answered at most once in {'ten' if namesake.DEFEND_EVERY == 10 else '?'} "
-    "seconds": ("test_a_namesake_is_answered_at_most_once_in_ten_seconds",),
+    "seconds": ("test_another_printer_with_this_name_is_answered_once_in_ten_seconds",),
     "Commands over four kilobytes are refused": (
-        "test_a_command_of_more_than_four_kilobytes_is_refused",
+        "test_a_command_has_at_most_four_kilobytes",
     ),
     "retained commands are ignored": ("test_a_retained_command_is_not_carried_out",),
     "this happens outside of the bridge's turn": (
