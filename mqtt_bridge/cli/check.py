@@ -198,7 +198,7 @@ def _reading(settings: Settings, probe: Probe) -> Iterator[CheckResult]:
         )  # fmt: skip
         return
     if infos:
-        yield CheckResult("printers", f"the broker has {len(infos)}")
+        yield CheckResult("printers", f"{len(infos)} found at the broker")
         slug, info = max(infos.items(), key=lambda each: len(each[1].tasks))
         refused += probe.subscribe([f"{base}/{slug}/{kind}" for kind in STATES])
         probe.listen()
@@ -356,7 +356,7 @@ def _interface(settings: Settings) -> CheckResult:
 
 def _discovery(settings: Settings) -> CheckResult:
     if settings.store.registry:
-        return CheckResult("registry", "the bridge starts one itself: store.registry")
+        return CheckResult("registry", "the bridge runs one itself (store.registry)")
     try:
         mktl_daemon.discover()
     except RuntimeError as error:

@@ -11,6 +11,7 @@ import pytest
 
 from mqtt_bridge.assembly import make_bridge
 from mqtt_bridge.broker import link
+from mqtt_bridge.broker.packets import MAX_BODY
 from mqtt_bridge.contract import Command
 from mqtt_bridge.settings import Broker, Settings, Store
 from tests.brokers import BROKERS, Rules, ScriptedBroker, start
@@ -319,7 +320,8 @@ def test_a_packet_longer_than_the_broker_accepts_is_not_sent():
 def test_the_bridge_tells_the_broker_its_own_maximum_packet_size():
     with ScriptedBroker() as broker, bridge(broker.port, version="5") as made:
         assert made.ready.wait(30)
-    assert b"\x27" in broker.connects[0]["properties"]
+    limit = b"\x27" + MAX_BODY.to_bytes(4, "big")
+    assert limit in broker.connects[0]["properties"]
 
 
 def test_a_broker_that_knows_only_qos_0_gets_qos_0():
