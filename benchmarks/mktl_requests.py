@@ -61,7 +61,8 @@ def _own_client(peers: dict[str, Peer]) -> Iterator[Row]:
     """Measure our client beside the floors. All take short turns in one process.
 
     A SET of our client causes a publication, which a thread of this process reads
-    meanwhile. One of the floors does that too, and the others do not.
+    meanwhile. One of the floors does that too, and the others do not: they do less than
+    the protocol demands of a client that has read the value.
     """
     with (
         tempfile.TemporaryDirectory() as home,
