@@ -19,6 +19,7 @@ from typing import Any, Mapping, NamedTuple
 FOLDER = Path(__file__).with_name("languages")
 ENGLISH = "en"
 COUNT = "count"  # the name of the number that decides between singular and plural
+REMEMBERED = 1000  # texts
 FIELD = re.compile(r"\{(\w+)\}")
 
 # The forms that a number takes, as in Unicode's CLDR, where they are not English's.
@@ -111,6 +112,7 @@ class Language:
 
     def __init__(self) -> None:
         self.catalogue = self.english = read(ENGLISH)
+        self.latest: dict[str, str] = {}  # the English of the latest translated texts
 
     def use(self, name: str) -> str:
         """Speak the language *name*; "", or a sentence that tells why not.
@@ -132,31 +134,32 @@ class Language:
             return f"The language file {code}.json cannot be used: {error}."
         return ""
 
+    def remember(self, text: str, english: str) -> None:
+        """Keep the English of *text*, for the log.
+
+        A text does not carry it: Klippy shuts the printer down if msgspec gets a
+        subclass of `str`.
+        """
+        if len(self.latest) >= REMEMBERED:
+            self.latest.clear()
+        self.latest[text] = english
+
 
 current = Language()
-
-
-class Translated(str):
-    """A text in another language that knows its English, which the log is to have."""
-
-    __slots__ = ("english",)
-    english: str
 
 
 def tr(english: str, **fields: Any) -> str:
     """Return *english* in the language of this process, with its {fields} filled in."""
     text = current.catalogue.tr(english, **fields)
-    if current.catalogue.code == ENGLISH:
-        return text
-    translated = Translated(text)
-    fields = {name: in_english(value) for name, value in fields.items()}
-    translated.english = current.english.tr(english, **fields)
-    return translated
+    if current.catalogue.code != ENGLISH:
+        fields = {name: in_english(value) for name, value in fields.items()}
+        current.remember(text, current.english.tr(english, **fields))
+    return text
 
 
 def in_english(text: Any) -> Any:
-    """Return the English of a text from `tr`, for the log; other text as it is."""
-    return getattr(text, "english", text)
+    """Return the English of a text that `tr` made lately, for the log, or *text*."""
+    return current.latest.get(text, text) if isinstance(text, str) else text
 
 
 def mark(text: str) -> str:

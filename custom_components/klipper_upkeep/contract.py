@@ -73,8 +73,9 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 REQUIRED = {"export": "to", "import": "part", "snooze": "for", "adjust": "used"}
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
-# C0, DEL and C1: they steer terminals, and a line feed forges a line of a log.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]+")
+# C0, DEL and C1 steer terminals, and a line feed forges a line of a log. Halves of
+# surrogate pairs cannot be sent: Klippy shuts the printer down if msgspec gets one.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 Amount = Union[float, Dict[str, float]]
 Point = Tuple[float, float]  # UNIX seconds, and a counter's reading in its unit
@@ -97,7 +98,7 @@ def is_slug(text: str) -> bool:
 
 
 def clean(text: str) -> str:
-    """Return *text* without control characters, a space for each run of them."""
+    """Return *text* with a space for each run of control characters and surrogates."""
     return _CONTROL.sub(" ", text)[:MAX_LONG]
 
 

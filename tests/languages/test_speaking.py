@@ -96,3 +96,17 @@ def test_the_log_is_english_in_every_language() -> None:
         "The MQTT broker refuses what is published to a/b: it does not say why."
     )
     assert language.in_english("as it is") == "as it is"
+
+
+def test_a_translated_text_is_a_plain_string() -> None:
+    # Klippy encodes with msgspec, which refuses subclasses, and then shuts down.
+    language.current.use("de")
+    assert type(language.tr("it does not say why")) is str
+
+
+def test_no_more_texts_are_remembered_for_the_log_than_a_thousand() -> None:
+    language.current.use("de")
+    for number in range(2 * language.REMEMBERED):
+        text = language.tr("There is no maintenance task '{name}'.", name=str(number))
+    assert len(language.current.latest) <= language.REMEMBERED
+    assert language.in_english(text) == f"There is no maintenance task '{number}'."

@@ -12,6 +12,7 @@ import shlex
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from .config import Error, out_of_bounds
+from .plain import require_plain
 
 if TYPE_CHECKING:
     from .host import Printer
@@ -312,6 +313,7 @@ class GCode:
         self._listeners.append(callback)
 
     def respond_raw(self, msg: str) -> None:
+        require_plain(msg)  # a client of the API socket may hear it
         for listener in self._listeners:
             listener(msg)
 

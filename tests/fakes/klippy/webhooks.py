@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
 from .gcode import CommandError
+from .plain import encode
 
 if TYPE_CHECKING:
     from .host import Printer
@@ -129,7 +130,7 @@ class WebHooks:
         web_request = WebRequest(method, params or {}, connection)
         try:
             self._endpoints.get(method, _nothing_there)(web_request)
-            json.dumps(web_request.response)
+            encode(web_request.response)
         except CommandError as error:
             return {"error": WebRequestError(str(error)).to_dict()}
         except Exception as error:
@@ -337,7 +338,7 @@ class Connection:
         if self._socket is None:
             return
         try:
-            message = json.dumps(data).encode()
+            message = encode(data)
         except (TypeError, ValueError) as error:
             # Klippy does not survive values that JSON cannot hold, and neither does
             # this.
