@@ -97,7 +97,8 @@ NOT_SPOKEN: dict[str, str | tuple[str, ...]] = {
     "mqtt_bridge/push/link_server.py": ("<", "text/html"),
     "mqtt_bridge/push/sender.py": "",
     "deploy/klipperscreen/maintenance.py": "<span",
-    "mqtt_bridge/web/server.py": "Send ",  # for the author of another page
+    # for the author of another page, and for a client that sends too slowly
+    "mqtt_bridge/web/server.py": ("Send ", "The request did not arrive"),
 }
 # Calls whose texts are for developers, or for people who write a configuration: their
 # words are Klipper's own and those of options.
