@@ -130,13 +130,14 @@ test-package: $(VENV)/ready
 	$(PY) -m pytest -m network
 
 # The extra on the oldest Python that Klipper's users have.
+EXTRAS_TESTS = tests/contract tests/klippy_extra
 test-py37: $(VENV)-py37/ready
 	$(VENV)-py37/bin/python -m pytest -n $(WORKERS:auto=logical) -c tests/py37.ini $(FEW) \
-	  tests/contract tests/klippy_extra
+	  $(EXTRAS_TESTS)
 
 $(VENV)-py37/ready: $(VENV)/ready tests/py37.txt
 	$(call environment,$(VENV)-py37,$(PYTHON37),-r tests/py37.txt)
-	$(call warm,$(VENV)-py37/bin/python,-c tests/py37.ini)
+	$(call warm,$(VENV)-py37/bin/python,-c tests/py37.ini $(EXTRAS_TESTS))
 	touch $@
 
 # These tests have settings of their own, because they need another Python and other
