@@ -363,3 +363,8 @@ def test_a_slug_has_1_to_63_plain_letters(text, is_one):
 def test_a_topic_outside_the_contract_is_refused(topic):
     with pytest.raises(ContractError, match=r"is not below 'b'|is no topic of ours"):
         Topic.parse("b", topic)
+
+
+def test_no_name_has_half_of_a_surrogate_pair() -> None:
+    # Klippy shuts down if msgspec gets one; JSON can spell it.
+    assert contract.clean("a\ud800\udfffb") == "a b"
