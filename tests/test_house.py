@@ -173,7 +173,7 @@ def names_given(tree):
             yield node.name
 
 
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("room", [*ROOMS, "tests"])
 def test_a_name_says_what_the_value_is(room):
     vague = {
         (str(path.relative_to(ROOT)), name)

@@ -41,17 +41,17 @@ def test_a_task_without_its_meter_shows_it_in_the_published_message(bench):
     assert states["fine"].problem is None
 
 
-def test_a_task_whose_condition_is_never_true_says_so(bench):
+def test_a_task_whose_condition_is_never_true_shows_it(bench):
     printer = bench(
         "[maintain hot]\ntrigger: print_time\nthreshold: 100\nwhile: heater_bde>80\n"
     )
 
-    told = "This printer has no 'heater_bde', so the condition 'heater_bde>80'"
-    assert told in printer.say("MAINTAIN_STATUS")
-    assert printer.task("hot")["problem"].startswith(told)
+    sentence = "This printer has no 'heater_bde', so the condition 'heater_bde>80'"
+    assert sentence in printer.say("MAINTAIN_STATUS")
+    assert printer.task("hot")["problem"].startswith(sentence)
 
 
-def test_a_broker_that_is_not_reached_is_a_problem_of_the_printer(bench):
+def test_an_unreachable_broker_is_a_problem_of_the_printer(bench):
     printer = bench("[maintain]\nmqtt_host: 127.0.0.1\nmqtt_port: 9\n" + MISSPELT)
     printer.wait_for(lambda: printer.manager.problems.summary, "a problem")
     printer.advance(3)
