@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -251,18 +252,28 @@ def wear_out(home, voron):
     home.wait("binary_sensor.voron_filter_due", "off")
 
 
+class Automations:
+    """Makes automations from blueprints, and ends them."""
+
+    def __init__(self, home: HomeAssistant) -> None:
+        self._home = home
+        self._names: set[str] = set()
+
+    def __call__(self, name: str, blueprint: str, /, **inputs: Any) -> None:
+        if name in self._names:
+            # After a reload this sensor is "on" all the time.
+            self._home.forget_automation(name)
+        self._names.add(name)
+        self._home.automate(name, blueprint, **inputs)
+
+    def end(self) -> None:
+        while self._names:
+            self._home.forget_automation(self._names.pop())
+
+
 @pytest.fixture
 def automate(home):
-    """Return a function that makes automations. They end with the test."""
-    names = set()
-
-    def automate(name, blueprint, /, **inputs):
-        if name in names:
-            # After a reload this sensor is "on" all the time.
-            home.forget_automation(name)
-        names.add(name)
-        home.automate(name, blueprint, **inputs)
-
-    yield automate
-    for name in names:
-        home.forget_automation(name)
+    """Make automations, which end with the test, or before a phone leaves."""
+    automations = Automations(home)
+    yield automations
+    automations.end()

@@ -22,9 +22,11 @@ def due(wear_out):
 
 
 @pytest.fixture
-def phone(home, request):
+def phone(home, automate, request):
     phone = Phone(home, f"phone {request.node.name}"[:40])
     yield phone
+    # At a Done, an automation clears its notification on the phone.
+    automate.end()
     phone.close()
 
 
@@ -164,9 +166,10 @@ def test_a_lost_phone_does_not_delay_the_others(home, automate, phone, due):
 
 
 @pytest.fixture
-def distant(home, request):
+def distant(home, automate, request):
     phone = DistantPhone(home, f"distant {request.node.name}"[:40])
     yield phone
+    automate.end()
     phone.close()
 
 
