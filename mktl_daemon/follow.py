@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from .blocks import Block
     from .configuration import Configuration
 
-Search = Callable[["Configuration", Iterable[str]], set[str]]
+
+class Found(NamedTuple):
+    """The UUIDs of a store's daemons. A search that ends early leaves some out."""
+
+    there: set[str]
+    silent: set[str]  # they were asked, and did not answer
+
+
+Search = Callable[["Configuration", Iterable[str]], Found]
 
 _PAUSES = (1.0, 2.0, 5.0, 10.0)  # seconds between searches while a daemon is missing
 _SHARE = 20  # limits the share of the processor that searches take with large catalogs
@@ -193,7 +201,7 @@ class Follower:
         if self._search_store is None:
             return True
         try:
-            there = self._search_store(catalog, [*followed, *keys])
+            there = self._search_store(catalog, [*followed, *keys]).there
         except Exception:
             _logger.exception("unable to search for store %r", catalog.store)
             return False

@@ -20,7 +20,7 @@ from mktl_daemon.net.workers import Pool
 
 from .blocks import Block
 from .configuration import Configuration
-from .follow import Place
+from .follow import Found, Place
 
 _logger = logging.getLogger(__name__)
 
@@ -36,14 +36,14 @@ def refresh(
     keys: Iterable[str] = (),
     first: str | None = None,
     everybody: bool = False,
-) -> set[str]:
+) -> Found:
     """Compare what is known of a store with what its daemons say, and catch up.
 
-    Return the UUIDs of the daemons that are there. All are asked at once. Where one is
-    not there, or where none has one of *keys*, the registries are asked: those that
-    passed a block on, and those that answer a call. What nobody answers for stays as it
-    is, unless a daemon that is there has its keys. The answer of the daemon *first*, by
-    its UUID, is enough; the others' may come too late. With *everybody* registries are
+    Return who is there and who is not. All daemons are asked at once. Where one is not
+    there, or where none has one of *keys*, the registries are asked: those that passed
+    a block on, and those that answer a call. What nobody answers for stays as it is,
+    unless a daemon that is there has its keys. The answer of the daemon *first*, by its
+    UUID, is enough; the others' may come too late. With *everybody* registries are
     asked whatever the daemons say, for those that have joined since.
     """
     search = _Search(catalog)
@@ -75,7 +75,7 @@ def refresh(
 
     _all_at_once([ask_daemons, ask_registries], is_enough)
     search.close()
-    return search.there
+    return Found(search.there, search.silent())
 
 
 def ask_everybody(catalog: Configuration) -> None:
@@ -247,6 +247,13 @@ class _Search:
             and known <= self.there
             and all(any(key in some for some in items) for key in keys)
         )
+
+    def silent(self) -> set[str]:
+        """Return the daemons that did not answer, without those that still may."""
+        with self._lock:
+            requests = list(self._requests.items())
+        waiting = {identity for (identity, _), over in requests if not over.is_set()}
+        return {identity for (identity, _), _ in requests} - waiting - self.there
 
     def close(self) -> None:
         catalog = self._catalog

@@ -160,3 +160,19 @@ def test_a_lost_get_is_sent_again_if_a_search_finds_the_daemon(puppet):
     with pytest.raises(mktl.NoAckError):
         number.set(3)
     assert number.get(refresh=True) == 2
+
+
+@pytest.mark.usefixtures("calm")
+def test_a_daemon_whose_answer_was_not_awaited_is_not_silent(puppet, mute, monkeypatch):
+    """The search for the first key ends as soon as its own daemon answers."""
+    its = {PUPPET: config.known("puppet").blocks()[PUPPET], "u-0": block(0, mute.port)}
+    config.known("puppet").remove(PUPPET)
+    registry = "127.0.0.1", puppet.rep_port
+    monkeypatch.setattr(find.discovery, "registries", lambda *_, **__: [registry])
+    monkeypatch.setattr(search, "blocks_at", lambda *_: its)
+    assert mktl.get("puppet.number").value == 1
+
+    with pytest.raises(mktl.NoAckError):
+        _ = mktl.get("puppet.silent0").value
+
+    assert SILENT in mute.requests()
