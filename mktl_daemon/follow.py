@@ -131,7 +131,7 @@ class Follower:
     def search_beside(self, key: str) -> None:
         """Begin a search for *key* on another thread, unless one began just now."""
         job = partial(self.search, [key], FRESH)
-        _pool.submit(("search for", self._catalog.store, key), job)
+        pool.submit(("search for", self._catalog.store, key), job)
 
     def search(self, keys: Iterable[str], age: float = 0.0) -> None:
         """Search now, for *keys* too, unless one began in the last *age* seconds."""
@@ -174,7 +174,7 @@ class Follower:
     def _begin(self) -> None:
         with self._planning:
             self._planned = None
-        _pool.submit(("search", self._catalog.store), self._search_again)
+        pool.submit(("search", self._catalog.store), self._search_again)
 
     def _search_again(self) -> None:
         if self.closed:
@@ -286,7 +286,7 @@ class Follower:
         self._read_later(place, [item for item, where in followed if where == place])
 
     def _read_later(self, place: Place, items: list[Followed]) -> None:
-        _pool.submit(("read", place), lambda: _read(place, items))
+        pool.submit(("read", place), lambda: _read(place, items))
 
 
 class _Searches:
@@ -359,4 +359,4 @@ def _rows(items: list[Followed]) -> list[tuple[bytes, sub.Receiver]]:
     return [(wire.topic(item.full_key), item.receive_publication) for item in items]
 
 
-_pool = Pool("mktl-client-follow", 4, most=64)
+pool = Pool("mktl-client-follow", 4, most=64)

@@ -28,7 +28,7 @@ _TIMEOUT = 10.0  # seconds for a catalog
 _HEAD_START = 0.2  # seconds that daemons have before registries are asked
 _GLANCE = 0.02  # seconds after which it is checked whether it is enough
 
-_pool = Pool("mktl-client-search", 32)
+pool = Pool("mktl-client-search", 32)
 
 
 def refresh(
@@ -140,7 +140,7 @@ def _all_at_once(
                 changed.notify_all()
 
     for job in waiting:
-        _pool.submit(job, partial(run, job))
+        pool.submit(job, partial(run, job))
     with changed:
         while left and not is_enough():
             # What is enough may become so in a search within a job.

@@ -117,6 +117,11 @@ class Pool:
                 self._lanes[lane][0] = job
                 self._offer(lane)
 
+    def is_idle(self) -> bool:
+        """Tell whether no job runs or waits."""
+        with self._lock:
+            return not self._lanes
+
     def close(self, timeout: float = 2.0) -> None:
         """Drop what waits; let what runs end, for at most *timeout* seconds in all."""
         with self._lock:

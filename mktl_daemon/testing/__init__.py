@@ -19,17 +19,19 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mktl_daemon import config, find
+from mktl_daemon import config, find, follow, search
 from mktl_daemon.configuration import catalogs
 from mktl_daemon.files import environment
 from mktl_daemon.net import dealer, loop, sub
 from mktl_daemon.server.daemon import Daemon
 
 D = TypeVar("D", bound=Daemon)
+SEARCHES = 10.0  # seconds that `forget` waits at most for searches to end
 
 
 @contextlib.contextmanager
@@ -102,6 +104,12 @@ def forget() -> None:
     catalogs.known.clear()
     for name in list(find.stores.by_name):
         find.forget(name)
+    # A search that still runs would ask the daemons of the next test.
+    end = time.monotonic() + SEARCHES
+    while not (follow.pool.is_idle() and search.pool.is_idle()):
+        if time.monotonic() > end:
+            break
+        time.sleep(0.02)
     for clients in (dealer.client, sub.client):
         for each in clients.all():
             each.close()
