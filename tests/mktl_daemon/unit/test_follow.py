@@ -37,6 +37,12 @@ class DaemonGroup:
         self.traders.append(Trader(alias, started))
         return self.traders[-1]
 
+    def has_registered(self, key):
+        """Tell whether the registry knows a daemon with *key*."""
+        with contextlib.closing(dealer.Client("127.0.0.1", self.registry.rep)) as desk:
+            blocks = desk.get("pie._catalog").values()
+        return any(key in each["items"] for each in blocks)
+
 
 class Trader:
     """A daemon that the test controls without the tested client."""
@@ -253,7 +259,7 @@ def test_a_refused_daemon_asks_until_it_is_accepted(group, until):
     """It reports the refusal once, and the acceptance once."""
     one, two = group.trader("one"), group.trader("two")
     one.change("+shared")
-    until(lambda: "shared" in mktl.get("pie"), "the item of the first")
+    until(lambda: group.has_registered("shared"), "the item of the first")
     two.change("+shared")
     until(lambda: two.get("two.answers") == "-", "the refusal")
     two.change("+more")
