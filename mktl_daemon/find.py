@@ -153,8 +153,8 @@ def _store(name: str, key: str = "", everybody: bool = False) -> tuple[Store, bo
             return known, False
         catalog = config.known(name)
         first = _uuid_of(catalog, key)
-        found = refresh(catalog, [key] if key else [], first, everybody)
-        is_partial = first is not None and first in found.there
+        result = refresh(catalog, [key] if key else [], first, everybody)
+        is_partial = first is not None and first in result.there
         if not len(catalog):
             raise RuntimeError(f"no registry knows a store {name!r}")
         with stores.lock:
@@ -163,7 +163,7 @@ def _store(name: str, key: str = "", everybody: bool = False) -> tuple[Store, bo
             known.follower.search_soon()  # for the other daemons
         else:
             for identity, block in catalog.blocks().items():
-                if identity in found.silent:
+                if identity in result.silent:
                     known.follower.note_silence(block["items"])
         return known, not is_partial
 

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from .configuration import Configuration
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """The UUIDs of a store's daemons. A search that ends early leaves some out."""
 
     there: set[str]
     silent: set[str]  # they were asked, and did not answer
 
 
-Search = Callable[["Configuration", Iterable[str]], Found]
+Search = Callable[["Configuration", Iterable[str]], SearchResult]
 
 _PAUSES = (1.0, 2.0, 5.0, 10.0)  # seconds between searches while a daemon is missing
 _SHARE = 20  # limits the share of the processor that searches take with large catalogs

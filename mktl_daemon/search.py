@@ -20,7 +20,7 @@ from mktl_daemon.net.workers import Pool
 
 from .blocks import Block
 from .configuration import Configuration
-from .follow import Found, Place
+from .follow import Place, SearchResult
 
 _logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def refresh(
     keys: Iterable[str] = (),
     first: str | None = None,
     everybody: bool = False,
-) -> Found:
+) -> SearchResult:
     """Compare what is known of a store with what its daemons say, and catch up.
 
     Return who is there and who is not. All daemons are asked at once. Where one is not
@@ -75,7 +75,7 @@ def refresh(
 
     _all_at_once([ask_daemons, ask_registries], is_enough)
     search.close()
-    return Found(search.there, search.silent())
+    return SearchResult(search.there, search.silent())
 
 
 def ask_everybody(catalog: Configuration) -> None:
