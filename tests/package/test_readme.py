@@ -79,10 +79,10 @@ class Machine:
         )  # fmt: skip
 
     def start(self, line, **options):
+        # Without exec the shell would be ended, and its program would go on.
+        command = self.command(f"exec {line}")
         with self.log.open("ab") as log:
-            return subprocess.Popen(
-                self.command(line), cwd=self.home, stderr=log, **options
-            )
+            return subprocess.Popen(command, cwd=self.home, stderr=log, **options)
 
 
 @pytest.fixture
