@@ -106,9 +106,8 @@ def forget() -> None:
         find.forget(name)
     # A search that still runs would ask the daemons of the next test.
     end = time.monotonic() + SEARCHES
-    while not (follow.pool.is_idle() and search.pool.is_idle()):
-        if time.monotonic() > end:
-            break
+    pools = (follow.pool, search.pool)
+    while time.monotonic() < end and not all(pool.is_idle() for pool in pools):
         time.sleep(0.02)
     for clients in (dealer.client, sub.client):
         for each in clients.all():
