@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from mktl_daemon.core import formats, wire
-from mktl_daemon.core.value import State, decode, is_same, state_of
+from mktl_daemon.core.value import State, decode, is_same, payload_of, state_of
 from mktl_daemon.core.wire import Buffer, Payload
 from mktl_daemon.net.pub import Server as Publisher
 
@@ -65,17 +65,19 @@ class DaemonEnd(ClientEnd):
 
     # For the daemon
 
-    def take(self, state: State, send: Send, repeat: bool = False) -> bool:
+    def take(self, state: State, send: Send | None, repeat: bool = False) -> bool:
         """Take *state* and send it to the subscribers, unless the item already has it.
 
-        The caller holds the publisher's lock. Return whether the value must be saved.
+        Without *send* there are none. The caller holds the publisher's lock. Return
+        whether the value must be saved.
         """
         if is_same(self._state, state) and not repeat:
             return False
         self._state = state
-        # This is `wire.topic`. A call of that would take a third longer for each value.
-        topic = f"{self.store.name}.{self.key}."
-        send(topic.encode(), state.payload or b"", state.bulk)
+        if send is not None:
+            # This is `wire.topic`. A call of that would take a third longer.
+            topic = f"{self.store.name}.{self.key}."
+            send(topic.encode(), state.payload or b"", state.bulk)
         # The lock is still held, so that a callback gets the last value last.
         if self._callbacks:
             self._propagate(state)
@@ -84,9 +86,10 @@ class DaemonEnd(ClientEnd):
     def cached_answer(self) -> tuple[bytes, Buffer | None]:
         """Return the payload of the reply to a GET, from memory."""
         state = self._state
-        if state.payload is None:
-            return wire.dumps({"value": None, "time": self.timestamp}), None
-        return state.payload, state.bulk
+        payload = payload_of(state)
+        if payload is None:
+            return wire.dumps({"value": None, "time": time.time()}), None
+        return payload, state.bulk
 
     def set_directly(self, payload: bytes, bulk: Buffer | None) -> tuple[bytes, bool]:
         """Carry out a SET that involves no user code.
@@ -141,7 +144,8 @@ class DaemonEnd(ClientEnd):
 
     def _short_payload(self) -> bytes | None:
         """Return the payload with the value for the reply to a SET, if it is short."""
-        _, _, payload, bulk = self._state
+        state = self._state
+        payload, bulk = payload_of(state), state.bulk
         is_short = payload is not None and bulk is None and len(payload) <= _SHORT
         return payload if is_short else None
 

@@ -18,7 +18,10 @@ _PLAIN = frozenset({bool, float, int, str, type(None)})
 
 
 class State(NamedTuple):
-    """A value as it is held, and at the daemon's end as it is sent."""
+    """A value as it is held, and at the daemon's end as it is sent.
+
+    There may be a value without a *payload*: it is encoded when somebody reads it.
+    """
 
     value: Any = None
     time: float | None = None
@@ -58,6 +61,20 @@ def state_of(value: Any, when: float, copy: bool = True) -> State:
     if isinstance(value, _MUTABLE):
         value = decode(wire.fields(payload), None)
     return State(value, when, payload)
+
+
+def unsent_state(value: Any, when: float) -> State:
+    """Return *value* as it is held if it is not sent now."""
+    if type(value) in _PLAIN and (type(value) is not float or isfinite(value)):
+        return _new(State, (value, when, None, None))
+    return state_of(value, when)
+
+
+def payload_of(state: State) -> bytes | None:
+    """Return the payload of *state* for a reply; None: there is no value."""
+    if state.payload is not None or state.time is None:
+        return state.payload
+    return wire.dumps(_Fields(state.value, state.time))
 
 
 def _encoded(value: Any, when: float) -> bytes:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
+from typing import Any
 
 import zmq
 
 from mktl_daemon.core.wire import VERSION, Buffer
 
-from .frames import SNDMORE, Backlog, bind, outlast, send_frame
+from .frames import SNDMORE, Backlog, bind, outlast, receive, send_frame
 from .loop import Loop
 from .slow_subscribers import SlowSubscribers
+from .subscribed_keys import SubscribedKeys
 
 FIRST_PORT, LAST_PORT = 10139, 13679  # from the protocol
 
@@ -25,6 +27,10 @@ _MOST = _WAITING + 2**29  # bytes that may wait at all
 _STRIDE = 2**22  # bytes of one topic that are counted together
 _PATIENCE = 1.0  # seconds that a publisher waits for room before values are lost
 _STEP = 0.005  # seconds after which it is checked whether there is room
+# As plain numbers: the sum of two enumerations would take as long as the call.
+_EVENTS, _READABLE = int(zmq.EVENTS), int(zmq.POLLIN)
+_SUBSCRIPTIONS = 10_000  # subscriptions that are read at once
+_SENDS = 1024  # values between two readings: subscriptions that wait take memory
 
 _logger = logging.getLogger(__name__)
 
@@ -32,8 +38,9 @@ _logger = logging.getLogger(__name__)
 class Server:
     """A PUB. Whoever publishes holds `lock`, so no thread has to be waited for.
 
-    A PUB is only ever written to and never waits: a subscriber that does not keep up
-    loses values. Nothing else than this lock protects the socket.
+    Sending never waits: a subscriber that does not keep up loses values. Nothing else
+    than this lock protects the socket. It is an XPUB, which is the same for
+    subscribers, and also tells what they subscribe to.
     """
 
     def __init__(
@@ -50,7 +57,7 @@ class Server:
         # It also joins a value with its publication: the last one that went out is
         # the one that a GET reads.
         self.lock = threading.Lock()
-        self.socket: zmq.Socket[bytes] = loop.context.socket(zmq.PUB)
+        self.socket: zmq.Socket[bytes] = loop.context.socket(zmq.XPUB)
         self.socket.set(zmq.SNDHWM, _QUEUE)
         self.socket.copy_threshold = 0
         if domain:
@@ -59,6 +66,23 @@ class Server:
         ports = (port, port) if port else (FIRST_PORT, LAST_PORT)
         self.port, self.host = bind(self.socket, host, ports, set(avoid))
         self._slow = SlowSubscribers(self.port)
+        self._subscribed = SubscribedKeys()
+        self._sends = 0
+
+    def subscribed(self) -> Set[str] | None:
+        """Return the first parts of all keys with subscribers; None: all keys may.
+
+        A key may have no subscriber all the same. The caller holds `lock`.
+        """
+        if self.socket.closed:
+            return frozenset()  # the daemon has ended, and a thread of its user has not
+        for _ in range(_SUBSCRIPTIONS):
+            events: Any = self.socket.get(_EVENTS)
+            if not events & _READABLE:
+                return self._subscribed.first_parts
+            for frame in receive(self.socket) or ():
+                self._subscribed.note(frame.bytes)
+        return None  # there are more
 
     def send(self, topic: bytes, payload: bytes, bulk: Buffer | None) -> None:
         """Send a value to its subscribers; the caller holds `lock`."""
@@ -90,6 +114,10 @@ class Server:
 
     def put(self, topic: bytes, payload: bytes, bulk: Buffer | None) -> None:
         """Do as `send`, but for what is held, which stays behind."""
+        self._sends += 1
+        if self._sends == _SENDS:
+            self._sends = 0
+            self.subscribed()
         socket = self.socket
         size = len(payload) if bulk is None else len(payload) + len(bulk)
         if size >= _LARGE and not self._make_room(size):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from mktl_daemon.configuration import Configuration
-from mktl_daemon.core.value import State, state_of
+from mktl_daemon.core.value import state_of, unsent_state
 from mktl_daemon.item import Item
 from mktl_daemon.store import Store
 
@@ -118,7 +118,7 @@ class DaemonItems:
         KeyError: there is no such item; the rows before it are published.
         """
         store, find_item = self.store, self.store.find
-        taken: list[tuple[Item, State]] = []
+        taken: list[tuple[Item, Any, float]] = []
         try:
             for key, value, when in rows:
                 item = find_item(key)
@@ -128,7 +128,7 @@ class DaemonItems:
                     self._take(taken)
                     item.publish(value, when)
                     continue
-                taken.append((item, state_of(value, float(when))))
+                taken.append((item, value, float(when)))
                 if len(taken) == _PORTION:
                     self._take(taken)
         finally:
@@ -168,16 +168,29 @@ class DaemonItems:
     def add_set_handler(self, key: str, method: Handler) -> None:
         self.add_handler(key, "set", method)
 
-    def _take(self, taken: list[tuple[Item, State]]) -> None:
-        """Publish all of *taken*, and empty it."""
-        server = self.store.publisher()
-        put = server.put
-        with server.lock:
-            server.send_held()
-            noted = [item for item, state in taken if item.take(state, put)]
+    def _take(self, taken: list[tuple[Item, Any, float]]) -> None:
+        """Publish all of *taken*, and empty it: items with their values and times.
+
+        Most values of a large store have no subscribers, and these are not encoded.
+        """
+        rows = taken.copy()
         taken.clear()
-        for item in noted:
-            self.store.note_change(item)
+        server = self.store.publisher()
+        put, noted = server.put, []
+        try:
+            with server.lock:
+                server.send_held()
+                parts = server.subscribed()
+                for item, value, when in rows:
+                    if parts is None or item.key.partition(".")[0] in parts:
+                        is_noted = item.take(state_of(value, when), put)
+                    else:
+                        is_noted = item.take(unsent_state(value, when), None)
+                    if is_noted:
+                        noted.append(item)
+        finally:
+            for item in noted:
+                self.store.note_change(item)
 
     def _own(self, key: str) -> Item:
         name = key.strip().lower()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+
 import numpy as np
 import pytest
+import zmq
 
 import mktl_daemon as mktl
-from tests.mktl_daemon.unit.conftest import ITEMS
+from tests.mktl_daemon.unit.conftest import DEADLINE, ITEMS
 
 
 def test_rows_are_published_with_their_times(start, ask):
@@ -188,3 +192,103 @@ def test_an_array_that_is_not_contiguous_is_copied(start):
     assert (image.value == turned).all()
     image.publish(bytearray(b"abc"), copy=False)
     assert bytes(image.value) == b"abc"
+
+
+FLEET = {key: {} for key in ("voron.a", "voron.b", "ender.a")}
+NUMBERS = itertools.count(1)  # each is another value
+
+
+@pytest.fixture
+def listen(start):
+    """Return a function that subscribes a raw SUB or XSUB to topics of a daemon."""
+    with zmq.Context() as context, contextlib.ExitStack() as stack:
+
+        def subscribed(daemon, *topics, kind=zmq.SUB):
+            socket = stack.enter_context(context.socket(kind))
+            socket.rcvtimeo = int(DEADLINE * 1000)
+            if kind == zmq.SUB:
+                for topic in topics:
+                    socket.subscribe(topic)
+            socket.connect(f"tcp://127.0.0.1:{daemon.pub.port}")
+            return socket
+
+        yield subscribed
+
+
+def heard(daemon, socket, key, until):
+    """Publish rising values of *key* in rows until *socket* receives one of them."""
+
+    def arrived():
+        daemon.publish([(key, next(NUMBERS), 1.0)])
+        return socket.poll(20)
+
+    until(arrived, f"a value of {key}")
+    return socket.recv_multipart()[0].decode()
+
+
+def test_rows_reach_each_subscriber_whatever_it_subscribes_to(start, listen, until):
+    """A value without subscribers is not sent, and a later subscriber gets the next."""
+    daemon = start(items=FLEET)
+    for topics in ([b"pie.voron.a."], [b"pie.voron."], [b"pie.vo"], [b"pie."], [b""]):
+        socket = listen(daemon, *topics)
+        assert heard(daemon, socket, "voron.a", until) == "pie.voron.a."
+
+
+def test_a_value_without_subscribers_is_not_sent_and_can_be_read(
+    start, ask, listen, until
+):
+    daemon = start(items=FLEET)
+    heard(daemon, listen(daemon, b"pie.voron.a."), "voron.a", until)
+    sent, put = [], daemon.pub.put
+    daemon.pub.put = lambda topic, *rest: (sent.append(topic), put(topic, *rest))
+    values = (1.5, "text", True, None, float("inf"), [1, 2])
+    for when, value in enumerate(values):
+        daemon.publish([("ender.a", value, when), ("voron.b", value, when)])
+        fields = ask(daemon).get("pie.ender.a")
+        assert fields == ask(daemon).get("pie.voron.b")
+        assert fields["time"] == when
+        assert daemon.store["ender.a"].value == value
+    assert {topic for topic in sent if b"ender" in topic} == set()
+    assert {topic for topic in sent if b"voron" in topic} == {b"pie.voron.b."}
+
+
+def test_a_callback_of_the_daemon_gets_values_without_subscribers(start, box):
+    daemon = start(items=FLEET)
+    daemon.store["ender.a"].register(lambda _item, value, when: box.put(value, when))
+    daemon.publish([("ender.a", 3, 4.0)])
+    assert box.wait(1) == [(3, 4.0)]
+
+
+def test_nobody_can_end_the_subscription_of_another(start, listen, until):
+    """ZeroMQ tells a daemon about it, although the other one is still subscribed."""
+    daemon = start(items=FLEET)
+    victim = listen(daemon, b"pie.voron.a.")
+    heard(daemon, victim, "voron.a", until)
+    intruder = listen(daemon, kind=zmq.XSUB)
+    intruder.send(b"\1pie.ender.a.")
+    intruder.send(b"\0pie.voron.a.")
+    # The daemon reads these in their order.
+    heard(daemon, intruder, "ender.a", until)
+    assert heard(daemon, victim, "voron.a", until) == "pie.voron.a."
+
+
+def test_a_daemon_reads_subscriptions_also_without_rows(start, listen, until):
+    """Otherwise they would stay in its memory for as long as it lives."""
+    daemon = start(items=FLEET)
+    item = daemon.store["voron.a"]
+    socket = listen(daemon, b"pie.voron.a.")
+    until(lambda: (item.publish(next(NUMBERS)), socket.poll(20))[1], "a value")
+    with daemon.pub.lock:
+        assert daemon.pub.socket.poll(0), "the subscription waits to be read"
+    for number in range(2000):
+        item.publish(-number)
+    with daemon.pub.lock:
+        assert not daemon.pub.socket.poll(0)
+
+
+def test_a_thread_that_publishes_rows_after_the_daemons_end_gets_no_error(start):
+    daemon = start(items=FLEET)
+    daemon.cleanup()
+    for number in range(2000):
+        daemon.publish([("voron.a", number, 1.0)])
+        daemon.store["ender.a"].publish(number)
