@@ -73,7 +73,8 @@ def test_a_subscriber_that_never_reads_costs_others_no_array(
             item.publish(value if key == "image" else value.decode())
             assert reader.poll(20_000), number
             assert value in reader.recv_multipart()[-1]
-            assert daemon.pub.backlog.waiting <= 4 * limit
+            # Large values of one topic are counted together.
+            assert daemon.pub.backlog.waiting <= 4 * limit + pub._STRIDE  # noqa: SLF001
         idle.close()
         reader.close()
     assert "reads too slowly" in caplog.text
