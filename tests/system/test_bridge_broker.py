@@ -272,7 +272,8 @@ def test_retained_messages_that_the_broker_dropped_are_requested_again(broker):
             slug = f"p{number}"
             for topic, payload in _tiny(slug).items():
                 printer.client.publish(topic, payload, qos=1, retain=True)
-        printer.client.publish("last", b"", qos=1).wait_for_publish(30)
+        last = printer.client.publish("last", b"", qos=1)
+        until(last.is_published, "the broker has all messages", 60)
         with Running(broker.port) as running:
             assert running.bridge.ready.wait(60)
             printers = running.bridge.fleet.printers.values()

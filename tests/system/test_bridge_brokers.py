@@ -6,6 +6,7 @@ import contextlib
 import logging
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -66,14 +67,22 @@ def farm():
 
 
 def retain(port, messages):
-    """Publish *messages* as printers do, and wait until the broker has them."""
+    """Publish *messages* as printers do, and wait until the broker has stored them.
+
+    amqtt acknowledges a message before it has stored it, and drops the last ones of a
+    client that leaves. So the last message must come back, not only be acknowledged.
+    """
+    stored = threading.Event()
     with ScriptedPrinter(port, "publisher") as printer:
+        client = printer.client
+        client.message_callback_add("end", lambda *_: stored.set())
+        client.subscribe("end", 1)
         for topic, payload in messages.items():
-            sent = printer.client.publish(topic, payload, qos=1, retain=True)
-        sent.wait_for_publish(30)
-        for rest in m.printer("publisher"):
-            printer.client.publish(rest, b"", qos=1, retain=True)
-        printer.client.publish("end", b"", qos=1).wait_for_publish(30)
+            client.publish(topic, payload, qos=1, retain=True)
+        for topic in m.printer("publisher"):
+            client.publish(topic, b"", qos=1, retain=True)
+        client.publish("end", b"end", qos=1)
+        assert stored.wait(60), "the last message never came back"
 
 
 def done(made, slug="voron"):
