@@ -20,8 +20,9 @@ from homeassistant.helpers.event import async_track_time_interval
 from .const import DOMAIN
 from .devices import device_info, mqtt_identifier, with_identifier
 from .fleet import Printer, UpkeepEntry
-from .ours import Row, is_key, rows
+from .ours import is_key, rows
 from .owned import CLASSES, Owned
+from .row import Row
 
 LOOK_EVERY = timedelta(seconds=2)  # how often to check whether MQTT's entities ended
 

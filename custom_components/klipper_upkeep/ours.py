@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from homeassistant.components.binary_sensor import (  # type: ignore[attr-defined, unused-ignore]
     BinarySensorDeviceClass,  # 2026 defines it in another module, and re-exports it
@@ -29,9 +29,7 @@ from .contract import (
     slug,
 )
 from .fleet import CALENDAR, Printer
-
-type Value = Callable[[Printer], Any]
-type Order = Callable[[Any], Command]
+from .row import DueNow, Order, Row, Value
 
 SNOOZE_HOURS: Final = 24.0
 MOST: Final = 1e9  # the greatest threshold
@@ -64,26 +62,6 @@ METER_ICONS: Final = (
     ("time", "mdi:clock-outline"),
     ("", "mdi:counter"),
 )
-
-
-class Row(NamedTuple):
-    """One entity. Its unique id is the printer's uuid, and then ``key``."""
-
-    key: str
-    platform: Platform
-    name: str  # the translation key of its name
-    task: str = ""
-    meter: str = ""  # a meter whose name comes before the entity's own name
-    value: Value = lambda printer: None
-    more: Value = lambda printer: None  # its attributes
-    order: Order = lambda value: Command("")
-    config: Mapping[str, Any] = {}
-    rare: bool = False  # it is made only if the registry already has it
-
-    @property
-    def wish(self) -> str:
-        """The end of the entity id that the entity asks for."""
-        return self.key.removeprefix("task.").removeprefix("meter.")
 
 
 def rows(printer: Printer) -> Iterator[Row]:
@@ -131,6 +109,15 @@ def _time(moment: float | None) -> datetime | None:
 # Rows
 
 _PRINTER: Final = (
+    # Its name begins with punctuation, so that Home Assistant lists it first.
+    Row(
+        "due_now",
+        Platform.SENSOR,
+        "due_now",
+        value=_summed(lambda summary: DueNow(summary.due, summary.due_labels)),
+        more=_summed(lambda summary: {"count": summary.due}),
+        config={"icon": "mdi:clipboard-alert"},
+    ),
     Row(
         "maintenance_due",
         Platform.BINARY_SENSOR,
@@ -330,7 +317,9 @@ def _controls(state: State) -> Iterator[Row]:
     for limit in state.limits:
         yield _threshold(state, limit)
     if state.kind:
-        yield row("place", Platform.SELECT, _fit, icon="mdi:swap-horizontal")._replace(
+        yield row(
+            "place", Platform.SELECT, _fit, icon="mdi:swap-horizontal", **CONFIG
+        )._replace(
             value=_of(task, lambda s: s.place),
             more=_of(task, lambda s: {"places": list(s.places)}),
         )

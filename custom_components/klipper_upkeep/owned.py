@@ -23,10 +23,11 @@ from .children import capital, has_children, task_device
 from .contract import Event
 from .entity import PrinterEntity
 from .fleet import Fleet, Printer
-from .ours import Row
+from .row import DueNow, Row
 from .words import meter_name, sentence
 
 SHELF = "shelf"
+LISTED = 225  # letters of labels in a state, which has at most 255
 CAPITAL_NOUNS = ("de", "lb")
 
 
@@ -120,7 +121,24 @@ class OwnedSensor(Owned, SensorEntity):
     @property
     def native_value(self) -> Any:
         """The number, the moment, the text or the status."""
-        return self.shown
+        value = self.shown
+        return self._in_words(value) if isinstance(value, DueNow) else value
+
+    def _in_words(self, due: DueNow) -> str:
+        """Return the labels of what is due, and count those without room."""
+        if not due.number:
+            return sentence(self.hass, "nothing", "Nothing")
+        text, shown = "", 0
+        for label in due.labels:
+            longer = f"{text}, {label[:100]}" if text else label[:100]
+            if len(longer) > LISTED:
+                break
+            text, shown = longer, shown + 1
+        if due.number == shown:
+            return text
+        others = str(due.number - shown)
+        more = sentence(self.hass, "others_due", "and {count} more", count=others)
+        return f"{text} {more}".strip()
 
 
 class OwnedBinarySensor(Owned, BinarySensorEntity):

@@ -23,10 +23,17 @@ from .entities import (
     CONTROLS,
     DAYS,
     DIAGNOSTIC,
+    DUE_NOW,
+    DUE_NOW_ATTRIBUTES,
+    DUE_NOW_TEMPLATE,
     EVENT,
+    FIRST,
     HIDDEN,
     LEARN,
+    LISTED,
     METER_ICONS,
+    NOTHING_DUE,
+    OTHERS_DUE,
     PLACE,
     PRINTER,
     REMAINING,
@@ -109,6 +116,7 @@ def components(
     everything = _Subject(
         info.uuid, "", own, "", about("summary"), "", online, current.catalogue
     )
+    yield _due_now(everything)
     for row in PRINTER:
         attributes = _attributes(everything, SUMMARY_ATTRIBUTES)
         yield everything.make(row, **(attributes if row.field == ANYTHING else {}))
@@ -174,6 +182,26 @@ class _Subject(NamedTuple):
             "obj_id": wish,
             "def_ent_id": f"{row.platform}.{wish}",
         }
+
+
+def _due_now(printer: _Subject) -> Component:
+    """Return the sensor that tells what is due, in words of the printer's language."""
+
+    def word(text: str) -> str:
+        return json.dumps(printer.language.tr(text), ensure_ascii=False)
+
+    template = DUE_NOW_TEMPLATE % {
+        "it": IT,
+        "listed": LISTED,
+        "nothing": word(NOTHING_DUE),
+        "others": word(OTHERS_DUE),
+    }
+    return printer._replace(name=FIRST).make(
+        DUE_NOW,
+        stat_t=printer.reads,
+        val_tpl=template,
+        **_attributes(printer, DUE_NOW_ATTRIBUTES),
+    )
 
 
 def _task(

@@ -108,6 +108,28 @@ PRINTER = (
     ),
 )
 
+# Home Assistant sorts the entities of a device by name, and punctuation comes before
+# digits and letters. So a device's page begins with this entity, which tells in words
+# what is due. The mark is no part of the text, so that no translation loses it.
+FIRST = "\u2022"
+DUE_NOW = Entity("due_now", "sensor", mark("Due now"), "mdi:clipboard-alert")
+NOTHING_DUE = mark("Nothing")
+OTHERS_DUE = mark("and {count} more")
+LISTED = 225  # letters of labels; a state has at most 255
+DUE_NOW_TEMPLATE = (
+    "{%% set it=%(it)s %%}{%% set ns=namespace(text='',count=0) %%}"
+    "{%% for label in it.get('due_labels') or [] %%}"
+    "{%% set text=ns.text ~ (', ' if ns.text else '') ~ label[:100] %%}"
+    "{%% if loop.index0 == ns.count and text | length <= %(listed)d %%}"
+    "{%% set ns.text=text %%}{%% set ns.count=loop.index %%}"
+    "{%% endif %%}{%% endfor %%}"
+    "{%% set more=(it.get('due') or 0) - ns.count %%}"
+    "{{ none if it.get('due') is none else %(nothing)s if not it.get('due') else"
+    " (ns.text ~ ' ' ~ %(others)s | replace('{count}', more)) | trim"
+    " if more > 0 else ns.text }}"
+)
+DUE_NOW_ATTRIBUTES = "dict(count=it.get('due')) | to_json"
+
 # Only this entity shows whether the printer is online. All others keep their state.
 CONNECTED = Entity(
     "connected",
@@ -187,8 +209,8 @@ ANY_UNIT = (
 )
 
 CONTROLS = (
-    # These have the category `config`, so that a device's page begins with what is due
-    # and not with a column of buttons.
+    # These and the places of parts have the category `config`, so that a device's page
+    # begins with what is due and not with a column of controls.
     Entity(
         "done",
         "button",
@@ -244,7 +266,7 @@ LEARN = Entity(
 )
 
 # For a part: the select for its place. Its options are the places and the shelf.
-PLACE = Entity("place", "select", mark("place"), "mdi:swap-horizontal")
+PLACE = Entity("place", "select", mark("place"), "mdi:swap-horizontal", config=CONFIG)
 SHELF = mark("Shelf")
 
 EVENT = Entity(

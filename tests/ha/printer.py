@@ -167,6 +167,7 @@ class Paper:
         info: contract.Info,
         states: Sequence[contract.State] = (),
         availability: bytes = contract.OFFLINE,
+        summary: contract.Summary | None = None,
     ) -> None:
         self._listener = listener
         self._name = contract.slug(info.name)
@@ -174,6 +175,8 @@ class Paper:
         self._retained = {each.topic: each.payload for each in made.messages}
         for state in states:
             self._retained[self._topic("task", state.task)] = state.encode()
+        if summary is not None:
+            self._retained[self._topic("summary")] = summary.encode()
         self._retained[self._topic("availability")] = availability
         for topic, payload in self._retained.items():
             listener.publish(topic, payload, retain=True)

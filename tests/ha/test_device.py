@@ -31,6 +31,7 @@ SHOWN = {"binary_sensor": ("due",), "sensor": ("status", "remaining")}
 OF_THE_PRINTER = {
     "binary_sensor.voron_maintenance_due",
     "binary_sensor.voron_connected",
+    "sensor.voron_due_now",
     "sensor.voron_tasks_due",
     "sensor.voron_next_task",
     "sensor.voron_next_due_at",
@@ -183,6 +184,8 @@ def test_a_due_task_is_shown_as_a_problem_and_on_the_printer(home, voron):
     home.wait("binary_sensor.voron_filter_due", "on")
     home.wait(PRINTER, "on")
     home.wait("sensor.voron_tasks_due", "1")
+    home.wait("sensor.voron_due_now", "Carbon filter")
+    assert home.attributes("sensor.voron_due_now")["count"] == 1
     home.wait("sensor.voron_next_task", "Carbon filter")
     attributes = home.attributes("binary_sensor.voron_filter_due")
     assert attributes["device_class"] == "problem"
@@ -192,6 +195,7 @@ def test_a_due_task_is_shown_as_a_problem_and_on_the_printer(home, voron):
     voron.done("filter")
     home.wait("binary_sensor.voron_filter_due", "off")
     home.wait(PRINTER, "off")
+    home.wait("sensor.voron_due_now", "Nothing")
 
 
 def test_an_automation_can_use_a_trigger_that_the_device_offers(home, voron):

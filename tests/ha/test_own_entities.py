@@ -140,6 +140,7 @@ def test_each_task_is_a_device_if_the_option_is_set(home, channel, mover, automa
     before = of(home, "mqtt")
     mover.reconfigure(FEW, more=INTEGRATION)
     settled(home, DOMAIN, before)
+    begins_with_what_is_due(home, mover, channel)
     assert ("task_devices" in offers(home)) == (channel != "stable")
     if channel == "stable":
         return  # This version has no child devices.
@@ -149,15 +150,7 @@ def test_each_task_is_a_device_if_the_option_is_set(home, channel, mover, automa
     assert children(home) == {"Carbon filter", "Clean and oil the rods"}
     rods = home.ask("config/entity_registry/get", entity_id="button.mover_rods_done")
     assert rods["original_name"] == "Done"
-    mover.wear_out("filter", 51.5)
-    home.wait(DUE, "on")
-    printer = home.device("Mover")["id"]
-    with Browser(home) as page:
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        words = ("Child devices", "Carbon filter", "Maintenance due")
-        for name, size in (("-phone", (390, 1400)), ("", (1400, 900))):
-            page.see(f"/config/devices/device/{printer}", words, size)
-            page.picture(PICTURES / f"children{name}-{channel}.png")
+    take_pictures(home, "children", channel, "Child devices")
     automate("weekly", "weekly_summary", weekday="sun", at="10:00:00")
     home.call("automation.trigger", "automation.weekly")
     notification = until(lambda: home.notifications().get("klipper_upkeep_weekly"))
@@ -168,6 +161,23 @@ def test_each_task_is_a_device_if_the_option_is_set(home, channel, mover, automa
     set_options(home, task_devices=False)
     settled(home, DOMAIN, before)
     assert children(home) == set()
+
+
+def begins_with_what_is_due(home: Any, mover: Voron, channel: str) -> None:
+    mover.wear_out("filter", 51.5)
+    home.wait(DUE, "on")
+    take_pictures(home, "own", channel)
+
+
+def take_pictures(home: Any, name: str, channel: str, *words: str) -> None:
+    """Take pictures of the printer's page, where what is due comes first."""
+    printer = home.device("Mover")["id"]
+    first = ("Controls\nMaintenance\n1", "Sensors\n• Due now\nCarbon filter")
+    with Browser(home) as page:
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        for place, size in (("-phone", (390, 1400)), ("", (1400, 900))):
+            page.see(f"/config/devices/device/{printer}", (*words, *first), size)
+            page.picture(PICTURES / f"{name}{place}-{channel}.png")
 
 
 def children(home: Any) -> set[str]:

@@ -12,13 +12,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+from klippy_extra import contract
 from tests.ha.browser import Browser
 from tests.ha.home_assistant import until
-from tests.ha.printer import TASKS, Voron
+from tests.ha.printer import TASKS, Paper, Voron
 
 ROOT = Path(__file__).parents[2]
 DASHBOARDS = ROOT / "integration" / "dashboards"
 PICTURES = Path(os.environ.get("PICTURES", ROOT / "artifacts" / "home-assistant"))
+
+NOW = 1795219200.0
+FIRST_ROW = "Sensors\n• Due now\nCarbon filter\nCarbon filter\nProblem"
 
 # Home Assistant writes this in the place of a card that it cannot show.
 BROKEN = ("Configuration error", "Unknown type", "Entity not found", "not available")
@@ -107,14 +111,49 @@ def both(page, picture, path, words, size, name):
 @pytest.mark.usefixtures("plain", "worn")
 def test_the_device_page_starts_with_the_due_tasks(home, page, picture):
     device = home.device("Voron")["id"]
-    words = ("Firmware: Klipper v", "Carbon filter remaining", "Maintenance due")
+    words = ("Firmware: Klipper v", "Carbon filter remaining", FIRST_ROW)
 
     both(
         page, picture, f"/config/devices/device/{device}", words, (1400, 1500), "device"
     )
 
-    text = page.text()
-    assert text.index("Maintenance due") < text.index("Press")
+
+@pytest.mark.usefixtures("plain")
+def test_the_page_of_25_tasks_and_parts_begins_with_what_is_due(
+    home, page, picture, listener
+):
+    """Some of the labels begin with a digit, and some with a capital A."""
+    states = [aged(number) for number in range(25)]
+    due = [each for each in states if each.status == contract.DUE]
+    meters = {"print_time": contract.Meter("h", "Print time")}
+    info = contract.Info("25", "Großer Würfel", (), meters, url="http://127.0.0.1/")
+    labels = tuple(each.label for each in due)
+    summary = contract.Summary(1, NOW, 2, 0, None, None, None, labels)
+    paper = Paper(listener, info, states, contract.ONLINE, summary)
+    home.wait("sensor.grosser_wurfel_due_now", "Air filter 6, 0.4 nozzle 15")
+    device = home.device("Großer Würfel")["id"]
+    first = "Sensors\n• Due now\nAir filter 6, 0.4 nozzle 15\n0.4 nozzle 0\nOK"
+    words = (first, "Configuration")
+
+    both(page, picture, f"/config/devices/device/{device}", words, (1400, 900), "many")
+
+    assert "Controls" not in page.text()
+    paper.clear()
+    until(lambda: home.device("Großer Würfel") is None, "the printer to go")
+
+
+LABELS = ("0.4 nozzle", "Air filter", "Belts", "Zahnriemen", "Äußerer Filter")
+
+
+def aged(number: int) -> contract.State:
+    """Return the state of the task with this number. Two of 25 are due."""
+    used = 160.0 if number in (6, 15) else 4.0 * number
+    status = contract.DUE if used > 150.0 else contract.OK
+    limit = contract.Limit("print_time", "h", 150.0, used, 150.0 - used, used / 1.5)
+    part = {"kind": "nozzle", "places": ("extruder",)} if number < 10 else {}
+    label = f"{LABELS[number % 5]} {number}"
+    task = f"t{number}"
+    return contract.State(1, NOW, task, label, (limit,), "print_time", status, **part)
 
 
 @pytest.fixture

@@ -241,18 +241,62 @@ async def test_names_and_states_are_translated(hass, printer, entry):
     bed = meters.async_get("sensor.voron_heater_heater_bed")
     assert bed.original_name == "Heizzeit heater bed"
     assert hass.states.get("sensor.voron_print_time").name == "Voron Druckzeit"
+    due = hass.states.get("sensor.voron_due_now")
+    assert (due.name, due.state) == ("Voron • Jetzt fällig", "Oil the rods")
+    printer.send(printer.topic("summary"), SUMMARY._replace(due=0).encode())
+    await settle(hass)
+    assert hass.states.get("sensor.voron_due_now").state == "Nichts"
 
 
 async def test_a_printer_shows_what_it_published(hass, printer, owned):
     assert hass.states.get("binary_sensor.voron_rods_due").state == "on"
     assert hass.states.get("binary_sensor.voron_maintenance_due").state == "on"
     assert hass.states.get("sensor.voron_tasks_due").state == "1"
+    assert hass.states.get("sensor.voron_due_now").state == "Oil the rods"
     assert hass.states.get("sensor.voron_print_time").state == "812.3"
     printer.tell(RODS._replace(status="ok"))
     printer.send(printer.topic("summary"), SUMMARY._replace(due=0).encode())
     await settle(hass)
     assert hass.states.get("binary_sensor.voron_rods_due").state == "off"
     assert hass.states.get("binary_sensor.voron_maintenance_due").state == "off"
+    assert hass.states.get("sensor.voron_due_now").state == "Nothing"
+
+
+async def test_what_is_due_fits_into_a_state_and_the_rest_is_counted(
+    hass, printer, owned
+):
+    async def shown(*labels):
+        many = SUMMARY._replace(due=len(labels), due_labels=labels)
+        printer.send(printer.topic("summary"), many.encode())
+        await settle(hass)
+        return hass.states.get("sensor.voron_due_now")
+
+    assert (await shown("Rods", "Nozzle")).state == "Rods, Nozzle"
+    tasks = [f"Task {each:02}" for each in range(25)]
+    assert (await shown(*tasks)).state == ", ".join(tasks)
+    for length in (50, 100, 101, 200):
+        now = await shown(*["€" * length] * 300)
+        others = 300 - now.state.count(",") - 1
+        assert now.state.endswith(f"€ and {others} more")
+        assert now.attributes["count"] == 300
+
+
+async def test_the_page_of_a_printer_begins_with_what_is_due(hass, printer, owned):
+    """Home Assistant sorts by name, and controls without a category come first.
+
+    The to-do list is the only one, and its state is the number of due tasks.
+    """
+    known = er.async_entries_for_config_entry(er.async_get(hass), owned.entry_id)
+    sensors = ("sensor", "binary_sensor", "calendar", "event")
+
+    first = [
+        each.domain
+        for each in known
+        if each.domain not in sensors and each.entity_category is None
+    ]
+    assert first == ["todo"]
+    names = [each.original_name for each in known if each.original_name]
+    assert [each for each in names if not each[0].isalnum()] == ["• Due now"]
 
 
 async def test_all_attributes_are_small_enough_for_the_recorder(hass, printer, owned):

@@ -574,6 +574,7 @@ def test_entities_have_the_printers_language() -> None:
 
     assert by_group["printer"]["dev"]["name"] == "Würfel"
     assert by_group["printer"]["cmps"]["maintenance_due"]["name"] == "Wartung fällig"
+    assert by_group["printer"]["cmps"]["due_now"]["name"] == "• Jetzt fällig"
     assert by_group["task-rods"]["cmps"]["task.rods.due"]["name"] == "Stangen"
     shown = by_group["task-rods"]["cmps"]["task.rods.remaining"]["name"]
     assert shown == "Stangen verbleibend"
@@ -634,6 +635,7 @@ def test_attributes_are_small_enough_for_the_recorder() -> None:
         shown = json.loads(render(components[key], payload, "json_attr_tpl"))
         assert len(json.dumps(shown, ensure_ascii=False).encode()) < 16_384
     fields = json.loads(summary.encode())
+    assert len(render(components["due_now"], fields, "val_tpl")) <= 255
     due = json.loads(render(components["maintenance_due"], fields, "json_attr_tpl"))
     assert len(json.dumps(due, ensure_ascii=False).encode()) < 16_384
 
@@ -747,6 +749,63 @@ def test_meters_and_the_summary_are_read_from_their_own_messages() -> None:
     assert render(components["tasks_due"], summary, "val_tpl") == "2"
     assert render(components["next_task"], summary, "val_tpl") == "x" * 255
     assert render(components["next_due_at"], summary, "val_tpl") == "None"
+
+
+def due_now(*labels: str, due: int | None = None) -> str:
+    """Return the state of the sensor that tells what is due."""
+    count = len(labels) if due is None else due
+    summary = contract.Summary(1, NOW, count, 0, None, None, None, due_labels=labels)
+    component = made(state("rods"))["due_now"]
+    return render(component, json.loads(summary.encode()), "val_tpl")
+
+
+def test_a_sensor_tells_what_is_due_in_words() -> None:
+    assert due_now() == "Nothing"
+    assert due_now("Rods") == "Rods"
+    assert due_now('Rods "X"', "Nozzle") == 'Rods "X", Nozzle'
+    language.current.use("de")
+    assert due_now() == "Nichts"
+    assert due_now("Stangen", due=3) == "Stangen und 2 weitere"
+
+
+def test_what_is_due_fits_into_a_state_and_what_does_not_fit_is_counted() -> None:
+    fitting = due_now(*(f"Task {each:02}" for each in range(25)))
+    assert fitting.endswith("Task 22, Task 23, Task 24")
+
+    for length in (1, 50, 99, 100, 101, 3000):
+        labels = ["€" * length] * 300
+        text = due_now(*labels)
+        shown = text.count("€" * min(length, 100))
+        assert shown >= 1
+        assert text.endswith(f"€ and {300 - text.count(',') - 1} more")
+        assert len(text) <= 255
+
+
+def test_the_number_of_due_tasks_is_an_attribute_of_what_is_due() -> None:
+    summary = contract.Summary(1, NOW, 2, 0, None, None, None, ("Rods", "Nozzle"))
+    component = made(state("rods"))["due_now"]
+    fields = json.loads(summary.encode())
+    assert json.loads(render(component, fields, "json_attr_tpl")) == {"count": 2}
+
+
+def test_a_page_begins_with_what_is_due() -> None:
+    """Home Assistant shows controls without a category first, and then the sensors.
+
+    It sorts both by name, and puts punctuation before digits and letters.
+    tests/ha looks at the page.
+    """
+    part = state("n4")._replace(kind="nozzle", places=("extruder",))
+    components = made(state("rods"), part, names=Names(learns=True))
+
+    uncategorized = {
+        each["p"] for each in components.values() if "ent_cat" not in each
+    } - {"event"}  # Events have a card of their own, which comes later.
+    assert uncategorized == {"sensor", "binary_sensor"}
+    first = [
+        each["name"] for each in components.values() if not each["name"][0].isalnum()
+    ]
+    assert first == ["\u2022 Due now"]
+    assert components["due_now"]["def_ent_id"] == "sensor.voron_2_4_due_now"
 
 
 def test_habit_suggestion_and_look_ahead_are_attributes_only_if_they_exist() -> None:

@@ -10,6 +10,7 @@ const WORDS = {
     guide: "Guide", cancel: "Cancel", nothing: "Nothing to do.", off: "off",
     rest: (n) => `${n} more`, by: (who) => `by ${who}`,
     none: "No printer has announced itself yet.",
+    printer: "Printer", every: "Leave it empty to show all printers.",
     ok: "ok", soon: "soon", due: "due", snoozed: "snoozed", disabled: "disabled",
   },
   de: {
@@ -17,6 +18,7 @@ const WORDS = {
     guide: "Anleitung", cancel: "Abbrechen", nothing: "Nichts zu tun.", off: "aus",
     rest: (n) => `${n} weitere`, by: (who) => `von ${who}`,
     none: "Noch hat sich kein Drucker gemeldet.",
+    printer: "Drucker", every: "Bleibt es leer, zeigt die Karte alle Drucker.",
     ok: "in Ordnung", soon: "bald fällig", due: "fällig", snoozed: "verschoben",
     disabled: "abgeschaltet",
   },
@@ -120,6 +122,20 @@ class KlipperUpkeepCard extends HTMLElement {
     if (key === this._key || this._open !== null) return;
     this._key = key;
     this._draw();
+  }
+
+  // The form of the card's editor. A printer is a device that tells whether it is on.
+  static getConfigForm() {
+    const w = words({ language: document.documentElement.lang });
+    const connection = { domain: "binary_sensor", device_class: "connectivity" };
+    const entity = ["mqtt", "klipper_upkeep"].map((each) => (
+      { integration: each, ...connection }
+    ));
+    return {
+      schema: [{ name: "device", selector: { device: { entity } } }],
+      computeLabel: () => w.printer,
+      computeHelper: () => w.every,
+    };
   }
 
   getCardSize() {
