@@ -19,6 +19,7 @@ from .names import (
     items_of,
     keys_of,
     permissions_of,
+    stores_of_home,
     stores_of_registries,
 )
 from .reading import Reading, reading_all
@@ -197,10 +198,13 @@ def _list(options: argparse.Namespace) -> bool:
 
 def _list_stores() -> bool:
     try:
-        for store in stores_of_registries():
-            print(store)
+        stores = stores_of_registries()
     except TROUBLE as error:
-        return _failed("list", error)
+        stores = stores_of_home()
+        if not stores:
+            return _failed("list", error)
+    for store in stores:
+        print(store)
     return True
 
 

@@ -79,6 +79,13 @@ def stores_of_registries(*addresses: str) -> list[str]:
     return sorted(config.get_hashes())
 
 
+def stores_of_home() -> list[str]:
+    """Return the stores that this home's clients and daemons have used."""
+    from mktl_daemon.files import cache  # noqa: PLC0415
+
+    return cache.cached_stores()
+
+
 def permissions_of(entry: dict[str, Any]) -> str:
     read = "r" if entry.get("gettable", True) is not False else " "
     write = "w" if entry.get("settable", True) is not False else " "

@@ -239,6 +239,14 @@ def test_without_a_registry_nothing_is_discovered(own_kitchen):
     )
 
 
+def test_without_a_registry_the_stores_that_were_used_are_listed(own_kitchen):
+    """The daemon has the same home, and no registry runs."""
+    assert own_kitchen.mk_alone("list").code == 1
+    own_kitchen.daemon("bread", "rye", {"loaves": {}})
+    done = own_kitchen.mk_alone("list", home="bread.rye")
+    assert (done.out, done.err, done.code) == ("bread\n", "", 0)
+
+
 @contextlib.contextmanager
 def watching(kitchen, *arguments):
     process = subprocess.Popen(
