@@ -24,7 +24,6 @@ from .caller import Caller
 
 _logger = logging.getLogger(__name__)
 
-_REFRESH = wire.dumps({"refresh": True})
 _SETTLE = 0.01  # seconds that a SET waits for its own publication
 _LAG = 1.0  # seconds that a publication may arrive later than the reply with its value
 _MOST_FETCHED = 16  # values that GETs brought and whose publications are late
@@ -186,7 +185,7 @@ class ClientEnd(Caller):
 
     def _fetch(self, refresh: bool) -> None:
         before = self._state
-        answer = self._call(GET, _REFRESH if refresh else b"")
+        answer = self._call(GET, wire.REFRESH if refresh else b"")
         value, when = self._read(answer.payload, answer.bulk)
         fresh = State(value, when)
         with _guard.lock:

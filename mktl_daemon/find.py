@@ -12,9 +12,10 @@ from mktl_daemon.core.errors import RemoteError
 from mktl_daemon.net import discovery
 
 from . import config, process
+from .catalog_requests import fetch, hashes_at
 from .configuration import Configuration
 from .item import Item
-from .search import ask_everybody, fetch, hashes_at, refresh
+from .search import ask_everybody, refresh
 from .store import Store
 
 _logger = logging.getLogger(__name__)
@@ -153,7 +154,7 @@ def _store(name: str, key: str = "", everybody: bool = False) -> tuple[Store, bo
             return known, False
         catalog = config.known(name)
         first = _uuid_of(catalog, key)
-        result = refresh(catalog, [key] if key else [], first, everybody)
+        result = refresh(catalog, [key] if key else [], first, everybody, key)
         is_partial = first is not None and first in result.there
         if not len(catalog):
             raise RuntimeError(f"no registry knows a store {name!r}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import socket
 import threading
@@ -10,22 +9,19 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-from mktl_daemon.core import wire
 from mktl_daemon.core.catalog import check_block
-from mktl_daemon.core.errors import MalformedError, NoAckError, RemoteError
-from mktl_daemon.core.wire import CONFIG, GET, HASH
-from mktl_daemon.net import dealer, discovery
-from mktl_daemon.net.reach import is_open
+from mktl_daemon.core.errors import NoAckError, RemoteError
+from mktl_daemon.net import discovery
 from mktl_daemon.net.workers import Pool
 
 from .blocks import Block
+from .catalog_requests import LostError, blocks_at, hashes_at
 from .configuration import Configuration
 from .follow import Place, SearchResult
 
 _logger = logging.getLogger(__name__)
 
-_TIMEOUT = 10.0  # seconds for a catalog
-_HEAD_START = 0.2  # seconds that daemons have before registries are asked
+HEAD_START = 0.1  # seconds that daemons have before registries are asked
 _GLANCE = 0.02  # seconds after which it is checked whether it is enough
 
 pool = Pool("mktl-client-search", 32)
@@ -36,6 +32,7 @@ def refresh(
     keys: Iterable[str] = (),
     first: str | None = None,
     everybody: bool = False,
+    read: str = "",
 ) -> SearchResult:
     """Compare what is known of a store with what its daemons say, and catch up.
 
@@ -44,9 +41,10 @@ def refresh(
     a block on, and those that answer a call. What nobody answers for stays as it is,
     unless a daemon that is there has its keys. The answer of the daemon *first*, by its
     UUID, is enough; the others' may come too late. With *everybody* registries are
-    asked whatever the daemons say, for those that have joined since.
+    asked whatever the daemons say, for those that have joined since. *read* is a key
+    that the caller reads next: a daemon that is far away is asked for it at once.
     """
-    search = _Search(catalog)
+    search = _Search(catalog, read)
     wanted = list(keys)
 
     asked_all = threading.Event()  # all daemons that are known
@@ -69,7 +67,7 @@ def refresh(
         asked_all.set()
 
     def ask_registries() -> None:
-        if not everybody and asked_all.wait(_HEAD_START) and is_enough():
+        if not everybody and asked_all.wait(HEAD_START) and is_enough():
             return
         _ask_registries(search, catalog, is_enough, settle)
 
@@ -150,8 +148,9 @@ def _all_at_once(
 class _Search:
     """What the daemons of a store say of themselves at one time."""
 
-    def __init__(self, catalog: Configuration) -> None:
+    def __init__(self, catalog: Configuration, read: str = "") -> None:
         self._catalog = catalog
+        self._read = read
         self._mine = catalog.authoritative_uuid
         self._blocks: dict[str, Block] = {}
         # Whom somebody asked at a place, and whether the answer is known by now.
@@ -159,6 +158,8 @@ class _Search:
         self._lock = threading.Lock()  # of these
         self._strange: set[str] = set()  # another daemon is where they were
         self._mute: set[str] = set()  # somebody listens there and does not answer
+        self._lost: dict[str, str] = {}  # their machines, if what was sent may be lost
+        self._lively: set[str] = set()  # machines where somebody is there
         self.there: set[str] = set()
 
     def ask(self, block: Block) -> None:
@@ -190,16 +191,26 @@ class _Search:
 
     def _ask_at(self, place: Place, block: Block) -> None:
         identity = block["uuid"]
+        ahead = f"{block['store']}.{self._read}" if self._read in block["items"] else ""
         try:
-            self._blocks[identity] = _word_of(block, place)
+            self._blocks[identity] = _word_of(block, place, ahead)
         except (TimeoutError, RemoteError, KeyError, ValueError) as error:
             _logger.info("%s:%d: %s", place.host, place.rep, error)
             if isinstance(error, KeyError):
                 self._strange.add(identity)
+            elif isinstance(error, LostError):
+                self._note_loss(identity, place.host, error.is_there)
             elif isinstance(error, NoAckError):
                 self._mute.add(identity)
         else:
+            self._lively.add(place.host)
             self.there.add(identity)
+
+    def _note_loss(self, identity: str, host: str, is_there: bool) -> None:
+        self._lost[identity] = host
+        if is_there:
+            self._lively.add(host)
+            self._mute.add(identity)
 
     def note(self, blocks: Iterable[Any]) -> list[Block]:
         """Take note of what a registry passes on; return the blocks that are some.
@@ -249,11 +260,16 @@ class _Search:
         )
 
     def silent(self) -> set[str]:
-        """Return the daemons that did not answer, without those that still may."""
+        """Return the daemons that did not answer, without those that still may.
+
+        On a line that loses packets a machine may be there and not have heard us: then
+        none of its daemons that were not reached is known to be silent.
+        """
         with self._lock:
             requests = list(self._requests.items())
         waiting = {identity for (identity, _), over in requests if not over.is_set()}
-        return {identity for (identity, _), _ in requests} - waiting - self.there
+        lost = {name for name, host in self._lost.items() if host in self._lively}
+        return {identity for (identity, _), _ in requests} - waiting - self.there - lost
 
     def close(self) -> None:
         catalog = self._catalog
@@ -289,13 +305,15 @@ def _moved(block: Block, host: str) -> Block:
     return {**block, "provenance": strata}
 
 
-def _word_of(block: Block, place: Place) -> Block:
+def _word_of(block: Block, place: Place, ahead: str) -> Block:
     """Return the newest state of a block, from its daemon.
 
+    *ahead* is an item that the caller reads next, or "".
     KeyError: another daemon is at its place. TimeoutError: none is.
     """
     identity, store = block["uuid"], block["store"]
-    theirs = (hashes_at(place.host, place.rep, store).get(store) or {}).get(identity)
+    hashes = hashes_at(place.host, place.rep, store, ahead)
+    theirs = (hashes.get(store) or {}).get(identity)
     if theirs is None:
         raise KeyError(f"{identity} is not at this address any more")
     if theirs == block.get("hash"):
@@ -306,19 +324,6 @@ def _word_of(block: Block, place: Place) -> Block:
     return newest
 
 
-def hashes_at(host: str, port: int, store: str = "") -> dict[str, Any]:
-    """Return ``{store: {uuid: hash}}`` of what somebody has, whatever its edition."""
-    names = ((GET, f"{store}._hash" if store else "_hash"), (HASH, store))
-    hashes = _get_first(host, port, names)
-    return {name: each for name, each in hashes.items() if isinstance(each, dict)}
-
-
-def blocks_at(host: str, port: int, store: str) -> dict[str, Any]:
-    """Return the blocks of a store that somebody has, by UUID."""
-    names = ((GET, f"{store}._catalog"), (GET, f"{store}._config"), (CONFIG, store))
-    return _get_first(host, port, names)
-
-
 def _passing(catalog: Configuration) -> set[tuple[str, int]]:
     """Return the addresses of the registries that passed blocks of a store on."""
     return {
@@ -327,44 +332,3 @@ def _passing(catalog: Configuration) -> set[tuple[str, int]]:
         for stratum in block.get("provenance") or []
         if "pub" not in stratum
     }
-
-
-def _get_first(
-    host: str, port: int, names: Iterable[tuple[bytes, str]]
-) -> dict[str, Any]:
-    """Return the answer to the first of *names* that is not refused."""
-    refused: RemoteError | None = None
-    # Not one of the clients that stay: anybody may announce any address.
-    with contextlib.closing(dealer.Client(host, port)) as client:
-        if not client.prepare() and not is_open(host, port, client.prepare_twice):
-            raise TimeoutError(f"nobody is at {host}:{port}")
-        for kind, target in names:
-            if kind != GET and not client.early:
-                continue  # only they know these, and nobody else answers at all
-            try:
-                answer = client.call(kind, target, timeout=_TIMEOUT)
-            except RemoteError as error:
-                refused = refused or error
-                continue
-            value = wire.fields(answer.payload).get("value") or {}
-            if not isinstance(value, dict):
-                raise MalformedError(f"{target} is {value!r:.80}")
-            return value
-    raise refused or RuntimeError(f"nothing was requested from {host}:{port}")
-
-
-def fetch(catalog: Configuration, host: str, port: int) -> None:
-    """Take in all blocks of a store that somebody has, whatever its edition.
-
-    But for those of the alias that is this process's own: it knows better what it has.
-    """
-    for block in blocks_at(host, port, catalog.store).values():
-        alias = block.get("alias") if isinstance(block, dict) else None
-        if alias is not None and alias == catalog.alias:
-            continue
-        try:
-            catalog.update(block)
-        except ValueError as error:
-            _logger.warning(
-                "%s:%d sent a block that cannot be used: %s", host, port, error
-            )

@@ -114,6 +114,7 @@ dumps: Callable[[Any], bytes] = msgspec.json.Encoder(enc_hook=_plain).encode
 
 
 # The field that says which number a null in `value` stands for.
+REFRESH = dumps({"refresh": True})  # the payload of a GET that looks the value up
 NONFINITE = "nonfinite"
 
 

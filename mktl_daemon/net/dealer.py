@@ -49,8 +49,9 @@ class Client:
         self._unsent: deque[Pending] = deque()  # until there is a connection
         self._sweeping = False
         self._mine = Mine()
-        self._is_far = False
+        self.is_far = False  # as `prepare_twice` says
         self._is_untold = False  # something was sent for which there is no answer
+        self.patience = ACK_TIMEOUT  # seconds for an ACK of a daemon that is near
         self.losses = 0  # how often the connection was lost
         # Whether the other side is of before June 2026; None until it has answered.
         self.early: bool | None = None
@@ -93,10 +94,12 @@ class Client:
         bulk: Buffer | None = None,
         timeout: float = TIMEOUT,
         asker: Asker | None = None,
+        ahead: str = "",
     ) -> wire.Answer:
         """Send a request and wait for its answer.
 
-        *asker* is told meanwhile how far the request is.
+        *asker* is told meanwhile how far the request is. *ahead* is an item that is
+        read next, also by another client that takes over the connection.
 
         TimeoutError: nobody is there, or nobody answers in time. RemoteError: the
         daemon refused. What a thread asks arrives in the order in which it asked.
@@ -113,7 +116,8 @@ class Client:
         request = wire.Request(ident, kind, target, 0, payload, bulk, early)
         if self.early is None and kind != GET:
             request = self._introduced(line, request, asker)
-        return checked(request, line.call(self, request, timeout, asker))
+        following = self._reading(ahead) if ahead else None
+        return checked(request, line.call(self, request, timeout, asker, following))
 
     def prepare(self) -> bool:
         """Begin the connection that this thread's next `call` uses.
@@ -128,9 +132,9 @@ class Client:
         When this client is closed its connection is left to others.
         """
         line = self._mine.line or self._begin_line()
-        line.begin_another(self)
-        if not self._is_far:
-            self._is_far = True
+        line.prepare_for_far(self)
+        if not self.is_far:
+            self.is_far = True
             spares.expect((self.host, self.port))
 
     def _begin_line(self) -> Line:
@@ -143,6 +147,12 @@ class Client:
         self._mine.line = line
         return line
 
+    def _reading(self, target: str) -> wire.Request:
+        """Return the request with which an item is read for the first time."""
+        ident = b"%08x" % (next(self._names) & 0xFFFFFFFF)
+        early = bool(self.early)
+        return wire.Request(ident, GET, target, 0, wire.REFRESH, None, early)
+
     def _introduced(
         self, line: Line, request: wire.Request, asker: Asker | None
     ) -> wire.Request:
@@ -153,7 +163,7 @@ class Client:
         ident = b"%08x" % (next(self._names) & 0xFFFFFFFF)
         with contextlib.suppress(NoAckError, NoReplyError):  # an ACK tells as much
             hello = wire.Request(ident, GET, "_hash")
-            line.call(self, hello, ACK_TIMEOUT, asker)
+            line.call(self, hello, 2 * ACK_TIMEOUT, asker)
         if self.early is None:
             raise self.failure(request, False, "in time")
         return request._replace(early=bool(self.early))
@@ -173,10 +183,10 @@ class Client:
     def close(self) -> None:
         line, self._mine.line = self._mine.line, None
         is_of_use = line is not None and line.is_used
-        if self._is_far:
+        if self.is_far:
             spare = line if is_of_use else None
             spares.settle((self.host, self.port), spare, self.early)
-        if line is not None and not (self._is_far and is_of_use):
+        if line is not None and not (self.is_far and is_of_use):
             line.close()
         self._loop.run(self._close)
 

@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterable
 from mktl_daemon.files import cache, environment
 
 from .loop import Loop
+from .reach import PATIENCE
 
 # Each call has its own answer; a listener gives the one that was asked for.
 ANSWERS = {b"Aloha mKTL": b"E komo mai:", b"I heard it": b"on the X:"}
 
 _BROADCAST = "255.255.255.255"
 _LOCAL_BROADCAST = "127.255.255.255"
-_PATIENCE = 1.0  # seconds that answers are waited for
-_PATIENCE_HERE = 0.3  # the same on one machine
+_PATIENCE_HERE = 0.3  # seconds for the answers of one machine
 # When everybody is called, as shares of that time: a datagram may be lost.
 _CALLS = (0.0, 0.25, 0.5)
 _PAUSE = 0.05  # seconds in which one caller gets one answer for each call
@@ -150,7 +150,7 @@ def _receive(calling: socket.socket, until: float, any_number: bool) -> Address 
 
 def _patience(hosts: list[str], local: bool) -> float:
     is_here = local or (environment.is_confined() and all(map(is_local, hosts)))
-    return _PATIENCE_HERE if is_here else _PATIENCE
+    return _PATIENCE_HERE if is_here else PATIENCE
 
 
 def registries(

@@ -12,6 +12,7 @@ import zmq
 from mktl_daemon.core import wire
 from mktl_daemon.core.wire import GET, REP
 
+from .ahead import Ahead
 from .frames import receive, send
 from .reach import AGAIN
 
@@ -34,6 +35,7 @@ class Daemon(Protocol):
 
     losses: int
     early: bool | None
+    patience: float
 
     def understood(self, frames: list[zmq.Frame]) -> wire.Answer | None: ...
 
@@ -64,6 +66,8 @@ class Line:
         self._second: zmq.Socket[bytes] | None = None
         self._is_second_asked = False
         self.is_used = False  # whether there has been an answer
+        self._is_far = False
+        self._ahead: Ahead | None = None
         self._take(socket)
 
     def __del__(self) -> None:
@@ -78,7 +82,12 @@ class Line:
     def closed(self) -> bool:
         return bool(self._socket.closed)
 
-    def begin_another(self, client: Daemon) -> None:
+    def prepare_for_far(self, client: Daemon) -> None:
+        """Begin a second connection, and wait longer: the daemon is far away."""
+        self._is_far = True
+        self._begin_another(client)
+
+    def _begin_another(self, client: Daemon) -> None:
         """Connect once more: where packets are lost, one of two is there early."""
         if self._second is None:
             self._second = client.connect()
@@ -90,14 +99,40 @@ class Line:
         request: wire.Request,
         timeout: float,
         asker: Asker | None = None,
+        ahead: wire.Request | None = None,
     ) -> wire.Answer:
-        """Send a request and return its answer."""
+        """Send a request and return its answer.
+
+        *ahead* is one that follows soon, on this line: where the daemon is far away it
+        is sent at once.
+        """
         losses = client.losses
-        acked = self._is_second_asked = False
-        self._send(client, request, asker)
+        self._is_second_asked = False
+        sent = self._ahead and self._take_ahead(request)
+        if sent is None:
+            self._send(client, request, asker)
+        elif sent.answer is None:
+            request = sent.request
+        else:
+            self._note_answer()
+            return sent.answer
+        if ahead is not None and self._is_far:
+            self._send_ahead(ahead)
+        return self._wait(client, request, timeout, asker, losses)
+
+    def _wait(
+        self,
+        client: Daemon,
+        request: wire.Request,
+        timeout: float,
+        asker: Asker | None,
+        losses: int,
+    ) -> wire.Answer:
+        """Return the answer to what was sent. *losses* were there before."""
+        acked = False
         # A connection may take as long as an ACK does, where the network is slow.
         started = time.monotonic()
-        deadline = started + min(ACK_TIMEOUT, timeout)
+        deadline = started + min(self._patience(client, request), timeout)
         while True:
             frames = self._receive(request)
             if frames is None:
@@ -105,32 +140,54 @@ class Line:
                 if not acked and now >= started + ACK_TIMEOUT / 2:
                     _note_unheard(asker)
                     asker = None
+                    request = self._in_both_forms(client, request)
                 if now >= deadline:
-                    request = self._send_early(client, request, acked)
-                    deadline = time.monotonic() + min(ACK_TIMEOUT, timeout)
+                    raise client.failure(request, acked, "in time")
                 if client.losses != losses and acked:
                     when = "before the connection was lost"
                     raise client.failure(request, acked, when)
                 continue
             answer = client.understood(frames)
             if answer is None or answer.ident != request.ident:
-                continue  # late: its asker has given up
+                self._note_other(answer)
+                continue
             if answer.kind == REP:
                 self._note_answer()
                 return answer
             acked, deadline = True, started + timeout
 
-    def _send_early(
-        self, client: Daemon, request: wire.Request, acked: bool
-    ) -> wire.Request:
-        """Send a request again, in the form of before June 2026, and return it.
+    def _patience(self, client: Daemon, request: wire.Request) -> float:
+        """Return how many seconds the ACK may take.
 
-        What `Daemon.failure` returns is raised if that is of no use.
+        The first one of a daemon that is far away may take twice as long: what shows in
+        which form it hears requests may be lost on the way.
         """
-        is_known = client.early is not None or request.early
-        if acked or is_known or request.kind != GET:
-            raise client.failure(request, acked, "in time")
-        # Somebody is there and does not hear us.
+        is_first = client.early is None and request.kind == GET
+        return 2 * ACK_TIMEOUT if is_first and self._is_far else client.patience
+
+    def _send_ahead(self, request: wire.Request) -> None:
+        with contextlib.suppress(zmq.Again):  # the connection is lost again
+            send(self._socket, request.encode())
+            self._ahead = Ahead(request)
+
+    def _take_ahead(self, request: wire.Request) -> Ahead | None:
+        """Return what was sent ahead, if it serves as *request*. It serves once."""
+        sent, self._ahead = self._ahead, None
+        return sent if sent is not None and sent.is_same(request) else None
+
+    def _note_other(self, answer: wire.Answer | None) -> None:
+        # An answer to a request of which nobody knows is late: its asker has given up.
+        if answer is not None and self._ahead is not None:
+            self._ahead.note(answer)
+
+    def _in_both_forms(self, client: Daemon, request: wire.Request) -> wire.Request:
+        """Send a request also in the form of before June 2026, and return it.
+
+        Somebody may be there and not hear the other one. One that is known by now, or
+        that must not be carried out twice, is returned as it is.
+        """
+        if client.early is not None or request.early or request.kind != GET:
+            return request
         request = request._replace(early=True)
         self._send(client, request)
         return request
@@ -149,16 +206,18 @@ class Line:
             asker.note_sent()
 
     def _is_connected(self, client: Daemon, asker: Asker | None) -> bool:
-        """Wait until there is a connection, be it a second one, or for a second."""
+        """Wait until there is a connection, be it a second one, but not for long."""
         first, early = self._socket, int(AGAIN * 1000)
+        # Where a packet of one that is far away is lost, the system waits a second.
+        patience = 2 * ACK_TIMEOUT if self._is_far else client.patience
         if self._second is None and first.poll(early, zmq.POLLOUT):
             return True
         _note_unheard(asker)
-        self.begin_another(client)
+        self._begin_another(client)
         waiting = zmq.Poller()
         waiting.register(first, zmq.POLLOUT)
         waiting.register(self._second, zmq.POLLOUT)
-        ready = dict(waiting.poll(int(ACK_TIMEOUT * 1000) - early))
+        ready = dict(waiting.poll(int(patience * 1000) - early))
         if ready and first not in ready:
             self._change(is_asked=False)
         return bool(ready)
@@ -190,12 +249,14 @@ class Line:
     def _note_answer(self) -> None:
         if self.is_used:
             self._drop_second()
+            self._is_far = False  # it is known how long answers take
         self.is_used = True
 
     def _change(self, is_asked: bool) -> None:
         """Have the second connection be the first, which is asked by now or not."""
         second, self._second = self._second, self._socket
         self._is_second_asked = is_asked
+        self._ahead = None  # it went the other way
         if second is not None:
             self._take(second)
 

@@ -7,8 +7,9 @@ import logging
 import socket
 from typing import Any
 
-from mktl_daemon import config, search
+from mktl_daemon import config
 from mktl_daemon.blocks import Block
+from mktl_daemon.catalog_requests import blocks_at, hashes_at
 from mktl_daemon.core import catalog, wire
 from mktl_daemon.core.errors import RemoteError
 from mktl_daemon.files import cache, environment
@@ -104,8 +105,8 @@ class Registry(Daemon):
 
         TimeoutError, RemoteError, ValueError: it does not say it.
         """
-        for store in search.hashes_at(host, port):
-            for block in search.blocks_at(host, port, store).values():
+        for store in hashes_at(host, port):
+            for block in blocks_at(host, port, store).values():
                 if not _is_from(block, port):
                     continue  # of another daemon, from a cache: it may be old
                 try:

@@ -10,6 +10,8 @@ import pytest
 
 import mktl_daemon as mktl
 from mktl_daemon import config, find, follow, search
+from mktl_daemon.catalog_requests import LostError
+from mktl_daemon.net import reach
 from tests.mktl_daemon.unit.conftest import PUPPET
 
 
@@ -35,6 +37,18 @@ def silence():
             each.bind(("127.0.0.1", 0))
             each.listen()
         yield [each.getsockname()[1] for each in listening]
+
+
+def test_a_search_ends_within_a_second_if_daemons_and_registries_are_silent():
+    """So `mk get` of a silent key takes less than 1.2 s."""
+    assert search.HEAD_START + reach.PATIENCE < 1.0
+
+
+def test_a_far_daemon_has_time_for_three_connections():
+    """One of them is made if a packet of the others is lost."""
+    far = 0.2  # seconds there and back
+    assert len(reach.ATTEMPTS) == 3
+    assert reach.ATTEMPTS[-1] + 2 * far < reach.PATIENCE
 
 
 @pytest.mark.timeout(15)  # each silent daemon takes a second
@@ -175,4 +189,40 @@ def test_a_daemon_whose_answer_was_not_awaited_is_not_silent(puppet, mute, monke
     with pytest.raises(mktl.NoAckError):
         _ = mktl.get("puppet.silent0").value
 
+    assert SILENT in mute.requests()
+
+
+@pytest.mark.usefixtures("community", "calm")
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_daemon_is_silent_if_its_machine_cannot_be_reached(
+    mute, monkeypatch, is_there
+):
+    """If the machine can be reached and is far away, only the requests were lost."""
+
+    def lose(*_):
+        raise LostError("lost on the way", is_there=is_there)
+
+    monkeypatch.setattr(search, "hashes_at", lose)
+    config.known("puppet").update(block(0, mute.port), save=False)
+    with pytest.raises(mktl.NoAckError):
+        _ = mktl.get("puppet.silent0").value
+    assert (SILENT in mute.requests()) is is_there
+
+
+@pytest.mark.usefixtures("calm")
+def test_a_daemon_is_not_silent_if_another_one_of_its_machine_answers(
+    puppet, mute, monkeypatch
+):
+    """A packet to it was lost."""
+    hashes_at = search.hashes_at
+
+    def lose(host, port, *more):
+        if port == mute.port:
+            raise LostError("lost on the way", is_there=False)
+        return hashes_at(host, port, *more)
+
+    monkeypatch.setattr(search, "hashes_at", lose)
+    config.known("puppet").update(block(0, mute.port), save=False)
+    with pytest.raises(mktl.NoAckError):
+        _ = mktl.get("puppet.silent0").value
     assert SILENT in mute.requests()

@@ -10,7 +10,7 @@ import zmq
 
 from mktl_daemon.core import wire
 from mktl_daemon.errors import NoAckError
-from mktl_daemon.net import dealer
+from mktl_daemon.net import ahead, dealer
 from mktl_daemon.net.line import Line
 
 DEADLINE = 20.0
@@ -206,6 +206,82 @@ def test_a_slow_connection_can_be_used_by_the_next_client(stub, request_closer):
     stub.answer(*requests[1])  # this reply is late
     stub.answer(*again[0])
     assert result().ident == again[0][1][1] != requests[0][1][1]
+
+
+class Reader:
+    """One client asks for hashes, and another one reads an item then."""
+
+    def __init__(self, stub, second):
+        self._stub, self._second = stub, second
+        self._first = dealer.Client("127.0.0.1", stub.port)
+
+    def start(self, is_far):
+        """Return the request for the hashes, and what was sent ahead, if anything."""
+
+        def find():
+            if is_far:
+                self._first.prepare_twice()
+            self._first.call(b"GET", "pie._hash", ahead="pie.x")
+            self._first.close()
+
+        self._done = asking(find)
+        requests = [self._stub.receive() for _ in range(3 if is_far else 1)]
+        values = [each for each in requests if each[1][3] == b"pie.x"]
+        hashes = [each for each in requests if each[1][3] == b"pie._hash"]
+        # The other connection gets no answer, so the first one stays in use.
+        used = [routing for routing, _ in values] or [hashes[0][0]]
+        return next(each for each in hashes if each[0] in used), values
+
+    def end(self):
+        assert self._done() is None
+
+    def read(self):
+        return asking(self._second.call, b"GET", "pie.x", wire.REFRESH)
+
+
+@pytest.fixture
+def reader(stub, request_closer):
+    return Reader(stub, request_closer(dealer.Client("127.0.0.1", stub.port)))
+
+
+@pytest.mark.parametrize("is_answered_first", [True, False])
+def test_what_is_read_next_is_requested_at_once_of_a_far_daemon(
+    stub, reader, is_answered_first
+):
+    hashes, [value] = reader.start(is_far=True)
+    if is_answered_first:
+        stub.answer(*value)
+    stub.answer(*hashes)
+    reader.end()
+    result = reader.read()
+    if not is_answered_first:
+        stub.answer(*value)
+    assert result().ident == value[1][1]
+    assert not stub.socket.poll(300)
+
+
+def test_nothing_is_requested_ahead_of_a_daemon_that_is_near(stub, reader):
+    hashes, early = reader.start(is_far=False)
+    stub.answer(*hashes)
+    reader.end()
+    assert early == []
+    result = reader.read()
+    value = stub.receive()
+    stub.answer(*value)
+    assert result().ident == value[1][1]
+
+
+def test_what_was_sent_ahead_long_ago_is_requested_again(stub, reader, monkeypatch):
+    """The answer to it is too old."""
+    monkeypatch.setattr(ahead, "KEEP", 0.0)
+    hashes, [old] = reader.start(is_far=True)
+    stub.answer(*old)
+    stub.answer(*hashes)
+    reader.end()
+    result = reader.read()
+    value = stub.receive()
+    stub.answer(*value)
+    assert result().ident == value[1][1] != old[1][1]
 
 
 def test_a_request_that_ended_before_it_was_sent_is_not_sent(request_closer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import mktl_daemon as mktl
-from mktl_daemon import config, search
+from mktl_daemon import catalog_requests, config
 from mktl_daemon.configuration import catalogs
 from mktl_daemon.net import discovery
 from mktl_daemon.server import registry
@@ -156,8 +156,8 @@ def test_a_daemon_accepts_no_foreign_block_for_its_own_items(start, monkeypatch)
     block = pie.catalog[pie.alias]
     items = {**block["items"], "gone": {"type": "numeric"}}
     old = {**block, "items": items, "time": block["time"] + 1}
-    monkeypatch.setattr(search, "blocks_at", lambda *_: {pie.uuid: old})
-    search.fetch(pie.catalog, "127.0.0.1", 1)
+    monkeypatch.setattr(catalog_requests, "blocks_at", lambda *_: {pie.uuid: old})
+    catalog_requests.fetch(pie.catalog, "127.0.0.1", 1)
     assert "gone" not in pie.catalog.authoritative_items
 
 
