@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from mktl_daemon.cli import arguments, mk
 from mktl_daemon.core import catalog
 
 DOCS = Path(__file__).parents[2] / "docs"
+MKTL = (DOCS / "mktl.md").read_text()
 ITEMS = (DOCS / "mktl-items.md").read_text()
 PROGRAMS = (DOCS / "mktl-programs.md").read_text()
 
@@ -70,11 +73,16 @@ def test_commands_and_options_of_mk_are_on_the_page():
     [
         (["mk", "wa"], ["watch"]),
         (["mk", "get", "p"], ["pie."]),
+        (["mk", "get", "t"], ["tart."]),
         (["mk", "get", "pie.t"], ["pie.taste", "pie.tin"]),
     ],
 )
-def test_bash_completes_commands_stores_and_keys(words, completed):
-    """It uses the function of the page. Here mk prints a store and its items."""
+def test_bash_completes_commands_stores_and_keys(words, completed, tmp_path):
+    """It uses the function of the page. Here mk prints a store and its items.
+
+    The home has used one store, and registries know another one.
+    """
+    (tmp_path / "client" / "cache" / "tart").mkdir(parents=True)
     script = (
         "mk() { if [ $# = 1 ]; then echo pie; echo cake; "
         "else printf 'pie.taste  string rw\\npie.tin  numeric r\\npie.lid\\n'; fi; }\n"
@@ -83,6 +91,25 @@ def test_bash_completes_commands_stores_and_keys(words, completed):
         + '_mk; printf "%s\\n" "${COMPREPLY[@]}"'
     )
     done = subprocess.run(
-        ["bash", "-c", script], capture_output=True, text=True, check=False, timeout=20
+        ["bash", "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+        env={**os.environ, "MKTL_HOME": str(tmp_path)},
     )
     assert (done.stdout.split(), done.stderr) == (completed, "")
+
+
+def test_the_tests_on_the_page_pass_in_a_project_of_their_own(tmp_path):
+    (tmp_path / "test_oven.py").write_text(block(MKTL, "python test"))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(DOCS.parent), "PYTEST_ADDOPTS": ""},
+    )
+    assert "2 passed" in done.stdout, done.stdout + done.stderr

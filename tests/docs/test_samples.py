@@ -67,6 +67,7 @@ def kind(language, text):
 ELSEWHERE = {
     "python": "tests/mktl_daemon/unit/test_docs.py runs them",
     "python client": "tests/mktl_daemon/unit/test_docs.py runs it",
+    "python test": "tests/docs/test_mktl_pages.py runs it with pytest",
     "bash": "tests/docs/test_mktl_pages.py completes words with it",
     "mosquitto": "tests/system/test_bridge_docs.py gives a broker these rights",
     "erlang": "test_bridge_docs.py compares them with mosquitto's: EMQX is no package",
