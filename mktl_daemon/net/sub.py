@@ -48,7 +48,8 @@ class Client:
         # read it that has the lock.
         self._resting: loops.Timer | None = None
         self._using = threading.RLock()
-        self._is_read_beside = False  # since the rest began
+        # Whether a thread has read known values since the rest began.
+        self.is_read_beside = False
         self.socket = self._loop.run(self._connect)
 
     def register(self, topic: bytes, receiver: Receiver) -> None:
@@ -177,7 +178,7 @@ class Client:
             if self._resting is not None:
                 known = self._read_some(_BESIDE)
                 # The loop reads what is news to somebody.
-                self._is_read_beside = self._is_read_beside if known is None else known
+                self.is_read_beside = self.is_read_beside if known is None else known
         finally:
             self._using.release()
 
@@ -189,7 +190,7 @@ class Client:
     def _read_some(self, most: int) -> bool | None:
         """Read what has come; return whether the last of it was known already.
 
-        None: nothing has come.
+        None: nothing has come. After a whole burst there may be more to read.
         """
         before, self._read_at = self._read_at, time.monotonic()
         is_calm = self._read_at - before > _CALM
@@ -206,7 +207,7 @@ class Client:
             known = not self._hand_out(publication)
             if is_calm and self._loop.deferred:
                 return False  # rather call back than look for more
-        return False
+        return known and most == _BESIDE
 
     def rest(self) -> None:
         """Let values come that are known already, and read several at once.
@@ -215,15 +216,15 @@ class Client:
         comes of each at once would take the interpreter from it each time.
         """
         self._loop.unwatch(self.socket)
-        self._is_read_beside = False
+        self.is_read_beside = False
         self._resting = self._loop.later(REST, self._read_on)
 
     def _read_on(self) -> None:
         with self._using:
             if self.socket.closed:
                 return
-            if self._is_read_beside:
-                self._is_read_beside = False
+            if self.is_read_beside:
+                self.is_read_beside = False
                 self._resting = self._loop.later(_LONG_REST, self._read_on)
                 return
             self._resting = None

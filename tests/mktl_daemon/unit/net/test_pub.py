@@ -144,3 +144,24 @@ def test_a_thread_that_sends_requests_reads_during_the_subscribers_pause(
 
     until(is_read, "the value is read")
     assert readers == [threading.current_thread()]
+
+
+def test_a_thread_extends_the_pause_as_long_as_it_reads_known_values(
+    puppet, monkeypatch, until
+):
+    monkeypatch.setattr(sub, "REST", 60.0)
+    rests = threading.Event()
+    number, subscriber = brought_to_rest(puppet, lambda _: rests.set())
+    assert rests.wait(DEADLINE)
+    puppet.current = {"value": 3, "time": 3.0}
+    puppet.reply = {"value": True, "now": puppet.current}
+    number.set(3)
+    assert not subscriber.is_read_beside
+    for value, is_known in ((3, True), (4, False)):
+        puppet.publish(value, float(value))
+
+        def is_noticed(is_known=is_known):
+            number.get(refresh=True)
+            return subscriber.is_read_beside is is_known
+
+        until(is_noticed, "the value is read")
