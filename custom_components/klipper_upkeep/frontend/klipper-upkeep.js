@@ -81,14 +81,16 @@ const STYLE = `
   .off { color: var(--secondary-text-color); }
   .task { padding: 8px 0; border-top: 1px solid var(--divider-color); }
   .off .bar > div { background: var(--disabled-color) !important; }
-  .line { display: flex; gap: 8px; align-items: baseline; }
+  .line { display: flex; flex-wrap: wrap; gap: 8px; align-items: baseline;
+    justify-content: flex-end; }
+  .buttons { display: flex; gap: 8px; align-items: baseline; }
   .label { flex: 1; min-width: 0; overflow-wrap: anywhere; }
   .bar { position: relative; height: 8px; margin: 6px 0; border-radius: 4px;
     overflow: hidden; background: var(--divider-color); }
   .bar > div { height: 100%; border-radius: 4px; }
   .bar > span { position: absolute; top: 0; bottom: 0; width: 2px;
     left: ${(100 * 100) / SHOWN}%; background: var(--card-background-color); }
-  .more { color: var(--secondary-text-color); font-size: 0.9em; flex: 1; }
+  .more { color: var(--secondary-text-color); font-size: 0.9em; flex: 1 1 auto; }
   button { border: 0; border-radius: 16px; padding: 6px 14px; font: inherit;
     cursor: pointer; color: var(--primary-color); background: var(--secondary-background-color); }
   button:disabled { cursor: default; color: var(--disabled-text-color); }
@@ -193,16 +195,17 @@ class KlipperUpkeepCard extends HTMLElement {
       element("button", { textContent: text, disabled: off, onclick: press });
     return element("div", { className: "line" },
       element("span", { className: "more" }, this._more(state, w)),
-      /^https?:/.test(about.guide || "")
-        ? element("a", { href: about.guide, target: "_blank", rel: "noreferrer",
-            textContent: w.guide })
-        : null,
-      button(w.later, () => this._send("snooze", state, { hours: LATER })),
-      button(w.done, () => {
-        this._open = state.entity_id;
-        this._draw();
-        this.shadowRoot.querySelector("input").focus();
-      }));
+      element("span", { className: "buttons" },
+        /^https?:/.test(about.guide || "")
+          ? element("a", { href: about.guide, target: "_blank", rel: "noreferrer",
+              textContent: w.guide })
+          : null,
+        button(w.later, () => this._send("snooze", state, { hours: LATER })),
+        button(w.done, () => {
+          this._open = state.entity_id;
+          this._draw();
+          this.shadowRoot.querySelector("input").focus();
+        })));
   }
 
   _more(state, w) {
@@ -210,7 +213,7 @@ class KlipperUpkeepCard extends HTMLElement {
     const parts = [w[state.attributes.status]];
     if (about.last_done) {
       const day = new Date(about.last_done).toLocaleDateString(this._hass.language);
-      parts.push(`✓ ${day}${about.last_by ? ` ${w.by(about.last_by)}` : ""}`);
+      parts.push(`✓\u00a0${day}${about.last_by ? ` ${w.by(about.last_by)}` : ""}`);
     }
     return parts.join(" · ");
   }
