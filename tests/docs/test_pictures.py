@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests import pictures
@@ -16,6 +18,14 @@ def test_every_picture_of_the_docs_is_made_by_one_command():
     }
     made = [file for _, files in pictures.KINDS.values() for file in files]
     assert sorted(kept) == sorted(made + pictures.DRAWN)
+
+
+def test_the_tests_that_make_pictures_of_home_assistant_exist():
+    sources = {each: (pictures.ROOT / each).read_text() for each in pictures.LOOKS}
+    files = {Path(each).stem for each in sources}
+    tests = "".join(sources.values())
+    for each in pictures.ONLY:
+        assert each in files or f"def {each}(" in tests
 
 
 @pytest.mark.system
