@@ -22,7 +22,7 @@ from pathlib import Path
 CODE = Path(__file__).with_name("clock.c")
 PAGE = struct.Struct("d8q")  # the same as `struct page` in `clock.c`
 LOST, LIMIT, WALL, KLIPPY, DUE, WORKED, SENT = range(2, 9)  # the places of its fields
-SLACK = 6_000_000  # ns
+SLACK = 0.18  # s of its own time
 LATE = 1_000_000  # ns that a reactor may wait for a processor before it is late
 LOOK = 15_000_000  # ns between two checks of Klippy's other threads
 GONE = 2_000_000_000  # ns after which a board that does not run counts as ended
@@ -40,6 +40,7 @@ class Clock:
         self.speed: float
         self.begin: int
         self.speed, self.begin, *_ = PAGE.unpack_from(page)
+        self.slack = round(SLACK * 1e9 / self.speed)  # ns of real time
         self.file = file
         self.page = memoryview(page).cast("q")
         self._ready: dict[str, int] = {}
@@ -69,7 +70,7 @@ class Clock:
         # With this order, the clock shows the old limit between the two changes.
         self.page[LOST] = lost
         if runs:
-            self.page[LIMIT] = now - lost + SLACK
+            self.page[LIMIT] = now - lost + self.slack
 
     def wait_for(self, pid: int) -> None:
         """Let time wait for this Klippy, which has just been started."""

@@ -18,9 +18,8 @@ from typing import ClassVar
 from demo.board.dictionary import CLOCK_FREQUENCY
 from demo.board.firmware import Board
 from demo.board.machine import Machine, read, wire
-from demo.clock import SLACK, Clock
+from demo.clock import Clock
 
-LONGEST_WAIT = SLACK / 3e9  # s
 SILENCE = 2.0  # s of the printer's time after which the board waits for Klippy
 AWAY = 3.0  # s of real time after which it waits no longer
 
@@ -53,7 +52,7 @@ class Shell:
             if self.board.is_reset:
                 self.renew()
             files = [control, self.terminal]
-            ready, _, _ = select.select(files, [], [], LONGEST_WAIT)
+            ready, _, _ = select.select(files, [], [], self._clock.slack / 1.5e9)
             if self.terminal in ready:
                 self._read()
             if control in ready and not self.serve(os.read(control, 4096)):
