@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from demo.board import machine as demo
-from demo.board.machine import AWAY, ROUNDING, Machine, Pin, Sections
+from demo.board.machine import AWAY, ROUNDING, Heater, Machine, Pin, Sections
 
 ABOVE = 20.0  # mm from a nozzle to its endstop or the bed at first
 THIRD = 1 / 3
+HASTE = 10.0
 
 # How far an axis goes per mm of its motors. Axes without an entry go as far as their
 # motor.
@@ -57,6 +58,15 @@ class End(NamedTuple):
     high: float = math.inf
 
 
+class QuickHeater(Heater):
+    """A heater that warms and cools faster than in life. Almost every test waits."""
+
+    def heat(self, power: float, seconds: float) -> None:
+        before = self.on_time
+        super().heat(power, seconds * HASTE)
+        self.on_time = before + power * seconds
+
+
 @dataclass
 class FullMachine(Machine):
     """The whole hardware, as a test sees it."""
@@ -84,7 +94,8 @@ class FullMachine(Machine):
 def wire(sections: Sections) -> FullMachine:
     """Return the machine that *sections* describe."""
     wired = demo.wire(sections)
-    machine = FullMachine(wired.motors, wired.switches, wired.heaters)
+    heaters = [QuickHeater(each.name, each.pin, each.sensor) for each in wired.heaters]
+    machine = FullMachine(wired.motors, wired.switches, [*heaters])
     kinematics = sections.get("printer", {}).get("kinematics", "none")
     height = float(sections.get("probe", {}).get("z_offset", "0").split()[0])
     limits = {}  # for each motor: below and above which position its endstop is closed

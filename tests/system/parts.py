@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-# Kalico moves off the endstops after homing, and Klipper does not.
-HEAT = "M140 S50\nM104 S200\nG28\nG1 X0 Y0 Z0 F3000\nM190 S50\nM109 S200\n"
+# Kalico moves off the endstops after homing, and Klipper does not. The wait is for the
+# board, which makes its last steps after Klippy.
+HEAT = (
+    "M140 S50\nM104 S200\nG28\nG1 X0 Y0 Z0 F3000\nM190 S50\nM109 S200\nG4 P2000\nM400\n"
+)
 
 
 class Path(NamedTuple):
