@@ -45,7 +45,9 @@ static pthread_t first; /* the thread of Klippy's reactor */
 static long long process;
 static __thread long long seen; /* the time that this thread last read (ns) */
 
-__attribute__((constructor)) static void start(void) {
+/* Takes the clock that the environment names. A process that is forked does so again,
+   because a fork server changes the environment before it forks. */
+static void take_clock(void) {
   first = pthread_self(), process = getpid();
   const char *name = getenv("DEMO_CLOCK");
   int fd = name ? open(name, O_RDWR) : -1;
@@ -53,6 +55,11 @@ __attribute__((constructor)) static void start(void) {
   void *mapped = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (mapped != MAP_FAILED) page = mapped;
   close(fd);
+}
+
+__attribute__((constructor)) static void start(void) {
+  take_clock();
+  pthread_atfork(NULL, NULL, take_clock);
 }
 
 static void *next(const char *name) {

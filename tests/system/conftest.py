@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from demo.klippy import Source
 from tests.brokers import BROKERS, Broker, ScriptedBroker, start
 from tests.fakes.mosquitto import Mosquitto
 from tests.mqtt_bridge.processes import Community
+from tests.system.forks import ForkServer
 from tests.system.klippy import (
     PRINT,
     SPEED,
@@ -43,6 +46,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("back_end", virtual + real, indirect=True)
 
 
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[Callable[[Source], ForkServer]]:
+    """Return a function that returns the server that forks this Klippy."""
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def of(source: Source) -> ForkServer:
+            server = ForkServer(source)
+            stack.callback(server.close)
+            return server
+
+        yield of
+
+
 @pytest.fixture
 def back_end(request: pytest.FixtureRequest) -> BackEnd:
     """The virtual printer, or one of the real Klippys."""
@@ -51,7 +68,9 @@ def back_end(request: pytest.FixtureRequest) -> BackEnd:
     assert isinstance(KLIPPYS, dict)
     pace = request.node.get_closest_marker("pace")
     speed = SPEED if pace is None else min(SPEED, pace.args[0])
-    return Klippy(KLIPPYS[request.param], speed=speed)
+    source = KLIPPYS[request.param]
+    server = request.getfixturevalue("fork_server")(source)
+    return Klippy(source, speed=speed, server=server)
 
 
 @pytest.fixture

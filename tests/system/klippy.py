@@ -25,11 +25,12 @@ from typing import Any, NamedTuple, Protocol
 from demo.klippy import EXTRAS, PATIENCE, ROOT, Api, Source, find
 from tests import programs, waiting
 from tests.fakes.board import WrongClock
+from tests.system.forks import ForkServer
 
 SPEED = float(os.environ.get("KLIPPER_SPEED", "30"))
 PRINT = 1800  # seconds for a whole file, where the clock cannot be faster
 FASTER = 20  # how many times faster than real time the virtual printer may run
-RESETS = 3  # how often a board that missed its reset is reset again
+RESETS = 10  # how often a board that missed its reset is reset again
 # What Klippy reports of a board that missed its reset.
 NOT_RESET = ("Failed automated reset", "config as it is shutdown")
 
@@ -148,12 +149,27 @@ class Steps(NamedTuple):
     back: int
 
 
+class Process(Protocol):
+    """A process that was started, as `subprocess.Popen` is one."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, sig: int, /) -> None: ...
+
+    def kill(self) -> None: ...
+
+
 class BackEnd(Protocol):
     """The difference between the virtual printer and Klippy."""
 
     name: str
 
-    def start(self, folder: Path) -> subprocess.Popen[bytes]:
+    def start(self, folder: Path) -> Process:
         """Start the process that reads `printer.cfg` and answers on `api`."""
 
     def stop(self, folder: Path) -> None:
@@ -170,7 +186,7 @@ class Virtual:
     def __init__(self, speed: float = FASTER, *options: str) -> None:
         self._speed, self._options = speed, options
 
-    def start(self, folder: Path) -> subprocess.Popen[bytes]:
+    def start(self, folder: Path) -> Process:
         command = [
             sys.executable,
             "-m",
@@ -201,15 +217,18 @@ class Klippy:
         speed: float = SPEED,
         extras: Mapping[str, Path] = EXTRAS,
         environment: Mapping[str, str] | None = None,
+        server: ForkServer | None = None,
     ) -> None:
+        """*server* may fork the Klippys that have no *environment* of their own."""
         self.source = source
         self.speed = speed
+        self.server = server
         self._extras = extras
         self._environment = dict(environment or {})
         self._boards: dict[Path, subprocess.Popen[bytes]] = {}
         self._clocks: dict[Path, WrongClock] = {}
 
-    def start(self, folder: Path) -> subprocess.Popen[bytes]:
+    def start(self, folder: Path) -> Process:
         clock = self.clock(folder)
         if folder not in self._boards:
             # The board stays on when Klippy is killed, so its carriages keep their
@@ -221,15 +240,21 @@ class Klippy:
                 command, folder, folder / "board.log", environment, talks=True
             )
             until((folder / "serial").exists, "the virtual board")
-        command = [
-            *self.source.link(folder / "klippy", self._extras),
+        arguments = [
             str(folder / "printer.cfg"),
             *("-l", str(folder / "klippy.log")),
             *("-a", str(folder / "api")),
             *("-I", str(folder / "tty")),
         ]
-        environment = clock.environment() | self._environment
-        process = spawn(command, folder, folder / "klippy.out", environment)
+        environment = {**clock.environment(), "HOME": str(folder)}
+        output = folder / "klippy.out"
+        process: Process
+        if self.server is not None and not self._environment:
+            process = self.server.start(arguments, environment, output)
+        else:
+            command = self.source.link(folder / "klippy", self._extras) + arguments
+            environment |= self._environment
+            process = spawn(command, folder, output, environment)
         clock.wait_for(process.pid)
         return process
 
@@ -285,7 +310,7 @@ class Printer:
         self._temporary = tempfile.TemporaryDirectory(prefix="upkeep-")
         self.folder = Path(self._temporary.name)
         (self.folder / "gcodes").mkdir()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._api: Listener | None = None
         self.responses: list[str] = []
         self.configure(sections)
@@ -381,7 +406,7 @@ class Printer:
             state = self.status("print_stats")["state"]
             return state in ("complete", "error", "cancelled")
 
-        until(has_ended, "the end of the print", PRINT)
+        until(has_ended, "the end of the print", PRINT, pause=0.1)
         # Klippy ends before its board, because it sends the last steps ahead of time.
         self.gcode("G4 P5000\nM400")
         return self.status("print_stats")
@@ -549,13 +574,14 @@ def spawn(
         )
 
 
-def end(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def end(process: Process, number: signal.Signals) -> None:
     process.send_signal(number)
     try:
         process.wait(10)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()
+    if isinstance(process, subprocess.Popen):
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()

@@ -32,6 +32,7 @@ def make(back_end, tmp_path):
             back_end.source,
             speed=back_end.speed if speed is None else speed,
             environment=environment,
+            server=back_end.server,
         )
         printer = Printer(klippy, sections)
         printers.append(printer)

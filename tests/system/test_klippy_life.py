@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 
 import pytest
 
@@ -40,6 +41,7 @@ def make(back_end):
 
     yield make
     for printer in printers:
+        sys.stdout.write(printer.log()[-6000:])
         printer.close()
 
 

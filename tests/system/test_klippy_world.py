@@ -57,7 +57,8 @@ def make(back_end):
     printers = []
 
     def make(sections, speed=back_end.speed, environment=None):
-        klippy = Klippy(back_end.source, speed, environment=environment)
+        server = back_end.server
+        klippy = Klippy(back_end.source, speed, environment=environment, server=server)
         printers.append(Printer(klippy, sections, PRINTER_CFG))
         return printers[-1]
 
