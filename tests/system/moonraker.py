@@ -6,6 +6,7 @@ another Python that has Moonraker.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -94,6 +95,7 @@ class Moonraker:
             return json.load(answer)["result"]
 
 
+@functools.cache
 def _link_component() -> None:
     """Link the component as `install.sh` does."""
     script = "import moonraker; print(moonraker.__path__[0])"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 
 import pytest
 
@@ -11,7 +12,7 @@ from mqtt_bridge import contract
 from tests.fakes import GEAR
 from tests.fakes.mosquitto import Mosquitto
 from tests.system import parts
-from tests.system.klippy import Virtual
+from tests.system.klippy import Printer, Virtual
 from tests.system.sections import BASE, MAINTAIN, RODS
 from tests.waiting import until
 
@@ -30,18 +31,16 @@ LENGTH = parts.path(LONG.removeprefix(parts.HEAT)).filament / 1000  # m
 
 
 @pytest.fixture
-def back_end(request):
-    """The virtual printer. It prints a whole file much faster than real time."""
-    if request.param == "klippy":
-        return request.getfixturevalue("klippy")
-    return Virtual(speed=150)
-
-
-@pytest.fixture
-def printer(make_printer, broker):
-    printer = make_printer(MAINTAIN.format(port=broker.port) + RODS + NOZZLE)
-    assert printer.start() == ("ready", "Printer is ready")
-    return printer
+def printer(broker):
+    """A virtual printer. It prints a whole file much faster than a real Klippy can."""
+    sections = MAINTAIN.format(port=broker.port) + RODS + NOZZLE
+    printer = Printer(Virtual(speed=150), sections)
+    try:
+        assert printer.start() == ("ready", "Printer is ready")
+        yield printer
+        sys.stdout.write(printer.log()[-6000:])
+    finally:
+        printer.close()
 
 
 class Witness:
