@@ -7,10 +7,22 @@ from collections.abc import Iterable, Sequence
 
 from mktl_daemon.cli.version import add_version
 
-EXAMPLES = """\
+EPILOG = """\
+verbs:
+  get         print values: of keys, of all keys that match a pattern, of stores
+  set         set items, and wait until they are set
+  watch       print the value, and each new value, until Ctrl-C
+  describe    print descriptions as JSON
+  discover    ask registries for all that they know
+  list        list the stores, or the items of stores with type and r, w
+
+The exit code is 0 if everything worked, 1 if something failed, and 2 if an option
+was wrong.
+
 examples:
 
     mk get pie.temperature pie.baker
+    mk get pie 'tart.oven.*'
     mk -s pie get temperature baker
     mk set pie.temperature=180 pie.baker=Ada
     mk watch pie.temperature
@@ -71,7 +83,7 @@ def parser(verbs: Iterable[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mk",
         description="Read, set and watch the items of mKTL stores.",
-        epilog=EXAMPLES,
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_version(parser)
