@@ -103,7 +103,7 @@ def _ask_registries(
                 ask(host, port, tries - 1)
             return
         offered = search.note(blocks.values())
-        jobs = (partial(search.ask_again, block, host) for block in offered)
+        jobs = (partial(search.ask_again, block, host, port) for block in offered)
         _all_at_once(jobs, is_enough)
         settle()
 
@@ -232,17 +232,20 @@ class _Search:
                 self._blocks.setdefault(checked["uuid"], checked)
         return offered
 
-    def ask_again(self, checked: Block, via: str) -> None:
+    def ask_again(self, checked: Block, via: str, port: int) -> None:
         """Ask the daemon of a block that a registry at the address *via* passed on.
 
         Where the daemon says that it is there may be no way from here, or a name that
-        nobody here knows. It may be on the registry's machine.
+        nobody here knows. It may be on the registry's machine, but not at the *port* of
+        the registry, which would answer for it.
         """
         identity = checked["uuid"]
         self.ask(checked)
         if identity in self.there | self._strange:
             return
-        if identity in self._mute and _is_at(Place.of(checked).host, via):
+        place = Place.of(checked)
+        is_same = identity in self._mute and _is_at(place.host, via)
+        if is_same or place.rep == port:
             return
         self.ask(_moved(checked, via))
         if identity in self.there:

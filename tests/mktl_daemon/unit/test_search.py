@@ -74,7 +74,7 @@ def test_a_daemon_with_an_unknown_host_name_is_found_at_its_registrys_address(
     stratum = {**its["provenance"][0], "hostname": "kitchen.invalid"}
     unknown = {**its, "provenance": [stratum]}
     config.known("puppet").remove(PUPPET)
-    registry = "127.0.0.1", puppet.rep_port
+    registry = "127.0.0.1", 1
     monkeypatch.setattr(find.discovery, "registries", lambda *_, **__: [registry])
     monkeypatch.setattr(search, "blocks_at", lambda *_: {PUPPET: unknown})
     assert mktl.get("puppet.number").value == 1
@@ -156,6 +156,19 @@ def test_a_daemon_that_two_registries_know_is_asked_once(mute, monkeypatch):
 def test_a_silent_daemon_stays_known_if_another_has_its_port(puppet, monkeypatch):
     """The other daemon has the port by chance."""
     config.known("puppet").remove(PUPPET)
+    its = {"u-0": block(0, puppet.rep_port, hostname="kitchen.invalid")}
+    registries = [("127.0.0.1", 1)]
+    monkeypatch.setattr(find.discovery, "registries", lambda *_, **__: registries)
+    monkeypatch.setattr(search, "blocks_at", lambda *_: its)
+    with pytest.raises(mktl.NoAckError, match=r"nobody at kitchen\.invalid"):
+        _ = mktl.get("puppet.silent0").value
+
+
+@pytest.mark.usefixtures("calm")
+def test_a_registry_is_not_taken_for_a_daemon_with_its_port(puppet, monkeypatch):
+    """Both have the first port on their machines. A registry has all hashes."""
+    config.known("puppet").remove(PUPPET)
+    puppet.hashes = {"value": {"puppet": {"u-0": 1}}}
     its = {"u-0": block(0, puppet.rep_port, hostname="kitchen.invalid")}
     registries = [("127.0.0.1", puppet.rep_port)]
     monkeypatch.setattr(find.discovery, "registries", lambda *_, **__: registries)
