@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import pytest
 import zmq
 
-from tests import programs
+from tests import forks, programs
 
 HERE = Path(__file__).parent
 DEADLINE = 20.0  # seconds that a reply may take on a busy machine
@@ -46,7 +46,7 @@ ITEMS = {
 class Running(NamedTuple):
     """A process that has printed where it can be reached."""
 
-    process: subprocess.Popen[str]
+    process: forks.Process
     rep: int
     pub: int
     line: str
@@ -90,21 +90,15 @@ class Kitchen:
         """Start a program and wait until it reports that it is ready."""
         limit = [f"--nofile={descriptors}:{descriptors}"] if descriptors else []
         programs.watch_log(self.folder / f"{home}.log")
-        log = (self.folder / f"{home}.log").open("a")
-        process = subprocess.Popen(
-            [
-                *(["prlimit", *limit] if limit else []),
-                sys.executable,
-                "-m",
+        with (self.folder / f"{home}.log").open("a") as log:
+            process = forks.start(
                 f"mktl_daemon.cli.{program}",
                 *arguments,
-            ],
-            env=self.environment(home),
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-        log.close()
+                env=self.environment(home),
+                stdout=subprocess.PIPE,
+                stderr=log,
+                prefix=["prlimit", *limit] if limit else [],
+            )
         ready, _, _ = select.select([process.stdout], [], [], DEADLINE)
         line = process.stdout.readline() if ready else ""
         match = re.search(r"requests at \S+:(\d+), values at (\d+)", line)

@@ -7,14 +7,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from tests import programs
+from tests import forks, programs
 from tests.waiting import PATIENCE, until
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = forks.ROOT
 
 
 class Process:
@@ -26,10 +25,7 @@ class Process:
         self.log_file = folder / f"{name}.log"
         programs.watch_log(self.log_file)
         with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
-                cwd=ROOT, env=env, stdout=log, stderr=log,
-            )  # fmt: skip
+            self._process = forks.start(*arguments, env=env, stdout=log, stderr=log)
 
     @property
     def pid(self) -> int:
@@ -123,11 +119,7 @@ class Community:
     # What a user types
 
     def mk(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "mktl_daemon.cli.mk", *arguments],
-            cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=60,
-            check=False,
-        )  # fmt: skip
+        return forks.run("mktl_daemon.cli.mk", *arguments, env=self.env)
 
     def get(self, *keys: str) -> Any:
         """Return the value of an item of `upkeep`, or a list for several keys."""

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from demo.klippy import EXTRAS, PATIENCE, ROOT, Api, Source, find
-from tests import programs, waiting
+from tests import forks, programs, waiting
 from tests.fakes.board import WrongClock
 from tests.system.forks import ForkServer
 
@@ -187,17 +187,18 @@ class Virtual:
         self._speed, self._options = speed, options
 
     def start(self, folder: Path) -> Process:
-        command = [
-            sys.executable,
-            "-m",
-            "tests.fakes.klippy",
-            str(folder / "printer.cfg"),
-            *("--api", str(folder / "api")),
-            *("--log", str(folder / "klippy.log")),
-            *("--speed", str(self._speed)),
-            *self._options,
-        ]
-        return spawn(command, folder, folder / "klippy.out", {})
+        with (folder / "klippy.out").open("ab") as file:
+            return forks.start(
+                "tests.fakes.klippy",
+                str(folder / "printer.cfg"),
+                *("--api", str(folder / "api")),
+                *("--log", str(folder / "klippy.log")),
+                *("--speed", str(self._speed)),
+                *self._options,
+                env={**os.environ, "HOME": str(folder)},
+                stdout=file,
+                stderr=file,
+            )
 
     def stop(self, folder: Path) -> None:
         pass

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -15,10 +13,11 @@ from mqtt_bridge.broker import link
 from mqtt_bridge.broker.packets import MAX_BODY
 from mqtt_bridge.contract import Command
 from mqtt_bridge.settings import Broker, Settings, Store
+from tests import forks
 from tests.brokers import BROKERS, Rules, ScriptedBroker, start
 from tests.fakes.mosquitto import Mosquitto, free_port
 from tests.mqtt_bridge import messages as m
-from tests.mqtt_bridge.processes import ROOT, Community
+from tests.mqtt_bridge.processes import Community
 from tests.mqtt_bridge.scripted import ScriptedPrinter
 from tests.system.test_bridge_broker import Items
 from tests.waiting import until
@@ -137,13 +136,10 @@ def test_a_printer_that_dies_is_reported_offline(any_broker):
 
 def checked(community, broker, *flags):
     """Return what `check` prints about *broker*, and its exit code."""
-    command = [sys.executable, "-m", "mqtt_bridge", "check"]
+    words = ["check"]
     for flag in ("broker.host=127.0.0.1", f"broker.port={broker.port}", *flags):
-        command += ["--set", flag]
-    done = subprocess.run(
-        command, env=community.env, capture_output=True, text=True, timeout=120,
-        check=False, cwd=ROOT,
-    )  # fmt: skip
+        words += ["--set", flag]
+    done = forks.run("mqtt_bridge", *words, env=community.env, timeout=120)
     return done.stdout, done.returncode
 
 

@@ -26,6 +26,7 @@ from klippy_extra.upkeep.commands import MOST_LISTED
 from mqtt_bridge import settings
 from mqtt_bridge.cli import snapshot, watch
 from mqtt_bridge.contract import Entry, Result
+from tests import forks
 from tests.fakes.mosquitto import Mosquitto, free_port
 from tests.mqtt_bridge import messages as m
 from tests.mqtt_bridge.processes import ROOT
@@ -47,11 +48,9 @@ def run(tmp_path):
     def run(*arguments, env=None, port=None):
         flags = ["--set", "broker.host=127.0.0.1"]
         flags += ["--set", f"broker.port={port}"] if port else []
-        return subprocess.run(
-            [sys.executable, "-m", "mqtt_bridge", *flags, *arguments],
-            cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
-            env={**os.environ, "MKTL_HOME": str(tmp_path / "mktl"), **(env or {})},
-        )  # fmt: skip
+        home = {"MKTL_HOME": str(tmp_path / "mktl")}
+        variables = {**os.environ, **home, **(env or {})}
+        return forks.run("mqtt_bridge", *flags, *arguments, env=variables)
 
     return run
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import subprocess
 import sys
 import time
 from functools import partial
 
 import pytest
 
+from tests import forks
 from tests.fakes.mosquitto import Mosquitto
 from tests.fakes.virtual_printer import VirtualPrinter
-from tests.mqtt_bridge.processes import ROOT, Community
+from tests.mqtt_bridge.processes import Community
 from tests.system.listener import Listener
 from tests.system.test_bridge_people import Ntfy
 from tests.waiting import until
@@ -109,11 +109,8 @@ class Farm:
         """Run `upkeep-bridge` with *command*."""
         flags = [f"broker.port={self.broker.port}", "broker.host=127.0.0.1"]
         options = [word for flag in flags for word in ("--set", flag)]
-        return subprocess.run(
-            [sys.executable, "-m", "mqtt_bridge", *options, *command.split()],
-            cwd=ROOT, env=self.community.env, capture_output=True, text=True,
-            timeout=60, check=False,
-        )  # fmt: skip
+        env = self.community.env
+        return forks.run("mqtt_bridge", *options, *command.split(), env=env)
 
 
 def is_live(printer):
