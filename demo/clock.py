@@ -43,7 +43,7 @@ class Clock:
         self.slack = round(SLACK * 1e9 / self.speed)  # ns of real time
         self.file = file
         self.page = memoryview(page).cast("q")
-        self._ready: dict[str, int] = {}
+        self.ready: dict[str, int] = {}  # Klippy's threads that wanted to run last
         self._looked, self._is_kept = 0, False
 
     def environment(self) -> dict[str, str]:
@@ -92,9 +92,9 @@ class Clock:
         process, now = Path(f"/proc/{self.page[KLIPPY]}"), time.monotonic_ns()
         if now > self._looked + LOOK:
             # Klippy declares a board lost if its other threads do not read its answers.
-            self._looked, before = now, self._ready
-            self._ready = _ready(process.glob("task/*"))
-            self._is_kept = bool(self._ready.items() & before.items())
+            self._looked, before = now, self.ready
+            self.ready = _ready(process.glob("task/*"))
+            self._is_kept = bool(self.ready.items() & before.items())
         late = now - self.page[DUE] - LATE
         if late < 0 or self._is_kept:
             return self._is_kept

@@ -86,13 +86,13 @@ class Shell:
 
         Klippy declares a board lost that is silent for five seconds. A busy machine may
         be the cause: Klippy, the board or a thread between them waits for a processor.
+        A Klippy of which no thread wants to run is silent because it waits for a time.
         """
         if self._clock.is_late():
             return False
-        silence = self._clock.elapsed() - self._heard
-        if silence < SILENCE and not self.board.is_connecting:
-            return True
-        return time.monotonic() > self._heard_at + AWAY
+        silence = self._clock.elapsed() - self._heard if self._clock.ready else 0.0
+        waits = silence >= SILENCE or self.board.is_connecting
+        return not waits or time.monotonic() > self._heard_at + AWAY
 
     def _read(self) -> None:
         data = os.read(self.terminal, 65536)
