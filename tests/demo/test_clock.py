@@ -152,6 +152,20 @@ def test_time_goes_on_while_klippy_waits_by_itself(clock, klippy):
     let_time_pass()
 
     assert not clock.is_late()
+    assert clock.ready == {}
+
+
+def test_a_klippy_that_computes_wants_to_run(clock):
+    code = "print(flush=True)\nwhile True: pass"
+    computing = [sys.executable, "-c", code]
+    with subprocess.Popen(computing, stdout=subprocess.PIPE) as klippy:
+        klippy.stdout.readline()
+        wait_for_state(klippy, "R")
+        clock.wait_for(klippy.pid)
+        clock.is_late()
+        klippy.kill()
+
+    assert clock.ready.keys() == {str(klippy.pid)}
 
 
 def test_klippy_is_late_while_the_machine_does_not_run_it(clock, klippy):
