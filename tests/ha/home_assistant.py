@@ -388,6 +388,8 @@ class HomeAssistant:
             "No device components to cleanup",
             # All share one broker, and a test of one of them kills it.
             "Error returned from MQTT server: The connection was lost.",
+            # Home Assistant reads the broker's answers late on a busy machine.
+            "No ACK from MQTT server in 10 seconds",
         )
         return [
             (each["level"], each["name"], each["message"])

@@ -70,8 +70,12 @@ def test_home_assistant_works_with_both_protocols(home, broker, voron):
     for protocol in (other, usual):
         before = len(broker.log)
         home.speak(protocol)
-        until(lambda before=before: spoken(broker, before), "a new connection")
-        assert spoken(broker, before) == PROTOCOLS[protocol]
+        until(
+            lambda before=before, protocol=protocol: (
+                spoken(broker, before) == PROTOCOLS[protocol]
+            ),
+            f"a connection with MQTT {protocol}",
+        )
         there(home)
         voron.wear_out("filter", 60)
         home.wait(FILTER, "due")
