@@ -11,9 +11,8 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.util import dt as dt_util
 
 from .contract import Entry, State
-from .entity import PrinterEntity, add_for_each_printer
+from .entity import MaintenanceEntity, add_for_each_printer
 from .fleet import Fleet, Printer, UpkeepEntry
-from .words import sentence
 
 PARALLEL_UPDATES = 0
 
@@ -28,18 +27,11 @@ async def async_setup_entry(
     add_for_each_printer(hass, entry, add, Maintenance)
 
 
-class Maintenance(PrinterEntity, CalendarEntity):
+class Maintenance(MaintenanceEntity, CalendarEntity):
     """Its events last whole days. Future ones are forecasts, past ones log entries."""
 
     def __init__(self, fleet: Fleet, printer: Printer) -> None:
         super().__init__(fleet, printer, "maintenance")
-
-    @property
-    def name(self) -> str | None:
-        """Its own name, or None (the device's name) if that is "Voron maintenance"."""
-        if not self.printer.owned:
-            return None
-        return sentence(self.hass, "maintenance", "Maintenance")
 
     @property
     def event(self) -> CalendarEvent | None:

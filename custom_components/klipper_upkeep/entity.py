@@ -13,6 +13,7 @@ from .children import capital, has_children, task_device
 from .contract import State
 from .devices import device_info
 from .fleet import Fleet, Printer, UpkeepEntry
+from .words import sentence
 
 
 class FleetEntity(Entity):
@@ -57,6 +58,33 @@ class PrinterEntity(FleetEntity):
     def concerns(self, printer: Printer) -> bool:
         """Return whether the entity shows anything of *printer*."""
         return printer is self.printer
+
+
+class MaintenanceEntity(PrinterEntity):
+    """The list or the calendar of one printer, whose name depends on its device."""
+
+    @property
+    def name(self) -> str | None:
+        """Its own name, or None (the device's name) if that is "Voron maintenance"."""
+        if not self.printer.owned:
+            return None
+        return sentence(self.hass, "maintenance", "Maintenance")
+
+    async def async_added_to_hass(self) -> None:
+        """Tell the registry the name when the entity gets another device.
+
+        The registry itself reads it only when the entity is added.
+        """
+        await super().async_added_to_hass()
+        registry = er.async_get(self.hass)
+
+        @callback
+        def changed(printer: Printer) -> None:
+            known = registry.async_get(self.entity_id)
+            if self.concerns(printer) and known and known.original_name != self.name:
+                registry.async_update_entity(self.entity_id, original_name=self.name)
+
+        self.async_on_remove(self.fleet.listen(change=changed))
 
 
 class TaskEntity(PrinterEntity):

@@ -18,7 +18,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .actions import name_of
 from .const import CONF_ONE_LIST, CONF_SOON, DOMAIN
 from .contract import DUE, SOON, Command, State
-from .entity import FleetEntity, PrinterEntity, add_for_each_printer
+from .entity import FleetEntity, MaintenanceEntity, add_for_each_printer
 from .fleet import Fleet, Printer, UpkeepEntry
 from .words import sentence
 
@@ -121,19 +121,12 @@ class TaskList(FleetEntity, TodoListEntity):
         )
 
 
-class DueTasks(PrinterEntity, TaskList):
+class DueTasks(MaintenanceEntity, TaskList):
     """The list of one printer."""
 
     def __init__(self, fleet: Fleet, printer: Printer, listed: set[str]) -> None:
         super().__init__(fleet, printer, "due_tasks")
         self.listed = listed
-
-    @property
-    def name(self) -> str | None:
-        """Its own name, or None (the device's name) if that is "Voron maintenance"."""
-        if not self.printer.owned:
-            return None
-        return sentence(self.hass, "maintenance", "Maintenance")
 
     def tasks(self) -> Iterator[tuple[str, Printer, State]]:
         """Yield each task of the printer."""

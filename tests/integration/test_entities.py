@@ -227,6 +227,22 @@ async def test_a_printer_is_one_device(hass, owned):
     assert hass.states.get("todo.voron_maintenance").name == "Voron Maintenance"
 
 
+async def test_list_and_calendar_have_their_own_names_on_the_printers_device(
+    hass, printer, moved
+):
+    """The oldest version shows the names that the registry has."""
+    registry = er.async_get(hass)
+
+    def names():
+        entities = ("todo.voron_maintenance", "calendar.voron_maintenance")
+        return {registry.async_get(each).original_name for each in entities}
+
+    assert names() == {"Maintenance"}
+    printer.send(printer.topic("info"), DISCOVERED.encode())
+    await settle(hass)
+    assert names() == {None}
+
+
 async def test_names_and_states_are_translated(hass, printer, entry):
     hass.config.language = "de"
     await hass.config_entries.async_setup(entry.entry_id)
