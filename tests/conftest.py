@@ -94,22 +94,29 @@ def pytest_xdist_auto_num_workers(config):
     return 0
 
 
+def pytest_collection():
+    """Make the tests without a search for garbage: all that is made now stays."""
+    gc.disable()
+
+
 def pytest_collection_modifyitems(config, items):
     """Give repeated tests enough time, and start each share with tests that wait.
 
     The share of a process is a run of neighbours in this list. Tests that end last
-    would keep one process busy while the others have nothing left.
+    would keep one process busy while the others have nothing left. The tests on one
+    broker are in one share, so that few processes start RabbitMQ.
     """
     for item in items:
         if item.get_closest_marker("soak"):
             item.add_marker(pytest.mark.timeout(SOAK_SECONDS))
-    kinds = ([], [], [])
+    kinds = ({}, {}, {})
     for item in items:
-        kinds[_haste(item)].append(item)
-    shares = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    items[:] = [
-        item for n in range(shares) for kind in kinds for item in kind[n::shares]
-    ]
+        kinds[_haste(item)].setdefault(_broker(item) or item, []).append(item)
+    shares = [[] for _ in range(int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))]
+    for kind in kinds:
+        for together in sorted(kind.values(), key=len, reverse=True):
+            min(shares, key=len).extend(together)
+    items[:] = [item for share in shares for item in share]
 
 
 def pytest_collection_finish(session):
@@ -124,6 +131,13 @@ def pytest_collection_finish(session):
     session.config.addinivalue_line("filterwarnings", unseen)
     gc.collect()
     gc.freeze()
+    gc.enable()
+
+
+def _broker(item):
+    """Return the broker that a test shares with others of its module, or None."""
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return parameters.get("any_broker")
 
 
 def _haste(item):
