@@ -11,7 +11,7 @@ from mktl_daemon.core.catalog import split
 from mktl_daemon.core.errors import RemoteError
 from mktl_daemon.net import discovery
 
-from . import config, process
+from . import config, follow, process
 from .catalog_requests import fetch, hashes_at
 from .configuration import Configuration
 from .item import Item
@@ -161,7 +161,9 @@ def _store(name: str, key: str = "", everybody: bool = False) -> tuple[Store, bo
         with stores.lock:
             known = stores.by_name.setdefault(name, Store(name, refresh))
         if is_partial:
-            known.follower.search_soon()  # for the other daemons
+            # For the other daemons; later, so that it does not take the connection
+            # which was made for the reader of *key*.
+            known.follower.search_soon(follow.FRESH)
         else:
             for identity, block in catalog.blocks().items():
                 if identity in result.silent:
