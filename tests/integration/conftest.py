@@ -38,6 +38,16 @@ def _custom(enable_custom_integrations):
     """Let Home Assistant load custom_components/."""
 
 
+if not possible():
+
+    @pytest.fixture
+    def enable_event_loop_debug():
+        """Leave asyncio's debug mode to the runs with the newest Home Assistant.
+
+        The tests take almost three times as long in it.
+        """
+
+
 @pytest.fixture
 def expected_lingering_timers():
     """Home Assistant's own MQTT client leaves its periodic timer."""

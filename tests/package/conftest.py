@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+UV = Path(sys.executable).with_name("uv")
+CACHE = os.environ.get("UV_CACHE_DIR", str(Path.home() / ".cache" / "uv"))
 
 
 def run(*command, folder, check=True, **environment):
@@ -19,7 +21,13 @@ def run(*command, folder, check=True, **environment):
     return subprocess.run(
         [str(word) for word in command],
         cwd=folder,
-        env={**kept, "HOME": str(folder), "MKTL_HOME": str(folder), **environment},
+        env={
+            **kept,
+            "HOME": str(folder),
+            "MKTL_HOME": str(folder),
+            "UV_CACHE_DIR": CACHE,
+            **environment,
+        },
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -32,7 +40,8 @@ def run(*command, folder, check=True, **environment):
 def built(tmp_path_factory):
     """The folder with the sdist and the wheel that is built from it."""
     folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--outdir", folder, ROOT, folder=folder)
+    build = (sys.executable, "-m", "build", "--installer", "uv")
+    run(*build, "--outdir", folder, ROOT, folder=folder)
     return folder
 
 
@@ -51,8 +60,8 @@ def installed(wheel):
     with tempfile.TemporaryDirectory(prefix="upkeep-clean-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        run(sys.executable, "-m", "venv", folder / "venv", folder=folder)
+        run(UV, "venv", "--python", sys.executable, folder / "venv", folder=folder)
         python = folder / "venv" / "bin" / "python"
         what = f"{wheel}[arrays,metrics,push,watch,web]"
-        run(python, "-m", "pip", "install", "--quiet", what, folder=folder)
+        run(UV, "pip", "install", "--python", python, what, folder=folder)
         yield python.parent

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.mqtt_bridge.scripted import ScriptedPrinter
 from tests.system.test_bridge_broker import Authority
 
 pytestmark = [
-    pytest.mark.network,  # pip installs each of these versions
+    pytest.mark.network,  # uv installs each of these versions
     pytest.mark.system,
     pytest.mark.timeout(180),
 ]
@@ -47,13 +48,12 @@ def paho(request, tmp_path_factory):
     """Return a folder with that version of paho."""
     folder = tmp_path_factory.mktemp(f"paho-{request.param}")
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps",
-         "--disable-pip-version-check", "--target", str(folder),
-         f"paho-mqtt=={request.param}.*"],
+        [Path(sys.executable).with_name("uv"), "pip", "install", "--quiet",
+         "--no-deps", "--target", folder, f"paho-mqtt=={request.param}.*"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        pytest.skip(f"no paho-mqtt {request.param} (pip): {done.stderr[-200:]}")
+        pytest.skip(f"no paho-mqtt {request.param} (uv): {done.stderr[-200:]}")
     return request.param, folder
 
 
