@@ -81,16 +81,20 @@ def own_loopback():
 
 
 def pytest_xdist_auto_num_workers(config):
-    """Use three processes for each processor, because tests mostly wait.
+    """Use three processes for each processor and four more: tests mostly wait.
 
-    With ``-n logical`` there is one for each, for tests that mostly compute: each
-    process takes seconds to start. If no loopback can be made, this process runs the
-    tests alone.
+    In CI the four are left out, because other parts run beside the tests, and each
+    process takes seconds of a processor to start. With ``-n logical`` there is one for
+    each processor, for tests that mostly compute. If no loopback can be made, this
+    process runs the tests alone.
     """
-    each = 1 if config.option.numprocesses == "logical" else 3
+    processors = os.cpu_count() or 1
+    count = 3 * processors + (0 if os.environ.get("CI") else 4)
+    if config.option.numprocesses == "logical":
+        count = processors
     with contextlib.suppress(OSError):
         if subprocess.run(["unshare", "--net", "true"], check=False).returncode == 0:
-            return each * (os.cpu_count() or 1)
+            return count
     return 0
 
 
