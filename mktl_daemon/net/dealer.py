@@ -20,7 +20,7 @@ from mktl_daemon.core.wire import ACK, GET, NO_REP, REP, VERSION, Buffer
 
 from . import loop as loops
 from .addresses import PerAddress
-from .frames import receive, send, stay_alive
+from .frames import receive_or_lose, send, stay_alive
 from .line import ACK_TIMEOUT, SWEEP, Asker, Line, Mine
 from .loop import Loop
 from .pending import Pending, checked
@@ -259,7 +259,7 @@ class Client:
 
     def _read(self, socket: zmq.Socket[bytes]) -> None:
         for _ in range(_BURST):
-            frames = receive(socket)
+            frames = receive_or_lose(socket)
             if frames is None:
                 return
             answer = self.understood(frames)

@@ -11,7 +11,7 @@ import zmq
 
 from mktl_daemon.core.wire import Buffer
 
-_NOBLOCK = int(zmq.NOBLOCK)
+_NOBLOCK, _EVENTS = int(zmq.NOBLOCK), int(zmq.EVENTS)
 _UNCOUNTED = 2**26  # bytes that a backlog may not have counted yet, of all its ways
 ZERO_COPY = 32 * 1024  # bytes from which sending without a copy pays
 
@@ -37,6 +37,17 @@ def receive(socket: zmq.Socket[bytes], flags: int = _NOBLOCK) -> list[zmq.Frame]
         frame = _receive_frame(socket, _NOBLOCK, False)
         frames.append(frame)
     return frames
+
+
+def receive_or_lose(socket: zmq.Socket[bytes]) -> list[zmq.Frame] | None:
+    """Do as `receive` with an IMMEDIATE socket, whose connection may be lost meanwhile.
+
+    ZeroMQ drops what waits when it learns of the loss. At every hundredth frame it
+    looks for this news, and in the middle of a message it then aborts the process. So
+    it is made to look before each message.
+    """
+    socket.get(_EVENTS)
+    return receive(socket)
 
 
 def send(socket: zmq.Socket[bytes], frames: Sequence[Buffer]) -> None:
