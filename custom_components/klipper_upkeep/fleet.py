@@ -80,8 +80,9 @@ class Printer:
         self.summary: Summary | None = None
         self.meters: dict[str, float] = {}  # the meters' readings
         self.log: list[Entry] | None = None  # newest first; None: it is not known
-        # The completions that the user has undone, each by its task and moment.
-        self.undone: set[tuple[str, int | None]] = set()
+        # The completions that the user has undone, each by its task and number. Two may
+        # be in the same second.
+        self.undone: set[tuple[str, int]] = set()
 
     @property
     def name(self) -> str:

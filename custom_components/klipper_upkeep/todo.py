@@ -89,7 +89,7 @@ class TaskList(FleetEntity, TodoListEntity):
             command = await self._undo(printer, state, by)
         await self.fleet.command(printer, state.task, command)
         if command.command == "adjust":
-            printer.undone.add((state.task, state.last_done))
+            printer.undone.add((state.task, state.done_count))
             self.async_write_ha_state()
 
     async def _undo(self, printer: Printer, state: State, by: str) -> Command:
@@ -156,6 +156,6 @@ class AllTasks(TaskList):
 
 def _done_lately(printer: Printer, state: State) -> bool:
     done = state.last_done
-    if done is None or (state.task, done) in printer.undone:
+    if done is None or (state.task, state.done_count) in printer.undone:
         return False
     return 0.0 <= time.time() - done < DONE_FOR

@@ -107,6 +107,7 @@ class Printer:
         self.mute = False
         self.tasks = {"rods": RODS, "belts": BELTS}
         self.seq = 100
+        self.done = RODS.done_count
         mqtt_mock.async_publish.side_effect = self.published
 
     def topic(self, kind, task=None):
@@ -155,9 +156,9 @@ class Printer:
             self.seq += 1
             fresh = RODS.limits[0]._replace(used=0.0, remaining=150.0, percent=0.0)
             now = int(dt_util.utcnow().timestamp())
-            self.tell(
-                RODS._replace(seq=self.seq, limits=(fresh,), status="ok", last_done=now)
-            )
+            self.done += 1
+            rods = RODS._replace(done_count=self.done, last_done=now, status="ok")
+            self.tell(rods._replace(seq=self.seq, limits=(fresh,)))
         self.send(self.topic("results"), result.encode())
 
 

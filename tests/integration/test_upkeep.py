@@ -461,6 +461,25 @@ async def test_a_tick_marks_done_with_the_users_name_and_can_be_undone(
     assert item["status"] == "needs_action"
 
 
+async def test_a_tick_in_the_same_second_as_one_that_was_undone_is_completed(
+    hass, printer, loaded, freezer
+):
+    freezer.move_to("2026-11-24 12:00")
+    await tick(hass)
+    await settle(hass)
+    await tick(hass, "needs_action")
+    now = int(dt_util.utcnow().timestamp())
+    printer.seq += 1
+    printer.tell(RODS._replace(seq=printer.seq, done_count=printer.done, last_done=now))
+    await settle(hass)
+
+    await tick(hass)
+
+    await settle(hass)
+    (item,) = await items(hass)
+    assert item["status"] == "completed"
+
+
 async def test_completed_items_come_last_and_the_newest_first(hass, printer, loaded):
     now = int(dt_util.utcnow().timestamp())
     printer.tell(RODS._replace(status="ok", last_done=now - 3600))
