@@ -94,7 +94,10 @@ _OF_BROKERS = {
     ),
     "nats": re.compile(r"^\[\d+\] \S+ \S+ \[(ERR|FTL)\]"),
     # The reports of its supervisors are indented, also for channels whose client left.
-    "rabbitmq": re.compile(r"^\S+ \S+ \[(error|critical)\] <[\d.]+> \S"),
+    # It may write to that client once more.
+    "rabbitmq": re.compile(
+        r"^\S+ \S+ \[(error|critical)\] <[\d.]+> (?!MQTT: a socket write failed)\S"
+    ),
     "aedes": re.compile("Error:"),
     "amqtt": re.compile("^(ERROR|CRITICAL|Traceback)"),
 }

@@ -74,6 +74,11 @@ def test_a_klippys_log_shows_the_errors_of_the_extra(log, errors):
             "2026-11-27 09:00:00.1+00:00 [critical] <0.8.0> MQTT protocol error",
             "2026-11-27 09:00:00.1+00:00 [error] <0.8.0>     supervisor: {<0.8.0>,x}",
         ),
+        (
+            "rabbitmq",
+            "2026-11-27 09:00:00.1+00:00 [error] <0.8.0> MQTT protocol error",
+            "2026-11-27 09:00:00.1+00:00 [error] <0.8.0> MQTT: a socket write failed",
+        ),
         ("aedes", "Error: client already connected", "43211"),
         ("amqtt", "ERROR:amqtt.broker:invalid packet", "INFO:amqtt.broker:started"),
     ],
