@@ -187,7 +187,7 @@ def test_a_klippy_that_gets_no_processor_for_seconds_loses_nothing(printer):
 # At 30 times real time this file needs a third of a processor. On a busy machine Klippy
 # may get less, and would plan steps for a time that has passed.
 @pytest.mark.klipper
-@pytest.mark.pace(20)
+@pytest.mark.pace(10)
 def test_a_slicers_file_is_counted_to_its_end(make_printer):
     """It is 27 minutes of printing with 25 000 moves. PrusaSlicer tells 2053.05 mm."""
     text = (ROOT / "demo" / "gear.gcode").read_text()
