@@ -21,7 +21,7 @@ from demo.board.machine import Machine, read, wire
 from demo.clock import Clock
 
 SILENCE = 2.0  # s of the printer's time after which the board waits for Klippy
-AWAY = 3.0  # s of real time after which it waits no longer
+AWAY, IDLE = 3.0, 0.3  # s of real time after which it waits no longer; IDLE: at rest
 
 
 class Shell:
@@ -84,15 +84,15 @@ class Shell:
     def _is_in_time(self) -> bool:
         """Return whether Klippy seems to be in time. It asks for the clock each second.
 
-        Klippy declares a board lost that is silent for five seconds. A busy machine may
-        be the cause: Klippy, the board or a thread between them waits for a processor.
-        A Klippy of which no thread wants to run is silent because it waits for a time.
+        It declares a board lost that is silent for five seconds. On a busy machine both
+        may wait for a processor. A Klippy at rest only waits for a time to pass.
         """
         if self._clock.is_late():
             return False
-        silence = self._clock.elapsed() - self._heard if self._clock.ready else 0.0
-        waits = silence >= SILENCE or self.board.is_connecting
-        return not waits or time.monotonic() > self._heard_at + AWAY
+        is_silent = self._clock.elapsed() - self._heard >= SILENCE
+        patience = AWAY if self._clock.ready else IDLE
+        is_given_up = time.monotonic() > self._heard_at + patience
+        return is_given_up or not (is_silent or self.board.is_connecting)
 
     def _read(self) -> None:
         data = os.read(self.terminal, 65536)

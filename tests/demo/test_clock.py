@@ -101,6 +101,12 @@ def test_the_clock_does_not_wait_for_a_board_that_is_gone(moved, board, leaves):
     assert board.elapsed() == pytest.approx(0.03 if leaves else SLACK + GONE * 3e-8)
 
 
+def test_the_clock_of_the_tests_does_not_wait_for_a_disk(tmp_path):
+    """Who writes to a page of a file waits while the file system is busy."""
+    clock = WrongClock(1.0, tmp_path / "clock")
+    assert str(clock.file.readlink().readlink()).startswith("/memfd:")
+
+
 def test_only_the_wall_clock_can_be_wrong(moved, tmp_path):
     wrong = WrongClock(1.0, tmp_path / "clock")
     right, elapsed = wrong.time(), wrong.elapsed()

@@ -10,6 +10,8 @@ import json
 import os
 import sys
 import time
+import weakref
+from pathlib import Path
 
 from demo.board.__main__ import Shell, main
 from demo.board.dictionary import CLOCK_FREQUENCY, pin_number
@@ -21,7 +23,18 @@ from tests.fakes.board_parts import FullBoard
 
 
 class WrongClock(Clock):
-    """The clock of the processes of a printer. Its wall clock may be wrong."""
+    """The clock of the processes of a printer. Its wall clock may be wrong.
+
+    Its file is a link to memory, which is there as long as this object: who writes to a
+    page of a file may wait for seconds while the disk is busy.
+    """
+
+    def __init__(self, speed: float, file: Path) -> None:
+        memory = os.memfd_create("clock")
+        weakref.finalize(self, os.close, memory)
+        file.unlink(missing_ok=True)
+        file.symlink_to(f"/proc/{os.getpid()}/fd/{memory}")
+        super().__init__(speed, file)
 
     def time(self) -> float:
         """The wall clock that the processes see, in UNIX seconds."""
