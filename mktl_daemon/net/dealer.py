@@ -71,9 +71,7 @@ class Client:
 
         When it is over *then* is called with it, on the loop's thread.
         """
-        ident = b"%08x" % (next(self._names) & 0xFFFFFFFF)
-        early = bool(self.early)
-        request = wire.Request(ident, kind, target, flags, payload, bulk, early)
+        request = self._request(kind, target, payload, bulk, flags)
         pending = Pending(request, f"{self.host}:{self.port}", timeout, then)
         self._mine.is_behind = True
         self._is_untold = self._is_untold or bool(flags & NO_REP)
@@ -111,12 +109,11 @@ class Client:
             return answer
         self._loop.step_aside()
         line = mine.line or self._begin_line()
-        ident = b"%08x" % (next(self._names) & 0xFFFFFFFF)
-        early = bool(self.early)
-        request = wire.Request(ident, kind, target, 0, payload, bulk, early)
+        request = self._request(kind, target, payload, bulk)
         if self.early is None and kind != GET:
             request = self._introduced(line, request, asker)
-        following = self._reading(ahead) if ahead else None
+        # It reads an item for the first time.
+        following = self._request(GET, ahead, wire.REFRESH) if ahead else None
         return checked(request, line.call(self, request, timeout, asker, following))
 
     def prepare(self) -> bool:
@@ -147,11 +144,18 @@ class Client:
         self._mine.line = line
         return line
 
-    def _reading(self, target: str) -> wire.Request:
-        """Return the request with which an item is read for the first time."""
+    def _request(
+        self,
+        kind: bytes,
+        target: str,
+        payload: bytes = b"",
+        bulk: Buffer | None = None,
+        flags: int = 0,
+    ) -> wire.Request:
+        """Return a new request, in the form that the daemon hears."""
         ident = b"%08x" % (next(self._names) & 0xFFFFFFFF)
         early = bool(self.early)
-        return wire.Request(ident, GET, target, 0, wire.REFRESH, None, early)
+        return wire.Request(ident, kind, target, flags, payload, bulk, early)
 
     def _introduced(
         self, line: Line, request: wire.Request, asker: Asker | None
@@ -160,10 +164,8 @@ class Client:
 
         A GET finds out which one that is.
         """
-        ident = b"%08x" % (next(self._names) & 0xFFFFFFFF)
         with contextlib.suppress(NoAckError, NoReplyError):  # an ACK tells as much
-            hello = wire.Request(ident, GET, "_hash")
-            line.call(self, hello, 2 * ACK_TIMEOUT, asker)
+            line.call(self, self._request(GET, "_hash"), 2 * ACK_TIMEOUT, asker)
         if self.early is None:
             raise self.failure(request, False, "in time")
         return request._replace(early=bool(self.early))
