@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import Counter
 
 import pytest
 import zmq
@@ -173,7 +174,9 @@ class Puppet:
         self.reply = {"value": True}  # the reply to the next SET
         self.current = {"value": 1, "time": 1.0}  # the reply to any other GET
         self.hashes = {"value": {"puppet": {PUPPET: 1}}}
-        self.lost = 0  # how many of the next requests for the item get no answer
+        # How many of the next requests for the item get no answer, by kind: while a
+        # test waits, the client may also read the item by itself.
+        self.lost = Counter()
         self._is_over = False
         self._thread = threading.Thread(target=self._answer)
         self._thread.start()
@@ -190,8 +193,8 @@ class Puppet:
             reply = self.reply if kind == b"SET" else self.current
             if target.endswith(b"_hash"):
                 reply = self.hashes
-            elif self.lost:
-                self.lost -= 1
+            elif self.lost[kind]:
+                self.lost[kind] -= 1
                 continue
             for word, payload in ((b"ACK", b""), (b"REP", json.dumps(reply).encode())):
                 self.router.send_multipart(

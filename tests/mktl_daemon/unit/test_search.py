@@ -181,9 +181,9 @@ def test_a_lost_get_is_sent_again_if_a_search_finds_the_daemon(puppet):
     """A SET is not sent again, because the daemon may have it."""
     number = mktl.get("puppet.number")
     puppet.current = {"value": 2, "time": 2.0}
-    puppet.lost = 1
+    puppet.lost[b"GET"] = 1
     assert number.get(refresh=True) == 2
-    puppet.lost = 1
+    puppet.lost[b"SET"] = 1
     with pytest.raises(mktl.NoAckError):
         number.set(3)
     assert number.get(refresh=True) == 2
