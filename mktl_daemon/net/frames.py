@@ -39,7 +39,9 @@ def receive(socket: zmq.Socket[bytes], flags: int = _NOBLOCK) -> list[zmq.Frame]
     return frames
 
 
-def receive_or_lose(socket: zmq.Socket[bytes]) -> list[zmq.Frame] | None:
+def receive_or_lose(
+    socket: zmq.Socket[bytes], flags: int = _NOBLOCK
+) -> list[zmq.Frame] | None:
     """Do as `receive` with an IMMEDIATE socket, whose connection may be lost meanwhile.
 
     ZeroMQ drops what waits when it learns of the loss. At every hundredth frame it
@@ -47,7 +49,7 @@ def receive_or_lose(socket: zmq.Socket[bytes]) -> list[zmq.Frame] | None:
     it is made to look before each message.
     """
     socket.get(_EVENTS)
-    return receive(socket)
+    return receive(socket, flags)
 
 
 def send(socket: zmq.Socket[bytes], frames: Sequence[Buffer]) -> None:

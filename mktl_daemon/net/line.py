@@ -13,7 +13,7 @@ from mktl_daemon.core import wire
 from mktl_daemon.core.wire import GET, REP
 
 from .ahead import Ahead
-from .frames import receive, send
+from .frames import receive_or_lose, send
 from .reach import AGAIN
 
 ACK_TIMEOUT = 1.0  # seconds until a daemon that says nothing is not there
@@ -230,7 +230,7 @@ class Line:
         """
         second = self._second
         if second is None:
-            return receive(self._socket, 0)
+            return receive_or_lose(self._socket, 0)
         if request.kind != GET or request.payload:
             self._drop_second()
             return None
@@ -244,7 +244,7 @@ class Line:
                 send(second, request.encode())
         elif second in ready:
             self._change(is_asked=True)
-        return receive(self._socket)
+        return receive_or_lose(self._socket)
 
     def _note_answer(self) -> None:
         if self.is_used:
