@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mktl_daemon.core import wire
@@ -13,6 +13,7 @@ from mktl_daemon.core.wire import CONFIG, GET, HASH
 from mktl_daemon.net import dealer
 from mktl_daemon.net.reach import PATIENCE, is_open
 
+from .blocks import Block
 from .configuration import Configuration
 
 _logger = logging.getLogger(__name__)
@@ -29,17 +30,32 @@ class LostError(TimeoutError):
         self.is_there = is_there
 
 
-def hashes_at(host: str, port: int, store: str = "", ahead: str = "") -> dict[str, Any]:
+def hashes_at(host: str, port: int) -> dict[str, Any]:
     """Return ``{store: {uuid: hash}}`` of what somebody has, whatever its edition."""
-    names = ((GET, f"{store}._hash" if store else "_hash"), (HASH, store))
-    hashes = _get_first(host, port, names, ahead)
-    return {name: each for name, each in hashes.items() if isinstance(each, dict)}
+    with _reached(host, port) as client:
+        return _tables(_first_answer(client, _hash_requests("")))
+
+
+def hash_at(host: str, port: int, block: Block, ahead: str = "") -> Any:
+    """Return the hash of a block, from its own daemon.
+
+    KeyError: who answers is another daemon, or a registry that knows the block. *ahead*
+    is an item that the caller reads next, or "".
+    """
+    store, identity = block["store"], block["uuid"]
+    with _reached(host, port) as client:
+        fields = _first_answer(client, _hash_requests(store), ahead)
+        digest = _tables(fields).get(store, {}).get(identity)
+        if digest is None or _answerer(client, block, fields) != identity:
+            raise KeyError(f"{identity} is not at this address any more")
+    return digest
 
 
 def blocks_at(host: str, port: int, store: str) -> dict[str, Any]:
     """Return the blocks of a store that somebody has, by UUID."""
     names = ((GET, f"{store}._catalog"), (GET, f"{store}._config"), (CONFIG, store))
-    return _get_first(host, port, names)
+    with _reached(host, port) as client:
+        return _table(_first_answer(client, names))
 
 
 def fetch(catalog: Configuration, host: str, port: int) -> None:
@@ -59,32 +75,71 @@ def fetch(catalog: Configuration, host: str, port: int) -> None:
             )
 
 
-def _get_first(
-    host: str, port: int, names: Iterable[tuple[bytes, str]], ahead: str = ""
+def _hash_requests(store: str) -> tuple[tuple[bytes, str], ...]:
+    return (GET, f"{store}._hash" if store else "_hash"), (HASH, store)
+
+
+def _tables(fields: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: each for name, each in _table(fields).items() if isinstance(each, dict)
+    }
+
+
+def _table(fields: dict[str, Any]) -> dict[str, Any]:
+    value = fields.get("value") or {}
+    if not isinstance(value, dict):
+        raise MalformedError(f"{value!r:.80} is no catalog and no table of hashes")
+    return value
+
+
+def _answerer(client: dealer.Client, block: Block, fields: dict[str, Any]) -> Any:
+    """Return the UUID of the daemon that answered a request with *fields*.
+
+    Ours name it. Of others an item of each daemon has it; those of June 2026 have none,
+    and are taken for the one that was asked.
+    """
+    if "uuid" in fields:
+        return fields["uuid"]
+    key = f"_{block['alias']}uuid".lower()
+    if key not in block["items"]:
+        return block["uuid"]
+    try:
+        return client.get(f"{block['store']}.{key}", timeout=_TIMEOUT)
+    except RemoteError as error:
+        if error.type != "KeyError":
+            raise
+        return None
+
+
+def _first_answer(
+    client: dealer.Client, names: Iterable[tuple[bytes, str]], ahead: str = ""
 ) -> dict[str, Any]:
-    """Return the answer to the first of *names* that is not refused."""
+    """Return the fields of the answer to the first of *names* that is not refused."""
     refused: RemoteError | None = None
+    for kind, target in names:
+        if kind != GET and not client.early:
+            continue  # only they know these, and nobody else answers at all
+        try:
+            answer = client.call(kind, target, timeout=_TIMEOUT, ahead=ahead)
+        except RemoteError as error:
+            refused = refused or error
+            continue
+        except NoAckError as error:
+            if client.is_far:
+                raise LostError(str(error), is_there=True) from error
+            raise
+        return wire.fields(answer.payload)
+    raise refused or RuntimeError(f"nothing was requested from {client.host}")
+
+
+@contextlib.contextmanager
+def _reached(host: str, port: int) -> Iterator[dealer.Client]:
+    """Have a client for some requests. TimeoutError: nobody is there."""
     # Not one of the clients that stay: anybody may announce any address.
     with contextlib.closing(dealer.Client(host, port)) as client:
         client.patience = PATIENCE
         _reach(client)
-        for kind, target in names:
-            if kind != GET and not client.early:
-                continue  # only they know these, and nobody else answers at all
-            try:
-                answer = client.call(kind, target, timeout=_TIMEOUT, ahead=ahead)
-            except RemoteError as error:
-                refused = refused or error
-                continue
-            except NoAckError as error:
-                if client.is_far:
-                    raise LostError(str(error), is_there=True) from error
-                raise
-            value = wire.fields(answer.payload).get("value") or {}
-            if not isinstance(value, dict):
-                raise MalformedError(f"{target} is {value!r:.80}")
-            return value
-    raise refused or RuntimeError(f"nothing was requested from {host}:{port}")
+        yield client
 
 
 def _reach(client: dealer.Client) -> None:

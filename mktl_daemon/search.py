@@ -15,7 +15,7 @@ from mktl_daemon.net import discovery
 from mktl_daemon.net.workers import Pool
 
 from .blocks import Block
-from .catalog_requests import LostError, blocks_at, hashes_at
+from .catalog_requests import LostError, blocks_at, hash_at
 from .configuration import Configuration
 from .follow import Place, SearchResult
 
@@ -315,11 +315,7 @@ def _word_of(block: Block, place: Place, ahead: str) -> Block:
     KeyError: another daemon is at its place. TimeoutError: none is.
     """
     identity, store = block["uuid"], block["store"]
-    hashes = hashes_at(place.host, place.rep, store, ahead)
-    theirs = (hashes.get(store) or {}).get(identity)
-    if theirs is None:
-        raise KeyError(f"{identity} is not at this address any more")
-    if theirs == block.get("hash"):
+    if hash_at(place.host, place.rep, block, ahead) == block.get("hash"):
         return block
     newest = check_block(blocks_at(place.host, place.rep, store)[identity])
     if newest["uuid"] != identity:

@@ -40,7 +40,21 @@ class Registry(Daemon):
         # What it knew before it ended it knows again, whoever is away meanwhile.
         for store in cache.cached_stores():
             with contextlib.suppress(ValueError):  # some folder
-                config.known(store)
+                self._forget_those_here(config.known(store))
+
+    def _forget_those_here(self, known: config.Configuration) -> None:
+        """Forget daemons that had the port which is this registry's now."""
+        for identity, block in known.blocks().items():
+            if identity != self.uuid and self._has_its_place(block):
+                _logger.info("forgotten: %s", _name(block))
+                known.remove(identity)
+
+    def _has_its_place(self, block: Block) -> bool:
+        first, *_ = block.get("provenance") or [{}]
+        host, port = first.get("hostname"), first.get("rep")
+        return port == self.rep.port and (
+            host == self.hostname or self.address.is_here(str(host), port)
+        )
 
     def started(self) -> None:
         udp, _ = environment.discovery_ports()
@@ -105,14 +119,11 @@ class Registry(Daemon):
 
         TimeoutError, RemoteError, ValueError: it does not say it.
         """
-        for store in hashes_at(host, port):
-            for block in blocks_at(host, port, store).values():
-                if not _is_from(block, port):
-                    continue  # of another daemon, from a cache: it may be old
-                try:
-                    self.reconcile(block, override=True)
-                except ValueError as error:
-                    _logger.warning("daemon at %s:%d: %s", host, port, error)
+        for block in _blocks_from(host, port):
+            try:
+                self.reconcile(block, override=True)
+            except ValueError as error:
+                _logger.warning("daemon at %s:%d: %s", host, port, error)
 
     def _check(
         self,
@@ -132,9 +143,10 @@ class Registry(Daemon):
                 raise ValueError(
                     f"{_name(block)} disagrees with {_name(old)}: {reason}"
                 )
-            if _address(old) == _address(block) or (
-                moved and instance and running.instance_at(old) == instance
-            ):
+            same = _address(old) == _address(block)
+            if instance and (same or moved):
+                same = running.instance_at(old) == instance
+            if same:
                 pass  # it is the one that announces itself
             elif running.is_running(old):
                 raise ValueError(f"{_name(old)} is running and has {reason}")
@@ -153,13 +165,39 @@ def _is_news(block: Block, old: Block) -> bool:
     return not (same and (old.get("time") or 0) >= (block.get("time") or 0))
 
 
-def _is_from(block: Any, port: int) -> bool:
-    """Tell whether who answers at *port* has a block itself, or has passed it on."""
+def _blocks_from(host: str, port: int) -> list[Any]:
+    """Return the blocks that who answers has itself, or has passed on.
+
+    The others are of other daemons, from a cache, and may be old. So may be one of a
+    daemon that had the same port before.
+    """
+    blocks = [
+        block
+        for store in hashes_at(host, port)
+        for block in blocks_at(host, port, store).values()
+        if port in _ports(block)
+    ]
+    is_alone = [_ports(block) for block in blocks].count([port]) < 2
+    return [
+        block
+        for block in blocks
+        if is_alone or _ports(block) != [port] or _may_be_at(host, port, block)
+    ]
+
+
+def _may_be_at(host: str, port: int, block: Any) -> bool:
+    try:
+        return running.may_be_at(host, port, catalog.check_block(block))
+    except ValueError:
+        return True  # who takes it in will refuse it, with the reason
+
+
+def _ports(block: Any) -> list[Any]:
+    """Return the ports of a block's daemon, and of the registries that it came by."""
     strata = block.get("provenance") if isinstance(block, dict) else None
-    is_list = isinstance(strata, list) and all(
-        isinstance(each, dict) for each in strata
-    )
-    return is_list and any(each.get("rep") == port for each in strata or ())
+    if not isinstance(strata, list):
+        return []
+    return [each.get("rep") for each in strata if isinstance(each, dict)]
 
 
 def _conflict(block: Block, old: Block) -> str | None:

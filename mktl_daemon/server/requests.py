@@ -208,11 +208,11 @@ class RequestDispatcher:
                 raise TypeError(f"{target} is read-only")
             return False
         if target in (_HASH, f".{_HASH}"):
-            ticket.reply(wire.dumps({"value": self._hashes(None)}))
+            ticket.reply(self._hash_reply(None))
         elif key == INSTANCE:
             ticket.reply(wire.dumps({"value": daemon.instance}))
         elif key == _HASH:
-            ticket.reply(wire.dumps({"value": self._hashes(store)}))
+            ticket.reply(self._hash_reply(store))
         elif key in ("_catalog", "_config") or (
             key == "catalog" and key not in daemon.store
         ):
@@ -222,6 +222,11 @@ class RequestDispatcher:
         else:
             return False
         return True
+
+    def _hash_reply(self, store: str | None) -> bytes:
+        """Return the hashes, and who answers: a registry has those of others, too."""
+        fields = {"value": self._hashes(store), "uuid": self._daemon.uuid}
+        return wire.dumps(fields)
 
     def _hashes(self, store: str | None) -> dict[str, dict[str, int]]:
         """Return ``{store: {uuid: hash}}``, of the daemon's own block or of all."""

@@ -24,6 +24,16 @@ def uuid_at(host: str, port: int, store: str, alias: str) -> str | None:
     return uuid if isinstance(uuid, str) else None
 
 
+def may_be_at(host: str, port: int, block: Block) -> bool:
+    """Tell whether who answers at an address is the daemon of a block.
+
+    Where that has no item for its UUID, as in June 2026, nothing speaks against it.
+    """
+    if f"_{block['alias']}uuid".lower() not in block["items"]:
+        return True
+    return bool(uuid_at(host, port, block["store"], block["alias"]) == block["uuid"])
+
+
 def is_running(block: Block) -> bool:
     """Tell whether the daemon of a block answers, at any address it has given."""
     for stratum in block.get("provenance") or ():

@@ -152,6 +152,29 @@ def test_a_registry_that_is_started_again_finds_the_daemons(
     assert block["provenance"][0]["rep"] == daemon.rep
 
 
+def test_a_registry_with_the_old_port_of_a_daemon_is_not_taken_for_it(
+    own_kitchen, wire
+):
+    """A client has the old address in its cache, and the registry has the hash."""
+    registry = own_kitchen.registry()
+    daemon = own_kitchen.daemon("cake", "batter", ITEMS)
+    printed = own_kitchen.mk_alone("get", "cake.sugar")
+    assert (printed.out, printed.err) == ("sugar: 1\n", "")
+    for running in (daemon, registry):
+        own_kitchen.stop(running, signal.SIGKILL)
+    for path in own_kitchen.folder.glob("registry/daemon/port/*/*.req"):
+        path.write_text(str(daemon.rep))
+
+    registry = own_kitchen.registry()
+
+    assert registry.rep == daemon.rep
+    assert wire.peer(registry).get("cake._hash").error["type"] == "KeyError"
+    own_kitchen.daemon("cake", "batter", ITEMS)
+    assert "cake" in wire.peer(registry).get("_hash").value
+    printed = own_kitchen.mk_alone("get", "cake.sugar")
+    assert (printed.out, printed.err) == ("sugar: 1\n", "")
+
+
 @pytest.mark.parametrize("name", ["_catalog", "_config", "quiche.config"])
 def test_an_announcement_is_accepted_under_all_its_names(wire, registry, name):
     """It is a SET of a block by any client. In June 2026 the store stands in front."""

@@ -189,6 +189,22 @@ def test_a_lost_get_is_sent_again_if_a_search_finds_the_daemon(puppet):
     assert number.get(refresh=True) == 2
 
 
+@pytest.mark.parametrize("answerer", [PUPPET, "u-other", None])
+def test_who_has_the_port_and_the_hash_of_a_daemon_is_that_daemon_by_its_uuid(
+    puppet, answerer
+):
+    """The reference's registries and daemons know hashes of others, too."""
+    its = config.known("puppet").blocks()[PUPPET]
+    items = {**its["items"], "_handuuid": {"type": "string"}}
+    config.known("puppet").update({**its, "items": items, "time": 2.0}, save=False)
+    puppet.current = {"value": answerer, "time": 2.0}
+    if answerer is None:
+        puppet.current = {"error": {"type": "KeyError", "text": "no such item"}}
+    with contextlib.suppress(RuntimeError, KeyError):
+        mktl.get("puppet.number")
+    assert (PUPPET in config.known("puppet").uuids()) is (answerer == PUPPET)
+
+
 @pytest.mark.usefixtures("calm")
 def test_a_daemon_whose_answer_was_not_awaited_is_not_silent(puppet, mute, monkeypatch):
     """The search for the first key ends as soon as its own daemon answers."""
@@ -215,7 +231,7 @@ def test_a_daemon_is_silent_if_its_machine_cannot_be_reached(
     def lose(*_):
         raise LostError("lost on the way", is_there=is_there)
 
-    monkeypatch.setattr(search, "hashes_at", lose)
+    monkeypatch.setattr(search, "hash_at", lose)
     config.known("puppet").update(block(0, mute.port), save=False)
     with pytest.raises(mktl.NoAckError):
         _ = mktl.get("puppet.silent0").value
@@ -227,14 +243,14 @@ def test_a_daemon_is_not_silent_if_another_one_of_its_machine_answers(
     puppet, mute, monkeypatch
 ):
     """A packet to it was lost."""
-    hashes_at = search.hashes_at
+    hash_at = search.hash_at
 
     def lose(host, port, *more):
         if port == mute.port:
             raise LostError("lost on the way", is_there=False)
-        return hashes_at(host, port, *more)
+        return hash_at(host, port, *more)
 
-    monkeypatch.setattr(search, "hashes_at", lose)
+    monkeypatch.setattr(search, "hash_at", lose)
     config.known("puppet").update(block(0, mute.port), save=False)
     with pytest.raises(mktl.NoAckError):
         _ = mktl.get("puppet.silent0").value

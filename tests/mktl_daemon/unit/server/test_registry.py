@@ -197,6 +197,44 @@ def test_a_registry_accepts_no_block_from_another_daemons_cache(start, puppet):
     assert config.known("puppet").uuids() == (PUPPET,)
 
 
+def test_a_registry_accepts_no_block_of_a_daemon_that_had_the_port_before(
+    start, puppet
+):
+    """The reference's daemons keep the blocks of others, whose ports they may have."""
+    own = config.known("puppet").blocks()[PUPPET]
+    items = {"string": {"type": "string"}, "_twinuuid": {"type": "string"}}
+    old = {**own, "uuid": "u-old", "alias": "twin", "items": items}
+    puppet.hashes = {"value": {"puppet": {PUPPET: 1, "u-old": 1}}}
+    puppet.current = {"value": {PUPPET: own, "u-old": old}}
+    config.forget("puppet")
+    made = start(lambda *_: registry.Registry())
+    made.ask_daemon("127.0.0.1", puppet.rep_port)
+    assert config.known("puppet").uuids() == (PUPPET,)
+
+
+def test_a_registry_forgets_the_daemon_whose_port_it_has(start, known, ask):
+    """It is gone from there. Others that are away stay known."""
+    known.reconcile(block(port=known.rep.port))
+    known.reconcile(block("u-2", alias="meat", store="cake"))
+    known.cleanup()
+    config.forget("pie")
+    config.forget("cake")
+    peer = ask(start(lambda *_: registry.Registry()))
+    assert peer.get("pie._hash")["error"]["type"] == "KeyError"
+    assert peer.get("cake._hash")["value"] == {"cake": {"u-2": 1}}
+
+
+def test_a_daemon_at_the_same_host_and_port_is_not_overridden_while_it_runs(
+    start, known
+):
+    """Two machines may have the same name."""
+    daemon = start(items=ITEMS, store="cake")
+    known.reconcile(dict(daemon.catalog["fruit"]))
+    usurper = block("u-9", store="cake", port=daemon.rep.port, override=True)
+    with pytest.raises(ValueError, match="is running"):
+        known.reconcile(usurper, instance="another process")
+
+
 def test_two_processes_of_a_daemon_can_be_told_apart(start, ask):
     first = start(items=ITEMS, store="cake")
     instance = ask(first).get("cake._instance")["value"]
