@@ -12,7 +12,9 @@ import os
 import socket
 import struct
 import subprocess
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -40,6 +42,8 @@ LASTING_KINDS = ("GarbageCollectorThread",)
 HOME_ASSISTANT = importlib.util.find_spec("homeassistant") is not None
 collect_ignore = [] if HOME_ASSISTANT else ["integration"]
 SOAK_SECONDS = 1800
+MEMORY = Path("/dev/shm")
+MEMORY_NEEDED = 4 * 1024**3
 CLONE_NEWNET = 0x40000000
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 
@@ -65,8 +69,26 @@ def pytest_configure(config):
     Daemons take the first free port of the protocol's range, so two processes on one
     loopback would exchange their ports.
     """
+    if "TMPDIR" not in os.environ and memory_is_enough():
+        os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
     if hasattr(config, "workerinput"):
         own_loopback()
+
+
+def memory_is_enough():
+    """Return whether the files of tests can be in memory, where no write waits.
+
+    Each store waits for the disk several times, and the disk has thousands of stores to
+    write. That they do wait is a test of its own: it watches the calls.
+    """
+    with contextlib.suppress(OSError):
+        place = os.statvfs(MEMORY)
+        rows = Path("/proc/meminfo").read_text().splitlines()
+        (free,) = (int(row.split()[1]) for row in rows if row.startswith("MemAvail"))
+        may_run = not place.f_flag & os.ST_NOEXEC and os.access(MEMORY, os.W_OK)
+        room = min(free * 1024, place.f_bavail * place.f_frsize)
+        return may_run and room >= MEMORY_NEEDED
+    return False
 
 
 def own_loopback():

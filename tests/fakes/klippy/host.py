@@ -283,7 +283,6 @@ class Host:
     def main(self) -> int:
         """Run, and return the exit status of the process."""
         while True:
-            gc.collect()
             self.reactor = Reactor(self._clock)
             self.printer = Printer(self.reactor, dict(self._start_args), self._extras)
             self._prepare(self.printer)
@@ -291,6 +290,7 @@ class Host:
             self.reactor.finalize()
             if result in ("exit", "error_exit"):
                 return 0 if result == "exit" else 255
+            gc.collect()  # as Klippy does, which leaves nothing of the last printer
             self._start_args["start_reason"] = result
 
 

@@ -135,6 +135,7 @@ class Reactor:
         self._doorbell: tuple[int, int] | None = None
         self._hub: greenlet.greenlet | None = None
         self._workers: list[greenlet.greenlet] = []
+        self._idle: list[greenlet.greenlet] = []
         self._running = False
         self._no_pause = 0
 
@@ -274,6 +275,7 @@ class Reactor:
     def finalize(self) -> None:
         """Close all greenlets and files."""
         workers, self._workers = self._workers, []
+        self._idle.clear()
         for worker in workers:
             if not worker.dead:
                 with contextlib.suppress(Exception):
@@ -328,12 +330,24 @@ class Reactor:
         self._in_worker(call)
 
     def _in_worker(self, call: Callable[[], Any]) -> None:
-        """Run *call* where it may pause. Its exception is raised here, or later."""
-        worker = greenlet.greenlet(call)
-        worker.switch()
-        self._workers = [known for known in self._workers if not known.dead]
-        if not worker.dead:
+        """Run *call* where it may pause. Its exception is raised here, or later.
+
+        A worker runs one call after another, as Klippy's do: to make a greenlet for
+        each call takes longer than most calls.
+        """
+        if self._idle:
+            worker = self._idle.pop()
+        else:
+            worker = greenlet.greenlet(self._work)
             self._workers.append(worker)
+        worker.switch(call)
+
+    def _work(self, call: Callable[[], Any]) -> None:
+        worker = greenlet.getcurrent()
+        while True:
+            call()
+            self._idle.append(worker)
+            call = worker.parent.switch()  # type: ignore[union-attr]
 
 
 def select_readable(fds: Files, seconds: float) -> Files:
