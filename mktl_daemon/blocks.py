@@ -126,14 +126,15 @@ class Blocks:
             wire.dumps({**head, **more})[:-1] + b',"items":' + self._own.json() + b"}"
         )
 
-    def save(self, identity: str | None = None) -> None:
+    def save(self, identity: str | None = None, sync: bool = True) -> None:
         """Write a block, or all of them, to the cache of this home's clients.
 
-        If the cache cannot be written, log one warning and leave it as it is.
+        Without *sync* a power cut may take them away. If the cache cannot be written,
+        log one warning and leave it as it is.
         """
         for each in self.uuids() if identity is None else (identity,):
             data = self.encoded_block(each)
-            cache.attempt(cache.save_block, self.store, each, data)
+            cache.attempt(cache.save_block, self.store, each, data, sync)
 
     def remove(self, identity: str) -> None:
         """Remove a block from memory and from the disk."""
@@ -159,7 +160,8 @@ class Blocks:
             cache.attempt(cache.remove_block, self.store, identity)
         for block in fresh:
             if kept.get(block["uuid"]) is block:
-                self.save(block["uuid"])
+                # Somebody waits for the search, which finds it again at any time.
+                self.save(block["uuid"], sync=False)
 
     def _by_alias(self, alias: str) -> Block | None:
         for block in self._blocks.values():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from mktl_daemon.core import wire
 from mktl_daemon.core.errors import MalformedError, NoAckError, RemoteError
+from mktl_daemon.core.packing import WANTED, value_of
 from mktl_daemon.core.wire import CONFIG, GET, HASH
 from mktl_daemon.net import dealer
 from mktl_daemon.net.reach import PATIENCE, is_open
@@ -36,15 +37,15 @@ def hashes_at(host: str, port: int) -> dict[str, Any]:
         return _tables(_first_answer(client, _hash_requests("")))
 
 
-def hash_at(host: str, port: int, block: Block, ahead: str = "") -> Any:
+def hash_at(host: str, port: int, block: Block, ahead: Callable[[], str] = str) -> Any:
     """Return the hash of a block, from its own daemon.
 
     KeyError: who answers is another daemon, or a registry that knows the block. *ahead*
-    is an item that the caller reads next, or "".
+    returns an item that is read next, or "".
     """
     store, identity = block["store"], block["uuid"]
     with _reached(host, port) as client:
-        fields = _first_answer(client, _hash_requests(store), ahead)
+        fields = _first_answer(client, _hash_requests(store), ahead=ahead)
         digest = _tables(fields).get(store, {}).get(identity)
         if digest is None or _answerer(client, block, fields) != identity:
             raise KeyError(f"{identity} is not at this address any more")
@@ -55,7 +56,8 @@ def blocks_at(host: str, port: int, store: str) -> dict[str, Any]:
     """Return the blocks of a store that somebody has, by UUID."""
     names = ((GET, f"{store}._catalog"), (GET, f"{store}._config"), (CONFIG, store))
     with _reached(host, port) as client:
-        return _table(_first_answer(client, names))
+        payload = WANTED if client.is_far else b""
+        return _table(_first_answer(client, names, payload))
 
 
 def fetch(catalog: Configuration, host: str, port: int) -> None:
@@ -86,7 +88,7 @@ def _tables(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _table(fields: dict[str, Any]) -> dict[str, Any]:
-    value = fields.get("value") or {}
+    value = value_of(fields) or {}
     if not isinstance(value, dict):
         raise MalformedError(f"{value!r:.80} is no catalog and no table of hashes")
     return value
@@ -112,7 +114,10 @@ def _answerer(client: dealer.Client, block: Block, fields: dict[str, Any]) -> An
 
 
 def _first_answer(
-    client: dealer.Client, names: Iterable[tuple[bytes, str]], ahead: str = ""
+    client: dealer.Client,
+    names: Iterable[tuple[bytes, str]],
+    payload: bytes = b"",
+    ahead: Callable[[], str] = str,
 ) -> dict[str, Any]:
     """Return the fields of the answer to the first of *names* that is not refused."""
     refused: RemoteError | None = None
@@ -120,7 +125,8 @@ def _first_answer(
         if kind != GET and not client.early:
             continue  # only they know these, and nobody else answers at all
         try:
-            answer = client.call(kind, target, timeout=_TIMEOUT, ahead=ahead)
+            more = payload if kind == GET else b""  # else it would be an announcement
+            answer = client.call(kind, target, more, timeout=_TIMEOUT, ahead=ahead())
         except RemoteError as error:
             refused = refused or error
             continue
@@ -147,7 +153,7 @@ def _reach(client: dealer.Client) -> None:
     if client.prepare():
         return
     host, port = client.host, client.port
-    answer = is_open(host, port, client.prepare_twice)
+    answer = is_open(host, port, client.prepare_for_far)
     if answer is None:
         raise LostError(f"nobody at {host}:{port} answers", is_there=False)
     if not answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from collections.abc import Callable, Iterator
 from typing import Any, overload
 
 from mktl_daemon.core.catalog import split
@@ -28,15 +29,27 @@ class _Stores:
         self.lock = threading.RLock()
         self.by_name: dict[str, Store] = {}
         self._searches: dict[str, threading.RLock] = {}
+        self._reads: dict[str, list[str]] = {}  # by store: keys that are read next
 
     def searching(self, name: str) -> threading.RLock:
         """Return the lock for the search for *name*: other names need not wait."""
         with self.lock:
             return self._searches.setdefault(name, threading.RLock())
 
+    @contextlib.contextmanager
+    def reading(self, name: str, key: str) -> Iterator[Callable[[], list[str]]]:
+        """Take note that *key* is read next; yield what returns all such keys."""
+        keys = self._reads.setdefault(name, [])
+        keys.append(key)
+        try:
+            yield lambda: list(keys)
+        finally:
+            keys.remove(key)
+
     def forked(self) -> None:
         self.lock = threading.RLock()
         self._searches.clear()
+        self._reads.clear()
         for name, known in list(self.by_name.items()):
             if known.catalog.authoritative_uuid is not None:
                 # The child finds the parent's daemon as it finds any other.
@@ -148,13 +161,13 @@ def _store(name: str, key: str = "", everybody: bool = False) -> tuple[Store, bo
     known = stores.by_name.get(name)
     if known is not None:
         return known, False
-    with stores.searching(name):
+    with stores.reading(name, key) as reads, stores.searching(name):
         known = stores.by_name.get(name)
         if known is not None:
             return known, False
         catalog = config.known(name)
         first = _uuid_of(catalog, key)
-        result = refresh(catalog, [key] if key else [], first, everybody, key)
+        result = refresh(catalog, [key] if key else [], first, everybody, reads)
         is_partial = first is not None and first in result.there
         if not len(catalog):
             raise RuntimeError(f"no registry knows a store {name!r}")

@@ -24,6 +24,8 @@ _logger = logging.getLogger(__name__)
 HEAD_START = 0.1  # seconds that daemons have before registries are asked
 _GLANCE = 0.02  # seconds after which it is checked whether it is enough
 
+Reads = Callable[[], Iterable[str]]  # returns the keys that are read next
+
 pool = Pool("mktl-client-search", 32)
 
 
@@ -32,7 +34,7 @@ def refresh(
     keys: Iterable[str] = (),
     first: str | None = None,
     everybody: bool = False,
-    read: str = "",
+    reads: Reads = tuple,
 ) -> SearchResult:
     """Compare what is known of a store with what its daemons say, and catch up.
 
@@ -41,10 +43,10 @@ def refresh(
     a block on, and those that answer a call. What nobody answers for stays as it is,
     unless a daemon that is there has its keys. The answer of the daemon *first*, by its
     UUID, is enough; the others' may come too late. With *everybody* registries are
-    asked whatever the daemons say, for those that have joined since. *read* is a key
-    that the caller reads next: a daemon that is far away is asked for it at once.
+    asked whatever the daemons say, for those that have joined since. *reads* returns
+    keys that are read next: a daemon that is far away is asked for one of them at once.
     """
-    search = _Search(catalog, read)
+    search = _Search(catalog, reads)
     wanted = list(keys)
 
     asked_all = threading.Event()  # all daemons that are known
@@ -148,9 +150,9 @@ def _all_at_once(
 class _Search:
     """What the daemons of a store say of themselves at one time."""
 
-    def __init__(self, catalog: Configuration, read: str = "") -> None:
+    def __init__(self, catalog: Configuration, reads: Reads = tuple) -> None:
         self._catalog = catalog
-        self._read = read
+        self._reads = reads
         self._mine = catalog.authoritative_uuid
         self._blocks: dict[str, Block] = {}
         # Whom somebody asked at a place, and whether the answer is known by now.
@@ -191,7 +193,11 @@ class _Search:
 
     def _ask_at(self, place: Place, block: Block) -> None:
         identity = block["uuid"]
-        ahead = f"{block['store']}.{self._read}" if self._read in block["items"] else ""
+
+        def ahead() -> str:
+            read = next((key for key in self._reads() if key in block["items"]), None)
+            return "" if read is None else f"{block['store']}.{read}"
+
         try:
             self._blocks[identity] = _word_of(block, place, ahead)
         except (TimeoutError, RemoteError, KeyError, ValueError) as error:
@@ -308,10 +314,10 @@ def _moved(block: Block, host: str) -> Block:
     return {**block, "provenance": strata}
 
 
-def _word_of(block: Block, place: Place, ahead: str) -> Block:
+def _word_of(block: Block, place: Place, ahead: Callable[[], str]) -> Block:
     """Return the newest state of a block, from its daemon.
 
-    *ahead* is an item that the caller reads next, or "".
+    *ahead* returns an item that is read next, or "".
     KeyError: another daemon is at its place. TimeoutError: none is.
     """
     identity, store = block["uuid"], block["store"]

@@ -43,8 +43,8 @@ def cached_stores() -> list[str]:
     return sorted(path.name for path in folder.glob("*") if path.is_dir())
 
 
-def save_block(store: str, identity: str, data: Buffer) -> None:
-    write(_cache(store) / f"{check_name(identity)}.json", data)
+def save_block(store: str, identity: str, data: Buffer, sync: bool = True) -> None:
+    write(_cache(store) / f"{check_name(identity)}.json", data, sync)
 
 
 def remove_block(store: str, identity: str) -> None:

@@ -18,6 +18,7 @@ class Ahead:
     def __init__(self, request: wire.Request) -> None:
         self.request = request
         self.answer: wire.Answer | None = None
+        self.is_twofold = False  # it went out on a second connection, too
         self._until = time.monotonic() + KEEP
 
     def is_same(self, request: wire.Request) -> bool:

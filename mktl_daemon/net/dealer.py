@@ -49,7 +49,7 @@ class Client:
         self._unsent: deque[Pending] = deque()  # until there is a connection
         self._sweeping = False
         self._mine = Mine()
-        self.is_far = False  # as `prepare_twice` says
+        self.is_far = False  # as `prepare_for_far` says
         self._is_untold = False  # something was sent for which there is no answer
         self.patience = ACK_TIMEOUT  # seconds for an ACK of a daemon that is near
         self.losses = 0  # how often the connection was lost
@@ -123,8 +123,8 @@ class Client:
         """
         return self._mine.line is None and self._begin_line().is_used
 
-    def prepare_twice(self) -> None:
-        """Begin a second one: the daemon is far away, or a packet was lost.
+    def prepare_for_far(self) -> None:
+        """Begin more of them: the daemon is far away, or a packet was lost.
 
         When this client is closed its connection is left to others.
         """

@@ -10,6 +10,7 @@ from typing import Protocol
 import zmq
 
 from mktl_daemon.core import wire
+from mktl_daemon.core.packing import WANTED
 from mktl_daemon.core.wire import GET, REP
 
 from .ahead import Ahead
@@ -18,6 +19,10 @@ from .reach import AGAIN
 
 ACK_TIMEOUT = 1.0  # seconds until a daemon that says nothing is not there
 SWEEP = 0.1  # seconds between checks for late requests
+_PLAIN = (b"", WANTED)  # payloads of a GET that is answered from memory
+# Connections to a daemon that is far away, beside the first one. To make one and to be
+# answered takes some ten packets, and one that is lost takes half a second or more.
+RIVALS = 2
 
 
 class Asker(Protocol):
@@ -44,6 +49,14 @@ class Daemon(Protocol):
     def failure(self, request: wire.Request, acked: bool, when: str) -> Exception: ...
 
 
+class _Rival:
+    """A connection beside the first one of a line."""
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self.socket = socket
+        self.requests: set[bytes] = set()  # the names of those that went out on it
+
+
 class Mine(threading.local):
     """What a client has for each of the threads that use it."""
 
@@ -63,8 +76,7 @@ class Line:
     # It does not hold on to its client, whose end is the end of all its lines.
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
         # Until there have been two answers: who asks what is new asks for it next.
-        self._second: zmq.Socket[bytes] | None = None
-        self._is_second_asked = False
+        self._rivals: list[_Rival] = []
         self.is_used = False  # whether there has been an answer
         self._is_far = False
         self._ahead: Ahead | None = None
@@ -76,22 +88,21 @@ class Line:
     def close(self) -> None:
         """Close the connection now: an error's traceback may keep the line for long."""
         self._socket.close()
-        self._drop_second()
+        self._drop_rivals()
 
     @property
     def closed(self) -> bool:
         return bool(self._socket.closed)
 
     def prepare_for_far(self, client: Daemon) -> None:
-        """Begin a second connection, and wait longer: the daemon is far away."""
+        """Begin more connections, and wait longer: the daemon is far away."""
         self._is_far = True
-        self._begin_another(client)
+        while len(self._rivals) < RIVALS:
+            self._begin_another(client)
 
     def _begin_another(self, client: Daemon) -> None:
-        """Connect once more: where packets are lost, one of two is there early."""
-        if self._second is None:
-            self._second = client.connect()
-            self._is_second_asked = False
+        """Connect once more: where packets are lost, one of several is there early."""
+        self._rivals.append(_Rival(client.connect()))
 
     def call(
         self,
@@ -107,7 +118,6 @@ class Line:
         is sent at once.
         """
         losses = client.losses
-        self._is_second_asked = False
         sent = self._ahead and self._take_ahead(request)
         if sent is None:
             self._send(client, request, asker)
@@ -118,7 +128,8 @@ class Line:
             return sent.answer
         if ahead is not None and self._is_far:
             self._send_ahead(ahead)
-        return self._wait(client, request, timeout, asker, losses)
+        is_ahead = sent is not None
+        return self._wait(client, request, timeout, asker, losses, is_ahead)
 
     def _wait(
         self,
@@ -127,14 +138,18 @@ class Line:
         timeout: float,
         asker: Asker | None,
         losses: int,
+        is_ahead: bool,
     ) -> wire.Answer:
-        """Return the answer to what was sent. *losses* were there before."""
+        """Return the answer to what was sent, *is_ahead*: before it was wanted.
+
+        *losses* were there before.
+        """
         acked = False
         # A connection may take as long as an ACK does, where the network is slow.
         started = time.monotonic()
         deadline = started + min(self._patience(client, request), timeout)
         while True:
-            frames = self._receive(request)
+            frames = self._receive(request, is_ahead)
             if frames is None:
                 now = time.monotonic()
                 if not acked and now >= started + ACK_TIMEOUT / 2:
@@ -172,8 +187,11 @@ class Line:
 
     def _take_ahead(self, request: wire.Request) -> Ahead | None:
         """Return what was sent ahead, if it serves as *request*. It serves once."""
-        sent, self._ahead = self._ahead, None
-        return sent if sent is not None and sent.is_same(request) else None
+        sent = self._ahead
+        is_same = sent is not None and sent.is_same(request)
+        if is_same or request.kind != GET or not self._is_far:
+            self._ahead = None  # it would be old
+        return sent if is_same else None
 
     def _note_other(self, answer: wire.Answer | None) -> None:
         # An answer to a request of which nobody knows is late: its asker has given up.
@@ -206,64 +224,79 @@ class Line:
             asker.note_sent()
 
     def _is_connected(self, client: Daemon, asker: Asker | None) -> bool:
-        """Wait until there is a connection, be it a second one, but not for long."""
+        """Wait until there is a connection, be it another one, but not for long."""
         first, early = self._socket, int(AGAIN * 1000)
         # Where a packet of one that is far away is lost, the system waits a second.
         patience = 2 * ACK_TIMEOUT if self._is_far else client.patience
-        if self._second is None and first.poll(early, zmq.POLLOUT):
+        if not self._rivals and first.poll(early, zmq.POLLOUT):
             return True
         _note_unheard(asker)
-        self._begin_another(client)
+        if not self._rivals:
+            self._begin_another(client)
         waiting = zmq.Poller()
         waiting.register(first, zmq.POLLOUT)
-        waiting.register(self._second, zmq.POLLOUT)
+        for rival in self._rivals:
+            waiting.register(rival.socket, zmq.POLLOUT)
         ready = dict(waiting.poll(int(patience * 1000) - early))
         if ready and first not in ready:
-            self._change(is_asked=False)
+            self._change(next(each for each in self._rivals if each.socket in ready))
         return bool(ready)
 
-    def _receive(self, request: wire.Request) -> list[zmq.Frame] | None:
-        """Return what comes within a moment on either connection.
+    def _receive(self, request: wire.Request, is_ahead: bool) -> list[zmq.Frame] | None:
+        """Return what comes within a moment on any connection.
 
-        The second one is asked as well, where an answer from memory is wanted: nothing
-        else may be carried out twice.
+        Each of them is asked, where an answer from memory is wanted: nothing else may
+        be carried out twice, but for what was sent ahead.
         """
-        second = self._second
-        if second is None:
+        if not self._rivals:
             return receive_or_lose(self._socket, 0)
-        if request.kind != GET or request.payload:
-            self._drop_second()
+        if not is_ahead and (request.kind != GET or request.payload not in _PLAIN):
+            self._drop_rivals()
             return None
         waiting = zmq.Poller()
         waiting.register(self._socket, zmq.POLLIN)
-        waiting.register(second, zmq.POLLIN if self._is_second_asked else zmq.POLLOUT)
+        for rival in self._rivals:
+            is_new = not is_ahead and request.ident not in rival.requests
+            wanted = zmq.POLLIN | zmq.POLLOUT if is_new else zmq.POLLIN
+            waiting.register(rival.socket, wanted)
         ready = dict(waiting.poll(int(SWEEP * 1000)))
-        if second in ready and not self._is_second_asked:
-            self._is_second_asked = True
-            with contextlib.suppress(zmq.Again):  # it is lost again
-                send(second, request.encode())
-        elif second in ready:
-            self._change(is_asked=True)
+        for rival in self._rivals:
+            events = ready.get(rival.socket, 0)
+            if events & zmq.POLLOUT:
+                self._ask(rival, request)
+            if events & zmq.POLLIN and self._socket not in ready:
+                self._change(rival)
+                break
         return receive_or_lose(self._socket)
+
+    def _ask(self, rival: _Rival, request: wire.Request) -> None:
+        """Send a request on one more connection, with what was sent ahead of it.
+
+        That may run a user's method, so it goes out on two connections and no more.
+        """
+        rival.requests.add(request.ident)
+        with contextlib.suppress(zmq.Again):  # it is lost again
+            send(rival.socket, request.encode())
+            if self._ahead is not None and not self._ahead.is_twofold:
+                self._ahead.is_twofold = True
+                send(rival.socket, self._ahead.request.encode())
 
     def _note_answer(self) -> None:
         if self.is_used:
-            self._drop_second()
+            self._drop_rivals()
             self._is_far = False  # it is known how long answers take
         self.is_used = True
 
-    def _change(self, is_asked: bool) -> None:
-        """Have the second connection be the first, which is asked by now or not."""
-        second, self._second = self._second, self._socket
-        self._is_second_asked = is_asked
-        self._ahead = None  # it went the other way
-        if second is not None:
-            self._take(second)
+    def _change(self, rival: _Rival) -> None:
+        """Have another connection be the first one."""
+        # What that was asked the first one was asked as well, or will be.
+        first = self._socket
+        self._take(rival.socket)
+        rival.socket = first
 
-    def _drop_second(self) -> None:
-        if self._second is not None:
-            self._second.close()
-            self._second = None
+    def _drop_rivals(self) -> None:
+        while self._rivals:
+            self._rivals.pop().socket.close()
 
     def _take(self, socket: zmq.Socket[bytes]) -> None:
         self._socket = socket

@@ -16,7 +16,7 @@ from . import loop as loops
 from .line import Line
 
 _KEEP = 5.0  # seconds that a connection is kept for somebody
-_PATIENCE = 0.5  # seconds that are worth waiting for one that is being made
+_PATIENCE = 1.0  # seconds that are worth waiting for one that is being made
 
 Address = tuple[str, int]
 

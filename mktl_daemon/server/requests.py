@@ -13,6 +13,7 @@ from mktl_daemon import config
 from mktl_daemon.configuration import Configuration
 from mktl_daemon.core import wire
 from mktl_daemon.core.catalog import split
+from mktl_daemon.core.packing import is_wanted, pack
 from mktl_daemon.core.wire import GET, Payload
 from mktl_daemon.item import Item
 from mktl_daemon.net import pub
@@ -218,7 +219,8 @@ class RequestDispatcher:
         ):
             known = self._known(store)
             only = None if daemon.passes_on else daemon.uuid
-            daemon.answer_later(ticket, "catalog", lambda: _value(known.encoded(only)))
+            form = pack if is_wanted(ticket.request.payload) else _value
+            daemon.answer_later(ticket, "catalog", lambda: form(known.encoded(only)))
         else:
             return False
         return True

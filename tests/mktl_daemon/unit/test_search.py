@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import mktl_daemon as mktl
-from mktl_daemon import config, find, follow, search
+from mktl_daemon import catalog_requests, config, find, follow, search
 from mktl_daemon.catalog_requests import LostError
 from mktl_daemon.net import reach
 from tests.mktl_daemon.unit.conftest import PUPPET
@@ -97,6 +98,43 @@ def test_a_registry_that_answered_the_call_is_asked_again(puppet, monkeypatch):
     monkeypatch.setattr(find.discovery, "registries", lambda *_, **__: [registry])
     monkeypatch.setattr(search, "blocks_at", blocks_at)
     assert mktl.get("puppet.number").value == 1
+
+
+def test_a_search_knows_what_all_threads_read_next(puppet, until, monkeypatch):
+    """So each daemon that is far away is asked for the right item at once."""
+    keys, wanted = [], ["number", "other"]
+
+    def refresh(catalog, names, *more):
+        if more and not keys:  # else it is a later search
+            until(lambda: sorted(more[-1]()) == wanted, "both threads read a key")
+            keys.extend(more[-1]())
+        return search.refresh(catalog, names, *more)
+
+    monkeypatch.setattr(find, "refresh", refresh)
+    with ThreadPoolExecutor() as threads:
+        number, other = (threads.submit(mktl.get, f"puppet.{key}") for key in wanted)
+        assert number.result().value == 1
+        assert isinstance(other.exception(), KeyError)
+    assert sorted(keys) == wanted
+
+
+@pytest.fixture
+def far(monkeypatch):
+    """To connect takes as long as it does to a daemon that is far away."""
+
+    def is_open(_host, _port, if_far):
+        if_far()
+        return True
+
+    monkeypatch.setattr(catalog_requests, "is_open", is_open)
+
+
+@pytest.mark.usefixtures("far", "community")
+def test_a_daemon_that_is_far_away_is_asked_for_what_is_read_next(mute):
+    """There may be several such keys, of several daemons."""
+    config.known("puppet").update(block(0, mute.port), save=False)
+    search.refresh(config.known("puppet"), reads=lambda: ["another", "silent0"])
+    assert mute.requests().count(SILENT) == 2  # on two of three connections
 
 
 @pytest.fixture

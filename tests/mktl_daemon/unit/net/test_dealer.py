@@ -11,9 +11,10 @@ import zmq
 from mktl_daemon.core import wire
 from mktl_daemon.errors import NoAckError
 from mktl_daemon.net import ahead, dealer
-from mktl_daemon.net.line import Line
+from mktl_daemon.net.line import RIVALS, Line
 
 DEADLINE = 20.0
+CONNECTIONS = 1 + RIVALS  # to a daemon that is far away
 
 
 class Stub:
@@ -152,29 +153,29 @@ def test_a_reply_is_read_after_any_invalid_frames(client, stub, way, caplog):
     assert "answers" in caplog.text
 
 
-def test_of_two_connections_the_one_that_is_answered_is_used(client, stub):
-    """Where packets are lost, one of two connections is made sooner."""
+def test_of_three_connections_the_one_that_is_answered_is_used(client, stub):
+    """Where packets are lost, one of them is made and answered sooner."""
 
     def find():
-        client.prepare_twice()
+        client.prepare_for_far()
         return client.call(b"GET", "pie._hash")
 
     result = asking(find)
-    first, second = stub.receive(), stub.receive()
-    assert first[0] != second[0]
-    assert first[1] == second[1]
-    stub.answer(*second)
-    assert result().ident == second[1][1]
+    requests = [stub.receive() for _ in range(CONNECTIONS)]
+    assert len({routing for routing, _ in requests}) == CONNECTIONS
+    assert all(frames == requests[0][1] for _, frames in requests)
+    stub.answer(*requests[-1])
+    assert result().ident == requests[0][1][1]
 
 
-def test_with_two_connections_a_set_is_sent_on_one_only(client, stub):
+def test_with_several_connections_a_set_is_sent_on_one_only(client, stub):
     """So is a GET that the cache does not answer: it may run a user's code."""
     known = asking(client.call, b"GET", "pie.x")
     stub.answer(*stub.receive())
     assert known().ident
 
     def act(*request):
-        client.prepare_twice()
+        client.prepare_for_far()
         return client.call(*request)
 
     for kind, payload in ((b"SET", b'{"value":1}'), (b"GET", b'{"refresh":true}')):
@@ -191,17 +192,17 @@ def test_a_slow_connection_can_be_used_by_the_next_client(stub, request_closer):
     first, second = (dealer.Client("127.0.0.1", stub.port) for _ in range(2))
 
     def find():
-        first.prepare_twice()
+        first.prepare_for_far()
         first.call(b"GET", "pie._hash")
         first.close()
 
     done = asking(find)
-    requests = [stub.receive(), stub.receive()]
+    requests = [stub.receive() for _ in range(CONNECTIONS)]
     stub.answer(*requests[0])
     assert done() is None
     request_closer(second)
     result = asking(second.call, b"GET", "pie.x")
-    again = [stub.receive(), stub.receive()]
+    again = [stub.receive() for _ in range(CONNECTIONS)]
     assert {routing for routing, _ in again} == {routing for routing, _ in requests}
     stub.answer(*requests[1])  # this reply is late
     stub.answer(*again[0])
@@ -216,21 +217,24 @@ class Reader:
         self._first = dealer.Client("127.0.0.1", stub.port)
 
     def start(self, is_far):
-        """Return the request for the hashes, and what was sent ahead, if anything."""
+        """Return the request for the hashes, and what was sent ahead, if anything.
+
+        These have come by the same connection.
+        """
 
         def find():
             if is_far:
-                self._first.prepare_twice()
+                self._first.prepare_for_far()
             self._first.call(b"GET", "pie._hash", ahead="pie.x")
             self._first.close()
 
         self._done = asking(find)
-        requests = [self._stub.receive() for _ in range(3 if is_far else 1)]
+        count = CONNECTIONS + 2 if is_far else 1
+        requests = [self._stub.receive() for _ in range(count)]
         values = [each for each in requests if each[1][3] == b"pie.x"]
         hashes = [each for each in requests if each[1][3] == b"pie._hash"]
-        # The other connection gets no answer, so the first one stays in use.
-        used = [routing for routing, _ in values] or [hashes[0][0]]
-        return next(each for each in hashes if each[0] in used), values
+        used = values[0][0] if values else hashes[0][0]
+        return next(each for each in hashes if each[0] == used), values
 
     def end(self):
         assert self._done() is None
@@ -245,10 +249,14 @@ def reader(stub, request_closer):
 
 
 @pytest.mark.parametrize("is_answered_first", [True, False])
+@pytest.mark.parametrize("way", [0, 1])
 def test_what_is_read_next_is_requested_at_once_of_a_far_daemon(
-    stub, reader, is_answered_first
+    stub, reader, way, is_answered_first
 ):
-    hashes, [value] = reader.start(is_far=True)
+    """It goes out on two connections, in case that a packet is lost."""
+    hashes, values = reader.start(is_far=True)
+    assert len({routing for routing, _ in values}) == len(values) == 2
+    value = values[way]
     if is_answered_first:
         stub.answer(*value)
     stub.answer(*hashes)
@@ -274,7 +282,7 @@ def test_nothing_is_requested_ahead_of_a_daemon_that_is_near(stub, reader):
 def test_what_was_sent_ahead_long_ago_is_requested_again(stub, reader, monkeypatch):
     """The answer to it is too old."""
     monkeypatch.setattr(ahead, "KEEP", 0.0)
-    hashes, [old] = reader.start(is_far=True)
+    hashes, [old, _] = reader.start(is_far=True)
     stub.answer(*old)
     stub.answer(*hashes)
     reader.end()

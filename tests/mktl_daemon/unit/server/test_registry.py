@@ -7,6 +7,7 @@ import pytest
 import mktl_daemon as mktl
 from mktl_daemon import catalog_requests, config
 from mktl_daemon.configuration import catalogs
+from mktl_daemon.core import packing
 from mktl_daemon.net import discovery
 from mktl_daemon.server import registry
 from tests.mktl_daemon.unit.conftest import PUPPET
@@ -183,6 +184,29 @@ def test_a_daemon_reports_only_its_own_block(start, ask):
     assert peer.get("pie._hash")["value"]["pie"].keys() == {daemon.uuid}
     assert peer.get("_hash")["value"]["pie"].keys() == {daemon.uuid}
     assert peer.get("cake._catalog")["error"]["type"] == "KeyError"
+
+
+@pytest.mark.parametrize("is_far", [True, False])
+def test_a_catalog_is_packed_for_who_is_far_away(start, monkeypatch, is_far):
+    def is_open(_host, _port, if_far):
+        if is_far:
+            if_far()
+        return True
+
+    answers = []
+
+    def value_of(fields):
+        answers.append(fields)
+        return packing.value_of(fields)
+
+    daemon = start(items=ITEMS)
+    monkeypatch.setattr(catalog_requests, "is_open", is_open)
+    monkeypatch.setattr(catalog_requests, "value_of", value_of)
+    blocks = catalog_requests.blocks_at("127.0.0.1", daemon.rep.port, "pie")
+    assert (
+        blocks[daemon.uuid]["items"].keys() == daemon.catalog["fruit"]["items"].keys()
+    )
+    assert ("packed" in answers[0]) is is_far
 
 
 def test_a_registry_accepts_no_block_from_another_daemons_cache(start, puppet):
