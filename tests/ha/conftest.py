@@ -16,6 +16,7 @@ import pytest
 
 from klippy_extra import contract
 from tests.fakes import mosquitto
+from tests.ha.browser import Browser, Gallery
 from tests.ha.home_assistant import HomeAssistant, until
 from tests.ha.printer import TASKS, Paper, Voron
 from tests.ha.upkeep import TODO, set_up
@@ -219,6 +220,24 @@ def home(
     logged = home.logged()
     home.forget_log()
     assert logged == []
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests: each new one would have to compile every page."""
+    with Browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(home: HomeAssistant, browser: Browser) -> Iterator[Browser]:
+    with browser.visit(home) as page:
+        yield page
+
+
+@pytest.fixture
+def gallery(page: Browser, channel: str) -> Gallery:
+    return Gallery(page, channel)
 
 
 @pytest.fixture

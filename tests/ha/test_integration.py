@@ -6,9 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.ha.browser import Browser
 from tests.ha.home_assistant import until
-from tests.ha.test_pages import PICTURES, put
+from tests.ha.test_pages import put
 from tests.ha.upkeep import (
     CALENDAR,
     DOMAIN,
@@ -274,12 +273,11 @@ def test_a_date_that_is_set_is_the_day_of_the_completion(dated, voron):
     assert "Anna" in voron.log_of("filter").splitlines()[0]
 
 
-def test_the_list_is_a_page_that_can_be_read(due, channel):
-    with Browser(due) as page:
-        words = ("Carbon filter", "Voron maintenance")
-        page.see(f"/todo?entity_id={TODO}", words, (1100, 520))
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        page.picture(PICTURES / f"todo-{channel}.png")
+@pytest.mark.usefixtures("due")
+def test_the_list_is_a_page_that_can_be_read(page, gallery):
+    words = ("Carbon filter", "Voron maintenance")
+    page.see(f"/todo?entity_id={TODO}", words, (1100, 520))
+    gallery.keep("todo")
 
 
 PRESS = """
@@ -301,29 +299,25 @@ PRESS = """
 
 
 def test_a_dashboard_makes_itself_and_done_reaches_the_printer_with_its_note(
-    due, voron, channel
+    due, voron, page, gallery
 ):
     title = "Printer maintenance"
     put(due, "strategy", {"title": title, "strategy": {"type": STRATEGY}})
     voron.wear_out("nozzle", 2800)
     words = ["Carbon filter", "103 %", "Replace the nozzle", "93 %", "3 more"]
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    with Browser(due) as page:
-        for name, size in (("-phone", (390, 700)), ("", (1400, 700))):
-            page.see("/upkeep-strategy", words, size)
-            page.picture(PICTURES / f"strategy{name}-{channel}.png")
+    gallery.show("strategy", "/upkeep-strategy", words, (1400, 700), height=700)
 
-        page.run(PRESS % "Done")
-        page.run(PRESS % "Done")
+    page.run(PRESS % "Done")
+    page.run(PRESS % "Done")
 
-        due.wait("binary_sensor.voron_filter_due", "off")
-        until(lambda: "4 more" in page.text(), "the card to follow")
-        assert "by the page" in voron.log_of("filter")
-        voron.kill()
-        until(lambda: "Voron (off)" in page.text(), "the card to say that it is off")
-        page.picture(PICTURES / f"strategy-off-{channel}.png")
-        voron.start()
-        due.wait("binary_sensor.voron_connected", "on")
+    due.wait("binary_sensor.voron_filter_due", "off")
+    until(lambda: "4 more" in page.text(), "the card to follow")
+    assert "by the page" in voron.log_of("filter")
+    voron.kill()
+    until(lambda: "Voron (off)" in page.text(), "the card to say that it is off")
+    gallery.keep("strategy-off")
+    voron.start()
+    due.wait("binary_sensor.voron_connected", "on")
     voron.done("nozzle")
 
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.ha.browser import Browser
+from tests.ha.browser import Gallery
 from tests.ha.home_assistant import amount, until
 from tests.ha.printer import TASKS, Voron, forget
-from tests.ha.test_pages import PICTURES
 from tests.ha.upkeep import DOMAIN, act, offers, set_options, set_up
 
 INTEGRATION = "home_assistant: integration\n"
@@ -136,13 +135,15 @@ def test_entities_move_while_home_assistant_is_off(home, mover, listener):
     settled(home, "mqtt", before)
 
 
-def test_each_task_is_a_device_if_the_option_is_set(home, channel, mover, automate):
+def test_each_task_is_a_device_if_the_option_is_set(
+    home, channel, mover, automate, gallery
+):
     before = of(home, "mqtt")
     mover.reconfigure(FEW, more=INTEGRATION)
     settled(home, DOMAIN, before)
     mover.wear_out("filter", 51.5)
     home.wait(DUE, "on")
-    take_pictures(home, "own", channel)
+    take_pictures(home, gallery, "own")
     mover.done("filter")
     home.wait(DUE, "off")
     assert ("task_devices" in offers(home)) == (channel != "stable")
@@ -156,7 +157,7 @@ def test_each_task_is_a_device_if_the_option_is_set(home, channel, mover, automa
     assert rods["original_name"] == "Done"
     mover.wear_out("filter", 51.5)
     home.wait(DUE, "on")
-    take_pictures(home, "children", channel, "Child devices")
+    take_pictures(home, gallery, "children", "Child devices")
     automate("weekly", "weekly_summary", weekday="sun", at="10:00:00")
     home.call("automation.trigger", "automation.weekly")
     notification = until(lambda: home.notifications().get("klipper_upkeep_weekly"))
@@ -169,15 +170,12 @@ def test_each_task_is_a_device_if_the_option_is_set(home, channel, mover, automa
     assert children(home) == set()
 
 
-def take_pictures(home: Any, name: str, channel: str, *words: str) -> None:
+def take_pictures(home: Any, gallery: Gallery, name: str, *words: str) -> None:
     """Take pictures of the printer's page, where what is due comes first."""
     printer = home.device("Mover")["id"]
     first = ("Controls\nMaintenance\n1", "Sensors\n• Due now\nCarbon filter")
-    with Browser(home) as page:
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        for place, size in (("-phone", (390, 1400)), ("", (1400, 900))):
-            page.see(f"/config/devices/device/{printer}", (*words, *first), size)
-            page.picture(PICTURES / f"{name}{place}-{channel}.png")
+    path = f"/config/devices/device/{printer}"
+    gallery.show(name, path, (*words, *first), (1400, 900))
 
 
 def children(home: Any) -> set[str]:

@@ -5,42 +5,23 @@ These tests have made the pictures in `docs/images/`.
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import yaml
 
 from klippy_extra import contract
-from tests.ha.browser import Browser
+from tests.ha.browser import ROOT
 from tests.ha.home_assistant import until
 from tests.ha.printer import TASKS, Paper, Voron
 
-ROOT = Path(__file__).parents[2]
 DASHBOARDS = ROOT / "integration" / "dashboards"
-PICTURES = Path(os.environ.get("PICTURES", ROOT / "artifacts" / "home-assistant"))
 
 NOW = 1795219200.0
 FIRST_ROW = "Sensors\n• Due now\nCarbon filter\nCarbon filter\nProblem"
 
 # Home Assistant writes this in the place of a card that it cannot show.
 BROKEN = ("Configuration error", "Unknown type", "Entity not found", "not available")
-
-
-@pytest.fixture
-def page(home):
-    with Browser(home) as page:
-        yield page
-
-
-@pytest.fixture
-def picture(page, home, channel):
-    def picture(name):
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        page.picture(PICTURES / f"{name}-{channel}.png")
-
-    return picture
 
 
 @pytest.fixture
@@ -94,33 +75,18 @@ def put(home, name: str, config) -> None:
     home.ask("lovelace/config/save", url_path=path, config=config)
 
 
-PHONE = 390  # pixels
-
-
-def both(page, picture, path, words, size, name):
-    """Show the page as wide as on a desk, and as wide as on a phone."""
-    _, height = size
-    page.see(path, words, (PHONE, max(height, 1400)))
-    picture(f"{name}-phone")
-    wide = page.run("document.documentElement.scrollWidth")
-    assert wide <= PHONE, f"{path} is {wide} pixels wide on a phone"
-    page.see(path, words, size)
-    picture(name)
-
-
 @pytest.mark.usefixtures("plain", "worn")
-def test_the_device_page_starts_with_the_due_tasks(home, page, picture):
+def test_the_device_page_starts_with_the_due_tasks(home, page, gallery):
     device = home.device("Voron")["id"]
     words = ("Firmware: Klipper v", "Carbon filter remaining", FIRST_ROW)
 
-    both(
-        page, picture, f"/config/devices/device/{device}", words, (1400, 1500), "device"
-    )
+    path = f"/config/devices/device/{device}"
+    gallery.show("device", path, words, (1400, 1500), height=1500)
 
 
 @pytest.mark.usefixtures("plain")
 def test_the_page_of_25_tasks_and_parts_begins_with_what_is_due(
-    home, page, picture, listener
+    home, page, gallery, listener
 ):
     """Some of the labels begin with a digit, and some with a capital A."""
     states = [aged(number) for number in range(25)]
@@ -135,7 +101,7 @@ def test_the_page_of_25_tasks_and_parts_begins_with_what_is_due(
     first = "Sensors\n• Due now\nAir filter 6, 0.4 nozzle 15\n0.4 nozzle 0\nOK"
     words = (first, "Configuration")
 
-    both(page, picture, f"/config/devices/device/{device}", words, (1400, 900), "many")
+    gallery.show("many", f"/config/devices/device/{device}", words, (1400, 900))
 
     assert "Controls" not in page.text()
     paper.clear()
@@ -175,35 +141,29 @@ def second(home, broker, listener):
 
 
 @pytest.mark.usefixtures("plain", "worn", "second")
-def test_the_fleet_dashboard_finds_every_printer_and_task(home, page, picture):
+def test_the_fleet_dashboard_finds_every_printer_and_task(home, page, gallery):
     dashboard(home, "fleet")
 
     words = ["Check the belts", "103 %\noverdue"]
-    both(page, picture, "/upkeep-fleet", words, (1400, 640), "fleet")
+    gallery.show("fleet", "/upkeep-fleet", words, (1400, 640))
     assert not [words for words in BROKEN if words in page.text()]
 
 
 @pytest.mark.usefixtures("plain", "worn")
-def test_the_printers_dashboard_shows_every_card(home, page, picture):
+def test_the_printers_dashboard_shows_every_card(home, page, gallery):
     history(home)
     dashboard(home, "printer")
 
-    both(
-        page,
-        picture,
-        "/upkeep-printer",
-        ["Carbon filter", "103"],
-        (1400, 900),
-        "printer",
-    )
+    words = ["Carbon filter", "103"]
+    gallery.show("printer", "/upkeep-printer", words, (1400, 900))
     assert not [words for words in BROKEN if words in page.text()]
 
 
 @pytest.mark.usefixtures("worn")
-def test_the_maintenance_page_lists_the_tasks_by_itself(home, channel, page, picture):
+def test_the_maintenance_page_lists_the_tasks_by_itself(home, channel, gallery):
     if channel == "stable":
         assert "maintenance" not in home.ask("get_panels")
         return
     words = ("Voron Carbon filter\nProblem", "Voron Cutter blade\nOK")
 
-    both(page, picture, "/maintenance", words, (1280, 340), "maintenance")
+    gallery.show("maintenance", "/maintenance", words, (1280, 340))
