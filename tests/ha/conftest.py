@@ -6,6 +6,8 @@ has both, both use the same printer.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,9 +19,10 @@ import pytest
 from klippy_extra import contract
 from tests.fakes import mosquitto
 from tests.ha.browser import Browser, Gallery
-from tests.ha.home_assistant import HomeAssistant, until
+from tests.ha.home_assistant import Forks, HomeAssistant, until
 from tests.ha.printer import TASKS, Paper, Voron
 from tests.ha.upkeep import TODO, set_up
+from tests.system.forks import ForkServer
 from tests.system.listener import Listener
 
 DUE = "binary_sensor.voron_maintenance_due"
@@ -28,6 +31,7 @@ BACKUP = "sensor.backup_print_time"
 RESTORED = (1500.0, 1300.0, 1310.0)  # hours
 ENVIRONMENTS = {"stable": "HA_STABLE", "latest": "HA_LATEST"}
 HERE = Path(__file__).parent
+SERVER = HERE / "fork_server.py"
 # Each of these tests needs a checkout of that integration, and the newest Home
 # Assistant.
 COMPANIONS = {
@@ -105,18 +109,36 @@ def listener(broker: mosquitto.Mosquitto) -> Iterator[Listener]:
 
 
 @pytest.fixture(scope="session")
+def forks(folder: Path) -> Iterator[Forks]:
+    """Return a function that returns the server that forks this version."""
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def of(environment: Path) -> ForkServer:
+            # A thread would be lost in a fork.
+            variables = {"SHARED": str(folder), "OPENBLAS_NUM_THREADS": "1"}
+            server = ForkServer(environment / "python", SERVER, **variables)
+            stack.callback(server.close)
+            return server
+
+        yield of
+
+
+@pytest.fixture(scope="session")
 def homes(
-    folder: Path, broker: mosquitto.Mosquitto, voron: Voron
+    folder: Path, broker: mosquitto.Mosquitto, voron: Voron, forks: Forks
 ) -> Iterator[dict[str, HomeAssistant]]:
     """The Home Assistants of this run, by channel."""
     homes = {
-        channel: HomeAssistant(Path(named(channel)), folder / channel, broker.port)
+        channel: HomeAssistant(
+            Path(named(channel)), folder / channel, broker.port, forks
+        )
         for channel in ENVIRONMENTS
         if named(channel)
     }
     try:
         for home in homes.values():
-            home.launch()
+            home.launch_as_users_do()
         for home in homes.values():
             home.ready()
             home.forget_log()

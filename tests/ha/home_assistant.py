@@ -22,9 +22,12 @@ from typing import Any
 from tests import programs
 from tests.fakes.mosquitto import free_port
 from tests.ha.websocket import WebSocket
+from tests.system.forks import Forked, ForkServer
 
 ROOT = Path(__file__).parents[2]
 BLUEPRINTS = ROOT / "integration" / "blueprints" / "automation"
+# Returns the server that forks the version in this folder.
+Forks = Callable[[Path], ForkServer]
 PATIENCE = 30.0
 START = 240.0
 
@@ -104,13 +107,16 @@ def shown(schema: list[dict[str, Any]]) -> dict[str, Any]:
 class HomeAssistant:
     """One version, with a folder of its own."""
 
-    def __init__(self, environment: Path, folder: Path, broker: int) -> None:
+    def __init__(
+        self, environment: Path, folder: Path, broker: int, forks: Forks
+    ) -> None:
         self.environment, self.folder, self._broker = environment, folder, broker
+        self._forks = forks
         self.version = (environment / "version").read_text().strip()
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.token = ""
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Forked | None = None
         self._socket: WebSocket | None = None
         self._number = 0
         self._last_request = 0.0
@@ -124,6 +130,13 @@ class HomeAssistant:
         self.ready()
 
     def launch(self) -> None:
+        """Start in a process of the fork server, which has imported everything."""
+        server = self._forks(self.environment)
+        arguments = [str(self.folder), *self._arguments()]
+        self._process = server.start(arguments, {}, self.folder / "output")
+
+    def launch_as_users_do(self) -> None:
+        """Start by `python -m homeassistant`."""
         variables = dict(os.environ, SHARED=str(self.folder))
         # With this, it would start twice as slowly.
         variables.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -131,9 +144,9 @@ class HomeAssistant:
             self._process = subprocess.Popen(
                 [
                     self.environment / "python",
-                    *("-m", "homeassistant", "--config", self.folder),
-                    # It would install what it only might import.
-                    "--skip-pip",
+                    "-m",
+                    "homeassistant",
+                    *self._arguments(),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -142,6 +155,10 @@ class HomeAssistant:
                 env=variables,
                 start_new_session=True,
             )
+
+    def _arguments(self) -> list[str]:
+        # Without the second one it would install what it only might import.
+        return ["--config", str(self.folder), "--skip-pip"]
 
     def ready(self) -> None:
         self._await(lambda: self.http("GET", "/manifest.json"))

@@ -125,9 +125,10 @@ def uuids(home) -> set[str]:
 
 
 @pytest.fixture
-def second(home, broker, folder, channel) -> Iterator[HomeAssistant]:
+def second(home, broker, folder, channel, forks) -> Iterator[HomeAssistant]:
     """Another Home Assistant at the same broker, with the integration."""
-    other = HomeAssistant(home.environment, folder / f"{channel}-second", broker.port)
+    own = folder / f"{channel}-second"
+    other = HomeAssistant(home.environment, own, broker.port, forks)
     other.start()
     other.wait(DUE, there)  # it has heard what the broker has retained
     set_up(other)

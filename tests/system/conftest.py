@@ -14,7 +14,7 @@ from demo.klippy import Source
 from tests.brokers import BROKERS, Broker, ScriptedBroker, start
 from tests.fakes.mosquitto import Mosquitto
 from tests.mqtt_bridge.processes import Community
-from tests.system.forks import ForkServer
+from tests.system.forks import ForkServer, KlippyServer
 from tests.system.klippy import (
     PRINT,
     SPEED,
@@ -53,7 +53,7 @@ def fork_server() -> Iterator[Callable[[Source], ForkServer]]:
 
         @functools.cache
         def of(source: Source) -> ForkServer:
-            server = ForkServer(source)
+            server = KlippyServer(source)
             stack.callback(server.close)
             return server
 

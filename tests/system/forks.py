@@ -53,23 +53,21 @@ class Forked:
 
 
 class ForkServer:
-    """A process that has imported a Klippy, and forks for each printer."""
+    """A process that has imported a program, and forks for each start of it."""
 
-    def __init__(self, source: Source) -> None:
-        self._temporary = tempfile.TemporaryDirectory(prefix="upkeep-")
-        python, script = source.link(Path(self._temporary.name), EXTRAS)
+    def __init__(self, *command: str | Path, **variables: str) -> None:
         self._process = subprocess.Popen(
-            [python, str(SERVER), script],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
-            env={**os.environ, "LD_PRELOAD": str(library())},
+            env={**os.environ, **variables},
         )
 
     def start(
         self, arguments: Sequence[str], environment: Mapping[str, str], output: Path
     ) -> Forked:
-        """Start a Klippy, whose output is added to a file."""
+        """Start the program. Its output is added to a file."""
         pid = self._ask("start", arguments, environment, str(output))
         return Forked(self, pid)
 
@@ -79,7 +77,6 @@ class ForkServer:
 
     def close(self) -> None:
         self._process.communicate()
-        self._temporary.cleanup()
 
     def _ask(self, *request: Any) -> int:
         assert self._process.stdin is not None
@@ -89,3 +86,16 @@ class ForkServer:
         answer = self._process.stdout.readline()
         assert answer, "the fork server has ended"
         return int(answer)
+
+
+class KlippyServer(ForkServer):
+    """It forks for each printer."""
+
+    def __init__(self, source: Source) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="upkeep-")
+        python, script = source.link(Path(self._temporary.name), EXTRAS)
+        super().__init__(python, SERVER, script, LD_PRELOAD=str(library()))
+
+    def close(self) -> None:
+        super().close()
+        self._temporary.cleanup()
