@@ -16,13 +16,18 @@ export function Log({ state, source }) {
     0,
   );
   useEffect(() => {
+    let gone = false; // an answer may be overtaken by the next one
     source.log("", null, MOST).then(
       (log) => {
+        if (gone) return;
         setEntries(log);
         setProblem("");
       },
-      (error) => setProblem(error.message),
+      (error) => gone || setProblem(error.message),
     );
+    return () => {
+      gone = true;
+    };
   }, [done]);
   const labels = labelsOf(state.printers);
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);

@@ -40,6 +40,34 @@ async function request(address, options) {
 
 const delay = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
+/**
+ * A function that calls `read` until it succeeds, or until somebody has to log in.
+ *
+ * Whoever calls it during a call makes it read once more: answers can overtake each
+ * other, and the last one has to be the newest.
+ */
+function onceMore(read) {
+  let wanted = false;
+  let reading = false;
+  return async () => {
+    wanted = true;
+    if (reading) return;
+    reading = true;
+    for (let attempt = 0; wanted; attempt += 1) {
+      wanted = false;
+      try {
+        await read();
+        attempt = 0;
+      } catch (error) {
+        if (error instanceof LoginNeeded) break;
+        wanted = true;
+        await delay(RETRY[Math.min(attempt, RETRY.length - 1)]);
+      }
+    }
+    reading = false;
+  };
+}
+
 /** One printer. Moonraker knows who is logged in, and sends changes at once. */
 class Moonraker {
   constructor() {
@@ -47,6 +75,7 @@ class Moonraker {
     this.root = path.slice(0, path.indexOf("/server/upkeep"));
     this.fleet = false;
     this.readOnly = false;
+    this.readAgain = onceMore(() => this.refresh());
     this.tokens = JSON.parse(localStorage.getItem("upkeep-login") || "null");
   }
 
@@ -85,7 +114,7 @@ class Moonraker {
       socket.onopen = () => {
         opened = true;
         // No message tells of changes from before the socket was open.
-        this.refresh().catch(() => null);
+        this.readAgain();
       };
       socket.onmessage = (event) => this.heard(JSON.parse(event.data));
       socket.onclose = () => resolve(opened);
@@ -95,12 +124,12 @@ class Moonraker {
   heard({ method, params }) {
     if (method === "notify_upkeep_changed") {
       const [{ settled, tasks }] = params;
-      if (settled) this.refresh().catch(() => null);
+      if (settled) this.readAgain();
       else if (this.printer) {
         this.printer = withNumbers(this.printer, tasks);
         this.listener([this.printer], true);
       }
-    } else if (/^notify_klippy_/.test(method)) this.refresh().catch(() => null);
+    } else if (/^notify_klippy_/.test(method)) this.readAgain();
   }
 
   command(_printer, task, command) {
@@ -177,6 +206,8 @@ class Bridge {
     this.readOnly = readOnly;
     this.language = language;
     this.printers = new Map();
+    this.later = null; // changes that came while all was read
+    this.readAgain = onceMore(() => this.refresh());
   }
 
   async start(listener) {
@@ -186,9 +217,21 @@ class Bridge {
   }
 
   async refresh() {
-    const { printers } = await this.ask("printers");
-    this.printers = new Map(printers.map((each) => [each.slug, each]));
+    const later = (this.later = []);
+    try {
+      const { printers } = await this.ask("printers");
+      this.printers = new Map(printers.map((each) => [each.slug, each]));
+    } finally {
+      this.later = null;
+      // The answer may be older than these.
+      for (const each of later) this.change(each);
+    }
     this.tell(true);
+  }
+
+  change({ changed, gone }) {
+    for (const each of changed) this.printers.set(each.slug, each);
+    for (const slug of gone) this.printers.delete(slug);
   }
 
   tell(connected) {
@@ -198,11 +241,11 @@ class Bridge {
   listen() {
     const events = new EventSource("api/events");
     // No message tells of changes from before the stream was open.
-    events.onopen = () => this.refresh().catch(() => null);
+    events.onopen = () => this.readAgain();
     events.onmessage = (event) => {
-      const { changed, gone } = JSON.parse(event.data);
-      for (const each of changed) this.printers.set(each.slug, each);
-      for (const slug of gone) this.printers.delete(slug);
+      const change = JSON.parse(event.data);
+      this.later?.push(change);
+      this.change(change);
       this.tell(true);
     };
     events.onerror = () => {
