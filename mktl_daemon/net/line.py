@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 import zmq
@@ -14,7 +15,7 @@ from mktl_daemon.core.packing import WANTED
 from mktl_daemon.core.wire import GET, REP
 
 from .ahead import Ahead
-from .frames import receive_or_lose, send
+from .frames import receive, receive_or_lose, send
 from .reach import AGAIN
 
 ACK_TIMEOUT = 1.0  # seconds until a daemon that says nothing is not there
@@ -49,6 +50,9 @@ class Daemon(Protocol):
     def failure(self, request: wire.Request, acked: bool, when: str) -> Exception: ...
 
 
+Read = Callable[[zmq.Socket[bytes], int], list[zmq.Frame] | None]
+
+
 class _Rival:
     """A connection beside the first one of a line."""
 
@@ -80,6 +84,7 @@ class Line:
         self.is_used = False  # whether there has been an answer
         self._is_far = False
         self._ahead: Ahead | None = None
+        self._read: Read = receive_or_lose
         self._take(socket)
 
     def __del__(self) -> None:
@@ -148,6 +153,7 @@ class Line:
         # A connection may take as long as an ACK does, where the network is slow.
         started = time.monotonic()
         deadline = started + min(self._patience(client, request), timeout)
+        self._read = receive_or_lose
         while True:
             frames = self._receive(request, is_ahead)
             if frames is None:
@@ -170,6 +176,7 @@ class Line:
                 self._note_answer()
                 return answer
             acked, deadline = True, started + timeout
+            self._read = receive  # the reply comes with the ACK, or is waited for
 
     def _patience(self, client: Daemon, request: wire.Request) -> float:
         """Return how many seconds the ACK may take.
@@ -195,6 +202,8 @@ class Line:
 
     def _note_other(self, answer: wire.Answer | None) -> None:
         # An answer to a request of which nobody knows is late: its asker has given up.
+        # More of them may wait.
+        self._read = receive_or_lose
         if answer is not None and self._ahead is not None:
             self._ahead.note(answer)
 
@@ -249,7 +258,7 @@ class Line:
         be carried out twice, but for what was sent ahead.
         """
         if not self._rivals:
-            return receive_or_lose(self._socket, 0)
+            return self._read(self._socket, 0)
         if not is_ahead and (request.kind != GET or request.payload not in _PLAIN):
             self._drop_rivals()
             return None
