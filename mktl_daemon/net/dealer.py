@@ -53,8 +53,10 @@ class Client:
         self._is_untold = False  # something was sent for which there is no answer
         self.patience = ACK_TIMEOUT  # seconds for an ACK of a daemon that is near
         self.losses = 0  # how often the connection was lost
-        # Whether the other side is of before June 2026; None until it has answered.
+        # Whether the other side is of before June 2026; None until it has answered on
+        # this connection: after that another one may be there.
         self.early: bool | None = None
+        self._was_early = False  # the last one that answered
         self.socket = self._loop.run(self._connect)
 
     def ask(
@@ -141,6 +143,7 @@ class Client:
         else:
             line = spare.line
             self.early = spare.early if self.early is None else self.early
+            self._was_early = bool(self.early)
         self._mine.line = line
         return line
 
@@ -152,9 +155,9 @@ class Client:
         bulk: Buffer | None = None,
         flags: int = 0,
     ) -> wire.Request:
-        """Return a new request, in the form that the daemon hears."""
+        """Return a new request, in the form that the daemon hears, or heard."""
         ident = b"%08x" % (next(self._names) & 0xFFFFFFFF)
-        early = bool(self.early)
+        early = self._was_early
         return wire.Request(ident, kind, target, flags, payload, bulk, early)
 
     def _introduced(
@@ -282,7 +285,7 @@ class Client:
             return None
         # Who has answered in today's form hears it; of what was asked in another one
         # meanwhile, because the answer took long, an answer in that may follow.
-        self.early = answer.early and self.early is not False
+        self.early = self._was_early = answer.early and self.early is not False
         return answer
 
     def _sweep_later(self) -> None:
@@ -299,6 +302,7 @@ class Client:
 
     def _lost(self) -> None:
         self.losses += 1
+        self.early = None
         for late in self._exchange.lost():
             self._give_up(late, "before the connection was lost")
 

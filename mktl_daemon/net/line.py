@@ -85,6 +85,7 @@ class Line:
         self._is_far = False
         self._ahead: Ahead | None = None
         self._read: Read = receive_or_lose
+        self._in_both = b""  # the last request that was sent in both forms
         self._take(socket)
 
     def __del__(self) -> None:
@@ -208,14 +209,16 @@ class Line:
             self._ahead.note(answer)
 
     def _in_both_forms(self, client: Daemon, request: wire.Request) -> wire.Request:
-        """Send a request also in the form of before June 2026, and return it.
+        """Send a request also in the form of before June 2026, or in today's.
 
-        Somebody may be there and not hear the other one. One that is known by now, or
-        that must not be carried out twice, is returned as it is.
+        Somebody may be there and not hear the other one. It is sent so once, and not if
+        the form is known by now, or if it must not be carried out twice.
         """
-        if client.early is not None or request.early or request.kind != GET:
+        is_over = self._in_both == request.ident
+        if client.early is not None or is_over or request.kind != GET:
             return request
-        request = request._replace(early=True)
+        self._in_both = request.ident
+        request = request._replace(early=not request.early)
         self._send(client, request)
         return request
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 
@@ -12,6 +13,7 @@ from mktl_daemon.core import wire
 from mktl_daemon.errors import NoAckError
 from mktl_daemon.net import ahead, dealer
 from mktl_daemon.net.line import RIVALS, Line
+from tests.mktl_daemon.conftest import until
 
 DEADLINE = 20.0
 CONNECTIONS = 1 + RIVALS  # to a daemon that is far away
@@ -23,6 +25,20 @@ class Stub:
     def __init__(self, socket):
         self.socket = socket
         self.port = socket.bind_to_random_port("tcp://127.0.0.1")
+
+    def bind_again(self):
+        """Be another daemon at the same port."""
+        context = self.socket.context
+        self.socket.close()
+        self.socket = context.socket(zmq.ROUTER)
+        self.socket.linger = 0
+        until(self._is_bound, "ZeroMQ gives the port back")
+
+    def _is_bound(self):
+        with contextlib.suppress(zmq.ZMQError):
+            self.socket.bind(f"tcp://127.0.0.1:{self.port}")
+            return True
+        return False
 
     def receive(self):
         """Return the routing frame and the rest of a request."""
@@ -40,9 +56,12 @@ class Stub:
 
 @pytest.fixture
 def stub():
-    with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
+    with zmq.Context() as context:
+        socket = context.socket(zmq.ROUTER)
         socket.linger = 0
-        yield Stub(socket)
+        made = Stub(socket)
+        yield made
+        made.socket.close()
 
 
 @pytest.fixture
@@ -107,6 +126,32 @@ def test_a_set_to_an_early_daemon_arrives_once_in_early_frames(client, stub):
     assert result().early
     assert seen == [b"GET", b"SET"]
     assert not stub.socket.poll(300)
+
+
+@pytest.mark.parametrize("was_early", [True, False])
+@pytest.mark.parametrize("kind", [b"GET", b"SET"])
+def test_a_daemon_of_another_edition_at_the_same_port_is_heard(
+    client, stub, was_early, kind
+):
+    """It was replaced by a newer or an older one, and hears only one form."""
+
+    def call(wanted):
+        result = asking(client.call, wanted, "pie.x", b'{"value":1}')
+        while True:
+            routing, frames = stub.receive()
+            if (len(frames) == 5) is is_early:
+                stub.answer(routing, frames, is_early)
+                if frames[2] == wanted:
+                    return result()
+
+    is_early = was_early
+    assert call(b"GET").early is was_early
+    losses = client.losses
+    stub.bind_again()
+    until(lambda: client.losses > losses, "the client notices it")
+    is_early = not was_early
+    assert call(kind).early is is_early
+    assert call(b"SET").early is is_early
 
 
 def test_a_set_is_sent_once_to_a_daemon_of_a_known_edition(client, stub):
