@@ -4,14 +4,20 @@ To import a program takes longer than most tests need it, so this process import
 once, and forks for each start. It has no threads, and runs nothing of a program itself.
 
 The descriptor is a socket. Each packet is a request as JSON: the module to run as with
-`python -m`, its arguments, its environment and its folder. With it come four
-descriptors: input, output and errors of the new process, and a pipe. The pipe gets two
-lines: the number of the process, and the status of its end in the form of `subprocess`.
+`python -m`, its arguments, its environment, its folder, and the file of its network
+namespace, or "" for that of this server. With it come four descriptors: input, output
+and errors of the new process, and a pipe. The pipe gets two lines: the number of the
+process, and the status of its end in the form of `subprocess`.
+
+A process ends as Python ends, but does not take its modules apart, which takes longer
+than most programs run. Programs that a test starts without this server do.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -22,12 +28,14 @@ import select
 import signal
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 EXTRA = Path(__file__).parents[1] / "klippy_extra"
 OWN = ("extras", "mktl_daemon", "mqtt_bridge", "tests")
+CLONE_NEWNET = 0x40000000
 LARGEST = 1 << 20  # bytes of a request
 
 # What a program imports when it is needed, or the packages that have it. A program that
@@ -163,6 +171,8 @@ def _enter(request: dict[str, Any], files: list[int]) -> None:
             new.reconfigure(write_through="PYTHONUNBUFFERED" in os.environ)
         setattr(sys, name, new)
         setattr(sys, f"__{name}__", new)
+    if request["network"]:
+        _change_network(request["network"])
     os.environ.clear()
     os.environ.update(request["environment"])
     time.tzset()
@@ -172,6 +182,13 @@ def _enter(request: dict[str, Any], files: list[int]) -> None:
     sys.path[:] = [request["folder"], *filter(None, more), *own]
 
 
+def _change_network(file: str) -> None:
+    """Move to the network namespace of this file. OSError: this is not allowed."""
+    with open(file) as network:  # noqa: PTH123
+        if ctypes.CDLL(None, use_errno=True).setns(network.fileno(), CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "unable to change the network")
+
+
 def main() -> None:
     """Serve requests, and in each new process run the program as `python -m` does."""
     control = socket.socket(fileno=int(sys.argv[1]))
@@ -179,7 +196,30 @@ def main() -> None:
     # `runpy` warns of a module that is there already, and a package runs another one.
     if not hasattr(sys.modules.get(program), "__path__"):
         sys.modules.pop(program, None)
-    runpy.run_module(program, run_name="__main__", alter_sys=True)
+    code: Any = None
+    try:
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
+    except SystemExit as error:
+        code = error.code
+    _end(code)
+
+
+def _end(code: Any) -> None:
+    """Wait for threads, call what is registered for the end, and write what is left.
+
+    SystemExit: Python itself has to report *code*, or that something cannot be written.
+    """
+    if code is not None and not isinstance(code, int):
+        sys.exit(code)
+    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001
+    atexit._run_exitfuncs()  # noqa: SLF001
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None and not stream.closed:
+                stream.flush()
+    except OSError:
+        sys.exit(code)
+    os._exit(code or 0)
 
 
 if __name__ == "__main__":

@@ -73,6 +73,7 @@ class Fork:
         cwd: Path,
         stdout: IO[Any] | int,
         stderr: IO[Any] | int,
+        network: str = "",
     ) -> None:
         self.args = [program, *arguments]
         self.returncode: int | None = None
@@ -96,6 +97,7 @@ class Fork:
                 "arguments": list(arguments),
                 "environment": dict(env),
                 "folder": str(cwd),
+                "network": network,
             }
             _server.start(request, [*streams, status])
         self.pid = self._next()
@@ -148,14 +150,25 @@ def start(
     stderr: IO[Any] | int,
     cwd: Path = ROOT,
     prefix: Sequence[str] = (),
+    network: str = "",
 ) -> Process:
     """Start a module as `python -m` does. Its input is empty.
 
     *stdout* may be `subprocess.PIPE`, which is read as text. *prefix* is a command that
-    starts another one, so the program gets a process that is not forked.
+    starts another one, so the program gets a process that is not forked. *network* is
+    the file of the network namespace that a forked process enters.
     """
     if is_usual(env) and not prefix:
-        return Fork(program, arguments, env=env, cwd=cwd, stdout=stdout, stderr=stderr)
+        return Fork(
+            program,
+            arguments,
+            env=env,
+            cwd=cwd,
+            stdout=stdout,
+            stderr=stderr,
+            network=network,
+        )
+    assert not network, "only a forked process can enter another network"
     return subprocess.Popen(
         [*prefix, sys.executable, "-m", program, *arguments],
         env=env,
@@ -168,11 +181,17 @@ def start(
 
 
 def run(
-    program: str, *arguments: str, env: Mapping[str, str], timeout: float = 60.0
+    program: str,
+    *arguments: str,
+    env: Mapping[str, str],
+    timeout: float = 60.0,
+    network: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """Run a module to its end, as `subprocess.run` does with its output as text."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        process = start(program, *arguments, env=env, stdout=out, stderr=err)
+        process = start(
+            program, *arguments, env=env, stdout=out, stderr=err, network=network
+        )
         try:
             code = process.wait(timeout)
         except subprocess.TimeoutExpired:

@@ -37,6 +37,43 @@ def test_it_prints_and_ends_in_the_same_way(program, arguments):
         assert getattr(forked, name) == getattr(plain, name)
 
 
+LAST = """
+import atexit, sys, threading, time
+atexit.register(print, "the end")
+threading.Timer(0.2, print, ["the thread"]).start()
+sys.stdout.write("begun\\n")
+sys.exit({code})
+"""
+
+
+@pytest.mark.parametrize("code", ["", "0", "3", "300", "-1", "True", "'wrong'"])
+def test_it_ends_after_its_threads_and_all_that_is_registered(tmp_path, code):
+    (tmp_path / "last.py").write_text(LAST.format(code=code))
+    variables = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    plain = subprocess.run(
+        [sys.executable, "-m", "last"],
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    forked = forks.run("last", env=variables)
+
+    assert forked.stdout == plain.stdout == "begun\nthe thread\nthe end\n"
+    assert forked.stderr == plain.stderr
+    assert forked.returncode == plain.returncode
+
+
+def test_output_that_cannot_be_written_is_reported_at_the_end(tmp_path):
+    (tmp_path / "last.py").write_text("print('lost')")
+    variables = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    with open("/dev/full", "w") as full, (tmp_path / "err").open("w+") as err:  # noqa: PTH123
+        last = forks.start("last", env=variables, stdout=full, stderr=err)
+        assert last.wait(20) == 120
+        err.seek(0)
+        assert "No space left on device" in err.read()
+
+
 SHOW = """
 import os, sys
 files = sorted(os.listdir("/proc/self/fd"))

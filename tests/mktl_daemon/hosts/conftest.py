@@ -11,12 +11,15 @@ import os
 import re
 import select
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests import forks
 
 HERE = Path(__file__).parent
 DEADLINE = 60.0  # seconds that a program may take on a busy machine
@@ -35,6 +38,7 @@ class Namespace:
         )
         assert self._holder.stdout.readline() == "ready\n"
         self.pid = self._holder.pid
+        self.network = f"/proc/{self.pid}/ns/net"
 
     def command(self, *words: str) -> list[str]:
         return ["nsenter", f"--target={self.pid}", "--net", "--", *words]
@@ -58,7 +62,7 @@ class Host(Namespace):
         self.folder.mkdir()
         self.log = self.folder / "log"
         self.addresses: list[str] = []
-        self._running: list[subprocess.Popen[bytes]] = []
+        self._running: list[forks.Process] = []
 
     def environment(self, **more: str) -> dict[str, str]:
         return {
@@ -80,6 +84,22 @@ class Host(Namespace):
                 stderr=log,
                 bufsize=0,
             )
+        return self._began(process, words, says)
+
+    def launch(self, *words: str, says: str = "requests at", **more: str) -> Any:
+        """Start a module of this project in the same way, but forked."""
+        with self.log.open("a") as log:
+            process = forks.start(
+                *words,
+                env=self.environment(**more),
+                stdout=subprocess.PIPE,
+                stderr=log,
+                network=self.network,
+            )
+        process.stdout = process.stdout.detach().detach()  # no line waits in a buffer
+        return self._began(process, words, says)
+
+    def _began(self, process: Any, words: tuple[str, ...], says: str) -> Any:
         self._running.append(process)
         process.first = line(process)
         if says not in process.first:
@@ -87,16 +107,22 @@ class Host(Namespace):
         return process
 
     def registry(self) -> Any:
-        return self.start("-m", "mktl_daemon.cli.mkregistryd")
+        return self.launch("mktl_daemon.cli.mkregistryd")
 
     def daemon(self, items: dict[str, Any], *options: str, **more: str) -> Any:
         path = self.folder / "items.json"
         path.write_text(json.dumps(items))
-        command = "-m", "mktl_daemon.cli.mkd", "pie", self.name, "-c", str(path)
-        return self.start(*command, *options, **more)
+        command = "mktl_daemon.cli.mkd", "pie", self.name, "-c", str(path)
+        return self.launch(*command, *options, **more)
 
     def mk(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return self.python("-m", "mktl_daemon.cli.mk", *words)
+        return forks.run(
+            "mktl_daemon.cli.mk",
+            *words,
+            env=self.environment(),
+            timeout=2 * DEADLINE,
+            network=self.network,
+        )
 
     def python(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -108,10 +134,11 @@ class Host(Namespace):
             check=False,
         )
 
-    def end(self, process: subprocess.Popen[bytes], kill: bool = False) -> None:
-        (process.kill if kill else process.terminate)()
+    def end(self, process: Any, kill: bool = False) -> None:
+        process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
         process.wait(DEADLINE)
-        process.stdin.close()
+        if process.stdin is not None:
+            process.stdin.close()
         process.stdout.close()
         self._running.remove(process)
 

@@ -128,8 +128,8 @@ def test_a_watcher_gets_values_again_when_the_cable_is_back(pair, until):
     """It reconnects every few seconds. The kernel alone would wait for longer."""
     oven, desk, network = pair
     oven.daemon(ITEMS)
-    watch = "-m", "mktl_daemon.cli.mk", "watch", "--no-timestamp", "pie.count"
-    watcher = desk.start(*watch, says="count: 7")
+    watch = "mktl_daemon.cli.mk", "watch", "--no-timestamp", "pie.count"
+    watcher = desk.launch(*watch, says="count: 7")
     network.change(cut=[desk])
     assert oven.mk("set", "pie.count=8").returncode == 0
     tried = set()
