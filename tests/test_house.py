@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import tomllib
 from pathlib import Path
@@ -43,6 +44,24 @@ def modules(room):
     return by_name
 
 
+@functools.cache
+def readable(path):
+    """Return a module's text. Python 3.11 cannot read a `type` statement of 3.12."""
+    return re.sub(r"^( *)type (\w+) =", r"\1\2 =", path.read_text(), flags=re.MULTILINE)
+
+
+@functools.cache
+def tree(path):
+    return ast.parse(readable(path))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_the_trees():
+    """Each collection of garbage would search them until this process ends."""
+    yield
+    tree.cache_clear()
+
+
 def is_for_checkers(node):
     return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
 
@@ -50,7 +69,7 @@ def is_for_checkers(node):
 def imports_of(name, path, known):
     """Yield the modules of the room that one imports when it is imported itself."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    waiting = list(ast.parse(readable(path)).body)
+    waiting = list(tree(path).body)
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.ImportFrom):
@@ -122,7 +141,7 @@ def test_what_calls_itself_pure_is_held_to_it():
     ]
     for room in ROOMS:
         for name, path in modules(room).items():
-            words = ast.get_docstring(ast.parse(readable(path))) or "-"
+            words = ast.get_docstring(tree(path)) or "-"
             if words.splitlines()[0].endswith("Pure."):
                 assert any(
                     name == each or name.startswith(each + ".") for each in pure
@@ -135,7 +154,7 @@ def test_files_and_classes_can_be_read_at_one_sitting(room):
         text = readable(path)
         if path.name not in LARGE:
             assert len(text.splitlines()) <= MOST_LINES, path
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(tree(path)):
             if isinstance(node, ast.ClassDef) and node.name not in LARGE_CLASSES:
                 methods = [
                     each for each in node.body if isinstance(each, ast.FunctionDef)
@@ -154,9 +173,7 @@ def test_a_process_has_its_state_and_its_fork_handler_in_one_place(room):
     """No name is rebound globally, and only one module registers fork handlers."""
     for name, path in modules(room).items():
         text = readable(path)
-        assert not any(
-            isinstance(node, ast.Global) for node in ast.walk(ast.parse(text))
-        )
+        assert not any(isinstance(node, ast.Global) for node in ast.walk(tree(path)))
         assert "register_at_fork" not in text or name.endswith(".process")
 
 
@@ -182,11 +199,6 @@ def test_a_name_says_what_the_value_is(room):
         if name.lstrip("_") in VAGUE
     }
     assert vague == set()
-
-
-def readable(path):
-    """Return a module's text. Python 3.11 cannot read a `type` statement of 3.12."""
-    return re.sub(r"^( *)type (\w+) =", r"\1\2 =", path.read_text(), flags=re.MULTILINE)
 
 
 def test_the_walk_finds_a_vague_name():

@@ -7,6 +7,7 @@ that are never shown, and tells which are missing. With `--check` it only tells.
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import re
 import sys
@@ -20,10 +21,13 @@ FIELD = re.compile(r"\{(\w+)\}")
 FORMS = ("one", "few", "many", "other")
 
 
-def modules() -> Iterator[tuple[Path, ast.Module]]:
-    for room in ROOMS:
-        for path in sorted((ROOT / room).rglob("*.py")):
-            yield path, ast.parse(path.read_text(encoding="utf-8"))
+@functools.cache
+def modules() -> list[tuple[Path, ast.Module]]:
+    return [
+        (path, ast.parse(path.read_text(encoding="utf-8")))
+        for room in ROOMS
+        for path in sorted((ROOT / room).rglob("*.py"))
+    ]
 
 
 def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:

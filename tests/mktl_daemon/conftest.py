@@ -272,11 +272,11 @@ def free_udp() -> int:
 
 def until(condition: Any, what: str, deadline: float = DEADLINE) -> Any:
     """Return what *condition* returns once it is true. Fail the test if it never is."""
-    end = time.monotonic() + deadline
-    while time.monotonic() < end:
+    begin = time.monotonic()
+    while time.monotonic() < begin + deadline:
         if result := condition():
             return result
-        time.sleep(0.02)
+        programs.pause(begin)
     return pytest.fail(f"never: {what}")
 
 

@@ -20,7 +20,7 @@ from tests.waiting import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
-FLOOD = 60_000  # SETs of one client that wait at once
+FLOOD = 20_000  # SETs of one client that wait at once
 
 
 class Client:
@@ -103,7 +103,7 @@ def port_of(community):
     ids=["refused", "waiting", "offline"],
 )
 def test_a_set_does_not_wait_for_another_clients_flood(community, broker, key, value):
-    """60,000 SETs of one client once stalled the bridge for a minute."""
+    """It once stalled the bridge: for a minute with 60,000 SETs."""
     with (
         ScriptedPrinter(broker.port) as deaf,
         ScriptedPrinter(broker.port, "ender") as printer,
@@ -122,7 +122,7 @@ def test_a_set_does_not_wait_for_another_clients_flood(community, broker, key, v
                 other.set("ender.rods.threshold", 100.0 + number, "bo")
                 reply, before = flood.reply_to(other)
                 assert b"true" in reply
-                # Of 60,000 that were sent before: in their order it would be all.
+                # Of 20,000 that were sent before: in their order it would be all.
                 assert before < FLOOD / 2
         finally:
             other.socket.close()

@@ -9,12 +9,11 @@ import sys
 import pytest
 
 from mqtt_bridge import contract
-from tests.fakes import GEAR
 from tests.fakes.mosquitto import Mosquitto
 from tests.system import parts
 from tests.system.klippy import Printer, Virtual
 from tests.system.sections import BASE, MAINTAIN, RODS
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -22,19 +21,28 @@ NOZZLE = """
 [maintain nozzle]
 label: Change the nozzle
 trigger: filament
-threshold: 1
+threshold: {threshold}
 """
-SLICED = 2.05305  # metres, from the slicer
-# A print with a quarter of the moves, which lasts until a killed program is back.
-LONG = parts.HEAT + parts.rings(layers=200, corners=36)
-LENGTH = parts.path(LONG.removeprefix(parts.HEAT)).filament / 1000  # m
+THRESHOLD = 0.5  # m
+
+
+def a_print(corners):
+    """Return a file, and its filament in metres. It prints some minutes."""
+    rings = parts.rings(layers=100, corners=corners)
+    return parts.HEAT + rings, parts.path(rings).filament / 1000
+
+
+FINE, FINE_LENGTH = a_print(corners=72)
+# It lasts as long with fewer moves: until a killed program is back.
+COARSE, COARSE_LENGTH = a_print(corners=24)
 
 
 @pytest.fixture
 def printer(broker):
     """A virtual printer. It prints a whole file much faster than a real Klippy can."""
-    sections = MAINTAIN.format(port=broker.port) + RODS + NOZZLE
-    printer = Printer(Virtual(speed=150), sections)
+    nozzle = NOZZLE.format(threshold=THRESHOLD)
+    sections = MAINTAIN.format(port=broker.port) + RODS + nozzle
+    printer = Printer(Virtual(speed=75), sections)
     try:
         assert printer.start() == ("ready", "Printer is ready")
         yield printer
@@ -83,6 +91,10 @@ def witness(community, broker, listen, printer):
     return Witness(community, broker, listen, printer)
 
 
+def is_online(message):
+    return message.topic.endswith("/availability") and message.payload == b"online"
+
+
 def all_agree(witness, task, threshold, used=None):
     """Wait until the three readings are the same, and return them.
 
@@ -112,18 +124,18 @@ def test_a_print_and_a_completion_are_the_same_on_all_ways(
 ):
     community.bridge(broker.port)
     listener = listen(broker)
-    printer.print_file(GEAR.read_text(), "gear.gcode")
+    printer.print_file(FINE)
     printer.finish_printing()
 
-    status, _, remaining = all_agree(witness, "nozzle", 1.0, used=SLICED)
+    status, _, remaining = all_agree(witness, "nozzle", THRESHOLD, used=FINE_LENGTH)
     assert status == "due"
-    assert remaining == pytest.approx(1.0 - SLICED, abs=0.006)
+    assert remaining == pytest.approx(THRESHOLD - FINE_LENGTH, abs=0.006)
     assert all_agree(witness, "rods", 150.0)[0] == "ok"
 
     assert community.set("voron.nozzle.done=1") == ""
     # The value is read directly after the reply, and only once.
-    assert witness.mktl("nozzle") == ("ok", 0.0, 1.0)
-    assert all_agree(witness, "nozzle", 1.0) == ("ok", 0.0, 1.0)
+    assert witness.mktl("nozzle") == ("ok", 0.0, THRESHOLD)
+    assert all_agree(witness, "nozzle", THRESHOLD) == ("ok", 0.0, THRESHOLD)
     assert community.get("voron.nozzle.done_count") == 1
     done = listener.wait_for("/events", since=0)
     while done.json["event"] != "done":
@@ -132,11 +144,11 @@ def test_a_print_and_a_completion_are_the_same_on_all_ways(
 
 
 def test_a_broker_killed_during_a_print_loses_no_count(
-    community, broker, printer, witness, tmp_path
+    community, broker, printer, witness, tmp_path, listen
 ):
     """After its start it has no messages, like mosquitto without persistence."""
     bridge = community.bridge(broker.port)
-    printer.print_file(LONG)
+    printer.print_file(COARSE)
     until(lambda: community.get("voron.nozzle.used") > 0.1, "a tenth of a metre")
     broker.kill()
     bridge.wait_for("no connection")
@@ -147,9 +159,10 @@ def test_a_broker_killed_during_a_print_loses_no_count(
     again = Mosquitto(tmp_path, port=broker.port).start()
     try:
         bridge.wait_for("again")
+        listen(again).wait(is_online, timeout=PATIENCE)
         until(lambda: community.get("voron.online") == 1, "the printer is back")
         printer.finish_printing()
-        all_agree(witness, "nozzle", 1.0, used=LENGTH)
+        all_agree(witness, "nozzle", THRESHOLD, used=COARSE_LENGTH)
         assert bridge.log.count("WARNING no connection to") == 1
     finally:
         again.kill()
@@ -159,14 +172,14 @@ def test_a_bridge_killed_during_a_print_loses_no_count(
     community, broker, printer, witness
 ):
     bridge = community.bridge(broker.port)
-    printer.print_file(LONG)
+    printer.print_file(COARSE)
     until(lambda: community.get("voron.nozzle.used") > 0.1, "a tenth of a metre")
     bridge.kill()
     community.bridge(broker.port, name="bridge-again")
     assert community.get("voron.nozzle.used") > 0.1
     printer.finish_printing()
 
-    all_agree(witness, "nozzle", 1.0, used=LENGTH)
+    all_agree(witness, "nozzle", THRESHOLD, used=COARSE_LENGTH)
 
 
 def test_a_removed_task_vanishes_everywhere(community, broker, printer, listen):

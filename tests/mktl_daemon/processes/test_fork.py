@@ -79,10 +79,13 @@ assert mine.value == 4
 HEIR = """
 daemon = mktl.Daemon("cake", "layer")
 ear, mouth = os.pipe()
+begun, begin = os.pipe()
 if os.fork() == 0:
     os.close(mouth)
+    os.write(begin, b".")
     os.read(ear, 1)  # until the parent lets go
     os._exit(0)
+os.read(begun, 1)
 daemon.cleanup()
 daemon = mktl.Daemon("cake", "layer")
 print("again")
