@@ -42,6 +42,9 @@ LASTING_KINDS = ("GarbageCollectorThread",)
 HOME_ASSISTANT = importlib.util.find_spec("homeassistant") is not None
 collect_ignore = [] if HOME_ASSISTANT else ["integration"]
 SOAK_SECONDS = 1800
+LONG = 300  # seconds: a test that may take so long begins early
+# Fixtures with programs that all tests of a process share.
+SHARED = {"shop"}
 MEMORY = Path("/dev/shm")
 MEMORY_NEEDED = 4 * 1024**3
 CLONE_NEWNET = 0x40000000
@@ -129,15 +132,15 @@ def pytest_collection_modifyitems(config, items):
     """Give repeated tests enough time, and start each share with tests that wait.
 
     The share of a process is a run of neighbours in this list. Tests that end last
-    would keep one process busy while the others have nothing left. The tests on one
-    broker are in one share, so that few processes start RabbitMQ.
+    would keep one process busy while the others have nothing left. The tests that use
+    the same running programs are in one share, so that few processes start RabbitMQ.
     """
     for item in items:
         if item.get_closest_marker("soak"):
             item.add_marker(pytest.mark.timeout(SOAK_SECONDS))
     kinds = ({}, {}, {})
     for item in items:
-        kinds[_haste(item)].setdefault(_broker(item) or item, []).append(item)
+        kinds[_haste(item)].setdefault(_programs(item) or item, []).append(item)
     shares = [[] for _ in range(int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))]
     for kind in kinds:
         for together in sorted(kind.values(), key=len, reverse=True):
@@ -160,15 +163,17 @@ def pytest_collection_finish(session):
     gc.enable()
 
 
-def _broker(item):
-    """Return the broker that a test shares with others of its module, or None."""
+def _programs(item):
+    """Return a name for the programs that a test shares with others, or None."""
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    return parameters.get("any_broker")
+    shared = SHARED.intersection(item.fixturenames)
+    return parameters.get("any_broker") or next(iter(shared), None)
 
 
 def _haste(item):
     """Return 0 for slow tests, 1 for tests that wait for programs, 2 for others."""
-    if item.get_closest_marker("soak") or item.get_closest_marker("pace"):
+    patience = item.get_closest_marker("timeout")
+    if item.get_closest_marker("pace") or (patience and patience.args[0] >= LONG):
         return 0
     return 1 if item.get_closest_marker("system") else 2
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import programs
-from tests.install.test_install import ROOT, Home
+from tests.install.test_install import PATH, ROOT, Home
 
 EXTENSION = ROOT / "deploy" / "kiauh" / "klipper_upkeep"
 KIAUH = os.environ.get("KIAUH", "")
@@ -87,7 +87,7 @@ def call(menu, tmp_path):
             [sys.executable, "-c", CALL, entry],
             cwd=menu,
             env={
-                "PATH": os.environ["PATH"],
+                "PATH": PATH,
                 "HOME": str(home.path),
                 "PYTHONPATH": f"{menu}:{menu / 'kiauh'}",
                 "GIT_CONFIG_COUNT": "1",
