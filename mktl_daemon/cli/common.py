@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 import argparse
 import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .version import add_version
@@ -41,6 +43,15 @@ def end_at_signal() -> None:
         signal.signal(number, lambda *_: sys.exit())
 
 
+def in_a_thread(function: Callable[[], None]) -> None:
+    """Call *function*, which sets an event, because of a signal.
+
+    A signal may arrive while this thread waits for the event and has the event's lock.
+    Then it would wait for this lock forever.
+    """
+    _thread.start_new_thread(function, ())
+
+
 def run(daemon: Daemon, what: str) -> int:
     """Print *what* runs and where, wait for its end, and then end this process.
 
@@ -50,7 +61,7 @@ def run(daemon: Daemon, what: str) -> int:
     def stop(number: int, _frame: Any) -> None:
         if daemon.shutdown.is_set():
             os._exit(128 + number)
-        daemon.stop()
+        in_a_thread(daemon.stop)
 
     for number in _ENDING:
         signal.signal(number, stop)

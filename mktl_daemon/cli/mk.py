@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import values
 from .arguments import UsageError, parse
+from .common import in_a_thread
 from .names import (
     entries_of,
     item_of,
@@ -142,7 +143,7 @@ def _watch(options: argparse.Namespace) -> bool:
             ended.set()
 
     for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: ended.set())
+        signal.signal(name, lambda *_: in_a_thread(ended.set))
     well = True
     watched: list[Item] = []
     for name in options.requests:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import logging
 import signal
@@ -55,13 +56,18 @@ class Runner:
 
     def leave(self, _number: int, _frame: FrameType | None) -> None:
         """End the bridge. This handles signals."""
-        self._stop.set()
-        if self._daemon is not None:
-            self._daemon.stop()
-        elif not self._is_waiting and self._standby is None:
+        # This thread may wait for one of the events, and have its lock.
+        _thread.start_new_thread(self._end, ())
+        if self._daemon is None and not self._is_waiting and self._standby is None:
             raise SystemExit(0)  # the constructor still runs, and cleans up
         # The constructor of a standby collects garbage, and Python would lose an
         # exception in a callback of a weak reference. So a standby checks the flag.
+
+    def _end(self) -> None:
+        self._stop.set()
+        daemon = self._daemon
+        if daemon is not None:
+            daemon.stop()
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:

@@ -283,8 +283,8 @@ def test_changes_are_watched(shop, how):
         shop.mk("set", "torte.slices=2")
         assert line()[12:] == " slices: 2 pieces\n"
         process.send_signal(how)
-        assert process.wait(20) == 0
-        assert process.stderr.read() == ""
+        code = process.wait(20)
+        assert (code, process.stderr.read()) == (0, "")
 
 
 def test_a_reader_that_closes_the_pipe_ends_the_watch(shop):
