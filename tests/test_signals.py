@@ -16,9 +16,15 @@ from mqtt_bridge.settings import Settings
 
 
 class Untimely(threading.Event):
-    """Who waits for this event gets a signal when it has the event's lock."""
+    """Who waits for this event gets a signal when it has the event's lock.
+
+    A wait has a limit, because Python does not see a signal that arrives just before
+    its main thread sleeps.
+    """
 
     def wait(self, timeout=None):
+        assert timeout is not None
+        assert timeout <= 1.0
         with self._cond:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.01)  # Python handles the signal here.

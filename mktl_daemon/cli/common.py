@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,16 @@ def in_a_thread(function: Callable[[], None]) -> None:
     _thread.start_new_thread(function, ())
 
 
+def wait_for(ended: threading.Event) -> None:
+    """Wait for an event that a signal sets.
+
+    Python does not see a signal that arrives just before its main thread sleeps, until
+    this thread is awake again.
+    """
+    while not ended.wait(1.0):
+        pass
+
+
 def run(daemon: Daemon, what: str) -> int:
     """Print *what* runs and where, wait for its end, and then end this process.
 
@@ -67,7 +78,7 @@ def run(daemon: Daemon, what: str) -> int:
         signal.signal(number, stop)
     try:
         print(f"{what}, {_whereabouts(daemon)}", flush=True)
-        daemon.shutdown.wait()
+        wait_for(daemon.shutdown)
     finally:
         daemon.cleanup()
     return 0

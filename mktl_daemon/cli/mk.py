@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import values
 from .arguments import UsageError, parse
-from .common import in_a_thread
+from .common import in_a_thread, wait_for
 from .names import (
     entries_of,
     item_of,
@@ -154,7 +154,7 @@ def _watch(options: argparse.Namespace) -> bool:
         except TROUBLE as error:
             well = _failed(name, error)
     if watched:
-        ended.wait()
+        wait_for(ended)
     return well
 
 

@@ -24,7 +24,9 @@ logger = logging.getLogger(__name__)
 AGAIN = 5.0  # seconds between two attempts after a registry has refused the bridge
 # The same for a standby. The main bridge then runs, and has only lost its broker.
 STANDBY_AGAIN = 15.0
-GLANCE = 0.5  # seconds between two checks of the main bridge's presence
+# Seconds between two checks of the main bridge's presence. Python does not see a signal
+# that arrives just before its main thread sleeps, until this thread is awake again.
+GLANCE = 0.5
 # Seconds for which a standby still serves after the main bridge took over, since a
 # registry may need a minute for many printers.
 GOES_ON = 60.0
@@ -116,8 +118,7 @@ class Runner:
 
     def _stay(self, daemon: BridgeDaemon) -> None:
         systemd.tell("READY=1")
-        pause = systemd.pause() if self._standby is None else _glance()
-        while not daemon.shutdown.wait(pause):
+        while not daemon.shutdown.wait(_glance()):
             # The bridge's own thread has to answer, as a proof that it still works.
             daemon.bridge.call(lambda: systemd.tell("WATCHDOG=1"))
             if self._standby is not None and self._standby.is_relieved(daemon):
