@@ -141,6 +141,7 @@ def homes(
             home.launch_as_users_do()
         for home in homes.values():
             home.ready()
+            assert home.missing() == [], "tests/ha/install has to install them"
             home.forget_log()
         yield homes
     finally:

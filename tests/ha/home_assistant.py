@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import shutil
 import signal
 import subprocess
@@ -225,6 +226,11 @@ class HomeAssistant:
 
     def output(self) -> str:
         return (self.folder / "output").read_text()[-4000:]
+
+    def missing(self) -> list[str]:
+        """Return the modules that Home Assistant wanted and did not have."""
+        text = (self.folder / "output").read_text()
+        return sorted(set(re.findall(r"No module named '([^']+)'", text)))
 
     def _configure(self) -> None:
         storage = self.folder / ".storage"
