@@ -43,8 +43,8 @@ HOME_ASSISTANT = importlib.util.find_spec("homeassistant") is not None
 collect_ignore = [] if HOME_ASSISTANT else ["integration"]
 SOAK_SECONDS = 1800
 LONG = 300  # seconds: a test that may take so long begins early
-# Fixtures with programs that all tests of a process share.
-SHARED = {"shop"}
+# Fixtures of tests that share programs, or what they have read.
+SHARED = {"shop", "forget_the_trees"}
 MEMORY = Path("/dev/shm")
 MEMORY_NEEDED = 4 * 1024**3
 CLONE_NEWNET = 0x40000000
@@ -140,7 +140,7 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.timeout(SOAK_SECONDS))
     kinds = ({}, {}, {})
     for item in items:
-        kinds[_haste(item)].setdefault(_programs(item) or item, []).append(item)
+        kinds[_haste(item)].setdefault(_shares(item) or item, []).append(item)
     shares = [[] for _ in range(int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))]
     for kind in kinds:
         for together in sorted(kind.values(), key=len, reverse=True):
@@ -163,8 +163,8 @@ def pytest_collection_finish(session):
     gc.enable()
 
 
-def _programs(item):
-    """Return a name for the programs that a test shares with others, or None."""
+def _shares(item):
+    """Return a name for what a test shares with others, or None."""
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
     shared = SHARED.intersection(item.fixturenames)
     return parameters.get("any_broker") or next(iter(shared), None)
