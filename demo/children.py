@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
@@ -55,18 +54,17 @@ class Child:
             raise ChildError(text)
 
     def wait_until(self, ready: Callable[[], T], seconds: float = 30.0) -> T:
-        """Call *ready* until it returns a true value without an error; return that.
-
-        ChildError: the process ended first, or it took too long.
-        """
-        deadline = time.monotonic() + seconds
+        """Return the first true value of *ready*. ChildError: there is none in time."""
+        deadline, reason = time.monotonic() + seconds, "no answer"
         while time.monotonic() < deadline:
-            with contextlib.suppress(OSError, RuntimeError):
+            try:
                 if result := ready():
                     return result
+            except (OSError, RuntimeError) as error:
+                reason = str(error)
             self.check()
             time.sleep(STEP)
-        raise ChildError(f"{self.name} is not ready:\n{self.last_lines()}")
+        raise ChildError(f"{self.name} is not ready: {reason}\n{self.last_lines()}")
 
     def last_lines(self) -> str:
         """Return the last lines of the process's output."""
