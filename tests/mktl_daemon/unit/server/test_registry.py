@@ -214,16 +214,21 @@ def test_a_catalog_is_packed_for_who_is_far_away(start, monkeypatch, is_far):
     assert ("packed" in answers[0]) is is_far
 
 
-def test_a_registry_accepts_no_block_from_another_daemons_cache(start, puppet):
-    """The reference's daemons offer all blocks that they have."""
-    foreign = block("u-old", store="puppet", items={"string": {"type": "string"}})
+def accepted(start, puppet, other):
+    """Return whom a registry accepts of a daemon that also has the block *other*."""
     own = config.known("puppet").blocks()[PUPPET]
-    puppet.hashes = {"value": {"puppet": {PUPPET: 1, "u-old": 1}}}
-    puppet.current = {"value": {PUPPET: own, "u-old": foreign}}
+    puppet.hashes = {"value": {"puppet": {PUPPET: 1, other["uuid"]: 1}}}
+    puppet.current = {"value": {PUPPET: own, other["uuid"]: other}}
     config.forget("puppet")
     made = start(lambda *_: registry.Registry())
     made.ask_daemon("127.0.0.1", puppet.rep_port)
-    assert config.known("puppet").uuids() == (PUPPET,)
+    return config.known("puppet").uuids()
+
+
+def test_a_registry_accepts_no_block_from_another_daemons_cache(start, puppet):
+    """The reference's daemons offer all blocks that they have."""
+    foreign = block("u-old", store="puppet", items={"string": {"type": "string"}})
+    assert accepted(start, puppet, foreign) == (PUPPET,)
 
 
 def test_a_registry_accepts_no_block_of_a_daemon_that_had_the_port_before(
@@ -233,12 +238,7 @@ def test_a_registry_accepts_no_block_of_a_daemon_that_had_the_port_before(
     own = config.known("puppet").blocks()[PUPPET]
     items = {"string": {"type": "string"}, "_twinuuid": {"type": "string"}}
     old = {**own, "uuid": "u-old", "alias": "twin", "items": items}
-    puppet.hashes = {"value": {"puppet": {PUPPET: 1, "u-old": 1}}}
-    puppet.current = {"value": {PUPPET: own, "u-old": old}}
-    config.forget("puppet")
-    made = start(lambda *_: registry.Registry())
-    made.ask_daemon("127.0.0.1", puppet.rep_port)
-    assert config.known("puppet").uuids() == (PUPPET,)
+    assert accepted(start, puppet, old) == (PUPPET,)
 
 
 def test_a_registry_forgets_the_daemon_whose_port_it_has(start, known, ask):
